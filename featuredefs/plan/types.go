@@ -1,0 +1,100 @@
+package plan
+
+import "strings"
+
+// Kind is the outermost constructor of a type.
+type Kind uint8
+
+// The kinds. Bool to Duration are the scalars; only they can be columns. Their
+// numbers are part of the canonical encodings and never change.
+const (
+	Invalid   Kind = 0
+	Null      Kind = 1
+	Bool      Kind = 2
+	Int       Kind = 3 // int64
+	Uint      Kind = 4 // uint64; inside expressions only
+	Double    Kind = 5 // IEEE 754 binary64
+	String    Kind = 6 // UTF-8
+	Bytes     Kind = 7
+	Timestamp Kind = 8 // EventTime
+	Duration  Kind = 9 // nanoseconds, as CEL has it
+	List      Kind = 10
+	Map       Kind = 11
+	Optional  Kind = 12
+	TypeType  Kind = 13 // the type of a type, type(x)
+	Dyn       Kind = 14
+)
+
+var kindNames = [...]string{"invalid", "null", "bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "list", "map", "optional", "type", "dyn"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Scalar reports whether k holds one value rather than a collection.
+func (k Kind) Scalar() bool { return k >= Bool && k <= Duration }
+
+// Type is the type of an expression or a column. Types are immutable.
+type Type struct {
+	Kind Kind
+	Elem *Type // List, Map (its values), Optional
+	Key  *Type // Map
+}
+
+// T is the scalar type of kind k.
+func T(k Kind) Type { return Type{Kind: k} }
+
+// ListOf, MapOf and OptionalOf build the composite types.
+func ListOf(e Type) Type { return Type{Kind: List, Elem: &e} }
+
+// MapOf is map(k, v).
+func MapOf(k, v Type) Type { return Type{Kind: Map, Key: &k, Elem: &v} }
+
+// OptionalOf is optional(e).
+func OptionalOf(e Type) Type { return Type{Kind: Optional, Elem: &e} }
+
+// Equal reports whether t and u are the same type.
+func (t Type) Equal(u Type) bool {
+	if t.Kind != u.Kind {
+		return false
+	}
+	return equalPtr(t.Elem, u.Elem) && equalPtr(t.Key, u.Key)
+}
+
+func equalPtr(a, b *Type) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Equal(*b)
+}
+
+// Unwrap is the type a reader gets: E of optional(E), else t itself.
+func (t Type) Unwrap() Type {
+	if t.Kind == Optional {
+		return *t.Elem
+	}
+	return t
+}
+
+// String writes t as the language does: "int", "optional(double)", "map(string, int)".
+func (t Type) String() string {
+	switch t.Kind {
+	case List:
+		return "list(" + t.Elem.String() + ")"
+	case Map:
+		return "map(" + t.Key.String() + ", " + t.Elem.String() + ")"
+	case Optional:
+		return "optional(" + t.Elem.String() + ")"
+	}
+	return t.Kind.String()
+}
+
+// columnTypes are the types a definition may name for columns, keys and request fields.
+var columnTypes = map[string]Kind{
+	"bool": Bool, "int": Int, "double": Double, "string": String,
+	"bytes": Bytes, "timestamp": Timestamp, "duration": Duration,
+}
+
+// ParseColumnType reads the name of a scalar column type.
+func ParseColumnType(name string) (Type, bool) {
+	k, ok := columnTypes[strings.TrimSpace(name)]
+	return T(k), ok
+}

@@ -1,0 +1,75 @@
+// Package eventlog is the durable, ordered, deduplicating log that every pushed
+// event goes through before it reaches a feature.
+//
+// A log is divided into shards (one for each stream source). Within a shard
+// positions are dense and ascending from 1. The log stores payloads as opaque
+// bytes. Package eventlog/pebble embeds it, eventlog/redis puts it on a Redis
+// server; eventlog/logtest is the suite that both pass.
+package eventlog
+
+import (
+	"context"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Position is a record's place in its shard; 0 is before the first.
+type Position uint64
+
+// Entry is an event to append. Entries with an ID are deduplicated by it within
+// the shard, for ever; entries with an empty ID never are.
+type Entry struct {
+	ID      string
+	Payload []byte
+}
+
+// Record is an appended event. Appended is the log's clock at that moment,
+// never less than that of an earlier record of the shard.
+type Record struct {
+	Position Position
+	Appended plan.EventTime
+	ID       string
+	Payload  []byte
+}
+
+// Outcome says what became of an entry.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Appended  Outcome = 0 // stored, at Result.Position
+	Duplicate Outcome = 1 // the id was seen with the same payload: ignored
+	Conflict  Outcome = 2 // the id was seen with another payload: ignored, the first stands
+)
+
+// Result answers one Entry. Position is the position of the event that holds
+// the id: the new record's, or that of the first with the id (0 when the id was
+// registered from history).
+type Result struct {
+	Outcome  Outcome
+	Position Position
+}
+
+// Log is the contract. All methods are safe for concurrent use. Errors leave the
+// log unchanged or, for a lost connection, say that the outcome is unknown;
+// appending the same entries again is then safe for entries with an id.
+type Log interface {
+	// Append stores the entries in order, all or none, and returns one Result for
+	// each once they are durable. Two entries of one call may share an id.
+	Append(ctx context.Context, shard string, entries []Entry) ([]Result, error)
+	// Register marks ids as seen without storing records: ids of events that are
+	// already part of the history. Registering a seen id changes nothing.
+	Register(ctx context.Context, shard string, entries []Entry) error
+	// Read returns at most limit records after the given position, in order; fewer
+	// than limit only at the end of the shard. Payloads belong to the caller.
+	Read(ctx context.Context, shard string, after Position, limit int) ([]Record, error)
+	// End is the position of the newest record, 0 for an empty shard.
+	End(ctx context.Context, shard string) (Position, error)
+	// Wait returns when the shard's End exceeds after, or with ctx's error.
+	Wait(ctx context.Context, shard string, after Position) error
+	Close() error
+}
+
+// Clock tells the log's time. It is time.Now in production; only the replay
+// harness passes another.
+type Clock func() plan.EventTime
