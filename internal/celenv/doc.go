@@ -1,0 +1,13 @@
+// Package celenv is the one place that pins the CEL environment: which
+// libraries at which versions expressions may use, how plan types and values
+// correspond to CEL's, and how a plan.Expr becomes a runnable CEL tree again.
+//
+// What is left out of CEL's standard library, and why:
+//
+//   - dyn(): a dynamically typed value may change its type from row to row, and
+//     cross-type numeric comparison of such values loses bits above 2^53.
+//   - getMilliseconds() of a duration: cel-go returns the whole duration in
+//     milliseconds where the CEL specification says the millisecond component.
+//
+// The package declares no variables and no aggregates; featuredefs does.
+package celenv

@@ -1,0 +1,108 @@
+package celenv
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	// Zone names must resolve the same way on a host without a zone database.
+	_ "time/tzdata"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/env"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/ext"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// The versions of the extension libraries. They enter every fingerprint, so a
+// change here is a change of every feature's identity.
+const (
+	stringsVersion  = 5
+	mathVersion     = 3
+	listsVersion    = 5
+	setsVersion     = 0
+	optionalVersion = 4
+	regexVersion    = 0
+	bindingsVersion = 0
+)
+
+// envRevision numbers what the library versions do not say: the functions left
+// out and the ones this package replaces.
+const envRevision = 1
+
+// NewEnv makes an environment of Options and opts, which declare the variables
+// and aggregates an expression may use.
+func NewEnv(opts ...cel.EnvOption) (*cel.Env, error) {
+	return cel.NewCustomEnv(append(Options(), opts...)...)
+}
+
+// Options are the pinned libraries, in the order they depend on each other. They
+// need an environment made by cel.NewCustomEnv (or NewEnv of this package):
+// cel.NewEnv would bring the whole standard library along and silently keep it.
+func Options() []cel.EnvOption {
+	return []cel.EnvOption{
+		cel.StdLib(cel.StdLibSubset(standardSubset())),
+		cel.OptionalTypes(cel.OptionalTypesVersion(optionalVersion)),
+		ext.Strings(ext.StringsVersion(stringsVersion)),
+		ext.Math(ext.MathVersion(mathVersion)),
+		ext.Lists(ext.ListsVersion(listsVersion)),
+		ext.Sets(ext.SetsVersion(setsVersion)),
+		ext.Regex(ext.RegexVersion(regexVersion)),
+		ext.Bindings(ext.BindingsVersion(bindingsVersion)),
+		cel.DefaultUTCTimeZone(true),
+		cel.StrictTimestampParsing(true),
+		cel.CrossTypeNumericComparisons(false),
+		cel.EagerlyValidateDeclarations(true),
+		sortedMapFunction(),
+	}
+}
+
+func standardSubset() *env.LibrarySubset {
+	return env.NewLibrarySubset().AddExcludedFunctions(
+		env.NewFunction(overloads.TypeConvertDyn),
+		env.NewFunction(overloads.TimeGetMilliseconds,
+			&env.Overload{ID: overloads.DurationToMilliseconds}),
+	)
+}
+
+// celModule is the module whose version decides values.
+const celModule = "cel.dev/cel-go"
+
+// pinnedCEL is the version go.mod requires; TestEngine_NamesTheLinkedVersion
+// keeps it true. Binaries built without module information report it.
+const pinnedCEL = "v0.33.2"
+
+// Engine names what besides the definitions decides values.
+func Engine() plan.Engine {
+	libs := []string{
+		fmt.Sprintf("unskew.%d", envRevision),
+		fmt.Sprintf("optional.%d", optionalVersion),
+		fmt.Sprintf("strings.%d", stringsVersion),
+		fmt.Sprintf("math.%d", mathVersion),
+		fmt.Sprintf("lists.%d", listsVersion),
+		fmt.Sprintf("sets.%d", setsVersion),
+		fmt.Sprintf("regex.%d", regexVersion),
+		fmt.Sprintf("bindings.%d", bindingsVersion),
+	}
+	return plan.Engine{CEL: pinnedCEL, Env: strings.Join(libs, " ")}
+}
+
+// LinkedCEL is the version of the CEL library in the running binary, "" when
+// the binary carries no module information.
+func LinkedCEL() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == celModule {
+			if m.Replace != nil {
+				return m.Replace.Version
+			}
+			return m.Version
+		}
+	}
+	return ""
+}
