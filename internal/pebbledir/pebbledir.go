@@ -1,0 +1,143 @@
+// Package pebbledir opens a directory that holds one Pebble database of one
+// documented key format: it names who locks it, refuses a directory of another
+// format, and keeps Pebble quiet.
+package pebbledir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+
+	cockroach "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// markerKey holds the name of the key format. No format uses the byte otherwise.
+var markerKey = []byte{'f'}
+
+// Options say where and how. The zero value is the disk, silence and Pebble's
+// default sizes.
+type Options struct {
+	FS            vfs.FS       // nil is the disk
+	Logger        *slog.Logger // nil drops what Pebble reports, except the reason for a fatal error
+	CacheBytes    int64
+	MemTableBytes uint64
+}
+
+// LockedError says that the directory is in use, by another process or by this one.
+type LockedError struct {
+	Dir string
+	Err error // what the operating system said
+}
+
+// Error names the directory and what to do.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("directory %s is in use (%v): a running server or another command holds it; stop that one first or choose another directory",
+		e.Dir, e.Err)
+}
+
+// Unwrap returns what the operating system said.
+func (e *LockedError) Unwrap() error { return e.Err }
+
+// Open opens or creates the database in dir for the named key format, for
+// example "unskew eventlog 1". The error is a *LockedError if someone has it open.
+//
+// When the disk refuses a write, Pebble's memory is ahead of its disk and
+// nothing true can be said any more: the process logs the reason and exits.
+func Open(dir, format string, o Options) (*cockroach.DB, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	db, err := cockroach.Open(dir, pebbleOptions(dir, o))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	if err := checkFormat(db, dir, format); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func pebbleOptions(dir string, o Options) *cockroach.Options {
+	opts := &cockroach.Options{
+		FS:                 lockNamingFS{o.FS, dir},
+		FormatMajorVersion: cockroach.FormatValueSeparation,
+		CacheSize:          o.CacheBytes,
+		MemTableSize:       o.MemTableBytes,
+		Logger:             logger{o.Logger},
+	}
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return opts
+}
+
+// checkFormat reads the marker, or writes it into an empty database.
+func checkFormat(db *cockroach.DB, dir, format string) error {
+	value, closer, err := db.Get(markerKey)
+	if errors.Is(err, cockroach.ErrNotFound) {
+		return markFormat(db, dir, format)
+	}
+	if err != nil {
+		return fmt.Errorf("read the format of %s: %w", dir, err)
+	}
+	defer func() { _ = closer.Close() }()
+	if string(value) != format {
+		return fmt.Errorf("directory %s holds %q and this program reads %q: choose another directory", dir, value, format)
+	}
+	return nil
+}
+
+func markFormat(db *cockroach.DB, dir, format string) error {
+	it, err := db.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	used := it.First()
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	if used {
+		return fmt.Errorf("directory %s holds a Pebble database of some other program and this one needs %q: choose another directory", dir, format)
+	}
+	return db.Set(markerKey, []byte(format), cockroach.Sync)
+}
+
+// Successor returns the smallest key above every key that begins with prefix, or
+// nil if there is none, which is so when every byte is 0xff.
+func Successor(prefix []byte) []byte {
+	n := len(prefix)
+	for n > 0 && prefix[n-1] == 0xff {
+		n--
+	}
+	if n == 0 {
+		return nil
+	}
+	next := bytes.Clone(prefix[:n])
+	next[n-1]++
+	return next
+}
+
+// lockNamingFS gives the error of a lock that is held a type: the errors below it
+// differ between operating systems and between the disk and memory.
+type lockNamingFS struct {
+	vfs.FS
+	dir string
+}
+
+// Lock is vfs.FS's.
+func (l lockNamingFS) Lock(name string) (io.Closer, error) {
+	held, err := l.FS.Lock(name)
+	var path *fs.PathError
+	if err == nil || errors.As(err, &path) {
+		return held, err
+	}
+	return nil, &LockedError{Dir: l.dir, Err: err}
+}
+
+// Unwrap is vfs.FS's.
+func (l lockNamingFS) Unwrap() vfs.FS { return l.FS }
