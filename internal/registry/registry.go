@@ -1,0 +1,161 @@
+// Package registry records, in the online store, which generation of each view's
+// state is live, and finds that state.
+//
+// A generation is one build of a view's state from history. It is written under
+// its own prefix beside the live one and becomes live by a single write, so a
+// reader sees all of one build or all of another. Every key begins with the view's
+// fingerprint: no state is ever found under another definition.
+package registry
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/onlinestore"
+)
+
+// Generation is one build of a view's state. The layout of its keys and of its
+// record is docs/formats/state.md.
+type Generation struct {
+	View         plan.Fingerprint
+	Number       uint64         // ascending from 1; also the revision of the record
+	Materialized plan.EventTime // history with visible time before it is in the state
+	Position     uint64         // log position up to which the log was included
+	Inputs       [32]byte       // identifies the history it was built from
+}
+
+const (
+	statePrefix  = 's'
+	livePrefix   = 'l'
+	offsetPrefix = 'o'
+	prefixLen    = 1 + 32 + 8
+	recordLen    = 8 + 1 + 8 + 8 + 32
+	recordFormat = 1
+)
+
+// Prefix begins the keys of the generation's states.
+func (g Generation) Prefix() []byte {
+	b := append(make([]byte, 0, prefixLen), statePrefix)
+	b = append(b, g.View[:]...)
+	return binary.BigEndian.AppendUint64(b, g.Number)
+}
+
+// StateKey is the key of an entity's state.
+func (g Generation) StateKey(entity []byte) []byte { return append(g.Prefix(), entity...) }
+
+// OffsetKey is the key of the log position up to which the applier has consumed
+// the log for this generation.
+func (g Generation) OffsetKey() []byte {
+	b := g.Prefix()
+	b[0] = offsetPrefix
+	return b
+}
+
+func liveKey(view plan.Fingerprint) []byte { return append([]byte{livePrefix}, view[:]...) }
+
+func (g Generation) record() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordLen), g.Number)
+	b = append(b, recordFormat)
+	b = binary.BigEndian.AppendUint64(b, uint64(g.Materialized))
+	b = binary.BigEndian.AppendUint64(b, g.Position)
+	return append(b, g.Inputs[:]...)
+}
+
+func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
+	if len(b) != recordLen || b[8] != recordFormat {
+		return Generation{}, fmt.Errorf("registry: the record of view %s is damaged or of another format", view.Short())
+	}
+	g := Generation{
+		View: view, Number: binary.BigEndian.Uint64(b),
+		Materialized: plan.EventTime(binary.BigEndian.Uint64(b[9:])),
+		Position:     binary.BigEndian.Uint64(b[17:]),
+	}
+	copy(g.Inputs[:], b[25:])
+	return g, nil
+}
+
+// NotMaterialized says that a view has no live state.
+type NotMaterialized struct{ View *plan.View }
+
+func (e *NotMaterialized) Error() string {
+	return fmt.Sprintf("view %s (version %s) has no online state yet; run: unskew materialize --view %s", e.View.Name, e.View.Fingerprint.Short(), e.View.Name)
+}
+
+// Live is the live generation of a view, or *NotMaterialized.
+func Live(ctx context.Context, store onlinestore.Store, view *plan.View) (Generation, error) {
+	got, err := store.Get(ctx, [][]byte{liveKey(view.Fingerprint)})
+	if err != nil {
+		return Generation{}, fmt.Errorf("live generation of view %s: %w", view.Name, err)
+	}
+	if got[0] == nil {
+		return Generation{}, &NotMaterialized{view}
+	}
+	return decodeRecord(view.Fingerprint, got[0])
+}
+
+// Next is the number for a new build of a view: one more than the live one's.
+func Next(ctx context.Context, store onlinestore.Store, view *plan.View) (number uint64, live *Generation, err error) {
+	g, err := Live(ctx, store, view)
+	var none *NotMaterialized
+	switch {
+	case errors.As(err, &none):
+		return 1, nil, nil
+	case err != nil:
+		return 0, nil, err
+	}
+	return g.Number + 1, &g, nil
+}
+
+// ErrSuperseded says that another build became live first.
+var ErrSuperseded = errors.New("another materialization of the same view finished first; nothing of it was changed")
+
+// Promote makes g live in place of the generation before it. It fails with
+// ErrSuperseded when that one is not live any more.
+func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
+	done, err := store.Swap(ctx, []onlinestore.Write{{Key: liveKey(g.View), Expect: g.Number - 1, Value: g.record()}})
+	if err != nil {
+		return fmt.Errorf("promote generation %d of %s: %w", g.Number, g.View.Short(), err)
+	}
+	if !done[0] {
+		return ErrSuperseded
+	}
+	return nil
+}
+
+// Drop removes the state of a generation that is not live.
+func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
+	if err := store.DeletePrefix(ctx, g.Prefix()); err != nil {
+		return err
+	}
+	return store.DeletePrefix(ctx, g.OffsetKey())
+}
+
+// Offset is the log position up to which the log was consumed for g.
+func Offset(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
+	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
+	if err != nil || got[0] == nil {
+		return g.Position, err
+	}
+	return max(g.Position, binary.BigEndian.Uint64(got[0])-1), nil
+}
+
+// SetOffset records that the log was consumed for g up to position to. Another
+// applier being ahead is not an error.
+func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to uint64) error {
+	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
+	if err != nil {
+		return err
+	}
+	expect := onlinestore.Absent
+	if got[0] != nil {
+		expect = binary.BigEndian.Uint64(got[0])
+	}
+	if expect > to {
+		return nil
+	}
+	_, err = store.Swap(ctx, []onlinestore.Write{{Key: g.OffsetKey(), Expect: expect, Value: binary.BigEndian.AppendUint64(nil, to+1)}})
+	return err
+}
