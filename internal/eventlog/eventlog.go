@@ -51,22 +51,29 @@ type Result struct {
 }
 
 // Log is the contract. All methods are safe for concurrent use. Errors leave the
-// log unchanged or, for a lost connection, say that the outcome is unknown;
-// appending the same entries again is then safe for entries with an id.
+// log unchanged or, for a lost connection, wrap ErrOutcomeUnknown; appending the
+// same entries again is then safe for entries with an id. A shard begins to
+// exist with its first record or id; before, it reads as empty.
 type Log interface {
 	// Append stores the entries in order, all or none, and returns one Result for
-	// each once they are durable. Two entries of one call may share an id.
+	// each once they are durable. Two entries of one call may share an id. The
+	// entries are the caller's again on return.
 	Append(ctx context.Context, shard string, entries []Entry) ([]Result, error)
 	// Register marks ids as seen without storing records: ids of events that are
 	// already part of the history. Registering a seen id changes nothing.
 	Register(ctx context.Context, shard string, entries []Entry) error
 	// Read returns at most limit records after the given position, in order; fewer
-	// than limit only at the end of the shard. Payloads belong to the caller.
+	// than limit only at the end of the shard. It sees durable records only, so a
+	// position that was read never holds another event later. Payloads belong to
+	// the caller.
 	Read(ctx context.Context, shard string, after Position, limit int) ([]Record, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
-	// Wait returns when the shard's End exceeds after, or with ctx's error.
+	// Wait returns when the shard's End exceeds after, with ctx's error when it
+	// ends, or with ErrClosed when the log is closed.
 	Wait(ctx context.Context, shard string, after Position) error
+	// Close waits for calls under way, ends those in Wait, and releases the
+	// storage. Closing again does nothing.
 	Close() error
 }
 

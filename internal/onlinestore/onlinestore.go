@@ -19,22 +19,28 @@ type Write struct {
 	Value  []byte
 }
 
-// Store is the contract. All methods are safe for concurrent use. Keys are at
-// most 64 KiB, values at most 256 MiB.
+// Store is the contract. All methods are safe for concurrent use. Keys have 1 to
+// MaxKeyBytes bytes, values at most MaxValueBytes.
 type Store interface {
 	// Get returns the value of each key, nil where absent, in one round trip. It is
 	// not one snapshot: each value is. The values belong to the caller.
 	Get(ctx context.Context, keys [][]byte) ([][]byte, error)
 	// Swap performs the writes, each atomically and independent of the others, and
-	// reports for each whether its revision matched. Durable on return.
+	// reports for each whether its revision matched. Durable on return. After an
+	// error any of the writes may have been made; making them again is safe.
 	Swap(ctx context.Context, writes []Write) ([]bool, error)
 	// Load begins a bulk load.
 	Load(ctx context.Context) (Loader, error)
-	// DeletePrefix removes every key that begins with prefix (not empty).
+	// DeletePrefix removes every key that begins with prefix (not empty). Keys
+	// written meanwhile may stay.
 	DeletePrefix(ctx context.Context, prefix []byte) error
-	// Scan calls f for every key that begins with prefix, in no particular order, until f
-	// returns an error, which it returns. The arguments are only valid during the call.
+	// Scan calls f for every key that begins with prefix (not empty), in no particular
+	// order, until f returns an error, which it returns. The arguments are only valid
+	// during the call, in which f may use the store. Keys that are written or deleted
+	// meanwhile may come or not; while the store changes, a key may come twice.
 	Scan(ctx context.Context, prefix []byte, f func(key, value []byte) error) error
+	// Close waits for calls under way and releases the storage. Closing again does
+	// nothing. Loaders not closed before are lost.
 	Close() error
 }
 

@@ -1,0 +1,66 @@
+package eventlog
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+)
+
+// ErrClosed is returned by every method of a closed log.
+var ErrClosed = errors.New("the event log is closed")
+
+// ErrOutcomeUnknown is wrapped by the error of an Append or Register whose
+// request may or may not have taken effect: it was sent and no answer came.
+var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; entries with an id can safely be sent again")
+
+// ErrDamaged is wrapped when acknowledged records or ids are missing: something
+// under the log (eviction, trimming, a restored backup) removed them. Nothing
+// is appended to a damaged shard, since positions would be given out twice.
+var ErrDamaged = errors.New("records that were acknowledged are missing")
+
+// Limits of what Append and Register take.
+const (
+	MaxShardBytes  = 1 << 10   // the shard's name
+	MaxIDBytes     = 64 << 10  // one id
+	MaxAppendBytes = 256 << 20 // all ids and payloads of one call
+)
+
+// Check reports which limit a call breaks, before anything is stored.
+func Check(shard string, entries []Entry) error {
+	if err := CheckShard(shard); err != nil {
+		return err
+	}
+	total := 0
+	for i, e := range entries {
+		if len(e.ID) > MaxIDBytes {
+			return fmt.Errorf("entry %d of shard %q: the id has %d bytes, at most %d are allowed", i, shard, len(e.ID), MaxIDBytes)
+		}
+		total += len(e.ID) + len(e.Payload)
+	}
+	if total > MaxAppendBytes {
+		return fmt.Errorf("shard %q: the entries of one call have %d bytes, at most %d are allowed: send them in several calls", shard, total, MaxAppendBytes)
+	}
+	return nil
+}
+
+// CheckShard reports whether the name can be a shard's: 1 to MaxShardBytes bytes.
+func CheckShard(shard string) error {
+	if shard == "" {
+		return errors.New("the shard has no name")
+	}
+	if len(shard) > MaxShardBytes {
+		return fmt.Errorf("the shard's name has %d bytes, at most %d are allowed", len(shard), MaxShardBytes)
+	}
+	return nil
+}
+
+// A Digest stands for a payload in the index of ids: the first half of its
+// SHA-256. It only tells a redelivery from a conflict; it never identifies an
+// event.
+type Digest [16]byte
+
+// DigestOf returns the payload's digest.
+func DigestOf(payload []byte) Digest {
+	sum := sha256.Sum256(payload)
+	return Digest(sum[:16])
+}
