@@ -1,0 +1,270 @@
+//go:build duckdb_arrow
+
+package duckdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	bindings "github.com/duckdb/duckdb-go-bindings"
+	"github.com/duckdb/duckdb-go/v2/arrowmapping"
+	"github.com/duckdb/duckdb-go/v2/mapping"
+)
+
+// Options bound what DuckDB may use.
+type Options struct {
+	MemoryLimit int64  // bytes; 0: DuckDB's default, 80 % of the machine
+	Threads     int    // 0: one for each core
+	TempDir     string // where queries larger than MemoryLimit spill; "": DuckDB decides
+	BaseDir     string // what relative paths are relative to; "": the working directory
+}
+
+// DB is an in-memory DuckDB that reads relations from files and servers. All
+// methods may be called concurrently; Close only after they have returned.
+type DB struct {
+	db   mapping.Database
+	base string // absolute
+}
+
+// Open starts DuckDB.
+func Open(o Options) (*DB, error) {
+	base, err := filepath.Abs(o.BaseDir)
+	if err != nil {
+		return nil, fmt.Errorf("open DuckDB: base directory %q: %w", o.BaseDir, err)
+	}
+	var config mapping.Config
+	if mapping.CreateConfig(&config) == mapping.StateError {
+		return nil, errors.New("open DuckDB: it cannot allocate its configuration")
+	}
+	defer mapping.DestroyConfig(&config)
+	for _, s := range o.settings() {
+		if mapping.SetConfig(config, s[0], s[1]) == mapping.StateError {
+			return nil, fmt.Errorf("open DuckDB: it does not accept %s = %s", s[0], s[1])
+		}
+	}
+	db := &DB{base: base}
+	var msg string
+	if mapping.OpenExt("", &db.db, config, &msg) == mapping.StateError {
+		mapping.Close(&db.db)
+		return nil, fmt.Errorf("open DuckDB: %s", msg)
+	}
+	session := "SET GLOBAL TimeZone = 'UTC'; SET GLOBAL preserve_insertion_order = true; SET GLOBAL file_search_path = " + quote(base)
+	if err := db.Exec(context.Background(), session); err != nil {
+		mapping.Close(&db.db)
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
+	return db, nil
+}
+
+func (o Options) settings() [][2]string {
+	var s [][2]string
+	if o.MemoryLimit > 0 {
+		s = append(s, [2]string{"memory_limit", strconv.FormatInt(o.MemoryLimit, 10) + "B"})
+	}
+	if o.Threads > 0 {
+		s = append(s, [2]string{"threads", strconv.Itoa(o.Threads)})
+	}
+	if o.TempDir != "" {
+		s = append(s, [2]string{"temp_directory", o.TempDir})
+	}
+	return s
+}
+
+// Close releases everything DuckDB holds.
+func (db *DB) Close() error {
+	mapping.Close(&db.db)
+	return nil
+}
+
+// Version is the version of the DuckDB library, such as "v1.5.6".
+func Version() string { return mapping.LibraryVersion() }
+
+// Exec runs statements whose results nobody reads, such as COPY … TO.
+func (db *DB) Exec(ctx context.Context, sql string) error {
+	c, err := db.connect()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	stop := c.interruptOn(ctx)
+	defer stop()
+	var res mapping.Result
+	defer mapping.DestroyResult(&res)
+	if mapping.Query(c.c, sql, &res) == mapping.StateError {
+		return queryError(ctx, mapping.ResultError(&res))
+	}
+	return nil
+}
+
+// conn is one session; it runs one statement at a time.
+type conn struct{ c mapping.Connection }
+
+func (db *DB) connect() (*conn, error) {
+	c := &conn{}
+	if mapping.Connect(db.db, &c.c) == mapping.StateError {
+		return nil, errors.New("connect to DuckDB: it has been closed")
+	}
+	return c, nil
+}
+
+func (c *conn) close() { mapping.Disconnect(&c.c) }
+
+// interruptEvery is how often a cancelled statement is interrupted again: an
+// interrupt that comes just before a statement starts is forgotten by DuckDB.
+const interruptEvery = 20 * time.Millisecond
+
+// interruptOn interrupts what runs on c once ctx is cancelled, until the
+// returned function is called, which waits for the end of that.
+func (c *conn) interruptOn(ctx context.Context) (stop func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		again := time.NewTicker(interruptEvery)
+		defer again.Stop()
+		for {
+			mapping.Interrupt(c.c)
+			select {
+			case <-done:
+				return
+			case <-again.C:
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// stream runs a query and calls f with its rows in their order, in batches of
+// bounded size, without ever holding the whole result; schema, if given, is called
+// once before. A batch is only valid during the call. The first error of a callback
+// ends the query and is returned.
+func (db *DB) stream(ctx context.Context, sql string, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
+	c, err := db.connect()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	stop := c.interruptOn(ctx)
+	defer stop()
+	var stmt mapping.PreparedStatement
+	defer mapping.DestroyPrepare(&stmt)
+	if mapping.Prepare(c.c, sql, &stmt) == mapping.StateError {
+		return queryError(ctx, mapping.PrepareError(stmt))
+	}
+	var pending mapping.PendingResult
+	defer mapping.DestroyPending(&pending)
+	if bindings.PendingPreparedStreaming(stmt, &pending) == mapping.StateError {
+		return queryError(ctx, mapping.PendingError(pending))
+	}
+	var res mapping.Result
+	defer mapping.DestroyResult(&res)
+	if mapping.ExecutePending(pending, &res) == mapping.StateError {
+		return queryError(ctx, mapping.ResultError(&res))
+	}
+	opts := arrowmapping.ResultGetArrowOptions(&res)
+	defer arrowmapping.DestroyArrowOptions(&opts)
+	fields, err := arrowSchema(&res, opts)
+	if err != nil {
+		return err
+	}
+	if schema != nil {
+		if err := schema(fields); err != nil {
+			return err
+		}
+	}
+	return fetch(ctx, &res, opts, fields, f)
+}
+
+func fetch(ctx context.Context, res *mapping.Result, opts arrowmapping.ArrowOptions, schema *arrow.Schema, f func(arrow.RecordBatch) error) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		chunk := mapping.FetchChunk(*res)
+		if chunk.Ptr == nil {
+			if msg := mapping.ResultError(res); msg != "" {
+				return queryError(ctx, msg)
+			}
+			return ctx.Err()
+		}
+		rec, ed := arrowmapping.DataChunkToArrowArray(opts, schema, chunk)
+		mapping.DestroyDataChunk(&chunk)
+		if err := takeError(ed); err != nil {
+			return err
+		}
+		err := f(rec)
+		rec.Release()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func arrowSchema(res *mapping.Result, opts arrowmapping.ArrowOptions) (*arrow.Schema, error) {
+	n := mapping.ColumnCount(res)
+	names, types := make([]string, n), make([]mapping.LogicalType, n)
+	defer func() {
+		for i := range types {
+			mapping.DestroyLogicalType(&types[i])
+		}
+	}()
+	for i := range n {
+		names[i], types[i] = mapping.ColumnName(res, i), mapping.ColumnLogicalType(res, i)
+	}
+	schema, ed := arrowmapping.NewArrowSchema(opts, types, names)
+	if err := takeError(ed); err != nil {
+		return nil, err
+	}
+	return schema, nil
+}
+
+func takeError(ed mapping.ErrorData) error {
+	defer mapping.DestroyErrorData(&ed)
+	if !mapping.ErrorDataHasError(ed) {
+		return nil
+	}
+	return fmt.Errorf("DuckDB's rows as Arrow: %s", mapping.ErrorDataMessage(ed))
+}
+
+// queryError makes DuckDB's message one line, without the echo of the query and of
+// a CSV reader's settings.
+func queryError(ctx context.Context, msg string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	msg, _, _ = strings.Cut(msg, "\n\nLINE ")
+	var kept []string
+	for line := range strings.Lines(msg) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "delimiter = ") {
+			break
+		}
+		if line != "" && !slices.ContainsFunc(csvAdvice, func(p string) bool { return strings.HasPrefix(line, p) }) {
+			kept = append(kept, strings.TrimSuffix(line, "."))
+		}
+	}
+	return errors.New(strings.Join(kept, "; "))
+}
+
+// csvAdvice begins lines about options of DuckDB's CSV reader that nobody here can set.
+var csvAdvice = []string{"Column ", "This type was ", "Select a different type ", "* Check ", "Possible ", "This file is not utf-8"}
+
+// quote makes s a string literal.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// ident makes s a quoted identifier.
+func ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
