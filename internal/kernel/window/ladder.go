@@ -1,0 +1,99 @@
+// Package window keeps the partials of one entity in tiles and reads windows
+// from them.
+//
+// Several windows over one slot share one set of tiles. Near the present tiles are
+// as fine as the finest hop; farther back, where the shorter windows cannot
+// reach any more, they are merged into coarser ones, and beyond the longest
+// window they are dropped. Which tile an event time belongs to is a function of
+// that time and of the newest applied visible time alone, so the tiles of an
+// entity depend on the multiset of its events and on nothing else.
+package window
+
+import (
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Ladder lays out the tiles for a set of windows: level 0 is the finest.
+//
+// With the windows in order of width, level i serves the windows i and up. Its
+// tile width is the greatest common divisor of their hops, so it divides the next
+// level's and every tail of these windows is a tile boundary. A tile moves from
+// level i to i+1 once all of the wider tile lies before the tails of windows 0 to i.
+type Ladder struct {
+	windows   []plan.Window // bounded, by width
+	widths    []plan.Micros // of the tiles, one for each bounded window
+	unbounded bool          // one more level: a single tile with everything older
+}
+
+// NewLadder lays out tiles for the given windows, duplicates allowed.
+func NewLadder(windows []plan.Window) *Ladder {
+	l := &Ladder{}
+	for _, w := range windows {
+		if w.Unbounded() {
+			l.unbounded = true
+		} else if !slices.Contains(l.windows, w) {
+			l.windows = append(l.windows, w)
+		}
+	}
+	slices.SortFunc(l.windows, func(a, b plan.Window) int {
+		if a.Width != b.Width {
+			return int(min(1, max(-1, a.Width-b.Width)))
+		}
+		return int(min(1, max(-1, a.Hop-b.Hop)))
+	})
+	l.widths = make([]plan.Micros, len(l.windows))
+	var g plan.Micros
+	for i := len(l.windows) - 1; i >= 0; i-- {
+		g = gcd(g, l.windows[i].Hop)
+		l.widths[i] = g
+	}
+	return l
+}
+
+// Equal reports whether two ladders lay out tiles alike.
+func (l *Ladder) Equal(m *Ladder) bool {
+	return l.unbounded == m.unbounded && slices.Equal(l.windows, m.windows)
+}
+
+func gcd(a, b plan.Micros) plan.Micros {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// guards are the times before which a tile may leave each level: guards[i] is the
+// least tail of windows 0 to i for every reading after newest.
+func (l *Ladder) guards(dst []plan.EventTime, newest plan.EventTime) []plan.EventTime {
+	dst = dst[:0]
+	least := plan.Never
+	for _, w := range l.windows {
+		least = min(least, w.Lower(newest+1))
+		dst = append(dst, least)
+	}
+	return dst
+}
+
+// place finds the tile that event time t belongs to: its start (Always for the
+// one with everything older), or false when nothing can read t any more.
+func (l *Ladder) place(t plan.EventTime, guards []plan.EventTime) (start plan.EventTime, keep bool) {
+	last := len(l.widths) - 1
+	if last < 0 {
+		return plan.Always, true
+	}
+	if s := floorTo(t, l.widths[last]); s+plan.EventTime(l.widths[last]) <= guards[last] {
+		return plan.Always, l.unbounded
+	}
+	for i := last; i > 0; i-- {
+		if s := floorTo(t, l.widths[i]); s+plan.EventTime(l.widths[i]) <= guards[i-1] {
+			return s, true
+		}
+	}
+	return floorTo(t, l.widths[0]), true
+}
+
+func floorTo(t plan.EventTime, w plan.Micros) plan.EventTime {
+	return plan.EventTime(plan.FloorDiv(int64(t), int64(w)) * int64(w))
+}
