@@ -1,0 +1,197 @@
+// Package logtest is the conformance suite of eventlog.Log. An implementation's
+// test file says how to make a storage and calls Run.
+package logtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+)
+
+// Storage is where a log keeps its records while no log is open.
+type Storage struct {
+	// Open opens a log that finds what earlier ones stored. The suite closes it. A
+	// nil clock is the real one.
+	Open func(t *testing.T, clock eventlog.Clock) eventlog.Log
+	// Crash cuts the power at some moment during the call: what was acknowledged
+	// before it must survive, what was not may. Logs open at that moment are lost
+	// and may return anything; Open finds what survived.
+	Crash func(t *testing.T)
+	// Shared says that several logs can have the storage open at once.
+	Shared bool
+}
+
+// Run tests the implementation; create makes an empty storage for each test.
+func Run(t *testing.T, create func(t *testing.T) Storage) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Storage)
+	}{
+		{"Positions are dense and in order", testDense},
+		{"Shards are independent", testShards},
+		{"Read pages and ends", testRead},
+		{"Payloads belong to the caller", testOwnership},
+		{"Empty and binary ids and payloads", testBinary},
+		{"Large payloads", testLarge},
+		{"Limits", testLimits},
+		{"O5 same payload twice is two events, same id twice is one", testO5},
+		{"O5 redelivery inside one call", testO5InsideCall},
+		{"A conflict keeps the first", testConflict},
+		{"Register marks ids as seen", testRegister},
+		{"Model", testModel},
+		{"Appended never decreases", testAppended},
+		{"B5 times and positions beyond 2^53 are exact", testB5},
+		{"Reopen finds everything", testReopen},
+		{"O7 appending again after a crash adds nothing", testO7},
+		{"Crash keeps what was acknowledged", testCrash},
+		{"Wait returns when records come", testWait},
+		{"Wait returns when its context ends", testWaitCancelled},
+		{"Wait returns when the log is closed", testWaitClosed},
+		{"Concurrent appenders", testConcurrent},
+		{"Concurrent appenders of the same ids", testConcurrentIDs},
+		{"A reader never misses a record", testReader},
+		{"A cancelled context changes nothing", testCancelled},
+		{"Use after Close is an error", testClosed},
+		{"Two logs on one storage", testShared},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, create(t)) })
+	}
+}
+
+// open opens a log for the length of the test.
+func open(t *testing.T, s Storage) eventlog.Log {
+	t.Helper()
+	return openAt(t, s, nil)
+}
+
+func openAt(t *testing.T, s Storage, clock eventlog.Clock) eventlog.Log {
+	t.Helper()
+	l := s.Open(t, clock)
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return l
+}
+
+// steps is a clock that tells the given times and stays at the last.
+func steps(times ...plan.EventTime) eventlog.Clock {
+	return func() plan.EventTime {
+		now := times[0]
+		if len(times) > 1 {
+			times = times[1:]
+		}
+		return now
+	}
+}
+
+// fataler is what *testing.T and *rapid.T have in common here.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func appendAll(t fataler, l eventlog.Log, shard string, entries ...eventlog.Entry) []eventlog.Result {
+	t.Helper()
+	results, err := l.Append(context.Background(), shard, entries)
+	if err != nil {
+		t.Fatalf("Append: %v", err)
+	}
+	if len(results) != len(entries) {
+		t.Fatalf("Append of %d entries returned %d results", len(entries), len(results))
+	}
+	return results
+}
+
+func register(t fataler, l eventlog.Log, shard string, entries ...eventlog.Entry) {
+	t.Helper()
+	if err := l.Register(context.Background(), shard, entries); err != nil {
+		t.Fatalf("Register: %v", err)
+	}
+}
+
+func end(t fataler, l eventlog.Log, shard string) eventlog.Position {
+	t.Helper()
+	p, err := l.End(context.Background(), shard)
+	if err != nil {
+		t.Fatalf("End: %v", err)
+	}
+	return p
+}
+
+func read(t fataler, l eventlog.Log, shard string, after eventlog.Position, limit int) []eventlog.Record {
+	t.Helper()
+	records, err := l.Read(context.Background(), shard, after, limit)
+	if err != nil {
+		t.Fatalf("Read after %d: %v", after, err)
+	}
+	return records
+}
+
+// readAll reads the whole shard in pages and checks what holds for every shard:
+// dense positions that end at End, times that do not decrease, no id twice.
+func readAll(t fataler, l eventlog.Log, shard string) []eventlog.Record {
+	t.Helper()
+	var all []eventlog.Record
+	for {
+		page := read(t, l, shard, eventlog.Position(len(all)), 7)
+		all = append(all, page...)
+		if len(page) < 7 {
+			break
+		}
+	}
+	ids := map[string]eventlog.Position{}
+	last := plan.Always
+	for i, r := range all {
+		if r.Position != eventlog.Position(i+1) {
+			t.Fatalf("record %d of the shard has position %d", i+1, r.Position)
+		}
+		if r.Appended < last {
+			t.Fatalf("position %d was appended at %v, before %v", r.Position, r.Appended, last)
+		}
+		last = r.Appended
+		if earlier, ok := ids[r.ID]; ok && r.ID != "" {
+			t.Fatalf("id %q is at positions %d and %d", r.ID, earlier, r.Position)
+		}
+		ids[r.ID] = r.Position
+	}
+	if e := end(t, l, shard); e != eventlog.Position(len(all)) {
+		t.Fatalf("End is %d, the shard has %d records", e, len(all))
+	}
+	return all
+}
+
+// want compares the results with "appended 1", "duplicate 1" and so on.
+func want(t fataler, results []eventlog.Result, texts ...string) {
+	t.Helper()
+	if len(results) != len(texts) {
+		t.Fatalf("%d results, want %d", len(results), len(texts))
+	}
+	for i, r := range results {
+		name := [...]string{"appended", "duplicate", "conflict"}[r.Outcome]
+		if got := fmt.Sprintf("%s %d", name, r.Position); got != texts[i] {
+			t.Fatalf("result %d is %q, want %q", i, got, texts[i])
+		}
+	}
+}
+
+// wantRecords compares ids and payloads, written "id=payload".
+func wantRecords(t fataler, records []eventlog.Record, texts ...string) {
+	t.Helper()
+	if len(records) != len(texts) {
+		t.Fatalf("%d records, want %d", len(records), len(texts))
+	}
+	for i, r := range records {
+		if got := r.ID + "=" + string(r.Payload); got != texts[i] {
+			t.Fatalf("record %d is %q, want %q", i, got, texts[i])
+		}
+	}
+}
+
+func entry(id, payload string) eventlog.Entry {
+	return eventlog.Entry{ID: id, Payload: []byte(payload)}
+}

@@ -1,0 +1,180 @@
+// Package pebble keeps an event log in a directory of its own, embedded with
+// Pebble. One process at a time can have it open. The keys and values are
+// described in docs/formats/eventlog.md.
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	cockroach "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/gate"
+	"github.com/unskew/unskew/internal/pebbledir"
+)
+
+// LockedError is the error of Open for a directory that someone has open.
+type LockedError = pebbledir.LockedError
+
+// Options are optional, all of them.
+type Options struct {
+	FS     vfs.FS         // nil is the disk
+	Clock  eventlog.Clock // nil is time.Now
+	Logger *slog.Logger   // nil drops what Pebble reports
+}
+
+const (
+	cacheBytes    = 16 << 20
+	memTableBytes = 16 << 20
+)
+
+// Log implements eventlog.Log. It starts no goroutines of its own: one of the
+// callers that wait in Append or Register commits for all of them.
+type Log struct {
+	db      *cockroach.DB
+	clock   eventlog.Clock
+	gate    *gate.Gate
+	leading chan struct{} // holds one token: its owner commits
+
+	mu     sync.Mutex
+	queue  []*request
+	shards map[string]*shard
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// A shard is the durable end of a shard. Log.mu guards the fields but the name.
+// Records beyond end are on their way to the disk and nobody sees them yet.
+type shard struct {
+	name     string
+	end      eventlog.Position
+	appended plan.EventTime
+	advanced chan struct{} // closed and replaced when end grows
+}
+
+// Open opens or creates the log in dir. The error wraps a *LockedError if
+// someone has it open.
+func Open(dir string, o Options) (*Log, error) {
+	db, err := pebbledir.Open(dir, format, pebbledir.Options{
+		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	if o.Clock == nil {
+		o.Clock = func() plan.EventTime { return plan.TimeOf(time.Now()) }
+	}
+	return &Log{
+		db:      db,
+		clock:   o.Clock,
+		gate:    gate.New(),
+		leading: make(chan struct{}, 1),
+		shards:  map[string]*shard{},
+	}, nil
+}
+
+// Close is eventlog.Log's.
+func (l *Log) Close() error {
+	if !l.gate.Close() {
+		return nil
+	}
+	return l.db.Close()
+}
+
+// Append is eventlog.Log's. A context that ends while the entries are on their
+// way to the disk is ignored: the answer is known a moment later.
+func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
+	r := &request{entries: entries, results: make([]eventlog.Result, len(entries)), done: make(chan struct{})}
+	if err := l.submit(ctx, shard, r); err != nil {
+		return nil, err
+	}
+	return r.results, nil
+}
+
+// Register is eventlog.Log's.
+func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Entry) error {
+	return l.submit(ctx, shard, &request{entries: entries, registers: true, done: make(chan struct{})})
+}
+
+// End is eventlog.Log's.
+func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
+	end, _, err := l.durableEnd(ctx, shard)
+	return end, err
+}
+
+// Wait is eventlog.Log's.
+func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
+	for {
+		end, advanced, err := l.durableEnd(ctx, shard)
+		if err != nil || end > after {
+			return err
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.gate.Closing():
+			return eventlog.ErrClosed
+		}
+	}
+}
+
+// durableEnd returns the shard's end and the channel that closes when it grows.
+func (l *Log) durableEnd(ctx context.Context, name string) (eventlog.Position, <-chan struct{}, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
+	}
+	if !l.gate.Enter() {
+		return 0, nil, eventlog.ErrClosed
+	}
+	defer l.gate.Leave()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, err := l.shardLocked(name)
+	if err != nil {
+		return 0, nil, err
+	}
+	return s.end, s.advanced, nil
+}
+
+// shardLocked finds the shard or reads its end from the database. The caller
+// holds l.mu.
+func (l *Log) shardLocked(name string) (*shard, error) {
+	if s := l.shards[name]; s != nil {
+		return s, nil
+	}
+	if err := eventlog.CheckShard(name); err != nil {
+		return nil, err
+	}
+	s := &shard{name: name, appended: plan.Always, advanced: make(chan struct{})}
+	if err := l.readEnd(s); err != nil {
+		return nil, fmt.Errorf("read the end of shard %q: %w", name, err)
+	}
+	l.shards[name] = s
+	return s, nil
+}
+
+func (l *Log) readEnd(s *shard) error {
+	events := appendShard(nil, kindEvent, s.name)
+	it, err := l.db.NewIter(&cockroach.IterOptions{LowerBound: events, UpperBound: pebbledir.Successor(events)})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = it.Close() }()
+	if !it.Last() {
+		return it.Error()
+	}
+	event, err := it.ValueAndErr()
+	if err != nil {
+		return err
+	}
+	s.end = positionOf(it.Key())
+	s.appended, err = appendedOf(event)
+	return err
+}

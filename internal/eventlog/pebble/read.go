@@ -1,0 +1,75 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+
+	cockroach "github.com/cockroachdb/pebble/v2"
+
+	"github.com/unskew/unskew/internal/eventlog"
+)
+
+// ctxEvery is how many records Read returns between two looks at its context.
+const ctxEvery = 1024
+
+// Read is eventlog.Log's.
+func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
+	if !l.gate.Enter() {
+		return nil, eventlog.ErrClosed
+	}
+	defer l.gate.Leave()
+	end, _, err := l.durableEnd(ctx, shard)
+	if err != nil || after >= end || limit <= 0 {
+		return nil, err
+	}
+	last := end
+	if uint64(end-after) > uint64(limit) {
+		last = after + eventlog.Position(limit)
+	}
+	records, err := l.readRange(ctx, shard, after+1, last)
+	if err != nil {
+		return nil, fmt.Errorf("read shard %q after position %d: %w", shard, after, err)
+	}
+	return records, nil
+}
+
+// readRange returns the records at first to last, all of which are durable.
+func (l *Log) readRange(ctx context.Context, shard string, first, last eventlog.Position) ([]eventlog.Record, error) {
+	it, err := l.db.NewIterWithContext(ctx, &cockroach.IterOptions{
+		LowerBound: appendEventKey(nil, shard, first),
+		UpperBound: append(appendEventKey(nil, shard, last), 0),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = it.Close() }()
+	records := make([]eventlog.Record, 0, last-first+1)
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(records)%ctxEvery == ctxEvery-1 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		r, err := readRecord(it, first+eventlog.Position(len(records)))
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	if err := it.Error(); err != nil {
+		return nil, err
+	}
+	if len(records) != cap(records) {
+		return nil, fmt.Errorf("position %d: %w", first+eventlog.Position(len(records)), eventlog.ErrDamaged)
+	}
+	return records, nil
+}
+
+func readRecord(it *cockroach.Iterator, want eventlog.Position) (eventlog.Record, error) {
+	if p := positionOf(it.Key()); p != want {
+		return eventlog.Record{}, fmt.Errorf("position %d is followed by %d: %w", want-1, p, eventlog.ErrDamaged)
+	}
+	event, err := it.ValueAndErr()
+	if err != nil {
+		return eventlog.Record{}, err
+	}
+	return decodeEvent(want, event)
+}
