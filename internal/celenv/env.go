@@ -5,12 +5,10 @@ import (
 	"runtime/debug"
 	"strings"
 
-	// Zone names must resolve the same way on a host without a zone database.
+	// For code outside expressions; zones in expressions come from zones.go.
 	_ "time/tzdata"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/env"
-	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/ext"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -42,7 +40,7 @@ func NewEnv(opts ...cel.EnvOption) (*cel.Env, error) {
 // need an environment made by cel.NewCustomEnv (or NewEnv of this package):
 // cel.NewEnv would bring the whole standard library along and silently keep it.
 func Options() []cel.EnvOption {
-	return []cel.EnvOption{
+	opts := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(standardSubset())),
 		cel.OptionalTypes(cel.OptionalTypesVersion(optionalVersion)),
 		ext.Strings(ext.StringsVersion(stringsVersion)),
@@ -57,14 +55,7 @@ func Options() []cel.EnvOption {
 		cel.EagerlyValidateDeclarations(true),
 		sortedMapFunction(),
 	}
-}
-
-func standardSubset() *env.LibrarySubset {
-	return env.NewLibrarySubset().AddExcludedFunctions(
-		env.NewFunction(overloads.TypeConvertDyn),
-		env.NewFunction(overloads.TimeGetMilliseconds,
-			&env.Overload{ID: overloads.DurationToMilliseconds}),
-	)
+	return append(opts, zonedFunctions()...)
 }
 
 // celModule is the module whose version decides values.
@@ -85,6 +76,7 @@ func Engine() plan.Engine {
 		fmt.Sprintf("sets.%d", setsVersion),
 		fmt.Sprintf("regex.%d", regexVersion),
 		fmt.Sprintf("bindings.%d", bindingsVersion),
+		"tzdata." + zoneVersion,
 	}
 	return plan.Engine{CEL: pinnedCEL, Env: strings.Join(libs, " ")}
 }
