@@ -1,0 +1,218 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/kernel/expr"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// Features is a batch of results, one column a feature in the order of the plan.
+// It belongs to the View or Service that made it and is valid until its next call.
+type Features struct {
+	N    int
+	Cols []FeatureColumn
+}
+
+// FeatureColumn is the values and statuses of one feature. Where the status is
+// Present or Defaulted, and where an error has a default, the row has a value;
+// elsewhere it is null or an error in Vec. NaN is plan.CanonicalNaN.
+type FeatureColumn struct {
+	Vec    *vector.Vector
+	Status []Status
+	Reason []Status // what a default stands for: Empty or UnknownEntity; 0 elsewhere
+}
+
+// outer is the compiled outer expressions of a view or a service.
+type outer struct {
+	features []outerFeature
+	order    []int
+	now      *vector.Vector
+	out      Features
+}
+
+type outerFeature struct {
+	plan    *plan.Feature
+	program *expr.Program
+	leaves  []*plan.Expr // where each input comes from
+	inputs  []*vector.Vector
+}
+
+func newOuter(v *plan.View) (*outer, error) {
+	return compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
+		switch e.Kind {
+		case plan.Aggregate:
+			return v.Slots[v.Aggregates[e.Index].Slot].Type
+		case plan.FeatureRef:
+			return v.Features[e.Index].RefType()
+		}
+		return e.Type
+	})
+}
+
+// compileOuter compiles the expressions of features; typeOf gives the type of a leaf.
+func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr) plan.Type) (*outer, error) {
+	o := &outer{order: order, now: vector.New(plan.T(plan.Timestamp), 0)}
+	for _, f := range features {
+		of := outerFeature{plan: f}
+		var inputs []expr.Input
+		seen := map[string]bool{}
+		f.Expr.Walk(func(e *plan.Expr) {
+			switch e.Kind {
+			case plan.Aggregate, plan.FeatureRef, plan.Request, plan.Now:
+				if name := celenv.InputName(e); !seen[name] {
+					seen[name] = true
+					of.leaves = append(of.leaves, e)
+					inputs = append(inputs, expr.Input{Name: name, Type: typeOf(e)})
+				}
+			}
+		})
+		of.inputs = make([]*vector.Vector, len(inputs))
+		var err error
+		if of.program, err = expr.Compile(f.Expr, inputs); err != nil {
+			return nil, fmt.Errorf("feature %s: %w", f.Name, err)
+		}
+		o.features = append(o.features, of)
+	}
+	o.out.Cols = make([]FeatureColumn, len(features))
+	for i, f := range features {
+		o.out.Cols[i].Vec = &vector.Vector{Type: f.RefType()}
+	}
+	return o, nil
+}
+
+// eval computes n rows. resolve finds the vector of a leaf that is not one of the
+// outer's own features; known tells whether the entity of row i has visible events.
+func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, known func(i int) bool) *Features {
+	o.now.Resize(n)
+	for i, t := range at {
+		o.now.Int[i] = int64(t)
+	}
+	o.out.N = n
+	for _, f := range o.order {
+		of := &o.features[f]
+		for i, leaf := range of.leaves {
+			switch leaf.Kind {
+			case plan.Now:
+				of.inputs[i] = o.now
+			default:
+				of.inputs[i] = resolve(leaf)
+			}
+		}
+		o.out.Cols[f].fill(of.plan, of.program.Eval(of.inputs, n, nil), known)
+	}
+	return &o.out
+}
+
+// fill copies a result and settles its statuses, defaults and NaNs.
+func (c *FeatureColumn) fill(f *plan.Feature, result *vector.Vector, known func(i int) bool) {
+	n := result.N
+	copyLanes(c.Vec, result)
+	if cap(c.Status) < n {
+		c.Status, c.Reason = make([]Status, n), make([]Status, n)
+	}
+	c.Status, c.Reason = c.Status[:n], c.Reason[:n]
+	clear(c.Reason)
+	for i := range c.Status {
+		c.Status[i] = Present
+	}
+	if result.Null == nil && result.Err == nil {
+		return
+	}
+	for i := range c.Status {
+		if !result.Valid(i) {
+			c.settle(f, i, result.IsErr(i), known)
+		}
+	}
+}
+
+// settle decides a row without a value.
+func (c *FeatureColumn) settle(f *plan.Feature, i int, failed bool, known func(i int) bool) {
+	if failed {
+		c.Status[i] = Failed
+		if f.OnErrorDefault && f.Default != nil {
+			c.put(i, *f.Default)
+			return
+		}
+		c.Vec.SetErr(i)
+		return
+	}
+	c.Status[i] = UnknownEntity
+	if known(i) {
+		c.Status[i] = Empty
+	}
+	if f.Default != nil {
+		c.Status[i], c.Reason[i] = Defaulted, c.Status[i]
+		c.put(i, *f.Default)
+		return
+	}
+	c.Vec.SetNull(i)
+}
+
+func (c *FeatureColumn) put(i int, v plan.Value) {
+	if v.Kind() == plan.Optional {
+		v = v.List()[0]
+	}
+	c.Vec.Set(i, v)
+}
+
+// copyLanes copies values, not the null and error bits, making NaN canonical.
+func copyLanes(dst, src *vector.Vector) {
+	t := dst.Type
+	dst.Resize(src.N)
+	dst.Type = t
+	switch vector.Lane(t) {
+	case plan.Bool:
+		copy(dst.Bits, src.Bits)
+	case plan.Int:
+		copy(dst.Int, src.Int)
+	case plan.Double:
+		for i, f := range src.Double[:src.N] {
+			dst.Double[i] = math.Float64frombits(plan.DoubleBits(f))
+		}
+	case plan.String:
+		copy(dst.Str, src.Str)
+	default:
+		copy(dst.Any, src.Any)
+	}
+}
+
+// Read computes every feature of the view for n = len(at) entities: row i from
+// states[i] as of at[i]. A nil state is an entity without events. Each at[i] must
+// exceed the state's Newest; states are folded up to it.
+func (k *View) Read(states []*State, at []plan.EventTime) *Features {
+	n := len(at)
+	for a := range k.aggs {
+		k.aggs[a].Resize(n)
+	}
+	for i, s := range states {
+		if s == nil {
+			k.readNothing(i)
+			continue
+		}
+		s.Fold(at[i])
+		s.readAggregates(k.aggs, i, at[i])
+	}
+	return k.finish(k.aggs, at, func(i int) bool { return states[i] != nil && states[i].events > 0 })
+}
+
+func (k *View) readNothing(i int) {
+	for a := range k.aggs {
+		acc := k.accs[k.plan.Aggregates[a].Slot]
+		acc.Reset(0)
+		acc.Value(0, k.aggs[a], i)
+	}
+}
+
+// finish evaluates the outer expressions over the values of the aggregates.
+func (k *View) finish(aggs []*vector.Vector, at []plan.EventTime, known func(i int) bool) *Features {
+	return k.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
+		if leaf.Kind == plan.Aggregate {
+			return aggs[leaf.Index]
+		}
+		return k.outer.out.Cols[leaf.Index].Vec
+	}, known)
+}

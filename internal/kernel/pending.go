@@ -1,0 +1,165 @@
+package kernel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// pendingRow is one slot's row of an event that is stored but not visible yet.
+// The entity's own row, which only counts the event, has slot entityRow.
+type pendingRow struct {
+	visible, time  plan.EventTime
+	slot           int
+	id             string
+	arg, by, group plan.Value
+}
+
+const entityRow = -1
+
+func newPending(in *slotRows, i, slot int) pendingRow {
+	p := pendingRow{visible: in.visible[i], time: in.input.Time[i], slot: slot}
+	if in.input.ID != nil {
+		p.id = string(append([]byte(nil), in.input.ID[i]...))
+	}
+	p.arg, p.by, p.group = boxed(in.input.Arg, i), boxed(in.input.By, i), boxed(in.input.Group, i)
+	return p
+}
+
+// boxed is row i of v as a value that shares no memory with it.
+func boxed(v *vector.Vector, i int) plan.Value {
+	if v == nil {
+		return plan.NullValue()
+	}
+	// Round-trip strings through their encoding: lanes may alias foreign buffers.
+	x, _, err := plan.DecodeCanonical(plan.AppendCanonical(nil, v.Value(i)))
+	if err != nil {
+		panic("kernel: a value does not survive its own encoding: " + err.Error())
+	}
+	return x
+}
+
+// Fold moves every pending row with visible time < t into the tiles.
+func (s *State) Fold(t plan.EventTime) {
+	newest := s.newest
+	for i := range s.pending {
+		if v := s.pending[i].visible; v < t && v > newest {
+			newest = v
+		}
+	}
+	if newest == s.newest && !slices.ContainsFunc(s.pending, func(p pendingRow) bool { return p.visible < t }) {
+		return
+	}
+	s.setNewest(newest)
+	s.pending = slices.DeleteFunc(s.pending, func(p pendingRow) bool {
+		if p.visible >= t {
+			return false
+		}
+		s.fold(&p)
+		return true
+	})
+}
+
+func (s *State) fold(p *pendingRow) {
+	if p.slot == entityRow {
+		s.events++
+		return
+	}
+	g, c := s.view.place(p.slot)
+	tile, ok := s.series[g].Tile(p.time)
+	if !ok {
+		return
+	}
+	slot := &s.view.slots[p.slot]
+	in := agg.Input{
+		Arg: unboxed(slot.arg, slot.plan.Arg, p.arg), By: unboxed(slot.by, slot.plan.By, p.by), Group: unboxed(slot.group, slot.plan.Group, p.group),
+		Time: []plan.EventTime{p.time}, ID: []string{p.id},
+	}
+	s.series[g].Column(c).Add(tile, &in, 0)
+}
+
+func unboxed(r *rowExpr, e *plan.Expr, x plan.Value) *vector.Vector {
+	if r == nil {
+		return nil
+	}
+	return vector.Of(e.Type, x)
+}
+
+// place finds the group of a slot and its column there.
+func (k *View) place(slot int) (group, column int) {
+	for g := range k.groups {
+		if c := slices.Index(k.groups[g].slots, slot); c >= 0 {
+			return g, c
+		}
+	}
+	panic("kernel: slot without a group")
+}
+
+func (p *pendingRow) append(dst []byte) []byte {
+	dst = plan.AppendCanonical(dst, plan.TimestampValue(p.visible))
+	dst = plan.AppendCanonical(dst, plan.IntValue(int64(p.slot)))
+	dst = plan.AppendCanonical(dst, plan.TimestampValue(p.time))
+	dst = plan.AppendCanonical(dst, plan.StringValue(p.id))
+	for _, v := range []plan.Value{p.arg, p.by, p.group} {
+		dst = plan.AppendCanonical(dst, v)
+	}
+	return dst
+}
+
+// appendPending writes the pending rows in canonical order.
+func (s *State) appendPending(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s.pending)))
+	if len(s.pending) == 0 {
+		return dst
+	}
+	rows := make([][]byte, len(s.pending))
+	for i := range s.pending {
+		rows[i] = s.pending[i].append(nil)
+	}
+	slices.SortFunc(rows, bytes.Compare)
+	for _, r := range rows {
+		dst = append(dst, r...)
+	}
+	return dst
+}
+
+func (s *State) decodePending(b []byte) error {
+	n, k := binary.Uvarint(b)
+	if k <= 0 || n > uint64(len(b)) {
+		return errState
+	}
+	b = b[k:]
+	for ; n > 0; n-- {
+		var vals [7]plan.Value
+		for i := range vals {
+			var err error
+			if vals[i], b, err = plan.DecodeCanonical(b); err != nil {
+				return errState
+			}
+		}
+		p := pendingRow{visible: vals[0].Time(), slot: int(vals[1].Int()), time: vals[2].Time(), id: vals[3].Str(), arg: vals[4], by: vals[5], group: vals[6]}
+		if p.slot < entityRow || p.slot >= len(s.view.slots) || !s.view.slots[max(p.slot, 0)].accepts(&p) {
+			return errState
+		}
+		s.pending = append(s.pending, p)
+	}
+	if len(b) != 0 {
+		return errState
+	}
+	return nil
+}
+
+// accepts reports whether a decoded row has the values the slot's aggregate adds.
+func (s *slot) accepts(p *pendingRow) bool {
+	if p.slot == entityRow {
+		return true
+	}
+	ok := func(e *plan.Expr, v plan.Value) bool {
+		return e == nil && v.IsNull() || e != nil && !v.IsNull() && v.HasType(e.Type.Unwrap())
+	}
+	return ok(s.plan.Arg, p.arg) && ok(s.plan.By, p.by) && ok(s.plan.Group, p.group)
+}

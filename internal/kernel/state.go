@@ -1,0 +1,287 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/kernel/window"
+)
+
+// State is what one view knows about one entity: tiles, and the events that are
+// stored already but not visible yet. It depends on the multiset of applied
+// events and on nothing else, and so do its bytes. Not safe for concurrent use.
+type State struct {
+	view     *View
+	position uint64         // newest log position applied
+	newest   plan.EventTime // newest visible time in the tiles; Always when there is none
+	events   uint64         // visible events of the entity, before any filter
+	series   []*window.Series
+	pending  []pendingRow // sorted once encoded
+}
+
+// NewState is the state of an entity without events.
+func (k *View) NewState() *State {
+	s := &State{view: k, newest: plan.Always}
+	for _, g := range k.groups {
+		cols := make([]agg.Column, len(g.slots))
+		for i, slot := range g.slots {
+			// NewView has made a column of every slot, so this cannot fail.
+			cols[i], _ = agg.New(&k.plan.Slots[slot])
+		}
+		s.series = append(s.series, window.NewSeries(g.ladder, cols))
+	}
+	return s
+}
+
+// Reset makes s the state of an entity without events, keeping its memory.
+func (s *State) Reset() {
+	s.position, s.newest, s.events, s.pending = 0, plan.Always, 0, s.pending[:0]
+	for _, series := range s.series {
+		series.Clear()
+	}
+}
+
+// Position is the newest log position the state has applied, 0 for none.
+func (s *State) Position() uint64 { return s.position }
+
+// SetPosition records that everything up to position p of the log is applied.
+func (s *State) SetPosition(p uint64) { s.position = p }
+
+// Newest is the newest visible time among the folded events, Always without any. A
+// reading as of T needs T > Newest.
+func (s *State) Newest() plan.EventTime { return s.newest }
+
+// Events is the number of folded events of the entity, before any filter.
+func (s *State) Events() uint64 { return s.events }
+
+// Pending is the number of slot rows that wait to become visible.
+func (s *State) Pending() int { return len(s.pending) }
+
+// Tiles is the number of tiles.
+func (s *State) Tiles() int {
+	n := 0
+	for _, series := range s.series {
+		n += series.Tiles()
+	}
+	return n
+}
+
+// Apply adds the given rows, all of this state's entity, as of horizon: what is
+// visible before horizon goes into the tiles, the rest waits until Fold. The
+// order and the batching of calls do not matter, nor does the horizon as long as
+// no reading is earlier.
+func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
+	s.Fold(horizon)
+	s.advance(rows, sel, horizon)
+	for _, i := range sel {
+		if rows.Visible[i] < horizon {
+			s.events++
+		} else {
+			s.pending = append(s.pending, pendingRow{visible: rows.Visible[i], slot: entityRow})
+		}
+	}
+	for g := range s.view.groups {
+		s.applyGroup(g, rows, sel, horizon)
+	}
+}
+
+// advance moves the newest visible time to that of the rows about to be folded.
+func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
+	newest := s.newest
+	see := func(visible []plan.EventTime) {
+		for _, i := range sel {
+			if v := visible[i]; v < horizon && v > newest {
+				newest = v
+			}
+		}
+	}
+	see(rows.Visible)
+	for i := range rows.slots {
+		if len(s.view.plan.Slots[i].KnownColumns) > 0 {
+			see(rows.slots[i].visible)
+		}
+	}
+	s.setNewest(newest)
+}
+
+func (s *State) setNewest(v plan.EventTime) {
+	if v == s.newest {
+		return
+	}
+	s.newest = v
+	for _, series := range s.series {
+		series.Advance(v)
+	}
+}
+
+func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTime) {
+	series := s.series[g]
+	for _, i := range sel {
+		p, tiled := -1, false
+		for c, slot := range s.view.groups[g].slots {
+			in := &rows.slots[slot]
+			if !in.pass.Get(int(i)) {
+				continue
+			}
+			if in.visible[i] == plan.Never {
+				continue // a column it reads is not known yet: a later event may say
+			}
+			if in.visible[i] >= horizon {
+				s.pending = append(s.pending, newPending(in, int(i), slot))
+				continue
+			}
+			if !tiled {
+				tiled = true
+				p = -1
+				if tile, ok := series.Tile(rows.Time[i]); ok {
+					p = tile
+				}
+			}
+			if p >= 0 {
+				series.Column(c).Add(p, &in.input, int(i))
+			}
+		}
+	}
+}
+
+// The encoding of a state, see docs/formats/state.md: revision, format,
+// fingerprint, newest, events, series, pending, CRC-32C.
+const (
+	stateFormat    = 1
+	fingerprintLen = 16
+	stateHeader    = 8 + 1 + fingerprintLen
+)
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	errState   = errors.New("state: truncated or malformed")
+)
+
+// Append appends the canonical encoding of s. It begins with its revision, the
+// applied position plus one, as the online store wants it.
+func (s *State) Append(dst []byte) []byte {
+	begin := len(dst)
+	dst = binary.BigEndian.AppendUint64(dst, s.position+1)
+	dst = append(dst, stateFormat)
+	dst = append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
+	dst = binary.AppendVarint(dst, int64(s.newest))
+	dst = binary.AppendUvarint(dst, s.events)
+	for _, series := range s.series {
+		dst = series.Append(dst)
+	}
+	dst = s.appendPending(dst)
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
+}
+
+// Decode replaces s by the state encoded in b, which must be of the same view
+// fingerprint. b is not kept. After an error s is empty.
+func (s *State) Decode(b []byte) error {
+	err := s.decode(b)
+	if err != nil {
+		s.Reset()
+	}
+	return err
+}
+
+func (s *State) decode(b []byte) error {
+	s.Reset()
+	if len(b) < stateHeader+4 {
+		return errState
+	}
+	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
+	if b[8] != stateFormat {
+		return fmt.Errorf("state: format %d, this program reads %d", b[8], stateFormat)
+	}
+	if string(b[9:stateHeader]) != string(s.view.plan.Fingerprint[:fingerprintLen]) {
+		return fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", s.view.plan.Name, b[9:15], s.view.plan.Fingerprint[:6])
+	}
+	if crc32.Checksum(body, castagnoli) != sum {
+		return errors.New("state: checksum does not match, the stored bytes are damaged")
+	}
+	s.position = binary.BigEndian.Uint64(b) - 1
+	newest, n := binary.Varint(body[stateHeader:])
+	if n <= 0 {
+		return errState
+	}
+	body = body[stateHeader+n:]
+	s.newest = plan.EventTime(newest)
+	s.events, n = binary.Uvarint(body)
+	if n <= 0 {
+		return errState
+	}
+	body = body[n:]
+	for i, series := range s.series {
+		var err error
+		if body, err = series.Decode(body, s.newest); err != nil {
+			return fmt.Errorf("state: group %d: %w", i, err)
+		}
+	}
+	return s.decodePending(body)
+}
+
+// readAggregates puts the value of every windowed aggregate as of t in row i of out.
+// s must hold nothing visible at or after t.
+func (s *State) readAggregates(out []*vector.Vector, i int, t plan.EventTime) {
+	for g := range s.view.groups {
+		s.readGroup(g, out, i, t)
+	}
+}
+
+// readGroup makes one pass from the newest tile back, and reads each window when
+// the pass reaches its tail.
+func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) {
+	k, series := s.view, s.series[g]
+	grp := &k.groups[g]
+	for _, slot := range grp.slots {
+		k.accs[slot].Reset(0)
+	}
+	var order [16]tail
+	tails := grp.tails(order[:0], t)
+	next := 0
+	for j := series.Tiles() - 1; ; j-- {
+		start, p := plan.EventTime(0), 0
+		if j >= 0 {
+			start, p = series.At(j)
+		}
+		for next < len(tails) && (j < 0 || start < tails[next].lower) {
+			k.emit(grp.windows[tails[next].window].aggs, out, i)
+			next++
+		}
+		if j < 0 || next == len(tails) {
+			return
+		}
+		for c, slot := range grp.slots {
+			k.accs[slot].Merge(0, series.Column(c), p)
+		}
+	}
+}
+
+func (k *View) emit(aggs []int, out []*vector.Vector, i int) {
+	for _, a := range aggs {
+		k.accs[k.plan.Aggregates[a].Slot].Value(0, out[a], i)
+	}
+}
+
+type tail struct {
+	lower  plan.EventTime
+	window int
+}
+
+// tails lists the group's windows by tail as of t, latest tail first.
+func (g *group) tails(dst []tail, t plan.EventTime) []tail {
+	for w := range g.windows {
+		x := tail{g.windows[w].window.Lower(t), w}
+		j := len(dst)
+		dst = append(dst, x)
+		for ; j > 0 && dst[j-1].lower < x.lower; j-- {
+			dst[j] = dst[j-1]
+		}
+		dst[j] = x
+	}
+	return dst
+}
