@@ -1,0 +1,109 @@
+package redisconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/internal/gate"
+)
+
+// Conn is a client of one server or cluster. All methods are safe for
+// concurrent use.
+type Conn struct {
+	rueidis.Client
+	Gate *gate.Gate // everything that uses the client is inside
+
+	namespace string
+	timeout   time.Duration
+	warnings  []string
+}
+
+// Dial connects and checks the servers. It fails if one may evict keys, unless
+// the options allow that, and if one is older than 7.0.
+func Dial(ctx context.Context, o Options) (*Conn, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	client, err := rueidis.NewClient(o.clientOption())
+	if err != nil {
+		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
+	}
+	c := &Conn{Client: client, Gate: gate.New(), namespace: o.Namespace, timeout: o.Timeout}
+	if c.warnings, err = c.checkServers(ctx, o.AllowEviction); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Namespace begins every key.
+func (c *Conn) Namespace() string { return c.namespace }
+
+// Warnings are sentences about the servers' settings that an operator should
+// read: eviction that was allowed, acknowledged writes that a crash can lose.
+func (c *Conn) Warnings() []string { return c.warnings }
+
+// Cluster reports whether keys are spread over several servers.
+func (c *Conn) Cluster() bool { return c.Mode() == rueidis.ClientModeCluster }
+
+// Bound returns a context for one call that must not take longer than the timeout.
+func (c *Conn) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
+}
+
+// Close waits for those inside the gate and closes the connections. Closing
+// again does nothing.
+func (c *Conn) Close() {
+	if c.Gate.Close() {
+		c.Client.Close()
+	}
+}
+
+// Masters returns a client for each server that owns keys.
+func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
+	nodes := c.Nodes()
+	if !c.Cluster() {
+		return nodes, nil
+	}
+	for address, node := range nodes {
+		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for its role: %w", address, err)
+		}
+		if len(role) == 0 {
+			return nil, fmt.Errorf("ask %s for its role: the answer is empty", address)
+		}
+		if name, err := role[0].ToString(); err != nil || name != "master" {
+			delete(nodes, address)
+		}
+	}
+	return nodes, nil
+}
+
+// Cause returns the reason why the call's own time limit ended it, or err.
+func Cause(ctx context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// Refused reports whether a write that failed with err certainly did nothing:
+// the server answered with an error, or was never reached.
+func Refused(err error) bool {
+	if _, ok := rueidis.IsRedisErr(err); ok {
+		return true
+	}
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
