@@ -1,0 +1,495 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+func column(name string, k plan.Kind) plan.SourceColumn {
+	return plan.SourceColumn{Field: plan.Field{Name: name, Type: plan.T(k)}}
+}
+
+// payments is a source with every rule a source can have.
+func payments() *plan.Source {
+	s := &plan.Source{
+		Name: "payments", EventTime: "ts", EventID: "id",
+		Known: plan.Known{Kind: plan.KnownColumn, Column: "seen"},
+		Columns: []plan.SourceColumn{
+			column("user", plan.Int), column("ts", plan.Timestamp), column("seen", plan.Timestamp),
+			column("id", plan.String), column("amount", plan.Double), column("chargeback", plan.Bool), column("closed", plan.Timestamp),
+		},
+	}
+	s.Columns[5].Known = &plan.Known{Kind: plan.KnownColumn, Column: "closed"}
+	return s
+}
+
+func newSource(t testing.TB, s *plan.Source) *Source {
+	t.Helper()
+	in, err := NewSource(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func tm(s string) plan.EventTime {
+	t, err := plan.ParseTime(s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// batch reads JSON lines into one batch.
+func batch(t testing.TB, s *Source, lines string) *vector.Batch {
+	t.Helper()
+	var out *vector.Batch
+	if err := s.JSONLines(strings.NewReader(lines), func(b *vector.Batch) error { out = b; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestEvents(t *testing.T) {
+	in := newSource(t, payments())
+	b := batch(t, in, `
+{"user": 1, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z", "id": "a", "closed": "2025-02-01T00:00:00Z"}
+{"user": 1, "ts": "1969-12-31T23:59:59.9999999Z", "seen": "1969-12-31T23:00:00Z"}`)
+	ev, counts, err := in.Events(b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []plan.EventTime{tm("2025-01-01T00:00:00Z"), -1}; !slices.Equal(ev.Time, want) {
+		t.Errorf("times %v, want %v", ev.Time, want)
+	}
+	if want := []plan.EventTime{tm("2025-01-01T00:05:00Z"), tm("1969-12-31T23:00:00Z")}; !slices.Equal(ev.Known, want) {
+		t.Errorf("known times %v, want %v", ev.Known, want)
+	}
+	if want := []plan.EventTime{tm("2025-02-01T00:00:00Z"), plan.Never}; !slices.Equal(ev.ColumnKnown["chargeback"], want) {
+		t.Errorf("known times of chargeback %v, want %v", ev.ColumnKnown["chargeback"], want)
+	}
+	if !slices.Equal(ev.ID, []string{"a", ""}) || counts.Rows != 2 {
+		t.Errorf("ids %q, counts %+v", ev.ID, counts)
+	}
+}
+
+// TestW1_LoggedEventsAreNotKnownBeforeTheyWereAppended: the declared known time of a
+// pushed event is not believed when the log saw it later.
+func TestW1_LoggedEventsAreNotKnownBeforeTheyWereAppended(t *testing.T) {
+	in := newSource(t, payments())
+	b := batch(t, in, `{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z"}
+{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-03T00:00:00Z"}`)
+	appended := tm("2025-01-02T00:00:00Z")
+	ev, _, err := in.Events(b, []plan.EventTime{appended, appended})
+	if err != nil || ev.Known[0] != appended || ev.Known[1] != tm("2025-01-03T00:00:00Z") {
+		t.Fatalf("known times %v, %v", ev.Known, err)
+	}
+	atEvent := payments()
+	atEvent.Known = plan.Known{}
+	ev, _, err = newSource(t, atEvent).Events(b, []plan.EventTime{appended, appended})
+	if err != nil || ev.Known[0] != appended {
+		t.Fatalf("known times %v, %v", ev.Known, err)
+	}
+	ev, _, err = newSource(t, atEvent).Events(b, nil)
+	if err != nil || ev.Known != nil {
+		t.Fatalf("known times %v, %v; want none, which means k = t", ev.Known, err)
+	}
+}
+
+func TestBadRows(t *testing.T) {
+	good := map[string]plan.Value{"ts": plan.TimestampValue(0), "seen": plan.TimestampValue(0), "id": plan.StringValue("x")}
+	for _, tc := range []struct {
+		reason Reason
+		column string
+		value  plan.Value
+	}{
+		{NullTime, "ts", plan.NullValue()},
+		{WrongTime, "ts", plan.TimestampValue(plan.MaxTime + 1)},
+		{WrongTime, "ts", plan.TimestampValue(plan.MinTime - 1)},
+		{WrongTime, "ts", plan.TimestampValue(plan.Never)},
+		{NullKnown, "seen", plan.NullValue()},
+		{WrongKnown, "seen", plan.TimestampValue(plan.Never)},
+		{WrongKnown, "closed", plan.TimestampValue(plan.MaxTime + 1)},
+		{BadUTF8, "id", plan.StringValue("caf\xe9")},
+	} {
+		src := payments()
+		b := vector.NewBatch(newSource(t, src).Fields(), 3)
+		for i := range 3 {
+			for c, f := range b.Fields {
+				v := good[f.Name]
+				if f.Name == "user" {
+					v = plan.IntValue(int64(i))
+				}
+				if f.Name == tc.column && i == 1 {
+					v = tc.value
+				}
+				b.Cols[c].Set(i, v)
+			}
+		}
+		_, _, err := newSource(t, src).Events(b, nil)
+		var bad *BadRow
+		if !errors.As(err, &bad) || bad.Row != 1 || bad.Column != tc.column || bad.Reason != tc.reason {
+			t.Errorf("%v: error %v", tc, err)
+		}
+		src.SkipBadRows = true
+		ev, counts, err := newSource(t, src).Events(b, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int64{tc.reason.String(): 1}; counts.Rows != 3 || !maps.Equal(counts.ByReason(), want) {
+			t.Errorf("%v: counts %+v", tc, counts)
+		}
+		if ev.Batch.N != 2 || len(ev.Time) != 2 || len(ev.Known) != 2 || len(ev.ID) != 2 || len(ev.ColumnKnown["chargeback"]) != 2 ||
+			ev.Batch.Col("user").Int[1] != 2 || !ev.Batch.Col("amount").IsNull(1) {
+			t.Errorf("%v: the two good rows are not what is left", tc)
+		}
+	}
+}
+
+// TestARowIsSkippedOnce whatever is wrong with it.
+func TestARowIsSkippedOnce(t *testing.T) {
+	src := payments()
+	src.SkipBadRows = true
+	in := newSource(t, src)
+	b := vector.NewBatch(in.Fields(), 1)
+	for _, c := range b.Cols {
+		c.SetNull(0)
+	}
+	b.Col("id").Null.Clear(0)
+	b.Col("id").Str[0] = "\xff"
+	ev, counts, err := in.Events(b, nil)
+	if err != nil || ev.Batch.N != 0 || !maps.Equal(counts.ByReason(), map[string]int64{"null_event_time": 1}) {
+		t.Fatalf("%+v, %v", counts, err)
+	}
+}
+
+func TestNeeded(t *testing.T) {
+	in := newSource(t, payments())
+	names := func(columns ...string) string {
+		var out []string
+		for _, f := range in.Needed(columns...) {
+			out = append(out, f.Name)
+		}
+		return strings.Join(out, " ")
+	}
+	if got, want := names("amount"), "ts seen id amount"; got != want {
+		t.Errorf("needed for amount: %s, want %s", got, want)
+	}
+	if got, want := names("chargeback", "user"), "user ts seen id chargeback closed"; got != want {
+		t.Errorf("needed for chargeback: %s, want %s", got, want)
+	}
+}
+
+func TestSourcesThatCannotBe(t *testing.T) {
+	for name, change := range map[string]func(*plan.Source){
+		`column "when"`:       func(s *plan.Source) { s.EventTime = "when" },
+		"must be a timestamp": func(s *plan.Source) { s.EventTime = "amount" },
+		`column "gone"`:       func(s *plan.Source) { s.Known.Column = "gone" },
+		"column chargeback":   func(s *plan.Source) { s.Columns[5].Known = &plan.Known{Kind: plan.KnownSchedule, Schedule: "daily"} },
+		"write five fields":   func(s *plan.Source) { s.Known = plan.Known{Kind: plan.KnownSchedule, Schedule: "@daily"} },
+		"schedules are in UTC": func(s *plan.Source) {
+			s.Known = plan.Known{Kind: plan.KnownSchedule, Schedule: "TZ=Asia/Tokyo 0 2 * * *"}
+		},
+		`"0 0 30 2 *" never runs`: func(s *plan.Source) { s.Known = plan.Known{Kind: plan.KnownSchedule, Schedule: "0 0 30 2 *"} },
+	} {
+		src := payments()
+		change(src)
+		if _, err := NewSource(src); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "payments") {
+			t.Errorf("error %v, want one with %s", err, name)
+		}
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	for _, tc := range []struct{ spec, t, want string }{
+		{"0 2 * * *", "2025-01-01T02:00:00Z", "2025-01-01T02:00:00Z"}, // a run at t counts
+		{"0 2 * * *", "2025-01-01T01:59:59.999999Z", "2025-01-01T02:00:00Z"},
+		{"0 2 * * *", "2025-01-01T02:00:00.000001Z", "2025-01-02T02:00:00Z"},
+		{"0 2 * * *", "1969-12-31T23:59:59.999999Z", "1970-01-01T02:00:00Z"},
+		{"*/15 * * * *", "2025-01-01T23:45:00.000001Z", "2025-01-02T00:00:00Z"},
+		{"30 4 1 * *", "2025-01-01T04:30:00.000001Z", "2025-02-01T04:30:00Z"},
+		{"0 0 * * 1", "2025-01-01T00:00:00Z", "2025-01-06T00:00:00Z"},  // a Wednesday; the next Monday
+		{"0 0 29 2 *", "2096-03-01T00:00:00Z", "2104-02-29T00:00:00Z"}, // 2100 is no leap year
+		{"0 0 * * *", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"},
+	} {
+		s, err := ParseSchedule(tc.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second answer comes from what the first remembered
+			if got := s.AtOrAfter(tm(tc.t)); got != tm(tc.want) {
+				t.Errorf("%s from %s: %v, want %s", tc.spec, tc.t, got, tc.want)
+			}
+		}
+	}
+	s, err := ParseSchedule("0 0 1 1 *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.AtOrAfter(tm("9999-06-01T00:00:00Z")); got != plan.Never {
+		t.Errorf("after the last run: %v", got)
+	}
+}
+
+// TestScheduleIsTheFirstRun: against the definition, minute by minute.
+func TestScheduleIsTheFirstRun(t *testing.T) {
+	specs := []string{"0 2 * * *", "*/7 1-3 * * 1,5", "59 23 31 * *", "* * * * *", "5 0 * * 0"}
+	rapid.Check(t, func(t *rapid.T) {
+		spec := rapid.SampledFrom(specs).Draw(t, "spec")
+		s, err := ParseSchedule(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		minute := rapid.Int64Range(-5e6, 5e6).Draw(t, "minute")
+		off := rapid.SampledFrom([]int64{0, 1, -1, 30_000_000, -30_000_000}).Draw(t, "offset")
+		at := plan.EventTime(minute*60_000_000 + off)
+		run := s.AtOrAfter(at)
+		if run < at || int64(run)%60_000_000 != 0 || !s.cron.Next(run.Time().Add(-time.Minute)).Equal(run.Time()) {
+			t.Fatalf("%s from %v: %v is no run", spec, at, run)
+		}
+		if before := s.cron.Next(at.Time().Add(-time.Microsecond)); before.Before(run.Time()) {
+			t.Fatalf("%s from %v: %v, but there is a run at %v", spec, at, run, before)
+		}
+	})
+}
+
+func TestKnownByDelayAndSchedule(t *testing.T) {
+	src := payments()
+	src.Known = plan.Known{Kind: plan.KnownSchedule, Schedule: "0 2 * * *", Delay: 30 * plan.Minute}
+	src.Columns[5].Known = &plan.Known{Kind: plan.KnownDelay, Delay: plan.Day}
+	in := newSource(t, src)
+	ev, _, err := in.Events(batch(t, in, `{"ts": "2025-01-01T02:00:00Z"}`+"\n"+`{"ts": "2025-01-01T02:00:00.000001Z"}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []plan.EventTime{tm("2025-01-01T02:30:00Z"), tm("2025-01-02T02:30:00Z")}; !slices.Equal(ev.Known, want) {
+		t.Errorf("known %v, want %v", ev.Known, want)
+	}
+	if got := ev.ColumnKnown["chargeback"][0]; got != tm("2025-01-02T02:00:00Z") {
+		t.Errorf("chargeback known %v", got)
+	}
+	_, _, err = in.Events(batch(t, in, `{"ts": "9999-12-31T23:00:00Z"}`), nil)
+	if bad := (*BadRow)(nil); !errors.As(err, &bad) || bad.Reason != WrongKnown {
+		t.Errorf("a known time after the year 9999: %v", err)
+	}
+}
+
+func TestIDs(t *testing.T) {
+	src := payments()
+	src.EventID = "user"
+	in := newSource(t, src)
+	ev, _, err := in.Events(batch(t, in, `{"user": -7, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}
+{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}`), nil)
+	if err != nil || !slices.Equal(ev.ID, []string{"-7", ""}) {
+		t.Errorf("ids %q, %v", ev.ID, err)
+	}
+}
+
+func TestPayloadRoundTrip(t *testing.T) {
+	src := payments()
+	in := newSource(t, src)
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 5).Draw(t, "rows")
+		b := vector.NewBatch(in.Fields(), n)
+		var payloads [][]byte
+		for i := range n {
+			for c, f := range b.Fields {
+				b.Cols[c].Set(i, drawValue(t, f.Type.Kind))
+			}
+			payloads = append(payloads, in.AppendPayload(nil, b, i))
+		}
+		back, err := in.Rows(payloads)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			for c := range b.Cols {
+				if got, want := back.Cols[c].Value(i), b.Cols[c].Value(i); !got.Equal(want) {
+					t.Fatalf("row %d, column %s: %v came back as %v", i, b.Fields[c].Name, want, got)
+				}
+			}
+		}
+	})
+}
+
+func drawValue(t *rapid.T, k plan.Kind) plan.Value {
+	if rapid.Bool().Draw(t, "null") {
+		return plan.NullValue()
+	}
+	switch k {
+	case plan.Bool:
+		return plan.BoolValue(rapid.Bool().Draw(t, "bool"))
+	case plan.Int:
+		return plan.IntValue(rapid.Int64().Draw(t, "int"))
+	case plan.Double:
+		return plan.DoubleValue(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.NaN(), math.Copysign(0, -1)})).Draw(t, "double"))
+	case plan.Timestamp:
+		return plan.TimestampValue(plan.EventTime(rapid.Int64().Draw(t, "time")))
+	}
+	return plan.StringValue(rapid.String().Draw(t, "string"))
+}
+
+// TestPayloadsOutliveTheirSource: columns come and go, and their order changes,
+// without touching what the log holds.
+func TestPayloadsOutliveTheirSource(t *testing.T) {
+	old := newSource(t, payments())
+	line := `{"user": 1, "ts": "2025-01-01T00:00:00Z", "amount": 2.5, "chargeback": true}`
+	payload := old.AppendPayload(nil, batch(t, old, line), 0)
+
+	src := payments()
+	slices.Reverse(src.Columns)
+	src.Columns = slices.DeleteFunc(src.Columns, func(c plan.SourceColumn) bool { return c.Name == "chargeback" })
+	src.Columns = append(src.Columns, column("country", plan.String))
+	now := newSource(t, src)
+	b, err := now.Rows([][]byte{payload})
+	if err != nil || b.Col("amount").Double[0] != 2.5 || !b.Col("country").IsNull(0) {
+		t.Fatalf("%v, %v", b, err)
+	}
+	again := now.AppendPayload(nil, batch(t, now, `{"amount": 2.5, "user": 1, "ts": "2025-01-01T00:00:00Z"}`), 0)
+	without := old.AppendPayload(nil, batch(t, old, strings.Replace(line, `, "chargeback": true`, "", 1)), 0)
+	if !bytes.Equal(again, without) {
+		t.Error("the payload depends on the order of the columns or on null ones")
+	}
+	src.Columns[slices.IndexFunc(src.Columns, func(c plan.SourceColumn) bool { return c.Name == "amount" })].Type = plan.T(plan.Int)
+	if _, err := newSource(t, src).Rows([][]byte{payload}); err == nil || !strings.Contains(err.Error(), `"amount" is declared as int but was pushed as double`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMalformedPayloads(t *testing.T) {
+	in := newSource(t, payments())
+	whole := in.AppendPayload(nil, batch(t, in, `{"user": 1, "ts": "2025-01-01T00:00:00Z", "id": "abc"}`), 0)
+	for n := range whole {
+		if b, err := in.Rows([][]byte{whole[:n]}); err == nil && b.Col("user").Valid(0) {
+			t.Errorf("%d of %d bytes read as a whole row", n, len(whole))
+		}
+	}
+	if _, err := in.Rows([][]byte{{9}}); err == nil || !strings.Contains(err.Error(), "format 9") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestN8_JSONIsTypedStrictly: what is no int is not made one, and a 64-bit int survives.
+func TestN8_JSONIsTypedStrictly(t *testing.T) {
+	src := &plan.Source{Name: "s", EventTime: "t", Columns: []plan.SourceColumn{
+		column("t", plan.Timestamp), column("i", plan.Int), column("d", plan.Double), column("s", plan.String),
+		column("b", plan.Bool), column("y", plan.Bytes), column("u", plan.Duration)}}
+	in := newSource(t, src)
+	for _, tc := range []struct {
+		line string
+		col  string
+		want plan.Value
+	}{
+		{`{"i": 9223372036854775807}`, "i", plan.IntValue(math.MaxInt64)},
+		{`{"i": -9007199254740993}`, "i", plan.IntValue(-9007199254740993)},
+		{`{"i": null}`, "i", plan.NullValue()},
+		{`{"d": 3}`, "d", plan.DoubleValue(3)},
+		{`{"d": -0.0}`, "d", plan.DoubleValue(math.Copysign(0, -1))},
+		{`{"d": "NaN"}`, "d", plan.DoubleValue(math.NaN())},
+		{`{"d": "-Infinity"}`, "d", plan.DoubleValue(math.Inf(-1))},
+		{`{"s": "añ\u0000"}`, "s", plan.StringValue("añ\x00")},
+		{`{"b": true}`, "b", plan.BoolValue(true)},
+		{`{"y": "AP8="}`, "y", plan.BytesValue([]byte{0, 255})},
+		{`{"u": "-1h0.000000001s"}`, "u", plan.DurationValue(-time.Hour - 1)},
+		{`{"t": "2025-01-01T02:00:00.1234567+02:00"}`, "t", plan.TimestampValue(tm("2025-01-01T00:00:00.123456Z"))},
+	} {
+		b := batch(t, in, tc.line)
+		if got := b.Col(tc.col).Value(0); !got.Equal(tc.want) {
+			t.Errorf("%s = %v, want %v", tc.line, got, tc.want)
+		}
+	}
+	for _, tc := range []struct{ line, want string }{
+		{`{"i": 3.0}`, "write ints without point"},
+		{`{"i": 1e3}`, "write ints without point"},
+		{`{"i": 9223372036854775808}`, "64 bits"},
+		{`{"i": "3"}`, `"3" is no int`},
+		{`{"d": "3"}`, `"3" is no double`},
+		{`{"d": 1e999}`, "does not fit"},
+		{`{"s": 3}`, "3 is no string"},
+		{`{"b": 1}`, "1 is no bool"},
+		{`{"b": "true"}`, "is no bool"},
+		{`{"t": 1735689600}`, "is no timestamp"},
+		{`{"t": "2025-01-01"}`, "RFC 3339"},
+		{`{"y": "%"}`, "base64"},
+		{`{"u": "3"}`, "duration"},
+		{`{"i": [1]}`, "[1] is no int"},
+		{`{"i": 1, "i": 2}`, "twice"},
+		{`{"ii": 1}`, `unknown column "ii" (did you mean "i"?)`},
+		{`{"i": 1} {"i": 2}`, "a line of its own"},
+		{`{"i": 1`, "malformed"},
+		{`[1]`, "not a JSON object"},
+		{`"caf` + "\xe9" + `"`, "UTF-8"},
+	} {
+		err := in.JSONLines(strings.NewReader("\n{\"i\": 1}\n"+tc.line+"\n"), func(*vector.Batch) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "line 3: ") {
+			t.Errorf("%s: error %v, want one with line 3 and %q", tc.line, err, tc.want)
+		}
+	}
+}
+
+func TestCSV(t *testing.T) {
+	src := &plan.Source{Name: "s", EventTime: "t", Columns: []plan.SourceColumn{
+		column("t", plan.Timestamp), column("i", plan.Int), column("d", plan.Double), column("s", plan.String), column("b", plan.Bool)}}
+	in := newSource(t, src)
+	var rows int
+	err := in.CSV(strings.NewReader("\ufeffs,i,t,b\n\"a,\nb\",9007199254740993,2025-01-01T00:00:00Z,true\n,,,\n"), func(b *vector.Batch) error {
+		rows += b.N
+		if b.Col("s").Str[0] != "a,\nb" || b.Col("i").Int[0] != 9007199254740993 || !b.Col("b").Bits.Get(0) || b.Col("d").Valid(0) || b.Col("s").Valid(1) {
+			return fmt.Errorf("wrong values %v", b)
+		}
+		return nil
+	})
+	if err != nil || rows != 2 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	for _, tc := range []struct{ text, want string }{
+		{"i\n1\n3.0\n", `line 3: column "i": 3.0 is no int`},
+		{"s,i\n\"a\nb\",1\nx,y\n", `line 4: column "i": "y" is no int`},
+		{"i,ii\n1,2\n", `line 1: unknown column "ii" (did you mean "i"?)`},
+		{"i,i\n1,2\n", `line 1: column "i" is there twice`},
+		{"i,s\n1\n", "line 2: wrong number of fields"},
+		{"", "no header"},
+		{"b\nyes\n", `"yes" is no bool`},
+		{"s\ncaf\xe9\n", "line 2: column \"s\": the string is not valid UTF-8"},
+	} {
+		err := in.CSV(strings.NewReader(tc.text), func(*vector.Batch) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q: error %v, want %q", tc.text, err, tc.want)
+		}
+	}
+}
+
+func TestTextComesInBatches(t *testing.T) {
+	in := newSource(t, payments())
+	var lines strings.Builder
+	for i := range 2*textBatch + 1 {
+		fmt.Fprintf(&lines, "{\"user\": %d}\n", i)
+	}
+	var next int64
+	var sizes []int
+	err := in.JSONLines(strings.NewReader(lines.String()), func(b *vector.Batch) error {
+		sizes = append(sizes, b.N)
+		for _, u := range b.Col("user").Int {
+			if u != next {
+				return fmt.Errorf("row %d holds %d", next, u)
+			}
+			next++
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(sizes, []int{textBatch, textBatch, 1}) {
+		t.Errorf("batches %v, %v", sizes, err)
+	}
+}

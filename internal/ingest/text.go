@@ -1,0 +1,289 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/nearest"
+)
+
+// textBatch is how many rows of text make a batch.
+const textBatch = 1024
+
+// maxLine bounds a line of JSON.
+const maxLine = 16 << 20
+
+// rowBuffer collects rows for batches.
+type rowBuffer struct {
+	fields []plan.Field
+	index  map[string]int
+	rows   [][]plan.Value
+	flush  func(*vector.Batch) error
+}
+
+func (s *Source) buffer(flush func(*vector.Batch) error) *rowBuffer {
+	b := &rowBuffer{fields: s.fields, index: map[string]int{}, flush: flush}
+	for i, f := range s.fields {
+		b.index[f.Name] = i
+	}
+	return b
+}
+
+func (b *rowBuffer) add(row []plan.Value) error {
+	b.rows = append(b.rows, row)
+	if len(b.rows) < textBatch {
+		return nil
+	}
+	return b.emit()
+}
+
+func (b *rowBuffer) emit() error {
+	if len(b.rows) == 0 {
+		return nil
+	}
+	batch := vector.NewBatch(b.fields, len(b.rows))
+	for i, row := range b.rows {
+		for c, v := range row {
+			batch.Cols[c].Set(i, v)
+		}
+	}
+	b.rows = b.rows[:0]
+	return b.flush(batch)
+}
+
+// column finds a column by the name a person wrote.
+func (b *rowBuffer) column(name string) (int, error) {
+	if i, ok := b.index[name]; ok {
+		return i, nil
+	}
+	names := make([]string, len(b.fields))
+	for i, f := range b.fields {
+		names[i] = f.Name
+	}
+	return 0, fmt.Errorf("unknown column %q%s", name, nearest.Hint(name, names))
+}
+
+// JSONLines reads one JSON object a line into batches with all columns of the source
+// and calls f with each; a batch belongs to f. A column that a line does not have is
+// null; a name that is no column is an error. Values are typed strictly: an int is
+// written without point and exponent (and is exact to 64 bits), a timestamp as an RFC
+// 3339 string, bytes in base64, a duration as in Go ("1h30m"); a double is a number or
+// one of "NaN", "Infinity", "-Infinity". Errors name the line.
+func (s *Source) JSONLines(r io.Reader, f func(*vector.Batch) error) error {
+	buf := s.buffer(f)
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	n := 1
+	for ; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		row, err := buf.jsonRow(line)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if err := buf.add(row); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", n, err)
+	}
+	return buf.emit()
+}
+
+func (b *rowBuffer) jsonRow(line []byte) ([]plan.Value, error) {
+	if !utf8.Valid(line) {
+		return nil, errors.New("not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("not a JSON object; each line is one, like {\"user_id\": 1, \"ts\": \"2025-01-31T10:00:00Z\"}")
+	}
+	row := make([]plan.Value, len(b.fields))
+	seen := make([]bool, len(b.fields))
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, fmt.Errorf("malformed JSON: %w", err)
+		}
+		i, err := b.column(name.(string))
+		if err != nil {
+			return nil, err
+		}
+		if seen[i] {
+			return nil, fmt.Errorf("column %q is there twice", b.fields[i].Name)
+		}
+		seen[i] = true
+		var x any
+		if err := dec.Decode(&x); err != nil {
+			return nil, fmt.Errorf("column %q: malformed JSON: %w", b.fields[i].Name, err)
+		}
+		if row[i], err = jsonValue(x, b.fields[i].Type.Kind); err != nil {
+			return nil, fmt.Errorf("column %q: %w", b.fields[i].Name, err)
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, fmt.Errorf("malformed JSON: %w", err)
+	}
+	if dec.More() {
+		return nil, errors.New("more than one JSON value; each event has a line of its own")
+	}
+	return row, nil
+}
+
+func jsonValue(x any, k plan.Kind) (plan.Value, error) {
+	switch x := x.(type) {
+	case nil:
+		return plan.NullValue(), nil
+	case bool:
+		if k == plan.Bool {
+			return plan.BoolValue(x), nil
+		}
+	case json.Number:
+		if k == plan.Int || k == plan.Double {
+			return parse(x.String(), k)
+		}
+	case string:
+		if f, ok := jsonDoubles[x]; ok && k == plan.Double {
+			return plan.DoubleValue(f), nil
+		}
+		if k == plan.String || k == plan.Bytes || k == plan.Timestamp || k == plan.Duration {
+			return parse(x, k)
+		}
+	}
+	text, err := json.Marshal(x)
+	if err != nil {
+		return plan.Value{}, err
+	}
+	return plan.Value{}, fmt.Errorf("%s is no %v", text, k)
+}
+
+// jsonDoubles are the doubles that JSON has no number for, as Protocol Buffers write them.
+var jsonDoubles = map[string]float64{"NaN": math.NaN(), "Infinity": math.Inf(1), "-Infinity": math.Inf(-1)}
+
+// CSV reads rows under a header line, like JSONLines. An empty field is null; a bool is
+// true or false.
+func (s *Source) CSV(r io.Reader, f func(*vector.Batch) error) error {
+	buf := s.buffer(f)
+	in := csv.NewReader(r)
+	in.ReuseRecord = true
+	header, err := in.Read()
+	if errors.Is(err, io.EOF) {
+		return errors.New("line 1: no header; the first line names the columns")
+	}
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	columns, err := buf.header(header)
+	if err != nil {
+		return fmt.Errorf("line 1: %w", err)
+	}
+	for {
+		record, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return buf.emit()
+		}
+		if err != nil {
+			return err // names its line
+		}
+		row := make([]plan.Value, len(buf.fields))
+		for i, text := range record {
+			f := buf.fields[columns[i]]
+			if text == "" {
+				continue
+			}
+			if row[columns[i]], err = parse(text, f.Type.Kind); err != nil {
+				line, _ := in.FieldPos(i)
+				return fmt.Errorf("line %d: column %q: %w", line, f.Name, err)
+			}
+		}
+		if err := buf.add(row); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *rowBuffer) header(names []string) ([]int, error) {
+	columns := make([]int, len(names))
+	seen := map[int]bool{}
+	for i, name := range names {
+		if i == 0 {
+			name = string(bytes.TrimPrefix([]byte(name), []byte("\ufeff")))
+		}
+		c, err := b.column(name)
+		if err != nil {
+			return nil, err
+		}
+		if seen[c] {
+			return nil, fmt.Errorf("column %q is there twice", name)
+		}
+		columns[i], seen[c] = c, true
+	}
+	return columns, nil
+}
+
+// parse reads a value of kind k from text.
+func parse(text string, k plan.Kind) (plan.Value, error) {
+	switch k {
+	case plan.Bool:
+		if text == "true" || text == "false" {
+			return plan.BoolValue(text == "true"), nil
+		}
+	case plan.Int:
+		i, err := strconv.ParseInt(text, 10, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			return plan.Value{}, fmt.Errorf("%s does not fit in an int, which has 64 bits", text)
+		}
+		if err == nil {
+			return plan.IntValue(i), nil
+		}
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			return plan.Value{}, fmt.Errorf("%s is no int; write ints without point and exponent", text)
+		}
+	case plan.Double:
+		f, err := strconv.ParseFloat(text, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			return plan.Value{}, fmt.Errorf("%s does not fit in a double", text)
+		}
+		if err == nil {
+			return plan.DoubleValue(f), nil
+		}
+	case plan.String:
+		if utf8.ValidString(text) {
+			return plan.StringValue(text), nil
+		}
+		return plan.Value{}, errors.New(reasonTexts[BadUTF8])
+	case plan.Bytes:
+		if raw, err := base64.StdEncoding.DecodeString(text); err == nil {
+			return plan.BytesValue(raw), nil
+		}
+		return plan.Value{}, fmt.Errorf("%q is not base64", text)
+	case plan.Timestamp:
+		t, err := plan.ParseTime(text)
+		if err != nil {
+			return plan.Value{}, err
+		}
+		return plan.TimestampValue(t), nil
+	case plan.Duration:
+		if d, err := time.ParseDuration(text); err == nil {
+			return plan.DurationValue(d), nil
+		}
+		return plan.Value{}, fmt.Errorf("%q is no duration (for example 1h30m or 2.5s)", text)
+	}
+	return plan.Value{}, fmt.Errorf("%q is no %v", text, k)
+}
