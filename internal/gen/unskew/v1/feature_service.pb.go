@@ -347,13 +347,13 @@ type ViewState struct {
 	Fingerprint string `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// The materialization the states belong to; ascending from 1 for one fingerprint.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// For each row, the position in the event log up to which the entity's state had
-	// applied events; 0 when it came from history alone.
+	// For each row, the position in the event log up to which the entity's events were
+	// applied; 0 when the state came from history alone.
 	Positions []uint64 `protobuf:"varint,3,rep,packed,name=positions,proto3" json:"positions,omitempty"`
 	// For each row, the newest visible time among the applied events, microseconds
-	// since the Unix epoch.
+	// since the Unix epoch; that of year 1 for a state without a visible event.
 	NewestMicros []int64 `protobuf:"varint,4,rep,packed,name=newest_micros,json=newestMicros,proto3" json:"newest_micros,omitempty"`
-	// Rows whose entity has no state, ascending; their places above are 0.
+	// Rows whose entity has no state, ascending; their newest_micros are 0.
 	Unknown       []uint32 `protobuf:"varint,5,rep,packed,name=unknown,proto3" json:"unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
