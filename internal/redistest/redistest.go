@@ -24,10 +24,11 @@ type Server struct {
 	// is a loopback host and port.)
 	Address string
 
-	dir    string
-	args   []string
-	cmd    *exec.Cmd
-	output *output
+	dir     string
+	args    []string
+	busPort string // of a cluster node
+	cmd     *exec.Cmd
+	output  *output
 }
 
 // Start starts a server that persists nothing, unless the arguments, which are
@@ -38,6 +39,7 @@ func Start(t testing.TB, args ...string) *Server {
 	dir := makeDir(t)
 	s := &Server{Address: filepath.Join(dir, "socket"), dir: dir}
 	s.args = append([]string{"--port", "0", "--unixsocket", s.Address}, args...)
+	t.Cleanup(s.Kill)
 	s.start(t)
 	return s
 }
@@ -61,7 +63,7 @@ func makeDir(t testing.TB) string {
 	return dir
 }
 
-// start runs the process, waits until it is ready and ends it with the test.
+// start runs the process and waits until it is ready.
 func (s *Server) start(t testing.TB) {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
@@ -77,7 +79,6 @@ func (s *Server) start(t testing.TB) {
 		t.Fatalf("start redis-server: %v", err)
 	}
 	s.output = follow(stdout)
-	t.Cleanup(func() { s.end(syscall.SIGKILL) })
 	s.awaitReady(t)
 }
 
@@ -92,21 +93,19 @@ func (s *Server) awaitReady(t testing.TB) {
 	}
 }
 
-// end signals the process and waits until it and the reading of its output have
-// ended. Ending it twice does nothing.
-func (s *Server) end(signal os.Signal) {
-	if s.cmd.ProcessState != nil {
+// Kill ends the process at once, as a crash would, and waits until it and the
+// reading of its output have ended. Killing it twice does nothing.
+func (s *Server) Kill() {
+	if s.output == nil || s.cmd.ProcessState != nil {
 		return
 	}
-	_ = s.cmd.Process.Signal(signal)
+	_ = s.cmd.Process.Kill()
 	<-s.output.ended
 	_ = s.cmd.Wait()
 }
 
-// Kill ends the server at once, as a crash would.
-func (s *Server) Kill() { s.end(syscall.SIGKILL) }
-
-// Restart starts the server again, on the same address and directory.
+// Restart kills the server and starts it again, on the same address and
+// directory. It ends with the test that Start was given.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Kill()

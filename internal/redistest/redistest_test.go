@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// ask sends one inline command and returns the first line of the answer.
-func ask(t *testing.T, s *Server, command string) string {
+// inline sends one inline command and returns the first line of the answer.
+func inline(t *testing.T, s *Server, command string) string {
 	t.Helper()
 	conn, err := net.Dial("unix", s.Address)
 	if err != nil {
@@ -28,17 +28,17 @@ func ask(t *testing.T, s *Server, command string) string {
 
 func TestServersAreSeparateAndRestart(t *testing.T) {
 	a, b := Start(t, Durable...), Start(t)
-	ask(t, a, "SET k v")
-	if got := ask(t, b, "EXISTS k"); got != ":0\r\n" {
+	inline(t, a, "SET k v")
+	if got := inline(t, b, "EXISTS k"); got != ":0\r\n" {
 		t.Errorf("two servers share a key: %q", got)
 	}
 	a.Restart(t)
-	if got := ask(t, a, "EXISTS k"); got != ":1\r\n" {
+	if got := inline(t, a, "EXISTS k"); got != ":1\r\n" {
 		t.Errorf("a durable server lost a key: %q", got)
 	}
 	b.Pause(t)
 	b.Resume(t)
-	if got := ask(t, b, "PING"); got != "+PONG\r\n" {
+	if got := inline(t, b, "PING"); got != "+PONG\r\n" {
 		t.Errorf("PING after Resume: %q", got)
 	}
 }
@@ -51,5 +51,14 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	if _, err := os.Stat(s.dir); !os.IsNotExist(err) {
 		t.Errorf("the directory is still there: %v", err)
+	}
+}
+
+func TestClusterSpreadsSlots(t *testing.T) {
+	servers := StartCluster(t, 2)
+	for _, s := range servers {
+		if got := s.ask(t, "PING"); got != "PONG" {
+			t.Errorf("PING: %q", got)
+		}
 	}
 }

@@ -18,7 +18,8 @@ type Storage struct {
 	Open func(t *testing.T, clock eventlog.Clock) eventlog.Log
 	// Crash cuts the power at some moment during the call: what was acknowledged
 	// before it must survive, what was not may. Logs open at that moment are lost
-	// and may return anything; Open finds what survived.
+	// and may return anything; Open finds what survived. Nil leaves out the tests
+	// that need it.
 	Crash func(t *testing.T)
 	// Shared says that several logs can have the storage open at once.
 	Shared bool

@@ -1,0 +1,204 @@
+// Package redis keeps an event log on a Redis server or cluster, which several
+// processes can share. The keys are described in docs/formats/eventlog.md.
+//
+// "Durable" is what the server makes of it: with appendonly and appendfsync
+// always, an acknowledged record survives a crash of the server. With less, and
+// in a failover to a replica that lags, the last ones can be lost; Warnings says
+// so where the server tells.
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// Names that callers need from redisconn.
+type (
+	Secret        = redisconn.Secret
+	EvictionError = redisconn.EvictionError
+)
+
+// Options say which server, and optionally the clock; nil is time.Now. The
+// clocks of several processes need not agree: Appended never decreases.
+type Options struct {
+	redisconn.Options
+	Clock eventlog.Clock
+}
+
+// Log implements eventlog.Log.
+type Log struct {
+	conn  *redisconn.Conn
+	clock eventlog.Clock
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// The scripts, which make Append and Register atomic.
+var (
+	//go:embed append.lua
+	appendSource string
+	appendScript = rueidis.NewLuaScript(appendSource)
+
+	//go:embed register.lua
+	registerSource string
+	registerScript = rueidis.NewLuaScript(registerSource)
+)
+
+// Open connects to the server. The error is an *EvictionError if the server may
+// drop records and Options.AllowEviction is not set.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	conn, err := redisconn.Dial(ctx, o.Options)
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	if o.Clock == nil {
+		o.Clock = func() plan.EventTime { return plan.TimeOf(time.Now()) }
+	}
+	return &Log{conn: conn, clock: o.Clock}, nil
+}
+
+// Warnings are sentences about the server's settings for the operator.
+func (l *Log) Warnings() []string { return l.conn.Warnings() }
+
+// Close is eventlog.Log's.
+func (l *Log) Close() error {
+	l.conn.Close()
+	return nil
+}
+
+// keys are a shard's. What is in braces is not empty whatever the name, so a
+// cluster keeps them on one server.
+type keys struct{ events, ids, head string }
+
+func (l *Log) keys(shard string) keys {
+	prefix := l.conn.Namespace() + ":log:{s" + shard + "}"
+	return keys{events: prefix + ":events", ids: prefix + ":ids", head: prefix + ":head"}
+}
+
+// signBit makes the unsigned order of times their order.
+const signBit = 1 << 63
+
+func encodeTime(t plan.EventTime) string {
+	return string(binary.BigEndian.AppendUint64(nil, uint64(t)^signBit))
+}
+
+func decodeTime(s string) (plan.EventTime, error) {
+	if len(s) != 8 {
+		return 0, fmt.Errorf("a time has %d bytes: %w", len(s), eventlog.ErrDamaged)
+	}
+	return plan.EventTime(binary.BigEndian.Uint64([]byte(s)) ^ signBit), nil
+}
+
+// Append is eventlog.Log's. One call blocks the server while it lasts: hundreds
+// of entries are fine, hundreds of thousands are not.
+func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.Check(shard, entries); err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	args := make([]string, 0, 1+3*len(entries))
+	args = append(args, encodeTime(l.clock()))
+	for _, e := range entries {
+		digest := eventlog.DigestOf(e.Payload)
+		args = append(args, e.ID, string(digest[:]), string(e.Payload))
+	}
+	k := l.keys(shard)
+	answer, err := l.write(ctx, appendScript, []string{k.events, k.ids, k.head}, args).AsStrSlice()
+	if err != nil {
+		return nil, writeError("append to", shard, err)
+	}
+	return decodeResults(shard, answer, len(entries))
+}
+
+// Register is eventlog.Log's.
+func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Entry) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.Check(shard, entries); err != nil {
+		return err
+	}
+	var args []string
+	for _, e := range entries {
+		if e.ID != "" {
+			digest := eventlog.DigestOf(e.Payload)
+			args = append(args, e.ID, string(digest[:]))
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	k := l.keys(shard)
+	if err := l.write(ctx, registerScript, []string{k.ids, k.head}, args).Error(); err != nil {
+		return writeError("register ids in", shard, err)
+	}
+	return nil
+}
+
+// enter lets a call in, unless the log is closed or the context has ended.
+func (l *Log) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !l.conn.Gate.Enter() {
+		return eventlog.ErrClosed
+	}
+	return nil
+}
+
+// write runs a script once, within the connection's time limit.
+func (l *Log) write(ctx context.Context, script *rueidis.Lua, keys, args []string) rueidis.RedisResult {
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	result := script.Exec(ctx, l.conn, keys, args)
+	if err := result.NonRedisError(); err != nil {
+		return rueidis.NewErrorResult(redisconn.Cause(ctx, err))
+	}
+	return result
+}
+
+// writeError says whether the outcome of a failed write is known.
+func writeError(what, shard string, err error) error {
+	answer, answered := rueidis.IsRedisErr(err)
+	switch {
+	case answered && strings.HasPrefix(answer.Error(), "DAMAGED"):
+		return fmt.Errorf("%s shard %q: %w: something removed them from redis (eviction, a deletion, an old backup); nothing was stored", what, shard, eventlog.ErrDamaged)
+	case redisconn.Refused(err):
+		return fmt.Errorf("%s shard %q: nothing was stored: %w", what, shard, err)
+	}
+	return fmt.Errorf("%s shard %q: the request was sent and not answered (%w): %w", what, shard, err, eventlog.ErrOutcomeUnknown)
+}
+
+func decodeResults(shard string, answer []string, want int) ([]eventlog.Result, error) {
+	if len(answer) != want {
+		return nil, fmt.Errorf("append to shard %q: redis answered %d of %d entries: %w", shard, len(answer), want, eventlog.ErrOutcomeUnknown)
+	}
+	results := make([]eventlog.Result, want)
+	for i, a := range answer {
+		outcome := strings.IndexByte("adc", a[0])
+		p, err := strconv.ParseUint(a[1:], 10, 64)
+		if outcome < 0 || err != nil {
+			return nil, fmt.Errorf("append to shard %q: redis answered %q for entry %d: %w", shard, a, i, eventlog.ErrOutcomeUnknown)
+		}
+		results[i] = eventlog.Result{Outcome: eventlog.Outcome(outcome), Position: eventlog.Position(p)}
+	}
+	return results, nil
+}

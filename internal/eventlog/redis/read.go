@@ -1,0 +1,187 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// End is eventlog.Log's.
+func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return 0, err
+	}
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	end, err := decodeEnd(l.conn.Do(ctx, l.endCommand(shard)))
+	if err != nil {
+		return 0, fmt.Errorf("read the end of shard %q: %w", shard, redisconn.Cause(ctx, err))
+	}
+	return end, nil
+}
+
+func (l *Log) endCommand(shard string) rueidis.Completed {
+	return l.conn.B().Hget().Key(l.keys(shard).head).Field("end").Build()
+}
+
+func decodeEnd(answer rueidis.RedisResult) (eventlog.Position, error) {
+	text, err := answer.ToString()
+	if rueidis.IsRedisNil(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	end, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the end is %q: %w", text, eventlog.ErrDamaged)
+	}
+	return eventlog.Position(end), nil
+}
+
+// streamID is the stream's id for a position.
+func streamID(p eventlog.Position) string { return "0-" + strconv.FormatUint(uint64(p), 10) }
+
+// Read is eventlog.Log's.
+func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return nil, err
+	}
+	if limit <= 0 || after == math.MaxUint64 {
+		return nil, nil
+	}
+	records, err := l.readAfter(ctx, shard, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read shard %q after position %d: %w", shard, after, err)
+	}
+	return records, nil
+}
+
+// readAfter asks for the end and the records in one round trip, in this order: so
+// every position up to the end must be among the records. When it is not, it
+// asks again before it says so: in a cluster a redirection can turn the order round.
+func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	answers := l.conn.DoMulti(ctx, l.endCommand(shard), l.rangeCommand(shard, after, limit))
+	end, err := decodeEnd(answers[0])
+	if err != nil {
+		return nil, redisconn.Cause(ctx, err)
+	}
+	records, err := decodeRecords(answers[1], after)
+	if err == nil && missing(records, after, limit, end) {
+		records, err = decodeRecords(l.conn.Do(ctx, l.rangeCommand(shard, after, limit)), after)
+	}
+	if err == nil && missing(records, after, limit, end) {
+		err = fmt.Errorf("position %d of %d: %w", after+1+eventlog.Position(len(records)), end, eventlog.ErrDamaged)
+	}
+	if err != nil {
+		return nil, redisconn.Cause(ctx, err)
+	}
+	return records, nil
+}
+
+func (l *Log) rangeCommand(shard string, after eventlog.Position, limit int) rueidis.Completed {
+	return l.conn.B().Xrange().Key(l.keys(shard).events).Start(streamID(after + 1)).End("+").Count(int64(limit)).Build()
+}
+
+// missing reports whether a page ends before the shard does although it has room.
+func missing(records []eventlog.Record, after eventlog.Position, limit int, end eventlog.Position) bool {
+	return len(records) < limit && after+eventlog.Position(len(records)) < end
+}
+
+func decodeRecords(answer rueidis.RedisResult, after eventlog.Position) ([]eventlog.Record, error) {
+	found, err := answer.AsXRangeSlices()
+	if err != nil {
+		return nil, err
+	}
+	records := make([]eventlog.Record, len(found))
+	for i := range found {
+		if records[i], err = decodeRecord(found[i], after+1+eventlog.Position(i)); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+func decodeRecord(e rueidis.XRangeSlice, want eventlog.Position) (eventlog.Record, error) {
+	if e.ID != streamID(want) {
+		return eventlog.Record{}, fmt.Errorf("position %d is followed by %s: %w", want-1, strings.TrimPrefix(e.ID, "0-"), eventlog.ErrDamaged)
+	}
+	r := eventlog.Record{Position: want}
+	var err error
+	for _, f := range e.FieldValues {
+		switch f.Field {
+		case "t":
+			r.Appended, err = decodeTime(f.Value)
+		case "i":
+			r.ID = f.Value
+		case "p":
+			r.Payload = []byte(f.Value)
+		}
+	}
+	return r, err
+}
+
+// blockFor is how long the server holds one request of Wait. It is bounded only
+// to notice a server that went away without closing the connection.
+const blockFor = 20 * time.Second
+
+// Wait is eventlog.Log's. Each call keeps a connection of its own while it waits.
+func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return err
+	}
+	bound, release := l.conn.Gate.Bind(ctx)
+	defer release()
+	for {
+		there, err := l.block(bound, shard, after)
+		switch {
+		case there:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case bound.Err() != nil:
+			return eventlog.ErrClosed
+		case err != nil:
+			return fmt.Errorf("wait for position %d of shard %q: %w", after+1, shard, err)
+		}
+	}
+}
+
+// block waits on the server for a while and reports whether a record is there.
+func (l *Log) block(ctx context.Context, shard string, after eventlog.Position) (bool, error) {
+	limit, cancel := context.WithTimeoutCause(ctx, 2*blockFor, errors.New("the server stopped answering"))
+	defer cancel()
+	answer := l.conn.Do(limit, l.conn.B().Xread().Count(1).Block(blockFor.Milliseconds()).
+		Streams().Key(l.keys(shard).events).Id(streamID(after)).Build())
+	err := answer.Error()
+	if rueidis.IsRedisNil(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, redisconn.Cause(limit, err)
+	}
+	return true, nil
+}
