@@ -1,0 +1,25 @@
+package ingest
+
+// Pushed is what became of one pushed row. Position is its place in the source's
+// log; for a duplicate or a conflict that of the event that holds the id, 0 when that
+// one is part of the history.
+type Pushed struct {
+	Outcome  Outcome
+	Position uint64
+	Message  string // why the row was rejected or conflicts
+}
+
+// Outcome is what became of a pushed row; its numbers are those of the wire contract.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Appended  Outcome = 1
+	Duplicate Outcome = 2 // its id was seen with the same payload: ignored
+	Conflict  Outcome = 3 // its id was seen with another payload: ignored, the first stands
+	Rejected  Outcome = 4 // nothing was stored
+)
+
+var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED"}
+
+func (o Outcome) String() string { return outcomeNames[o] }

@@ -1,0 +1,138 @@
+package online
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/nearest"
+)
+
+// Ingester checks pushed rows and appends them to the event log. It is safe for
+// concurrent use.
+type Ingester struct {
+	log     eventlog.Log
+	clock   eventlog.Clock
+	sources map[string]*pushedSource
+	names   []string
+}
+
+type pushedSource struct {
+	plan   *plan.Source
+	mu     sync.Mutex // ingest owns scratch
+	ingest *ingest.Source
+}
+
+// NewIngester takes events for every source of p that has a stream.
+func NewIngester(p *plan.Plan, log eventlog.Log, clock eventlog.Clock) (*Ingester, error) {
+	in := &Ingester{log: log, clock: clock, sources: map[string]*pushedSource{}}
+	for _, s := range p.Sources {
+		src, err := ingest.NewSource(s)
+		if err != nil {
+			return nil, err
+		}
+		in.sources[s.Name] = &pushedSource{plan: s, ingest: src}
+		if s.Stream {
+			in.names = append(in.names, s.Name)
+		}
+	}
+	return in, nil
+}
+
+// UnknownSource says that there is no such source, or none that takes events.
+type UnknownSource struct{ Message string }
+
+func (e *UnknownSource) Error() string { return e.Message }
+
+func (in *Ingester) source(name string) (*pushedSource, error) {
+	s, ok := in.sources[name]
+	if !ok {
+		return nil, &UnknownSource{fmt.Sprintf("there is no source %q%s", name, nearest.Hint(name, in.names))}
+	}
+	if !s.plan.Stream {
+		return nil, &UnknownSource{fmt.Sprintf("source %q takes no pushed events; give it stream: true if it should", name)}
+	}
+	return s, nil
+}
+
+// Push appends the rows of a batch that has all columns of the source, in their
+// order, and answers for each. What is appended is durable on return. Rows that are
+// no events, or that would become visible farther in the future than the source allows,
+// are rejected; they do not keep the others out.
+func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([]ingest.Pushed, error) {
+	s, err := in.source(source)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ingest.Pushed, b.N)
+	entries, rows, err := s.entries(b, in.clock(), out)
+	if err != nil || len(entries) == 0 {
+		return out, err
+	}
+	results, err := in.log.Append(ctx, source, entries)
+	if err != nil {
+		return nil, fmt.Errorf("append to the log of source %s: %w", source, err)
+	}
+	for i, r := range results {
+		out[rows[i]] = pushed(r, entries[i].ID)
+	}
+	return out, nil
+}
+
+func pushed(r eventlog.Result, id string) ingest.Pushed {
+	p := ingest.Pushed{Outcome: ingest.Appended, Position: uint64(r.Position)}
+	switch r.Outcome {
+	case eventlog.Duplicate:
+		p.Outcome = ingest.Duplicate
+	case eventlog.Conflict:
+		p.Outcome = ingest.Conflict
+		p.Message = fmt.Sprintf("an event with id %q and other values is stored already; it stands", id)
+	}
+	return p
+}
+
+// entries makes log entries of the good rows, and answers the bad ones in out.
+func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest.Pushed) ([]eventlog.Entry, []int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, bad := range s.ingest.Check(b) {
+		out[bad.Row] = ingest.Pushed{Outcome: ingest.Rejected, Message: bad.What()}
+	}
+	var rows []int
+	for i := range out {
+		if out[i].Outcome == 0 {
+			rows = append(rows, i)
+		}
+	}
+	if len(rows) == 0 {
+		return nil, nil, nil
+	}
+	good := b
+	if len(rows) < b.N {
+		good = ingest.Take(vector.NewBatch(b.Fields, 0), b, rows)
+	}
+	ev, _, err := s.ingest.Events(good, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	var entries []eventlog.Entry
+	var kept []int
+	for i, row := range rows {
+		if ahead := ev.Visible(i) - now; ahead > plan.EventTime(s.plan.MaxAhead) {
+			out[row] = ingest.Pushed{Outcome: ingest.Rejected, Message: fmt.Sprintf(
+				"it would become visible at %v, %v after now; source %s takes events at most %v ahead (max_ahead)",
+				ev.Visible(i), plan.Micros(ahead), s.plan.Name, s.plan.MaxAhead)}
+			continue
+		}
+		e := eventlog.Entry{Payload: s.ingest.AppendPayload(nil, ev.Batch, i)}
+		if ev.ID != nil {
+			e.ID = ev.ID[i]
+		}
+		entries, kept = append(entries, e), append(kept, row)
+	}
+	return entries, kept, nil
+}

@@ -1,0 +1,185 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// viewApplier adds events to the states of one view.
+type viewApplier struct {
+	kernel     *kernel.View
+	applier    *sourceApplier
+	generation registry.Generation
+	offset     eventlog.Position // consumed for the generation
+	state      *kernel.State     // scratch
+	keys       []*vector.Vector  // scratch
+}
+
+// entityRows is the rows of one entity in a batch, in log order.
+type entityRows struct {
+	key  []byte
+	rows []int32
+}
+
+// start finds the live generation and the position to go on from. A view whose
+// events all come through the log needs no materialization: its first generation
+// is empty.
+func (v *viewApplier) start(ctx context.Context) (eventlog.Position, error) {
+	p, store := v.kernel.Plan(), v.applier.cfg.Store
+	g, err := registry.Live(ctx, store, p)
+	var none *registry.NotMaterialized
+	if errors.As(err, &none) && (v.applier.cfg.EverySource || p.Source.From == "" && p.Source.SQL == "") {
+		g, err = v.begin(ctx)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if g != v.generation {
+		offset, err := registry.Offset(ctx, store, g)
+		if err != nil {
+			return 0, err
+		}
+		v.generation, v.offset = g, eventlog.Position(offset)
+	}
+	return v.offset, nil
+}
+
+func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
+	p, store := v.kernel.Plan(), v.applier.cfg.Store
+	err := registry.Promote(ctx, store, registry.Generation{View: p.Fingerprint, Number: 1, Materialized: plan.Always})
+	if err != nil && !errors.Is(err, registry.ErrSuperseded) {
+		return registry.Generation{}, err
+	}
+	return registry.Live(ctx, store, p)
+}
+
+// retries bounds how often states are read again because another applier wrote
+// them between reading and writing.
+const retries = 100
+
+// apply adds the records to the states of their entities. Records a state has
+// applied already are left out, so applying a batch again changes nothing.
+func (v *viewApplier) apply(ctx context.Context, ev *kernel.Events, records []eventlog.Record, now plan.EventTime) error {
+	rows := v.kernel.Eval(ev)
+	todo := v.byEntity(ev)
+	for try := 0; len(todo) > 0; try++ {
+		if try == retries {
+			return fmt.Errorf("%d states were written by another applier %d times in a row", len(todo), retries)
+		}
+		var err error
+		if todo, err = v.update(ctx, rows, records, todo, now); err != nil {
+			return err
+		}
+		v.applier.stats.conflicts.Add(int64(len(todo)))
+	}
+	return nil
+}
+
+// byEntity groups the rows that belong to an entity.
+func (v *viewApplier) byEntity(ev *kernel.Events) []entityRows {
+	v.keys = v.kernel.KeyColumns(ev, v.keys)
+	var out []entityRows
+	index := map[string]int{}
+	for i := range ev.Batch.N {
+		key, ok := entitykey.AppendRow(nil, v.keys, i)
+		if !ok {
+			v.applier.stats.skipped.Add(1)
+			continue
+		}
+		e, seen := index[string(key)]
+		if !seen {
+			e = len(out)
+			index[string(key)] = e
+			out = append(out, entityRows{key: key})
+		}
+		out[e].rows = append(out[e].rows, int32(i))
+	}
+	return out
+}
+
+// update reads, changes and writes the states, and returns what is to be done again
+// because somebody else wrote the state meanwhile.
+func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []eventlog.Record, todo []entityRows, now plan.EventTime) ([]entityRows, error) {
+	store := v.applier.cfg.Store
+	keys := make([][]byte, len(todo))
+	for i := range todo {
+		keys[i] = v.generation.StateKey(todo[i].key)
+	}
+	old, err := store.Get(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var writes []onlinestore.Write
+	var written []entityRows
+	for i := range todo {
+		w, n, err := v.change(keys[i], old[i], rows, records, todo[i].rows, now)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			writes, written = append(writes, w), append(written, todo[i])
+		}
+	}
+	done, err := store.Swap(ctx, writes)
+	if err != nil {
+		return nil, err
+	}
+	var again []entityRows
+	for i, ok := range done {
+		if ok {
+			v.applier.stats.applied.Add(int64(len(written[i].rows)))
+		} else {
+			again = append(again, written[i])
+		}
+	}
+	return again, nil
+}
+
+// change makes the write that adds the rows of one entity that its state has not
+// applied yet; n is their number.
+func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []eventlog.Record, sel []int32, now plan.EventTime) (w onlinestore.Write, n int, err error) {
+	if v.state == nil {
+		v.state = v.kernel.NewState()
+	}
+	s := v.state
+	s.Reset()
+	expect := onlinestore.Absent
+	applied := v.generation.Position
+	if old != nil {
+		if err := s.Decode(old); err != nil {
+			return w, 0, err
+		}
+		expect = s.Position() + 1
+		applied = max(applied, s.Position())
+	}
+	first := 0
+	for first < len(sel) && uint64(records[sel[first]].Position) <= applied {
+		first++
+	}
+	if first == len(sel) {
+		return w, 0, nil
+	}
+	sel = sel[first:]
+	s.Apply(rows, sel, now)
+	s.SetPosition(uint64(records[sel[len(sel)-1]].Position))
+	return onlinestore.Write{Key: key, Expect: expect, Value: s.Append(nil)}, len(sel), nil
+}
+
+// commit remembers how far the log is consumed. Losing it costs reading the
+// records again, nothing else.
+func (v *viewApplier) commit(ctx context.Context, to eventlog.Position) error {
+	err := registry.SetOffset(ctx, v.applier.cfg.Store, v.generation, uint64(to))
+	if err == nil {
+		v.offset = to
+	}
+	return err
+}
