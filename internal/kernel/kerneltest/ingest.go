@@ -2,39 +2,39 @@ package kerneltest
 
 import (
 	"fmt"
-	"math/big"
+	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // NewEvent makes an event of one row of src as §1, §2 and §7 say: its time, its
-// known time, those of its columns and its id. final is --as-of final: k = t for
-// the row and every column.
+// known time, those of its columns and its id. A row that is no event is an error.
+// final is --as-of final: k = t for the row and every column.
 func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Event, error) {
+	bad := func(column, what string) (Event, error) {
+		return Event{}, fmt.Errorf("source %s, column %s: %s", src.Name, column, what)
+	}
 	t := columns[src.EventTime]
 	if t.Kind() != plan.Timestamp || !t.Time().Valid() {
-		return Event{}, fmt.Errorf("source %s: the event time %s is %v, not a time in the years 0001 to 9999", src.Name, src.EventTime, t)
+		return bad(src.EventTime, "not a time in the years 0001 to 9999")
 	}
-	e := Event{
-		Source: src.Name, Columns: columns, Time: t.Time(), Known: t.Time(),
-		ColumnKnown: map[string]plan.EventTime{}, ID: eventID(columns[src.EventID]),
+	e := Event{Source: src.Name, Columns: columns, Time: t.Time(), ColumnKnown: map[string]plan.EventTime{}}
+	if src.EventID != "" {
+		e.ID = eventID(columns[src.EventID])
 	}
-	if !final {
-		var err error
-		if e.Known, err = knownTime(src.Known, e.Time, columns); err != nil {
-			return Event{}, fmt.Errorf("source %s: %w", src.Name, err)
-		}
+	var ok bool
+	if e.Known, ok = knownTime(src.Known, e.Time, columns, final); !ok || e.Known == plan.Never {
+		return bad(src.Known.Column, "no known time in the years 0001 to 9999")
 	}
 	for _, c := range src.Columns {
+		if v := columns[c.Name]; v.Kind() == plan.String && !utf8.ValidString(v.Str()) {
+			return bad(c.Name, "not UTF-8")
+		}
 		if c.Known == nil {
 			continue
 		}
-		e.ColumnKnown[c.Name] = e.Time
-		if !final {
-			var err error
-			if e.ColumnKnown[c.Name], err = knownTime(*c.Known, e.Time, columns); err != nil {
-				return Event{}, fmt.Errorf("source %s: column %s: %w", src.Name, c.Name, err)
-			}
+		if e.ColumnKnown[c.Name], ok = knownTime(*c.Known, e.Time, columns, final); !ok {
+			return bad(c.Name, "no known time in the years 0001 to 9999")
 		}
 	}
 	return e, nil
@@ -51,28 +51,24 @@ func eventID(v plan.Value) string {
 	return v.String()
 }
 
-// knownTime is k of §7. A null known-time column is a fact that nobody knows yet.
-func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value) (plan.EventTime, error) {
-	switch k.Kind {
-	case plan.KnownColumn:
-		if columns[k.Column].IsNull() {
-			return plan.Never, nil
-		}
-		return columns[k.Column].Time(), nil
-	case plan.KnownDelay:
-		return later(t, k.Delay), nil
-	case plan.KnownSchedule:
+// knownTime is k of §7, Never where the known-time column is null: not known yet. It
+// is false for a time outside the years 0001 to 9999.
+func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value, final bool) (plan.EventTime, bool) {
+	switch {
+	case final || k.Kind == plan.KnownAtEvent:
+		return t, true
+	case k.Kind == plan.KnownColumn && columns[k.Column].IsNull():
+		return plan.Never, true
+	case k.Kind == plan.KnownColumn:
+		t = columns[k.Column].Time()
+	case k.Kind == plan.KnownSchedule:
 		run, err := nextRun(k.Schedule, t)
-		return later(run, k.Delay), err
+		if err != nil {
+			return 0, false
+		}
+		t = run + plan.EventTime(k.Delay)
+	default:
+		t += plan.EventTime(k.Delay)
 	}
-	return t, nil
-}
-
-// later is t + d, Never when that lies beyond the year 9999.
-func later(t plan.EventTime, d plan.Micros) plan.EventTime {
-	sum := new(big.Int).Add(big.NewInt(int64(t)), big.NewInt(int64(d)))
-	if sum.Cmp(big.NewInt(int64(plan.MaxTime))) > 0 {
-		return plan.Never
-	}
-	return plan.EventTime(sum.Int64())
+	return t, t.Valid()
 }

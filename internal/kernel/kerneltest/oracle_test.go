@@ -86,7 +86,12 @@ func TestNewEvent_KnownTimes(t *testing.T) {
 	if e, _ = NewEvent(testSource, columns, false); e.ColumnKnown["late"] != plan.Never {
 		t.Errorf("a null known time is %v, want never", e.ColumnKnown["late"])
 	}
-	for _, bad := range []plan.Value{plan.NullValue(), plan.TimestampValue(plan.MaxTime + 1), plan.IntValue(3)} {
+	columns["x"] = plan.StringValue("\xff")
+	if _, err := NewEvent(testSource, columns, false); err == nil {
+		t.Error("a string that is not UTF-8: no error")
+	}
+	columns["x"] = plan.NullValue()
+	for _, bad := range []plan.Value{plan.TimestampValue(plan.MaxTime), plan.NullValue(), plan.TimestampValue(plan.MaxTime + 1), plan.IntValue(3)} {
 		columns["ts"] = bad
 		if _, err := NewEvent(testSource, columns, false); err == nil {
 			t.Errorf("event time %v: no error", bad)

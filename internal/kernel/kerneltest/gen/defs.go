@@ -1,0 +1,214 @@
+package gen
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+)
+
+// ViewName and SourceName are the names in every generated definition.
+const (
+	ViewName   = "v"
+	SourceName = "events"
+)
+
+// columns of the generated source. Key candidates come first. late is known when
+// late_at says, charge an hour after its row, chargeback when chargeback_at says.
+const columns = `  k_int: {type: int}
+  k_str: {type: string}
+  k_two: {type: string}
+  k_time: {type: timestamp}
+  k_bool: {type: bool}
+  ts: {type: timestamp}
+  id: {type: string}
+  known: {type: timestamp}
+  late_at: {type: timestamp}
+  chargeback_at: {type: timestamp}
+  amount: {type: double}
+  fee: {type: double}
+  qty: {type: int}
+  big: {type: int}
+  country: {type: string}
+  note: {type: string}
+  flag: {type: bool}
+  seen: {type: timestamp}
+  late: {type: double, known_at: late_at}
+  charge: {type: int, known_at: {delay: 1h}}
+  chargeback: {type: bool, outcome: true, known_at: chargeback_at}
+`
+
+// entityKeys are the key columns a definition may choose, with their types.
+var entityKeys = [][]struct{ column, kind string }{
+	{{"k_int", "int"}},
+	{{"k_str", "string"}},
+	{{"k_str", "string"}, {"k_two", "string"}},
+	{{"k_time", "timestamp"}, {"k_bool", "bool"}},
+}
+
+var knownAt = []string{
+	"", "known_at: known\n", "known_at: {delay: 15m}\n", "known_at: {schedule: \"0 2 * * *\", delay: 30m}\n",
+}
+
+// Definitions draws the text of one file that declares an entity, a source
+// and the view ViewName with 1 to maxFeatures features.
+func Definitions(t *rapid.T, maxFeatures int) string {
+	var b strings.Builder
+	keys := rapid.SampledFrom(entityKeys).Draw(t, "keys")
+	var declared, mapped []string
+	for i, k := range keys {
+		declared = append(declared, fmt.Sprintf("{name: key%d, type: %s}", i, k.kind))
+		mapped = append(mapped, fmt.Sprintf("key%d: %s", i, k.column))
+	}
+	fmt.Fprintf(&b, "kind: Entity\nname: who\nkeys: [%s]\n---\n", strings.Join(declared, ", "))
+	fmt.Fprintf(&b, "kind: Source\nname: %s\nstream: true\nevent_time: ts\n", SourceName)
+	if rapid.Bool().Draw(t, "event ids") {
+		b.WriteString("event_id: id\n")
+	}
+	b.WriteString(rapid.SampledFrom(knownAt).Draw(t, "known_at"))
+	fmt.Fprintf(&b, "columns:\n%s---\n", columns)
+	fmt.Fprintf(&b, "kind: FeatureView\nname: %s\nentity: who\nsource: %s\nkeys: {%s}\n", ViewName, SourceName, strings.Join(mapped, ", "))
+	if rapid.IntRange(0, 3).Draw(t, "view filter") == 0 {
+		fmt.Fprintf(&b, "where: %s\n", quote(boolColumn(t)))
+	}
+	b.WriteString("features:\n")
+	g := &features{t: t}
+	for range rapid.IntRange(1, maxFeatures).Draw(t, "features") {
+		b.WriteString(g.next())
+	}
+	return b.String()
+}
+
+func quote(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // strings always encode
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// features draws one feature after the other; later ones may refer to earlier.
+type features struct {
+	t    *rapid.T
+	made []typed
+}
+
+// typed is an expression of the language and its type; for a feature its name and
+// the type of a reference to it.
+type typed struct{ text, kind string }
+
+// literals are defaults by type, awkward ones among them.
+var literals = map[string][]string{
+	"int": {"0", "-1"}, "double": {"-1.0", "-0.0", ".nan"}, "string": {`"??"`, `""`}, "bool": {"true"},
+	"timestamp": {"2025-01-01T00:00:00Z"},
+}
+
+func (g *features) next() string {
+	name := fmt.Sprintf("f%d", len(g.made))
+	e := g.outer()
+	kind, optional := strings.CutPrefix(e.kind, "?")
+	line := fmt.Sprintf("  %s: %s\n", name, quote(e.text))
+	if lits := literals[kind]; lits != nil {
+		lit := rapid.SampledFrom(lits).Draw(g.t, "default literal")
+		switch rapid.IntRange(0, 3).Draw(g.t, "default") {
+		case 0:
+			if optional {
+				line = fmt.Sprintf("  %s: {expr: %s, default: %s}\n", name, quote(e.text), lit)
+				e.kind = kind
+			}
+		case 1:
+			line = fmt.Sprintf("  %s: {expr: %s, default: %s, on_error: default}\n", name, quote(e.text), lit)
+			e.kind = kind
+		}
+	}
+	g.made = append(g.made, typed{name, e.kind})
+	return line
+}
+
+// outer draws an outer expression: mostly one aggregate, or arithmetic over
+// aggregates, earlier features and now.
+func (g *features) outer() typed {
+	switch rapid.IntRange(0, 9).Draw(g.t, "outer") {
+	case 0, 1:
+		return g.combined()
+	case 2:
+		return rapid.SampledFrom(ofNow).Draw(g.t, "of now")
+	}
+	return aggregate(g.t)
+}
+
+var ofNow = []typed{
+	{"now", "timestamp"},
+	{`now.getHours("Europe/Berlin") * 100 + now.getDayOfWeek()`, "int"},
+	{`now.getDayOfYear("America/New_York")`, "int"},
+	{`now - latest_time("7d").orValue(now)`, "duration"},
+	{`latest_time().optMap(t, now - t > duration("24h"))`, "?bool"},
+}
+
+// combined builds on an earlier feature when there is one, else on an aggregate.
+func (g *features) combined() typed {
+	x := aggregate(g.t)
+	if len(g.made) > 0 && rapid.Bool().Draw(g.t, "refer") {
+		x = rapid.SampledFrom(g.made).Draw(g.t, "reference")
+	}
+	forms := combinations[x.kind]
+	if forms == nil {
+		return x
+	}
+	f := rapid.SampledFrom(forms).Draw(g.t, "form")
+	return typed{strings.ReplaceAll(f.text, "$", x.text), f.kind}
+}
+
+var combinations = map[string][]typed{
+	"int":       {{"$ * $ + 1", "int"}, {"double($) / double(count())", "double"}, {"$ > 0 || 9223372036854775807 + $ > 0", "bool"}, {"$ == 0 ? 0.0 : 1.0 / double($)", "double"}},
+	"double":    {{"$ * 0.1 + $", "double"}, {"$ - $", "double"}, {"$ < 1.0", "bool"}, {"int($)", "int"}, {"$ / double(count('1h'))", "double"}},
+	"bool":      {{"!$", "bool"}, {"$ ? 1.0 : 0.0", "double"}},
+	"string":    {{"$ + 'x'", "string"}, {"size($)", "int"}},
+	"timestamp": {{"now - $", "duration"}, {"$.getHours()", "int"}},
+	"duration":  {{"$ + duration('1h')", "duration"}, {"$.getSeconds()", "int"}},
+	"?int":      {{"$.orValue(7)", "int"}, {"$.hasValue()", "bool"}, {"$.optMap(x, x + 1)", "?int"}},
+	"?double":   {{"$.orValue(0.5) / 3.0", "double"}, {"$.optMap(x, x * x)", "?double"}, {"$.hasValue() ? $.value() : -1.0", "double"}},
+	"?string":   {{"$.orValue('none') + '!'", "string"}, {"$.optMap(s, size(s))", "?int"}},
+	"?bool":     {{"$.orValue(false)", "bool"}},
+	"[int]":     {{"size($)", "int"}, {"$.exists(x, x > 2)", "bool"}, {"$.map(x, x % 10)", "[int]"}},
+	"[double]":  {{"$[0]", "double"}},
+	"[string]":  {{"size($)", "int"}, {"'US' in $", "bool"}},
+	"{int}":     {{"$.size()", "int"}, {"'US' in $ ? $['US'] : -1", "int"}, {"$['DE']", "int"}},
+	"{double}":  {{"$.size()", "int"}, {"$.exists(k, k == 'US')", "bool"}},
+}
+
+// windows have every relation of width to hop that matters.
+var windows = []string{
+	"", "1s/exact", "3s/1s", "30s", "10m", "1h", "1h/exact", "90m/30m", "1d", "1d/exact", "2d/1h", "7d/1d", "30d", "36500d/1d",
+}
+
+// ungroupable aggregates have no .by.
+var groupable = []string{"count", "sum", "mean", "min", "max"}
+
+// aggregate draws one call, with its window, filter and groups.
+func aggregate(t *rapid.T) typed {
+	f := rapid.SampledFrom(aggregates).Draw(t, "aggregate")
+	args := f.args(t)
+	if w := rapid.SampledFrom(windows).Draw(t, "window"); w != "" {
+		args = append(args, typed{quote(w), "window"})
+	}
+	texts := make([]string, len(args))
+	for i, a := range args {
+		texts[i] = a.text
+	}
+	call := typed{fmt.Sprintf("%s(%s)", f.name, strings.Join(texts, ", ")), f.kind(args)}
+	if rapid.IntRange(0, 3).Draw(t, "filtered") == 0 {
+		call.text += fmt.Sprintf(".where(%s)", boolColumn(t))
+	}
+	if slices.Contains(groupable, f.name) && rapid.IntRange(0, 3).Draw(t, "grouped") == 0 {
+		if kind := strings.TrimPrefix(call.kind, "?"); kind == "int" || kind == "double" {
+			call.text += fmt.Sprintf(".by(%s)", pick(t, "string").text)
+			call.kind = "{" + kind + "}"
+		}
+	}
+	return call
+}
