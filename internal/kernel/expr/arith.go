@@ -1,0 +1,276 @@
+package expr
+
+import (
+	"math"
+	"math/bits"
+
+	"cel.dev/cel-go/common/overloads"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// unary and binary are the operands of kernels.
+type unary struct{ arg node }
+
+func (x *unary) children() []node { return []node{x.arg} }
+
+type binary struct{ l, r node }
+
+func (x *binary) children() []node { return []node{x.l, x.r} }
+
+var arithmeticRules = map[string]rule{
+	overloads.AddInt64:                 intRule(plan.Int, addInt),
+	overloads.SubtractInt64:            intRule(plan.Int, subInt),
+	overloads.MultiplyInt64:            intRule(plan.Int, mulInt),
+	overloads.DivideInt64:              intRule(plan.Int, divInt),
+	overloads.ModuloInt64:              intRule(plan.Int, modInt),
+	overloads.AddUint64:                intRule(plan.Uint, addUint),
+	overloads.SubtractUint64:           intRule(plan.Uint, subUint),
+	overloads.MultiplyUint64:           intRule(plan.Uint, mulUint),
+	overloads.DivideUint64:             intRule(plan.Uint, divUint),
+	overloads.ModuloUint64:             intRule(plan.Uint, modUint),
+	overloads.AddDurationDuration:      intRule(plan.Duration, addInt),
+	overloads.SubtractDurationDuration: intRule(plan.Duration, subInt),
+	overloads.AddDouble:                doubleRule(addDouble),
+	overloads.SubtractDouble:           doubleRule(subDouble),
+	overloads.MultiplyDouble:           doubleRule(mulDouble),
+	overloads.DivideDouble:             doubleRule(divDouble),
+	overloads.NegateInt64:              {[]plan.Kind{plan.Int}, negateInt},
+	overloads.NegateDouble:             {[]plan.Kind{plan.Double}, negateDouble},
+}
+
+// intKernel computes up to 64 rows and returns the rows that fail; it must not
+// panic on any input, failed and unneeded rows included.
+type intKernel func(dst, a, b []int64) (bad uint64)
+
+func intRule(k plan.Kind, f intKernel) rule {
+	return rule{[]plan.Kind{k, k}, func(_ *compiler, e *plan.Expr, args []*term) *term {
+		return &term{typ: e.Type, node: &intNode{binary{args[0].node, args[1].node}, f, newCol(e.Type)}}
+	}}
+}
+
+type intNode struct {
+	binary
+	kernel intKernel
+	out    *col
+}
+
+func (x *intNode) eval(b *batch, need vector.Bitmap) *col {
+	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(l, r)
+	for from := 0; from < b.n; from += 64 {
+		to := min(from+64, b.n)
+		o.addErrWord(from/64, x.kernel(o.Int[from:to], l.Int[from:to], r.Int[from:to]))
+	}
+	return o
+}
+
+func addInt(dst, a, b []int64) (bad uint64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		s := a[i] + b[i]
+		dst[i] = s
+		bad |= uint64((a[i]^s)&(b[i]^s)) >> 63 << i
+	}
+	return bad
+}
+
+func subInt(dst, a, b []int64) (bad uint64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		s := a[i] - b[i]
+		dst[i] = s
+		bad |= uint64((a[i]^b[i])&(a[i]^s)) >> 63 << i
+	}
+	return bad
+}
+
+func mulInt(dst, a, b []int64) (bad uint64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		x, y := a[i], b[i]
+		dst[i] = x * y
+		if int64(int32(x)) == x && int64(int32(y)) == y {
+			continue
+		}
+		if mulOverflows(x, y) {
+			bad |= 1 << i
+		}
+	}
+	return bad
+}
+
+// mulOverflows reports whether x*y does not fit an int64.
+func mulOverflows(x, y int64) bool {
+	hi, lo := bits.Mul64(uint64(x), uint64(y))
+	// The signed high word: unsigned minus the terms of the operands' sign bits.
+	high := int64(hi) - x>>63&y - y>>63&x
+	return high != int64(lo)>>63
+}
+
+func divInt(dst, a, b []int64) (bad uint64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		if b[i] == 0 || b[i] == -1 && a[i] == math.MinInt64 {
+			bad |= 1 << i
+			continue
+		}
+		dst[i] = a[i] / b[i]
+	}
+	return bad
+}
+
+func modInt(dst, a, b []int64) (bad uint64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		if b[i] == 0 || b[i] == -1 && a[i] == math.MinInt64 {
+			bad |= 1 << i
+			continue
+		}
+		dst[i] = a[i] % b[i]
+	}
+	return bad
+}
+
+func addUint(dst, a, b []int64) (bad uint64) {
+	for i := range dst {
+		s, carry := bits.Add64(uint64(a[i]), uint64(b[i]), 0)
+		dst[i] = int64(s)
+		bad |= carry << i
+	}
+	return bad
+}
+
+func subUint(dst, a, b []int64) (bad uint64) {
+	for i := range dst {
+		s, borrow := bits.Sub64(uint64(a[i]), uint64(b[i]), 0)
+		dst[i] = int64(s)
+		bad |= borrow << i
+	}
+	return bad
+}
+
+func mulUint(dst, a, b []int64) (bad uint64) {
+	for i := range dst {
+		hi, lo := bits.Mul64(uint64(a[i]), uint64(b[i]))
+		dst[i] = int64(lo)
+		if hi != 0 {
+			bad |= 1 << i
+		}
+	}
+	return bad
+}
+
+func divUint(dst, a, b []int64) (bad uint64) {
+	for i := range dst {
+		if b[i] == 0 {
+			bad |= 1 << i
+			continue
+		}
+		dst[i] = int64(uint64(a[i]) / uint64(b[i]))
+	}
+	return bad
+}
+
+func modUint(dst, a, b []int64) (bad uint64) {
+	for i := range dst {
+		if b[i] == 0 {
+			bad |= 1 << i
+			continue
+		}
+		dst[i] = int64(uint64(a[i]) % uint64(b[i]))
+	}
+	return bad
+}
+
+// doubleKernel computes whole lanes; doubles never fail.
+type doubleKernel func(dst, a, b []float64)
+
+func doubleRule(f doubleKernel) rule {
+	return rule{[]plan.Kind{plan.Double, plan.Double}, func(_ *compiler, e *plan.Expr, args []*term) *term {
+		return &term{typ: e.Type, node: &doubleNode{binary{args[0].node, args[1].node}, f, newCol(e.Type)}}
+	}}
+}
+
+type doubleNode struct {
+	binary
+	kernel doubleKernel
+	out    *col
+}
+
+func (x *doubleNode) eval(b *batch, need vector.Bitmap) *col {
+	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(l, r)
+	x.kernel(o.Double, l.Double[:b.n], r.Double[:b.n])
+	return o
+}
+
+func addDouble(dst, a, b []float64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+func subDouble(dst, a, b []float64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] - b[i]
+	}
+}
+
+func mulDouble(dst, a, b []float64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] * b[i]
+	}
+}
+
+func divDouble(dst, a, b []float64) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] / b[i]
+	}
+}
+
+// mapNode applies a function to every row of one operand.
+type mapNode struct {
+	unary
+	apply func(o, a *col)
+	out   *col
+}
+
+func (x *mapNode) eval(b *batch, need vector.Bitmap) *col {
+	a, o := x.arg.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(a)
+	x.apply(o, a)
+	return o
+}
+
+// mapTerm is a kernel of one operand that fails on null.
+func mapTerm(t plan.Type, arg *term, apply func(o, a *col)) *term {
+	return &term{typ: t, node: &mapNode{unary{arg.node}, apply, newCol(t)}}
+}
+
+func negateInt(_ *compiler, e *plan.Expr, args []*term) *term {
+	return mapTerm(e.Type, args[0], func(o, a *col) {
+		for i := range o.Int {
+			if a.Int[i] == math.MinInt64 {
+				o.errs().Set(i)
+			}
+			o.Int[i] = -a.Int[i]
+		}
+	})
+}
+
+func negateDouble(_ *compiler, e *plan.Expr, args []*term) *term {
+	return mapTerm(e.Type, args[0], func(o, a *col) {
+		for i := range o.Double {
+			o.Double[i] = -a.Double[i]
+		}
+	})
+}

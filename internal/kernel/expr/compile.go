@@ -1,0 +1,234 @@
+package expr
+
+import (
+	"fmt"
+
+	"cel.dev/cel-go/common/operators"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+)
+
+// term is a compiled sub-expression with what operators above it must know.
+type term struct {
+	node node
+	typ  plan.Type
+	// floored: a timestamp whose part below a microsecond was dropped, so it must
+	// not be compared or computed with any more; its fields are still right.
+	floored bool
+	// zoned: a timestamp that carries a zone other than UTC in cel-go, where its
+	// text shows it.
+	zoned bool
+	// loose: an optional that may be a plain null at run time, which lanes cannot
+	// tell from none.
+	loose bool
+	// lit is the value of a literal, nil for anything else.
+	lit *constNode
+}
+
+// plain reports whether the lanes of t say everything cel-go would know.
+func (t *term) plain() bool { return !t.floored && !t.zoned && !t.loose }
+
+// builder makes the kernel of a call from its compiled operands, or nil when
+// there is none for these operands.
+type builder func(c *compiler, e *plan.Expr, args []*term) *term
+
+// rule is a kernel with the kinds of operand it takes.
+type rule struct {
+	args  []plan.Kind
+	build builder
+}
+
+// rules maps overload ids to kernels; what is not in it falls back to cel-go.
+var rules = map[string]rule{}
+
+func init() {
+	for _, family := range []map[string]rule{
+		arithmeticRules, comparisonRules, logicRules, stringRules, temporalRules, fieldRules, conversionRules,
+	} {
+		for id, r := range family {
+			rules[id] = r
+		}
+	}
+}
+
+type compiler struct {
+	*shared
+	index  map[string]int
+	locals []local
+	err    error // the first thing that cannot be compiled at all
+}
+
+// local is a variable bound by cel.bind or optMap.
+type local struct {
+	name string
+	slot *slot
+	term *term
+}
+
+func compile(sh *shared) (*compiler, node, error) {
+	c := &compiler{shared: sh, index: map[string]int{}}
+	for i, in := range sh.inputs {
+		c.index[in.Name] = i
+	}
+	t := c.compile(sh.expr)
+	if c.err != nil {
+		return nil, nil, c.err
+	}
+	if t == nil {
+		return nil, nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(sh.expr))
+	}
+	return c, t.node, nil
+}
+
+func position(e *plan.Expr) string {
+	return fmt.Sprintf("%s:%d:%d", e.Pos.File, e.Pos.Line, e.Pos.Col)
+}
+
+func (c *compiler) fail(e *plan.Expr, format string, args ...any) *term {
+	if c.err == nil {
+		c.err = fmt.Errorf("%s: %s", position(e), fmt.Sprintf(format, args...))
+	}
+	return nil
+}
+
+// compile compiles e, natively or as a sub-tree for cel-go. It is nil when
+// neither is possible below a variable binding that e reads, so that the binding
+// itself must go to cel-go, and after an error.
+func (c *compiler) compile(e *plan.Expr) *term {
+	if t := c.native(e); t != nil || c.err != nil {
+		return t
+	}
+	return c.fallback(e)
+}
+
+// native compiles e to kernels at least at its root, or is nil.
+func (c *compiler) native(e *plan.Expr) *term {
+	switch e.Kind {
+	case plan.Literal:
+		return c.literal(e)
+	case plan.Column, plan.Aggregate, plan.FeatureRef, plan.Request, plan.Now:
+		return c.input(e)
+	case plan.Local:
+		return c.local(e)
+	}
+	if !native(e.Type) {
+		return nil
+	}
+	if isConstant(e) {
+		return c.constant(e)
+	}
+	switch e.Kind {
+	case plan.Call:
+		return c.call(e)
+	case plan.Comprehension:
+		return c.let(e)
+	}
+	return nil
+}
+
+// native reports whether kernels handle values of type t.
+func native(t plan.Type) bool {
+	return t.Kind.Scalar() || t.Kind == plan.Optional && t.Elem.Kind.Scalar()
+}
+
+func (c *compiler) call(e *plan.Expr) *term {
+	switch e.Name {
+	case operators.LogicalAnd, operators.LogicalOr:
+		return c.junction(e)
+	case operators.Conditional:
+		return c.conditional(e)
+	case operators.Equals, operators.NotEquals:
+		return c.equality(e)
+	case operators.In:
+		return c.membership(e)
+	}
+	if len(e.Overloads) != 1 {
+		return nil
+	}
+	if build, ok := optionalCalls[e.Overloads[0]]; ok {
+		return build(c, e)
+	}
+	r, ok := rules[e.Overloads[0]]
+	if !ok || len(r.args) != len(e.Args) {
+		return nil
+	}
+	for i, a := range e.Args {
+		if a.Type.Kind != r.args[i] {
+			return nil
+		}
+	}
+	args := c.operands(e.Args)
+	if args == nil {
+		return nil
+	}
+	return r.build(c, e, args)
+}
+
+// operands compiles the operands of a call, or is nil when one cannot be.
+func (c *compiler) operands(list []*plan.Expr) []*term {
+	args := make([]*term, len(list))
+	for i, a := range list {
+		if args[i] = c.compile(a); args[i] == nil {
+			return nil
+		}
+	}
+	return args
+}
+
+func (c *compiler) input(e *plan.Expr) *term {
+	name := celenv.InputName(e)
+	i, ok := c.index[name]
+	if !ok {
+		return c.fail(e, "the expression reads %q, which is not among its inputs", name)
+	}
+	if !c.inputs[i].Type.Equal(e.Type) {
+		return c.fail(e, "the expression reads %q as %v, but the input is %v", name, e.Type, c.inputs[i].Type)
+	}
+	return &term{node: &inputNode{index: i, out: newCol(e.Type)}, typ: e.Type}
+}
+
+func (c *compiler) local(e *plan.Expr) *term {
+	b := c.bound(e.Name)
+	if b == nil {
+		return nil
+	}
+	t := *b.term
+	t.node, t.lit = &localNode{slot: b.slot}, nil
+	return &t
+}
+
+func (c *compiler) bound(name string) *local {
+	for i := len(c.locals) - 1; i >= 0; i-- {
+		if c.locals[i].name == name {
+			return &c.locals[i]
+		}
+	}
+	return nil
+}
+
+// let compiles what cel.bind and optMap expand to: a comprehension over an empty
+// list, which only binds its accumulator.
+func (c *compiler) let(e *plan.Expr) *term {
+	x := e.Comp
+	if x.Range.Kind != plan.ListLit || len(x.Range.Args) != 0 {
+		return nil
+	}
+	if !native(x.Init.Type) {
+		return nil
+	}
+	init := c.compile(x.Init)
+	if init == nil {
+		return nil
+	}
+	s := &slot{}
+	c.locals = append(c.locals, local{name: x.AccuVar, slot: s, term: init})
+	body := c.compile(x.Result)
+	c.locals = c.locals[:len(c.locals)-1]
+	if body == nil {
+		return nil
+	}
+	t := *body
+	t.node, t.lit = &letNode{slot: s, init: init.node, body: body.node}, nil
+	return &t
+}

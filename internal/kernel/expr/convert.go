@@ -1,0 +1,229 @@
+package expr
+
+import (
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/common/overloads"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+var conversionRules = map[string]rule{
+	overloads.IntToInt:             {[]plan.Kind{plan.Int}, identity},
+	overloads.UintToUint:           {[]plan.Kind{plan.Uint}, identity},
+	overloads.DoubleToDouble:       {[]plan.Kind{plan.Double}, identity},
+	overloads.BoolToBool:           {[]plan.Kind{plan.Bool}, identity},
+	overloads.StringToString:       {[]plan.Kind{plan.String}, identity},
+	overloads.BytesToBytes:         {[]plan.Kind{plan.Bytes}, identity},
+	overloads.TimestampToTimestamp: {[]plan.Kind{plan.Timestamp}, identity},
+	overloads.DurationToDuration:   {[]plan.Kind{plan.Duration}, identity},
+
+	overloads.IntToDouble:    {[]plan.Kind{plan.Int}, convert(intToDouble)},
+	overloads.UintToDouble:   {[]plan.Kind{plan.Uint}, convert(uintToDouble)},
+	overloads.StringToDouble: {[]plan.Kind{plan.String}, convert(stringToDouble)},
+	overloads.DoubleToInt:    {[]plan.Kind{plan.Double}, convert(doubleToInt)},
+	overloads.DoubleToUint:   {[]plan.Kind{plan.Double}, convert(doubleToUint)},
+	overloads.IntToUint:      {[]plan.Kind{plan.Int}, convert(signBitFails)},
+	overloads.UintToInt:      {[]plan.Kind{plan.Uint}, convert(signBitFails)},
+	overloads.StringToInt:    {[]plan.Kind{plan.String}, convert(stringToInt)},
+	overloads.StringToUint:   {[]plan.Kind{plan.String}, convert(stringToUint)},
+	overloads.TimestampToInt: {[]plan.Kind{plan.Timestamp}, convert(timeToSeconds)},
+	overloads.DurationToInt:  {[]plan.Kind{plan.Duration}, convert(sameLane)},
+	overloads.IntToTimestamp: {[]plan.Kind{plan.Int}, convert(secondsToTime)},
+	overloads.StringToBool:   {[]plan.Kind{plan.String}, convert(stringToBool)},
+	overloads.StringToBytes:  {[]plan.Kind{plan.String}, convert(sameText)},
+	overloads.BytesToString:  {[]plan.Kind{plan.Bytes}, convert(bytesToString)},
+
+	overloads.BoolToString:      {[]plan.Kind{plan.Bool}, format(appendBool)},
+	overloads.IntToString:       {[]plan.Kind{plan.Int}, format(appendInt)},
+	overloads.UintToString:      {[]plan.Kind{plan.Uint}, format(appendUint)},
+	overloads.DoubleToString:    {[]plan.Kind{plan.Double}, format(appendDouble)},
+	overloads.DurationToString:  {[]plan.Kind{plan.Duration}, format(appendDuration)},
+	overloads.TimestampToString: {[]plan.Kind{plan.Timestamp}, timeToString},
+}
+
+// identity is a conversion of a value to its own type, which fails on null.
+func identity(_ *compiler, e *plan.Expr, args []*term) *term {
+	t := *args[0]
+	t.lit = nil
+	t.node = &identityNode{unary{args[0].node}, newCol(e.Type)}
+	return &t
+}
+
+type identityNode struct {
+	unary
+	out *col // view
+}
+
+func (x *identityNode) eval(b *batch, need vector.Bitmap) *col {
+	a, o := x.arg.eval(b, need), x.out
+	o.alias(a)
+	o.strict(a)
+	return o
+}
+
+// conversion converts row i and reports whether that succeeds.
+type conversion func(o, a *col, i int) bool
+
+func convert(f conversion) builder {
+	return func(_ *compiler, e *plan.Expr, args []*term) *term {
+		return &term{typ: e.Type, node: &convertNode{unary{args[0].node}, f, newCol(e.Type)}}
+	}
+}
+
+type convertNode struct {
+	unary
+	convert conversion
+	out     *col
+}
+
+func (x *convertNode) eval(b *batch, need vector.Bitmap) *col {
+	a, o := x.arg.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(a)
+	for i := 0; i < b.n; i++ {
+		if wanted(o, need, i) && !x.convert(o, a, i) {
+			o.errs().Set(i)
+		}
+	}
+	return o
+}
+
+func sameLane(o, a *col, i int) bool     { o.Int[i] = a.Int[i]; return true }
+func sameText(o, a *col, i int) bool     { o.Str[i] = a.Str[i]; return true }
+func intToDouble(o, a *col, i int) bool  { o.Double[i] = float64(a.Int[i]); return true }
+func uintToDouble(o, a *col, i int) bool { o.Double[i] = float64(uint64(a.Int[i])); return true }
+
+// signBitFails converts between int and uint, whose lanes agree where neither is
+// out of the other's range.
+func signBitFails(o, a *col, i int) bool {
+	o.Int[i] = a.Int[i]
+	return a.Int[i] >= 0
+}
+
+// doubleToInt truncates; -2^63 itself is out of range in cel-go.
+func doubleToInt(o, a *col, i int) bool {
+	v := a.Double[i]
+	if !(v > math.MinInt64 && v < math.MaxInt64) {
+		return false
+	}
+	o.Int[i] = int64(v)
+	return true
+}
+
+func doubleToUint(o, a *col, i int) bool {
+	v := a.Double[i]
+	if !(v >= 0 && v < 1<<64) {
+		return false
+	}
+	o.Int[i] = int64(uint64(v))
+	return true
+}
+
+func timeToSeconds(o, a *col, i int) bool {
+	o.Int[i] = plan.FloorDiv(a.Int[i], microsPerSecond)
+	return true
+}
+
+func secondsToTime(o, a *col, i int) bool {
+	const first = int64(plan.MinTime) / int64(plan.Second)
+	const last = int64(plan.MaxTime) / int64(plan.Second)
+	if a.Int[i] < first || a.Int[i] > last {
+		return false
+	}
+	o.Int[i] = a.Int[i] * microsPerSecond
+	return true
+}
+
+func stringToInt(o, a *col, i int) bool {
+	n, err := strconv.ParseInt(a.Str[i], 10, 64)
+	o.Int[i] = n
+	return err == nil
+}
+
+func stringToUint(o, a *col, i int) bool {
+	n, err := strconv.ParseUint(a.Str[i], 10, 64)
+	o.Int[i] = int64(n)
+	return err == nil
+}
+
+func stringToDouble(o, a *col, i int) bool {
+	f, err := strconv.ParseFloat(a.Str[i], 64)
+	o.Double[i] = f
+	return err == nil
+}
+
+func stringToBool(o, a *col, i int) bool {
+	v, err := strconv.ParseBool(a.Str[i])
+	o.Bits.Put(i, v)
+	return err == nil
+}
+
+func bytesToString(o, a *col, i int) bool {
+	o.Str[i] = a.Str[i]
+	return utf8.ValidString(a.Str[i])
+}
+
+// formatter appends the text of row i.
+type formatter func(dst []byte, a *col, i int) []byte
+
+func format(f formatter) builder {
+	return func(_ *compiler, e *plan.Expr, args []*term) *term {
+		return &term{typ: e.Type, node: &formatNode{unary{args[0].node}, f, newCol(e.Type)}}
+	}
+}
+
+// formatNode writes values as strings, in few allocations for a batch.
+type formatNode struct {
+	unary
+	format formatter
+	out    *col
+}
+
+func (x *formatNode) eval(b *batch, need vector.Bitmap) *col {
+	a, o := x.arg.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(a)
+	var t stringBuilder
+	for i := range o.Str {
+		o.Str[i] = ""
+		if wanted(o, need, i) {
+			t.buf = x.format(t.buf, a, i)
+			o.Str[i] = t.cut()
+		}
+	}
+	return o
+}
+
+func appendBool(dst []byte, a *col, i int) []byte { return strconv.AppendBool(dst, a.Bits.Get(i)) }
+func appendInt(dst []byte, a *col, i int) []byte  { return strconv.AppendInt(dst, a.Int[i], 10) }
+func appendUint(dst []byte, a *col, i int) []byte {
+	return strconv.AppendUint(dst, uint64(a.Int[i]), 10)
+}
+
+// appendDouble writes as fmt's %g does, 1e+06 for a million.
+func appendDouble(dst []byte, a *col, i int) []byte {
+	return strconv.AppendFloat(dst, a.Double[i], 'g', -1, 64)
+}
+
+func appendDuration(dst []byte, a *col, i int) []byte {
+	dst = strconv.AppendFloat(dst, time.Duration(a.Int[i]).Seconds(), 'f', -1, 64)
+	return append(dst, 's')
+}
+
+// timeToString writes RFC 3339 in UTC; the text of a timestamp that has another
+// zone or more digits is left to cel-go.
+func timeToString(c *compiler, e *plan.Expr, args []*term) *term {
+	if !args[0].plain() {
+		return nil
+	}
+	return format(appendTime)(c, e, args)
+}
+
+func appendTime(dst []byte, a *col, i int) []byte {
+	return plan.EventTime(a.Int[i]).Time().AppendFormat(dst, time.RFC3339Nano)
+}

@@ -1,0 +1,282 @@
+package expr
+
+import (
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// Fallback is a sub-expression without kernels: cel-go evaluates it row by row.
+type Fallback struct {
+	Text     string
+	Pos      plan.Pos
+	NsPerRow int // a rough estimate, for people
+}
+
+// fallbackNode runs a sub-tree in cel-go for every needed row.
+type fallbackNode struct {
+	expr *plan.Expr
+	prg  cel.Program
+	vars []operand
+	act  activation
+	out  *col
+}
+
+// operand is a variable of a fallback: the node that computes it.
+type operand struct {
+	name string
+	node node
+}
+
+func (x *fallbackNode) children() []node {
+	out := make([]node, len(x.vars))
+	for i, v := range x.vars {
+		out[i] = v.node
+	}
+	return out
+}
+
+// fallback makes cel-go run all of e, or is nil when e reads a bound variable
+// whose lanes do not say everything cel-go would know.
+func (c *compiler) fallback(e *plan.Expr) *term {
+	vars, ok := c.free(e)
+	if !ok || c.err != nil {
+		return nil
+	}
+	prg, err := c.program(e)
+	if err != nil {
+		return c.fail(e, "%v", err)
+	}
+	x := &fallbackNode{expr: e, prg: prg, vars: vars, out: newCol(e.Type)}
+	isTime := e.Type.Unwrap().Kind == plan.Timestamp
+	return &term{node: x, typ: e.Type, floored: isTime, zoned: isTime, loose: e.Type.Kind == plan.Optional}
+}
+
+// program plans e once for all clones.
+func (c *compiler) program(e *plan.Expr) (cel.Program, error) {
+	if p, ok := c.plans[e]; ok {
+		return p, nil
+	}
+	p, err := celenv.Plan(e)
+	if err == nil {
+		c.plans[e] = p
+	}
+	return p, err
+}
+
+// free finds the variables e reads: inputs and variables bound above e.
+func (c *compiler) free(e *plan.Expr) ([]operand, bool) {
+	f := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
+	f.visit(e, nil)
+	return f.vars, f.ok
+}
+
+type freeVars struct {
+	c    *compiler
+	vars []operand
+	seen map[string]plan.ExprKind
+	ok   bool
+}
+
+func (f *freeVars) visit(e *plan.Expr, bound []string) {
+	switch {
+	case e.Kind == plan.Comprehension:
+		x := e.Comp
+		f.visit(x.Range, bound)
+		f.visit(x.Init, bound)
+		inner := append(bound[:len(bound):len(bound)], x.AccuVar)
+		f.visit(x.Result, inner)
+		inner = append(inner, x.IterVar, x.IterVar2)
+		f.visit(x.Cond, inner)
+		f.visit(x.Step, inner)
+		return
+	case e.Kind == plan.Local:
+		for _, b := range bound {
+			if b == e.Name {
+				return
+			}
+		}
+		f.add(e, e.Name)
+	case celenv.InputName(e) != "":
+		f.add(e, celenv.InputName(e))
+	}
+	e.Children(func(a *plan.Expr) { f.visit(a, bound) })
+}
+
+// add notes a variable. An input and a bound variable of one name cannot both be
+// passed to cel-go.
+func (f *freeVars) add(e *plan.Expr, name string) {
+	isLocal := func(k plan.ExprKind) bool { return k == plan.Local }
+	if kind, ok := f.seen[name]; ok {
+		f.ok = f.ok && isLocal(kind) == isLocal(e.Kind)
+		return
+	}
+	f.seen[name] = e.Kind
+	var t *term
+	if e.Kind == plan.Local {
+		t = f.c.local(e)
+	} else {
+		t = f.c.input(e)
+	}
+	if t == nil || !t.plain() {
+		f.ok = false
+		return
+	}
+	f.vars = append(f.vars, operand{name, t.node})
+}
+
+func (x *fallbackNode) eval(b *batch, need vector.Bitmap) *col {
+	x.act.vars = x.act.vars[:0]
+	for _, v := range x.vars {
+		x.act.vars = append(x.act.vars, variable{v.name, v.node.eval(b, need)})
+	}
+	x.out.reset(b.n)
+	for i := 0; i < b.n; i++ {
+		if need != nil && !need.Get(i) {
+			continue
+		}
+		x.act.row = i
+		v, _, err := x.prg.Eval(&x.act)
+		if err != nil {
+			x.out.errs().Set(i)
+			continue
+		}
+		x.out.store(i, v)
+	}
+	return x.out
+}
+
+// store puts a CEL value in row i; one of another type is an error.
+func (c *col) store(i int, v ref.Val) {
+	if o, ok := v.(*types.Optional); ok && c.Type.Kind == plan.Optional {
+		if !o.HasValue() {
+			c.nulls().Set(i)
+			return
+		}
+		if v = o.GetValue(); v == types.NullValue {
+			c.holds().Set(i)
+			return
+		}
+	}
+	if v == types.NullValue {
+		c.nulls().Set(i)
+		return
+	}
+	if !c.storeScalar(i, v) {
+		c.storeAny(i, v)
+	}
+}
+
+// storeScalar stores scalars without boxing them.
+func (c *col) storeScalar(i int, v ref.Val) bool {
+	kind := c.Type.Unwrap().Kind
+	switch v := v.(type) {
+	case types.Bool:
+		if kind == plan.Bool {
+			c.Bits.Put(i, bool(v))
+			return true
+		}
+	case types.Int:
+		if kind == plan.Int {
+			c.Int[i] = int64(v)
+			return true
+		}
+	case types.Double:
+		if kind == plan.Double {
+			c.Double[i] = float64(v)
+			return true
+		}
+	case types.String:
+		if kind == plan.String {
+			c.Str[i] = string(v)
+			return true
+		}
+	}
+	return false
+}
+
+func (c *col) storeAny(i int, v ref.Val) {
+	val, err := celenv.FromRef(v, c.Type.Unwrap())
+	if err != nil {
+		c.errs().Set(i)
+		return
+	}
+	switch vector.Lane(c.Type) {
+	case plan.Int:
+		c.Int[i] = val.Int()
+	case plan.String:
+		c.Str[i] = val.Str()
+	case plan.Dyn:
+		c.Any[i] = val
+	default:
+		c.errs().Set(i)
+	}
+}
+
+// activation gives cel-go the variables of one row, boxing only what it asks for.
+type activation struct {
+	vars []variable
+	row  int
+}
+
+type variable struct {
+	name string
+	col  *col
+}
+
+var _ interpreter.Activation = (*activation)(nil)
+
+// ResolveName finds a variable of the current row.
+func (a *activation) ResolveName(name string) (any, bool) {
+	for i := range a.vars {
+		if a.vars[i].name == name {
+			return a.vars[i].col.box(a.row), true
+		}
+	}
+	return nil, false
+}
+
+// Parent is nil: there are no other variables.
+func (a *activation) Parent() interpreter.Activation { return nil }
+
+var errInput = types.NewErr("the input of the expression failed")
+
+// box is row i as a CEL value.
+func (c *col) box(i int) ref.Val {
+	optional := c.Type.Kind == plan.Optional
+	switch {
+	case c.Err.Get(i):
+		return errInput
+	case c.held.Get(i):
+		return types.OptionalOf(types.NullValue)
+	case c.Null.Get(i) && optional:
+		return types.OptionalNone
+	case c.Null.Get(i):
+		return types.NullValue
+	}
+	v := c.boxValue(i)
+	if optional {
+		return types.OptionalOf(v)
+	}
+	return v
+}
+
+func (c *col) boxValue(i int) ref.Val {
+	switch t := c.Type.Unwrap(); t.Kind {
+	case plan.Bool:
+		return types.Bool(c.Bits.Get(i))
+	case plan.Int:
+		return types.Int(c.Int[i])
+	case plan.Double:
+		return types.Double(c.Double[i])
+	case plan.String:
+		return types.String(c.Str[i])
+	default:
+		return celenv.ToRef(c.Value(i), t)
+	}
+}

@@ -1,0 +1,54 @@
+package expr
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+)
+
+// FuzzDifferential lets a fuzzer choose expressions and data. Each byte of choices
+// is one decision of the generator; when they run out the first alternative is
+// taken, which ends every expression.
+func FuzzDifferential(f *testing.F) {
+	env := testEnv(f)
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		choices := make([]byte, 64)
+		for i := range choices {
+			choices[i] = byte(r.Uint32())
+		}
+		f.Add(choices, seed, uint8(seed))
+	}
+	f.Fuzz(func(t *testing.T, choices []byte, seed uint64, size uint8) {
+		g := generator{pick: func(n int) int {
+			if len(choices) == 0 {
+				return 0
+			}
+			k := int(choices[0]) % n
+			choices = choices[1:]
+			return k
+		}}
+		text := g.expr(anyType[g.pick(len(anyType))], 1+g.pick(4))
+		if err := differ(env, text, seed, sizes[int(size)%len(sizes)]); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+var sweep = flag.Int("sweep", 400, "how many random expressions TestSweep compares with cel-go")
+var sweepSeed = flag.Uint64("sweep.seed", 1, "the seed of TestSweep")
+
+// TestSweep compares wide random expressions, for which rapid's bias to small
+// choices is no help. Raise -sweep to search for longer.
+func TestSweep(t *testing.T) {
+	env := testEnv(t)
+	r := rand.New(rand.NewPCG(*sweepSeed, 0))
+	g := generator{pick: r.IntN}
+	for range *sweep {
+		text := g.expr(anyType[g.pick(len(anyType))], 2+g.pick(3))
+		if err := differ(env, text, r.Uint64(), sizes[g.pick(len(sizes))]); err != nil {
+			t.Errorf("-sweep.seed=%d: %v", *sweepSeed, err)
+			return
+		}
+	}
+}
