@@ -1,0 +1,193 @@
+package agg
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// The first byte of an encoded partial says how to read the rest
+// (docs/formats/partials.md). A changed layout gets a new number; old ones are
+// never given away again.
+const (
+	tagEmpty            = 0
+	tagCount            = 1
+	tagBools            = 2
+	tagIntSum           = 3
+	tagDoubleSum        = 4
+	tagDoubleSumSpecial = 5
+	tagIntMoments       = 6
+	tagDoubleMoments    = 7
+	tagExtreme          = 8
+	tagEvent            = 9
+	tagExtremeBy        = 10
+	tagEvents           = 11
+	tagTally            = 12
+	tagHyperLogLog      = 13
+	tagSketch           = 14
+	tagGroups           = 15
+)
+
+// reader reads the encoding of one partial strictly: whatever has a shorter or
+// other canonical form fails. After a failure everything reads as zero.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+// openPartial reads the tag; empty tells that the partial is, so nothing follows.
+func openPartial(b []byte, tag byte) (r reader, empty bool) {
+	r = reader{b: b}
+	switch r.byte() {
+	case tag:
+		return r, r.bad
+	case tagEmpty:
+		return r, true
+	}
+	r.fail()
+	return r, true
+}
+
+// close returns the rest of the input, or empties partial p of c.
+func (r *reader) close(c Column, p int, what string) ([]byte, error) {
+	if r.bad {
+		c.Reset(p)
+		return nil, fmt.Errorf("partial of %s: truncated or malformed; it was not written for this aggregate, or is damaged", what)
+	}
+	return r.b, nil
+}
+
+func (r *reader) fail() { r.b, r.bad = nil, true }
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b) {
+		r.fail()
+		return nil
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uint64() uint64 {
+	b := r.take(8)
+	if b == nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+func (r *reader) uvarint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 {
+		return uint64(r.byte())
+	}
+	u, n := binary.Uvarint(r.b)
+	if n <= 0 || r.b[n-1] == 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return u
+}
+
+func (r *reader) varint() int64 {
+	u := r.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// rows reads a number of rows, at least least.
+func (r *reader) rows(least int64) int64 {
+	u := r.uvarint()
+	if u > math.MaxInt64 || int64(u) < least {
+		r.fail()
+		return 0
+	}
+	return int64(u)
+}
+
+// elements reads how many elements follow, at least one and each of at least size bytes.
+func (r *reader) elements(size int) int {
+	u := r.uvarint()
+	if u == 0 || u > uint64(len(r.b)/size) {
+		r.fail()
+		return 0
+	}
+	return int(u)
+}
+
+// bytes reads a length and that many bytes, which alias the input.
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	return r.take(int(n))
+}
+
+func appendBytes[S string | []byte](dst []byte, s S) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// appendInteger appends a two's complement integer: 2·length+sign as a varint and
+// its magnitude in little-endian bytes without leading zeros.
+func appendInteger(dst []byte, limbs []uint64) []byte {
+	var buf [4]uint64
+	mag := magnitude(buf[:0], limbs)
+	for len(mag) > 0 && mag[len(mag)-1] == 0 {
+		mag = mag[:len(mag)-1]
+	}
+	if len(mag) == 0 {
+		return append(dst, 0)
+	}
+	size := 8*len(mag) - bits.LeadingZeros64(mag[len(mag)-1])/8
+	dst = binary.AppendUvarint(dst, uint64(size)<<1|signOf(limbs)&1)
+	end := len(dst) + size
+	for _, w := range mag {
+		dst = binary.LittleEndian.AppendUint64(dst, w)
+	}
+	return dst[:end]
+}
+
+// integer reads what appendInteger wrote into limbs, in two's complement.
+func (r *reader) integer(limbs []uint64) {
+	clear(limbs)
+	header := r.uvarint()
+	if header == 0 {
+		return
+	}
+	size := int(min(header>>1, 1<<10))
+	if size > 8*len(limbs) {
+		r.fail()
+		return
+	}
+	m := r.take(size)
+	if len(m) == 0 || m[size-1] == 0 {
+		r.fail()
+		return
+	}
+	for i, c := range m {
+		limbs[i>>3] |= uint64(c) << (i & 7 * 8)
+	}
+	if signOf(limbs) != 0 {
+		r.fail()
+		return
+	}
+	neg := -(header & 1)
+	c := neg & 1
+	for i := range limbs {
+		limbs[i], c = bits.Add64(limbs[i]^neg, 0, c)
+	}
+}

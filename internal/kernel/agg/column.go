@@ -1,0 +1,34 @@
+package agg
+
+// cells is what most Columns are made of: one struct for each partial, whose zero
+// value is the empty partial.
+type cells[P any] struct{ ps []P }
+
+func (c *cells[P]) Len() int   { return len(c.ps) }
+func (c *cells[P]) Grow(n int) { c.ps = append(c.ps, make([]P, n)...) }
+
+func (c *cells[P]) Truncate(n int) {
+	clear(c.ps[n:])
+	c.ps = c.ps[:n]
+}
+
+func (c *cells[P]) Reset(p int) {
+	var zero P
+	c.ps[p] = zero
+}
+
+// irremovable is embedded by the Columns of aggregates whose Add cannot be undone.
+type irremovable struct{}
+
+func (irremovable) Remove(int, *Input, int) {
+	panic("agg: Remove from an aggregate that is not Removable")
+}
+
+// sibling is from as the caller's own kind of column.
+func sibling[C Column](from Column) C {
+	c, ok := from.(C)
+	if !ok {
+		panic("agg: merging partials of different slots")
+	}
+	return c
+}

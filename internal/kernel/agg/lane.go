@@ -1,0 +1,227 @@
+package agg
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// lane turns the values of one type into keys that order as plan.Compare orders
+// the values and are equal only for Equal ones: a uint64 for the fixed types,
+// for all others a string, which is the value's own bytes for strings and
+// bytes and the canonical encoding for composite values.
+type lane struct {
+	typ   plan.Type // never optional
+	kind  plan.Kind
+	fixed bool
+}
+
+func laneOf(t plan.Type) lane {
+	t = t.Unwrap()
+	return lane{typ: t, kind: t.Kind, fixed: t.Kind.Scalar() && t.Kind != plan.String && t.Kind != plan.Bytes}
+}
+
+const signBit = 1 << 63
+
+// key is the key of row i of a fixed lane.
+func (l *lane) key(v *vector.Vector, i int) uint64 {
+	switch l.kind {
+	case plan.Double:
+		return plan.OrderedDouble(v.Double[i])
+	case plan.Bool:
+		return uint64(v.Bits[i>>6] >> (uint(i) & 63) & 1)
+	case plan.Uint:
+		return uint64(v.Int[i])
+	}
+	return uint64(v.Int[i]) ^ signBit
+}
+
+// str is the key of row i of a lane that is not fixed. It may alias v.
+func (l *lane) str(v *vector.Vector, i int) string {
+	if l.kind == plan.String || l.kind == plan.Bytes {
+		return v.Str[i]
+	}
+	return string(plan.AppendCanonical(nil, v.Any[i]))
+}
+
+// identity is key with -0.0 taken for +0.0.
+func (l *lane) identity(v *vector.Vector, i int) uint64 {
+	if l.kind == plan.Double && v.Double[i] == 0 {
+		return signBit
+	}
+	return l.key(v, i)
+}
+
+// put stores the value of a key in row i of out. For a fixed lane s is ignored,
+// for another k; s is copied.
+func (l *lane) put(out *vector.Vector, i int, k uint64, s []byte) {
+	switch l.kind {
+	case plan.Double:
+		out.Double[i] = plan.DoubleOfOrdered(k)
+	case plan.Bool:
+		out.Bits.Put(i, k != 0)
+	case plan.Uint:
+		out.Int[i] = int64(k)
+	case plan.Int, plan.Timestamp, plan.Duration:
+		out.Int[i] = int64(k ^ signBit)
+	case plan.String, plan.Bytes:
+		out.Str[i] = string(s)
+	default:
+		out.Any[i] = composite(s)
+	}
+}
+
+// fixedValue boxes the value of a fixed lane's key.
+func (l *lane) fixedValue(k uint64) plan.Value {
+	switch l.kind {
+	case plan.Double:
+		return plan.DoubleValue(plan.DoubleOfOrdered(k))
+	case plan.Bool:
+		return plan.BoolValue(k != 0)
+	case plan.Uint:
+		return plan.UintValue(k)
+	case plan.Timestamp:
+		return plan.TimestampValue(plan.EventTime(k ^ signBit))
+	case plan.Duration:
+		return plan.DurationValue(time.Duration(k ^ signBit))
+	}
+	return plan.IntValue(int64(k ^ signBit))
+}
+
+// strValue boxes the value of another lane's key; it keeps s.
+func (l *lane) strValue(s string) plan.Value {
+	switch l.kind {
+	case plan.String:
+		return plan.StringValue(s)
+	case plan.Bytes:
+		return plan.BytesValue([]byte(s))
+	}
+	return composite([]byte(s))
+}
+
+// composite decodes a canonical encoding that AppendCanonical or wellFormed vouches for.
+func composite(b []byte) plan.Value {
+	v, _, err := plan.DecodeCanonical(b)
+	if err != nil {
+		panic("agg: a composite value was kept that does not decode: " + err.Error())
+	}
+	return v
+}
+
+// append appends a key, fixed or not.
+func (l *lane) append(dst []byte, k uint64, s []byte) []byte {
+	switch l.kind {
+	case plan.Double:
+		return binary.LittleEndian.AppendUint64(dst, plan.DoubleBits(plan.DoubleOfOrdered(k)))
+	case plan.Bool, plan.Uint:
+		return binary.AppendUvarint(dst, k)
+	case plan.Int, plan.Timestamp, plan.Duration:
+		return binary.AppendVarint(dst, int64(k^signBit))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// read reads what append wrote. The bytes alias the reader's.
+func (l *lane) read(r *reader) (k uint64, s []byte) {
+	switch l.kind {
+	case plan.Double:
+		f := math.Float64frombits(r.uint64())
+		if plan.DoubleBits(f) != math.Float64bits(f) {
+			r.fail()
+		}
+		return plan.OrderedDouble(f), nil
+	case plan.Bool:
+		if k = r.uvarint(); k > 1 {
+			r.fail()
+		}
+		return k, nil
+	case plan.Uint:
+		return r.uvarint(), nil
+	case plan.Int, plan.Timestamp, plan.Duration:
+		return uint64(r.varint()) ^ signBit, nil
+	}
+	s = r.bytes()
+	if l.kind != plan.String && l.kind != plan.Bytes {
+		if rest, ok := wellFormed(l.typ, s); !ok || len(rest) != 0 {
+			r.fail()
+		}
+	}
+	return 0, s
+}
+
+// wellFormed reports whether b begins with the canonical encoding of a null or
+// a value of type t, and returns what follows it. It recurses as deep as the type.
+func wellFormed(t plan.Type, b []byte) ([]byte, bool) {
+	if len(b) == 0 {
+		return nil, false
+	}
+	kind := plan.Kind(b[0])
+	b = b[1:]
+	if kind == plan.Null {
+		return b, true
+	}
+	if kind != t.Kind {
+		return nil, false
+	}
+	switch kind {
+	case plan.Bool:
+		return cutFixed(b, 1, func(b []byte) bool { return b[0] <= 1 })
+	case plan.Double:
+		return cutFixed(b, 8, func(b []byte) bool {
+			u := binary.BigEndian.Uint64(b)
+			return plan.OrderedDouble(plan.DoubleOfOrdered(u)) == u
+		})
+	case plan.Int, plan.Uint, plan.Timestamp, plan.Duration:
+		return cutFixed(b, 8, func([]byte) bool { return true })
+	case plan.String, plan.Bytes:
+		_, rest, err := plan.DecodeEscaped(b)
+		return rest, err == nil
+	case plan.List, plan.Optional:
+		return wellFormedElements(b, *t.Elem, *t.Elem)
+	case plan.Map:
+		return wellFormedElements(b, *t.Key, *t.Elem)
+	}
+	return nil, false
+}
+
+// wellFormedElements reads alternating values of types even and odd up to the
+// closing 0.
+func wellFormedElements(b []byte, even, odd plan.Type) ([]byte, bool) {
+	for n := 0; len(b) > 0; n++ {
+		if b[0] == 0 {
+			paired := even.Equal(odd) || n%2 == 0
+			return b[1:], paired
+		}
+		t := even
+		if n%2 == 1 {
+			t = odd
+		}
+		var ok bool
+		if b, ok = wellFormed(t, b); !ok {
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+func cutFixed(b []byte, n int, valid func([]byte) bool) ([]byte, bool) {
+	if len(b) < n || !valid(b[:n]) {
+		return nil, false
+	}
+	return b[n:], true
+}
+
+// compareBytes orders kept bytes against a string without copying either.
+func compareBytes(b []byte, s string) int {
+	switch {
+	case string(b) == s:
+		return 0
+	case string(b) < s:
+		return -1
+	}
+	return 1
+}

@@ -1,0 +1,149 @@
+package agg
+
+import (
+	"math"
+	"math/bits"
+)
+
+// signOf is all ones for a negative two's complement number, else 0.
+func signOf(limbs []uint64) uint64 { return uint64(int64(limbs[len(limbs)-1]) >> 63) }
+
+// magnitude appends the absolute value of a two's complement number to dst.
+func magnitude(dst, limbs []uint64) []uint64 {
+	neg := signOf(limbs)
+	c := neg & 1
+	for _, w := range limbs {
+		w, c = bits.Add64(w^neg, 0, c)
+		dst = append(dst, w)
+	}
+	return dst
+}
+
+// trim cuts zero limbs off both ends of a natural number and returns the index
+// of what is then its first limb.
+func trim(a []uint64, base int) ([]uint64, int) {
+	for len(a) > 0 && a[len(a)-1] == 0 {
+		a = a[:len(a)-1]
+	}
+	for len(a) > 0 && a[0] == 0 {
+		a, base = a[1:], base+1
+	}
+	return a, base
+}
+
+// topBit is the number of the bit just above the highest one of a natural number
+// whose last limb is not zero.
+func topBit(a []uint64, base int) int {
+	return 64*(base+len(a)-1) + bits.Len64(a[len(a)-1])
+}
+
+// addInto adds the natural number a at limb i of a two's complement number that has
+// room for it, or subtracts it where neg is all ones.
+func addInto(limbs []uint64, i int, a []uint64, neg uint64) {
+	c := neg & 1
+	for _, w := range a {
+		limbs[i], c = bits.Add64(limbs[i], w^neg, c)
+		i++
+	}
+	for ; i < len(limbs) && c != neg&1; i++ {
+		limbs[i], c = bits.Add64(limbs[i], neg, c)
+	}
+}
+
+// addProduct adds x·y to a two's complement number that has room for it, or
+// subtracts it where neg is all ones.
+func addProduct(limbs []uint64, x, y, neg uint64) {
+	hi, lo := bits.Mul64(x, y)
+	addInto(limbs, 0, []uint64{lo, hi}, neg)
+}
+
+// roundLimbs rounds a natural number, its first limb having index base, to the
+// nearest double, ties to even. With sticky, the number is a little (less than one
+// unit of its last place) larger than its limbs say, and has 64 bits or more.
+func roundLimbs(a []uint64, base int, sticky bool) float64 {
+	i := len(a) - 1
+	for i >= 0 && a[i] == 0 {
+		i--
+	}
+	if i < 0 {
+		return 0
+	}
+	lz := uint(bits.LeadingZeros64(a[i]))
+	top := a[i] << lz
+	exp := 64*(base+i) + 63 - int(lz) - origin
+	if i > 0 {
+		i--
+		top |= a[i] >> 1 >> (^lz & 63)
+		sticky = sticky || a[i]<<lz != 0
+		for i > 0 && !sticky {
+			i--
+			sticky = a[i] != 0
+		}
+	}
+	return roundTop(top, sticky, exp)
+}
+
+// roundTop rounds top·2^(exp-63), bit 63 of top being set and sticky standing for a
+// little more, to the nearest double, ties to even.
+func roundTop(top uint64, sticky bool, exp int) float64 {
+	if exp > 1023 {
+		return math.Inf(1)
+	}
+	drop := 11
+	if exp < -1022 {
+		drop += -1022 - exp
+		if drop > 64 {
+			return 0
+		}
+	}
+	mant, rest := top>>drop, top<<(64-drop)
+	if rest > 1<<63 || rest == 1<<63 && (sticky || mant&1 == 1) {
+		mant++
+	}
+	if exp < -1022 {
+		return math.Float64frombits(mant)
+	}
+	// The leading one of mant adds 1 to the exponent, a carry beyond it 1 more.
+	return math.Float64frombits(uint64(exp+1022)<<52 + mant)
+}
+
+func signed(f float64, neg uint64) float64 {
+	if f != 0 && neg != 0 {
+		return -f
+	}
+	return f
+}
+
+// divide divides a natural number in place by d and returns the remainder.
+func divide(a []uint64, d uint64) uint64 {
+	var rem uint64
+	for i := len(a) - 1; i >= 0; i-- {
+		a[i], rem = bits.Div64(rem, a[i], d)
+	}
+	return rem
+}
+
+// quotient rounds a/(d1·d2) to the nearest double, ties to even; the first limb of
+// a has index base. It is exact because flooring twice floors the whole.
+func quotient(a []uint64, base int, d1, d2 uint64) float64 {
+	a, base = trim(a, base)
+	if len(a) == 0 {
+		return 0
+	}
+	// Five limbs, the first not zero, leave at least 129 bits after the divisions.
+	var q [5]uint64
+	sticky := false
+	if extra := len(a) - len(q); extra > 0 {
+		sticky = true // a[0] is not zero
+		a, base = a[extra:], base+extra
+	}
+	base -= len(q) - len(a)
+	copy(q[len(q)-len(a):], a)
+	if hi, d := bits.Mul64(d1, d2); hi == 0 {
+		sticky = divide(q[:], d) != 0 || sticky
+	} else {
+		sticky = divide(q[:], d1) != 0 || sticky
+		sticky = divide(q[:], d2) != 0 || sticky
+	}
+	return roundLimbs(q[:], base, sticky)
+}

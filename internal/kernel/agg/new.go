@@ -1,0 +1,243 @@
+package agg
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Bounds and defaults of docs/semantics.md §4.
+const (
+	maxListed       = 1000   // latest_n, earliest_n
+	defaultDistinct = 10_000 // distinct_count without a cap
+)
+
+// New makes an empty Column for the slot. It fails when the slot is not an
+// aggregate of docs/semantics.md §4 over arguments of the types given there.
+func New(slot *plan.Slot) (Column, error) {
+	if slot.Group != nil {
+		return newGrouped(slot)
+	}
+	build, ok := makers[slot.Func]
+	if !ok {
+		return nil, fmt.Errorf("aggregate %q does not exist", slot.Func)
+	}
+	if err := checkShape(slot); err != nil {
+		return nil, err
+	}
+	return build(slot)
+}
+
+// Removable reports whether the Columns of the slot can Remove.
+func Removable(slot *plan.Slot) bool { return removable[slot.Func] }
+
+var removable = map[plan.AggFunc]bool{
+	plan.Count: true, plan.Sum: true, plan.Mean: true,
+	plan.VarPop: true, plan.VarSamp: true, plan.StddevPop: true, plan.StddevSamp: true,
+	plan.DistinctCount: true, plan.TopK: true, plan.ApproxQuantile: true,
+	plan.Any: true, plan.All: true,
+}
+
+// groupable are the aggregates that have .by.
+var groupable = []plan.AggFunc{plan.Count, plan.Sum, plan.Mean, plan.Min, plan.Max}
+
+var makers = map[plan.AggFunc]func(*plan.Slot) (Column, error){
+	plan.Count:          newCount,
+	plan.Sum:            newSum,
+	plan.Mean:           newSum,
+	plan.VarPop:         newMoments,
+	plan.VarSamp:        newMoments,
+	plan.StddevPop:      newMoments,
+	plan.StddevSamp:     newMoments,
+	plan.Min:            newExtreme,
+	plan.Max:            newExtreme,
+	plan.Latest:         newEvent,
+	plan.Earliest:       newEvent,
+	plan.LatestN:        newEvents,
+	plan.EarliestN:      newEvents,
+	plan.LatestTime:     newTime,
+	plan.EarliestTime:   newTime,
+	plan.MaxBy:          newExtremeBy,
+	plan.MinBy:          newExtremeBy,
+	plan.DistinctCount:  newTally,
+	plan.TopK:           newTally,
+	plan.ApproxDistinct: newHyperLogLog,
+	plan.ApproxQuantile: newSketch,
+	plan.Any:            newBool,
+	plan.All:            newBool,
+}
+
+// argumentKinds are the argument types of each aggregate; none: any type. The
+// language is narrower in places (docs/semantics.md §4).
+var argumentKinds = map[plan.AggFunc][]plan.Kind{
+	plan.Sum:            {plan.Int, plan.Double, plan.Duration},
+	plan.Mean:           {plan.Int, plan.Double},
+	plan.VarPop:         {plan.Int, plan.Double},
+	plan.VarSamp:        {plan.Int, plan.Double},
+	plan.StddevPop:      {plan.Int, plan.Double},
+	plan.StddevSamp:     {plan.Int, plan.Double},
+	plan.Min:            ordered,
+	plan.Max:            ordered,
+	plan.DistinctCount:  discrete,
+	plan.ApproxDistinct: discrete,
+	plan.ApproxQuantile: {plan.Int, plan.Double},
+	plan.TopK:           discrete,
+	plan.Any:            {plan.Bool},
+	plan.All:            {plan.Bool},
+}
+
+var (
+	ordered  = []plan.Kind{plan.Int, plan.Double, plan.String, plan.Timestamp, plan.Duration}
+	discrete = []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
+)
+
+// checkShape checks what the slot has against what its aggregate takes.
+func checkShape(slot *plan.Slot) error {
+	argless := slot.Func == plan.LatestTime || slot.Func == plan.EarliestTime
+	by := slot.Func == plan.MaxBy || slot.Func == plan.MinBy
+	switch {
+	case slot.Arg != nil && argless:
+		return fmt.Errorf("aggregate %s: it takes no argument", slot.Func)
+	case slot.Arg == nil && !argless && slot.Func != plan.Count:
+		return fmt.Errorf("aggregate %s: it needs an argument", slot.Func)
+	case by != (slot.By != nil):
+		return fmt.Errorf("aggregate %s: only max_by and min_by have, and need, a value to order by", slot.Func)
+	}
+	if slot.Arg != nil {
+		if err := checkKind(slot.Func, "argument", slot.Arg, argumentKinds[slot.Func]); err != nil {
+			return err
+		}
+	}
+	if by {
+		return checkKind(slot.Func, "value to order by", slot.By, ordered)
+	}
+	return nil
+}
+
+func checkKind(f plan.AggFunc, what string, x *plan.Expr, kinds []plan.Kind) error {
+	if len(kinds) == 0 || slices.Contains(kinds, x.Type.Unwrap().Kind) {
+		return nil
+	}
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.String()
+	}
+	return fmt.Errorf("aggregate %s: its %s is of type %v; it takes %s", f, what, x.Type, strings.Join(names, ", "))
+}
+
+func newGrouped(slot *plan.Slot) (Column, error) {
+	switch {
+	case !slices.Contains(groupable, slot.Func):
+		return nil, fmt.Errorf("aggregate %s: .by(…) exists for count, sum, mean, min and max only", slot.Func)
+	case slot.Group.Type.Unwrap().Kind != plan.String:
+		return nil, fmt.Errorf("aggregate %s: .by(…) takes a string, not %v", slot.Func, slot.Group.Type)
+	case slot.Type.Kind != plan.Map:
+		return nil, fmt.Errorf("aggregate %s: its result by group is declared as %v, not as a map", slot.Func, slot.Type)
+	}
+	one := *slot
+	one.Group, one.Type = nil, *slot.Type.Elem
+	inner, err := New(&one)
+	if err != nil {
+		return nil, err
+	}
+	return newGroupColumn(inner, slot.Type), nil
+}
+
+func newCount(*plan.Slot) (Column, error) { return &countColumn{}, nil }
+
+func newBool(slot *plan.Slot) (Column, error) {
+	return &boolColumn{all: slot.Func == plan.All}, nil
+}
+
+func newSum(slot *plan.Slot) (Column, error) {
+	mean := slot.Func == plan.Mean
+	if slot.Arg.Type.Unwrap().Kind == plan.Double {
+		return &doubleSumColumn{mean: mean}, nil
+	}
+	return &intSumColumn{mean: mean}, nil
+}
+
+func newMoments(slot *plan.Slot) (Column, error) {
+	f := spread{
+		sample: slot.Func == plan.VarSamp || slot.Func == plan.StddevSamp,
+		root:   slot.Func == plan.StddevPop || slot.Func == plan.StddevSamp,
+	}
+	if slot.Arg.Type.Unwrap().Kind == plan.Double {
+		return &doubleMomentsColumn{spread: f}, nil
+	}
+	return &intMomentsColumn{spread: f}, nil
+}
+
+// direction is all ones where the smallest or earliest wins.
+func direction(smallest bool) uint64 {
+	if smallest {
+		return ^uint64(0)
+	}
+	return 0
+}
+
+func newExtreme(slot *plan.Slot) (Column, error) {
+	l := laneOf(slot.Arg.Type)
+	if l.fixed {
+		return &extremeColumn{lane: l, dir: direction(slot.Func == plan.Min)}, nil
+	}
+	sign := 1
+	if slot.Func == plan.Min {
+		sign = -1
+	}
+	return &stringExtremeColumn{lane: l, sign: sign}, nil
+}
+
+func newTime(slot *plan.Slot) (Column, error) {
+	dir := direction(slot.Func == plan.EarliestTime)
+	return &extremeColumn{lane: laneOf(plan.T(plan.Timestamp)), ofTime: true, dir: dir}, nil
+}
+
+func newEvent(slot *plan.Slot) (Column, error) {
+	order := eventOrder{arg: laneOf(slot.Arg.Type), dir: direction(slot.Func == plan.Earliest)}
+	return &eventColumn{eventOrder: order}, nil
+}
+
+func newEvents(slot *plan.Slot) (Column, error) {
+	if slot.N < 1 || slot.N > maxListed {
+		return nil, fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, maxListed)
+	}
+	return &eventsColumn{arg: laneOf(slot.Arg.Type), n: slot.N, earliest: slot.Func == plan.EarliestN}, nil
+}
+
+func newExtremeBy(slot *plan.Slot) (Column, error) {
+	order := eventOrder{arg: laneOf(slot.Arg.Type), dir: direction(slot.Func == plan.MinBy)}
+	return &extremeByColumn{eventOrder: order, by: laneOf(slot.By.Type)}, nil
+}
+
+func newTally(slot *plan.Slot) (Column, error) {
+	top, limit := 0, slot.N
+	switch {
+	case slot.Func == plan.TopK:
+		if top = slot.N; top < 1 {
+			return nil, fmt.Errorf("aggregate top_k: k is %d; it must be at least 1", slot.N)
+		}
+	case limit < 0:
+		return nil, fmt.Errorf("aggregate distinct_count: its cap is %d; it must be positive", slot.N)
+	case limit == 0:
+		limit = defaultDistinct
+	}
+	l := laneOf(slot.Arg.Type)
+	if l.fixed {
+		return &tallyColumn[uint64]{keys: fixedKeys(l), topK: top, limit: limit}, nil
+	}
+	return &tallyColumn[string]{keys: stringKeys(l), topK: top, limit: limit}, nil
+}
+
+func newHyperLogLog(slot *plan.Slot) (Column, error) {
+	return &hllColumn{lane: laneOf(slot.Arg.Type)}, nil
+}
+
+func newSketch(slot *plan.Slot) (Column, error) {
+	if !(slot.Quantile >= 0 && slot.Quantile <= 1) {
+		return nil, fmt.Errorf("aggregate approx_quantile: q is %v; it goes from 0 to 1", slot.Quantile)
+	}
+	return &sketchColumn{q: slot.Quantile, ints: slot.Arg.Type.Unwrap().Kind == plan.Int}, nil
+}

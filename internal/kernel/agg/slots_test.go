@@ -1,0 +1,134 @@
+package agg
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+func col(t plan.Type) *plan.Expr { return &plan.Expr{Kind: plan.Column, Type: t, Name: "c"} }
+
+// result is the type the language gives an aggregate.
+func result(f plan.AggFunc, arg plan.Type) plan.Type {
+	switch f {
+	case plan.Count, plan.DistinctCount, plan.ApproxDistinct:
+		return plan.T(plan.Int)
+	case plan.Sum:
+		return arg
+	case plan.Mean, plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.ApproxQuantile:
+		return plan.OptionalOf(plan.T(plan.Double))
+	case plan.LatestN, plan.EarliestN, plan.TopK:
+		return plan.ListOf(arg)
+	case plan.LatestTime, plan.EarliestTime:
+		return plan.OptionalOf(plan.T(plan.Timestamp))
+	case plan.Any, plan.All:
+		return plan.T(plan.Bool)
+	}
+	return plan.OptionalOf(arg)
+}
+
+// slotOf makes a slot of f over an argument of type arg (Invalid: none).
+func slotOf(f plan.AggFunc, arg plan.Type) *plan.Slot {
+	s := &plan.Slot{Func: f, Type: result(f, arg)}
+	if arg.Kind != plan.Invalid {
+		s.Arg = col(arg)
+	}
+	return s
+}
+
+func grouped(f plan.AggFunc, arg plan.Type) *plan.Slot {
+	s := slotOf(f, arg)
+	s.Group = col(plan.T(plan.String))
+	s.Type = plan.MapOf(plan.T(plan.String), s.Type.Unwrap())
+	return s
+}
+
+func withN(s *plan.Slot, n int) *plan.Slot { s.N = n; return s }
+
+func withBy(s *plan.Slot, by plan.Kind) *plan.Slot { s.By = col(plan.T(by)); return s }
+
+func withQuantile(s *plan.Slot, q float64) *plan.Slot { s.Quantile = q; return s }
+
+// name describes a slot in tests.
+func name(s *plan.Slot) string {
+	text := string(s.Func)
+	if s.Arg != nil {
+		text += "_" + s.Arg.Type.String()
+	}
+	if s.By != nil {
+		text += "_by_" + s.By.Type.String()
+	}
+	if s.Group != nil {
+		text += "_grouped"
+	}
+	if s.N != 0 {
+		text += fmt.Sprintf("_%d", s.N)
+	}
+	if s.Func == plan.ApproxQuantile {
+		text += fmt.Sprintf("_q%v", s.Quantile)
+	}
+	return text
+}
+
+// everySlot covers every aggregate over every kind of argument.
+func everySlot() []*plan.Slot {
+	var slots []*plan.Slot
+	scalars := []plan.Kind{plan.Bool, plan.Int, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
+	for _, f := range []plan.AggFunc{plan.Count, plan.LatestTime, plan.EarliestTime} {
+		slots = append(slots, slotOf(f, plan.Type{}))
+	}
+	for f, kinds := range map[plan.AggFunc][]plan.Kind{
+		plan.Count:          {plan.String},
+		plan.Sum:            argumentKinds[plan.Sum],
+		plan.Mean:           argumentKinds[plan.Mean],
+		plan.VarPop:         argumentKinds[plan.VarPop],
+		plan.VarSamp:        argumentKinds[plan.VarSamp],
+		plan.StddevPop:      argumentKinds[plan.StddevPop],
+		plan.StddevSamp:     argumentKinds[plan.StddevSamp],
+		plan.Min:            ordered,
+		plan.Max:            ordered,
+		plan.Latest:         scalars,
+		plan.Earliest:       scalars,
+		plan.DistinctCount:  scalars,
+		plan.ApproxDistinct: scalars,
+		plan.Any:            {plan.Bool},
+		plan.All:            {plan.Bool},
+	} {
+		for _, k := range kinds {
+			slots = append(slots, slotOf(f, plan.T(k)))
+		}
+	}
+	for _, k := range scalars {
+		slots = append(slots, withN(slotOf(plan.LatestN, plan.T(k)), 3), withN(slotOf(plan.EarliestN, plan.T(k)), 3))
+		slots = append(slots, withN(slotOf(plan.TopK, plan.T(k)), 2))
+	}
+	for _, by := range ordered {
+		slots = append(slots, withBy(slotOf(plan.MaxBy, plan.T(plan.String)), by), withBy(slotOf(plan.MinBy, plan.T(plan.Double)), by))
+	}
+	strings := plan.ListOf(plan.T(plan.String))
+	slots = append(slots,
+		withN(slotOf(plan.DistinctCount, plan.T(plan.Int)), 4),
+		withN(slotOf(plan.LatestN, plan.T(plan.Int)), 1),
+		withN(slotOf(plan.EarliestN, plan.T(plan.Int)), 1000),
+		slotOf(plan.Latest, strings), slotOf(plan.Earliest, plan.ListOf(strings)), withN(slotOf(plan.LatestN, strings), 4),
+		withBy(slotOf(plan.MinBy, strings), plan.Int),
+		grouped(plan.Count, plan.Type{}), grouped(plan.Count, plan.T(plan.Int)),
+		grouped(plan.Sum, plan.T(plan.Int)), grouped(plan.Sum, plan.T(plan.Double)), grouped(plan.Sum, plan.T(plan.Duration)),
+		grouped(plan.Mean, plan.T(plan.Int)), grouped(plan.Mean, plan.T(plan.Double)),
+		grouped(plan.Min, plan.T(plan.Double)), grouped(plan.Max, plan.T(plan.String)),
+	)
+	for _, q := range []float64{0, 0.5, 0.99, 1} {
+		slots = append(slots, withQuantile(slotOf(plan.ApproxQuantile, plan.T(plan.Double)), q))
+	}
+	return append(slots, withQuantile(slotOf(plan.ApproxQuantile, plan.T(plan.Int)), 0.9))
+}
+
+func column(t testing.TB, slot *plan.Slot) Column {
+	t.Helper()
+	c, err := New(slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
