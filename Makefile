@@ -1,0 +1,85 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# DuckDB hands rows over as Arrow only with this tag.
+TAGS := duckdb_arrow
+GO := go
+
+# Packages whose code runs in several goroutines; their tests run with the race detector.
+CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry \
+  internal/servedlog materializer/online sdk server)
+# Packages whose binaries are built without cgo.
+STATIC := $(wildcard materializer/online sdk server)
+
+below = $(foreach dir,$1,./$(dir)/...)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: need-go need-c++ ## build bin/unskew
+	$(GO) build -trimpath -tags $(TAGS) -o bin/unskew ./cmd/unskew
+
+.PHONY: demo
+demo: build ## build, then show the whole path on the flights example
+	bin/unskew demo
+
+.PHONY: test
+test: need-go need-c++ need-redis-server ## run all tests, those of concurrent packages with the race detector
+	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
+	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
+
+.PHONY: check
+check: check-format check-vet check-static check-lint check-proto check-golden ## check format, vet, lint, generated code and golden files
+
+.PHONY: check-format
+check-format: need-go
+	@list=$$(git ls-files -co --exclude-standard '*.go' | xargs -r ls 2>/dev/null | xargs -r gofmt -l); \
+	if [ -n "$$list" ]; then echo "gofmt would change these files; run: gofmt -w" $$list >&2; exit 1; fi
+
+.PHONY: check-vet
+check-vet: need-go need-c++
+	$(GO) vet -tags $(TAGS) ./...
+
+.PHONY: check-static
+check-static: need-go
+	CGO_ENABLED=0 $(GO) build $(call below,$(STATIC))
+
+.PHONY: check-lint
+check-lint: bin/tools/built need-c++
+	bin/tools/staticcheck -tags $(TAGS) ./...
+
+.PHONY: check-proto
+check-proto: bin/tools/built
+	bin/tools/buf lint
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; bin/tools/buf generate -o "$$out"; \
+	diff -r "$$out/internal/gen" internal/gen || { echo "internal/gen is not what proto/ generates; run: make generate" >&2; exit 1; }
+
+# Rewriting the golden files must change nothing.
+.PHONY: check-golden
+check-golden: need-go need-c++
+	@state() { git diff | git hash-object --stdin; git status --porcelain; }; before=$$(state); $(MAKE) --no-print-directory golden; \
+	if [ "$$before" != "$$(state)" ]; then git --no-pager diff --stat; echo "golden files are not what the code writes; look at the difference and commit it" >&2; exit 1; fi
+
+.PHONY: generate
+generate: bin/tools/built ## generate internal/gen from proto/
+	bin/tools/buf generate
+
+.PHONY: golden
+golden: need-go need-c++ ## rewrite the golden files that tests compare with
+	$(GO) test -tags $(TAGS) $$(git grep -l --untracked 'flag.Bool("update"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+
+# The versions of the tools are those of tools/go.mod.
+bin/tools/built: tools/go.mod tools/go.sum | need-go
+	cd tools && $(GO) build -o ../bin/tools/ tool
+	@touch $@
+
+.PHONY: need-go need-c++ need-redis-server
+need-go:
+	@command -v $(GO) >/dev/null || { echo "Go is missing. Install Go $$(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl and put its bin directory on PATH." >&2; exit 1; }
+need-c++:
+	@command -v $${CXX:-c++} >/dev/null || { echo "A C++ compiler is missing; DuckDB is linked with one. On Debian: apt-get install g++. On macOS: xcode-select --install." >&2; exit 1; }
+need-redis-server:
+	@command -v redis-server >/dev/null || { echo "redis-server is missing; tests start it on a socket of their own. On Debian: apt-get install redis-server. On macOS: brew install redis." >&2; exit 1; }
