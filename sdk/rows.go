@@ -1,0 +1,128 @@
+package sdk
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	"github.com/unskew/unskew/internal/wire"
+)
+
+// Status says what a value is.
+type Status int32
+
+// The statuses. Present and Defaulted rows have a value, Failed rows have one
+// where the feature is declared on_error: default, the others are null.
+const (
+	Present       Status = Status(unskewv1.Status_STATUS_PRESENT)        // computed
+	Empty         Status = Status(unskewv1.Status_STATUS_EMPTY)          // the entity has events, none for this feature
+	UnknownEntity Status = Status(unskewv1.Status_STATUS_UNKNOWN_ENTITY) // no event of the entity is visible
+	Defaulted     Status = Status(unskewv1.Status_STATUS_DEFAULTED)      // the declared default; see Feature.Reason
+	Failed        Status = Status(unskewv1.Status_STATUS_ERROR)          // the expression failed
+)
+
+// String is the status as the contract names it, without its prefix.
+func (s Status) String() string { return enumName(unskewv1.Status(s).String(), "STATUS_") }
+
+func enumName(full, prefix string) string { return strings.TrimPrefix(full, prefix) }
+
+// Rows is the answer to a read: a table of features.
+type Rows struct {
+	Fingerprint string    // of the service that answered
+	AsOf        time.Time // the moment all rows were read as of
+	States      []State   // WithStates only: one for each view of the service
+	service     string
+	n           int
+	features    []*Feature
+}
+
+// State says which state of a view each row was computed from.
+type State struct {
+	View        string // the view's role in the service
+	Fingerprint string // of the view
+	Generation  uint64 // of its materialization
+	Positions   []uint64
+	Newest      []time.Time  // newest visible time applied, for each row
+	Unknown     map[int]bool // rows whose entity has no state
+}
+
+// newRows checks that the answer is a table.
+func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
+	r := &Rows{Fingerprint: m.GetFingerprint(), AsOf: time.UnixMicro(m.GetAsOfMicros()).UTC(), service: service, n: int(m.GetRows())}
+	for _, o := range m.GetOutputs() {
+		if wire.Rows(o.GetColumn()) != r.n || len(o.GetStatuses()) != r.n || len(o.GetReasons()) != 0 && len(o.GetReasons()) != r.n {
+			return nil, fmt.Errorf("the server's answer for feature %s does not have the %d rows it announced", o.GetColumn().GetName(), r.n)
+		}
+		f := &Feature{wire: o, null: make([]bool, r.n)}
+		for _, i := range o.GetColumn().GetNulls() {
+			if int64(i) >= int64(r.n) {
+				return nil, fmt.Errorf("the server's answer for feature %s has a null in row %d of %d", f.Name(), i, r.n)
+			}
+			f.null[i] = true
+		}
+		r.features = append(r.features, f)
+	}
+	for _, s := range m.GetStates() {
+		r.States = append(r.States, newState(s))
+	}
+	return r, nil
+}
+
+func newState(s *unskewv1.ViewState) State {
+	out := State{View: s.GetView(), Fingerprint: s.GetFingerprint(), Generation: s.GetGeneration(), Positions: s.GetPositions(),
+		Newest: make([]time.Time, len(s.GetNewestMicros())), Unknown: map[int]bool{}}
+	for i, us := range s.GetNewestMicros() {
+		out.Newest[i] = time.UnixMicro(us).UTC()
+	}
+	for _, i := range s.GetUnknown() {
+		out.Unknown[int(i)] = true
+	}
+	return out
+}
+
+// Len is the number of rows.
+func (r *Rows) Len() int { return r.n }
+
+// Features lists the columns in the order of the answer.
+func (r *Rows) Features() []*Feature { return r.features }
+
+// Feature finds a column by name ("view.feature", or a derived feature's name).
+func (r *Rows) Feature(name string) (*Feature, error) {
+	for _, f := range r.features {
+		if f.Name() == name {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("the answer of service %s has no feature %q", r.service, name)
+}
+
+// Feature is one feature of all rows.
+type Feature struct {
+	wire *unskewv1.Output
+	null []bool
+}
+
+// Name is the feature's name in the service.
+func (f *Feature) Name() string { return f.wire.GetColumn().GetName() }
+
+// Type is the type of its values as definitions write it, like "list(string)".
+func (f *Feature) Type() string { return f.wire.GetType() }
+
+// Status says what the value of row i is.
+func (f *Feature) Status(i int) Status { return Status(f.wire.GetStatuses()[i]) }
+
+// Reason is what the default of row i stands for: Empty or UnknownEntity where the
+// status is Defaulted, else 0.
+func (f *Feature) Reason(i int) Status {
+	if len(f.wire.GetReasons()) == 0 {
+		return 0
+	}
+	return Status(f.wire.GetReasons()[i])
+}
+
+// Wire is the column of the answer as it came.
+func (f *Feature) Wire() *unskewv1.Column { return f.wire.GetColumn() }
+
+// IsNull reports whether row i has no value.
+func (f *Feature) IsNull(i int) bool { return f.null[i] }

@@ -1,0 +1,67 @@
+package parity
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/materializer/online"
+)
+
+// Stores opens the event log and the online store of one run, both empty, the log
+// on the given clock.
+type Stores func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error)
+
+// drive is the online side under simulated time: events go into the log when they
+// become visible, the applier applies them.
+type drive struct {
+	clock     clock
+	log       eventlog.Log
+	applier   *online.Applier
+	timelines []*timeline
+	pushed    int64
+	progress  func(events int64)
+}
+
+// appendBatch bounds the events of one append.
+const appendBatch = 4096
+
+// advance makes everything visible before t part of the online state and moves the
+// clock to t.
+func (d *drive) advance(ctx context.Context, t plan.EventTime) error {
+	for _, tl := range d.timelines {
+		for {
+			entries, last := tl.before(t, appendBatch)
+			if len(entries) == 0 {
+				break
+			}
+			d.clock.advance(last)
+			if err := d.append(ctx, tl.source, entries); err != nil {
+				return err
+			}
+		}
+	}
+	d.clock.advance(t)
+	return d.applier.CatchUp(ctx)
+}
+
+// append pushes events that are all new: the history has no redeliveries left, and
+// the log began empty.
+func (d *drive) append(ctx context.Context, src *plan.Source, entries []eventlog.Entry) error {
+	results, err := d.log.Append(ctx, src.Name, entries)
+	if err != nil {
+		return fmt.Errorf("push to source %s: %w", src.Name, err)
+	}
+	for i, r := range results {
+		if r.Outcome != eventlog.Appended {
+			return fmt.Errorf("push to source %s: event %q was taken for a redelivery", src.Name, entries[i].ID)
+		}
+	}
+	d.pushed += int64(len(entries))
+	if d.progress != nil {
+		d.progress(int64(len(entries)))
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package parity
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/materializer/online"
+)
+
+// Row is a row of a training set: what was asked and what training says.
+type Row struct {
+	Number        int // in the training set, from 0
+	At            plan.EventTime
+	Keys, Request []plan.Value // in the order of the service's
+	Want          []Cell       // in the order of the service's outputs
+}
+
+// Cell is one value with its status.
+type Cell struct {
+	Value  plan.Value
+	Status kernel.Status
+}
+
+// Equal compares value and status as bits.
+func (c Cell) Equal(d Cell) bool { return c.Status == d.Status && c.Value.Equal(d.Value) }
+
+func (c Cell) String() string { return fmt.Sprintf("%v (%v)", c.Value, c.Status) }
+
+// Config is one replay.
+type Config struct {
+	Plan    *plan.Plan
+	Service *plan.Service
+	Rows    []Row // asked in order of At
+	History History
+	Stores  Stores
+	// From is where pushing begins: what is visible before it is materialized from
+	// history. Always pushes everything.
+	From plan.EventTime
+	// Progress, when set, hears of events materialized or pushed and of rows asked.
+	Progress func(phase Phase, n int64)
+}
+
+// Phase names what progress is about.
+type Phase string
+
+// The phases of a replay.
+const (
+	Collecting    Phase = "collect"     // events read from history
+	Materializing Phase = "materialize" // events put into state by backfill
+	Pushing       Phase = "push"        // events appended to the log
+	Asking        Phase = "ask"         // spine rows
+)
+
+// Report is the outcome of a replay.
+type Report struct {
+	Rows         int            `json:"rows"`
+	Compared     int            `json:"compared"` // values, each with its status
+	Different    int            `json:"different"`
+	Differences  []Difference   `json:"differences,omitempty"` // the first few
+	Materialized int64          `json:"materialized"`          // events
+	Pushed       int64          `json:"pushed"`                // events
+	Applied      int64          `json:"applied"`               // additions of an event to a state
+	Statuses     map[string]int `json:"statuses"`
+}
+
+// Difference is one value that was served unlike it was trained.
+type Difference struct {
+	Row     int    `json:"row"`
+	At      string `json:"at"`
+	Feature string `json:"feature"`
+	Trained string `json:"trained"`
+	Served  string `json:"served"`
+}
+
+// shownDifferences bounds Report.Differences.
+const shownDifferences = 20
+
+// Replay runs the online path over history and compares.
+func Replay(ctx context.Context, cfg Config) (report *Report, err error) {
+	rows := slices.Clone(cfg.Rows)
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.At, b.At) })
+	if len(rows) == 0 {
+		return nil, errors.New("parity: the training set has no rows to ask for")
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(Phase, int64) {}
+	}
+	d := &drive{progress: func(n int64) { cfg.Progress(Pushing, n) }}
+	log, store, err := cfg.Stores(ctx, d.clock.read)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, log.Close(), store.Close()) }()
+	d.log = log
+	report = &Report{Statuses: map[string]int{}}
+	if err := cfg.prepare(ctx, d, store, rows[len(rows)-1].At, report); err != nil {
+		return nil, err
+	}
+	asker, err := newAsker(cfg.Plan, cfg.Service, store, &d.clock)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, asker.close()) }()
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && n < askBatch && rows[n].At == rows[0].At {
+			n++
+		}
+		if err := d.advance(ctx, rows[0].At); err != nil {
+			return nil, err
+		}
+		got, err := asker.ask(ctx, rows[:n])
+		if err != nil {
+			return nil, err
+		}
+		report.compare(cfg.Service, rows[:n], got)
+		cfg.Progress(Asking, int64(n))
+		rows = rows[n:]
+	}
+	report.Pushed = d.pushed
+	report.Applied = d.applier.Stats().Applied
+	return report, nil
+}
+
+// askBatch bounds the rows of one request.
+const askBatch = 1000
+
+// prepare materializes what is visible before From and lines up the rest, for the
+// views of the service only.
+func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Store, last plan.EventTime, report *Report) error {
+	part := servicePlan(cfg.Plan, cfg.Service)
+	d.clock.advance(cfg.From)
+	if cfg.From != plan.Always {
+		for _, v := range part.Views {
+			r, err := cfg.materialize(ctx, v, d, store)
+			if err != nil {
+				return fmt.Errorf("materialize view %s: %w", v.Name, err)
+			}
+			report.Materialized += r.Applied
+		}
+	}
+	for _, src := range part.Sources {
+		tl, err := newTimeline(ctx, src, cfg.From, last, func(ctx context.Context, s *plan.Source, f func(*kernel.Events) error) error {
+			return cfg.History(ctx, s, func(ev *kernel.Events) error {
+				cfg.Progress(Collecting, int64(ev.Batch.N))
+				return f(ev)
+			})
+		})
+		if err != nil {
+			return err
+		}
+		d.timelines = append(d.timelines, tl)
+	}
+	var err error
+	d.applier, err = online.New(online.Config{Plan: part, Log: d.log, Store: store, Clock: d.clock.read, EverySource: true})
+	return err
+}
+
+func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, store onlinestore.Store) (*offline.BackfillResult, error) {
+	b := offline.Backfill{
+		View: v, Store: store, Log: d.log, Clock: d.clock.read, To: cfg.From,
+		History: func(ctx context.Context, _ eventlog.Position, f func(*kernel.Events) error) error {
+			return cfg.History(ctx, v.Source, f)
+		},
+		Progress: func(n int64) { cfg.Progress(Materializing, n) },
+	}
+	return b.Run(ctx)
+}
+
+// servicePlan is the part of a plan that a service reads.
+func servicePlan(p *plan.Plan, s *plan.Service) *plan.Plan {
+	part := &plan.Plan{Project: p.Project, Services: []*plan.Service{s}}
+	for _, ref := range s.Views {
+		if !slices.Contains(part.Views, ref.View) {
+			part.Views = append(part.Views, ref.View)
+		}
+		if !slices.Contains(part.Sources, ref.View.Source) {
+			part.Sources = append(part.Sources, ref.View.Source)
+		}
+		if !slices.Contains(part.Entities, ref.View.Entity) {
+			part.Entities = append(part.Entities, ref.View.Entity)
+		}
+	}
+	return part
+}
+
+func (r *Report) compare(s *plan.Service, rows []Row, got [][]Cell) {
+	outputs := s.Outputs()
+	for i, row := range rows {
+		r.Rows++
+		for c, want := range row.Want {
+			r.Compared++
+			r.Statuses[want.Status.String()]++
+			if want.Equal(got[i][c]) {
+				continue
+			}
+			r.Different++
+			if len(r.Differences) < shownDifferences {
+				r.Differences = append(r.Differences, Difference{row.Number, row.At.String(), outputs[c].Name, want.String(), got[i][c].String()})
+			}
+		}
+	}
+}
