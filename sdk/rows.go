@@ -64,6 +64,9 @@ func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
 		r.features = append(r.features, f)
 	}
 	for _, s := range m.GetStates() {
+		if len(s.GetPositions()) != r.n || len(s.GetNewestMicros()) != r.n {
+			return nil, fmt.Errorf("the server's answer for the states of view %s does not have the %d rows it announced", s.GetView(), r.n)
+		}
 		r.States = append(r.States, newState(s))
 	}
 	return r, nil

@@ -1,0 +1,216 @@
+// Package sdk is the Go client of an Unskew server: it reads the features a model
+// needs and pushes events.
+//
+//	client, err := sdk.New("http://127.0.0.1:7171")
+//	rows, err := client.GetFeatures(ctx, "fraud_v1",
+//		[]sdk.Column{sdk.Ints("user_id", 42, 43)},
+//		[]sdk.Column{sdk.Doubles("amount", 12.5, 99.0)})
+//	spend, err := rows.Feature("user_spend.spend_7d")
+//	values, err := sdk.Values[float64](spend)
+//	if spend.Status(0) == sdk.Present { use(values[0]) }
+//
+// A column's type is part of the contract: the server refuses an int where a
+// double is declared. Errors of a call carry a code, connect.CodeOf(err), and a
+// message that says what to change.
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"connectrpc.com/connect"
+
+	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+)
+
+// Client talks to one server. It is safe for concurrent use.
+type Client struct {
+	features unskewv1connect.FeatureServiceClient
+	ingest   unskewv1connect.IngestServiceClient
+}
+
+type options struct {
+	http  connect.HTTPClient
+	grpc  bool
+	calls []connect.ClientOption
+}
+
+// Option changes how a client talks to the server.
+type Option func(*options)
+
+// WithHTTPClient sets the transport, for TLS, proxies or tracing. Without it the
+// client keeps a pool of its own.
+func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.http = c } }
+
+// WithGRPC makes the client speak gRPC, over HTTP/2 without TLS for an http URL.
+// Without it the client speaks the Connect protocol over HTTP/1.1 or 2.
+func WithGRPC() Option {
+	return func(o *options) {
+		o.grpc = true
+		o.calls = append(o.calls, connect.WithGRPC())
+	}
+}
+
+// WithJSON makes the client send and receive JSON instead of binary protobuf.
+func WithJSON() Option {
+	return func(o *options) { o.calls = append(o.calls, connect.WithProtoJSON()) }
+}
+
+// New makes a client of the server at baseURL, for example http://127.0.0.1:7171.
+// It does not connect yet.
+func New(baseURL string, opts ...Option) (*Client, error) {
+	u, err := url.Parse(baseURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("server address %q is not a URL such as http://127.0.0.1:7171", baseURL)
+	}
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.http == nil {
+		o.http = &http.Client{Transport: newTransport(o.grpc)}
+	}
+	return &Client{
+		features: unskewv1connect.NewFeatureServiceClient(o.http, baseURL, o.calls...),
+		ingest:   unskewv1connect.NewIngestServiceClient(o.http, baseURL, o.calls...),
+	}, nil
+}
+
+// idleConnections is how many connections a client keeps for its next calls.
+const idleConnections = 64
+
+// newTransport is the default transport with a larger pool; gRPC needs HTTP/2,
+// which for an http URL must be asked for.
+func newTransport(grpc bool) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = idleConnections
+	if grpc {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP2(true)
+		t.Protocols.SetUnencryptedHTTP2(true)
+	}
+	return t
+}
+
+// ReadOption refines a read.
+type ReadOption func(*unskewv1.GetFeaturesRequest)
+
+// Only returns just the named features, in this order.
+func Only(features ...string) ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.Features = append(r.Features, features...) }
+}
+
+// Expect makes the read fail unless the service has this fingerprint, the one the
+// model was trained on.
+func Expect(fingerprint string) ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.Fingerprint = fingerprint }
+}
+
+// WithStates also returns which state each row was computed from.
+func WithStates() ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.WithStates = true }
+}
+
+// GetFeatures reads the features of a service for as many entities as the columns
+// have rows, all as of one moment. keys and request hold exactly the columns that
+// DescribeService lists.
+func (c *Client) GetFeatures(ctx context.Context, service string, keys, request []Column, opts ...ReadOption) (*Rows, error) {
+	req := &unskewv1.GetFeaturesRequest{Service: service, Keys: columns(keys), Request: columns(request)}
+	for _, opt := range opts {
+		opt(req)
+	}
+	res, err := c.features.GetFeatures(ctx, connect.NewRequest(req))
+	if err != nil {
+		return nil, fmt.Errorf("get features of service %s: %w", service, err)
+	}
+	return newRows(service, res.Msg)
+}
+
+// Push appends the rows of the columns to a stream source and returns what became
+// of each. A rejected row is an outcome, not an error; after an error nothing is
+// known about any row, and pushing again is safe for a source with an event id.
+func (c *Client) Push(ctx context.Context, source string, cols ...Column) ([]Pushed, error) {
+	res, err := c.ingest.Push(ctx, connect.NewRequest(&unskewv1.PushRequest{Source: source, Columns: columns(cols)}))
+	if err != nil {
+		return nil, fmt.Errorf("push to source %s: %w", source, err)
+	}
+	out := make([]Pushed, len(res.Msg.GetRows()))
+	for i, r := range res.Msg.GetRows() {
+		out[i] = Pushed{Outcome: Outcome(r.GetOutcome()), Position: r.GetPosition(), Message: r.GetMessage()}
+	}
+	return out, nil
+}
+
+// Pushed is what became of one pushed row.
+type Pushed struct {
+	Outcome  Outcome
+	Position uint64 // in the source's log, from 1; 0 for a rejected row
+	Message  string // why it was rejected or conflicts
+}
+
+// Outcome is what became of a pushed row.
+type Outcome int32
+
+// The outcomes.
+const (
+	Appended  Outcome = Outcome(unskewv1.Outcome_OUTCOME_APPENDED)  // stored
+	Duplicate Outcome = Outcome(unskewv1.Outcome_OUTCOME_DUPLICATE) // its id and values are stored already: ignored
+	Conflict  Outcome = Outcome(unskewv1.Outcome_OUTCOME_CONFLICT)  // its id is stored with other values: ignored
+	Rejected  Outcome = Outcome(unskewv1.Outcome_OUTCOME_REJECTED)  // not an event of the source
+)
+
+// String is the outcome as the contract names it, without its prefix.
+func (o Outcome) String() string { return enumName(unskewv1.Outcome(o).String(), "OUTCOME_") }
+
+// ServiceInfo says what a feature service is, takes and returns. ListServices
+// leaves the columns out.
+type ServiceInfo struct {
+	Name, Fingerprint, Description string
+	Keys, Request                  []Field
+	Outputs                        []OutputInfo
+}
+
+// Field is a column a service takes; Type is written as in definitions, like "int".
+type Field struct{ Name, Type string }
+
+// OutputInfo is a feature a service returns.
+type OutputInfo struct{ Name, Type, Fingerprint, Description string }
+
+// ListServices lists the feature services by name.
+func (c *Client) ListServices(ctx context.Context) ([]ServiceInfo, error) {
+	res, err := c.features.ListServices(ctx, connect.NewRequest(&unskewv1.ListServicesRequest{}))
+	if err != nil {
+		return nil, fmt.Errorf("list services: %w", err)
+	}
+	out := make([]ServiceInfo, len(res.Msg.GetServices()))
+	for i, s := range res.Msg.GetServices() {
+		out[i] = ServiceInfo{Name: s.GetName(), Fingerprint: s.GetFingerprint(), Description: s.GetDescription()}
+	}
+	return out, nil
+}
+
+// DescribeService says what a feature service takes and returns.
+func (c *Client) DescribeService(ctx context.Context, name string) (*ServiceInfo, error) {
+	res, err := c.features.DescribeService(ctx, connect.NewRequest(&unskewv1.DescribeServiceRequest{Service: name}))
+	if err != nil {
+		return nil, fmt.Errorf("describe service %s: %w", name, err)
+	}
+	m := res.Msg
+	info := &ServiceInfo{Name: m.GetName(), Fingerprint: m.GetFingerprint(), Description: m.GetDescription(),
+		Keys: fields(m.GetKeys()), Request: fields(m.GetRequest())}
+	for _, o := range m.GetOutputs() {
+		info.Outputs = append(info.Outputs, OutputInfo{o.GetName(), o.GetType(), o.GetFingerprint(), o.GetDescription()})
+	}
+	return info, nil
+}
+
+func fields(list []*unskewv1.Field) []Field {
+	out := make([]Field, len(list))
+	for i, f := range list {
+		out[i] = Field{f.GetName(), f.GetType()}
+	}
+	return out
+}
