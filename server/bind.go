@@ -1,0 +1,138 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/wire"
+)
+
+// query is a checked read: exactly the declared columns, of the declared types.
+type query struct {
+	n       int
+	keys    []*vector.Vector // in the order of the service's keys
+	request *vector.Batch
+	outputs []int // of the service's outputs, in the order to answer
+}
+
+// bind checks a request against the service it names.
+func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, error) {
+	if want, live := req.GetFingerprint(), s.plan.Fingerprint.String(); want != "" && want != live {
+		return nil, precondition("service %s is live with fingerprint %s, and the request expects %s; promote the version the model was trained on, or retrain",
+			s.plan.Name, live, want)
+	}
+	n, err := rowCount(append(slices.Clone(req.GetKeys()), req.GetRequest()...), maxRows)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.bindColumns("key", s.plan.Keys, req.GetKeys())
+	if err != nil {
+		return nil, err
+	}
+	request, err := s.bindColumns("request field", s.plan.Request, req.GetRequest())
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := s.selectOutputs(req.GetFeatures())
+	if err != nil {
+		return nil, err
+	}
+	return &query{n: n, keys: keys, request: &vector.Batch{N: n, Fields: s.plan.Request, Cols: request}, outputs: outputs}, nil
+}
+
+func rowCount(cols []*unskewv1.Column, maxRows int) (int, error) {
+	n, err := wire.SameRows(cols)
+	if err != nil {
+		return 0, invalid("%v", err)
+	}
+	if n == 0 {
+		return 0, invalid("the request has no rows; send at least one value in every column")
+	}
+	if n > maxRows {
+		return 0, tooMuch("the request has %d rows and this server takes at most %d; send it in parts", n, maxRows)
+	}
+	return n, nil
+}
+
+// bindColumns matches columns with declared fields by name, each exactly once.
+func (s *service) bindColumns(what string, fields []plan.Field, cols []*unskewv1.Column) ([]*vector.Vector, error) {
+	out := make([]*vector.Vector, len(fields))
+	for _, c := range cols {
+		i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Name == c.GetName() })
+		if i < 0 {
+			return nil, s.unknownColumn(what, fields, c.GetName())
+		}
+		if out[i] != nil {
+			return nil, invalid("%s %q is sent twice; send each column once", what, c.GetName())
+		}
+		v, err := wire.Vector(c, fields[i].Type)
+		if err != nil {
+			return nil, invalid("%s %v", what, err)
+		}
+		out[i] = v
+	}
+	if i := slices.Index(out, nil); i >= 0 {
+		return nil, invalid("%s %q (%v) of service %s is missing; it needs %s", what, fields[i].Name, fields[i].Type, s.plan.Name, listFields(fields))
+	}
+	return out, nil
+}
+
+func (s *service) unknownColumn(what string, fields []plan.Field, name string) error {
+	return invalid("service %s has no %s %q%s; it has %s", s.plan.Name, what, name, nearest.Hint(name, fieldNames(fields)), listFields(fields))
+}
+
+// selectOutputs finds the outputs to answer, all of them for no names.
+func (s *service) selectOutputs(names []string) ([]int, error) {
+	out := make([]int, 0, len(s.outputs))
+	if len(names) == 0 {
+		for i := range s.outputs {
+			out = append(out, i)
+		}
+		return out, nil
+	}
+	seen := make([]bool, len(s.outputs))
+	for _, name := range names {
+		i, ok := s.index[name]
+		if !ok {
+			return nil, invalid("service %s has no feature %q%s", s.plan.Name, name, nearest.Hint(name, s.outputNames()))
+		}
+		if seen[i] {
+			return nil, invalid("feature %q is asked for twice", name)
+		}
+		seen[i] = true
+		out = append(out, i)
+	}
+	return out, nil
+}
+
+func (s *service) outputNames() []string {
+	names := make([]string, len(s.outputs))
+	for i, o := range s.outputs {
+		names[i] = o.Name
+	}
+	return names
+}
+
+func fieldNames(fields []plan.Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+func listFields(fields []plan.Field) string {
+	if len(fields) == 0 {
+		return "none"
+	}
+	parts := make([]string, len(fields))
+	for i, f := range fields {
+		parts[i] = fmt.Sprintf("%s (%v)", f.Name, f.Type)
+	}
+	return strings.Join(parts, ", ")
+}

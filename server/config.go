@@ -1,0 +1,106 @@
+// Package server answers reads and takes events over Connect, gRPC, gRPC-Web and
+// HTTP/JSON on one loopback port, with metrics, health and reflection beside them.
+//
+// A read fetches the states of all entities of all views in one round trip, has the
+// kernel compute the features as of one moment, and answers values with statuses.
+// The server holds no feature logic: what a value is, the kernel says.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// stateReader fetches the states of entities, all queries in one round trip; a
+// view without live state is *registry.NotMaterialized.
+type stateReader interface {
+	States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error)
+}
+
+// ingester appends rows of a source to the event log: one Pushed for each row,
+// durable on return. The batch has all columns of the source in their order.
+type ingester interface {
+	Push(ctx context.Context, source string, batch *vector.Batch) ([]Pushed, error)
+}
+
+// Pushed is what became of one row. Position is its place in the source's log, for a
+// duplicate or conflict that of the event that holds the id.
+type Pushed struct {
+	Outcome  Outcome
+	Position uint64
+	Message  string // why the row was rejected or conflicts
+}
+
+// Outcome is what became of a pushed row; its numbers are those of the wire contract.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Appended  Outcome = 1
+	Duplicate Outcome = 2
+	Conflict  Outcome = 3
+	Rejected  Outcome = 4
+)
+
+var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// Config is what a server works with. Zero values of the limits mean the defaults.
+type Config struct {
+	// Clock is the server's time. No flag and no request sets it.
+	Clock    func() plan.EventTime
+	States   stateReader
+	Ingester ingester // nil: this server takes no events
+	Log      *slog.Logger
+	// Metrics receives the server's metrics and is what /metrics shows; nil: a new one.
+	Metrics *prometheus.Registry
+
+	MaxRows  int           // rows of one request; default 10000
+	MaxBytes int           // one request, decompressed; default 32 MiB
+	Timeout  time.Duration // one request; default 10 s
+	Drain    time.Duration // what a shutdown waits for running requests; default 15 s
+}
+
+// The default limits.
+const (
+	DefaultMaxRows  = 10_000
+	DefaultMaxBytes = 32 << 20
+	DefaultTimeout  = 10 * time.Second
+	DefaultDrain    = 15 * time.Second
+)
+
+func (c *Config) complete() error {
+	if c.Clock == nil || c.States == nil {
+		return errors.New("server: Config needs a Clock and States")
+	}
+	if c.MaxRows < 0 || c.MaxBytes < 0 || c.Timeout < 0 || c.Drain < 0 {
+		return errors.New("server: a limit is negative; leave it 0 for the default")
+	}
+	setDefault(&c.MaxRows, DefaultMaxRows)
+	setDefault(&c.MaxBytes, DefaultMaxBytes)
+	setDefault(&c.Timeout, DefaultTimeout)
+	setDefault(&c.Drain, DefaultDrain)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/nearest"
+)
+
+// deployment is one plan, compiled for serving. It is immutable, so a call that
+// holds it is not touched by a later Promote.
+type deployment struct {
+	plan     *plan.Plan
+	services map[string]*service
+	names    []string // of the services, ascending
+}
+
+// service is a feature service ready to be read.
+type service struct {
+	plan    *plan.Service
+	outputs []plan.Output
+	index   map[string]int // of an output by its name
+	keys    [][]int        // for each view and key of its entity, the index of the request key
+	readers sync.Pool      // of *reader
+}
+
+func deploy(p *plan.Plan) (*deployment, error) {
+	d := &deployment{plan: p, services: map[string]*service{}}
+	for _, ps := range p.Services {
+		s, err := newService(ps)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", ps.Name, err)
+		}
+		d.services[ps.Name] = s
+		d.names = append(d.names, ps.Name)
+	}
+	slices.Sort(d.names)
+	return d, nil
+}
+
+func newService(p *plan.Service) (*service, error) {
+	s := &service{plan: p, outputs: p.Outputs(), index: map[string]int{}}
+	for i, o := range s.outputs {
+		s.index[o.Name] = i
+	}
+	for _, ref := range p.Views {
+		index := make([]int, len(ref.Keys))
+		for k, name := range ref.Keys {
+			index[k] = slices.IndexFunc(p.Keys, func(f plan.Field) bool { return f.Name == name })
+			if index[k] < 0 {
+				return nil, fmt.Errorf("view %s reads key %q, which the service does not list", ref.As, name)
+			}
+		}
+		s.keys = append(s.keys, index)
+	}
+	first, err := newReader(s)
+	if err != nil {
+		return nil, err
+	}
+	s.readers.Put(first)
+	return s, nil
+}
+
+// service finds a feature service by name.
+func (d *deployment) service(name string) (*service, error) {
+	if s, ok := d.services[name]; ok {
+		return s, nil
+	}
+	return nil, notFound("no feature service %q%s", name, nearest.Hint(name, d.names))
+}
+
+// source finds a stream source by name.
+func (d *deployment) source(name string) (*plan.Source, error) {
+	src, ok := d.plan.Source(name)
+	if !ok {
+		names := make([]string, len(d.plan.Sources))
+		for i, s := range d.plan.Sources {
+			names[i] = s.Name
+		}
+		return nil, notFound("no source %q%s", name, nearest.Hint(name, names))
+	}
+	if !src.Stream {
+		return nil, precondition("source %s does not accept pushed events; declare it with stream: true", name)
+	}
+	return src, nil
+}
+
+// reader computes one read at a time; it owns the kernels' scratch memory.
+type reader struct {
+	service *service
+	views   []*viewReader
+	derive  *kernel.Service
+}
+
+func newReader(s *service) (*reader, error) {
+	r := &reader{service: s}
+	for i, ref := range s.plan.Views {
+		k, err := kernel.NewView(ref.View)
+		if err != nil {
+			return nil, err
+		}
+		r.views = append(r.views, &viewReader{ref: ref, keys: s.keys[i], kernel: k})
+	}
+	var err error
+	r.derive, err = kernel.NewService(s.plan)
+	return r, err
+}
+
+// reader takes a reader out of the pool. It goes back only after a call that ended
+// well: what a panic left behind is not used again.
+func (s *service) reader() (*reader, error) {
+	if r, ok := s.readers.Get().(*reader); ok {
+		return r, nil
+	}
+	return newReader(s)
+}
+
+// keptStates bounds the decoded states a reader keeps as scratch for each view,
+// so that one large request does not hold memory for ever.
+const keptStates = 256
+
+func (s *service) release(r *reader) {
+	for _, v := range r.views {
+		clear(v.found)
+		clear(v.rows)
+		if len(v.states) > keptStates {
+			clear(v.states[keptStates:])
+			v.states = v.states[:keptStates]
+		}
+	}
+	s.readers.Put(r)
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// callerError is a mistake of the caller, said in a sentence for the caller.
+type callerError struct {
+	code    connect.Code
+	message string
+}
+
+func (e *callerError) Error() string { return e.message }
+
+func invalid(format string, args ...any) error {
+	return &callerError{connect.CodeInvalidArgument, fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return &callerError{connect.CodeNotFound, fmt.Sprintf(format, args...)}
+}
+
+func precondition(format string, args ...any) error {
+	return &callerError{connect.CodeFailedPrecondition, fmt.Sprintf(format, args...)}
+}
+
+func tooMuch(format string, args ...any) error {
+	return &callerError{connect.CodeResourceExhausted, fmt.Sprintf(format, args...)}
+}
+
+// errNoPlan answers every call before the first Promote.
+var errNoPlan = errors.New("no plan is live yet; the server is starting")
+
+// coded is the one place that turns errors into codes. What is nobody's mistake
+// and not known here is internal: the caller learns only that, the log the rest.
+func (s *Server) coded(procedure string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var (
+		wire   *connect.Error
+		caller *callerError
+		none   *registry.NotMaterialized
+	)
+	switch {
+	case errors.As(err, &caller):
+		return connect.NewError(caller.code, caller)
+	case errors.As(err, &wire):
+		return wire
+	case errors.As(err, &none):
+		return connect.NewError(connect.CodeFailedPrecondition, none)
+	case errors.Is(err, errNoPlan), errors.Is(err, eventlog.ErrClosed), errors.Is(err, onlinestore.ErrClosed):
+		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, eventlog.ErrOutcomeUnknown), errors.Is(err, onlinestore.ErrOutcomeUnknown):
+		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.cfg.Timeout))
+	case errors.Is(err, context.Canceled):
+		return connect.NewError(connect.CodeCanceled, errors.New("the caller went away"))
+	}
+	s.cfg.Log.Error("request failed", "procedure", procedure, "error", err)
+	return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has the details"))
+}

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Listen opens a listener on a loopback address such as 127.0.0.1:7171 or
+// localhost:7171. Any other address is refused: the server does not ask who calls.
+func Listen(address string) (net.Listener, error) {
+	addr, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: %w", address, err)
+	}
+	if err := checkLoopback(addr); err != nil {
+		return nil, err
+	}
+	ln, err := net.ListenTCP("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return ln, nil
+}
+
+func checkLoopback(addr net.Addr) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("refusing to listen on %s: it can be reached from other machines and the server has no authentication yet; "+
+		"listen on 127.0.0.1 (or [::1]) and put a proxy that authenticates in front", addr)
+}
+
+// protocols are HTTP/1.1 and HTTP/2 without TLS, which gRPC needs.
+func protocols() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// Serve answers calls on ln until ctx ends, then refuses new ones, waits for those
+// running (at most Config.Drain) and returns nil. It closes ln, which must be
+// on a loopback address or a unix socket.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if err := checkLoopback(ln.Addr()); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	srv := &http.Server{
+		Handler:           s.Handler(),
+		Protocols:         protocols(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       s.cfg.Timeout + 30*time.Second,
+		IdleTimeout:       5 * time.Minute,
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("shutdown: requests were still running after %v and were cut off", s.cfg.Drain), srv.Close())
+	}
+	<-served
+	return err
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/unskew/unskew/internal/kernel"
+)
+
+// metrics are the server's; labels take only names that the plan or the wire
+// contract knows, so their number is bounded.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	refused  prometheus.Counter
+	panics   prometheus.Counter
+	rows     *prometheus.CounterVec
+	statuses *prometheus.CounterVec
+	pushed   *prometheus.CounterVec
+}
+
+// latencyBuckets reach from a tenth of a millisecond to the default timeout.
+var latencyBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
+
+func newMetrics(reg *prometheus.Registry) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_requests_total",
+			Help: "Calls by procedure and result code (ok or a Connect error code)."}, []string{"procedure", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "unskew_request_seconds",
+			Help: "Duration of calls, from the decoded request to the computed response.", Buckets: latencyBuckets}, []string{"procedure"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "unskew_requests_in_flight",
+			Help: "Calls being answered."}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "unskew_requests_refused_total",
+			Help: "Requests refused before any procedure ran: malformed, too large, unknown method or protocol."}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "unskew_panics_total",
+			Help: "Calls that ended in a panic; each answered an internal error."}),
+		rows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_read_rows_total",
+			Help: "Rows read, by feature service."}, []string{"service"}),
+		statuses: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_read_values_total",
+			Help: "Values read, by feature service and status."}, []string{"service", "status"}),
+		pushed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_pushed_rows_total",
+			Help: "Rows pushed, by source and outcome."}, []string{"source", "outcome"}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.refused, m.panics, m.rows, m.statuses, m.pushed} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, registerProcess(reg)
+}
+
+// registerProcess adds what Go and the operating system tell about this process,
+// unless the registry has it already.
+func registerProcess(reg *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := reg.Register(c); err != nil {
+			if _, known := err.(prometheus.AlreadyRegisteredError); !known {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *metrics) request(procedure string, err error, took time.Duration) {
+	code := "ok"
+	if err != nil {
+		code = connect.CodeOf(err).String()
+	}
+	m.requests.WithLabelValues(procedure, code).Inc()
+	m.seconds.WithLabelValues(procedure).Observe(took.Seconds())
+}
+
+// read counts the rows and statuses of an answer.
+func (m *metrics) read(service string, rows int, cols []kernel.FeatureColumn) {
+	var count [kernel.Failed + 1]int
+	for _, c := range cols {
+		for _, s := range c.Status {
+			count[s]++
+		}
+	}
+	m.rows.WithLabelValues(service).Add(float64(rows))
+	for s, n := range count {
+		if n > 0 {
+			m.statuses.WithLabelValues(service, kernel.Status(s).String()).Add(float64(n))
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"connectrpc.com/connect"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/wire"
+)
+
+// Push implements the procedure of the contract.
+func (h *ingestHandler) Push(ctx context.Context, req *connect.Request[unskewv1.PushRequest]) (*connect.Response[unskewv1.PushResponse], error) {
+	d, err := h.current()
+	if err != nil {
+		return nil, err
+	}
+	if h.cfg.Ingester == nil {
+		return nil, precondition("this server takes no events; it serves reads only")
+	}
+	src, err := d.source(req.Msg.GetSource())
+	if err != nil {
+		return nil, err
+	}
+	n, err := rowCount(req.Msg.GetColumns(), h.cfg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	batch, err := events(src, n, req.Msg.GetColumns())
+	if err != nil {
+		return nil, err
+	}
+	pushed, err := h.cfg.Ingester.Push(ctx, src.Name, batch)
+	if err != nil {
+		return nil, err
+	}
+	if len(pushed) != n {
+		return nil, fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), n)
+	}
+	return connect.NewResponse(h.pushed(src.Name, pushed)), nil
+}
+
+func (s *Server) pushed(source string, rows []Pushed) *unskewv1.PushResponse {
+	res := &unskewv1.PushResponse{Rows: make([]*unskewv1.PushedRow, len(rows))}
+	for i, r := range rows {
+		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
+		s.metrics.pushed.WithLabelValues(source, r.Outcome.String()).Inc()
+	}
+	return res
+}
+
+// events checks pushed columns against the source and returns all of its columns, in
+// their order; those not sent are null.
+func events(src *plan.Source, n int, cols []*unskewv1.Column) (*vector.Batch, error) {
+	b := &vector.Batch{N: n, Fields: make([]plan.Field, len(src.Columns)), Cols: make([]*vector.Vector, len(src.Columns))}
+	for i := range src.Columns {
+		b.Fields[i] = src.Columns[i].Field
+	}
+	for _, c := range cols {
+		i := slices.IndexFunc(b.Fields, func(f plan.Field) bool { return f.Name == c.GetName() })
+		if i < 0 {
+			return nil, invalid("source %s has no column %q%s; it has %s", src.Name, c.GetName(), nearest.Hint(c.GetName(), fieldNames(b.Fields)), listFields(b.Fields))
+		}
+		if b.Cols[i] != nil {
+			return nil, invalid("column %q is sent twice; send each column once", c.GetName())
+		}
+		v, err := wire.Vector(c, b.Fields[i].Type)
+		if err != nil {
+			return nil, invalid("source %s: %v", src.Name, err)
+		}
+		b.Cols[i] = v
+	}
+	for i, f := range b.Fields {
+		if b.Cols[i] != nil {
+			continue
+		}
+		if f.Name == src.EventTime || f.Name == src.EventID {
+			return nil, invalid("column %q (%v) of source %s is missing; every event has it", f.Name, f.Type, src.Name)
+		}
+		b.Cols[i] = nulls(f.Type, n)
+	}
+	return b, nil
+}
+
+func nulls(t plan.Type, n int) *vector.Vector {
+	v := vector.New(t, n)
+	v.Null = vector.NewBitmap(n)
+	v.Null.Fill(n)
+	return v
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"net/http"
+	"sync/atomic"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+	"connectrpc.com/validate"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+)
+
+// Server answers calls under the plan promoted last. Its methods are safe for
+// concurrent use.
+type Server struct {
+	cfg      Config
+	metrics  *metrics
+	live     atomic.Pointer[deployment]
+	draining atomic.Bool
+}
+
+// New makes a server without a plan; until Promote it answers unavailable.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{cfg: cfg, metrics: m}, nil
+}
+
+// Promote compiles p and makes it live at once: every call sees one plan from its
+// beginning to its end. On an error the plan before stays live.
+func (s *Server) Promote(p *plan.Plan) error {
+	d, err := deploy(p)
+	if err != nil {
+		return err
+	}
+	s.live.Store(d)
+	return nil
+}
+
+// current is the plan a call pins.
+func (s *Server) current() (*deployment, error) {
+	if d := s.live.Load(); d != nil {
+		return d, nil
+	}
+	return nil, errNoPlan
+}
+
+// Handler serves everything: the two services over all protocols, health
+// (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
+func (s *Server) Handler() http.Handler {
+	opts := []connect.HandlerOption{
+		connect.WithReadMaxBytes(s.cfg.MaxBytes),
+		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard), validate.NewInterceptor()),
+	}
+	mux := http.NewServeMux()
+	handle := func(path string, h http.Handler) { mux.Handle(path, s.countRefused(h)) }
+	handle(unskewv1connect.NewFeatureServiceHandler(&featureHandler{s}, opts...))
+	handle(unskewv1connect.NewIngestServiceHandler(&ingestHandler{s}, opts...))
+	handle(s.grpcHealth(opts))
+
+	reflector := grpcreflect.NewStaticReflector(unskewv1connect.FeatureServiceName, unskewv1connect.IngestServiceName)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
+
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// featureHandler and ingestHandler are the two services' procedures.
+type (
+	featureHandler struct{ *Server }
+	ingestHandler  struct{ *Server }
+)
+
+var (
+	_ unskewv1connect.FeatureServiceHandler = (*featureHandler)(nil)
+	_ unskewv1connect.IngestServiceHandler  = (*ingestHandler)(nil)
+)
+
+// notServing says why calls are not answered now, or "".
+func (s *Server) notServing() string {
+	switch {
+	case s.draining.Load():
+		return "draining: the server is shutting down"
+	case s.live.Load() == nil:
+		return errNoPlan.Error()
+	}
+	return ""
+}

@@ -1,0 +1,411 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	healthv1 "github.com/unskew/unskew/internal/gen/unskew/health/v1"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/sdk"
+)
+
+func TestLimits(t *testing.T) {
+	f := start(t, func(cfg *Config) { cfg.MaxRows, cfg.MaxBytes = 2, 1000 })
+	for name, opts := range protocolOptions {
+		c := f.client(t, opts...)
+		keys, request := row(1, 2)
+		if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request); err != nil {
+			t.Errorf("%s: at the limit: %v", name, err)
+		}
+		keys, request = row(1, 2, 3)
+		_, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request)
+		if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), "the request has 3 rows and this server takes at most 2") {
+			t.Errorf("%s: rows: %v", name, err)
+		}
+		keys, request = row(1)
+		request[1] = sdk.Strings("note", strings.Repeat("x", 1000))
+		if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request); connect.CodeOf(err) != connect.CodeResourceExhausted {
+			t.Errorf("%s: bytes: %v", name, err)
+		}
+	}
+}
+
+// TestDefaultRowLimit: 10000 rows are read in one request, 10001 are not.
+func TestDefaultRowLimit(t *testing.T) {
+	f := start(t, nil)
+	users := make([]int64, DefaultMaxRows+1)
+	for i := range users {
+		users[i] = int64(i)
+	}
+	keys, request := row(users...)
+	if _, err := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request); connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("%d rows: %v", len(users), err)
+	}
+	keys, request = row(users[:DefaultMaxRows]...)
+	rows, err := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request, sdk.Only("user_spend.spend"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spend := rows.Features()[0]; spend.Value(1) != 12.5 || spend.Value(2) != 7.0 || spend.Value(DefaultMaxRows-1) != 0.0 {
+		t.Errorf("spend %v %v %v", spend.Value(1), spend.Value(2), spend.Value(DefaultMaxRows-1))
+	}
+}
+
+// explosive panics on its first read.
+type explosive struct {
+	stateReader
+	done atomic.Bool
+}
+
+func (e *explosive) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
+	if e.done.CompareAndSwap(false, true) {
+		panic("secret state")
+	}
+	return e.stateReader.States(ctx, queries)
+}
+
+// TestP2_PanicEndsOneRequest: the call answers internal, is counted and logged with
+// its stack, and the next call is answered.
+func TestP2_PanicEndsOneRequest(t *testing.T) {
+	for name, opts := range protocolOptions {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			f := start(t, func(cfg *Config) {
+				cfg.States = &explosive{stateReader: cfg.States}
+				cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			keys, request := row(1)
+			_, err := f.client(t, opts...).GetFeatures(t.Context(), "fraud_v1", keys, request)
+			if connect.CodeOf(err) != connect.CodeInternal || strings.Contains(err.Error(), "secret") {
+				t.Fatal(err)
+			}
+			if _, err := f.client(t, opts...).GetFeatures(t.Context(), "fraud_v1", keys, request); err != nil {
+				t.Fatalf("the call after the panic: %v", err)
+			}
+			if !strings.Contains(log.String(), "secret state") || !strings.Contains(log.String(), "server_test.go") {
+				t.Errorf("the log does not tell where: %s", log.String())
+			}
+			if _, text := get(t, f.url+"/metrics"); !strings.Contains(text, "\nunskew_panics_total 1\n") {
+				t.Error("the panic is not counted")
+			}
+		})
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	f := start(t, nil)
+	c := f.client(t)
+	keys, request := row(1, 99)
+	if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.GetFeatures(t.Context(), "nothing", keys, request)
+	if connect.CodeOf(err) != connect.CodeNotFound {
+		t.Fatal(err)
+	}
+	post(t, f.url+"/unskew.v1.FeatureService/GetFeatures", "not JSON")
+	_, text := get(t, f.url+"/metrics")
+	for _, line := range []string{
+		`unskew_requests_total{code="ok",procedure="/unskew.v1.FeatureService/GetFeatures"} 1`,
+		`unskew_requests_total{code="not_found",procedure="/unskew.v1.FeatureService/GetFeatures"} 1`,
+		`unskew_request_seconds_count{procedure="/unskew.v1.FeatureService/GetFeatures"} 2`,
+		`unskew_requests_refused_total 1`,
+		`unskew_requests_in_flight 0`,
+		`unskew_read_rows_total{service="fraud_v1"} 2`,
+		`unskew_read_values_total{service="fraud_v1",status="PRESENT"} 19`,
+		`unskew_read_values_total{service="fraud_v1",status="UNKNOWN_ENTITY"} 1`,
+		`unskew_read_values_total{service="fraud_v1",status="DEFAULTED"} 1`,
+		`unskew_read_values_total{service="fraud_v1",status="ERROR"} 1`,
+		`unskew_panics_total 0`,
+		`go_goroutines`,
+	} {
+		if !strings.Contains(text, "\n"+line) {
+			t.Errorf("no %s in\n%s", line, text)
+		}
+	}
+}
+
+// TestP3_OnlyLoopback: there is no authentication, so no address that others reach.
+func TestP3_OnlyLoopback(t *testing.T) {
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "10.0.0.1:7171"} {
+		ln, err := Listen(address)
+		if err == nil {
+			t.Errorf("%s: listens on %v", address, errOf(ln.Close()))
+			continue
+		}
+		if !strings.Contains(err.Error(), "the server has no authentication yet; listen on 127.0.0.1") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"nonsense", "127.0.0.1", "127.0.0.1:x"} {
+		if _, err := Listen(address); err == nil || !strings.Contains(err.Error(), address) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:0", "localhost:0"} {
+		ln, err := Listen(address)
+		if err != nil {
+			t.Errorf("%s: %v", address, err)
+			continue
+		}
+		if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			t.Errorf("%s: listens on %v", address, ln.Addr())
+		}
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func errOf(err error) any {
+	if err != nil {
+		return err
+	}
+	return "an address it should refuse"
+}
+
+// everywhere is a listener that says it listens on all interfaces.
+type everywhere struct{ net.Listener }
+
+func (everywhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 1} }
+
+// TestP3_ServeChecksItsListener: nobody gets around the rule with a listener of
+// their own; a unix socket is fine.
+func TestP3_ServeChecksItsListener(t *testing.T) {
+	f := start(t, nil)
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Serve(t.Context(), everywhere{ln}); err == nil || !strings.Contains(err.Error(), "refusing to listen on 0.0.0.0:1") {
+		t.Fatal(err)
+	}
+	if _, err := ln.Accept(); err == nil {
+		t.Error("the refused listener is still open")
+	}
+	dir, err := os.MkdirTemp("", "unskew")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	}()
+	path := filepath.Join(dir, "s")
+	ln, err = net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Serve(ctx, ln) }()
+	c, err := sdk.New("http://unskew", sdk.WithHTTPClient(&http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.ListServices(t.Context()); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// serve runs Serve on a port of its own; stop begins the shutdown.
+func (f *fixture) serve(t *testing.T) (url string, stop context.CancelFunc, ended <-chan error) {
+	t.Helper()
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Serve(ctx, ln) }()
+	return "http://" + ln.Addr().String(), cancel, done
+}
+
+// TestShutdownDrains: the read that runs when shutdown begins is answered, over
+// HTTP/1.1 and HTTP/2; afterwards nobody listens.
+func TestShutdownDrains(t *testing.T) {
+	for name, opts := range protocolOptions {
+		t.Run(name, func(t *testing.T) {
+			entered, proceed := make(chan struct{}, 1), make(chan struct{})
+			f := start(t, func(cfg *Config) { cfg.States = &held{cfg.States, entered, proceed} })
+			url, stop, ended := f.serve(t)
+			c, err := sdk.New(url, opts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, request := row(1)
+			answered := make(chan error, 1)
+			go func() {
+				_, err := c.GetFeatures(context.Background(), "fraud_v1", keys, request)
+				answered <- err
+			}()
+			<-entered
+			stop()
+			for f.notServing() == "" {
+				select {
+				case err := <-ended:
+					t.Fatalf("ended while a read runs: %v", err)
+				default:
+				}
+			}
+			if code, text := get(t, f.url+"/readyz"); code != http.StatusServiceUnavailable || !strings.HasPrefix(text, "draining") {
+				t.Errorf("readyz while draining: %d %s", code, text)
+			}
+			close(proceed)
+			if err := <-answered; err != nil {
+				t.Errorf("the running read: %v", err)
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+			if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request); connect.CodeOf(err) != connect.CodeUnavailable {
+				t.Errorf("after shutdown: %v", err)
+			}
+		})
+	}
+}
+
+// TestShutdownDoesNotWaitForEver: what still runs after the drain time is cut off,
+// and Serve says so.
+func TestShutdownDoesNotWaitForEver(t *testing.T) {
+	entered := make(chan struct{}, 1)
+	f := start(t, func(cfg *Config) {
+		cfg.Drain = 10 * time.Millisecond
+		cfg.States = &held{cfg.States, entered, nil}
+	})
+	url, stop, ended := f.serve(t)
+	c, err := sdk.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, request := row(1)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := c.GetFeatures(context.Background(), "fraud_v1", keys, request)
+		answered <- err
+	}()
+	<-entered
+	stop()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "still running after 10ms") {
+		t.Errorf("Serve: %v", err)
+	}
+	if err := <-answered; err == nil {
+		t.Error("the cut-off read was answered")
+	}
+}
+
+// TestHealth: alive at once, ready with a plan, alike for probes of both kinds.
+func TestHealth(t *testing.T) {
+	f := start(t, nil)
+	var client = connect.NewClient[healthv1.HealthCheckRequest, healthv1.HealthCheckResponse](
+		&http.Client{Transport: h2c()}, f.url+healthCheck, connect.WithGRPC())
+	check := func(service string) (healthv1.HealthCheckResponse_ServingStatus, error) {
+		res, err := client.CallUnary(t.Context(), connect.NewRequest(&healthv1.HealthCheckRequest{Service: service}))
+		if err != nil {
+			return 0, err
+		}
+		return res.Msg.GetStatus(), nil
+	}
+	for _, service := range []string{"", "unskew.v1.FeatureService", "unskew.v1.IngestService"} {
+		if s, err := check(service); err != nil || s != healthv1.HealthCheckResponse_SERVING {
+			t.Errorf("%q: %v, %v", service, s, err)
+		}
+	}
+	if _, err := check("unskew.v1.Nothing"); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("unknown service: %v", err)
+	}
+	if code, text := get(t, f.url+"/readyz"); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("readyz: %d %s", code, text)
+	}
+
+	f.live.Store(nil)
+	if s, err := check(""); err != nil || s != healthv1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("without a plan: %v, %v", s, err)
+	}
+	if code, _ := get(t, f.url+"/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("readyz without a plan: %d", code)
+	}
+	if code, text := get(t, f.url+"/healthz"); code != http.StatusOK || text != "ok\n" {
+		t.Errorf("healthz: %d %s", code, text)
+	}
+	if _, err := f.client(t).ListServices(t.Context()); connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "no plan is live yet") {
+		t.Errorf("call without a plan: %v", err)
+	}
+}
+
+func h2c() *http.Transport {
+	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
+
+// TestReflection: tools that know nothing of Unskew find its services and messages.
+func TestReflection(t *testing.T) {
+	f := start(t, nil)
+	stream := grpcreflect.NewClient(&http.Client{Transport: h2c()}, f.url, connect.WithGRPC()).NewStream(t.Context())
+	defer func() {
+		if _, err := stream.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	names, err := stream.ListServices()
+	if err != nil || len(names) != 2 || names[0] != "unskew.v1.FeatureService" || names[1] != "unskew.v1.IngestService" {
+		t.Fatalf("%v, %v", names, err)
+	}
+	for _, symbol := range []string{"unskew.v1.FeatureService", "unskew.v1.Column"} {
+		files, err := stream.FileContainingSymbol(protoreflect.FullName(symbol))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: %v", symbol, err)
+		}
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	clock := func() plan.EventTime { return noon }
+	states := registry.NewReader(&memory{})
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"no clock", Config{States: states}, "needs a Clock"},
+		{"no states", Config{Clock: clock}, "needs a Clock and States"},
+		{"negative", Config{Clock: clock, States: states, MaxRows: -1}, "a limit is negative"},
+	} {
+		if _, err := New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	s, err := New(Config{Clock: clock, States: states})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.cfg.MaxRows != DefaultMaxRows || s.cfg.MaxBytes != DefaultMaxBytes || s.cfg.Timeout != DefaultTimeout || s.cfg.Drain != DefaultDrain {
+		t.Errorf("defaults %+v", s.cfg)
+	}
+	if _, err := New(Config{Clock: clock, States: states, Metrics: s.cfg.Metrics}); err == nil {
+		t.Error("two servers count into one registry")
+	}
+}
