@@ -3,7 +3,6 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"strconv"
 )
 
@@ -148,16 +147,7 @@ func (e *encoder) feature(f *Feature) {
 func (e *encoder) aggregate(i int) {
 	a := e.view.Aggregates[i]
 	s := &e.view.Slots[a.Slot]
-	e.str(string(s.Func))
-	for _, x := range []*Expr{s.Arg, s.By, s.Group, s.Filter} {
-		e.flag(x != nil)
-		if x != nil {
-			e.expr(x)
-		}
-	}
-	e.num(int64(s.N))
-	e.num(int64(math.Float64bits(s.Quantile)))
-	e.typ(s.Type)
+	e.slot(s)
 	e.num(int64(a.Window.Width))
 	e.num(int64(a.Window.Hop))
 }

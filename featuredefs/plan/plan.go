@@ -138,6 +138,7 @@ type Feature struct {
 	OnErrorDefault bool
 	Fingerprint    Fingerprint
 	Description    string
+	Owner          string
 	Tags           []string
 	Pos            Pos
 }
@@ -162,6 +163,7 @@ type View struct {
 	Features    []*Feature
 	Order       []int // evaluation order of Features: a feature comes after those it refers to
 	Owner       string
+	Tags        []string
 	Description string
 	Fingerprint Fingerprint // of its entity keys, source semantics, slots, windows and features, in order
 	Pos         Pos
