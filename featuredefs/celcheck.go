@@ -1,0 +1,225 @@
+package featuredefs
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+)
+
+// compiler holds the CEL environment that every expression of a project shares.
+type compiler struct {
+	r          *reporter
+	env        *cel.Env
+	factory    ast.ExprFactory
+	globals    []string        // functions called as f(x), for suggestions
+	members    []string        // functions called as x.f()
+	macros     map[string]bool // member macros, such as map
+	namespaces map[string]bool // what stands before the dot of math.sqrt
+}
+
+func newCompiler(r *reporter) (*compiler, error) {
+	opts := append(declareAggregates(),
+		cel.Macros(hasMacro()),
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateRegexLiterals(),
+		))
+	env, err := celenv.NewEnv(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("featuredefs: declare the language: %w", err)
+	}
+	c := &compiler{r: r, env: env, factory: ast.NewExprFactory(), macros: map[string]bool{}, namespaces: map[string]bool{}}
+	c.listNames()
+	return c, nil
+}
+
+func (c *compiler) listNames() {
+	for name, f := range c.env.Functions() {
+		if strings.ContainsAny(name, "@_") && !isIdentifier(name) {
+			continue
+		}
+		if space, _, ok := strings.Cut(name, "."); ok {
+			c.namespaces[space] = true
+		}
+		for _, o := range f.OverloadDecls() {
+			if o.IsMemberFunction() {
+				c.members = append(c.members, name)
+			} else {
+				c.globals = append(c.globals, name)
+			}
+		}
+	}
+	for _, m := range c.env.Macros() {
+		if m.IsReceiverStyle() {
+			c.macros[m.Function()] = true
+			c.members = append(c.members, m.Function())
+		}
+	}
+	slices.Sort(c.globals)
+	slices.Sort(c.members)
+	c.globals, c.members = slices.Compact(c.globals), slices.Compact(c.members)
+}
+
+// hasMacro makes has(column) and has(request.field) a comparison with null;
+// has(map.key) stays what it is in CEL.
+func hasMacro() cel.Macro {
+	return cel.GlobalMacro(operators.Has, 1, func(f cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
+		arg := args[0]
+		switch arg.Kind() {
+		case ast.IdentKind:
+			return f.NewCall(operators.NotEquals, arg, f.NewLiteral(types.NullValue)), nil
+		case ast.SelectKind:
+			s := arg.AsSelect()
+			if s.Operand().Kind() == ast.IdentKind && s.Operand().AsIdent() == "request" {
+				return f.NewCall(operators.NotEquals, arg, f.NewLiteral(types.NullValue)), nil
+			}
+			return f.NewPresenceTest(s.Operand(), s.FieldName()), nil
+		}
+		return nil, f.NewError(arg.ID(), "has() takes a column, a request field or a key of a map")
+	})
+}
+
+// meaning is what a name in an expression was found to be.
+type meaning struct {
+	kind  nameKind
+	typ   *cel.Type
+	name  string
+	index int        // features: into View.Features or Service.Features
+	let   *plan.Expr // lets: what stands for the name
+}
+
+// check type-checks x, in which names mean what meanings says by internal name
+// and the guards are known to hold. It is nil after a report.
+func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...ast.Expr) *ast.AST {
+	vars := make([]cel.EnvOption, 0, len(meanings))
+	for _, internal := range sortedKeys(meanings) {
+		vars = append(vars, cel.Variable(internal, meanings[internal].typ))
+	}
+	env, err := c.env.Extend(vars...)
+	if err != nil {
+		panic("featuredefs: declaring the names of an expression: " + err.Error())
+	}
+	checked, iss := env.Check(x.parsed)
+	if iss.Err() != nil {
+		for _, e := range iss.Errors() {
+			c.reportCheck(x, e)
+		}
+		return nil
+	}
+	tree := checked.NativeRep()
+	before := c.r.errors
+	c.lint(x, tree, guards)
+	if c.r.errors > before {
+		return nil
+	}
+	return tree
+}
+
+var (
+	noOverload = regexp.MustCompile(`^found no matching overload for '(.*)' applied to '(.*)'$`)
+	wrongType  = regexp.MustCompile(`^expected type '(.*)' but found '(.*)'$`)
+)
+
+// reportCheck translates an error of the type checker into the words of the language.
+func (c *compiler) reportCheck(x *expression, e *common.Error) {
+	msg := tidyTypes(e.Message)
+	if m := noOverload.FindStringSubmatch(msg); m != nil {
+		c.reportOverload(x, e, m[1], m[2])
+		return
+	}
+	pos := x.placeOf(e.Location)
+	m := wrongType.FindStringSubmatch(msg)
+	switch {
+	case m != nil && strings.HasPrefix(m[2], "optional("):
+		c.r.errorf(pos, RuleOptionalValue, "expected %s, found %s; %s", m[1], m[2], unwrapHint)
+	case strings.HasPrefix(msg, "invalid "):
+		c.r.errorf(pos, RuleLiteralArgument, "%s: the literal would fail for every row", msg)
+	default:
+		c.r.errorf(pos, RuleTypeMismatch, "%s", msg)
+	}
+}
+
+const unwrapHint = "it may be none, which is no value; unwrap it with .orValue(…), or refer to a feature that has a default"
+
+func (c *compiler) reportOverload(x *expression, e *common.Error, function, operands string) {
+	pos := x.posOfID(e.ExprID, function)
+	name := displayName(function)
+	target, args, isMember := strings.Cut(strings.TrimSuffix(operands, ")"), ".(")
+	if !isMember {
+		target, args = "", strings.TrimPrefix(target, "(")
+	}
+	a := aggregateByName[function]
+	switch {
+	case function == "getMilliseconds" && target == "duration":
+		c.r.errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
+	case function == whereName && isMember:
+		c.r.errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
+	case function == byName && isMember:
+		c.r.errorf(pos, RuleTypeMismatch, "by takes a string, not %s; convert it with string(…)", args)
+	case strings.Contains(operands, "optional("):
+		c.r.errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
+	case a != nil && !isMember:
+		c.r.errorf(pos, RuleTypeMismatch, "%s does not take (%s); it is called as %s with a value of type %s", name, args, a.signature(), a.typeNames())
+	case args == "int, double" || args == "double, int":
+		c.r.errorf(pos, RuleTypeMismatch, "%s does not take %s; convert one of them, for example with double(…)", name, joinOperands(target, args))
+	default:
+		c.r.errorf(pos, RuleTypeMismatch, "%s does not take %s", name, joinOperands(target, args))
+	}
+}
+
+func joinOperands(target, args string) string {
+	if target == "" {
+		return "(" + args + ")"
+	}
+	return target + ".(" + args + ")"
+}
+
+func (a *aggregate) typeNames() string {
+	var names []string
+	for _, k := range a.args {
+		names = append(names, k.String())
+	}
+	if a.any {
+		names = append(names, "list", "map")
+	}
+	return strings.Join(names, ", ")
+}
+
+// displayName is how authors write an operator.
+func displayName(function string) string {
+	if d, ok := operators.FindReverse(function); ok && d != "" {
+		return d
+	}
+	switch function {
+	case operators.Conditional:
+		return "? :"
+	case operators.Index, operators.OptIndex:
+		return "[ ]"
+	}
+	return function
+}
+
+// typeNames replaces names of CEL types by those of the language.
+var typeNames = strings.NewReplacer(
+	"optional_type(", "optional(",
+	"google.protobuf.Timestamp", "timestamp",
+	"google.protobuf.Duration", "duration",
+	"null_type", "null",
+)
+
+var wrapper = regexp.MustCompile(`wrapper\((\w+)\)`)
+
+func tidyTypes(s string) string {
+	return wrapper.ReplaceAllString(typeNames.Replace(s), "$1")
+}

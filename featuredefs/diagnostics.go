@@ -1,0 +1,160 @@
+package featuredefs
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Severity says whether a diagnostic keeps the project from being used.
+type Severity uint8
+
+// The severities.
+const (
+	Error   Severity = 0
+	Warning Severity = 1
+)
+
+func (s Severity) String() string {
+	if s == Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// Diagnostic is one finding about the definitions: where, which rule, what is
+// wrong and how to mend it.
+type Diagnostic struct {
+	Pos      plan.Pos // File is relative to the project; Line 0: about the file as a whole
+	Severity Severity
+	Rule     RuleID
+	Message  string
+	Source   string // the line of the file that Pos points into; "" when there is none
+}
+
+// String is the diagnostic in one line, as compilers write it.
+func (d Diagnostic) String() string {
+	severity := ""
+	if d.Severity == Warning {
+		severity = "warning: "
+	}
+	return fmt.Sprintf("%s: %s%s [%s]", formatPos(d.Pos), severity, d.Message, d.Rule)
+}
+
+func formatPos(p plan.Pos) string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// Render is String followed by the source line and a caret under the column.
+func (d Diagnostic) Render() string {
+	if d.Source == "" {
+		return d.String() + "\n"
+	}
+	return d.String() + "\n  " + d.Source + "\n  " + caretIndent(d.Source, d.Pos.Col) + "^\n"
+}
+
+// caretIndent is white space as wide as the first col-1 characters of line; tabs
+// stay tabs so that the caret lines up whatever their width.
+func caretIndent(line string, col int) string {
+	var b strings.Builder
+	for _, r := range line {
+		if col--; col <= 0 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+type diagnosticJSON struct {
+	File     string `json:"file"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+	Severity string `json:"severity"`
+	Rule     RuleID `json:"rule"`
+	Message  string `json:"message"`
+	Source   string `json:"source,omitempty"`
+}
+
+// MarshalJSON writes an object with file, line, column, severity, rule, message
+// and source.
+func (d Diagnostic) MarshalJSON() ([]byte, error) {
+	return json.Marshal(diagnosticJSON{d.Pos.File, d.Pos.Line, d.Pos.Col, d.Severity.String(), d.Rule, d.Message, d.Source})
+}
+
+// Diagnostics is a set of diagnostics in the order of their positions. As an
+// error it is all of them, one a line.
+type Diagnostics []Diagnostic
+
+func (ds Diagnostics) Error() string {
+	lines := make([]string, len(ds))
+	for i, d := range ds {
+		lines[i] = d.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// HasErrors reports whether any diagnostic is an Error.
+func (ds Diagnostics) HasErrors() bool {
+	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == Error })
+}
+
+// Render writes every diagnostic with its source line.
+func (ds Diagnostics) Render(w io.Writer) error {
+	for _, d := range ds {
+		if _, err := io.WriteString(w, d.Render()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sorted orders the set by position and drops repetitions.
+func (ds Diagnostics) sorted() Diagnostics {
+	slices.SortFunc(ds, func(a, b Diagnostic) int {
+		return cmp.Or(
+			cmp.Compare(a.Pos.File, b.Pos.File),
+			cmp.Compare(a.Pos.Line, b.Pos.Line),
+			cmp.Compare(a.Pos.Col, b.Pos.Col),
+			cmp.Compare(a.Severity, b.Severity),
+			cmp.Compare(a.Rule, b.Rule),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
+	return slices.Compact(ds)
+}
+
+// reporter collects diagnostics and knows the lines they point into.
+type reporter struct {
+	found  Diagnostics
+	errors int // how many of them are Errors; comparing two counts tells whether a step failed
+	files  map[string]*sourceFile
+}
+
+func (r *reporter) errorf(pos plan.Pos, rule RuleID, format string, args ...any) {
+	r.errors++
+	r.report(pos, Error, rule, format, args...)
+}
+
+func (r *reporter) warnf(pos plan.Pos, rule RuleID, format string, args ...any) {
+	r.report(pos, Warning, rule, format, args...)
+}
+
+func (r *reporter) report(pos plan.Pos, s Severity, rule RuleID, format string, args ...any) {
+	d := Diagnostic{Pos: pos, Severity: s, Rule: rule, Message: fmt.Sprintf(format, args...)}
+	if f := r.files[pos.File]; f != nil {
+		d.Source = f.line(pos.Line)
+	}
+	r.found = append(r.found, d)
+}

@@ -1,0 +1,108 @@
+package featuredefs
+
+import (
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/ast"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// expression is the CEL text of one scalar and where its characters stand.
+type expression struct {
+	text   []rune
+	lines  []int // offsets in text at which its lines begin
+	places offsets
+	parsed *cel.Ast // names become internal ones when they are resolved
+}
+
+// maxExpression bounds the length of an expression, in characters.
+const maxExpression = 20_000
+
+// parseExpression parses the text of n; nil after a report.
+func (c *compiler) parseExpression(n *node, what string) *expression {
+	if n.kind != scalarNode {
+		c.r.errorf(n.pos, RuleWrongValue, "%s must be an expression, found %s", what, n.describe())
+		return nil
+	}
+	x := &expression{text: []rune(n.text), places: n.offsets()}
+	if len(x.text) > maxExpression {
+		c.r.errorf(n.pos, RuleCELSyntax, "%s is longer than %d characters; split it with let:", what, maxExpression)
+		return nil
+	}
+	x.lines = lineStarts(x.text)
+	parsed, iss := c.env.Parse(n.text)
+	if iss.Err() != nil {
+		c.reportSyntax(x, iss.Errors())
+		return nil
+	}
+	x.parsed = parsed
+	return x
+}
+
+func lineStarts(text []rune) []int {
+	starts := []int{0}
+	for i, r := range text {
+		if r == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return starts
+}
+
+// syntaxWords rephrases what CEL's parser says.
+var syntaxWords = strings.NewReplacer(
+	"Syntax error: ", "",
+	"mismatched input ", "unexpected ",
+	"extraneous input ", "unexpected ",
+	"token recognition error at: ", "unexpected ",
+	"no viable alternative at input ", "unexpected ",
+	"'<EOF>'", "end of the expression",
+)
+
+// reportSyntax reports the first error of the parser; what follows one is mostly noise.
+func (c *compiler) reportSyntax(x *expression, errs []*common.Error) {
+	e := errs[0]
+	msg, _, _ := strings.Cut(e.Message, " expecting ")
+	c.r.errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s", syntaxWords.Replace(msg))
+}
+
+// placeOf is where a location of the text (line from 1, column from 0) stands in the file.
+func (x *expression) placeOf(l common.Location) plan.Pos {
+	line := l.Line() - 1
+	if line < 0 || line >= len(x.lines) {
+		return x.places.at(0)
+	}
+	return x.places.at(x.lines[line] + l.Column())
+}
+
+// tree is the syntax tree; it is shared, and resolving names changes it.
+func (x *expression) tree() ast.Expr { return x.parsed.NativeRep().Expr() }
+
+// pos is where e stands in the file: for a call by name where the name begins,
+// for an operator where the operator stands.
+func (x *expression) pos(e ast.Expr) plan.Pos {
+	name := ""
+	if e.Kind() == ast.CallKind {
+		name = e.AsCall().FunctionName()
+	}
+	return x.posOfID(e.ID(), name)
+}
+
+func (x *expression) posOfID(id int64, function string) plan.Pos {
+	r, ok := x.parsed.NativeRep().SourceInfo().GetOffsetRange(id)
+	if !ok {
+		return x.places.at(0)
+	}
+	start := int(r.Start)
+	if i := strings.LastIndexByte(function, '.'); i >= 0 {
+		function = function[i+1:]
+	}
+	// The parser places a call at its parenthesis.
+	if n := start - len(function); n >= 0 && start <= len(x.text) && function != "" && string(x.text[n:start]) == function {
+		start = n
+	}
+	return x.places.at(start)
+}

@@ -1,0 +1,102 @@
+package featuredefs
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// sourceFile is the text of one file, kept for positions and carets. Lines end
+// in \n only and hold no byte order mark.
+type sourceFile struct {
+	name  string // relative to the project, with slashes
+	lines []string
+}
+
+func newSourceFile(name string, text []byte) *sourceFile {
+	s := strings.TrimPrefix(string(text), "\ufeff")
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	return &sourceFile{name: name, lines: strings.Split(s, "\n")}
+}
+
+// line is the n-th line, 1-based; "" outside the file.
+func (f *sourceFile) line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return f.lines[n-1]
+}
+
+func (f *sourceFile) pos(line, col int) plan.Pos {
+	return plan.Pos{File: f.name, Line: line, Col: col}
+}
+
+// invalidUTF8 finds the first byte that is not UTF-8.
+func (f *sourceFile) invalidUTF8() (plan.Pos, bool) {
+	for i, l := range f.lines {
+		col := 1
+		for len(l) > 0 {
+			r, n := utf8.DecodeRuneInString(l)
+			if r == utf8.RuneError && n == 1 {
+				return f.pos(i+1, col), true
+			}
+			l = l[n:]
+			col++
+		}
+	}
+	return plan.Pos{}, false
+}
+
+// document is one YAML document of a file: the lines [first, last).
+type document struct {
+	file        *sourceFile
+	first, last int // indexes into file.lines
+}
+
+// documents splits f at its "---" and "..." markers, which YAML lets stand at
+// the start of a line nowhere else. Documents without content are left out.
+func (f *sourceFile) documents() []document {
+	var docs []document
+	start := 0
+	flush := func(end int) {
+		if d := (document{f, start, end}); d.hasContent() {
+			docs = append(docs, d)
+		}
+	}
+	for i, l := range f.lines {
+		switch {
+		case isMarker(l, "---"):
+			flush(i)
+			start = i
+		case isMarker(l, "..."):
+			flush(i)
+			start = i + 1
+		}
+	}
+	flush(len(f.lines))
+	return docs
+}
+
+func isMarker(line, marker string) bool {
+	rest, ok := strings.CutPrefix(line, marker)
+	return ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t')
+}
+
+func (d document) hasContent() bool {
+	for _, l := range strings.Split(d.text(), "\n") {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' {
+			return true
+		}
+	}
+	return false
+}
+
+// text is the document with its marker blanked, so that columns stay.
+func (d document) text() string {
+	lines := d.file.lines[d.first:d.last]
+	if len(lines) > 0 && isMarker(lines[0], "---") {
+		return strings.Join(append([]string{"   " + lines[0][3:]}, lines[1:]...), "\n")
+	}
+	return strings.Join(lines, "\n")
+}

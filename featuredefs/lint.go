@@ -1,0 +1,205 @@
+package featuredefs
+
+import (
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+)
+
+// lint reports what type-checks but does not mean what it says, or would not
+// mean the same everywhere. The guards are conditions known to hold.
+func (c *compiler) lint(x *expression, tree *ast.AST, guards []ast.Expr) {
+	l := &linter{c: c, x: x, tree: tree}
+	l.dynamic(tree.Expr())
+	l.visit(tree.Expr(), guards)
+}
+
+type linter struct {
+	c    *compiler
+	x    *expression
+	tree *ast.AST
+}
+
+// dynamic reports the innermost expressions whose type is not known.
+func (l *linter) dynamic(e ast.Expr) bool {
+	found := false
+	for _, child := range children(e) {
+		found = l.dynamic(child) || found
+	}
+	if found || !mentionsDyn(l.tree.GetType(e.ID())) {
+		return found
+	}
+	l.c.r.errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known when it runs; give all elements one type, and empty lists, maps and optionals an element type by their use")
+	return true
+}
+
+func mentionsDyn(t *types.Type) bool {
+	switch t.Kind() {
+	case types.DynKind, types.AnyKind, types.TypeParamKind:
+		return true
+	}
+	for _, p := range t.Parameters() {
+		if mentionsDyn(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// children are the operands of e in order. The range of a comprehension without
+// a loop, which macros such as cel.bind expand to, is left out.
+func children(e ast.Expr) []ast.Expr {
+	switch e.Kind() {
+	case ast.SelectKind:
+		return []ast.Expr{e.AsSelect().Operand()}
+	case ast.CallKind:
+		call := e.AsCall()
+		if call.IsMemberFunction() {
+			return append([]ast.Expr{call.Target()}, call.Args()...)
+		}
+		return call.Args()
+	case ast.ListKind:
+		return e.AsList().Elements()
+	case ast.MapKind:
+		var out []ast.Expr
+		for _, entry := range e.AsMap().Entries() {
+			out = append(out, entry.AsMapEntry().Key(), entry.AsMapEntry().Value())
+		}
+		return out
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		inside := []ast.Expr{c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
+		if c.IterRange().Kind() == ast.ListKind && c.IterRange().AsList().Size() == 0 {
+			return inside
+		}
+		return append([]ast.Expr{c.IterRange()}, inside...)
+	}
+	return nil
+}
+
+// visit checks e and what is below it; guards are the conditions that have been
+// decided by the time e is evaluated.
+func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
+	if e.Kind() != ast.CallKind {
+		for _, child := range children(e) {
+			l.visit(child, guards)
+		}
+		return
+	}
+	call := e.AsCall()
+	switch call.FunctionName() {
+	case operators.Conditional, operators.LogicalAnd, operators.LogicalOr:
+		args := call.Args()
+		l.visit(args[0], guards)
+		inside := append(guards[:len(guards):len(guards)], args[0])
+		for _, a := range args[1:] {
+			l.visit(a, inside)
+		}
+		return
+	case whereName:
+		l.visit(call.Target(), append(guards[:len(guards):len(guards)], call.Args()[0]))
+		l.visit(call.Args()[0], guards)
+		return
+	case operators.Equals, operators.NotEquals:
+		l.optionalNull(e, call)
+	case operators.Divide, operators.Modulo:
+		l.division(e, call, guards)
+	}
+	if hasZone(l.tree.GetOverloadIDs(e.ID())) {
+		l.zone(call.Args()[0])
+	}
+	for _, child := range children(e) {
+		l.visit(child, guards)
+	}
+}
+
+// optionalNull: an optional is never null, so the comparison has one answer.
+func (l *linter) optionalNull(e ast.Expr, call ast.CallExpr) {
+	a, b := call.Args()[0], call.Args()[1]
+	if l.isNull(b) && l.isOptional(a) || l.isNull(a) && l.isOptional(b) {
+		l.c.r.errorf(l.x.pos(e), RuleOptionalValue, "an optional is never null; ask with .hasValue(), or unwrap it with .orValue(…)")
+	}
+}
+
+func (l *linter) isNull(e ast.Expr) bool {
+	return l.tree.GetType(e.ID()).Kind() == types.NullTypeKind
+}
+
+func (l *linter) isOptional(e ast.Expr) bool {
+	t, err := celenv.FromCEL(l.tree.GetType(e.ID()))
+	return err == nil && t.Kind == plan.Optional
+}
+
+// division warns of an int division whose divisor may be zero: it is neither a
+// literal nor compared with anything in a condition around.
+func (l *linter) division(e ast.Expr, call ast.CallExpr, guards []ast.Expr) {
+	divisor := call.Args()[1]
+	if t, err := celenv.FromCEL(l.tree.GetType(divisor.ID())); err != nil || t.String() != "int" {
+		return
+	}
+	if divisor.Kind() == ast.LiteralKind {
+		if divisor.AsLiteral().Equal(types.Int(0)) == types.True {
+			l.c.r.errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
+		}
+		return
+	}
+	for _, g := range guards {
+		if compares(g, divisor) {
+			return
+		}
+	}
+	l.c.r.warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
+}
+
+// compares reports whether a condition holds a comparison with e as an operand.
+func compares(condition, e ast.Expr) bool {
+	if condition.Kind() == ast.CallKind && isComparison(condition.AsCall().FunctionName()) {
+		for _, a := range condition.AsCall().Args() {
+			if ast.EquivExpr(a, e) {
+				return true
+			}
+		}
+	}
+	for _, child := range children(condition) {
+		if compares(child, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func isComparison(function string) bool {
+	switch function {
+	case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals,
+		operators.Greater, operators.GreaterEquals, operators.In:
+		return true
+	}
+	return false
+}
+
+// hasZone reports whether an overload is an accessor like ts.getHours("UTC").
+func hasZone(overloads []string) bool {
+	return len(overloads) == 1 && strings.HasPrefix(overloads[0], "timestamp_to_") && strings.HasSuffix(overloads[0], "_with_tz")
+}
+
+// zone checks the argument of a zone accessor. Names other than offsets come
+// from the embedded zone database, so that no host can give another answer.
+func (l *linter) zone(e ast.Expr) {
+	if !isString(e) {
+		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "a time zone must be a string literal like \"Europe/Berlin\" or \"+02:00\"")
+		return
+	}
+	name := string(e.AsLiteral().(types.String))
+	if strings.Contains(name, ":") {
+		return // an offset; CEL checks it
+	}
+	if _, err := time.LoadLocation(name); name == "Local" || name == "" || err != nil {
+		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "%q is not a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
+	}
+}

@@ -1,0 +1,268 @@
+package featuredefs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// The files of a project.
+const (
+	ConfigFile  = "unskew.yaml"
+	LockFile    = "unskew.lock"
+	FeaturesDir = "features"
+)
+
+// Options are what Load cannot find in the project folder.
+type Options struct {
+	// Schemas looks up the columns of a source that has a from or sql; it is asked
+	// only about sources of which a used column is not declared. nil: types come
+	// from the declarations and unskew.lock alone.
+	Schemas func(src *plan.Source) ([]plan.Field, error)
+}
+
+// Project is a loaded project folder.
+type Project struct {
+	Dir    string
+	Name   string
+	Online Online
+	// Plan holds every definition without an error in it or in what it refers to.
+	// Only when Load reported no errors is it the whole project.
+	Plan  *plan.Plan
+	Tests []*Test
+
+	lock lockFile
+}
+
+// Load reads and compiles the project in dir. What is wrong with the definitions
+// is in the Diagnostics, sorted; the error is non-nil, and the Project nil, only
+// when files could not be read.
+func Load(dir string, opts Options) (*Project, Diagnostics, error) {
+	l := &loader{
+		reporter: reporter{files: map[string]*sourceFile{}},
+		opts:     opts,
+		project:  &Project{Dir: dir, Plan: &plan.Plan{}},
+	}
+	if err := l.readFiles(dir); err != nil {
+		return nil, nil, err
+	}
+	if err := l.compile(); err != nil {
+		return nil, nil, err
+	}
+	return l.project, l.found.sorted(), nil
+}
+
+// loader carries one Load from files to plan.
+type loader struct {
+	reporter
+	opts    Options
+	project *Project
+	lock    lockFile
+
+	entities scope[*entityDecl]
+	sources  scope[*sourceDecl]
+	views    scope[*viewDecl]
+	services scope[*serviceDecl]
+	training scope[*trainingDecl]
+	tests    []*testDecl
+}
+
+// scope is the definitions of one kind, in order, by name.
+type scope[T any] struct {
+	list   []T
+	byName map[string]T
+	pos    map[string]plan.Pos
+}
+
+// add registers a definition; a name that is taken is reported and not replaced.
+func (s *scope[T]) add(r *reporter, kind, name string, pos plan.Pos, decl T) {
+	if name == "" {
+		return
+	}
+	if first, taken := s.pos[name]; taken {
+		r.errorf(pos, RuleDuplicateName, "%s %q is already defined at %s; rename one", kind, name, formatPos(first))
+		return
+	}
+	if s.byName == nil {
+		s.byName, s.pos = map[string]T{}, map[string]plan.Pos{}
+	}
+	s.list = append(s.list, decl)
+	s.byName[name], s.pos[name] = decl, pos
+}
+
+func (s *scope[T]) names() []string {
+	var names []string
+	for n := range s.byName {
+		names = append(names, n)
+	}
+	return names
+}
+
+// lookup finds the definition that the text of n names; a miss is reported.
+func (s *scope[T]) lookup(r *reporter, kind string, n *node) (T, bool) {
+	name := r.scalarText(n, kind)
+	decl, ok := s.byName[name]
+	if !ok && n.kind == scalarNode {
+		r.errorf(n.pos, RuleUnknownName, "there is no %s %q%s", kind, name, didYouMean(name, s.names()))
+	}
+	return decl, ok
+}
+
+func (l *loader) readFiles(dir string) error {
+	config, err := l.readFile(dir, ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not an Unskew project: it has no %s (unskew init makes one)", dir, ConfigFile)
+	}
+	if err != nil {
+		return err
+	}
+	l.parseConfig(config)
+	if err := l.readLock(dir); err != nil {
+		return err
+	}
+	names, err := definitionFiles(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := l.readFile(dir, name)
+		if err != nil {
+			return err
+		}
+		for _, d := range l.parseFile(f) {
+			l.definition(d)
+		}
+	}
+	return nil
+}
+
+// definitionFiles lists the YAML files under features/, sorted, with slashes.
+func definitionFiles(dir string) ([]string, error) {
+	root := filepath.Join(dir, FeaturesDir)
+	var names []string
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if ext := path.Ext(d.Name()); d.IsDir() || ext != ".yaml" && ext != ".yml" {
+			return nil
+		}
+		rel, err := filepath.Rel(dir, p)
+		names = append(names, filepath.ToSlash(rel))
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// readFile reads a file of the project and keeps its lines for diagnostics.
+func (l *loader) readFile(dir, name string) (*sourceFile, error) {
+	p := filepath.Join(dir, filepath.FromSlash(name))
+	info, err := os.Stat(p)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFileSize {
+		return nil, fmt.Errorf("%s has %d bytes; definitions of more than %d are not read", p, info.Size(), maxFileSize)
+	}
+	text, err := os.ReadFile(p)
+	if err != nil {
+		return nil, err
+	}
+	f := newSourceFile(name, text)
+	l.files[name] = f
+	return f, nil
+}
+
+// parseFile reads the documents of a file; those with syntax errors are reported
+// and left out.
+func (l *loader) parseFile(f *sourceFile) []*node {
+	if pos, bad := f.invalidUTF8(); bad {
+		l.errorf(pos, RuleYAMLSyntax, "the file is not UTF-8 from here on; save it as UTF-8")
+		return nil
+	}
+	var nodes []*node
+	for _, d := range f.documents() {
+		if n := parseDocument(&l.reporter, d); n != nil {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// definition registers one document by its kind.
+func (l *loader) definition(n *node) {
+	parsers := map[string]func(*node){
+		"Entity":         l.parseEntity,
+		"Source":         l.parseSource,
+		"FeatureView":    l.parseView,
+		"FeatureService": l.parseService,
+		"TrainingSet":    l.parseTraining,
+		"FeatureTest":    l.parseTest,
+	}
+	var kinds []string
+	for k := range parsers {
+		kinds = append(kinds, k)
+	}
+	slices.Sort(kinds)
+	all := strings.Join(kinds, ", ")
+	if n.kind != mappingNode {
+		l.errorf(n.pos, RuleUnknownKind, "a definition is a mapping that begins with kind: (one of %s), found %s", all, n.describe())
+		return
+	}
+	kind, ok := n.get("kind")
+	if !ok || kind.isNull() {
+		l.errorf(n.pos, RuleUnknownKind, "the definition lacks a kind; kinds are %s", all)
+		return
+	}
+	parse, ok := parsers[kind.text]
+	if !ok {
+		l.errorf(kind.pos, RuleUnknownKind, "there is no kind %s%s; kinds are %s", kind.describe(), didYouMean(kind.text, kinds), all)
+		return
+	}
+	parse(n)
+}
+
+// compile turns the registered definitions into the plan. Its errors are
+// failures of this package, not of the author.
+func (l *loader) compile() error {
+	c, err := newCompiler(&l.reporter)
+	if err != nil {
+		return err
+	}
+	for _, e := range l.entities.list {
+		if !e.broken {
+			l.project.Plan.Entities = append(l.project.Plan.Entities, e.entity)
+		}
+	}
+	for _, v := range l.views.list {
+		l.resolveView(c, v)
+	}
+	for _, s := range l.sources.list {
+		l.resolveSource(s)
+	}
+	for _, v := range l.views.list {
+		l.compileView(c, v)
+	}
+	for _, s := range l.services.list {
+		l.compileService(c, s)
+	}
+	for _, t := range l.training.list {
+		l.compileTraining(t)
+	}
+	for _, t := range l.tests {
+		l.compileTest(t)
+	}
+	l.project.lock = l.newLock()
+	return nil
+}

@@ -1,0 +1,180 @@
+package featuredefs
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// lockFile is the content of unskew.lock: for each source the types of columns
+// that are not declared, as they were inferred from the data.
+type lockFile map[string]map[string]plan.Type
+
+// Lock is the content unskew.lock should have after this Load: the inferred
+// column types of the project's sources. It is nil when nothing was inferred.
+func (p *Project) Lock() []byte {
+	if len(p.lock) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("# Column types that Unskew inferred from the data. Keep this file in version control.\n")
+	for _, source := range sortedKeys(p.lock) {
+		b.WriteString(source + ":\n")
+		columns := p.lock[source]
+		for _, c := range sortedKeys(columns) {
+			b.WriteString("  " + strconv.Quote(c) + ": " + columns[c].String() + "\n")
+		}
+	}
+	return []byte(b.String())
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
+}
+
+// readLock reads unskew.lock, if there is one.
+func (l *loader) readLock(dir string) error {
+	l.lock = lockFile{}
+	f, err := l.readFile(dir, LockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, n := range l.parseFile(f) {
+		if n.kind != mappingNode {
+			l.errorf(n.pos, RuleWrongValue, "%s maps sources to columns, found %s; delete the file to have it written anew", LockFile, n.describe())
+			continue
+		}
+		l.uniqueKeys(n)
+		for _, e := range n.entries {
+			l.lock[e.key.text] = l.lockedColumns(e.value)
+		}
+	}
+	return nil
+}
+
+func (l *loader) lockedColumns(n *node) map[string]plan.Type {
+	if n.kind != mappingNode {
+		l.errorf(n.pos, RuleWrongValue, "%s maps columns to types, found %s; delete the file to have it written anew", LockFile, n.describe())
+		return nil
+	}
+	l.uniqueKeys(n)
+	columns := map[string]plan.Type{}
+	for _, e := range n.entries {
+		if t, ok := l.columnType(e.value, scalarKinds); ok {
+			columns[e.key.text] = t
+		}
+	}
+	return columns
+}
+
+// inferColumns is the types of the columns of decl that are not declared: from
+// the data when a used column needs it and it can be asked, else from the lock.
+func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
+	s := decl.source
+	locked := l.lock[s.Name]
+	undeclared := decl.undeclared()
+	if s.From == "" && s.SQL == "" {
+		decl.complete = true
+		return nil
+	}
+	if len(undeclared) == 0 || l.opts.Schemas == nil {
+		return locked
+	}
+	fields, err := l.opts.Schemas(s)
+	if err != nil {
+		l.schemaFailed(decl, undeclared, locked, err)
+		return locked
+	}
+	decl.complete = true
+	inferred := map[string]plan.Type{}
+	for _, f := range fields {
+		if slices.Contains(scalarKinds, f.Type.Kind) {
+			inferred[f.Name] = f.Type
+		} else {
+			decl.unusable[f.Name] = f.Type.String()
+		}
+	}
+	l.compareLock(decl, inferred, locked)
+	return inferred
+}
+
+// undeclared is the columns in use that have no declared type, sorted.
+func (s *sourceDecl) undeclared() []string {
+	declared := s.declaredTypes()
+	var names []string
+	for _, name := range sortedKeys(s.used) {
+		if !declared[name] && !s.isTime(name) {
+			names = append(names, name)
+		}
+	}
+	for _, c := range s.columns {
+		if !c.declared && !s.isTime(c.Name) && !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// declaredTypes tells the columns whose type is written down.
+func (s *sourceDecl) declaredTypes() map[string]bool {
+	declared := map[string]bool{}
+	for _, c := range s.columns {
+		declared[c.Name] = c.declared
+	}
+	return declared
+}
+
+// schemaFailed is only a warning while the lock has every type that is needed.
+func (l *loader) schemaFailed(decl *sourceDecl, undeclared []string, locked map[string]plan.Type, err error) {
+	for _, c := range undeclared {
+		if _, ok := locked[c]; !ok {
+			l.errorf(decl.n.pos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
+				c, decl.source.Name, err)
+			return
+		}
+	}
+	l.warnf(decl.n.pos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
+}
+
+// compareLock reports columns that changed their type or vanished since the lock was written.
+func (l *loader) compareLock(decl *sourceDecl, inferred, locked map[string]plan.Type) {
+	for _, c := range sortedKeys(locked) {
+		now, ok := inferred[c]
+		switch {
+		case !ok && decl.used[c]:
+			l.errorf(decl.n.pos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
+				decl.source.Name, c, LockFile, locked[c])
+		case ok && !now.Equal(locked[c]):
+			l.errorf(decl.n.pos, RuleLockMismatch,
+				"column %q of source %s is now %v, %s says %v; declare the type you mean under columns, or remove the line from %s",
+				c, decl.source.Name, now, LockFile, locked[c], LockFile)
+		}
+	}
+}
+
+// newLock is the inferred types of all sources of the project; a source that was
+// not looked at keeps what it had.
+func (l *loader) newLock() lockFile {
+	lock := lockFile{}
+	for _, decl := range l.sources.list {
+		declared := decl.declaredTypes()
+		columns := map[string]plan.Type{}
+		for name, t := range decl.inferred {
+			if !declared[name] {
+				columns[name] = t
+			}
+		}
+		if len(columns) > 0 {
+			lock[decl.source.Name] = columns
+		}
+	}
+	return lock
+}

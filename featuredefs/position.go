@@ -1,0 +1,164 @@
+package featuredefs
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// offsets maps the characters of a scalar's value to their places in the file:
+// entry i is where character i stands, the last entry where the scalar ends.
+type offsets []plan.Pos
+
+// at is the place of character i of the value; positions outside it are clamped.
+func (o offsets) at(i int) plan.Pos {
+	return o[min(max(i, 0), len(o)-1)]
+}
+
+// offsets walks the source text of a scalar beside its value. Where the two
+// cannot be matched, the rest maps to the last match: the position is then too
+// early, never in another scalar.
+func (n *node) offsets() offsets {
+	a := &aligner{file: n.file, style: n.style, line: n.pos.Line, col: n.pos.Col}
+	value := []rune(n.text)
+	switch n.style {
+	case literalBlock, foldedBlock:
+		a.enterBlock(value)
+	case singleQuoted, doubleQuoted:
+		a.col++
+	}
+	out := make(offsets, 0, len(value)+1)
+	last := a.pos()
+	for _, r := range value {
+		if at, ok := a.match(r); ok {
+			last = at
+		}
+		out = append(out, last)
+	}
+	if !a.lost {
+		last = a.pos()
+	}
+	return append(out, last)
+}
+
+// aligner is a place in a file that moves forward over the text of one scalar.
+type aligner struct {
+	file      *sourceFile
+	style     scalarStyle
+	line, col int // 1-based; col counts characters
+	indent    int // block styles: characters before the content of each line
+	lost      bool
+}
+
+func (a *aligner) pos() plan.Pos { return a.file.pos(a.line, a.col) }
+
+func (a *aligner) block() bool { return a.style == literalBlock || a.style == foldedBlock }
+
+// rest is the current line from the current column on.
+func (a *aligner) rest() []rune {
+	l := []rune(a.file.line(a.line))
+	if a.col > len(l) {
+		return nil
+	}
+	return l[a.col-1:]
+}
+
+// enterBlock moves from the | or > to the first character of the content. Its
+// indentation is that of the first line that is not blank, less the spaces with
+// which the value begins.
+func (a *aligner) enterBlock(value []rune) {
+	breaks := 0
+	for breaks < len(value) && value[breaks] == '\n' {
+		breaks++
+	}
+	spaces := 0
+	for breaks+spaces < len(value) && value[breaks+spaces] == ' ' {
+		spaces++
+	}
+	a.line++
+	first := a.line + breaks
+	l := a.file.line(first)
+	a.indent = max(len(l)-len(strings.TrimLeft(l, " "))-spaces, 0)
+	a.col = a.indent + 1
+}
+
+// match consumes the source text of one character of the value and reports
+// where it begins.
+func (a *aligner) match(r rune) (at plan.Pos, ok bool) {
+	for !a.lost {
+		at = a.pos()
+		if n := a.width(r); n > 0 {
+			a.col += n
+			return at, true
+		}
+		if !a.lineDone() {
+			break
+		}
+		a.nextLine()
+		if r == ' ' || r == '\n' {
+			return at, true
+		}
+	}
+	a.lost = true
+	return plan.Pos{}, false
+}
+
+// width is how many characters at the current place stand for r; 0 when they do not.
+func (a *aligner) width(r rune) int {
+	rest := a.rest()
+	if len(rest) == 0 {
+		return 0
+	}
+	switch {
+	case a.style == doubleQuoted && rest[0] == '\\':
+		return escapeWidth(rest)
+	case a.style == singleQuoted && r == '\'' && len(rest) > 1 && rest[0] == '\'' && rest[1] == '\'':
+		return 2
+	case rest[0] == r && !(r == ' ' && !a.block() && a.lineDone()):
+		return 1
+	}
+	return 0
+}
+
+// escapeWidth is the length of the escape that rest begins with; an escaped line
+// break stands for nothing.
+func escapeWidth(rest []rune) int {
+	if len(rest) == 1 {
+		return 0
+	}
+	switch rest[1] {
+	case 'x':
+		return 4
+	case 'u':
+		return 6
+	case 'U':
+		return 10
+	}
+	return 2
+}
+
+// lineDone reports whether only white space (or an escaped break) is left on the line.
+func (a *aligner) lineDone() bool {
+	if a.line > len(a.file.lines) {
+		return false
+	}
+	for i, r := range a.rest() {
+		escapedBreak := a.style == doubleQuoted && r == '\\' && i == len(a.rest())-1
+		if !unicode.IsSpace(r) && !escapedBreak {
+			return false
+		}
+	}
+	return true
+}
+
+// nextLine moves to where the content of the following line begins.
+func (a *aligner) nextLine() {
+	a.line++
+	if a.block() {
+		a.col = a.indent + 1
+		return
+	}
+	l := a.file.line(a.line)
+	a.col = 1 + len(l) - len(strings.TrimLeft(l, " \t"))
+}

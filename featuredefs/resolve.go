@@ -1,0 +1,457 @@
+package featuredefs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// nameKind says what a name in an expression stands for.
+type nameKind uint8
+
+const (
+	columnName nameKind = iota
+	letName
+	featureName // a sibling: of the view, or derived in the service
+	viewFeatureName
+	requestName
+	nowName
+	strayName // nothing that can stand there
+)
+
+// reference is a name an expression uses. In the tree it is replaced by
+// internal, which authors cannot write, so that a column and a feature of one name keep apart.
+type reference struct {
+	kind     nameKind
+	name     string // as written
+	internal string
+	pos      plan.Pos // of the first use
+	within   string   // the aggregate or key that makes it a row name, for messages
+}
+
+// vocabulary is what an expression may name.
+type vocabulary struct {
+	row        bool   // the whole expression is about one event: where, let
+	what       string // what holds the expression, for messages
+	lets       map[string]bool
+	features   map[string]bool
+	roles      map[string]map[string]bool // in services: the features of each role
+	request    map[string]bool
+	aggregates bool // aggregates may stand here
+}
+
+// resolver walks a parsed expression once: it replaces names by what they refer
+// to and reports misplaced or malformed aggregates. It needs no types.
+type resolver struct {
+	c     *compiler
+	x     *expression
+	words vocabulary
+	refs  map[string]*reference // by internal name
+}
+
+// resolve returns the names x uses, and whether its structure is sound.
+func (c *compiler) resolve(x *expression, words vocabulary) (refs map[string]*reference, ok bool) {
+	before := c.r.errors
+	r := &resolver{c: c, x: x, words: words, refs: map[string]*reference{}}
+	r.expr(x.tree(), place{row: words.row, within: words.what})
+	return r.refs, c.r.errors == before
+}
+
+// place is where in an expression the walk is.
+type place struct {
+	row    bool     // names are columns
+	within string   // the aggregate or key that makes it so
+	nested bool     // within is an aggregate
+	locals []string // variables of the comprehensions around, innermost last
+	barred int      // how many of locals lie outside the aggregate
+}
+
+func (p place) bind(names ...string) place {
+	p.locals = append(p.locals[:len(p.locals):len(p.locals)], names...)
+	return p
+}
+
+func (r *resolver) errorf(e ast.Expr, rule RuleID, format string, args ...any) {
+	r.c.r.errorf(r.x.pos(e), rule, format, args...)
+}
+
+func (r *resolver) expr(e ast.Expr, p place) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		r.ident(e, p)
+	case ast.SelectKind:
+		r.selection(e, p)
+	case ast.CallKind:
+		r.call(e, p)
+	case ast.ListKind:
+		r.exprs(e.AsList().Elements(), p)
+	case ast.MapKind:
+		for _, entry := range e.AsMap().Entries() {
+			r.expr(entry.AsMapEntry().Key(), p)
+			r.expr(entry.AsMapEntry().Value(), p)
+		}
+	case ast.StructKind:
+		r.errorf(e, RuleFeatureType, "messages such as %s{…} are not part of the language; use maps and lists", e.AsStruct().TypeName())
+	case ast.ComprehensionKind:
+		r.comprehension(e.AsComprehension(), p)
+	}
+}
+
+func (r *resolver) exprs(list []ast.Expr, p place) {
+	for _, e := range list {
+		r.expr(e, p)
+	}
+}
+
+func (r *resolver) comprehension(c ast.ComprehensionExpr, p place) {
+	r.expr(c.IterRange(), p)
+	r.expr(c.AccuInit(), p)
+	inside := p.bind(c.AccuVar(), c.IterVar())
+	if c.HasIterVar2() {
+		inside = inside.bind(c.IterVar2())
+	}
+	r.expr(c.LoopCondition(), inside)
+	r.expr(c.LoopStep(), inside)
+	r.expr(c.Result(), p.bind(c.AccuVar()))
+}
+
+// local finds the innermost variable of a comprehension with the name.
+func (p place) local(name string) (index int, ok bool) {
+	for i := len(p.locals) - 1; i >= 0; i-- {
+		if p.locals[i] == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (r *resolver) ident(e ast.Expr, p place) {
+	name := strings.TrimPrefix(e.AsIdent(), ".")
+	if i, ok := p.local(e.AsIdent()); ok {
+		if i < p.barred {
+			r.errorf(e, RuleLoopVariable, "%s cannot use %q, a variable of a loop around it: one aggregate stands for all rounds", p.within, name)
+		}
+		return
+	}
+	if strings.HasPrefix(name, "@") {
+		return // resolved already: macros may use a node twice
+	}
+	switch {
+	case p.row:
+		r.rowName(e, name, p)
+	case name == "now":
+		r.refer(e, nowName, name, p)
+	case r.words.features[name]:
+		r.refer(e, featureName, name, p)
+	case r.words.roles[name] != nil:
+		r.errorf(e, RuleUnknownName, "%q is a view; name one of its features, like %s.%s", name, name, anyOf(r.words.roles[name]))
+	default:
+		r.refer(e, strayName, name, p)
+	}
+}
+
+func anyOf(set map[string]bool) string {
+	for _, name := range sortedKeys(set) {
+		return name
+	}
+	return "feature"
+}
+
+func (r *resolver) rowName(e ast.Expr, name string, p place) {
+	switch {
+	case name == "now":
+		r.errorf(e, RuleNowInRow, "%s reads events, which have no now; compare with now outside, or use a window", p.within)
+	case r.words.lets[name]:
+		r.refer(e, letName, name, p)
+	default:
+		r.refer(e, columnName, name, p)
+	}
+}
+
+var namePrefixes = [...]string{
+	columnName: "@column:", letName: "@let:", featureName: "@feature:", viewFeatureName: "@view:",
+	requestName: "@request:", nowName: "@now:", strayName: "@stray:",
+}
+
+// refer notes that e stands for something and makes e the internal name of it.
+func (r *resolver) refer(e ast.Expr, kind nameKind, name string, p place) {
+	pos := r.x.pos(e)
+	internal := namePrefixes[kind] + name
+	if _, ok := r.refs[internal]; !ok {
+		r.refs[internal] = &reference{kind, name, internal, pos, p.within}
+	}
+	e.SetKindCase(r.c.factory.NewIdent(e.ID(), internal))
+}
+
+// selection is role.feature, request.field, or a field of a map.
+func (r *resolver) selection(e ast.Expr, p place) {
+	s := e.AsSelect()
+	root := ""
+	if s.Operand().Kind() == ast.IdentKind {
+		root = s.Operand().AsIdent()
+	}
+	_, isLocal := p.local(root)
+	features, isRole := r.words.roles[root]
+	switch {
+	case root == "" || isLocal || p.row:
+		r.expr(s.Operand(), p)
+	case root == "request" && r.words.request != nil:
+		r.requestField(e, s, p)
+	case isRole:
+		r.viewFeature(e, s, root, features, p)
+	default:
+		r.expr(s.Operand(), p)
+	}
+}
+
+func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p place) {
+	if !r.words.request[s.FieldName()] {
+		r.errorf(e, RuleUnknownName, "request has no field %q%s; declare it under request:",
+			s.FieldName(), didYouMean(s.FieldName(), sortedKeys(r.words.request)))
+		return
+	}
+	r.refer(e, requestName, s.FieldName(), p)
+}
+
+func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, features map[string]bool, p place) {
+	name := s.FieldName()
+	if !features[name] {
+		r.errorf(e, RuleUnknownName, "the service has no feature %q%s; it has to be under features:",
+			role+"."+name, didYouMean(name, sortedKeys(features)))
+		return
+	}
+	if s.IsTestOnly() {
+		r.errorf(e, RuleOptionalValue, "has() is for columns and maps; ask an optional feature with %s.%s.hasValue()", role, name)
+		return
+	}
+	r.refer(e, viewFeatureName, role+"."+name, p)
+}
+
+func (r *resolver) call(e ast.Expr, p place) {
+	call := e.AsCall()
+	if chain := aggregateChain(e); chain != nil {
+		r.aggregate(chain, p)
+		return
+	}
+	if call.IsMemberFunction() && !r.namespaced(e, p) {
+		r.expr(call.Target(), p)
+		r.memberName(e, call)
+	} else if !call.IsMemberFunction() {
+		r.globalName(e, call)
+	}
+	r.exprs(call.Args(), p)
+}
+
+// globalName reports a function that does not exist.
+func (r *resolver) globalName(e ast.Expr, call ast.CallExpr) {
+	name := strings.TrimPrefix(call.FunctionName(), ".")
+	if r.c.env.HasFunction(name) {
+		return
+	}
+	if other, ok := otherNames[name]; ok {
+		r.errorf(e, RuleUnknownName, "there is no function %q; it is called %s here", name, other)
+		return
+	}
+	r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.globals))
+}
+
+func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
+	name := call.FunctionName()
+	switch {
+	case name == whereName || name == byName:
+		r.errorf(e, RuleAggregatePlace, ".%s() belongs directly to an aggregate, like count(\"7d\").%s(…)", name, name)
+	case r.c.macros[name]:
+		r.errorf(e, RuleTypeMismatch, "%s() does not take these arguments; a loop names its variable first, like list.%s(x, x > 0)", name, name)
+	case !r.c.env.HasFunction(name):
+		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.members))
+	}
+}
+
+// otherNames maps what aggregates are called elsewhere to their names here.
+var otherNames = map[string]string{
+	"avg": "mean", "average": "mean", "last": "latest", "first": "earliest", "most_recent": "latest",
+	"stddev": "stddev_samp", "std": "stddev_samp", "variance": "var_samp", "var": "var_samp",
+	"count_distinct": "distinct_count", "nunique": "distinct_count", "approx_count_distinct": "approx_distinct",
+	"median": "approx_quantile(value, 0.5)", "percentile": "approx_quantile", "quantile": "approx_quantile",
+	"argmax": "max_by", "argmin": "min_by", "arg_max": "max_by", "arg_min": "min_by", "mode": "top_k(value, 1)",
+}
+
+// namespaced reports whether e is a call like math.sqrt(x), whose target is part
+// of the function's name; one that does not exist is reported.
+func (r *resolver) namespaced(e ast.Expr, p place) bool {
+	call := e.AsCall()
+	if call.Target().Kind() != ast.IdentKind {
+		return false
+	}
+	space := strings.TrimPrefix(call.Target().AsIdent(), ".")
+	if _, isLocal := p.local(space); isLocal || !r.c.namespaces[space] {
+		return false
+	}
+	name := space + "." + call.FunctionName()
+	if !r.c.env.HasFunction(name) {
+		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.globals))
+	}
+	return true
+}
+
+// aggregateCall is an aggregate with the .where and .by that follow it.
+type aggregateCall struct {
+	root   ast.Expr // the whole chain
+	base   ast.Expr // the aggregate itself
+	decl   *aggregate
+	wheres []ast.Expr // the calls
+	bys    []ast.Expr
+}
+
+// aggregateChain takes e apart when it is an aggregate, or .where or .by of one.
+func aggregateChain(e ast.Expr) *aggregateCall {
+	call := &aggregateCall{root: e}
+	for {
+		if e.Kind() != ast.CallKind {
+			return nil
+		}
+		c := e.AsCall()
+		if !c.IsMemberFunction() {
+			call.base, call.decl = e, aggregateByName[c.FunctionName()]
+			if call.decl == nil {
+				return nil
+			}
+			slices.Reverse(call.wheres)
+			slices.Reverse(call.bys)
+			return call
+		}
+		switch c.FunctionName() {
+		case whereName:
+			call.wheres = append(call.wheres, e)
+		case byName:
+			call.bys = append(call.bys, e)
+		default:
+			return nil
+		}
+		e = c.Target()
+	}
+}
+
+// aggregate checks where an aggregate stands and how it is called, and resolves
+// its arguments as row expressions.
+func (r *resolver) aggregate(call *aggregateCall, p place) {
+	name := string(call.decl.fn)
+	switch {
+	case p.nested:
+		r.errorf(call.base, RuleNestedAggregate, "%s stands inside %s; an aggregate reads columns, so make %s a feature of its own and combine the two outside", name, p.within, name)
+		return
+	case p.row:
+		r.errorf(call.base, RuleAggregatePlace, "%s reads one event, so %s cannot stand here; use it in a feature", p.within, name)
+		return
+	case !r.words.aggregates:
+		r.errorf(call.base, RuleAggregatePlace, "%s cannot aggregate events; make %s a feature of a view and refer to it", r.words.what, name)
+		return
+	}
+	inside := place{row: true, nested: true, within: name + "(…)", locals: p.locals, barred: len(p.locals)}
+	r.arguments(call, inside)
+	for _, w := range call.wheres {
+		r.modifier(w, inside)
+	}
+	for i, b := range call.bys {
+		if i > 0 || !groupable[call.decl.fn] {
+			r.errorf(b, RuleAggregateCall, "only count, sum, mean, min and max take .by(), and only once")
+		}
+		r.modifier(b, inside)
+	}
+}
+
+// modifier resolves the argument of a .where or .by.
+func (r *resolver) modifier(e ast.Expr, p place) {
+	call := e.AsCall()
+	if len(call.Args()) != 1 {
+		r.errorf(e, RuleAggregateCall, ".%s() takes one argument, a %s expression over the columns",
+			call.FunctionName(), map[string]string{whereName: "bool", byName: "string"}[call.FunctionName()])
+		return
+	}
+	r.exprs(call.Args(), p)
+}
+
+// arguments checks the number of arguments and the literals among them.
+func (r *resolver) arguments(call *aggregateCall, p place) {
+	args, window := call.split()
+	if len(args) != len(call.decl.roles) && !(call.decl.optional && len(args) == 0) {
+		r.wrongCount(call, args, window)
+		return
+	}
+	if window != nil {
+		r.window(call, window)
+	}
+	for i, a := range args {
+		switch call.decl.roles[i] {
+		case countRole:
+			r.countLiteral(call, a)
+		case quantileRole:
+			r.quantileLiteral(a)
+		default:
+			r.expr(a, p)
+		}
+	}
+}
+
+// split separates the window from the other arguments: a string literal in the
+// last place, or whatever follows the last argument the aggregate has.
+func (call *aggregateCall) split() (args []ast.Expr, window ast.Expr) {
+	args = call.base.AsCall().Args()
+	if n := len(args); n > 0 && (isString(args[n-1]) || n == len(call.decl.roles)+1) {
+		return args[:n-1], args[n-1]
+	}
+	return args, nil
+}
+
+func (r *resolver) wrongCount(call *aggregateCall, args []ast.Expr, window ast.Expr) {
+	hint := ""
+	if window != nil && isString(window) && len(args) == len(call.decl.roles)-1 {
+		hint = fmt.Sprintf(": the string literal %s is the window", literalText(window))
+	}
+	r.errorf(call.base, RuleAggregateCall, "%s is called as %s%s", call.decl.fn, call.decl.signature(), hint)
+}
+
+func isString(e ast.Expr) bool {
+	if e.Kind() != ast.LiteralKind {
+		return false
+	}
+	_, ok := e.AsLiteral().(types.String)
+	return ok
+}
+
+func literalText(e ast.Expr) string {
+	return fmt.Sprintf("%q", fmt.Sprint(e.AsLiteral().Value()))
+}
+
+func (r *resolver) window(call *aggregateCall, e ast.Expr) {
+	if !isString(e) {
+		r.errorf(e, RuleWindowLiteral, "the window of %s must be a string literal like \"7d\", \"7d/1h\" or \"7d/exact\": tiles are laid out before any event is read", call.decl.fn)
+		return
+	}
+	if _, err := plan.ParseWindow(string(e.AsLiteral().(types.String))); err != nil {
+		r.errorf(e, RuleWindow, "%v", err)
+	}
+}
+
+func (r *resolver) countLiteral(call *aggregateCall, e ast.Expr) {
+	if e.Kind() == ast.LiteralKind {
+		if n, ok := e.AsLiteral().(types.Int); ok && n >= 1 && n <= maxN {
+			return
+		}
+	}
+	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.fn, maxN)
+}
+
+func (r *resolver) quantileLiteral(e ast.Expr) {
+	if e.Kind() == ast.LiteralKind {
+		if q, ok := e.AsLiteral().(types.Double); ok && q >= 0 && q <= 1 {
+			return
+		}
+	}
+	r.errorf(e, RuleLiteralArgument, "the quantile must be a double literal from 0.0 to 1.0")
+}

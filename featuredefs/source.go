@@ -1,0 +1,285 @@
+package featuredefs
+
+import (
+	"strings"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// defaultMaxAhead is how far a pushed event may lie in the future when its
+// source does not say.
+const defaultMaxAhead = plan.Hour
+
+// sourceDecl is a Source document and, after resolveSource, its columns.
+type sourceDecl struct {
+	source   *plan.Source
+	n        *node
+	columns  []*columnDecl
+	timeNode *node
+	idNode   *node
+	known    []knownUse
+	used     map[string]bool      // columns that views and the source itself read
+	inferred map[string]plan.Type // of columns whose type is not declared
+	unusable map[string]string    // columns of types that features cannot read
+	complete bool                 // every column of the source is known, not only those declared or locked
+	broken   bool
+}
+
+// columnDecl is an entry of a source's columns; its type is Invalid until known.
+type columnDecl struct {
+	plan.SourceColumn
+	node     *node
+	declared bool // the type is written down
+}
+
+// knownUse is a place that names a column as a known time.
+type knownUse struct {
+	column string
+	node   *node
+}
+
+func (l *loader) parseSource(n *node) {
+	before := l.errors
+	o := l.object(n, "Source", "kind", "name", "from", "sql", "stream", "event_time", "known_at", "event_id",
+		"columns", "bad_rows", "max_ahead", "description")
+	s := &plan.Source{
+		Name:        o.name(),
+		From:        o.text("from"),
+		SQL:         o.text("sql"),
+		Stream:      o.boolean("stream"),
+		EventTime:   o.needText("event_time"),
+		EventID:     o.text("event_id"),
+		SkipBadRows: o.choice("bad_rows", "error", "skip") == "skip",
+		MaxAhead:    defaultMaxAhead,
+		Description: o.text("description"),
+		Pos:         n.pos,
+	}
+	decl := &sourceDecl{source: s, n: n, timeNode: o.get("event_time"), idNode: o.get("event_id"),
+		used: map[string]bool{}, unusable: map[string]string{}}
+	if d, ok := o.span("max_ahead"); ok {
+		s.MaxAhead = d
+	}
+	if k := o.get("known_at"); k != nil {
+		s.Known = l.parseKnown(decl, k, "Source.known_at")
+	}
+	if c := o.get("columns"); c != nil {
+		l.parseColumns(decl, c)
+	}
+	l.checkRelation(o, s)
+	decl.broken = l.errors > before
+	l.sources.add(&l.reporter, "source", s.Name, n.pos, decl)
+}
+
+// checkRelation: a source has a from or an sql, or is a stream with declared columns.
+func (l *loader) checkRelation(o *object, s *plan.Source) {
+	switch {
+	case s.From != "" && s.SQL != "":
+		l.errorf(o.get("sql").pos, RuleWrongValue, "Source has both from and sql; keep one")
+	case s.From == "" && s.SQL == "" && !s.Stream:
+		l.errorf(o.n.pos, RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
+	case s.From == "" && s.SQL == "" && o.get("columns") == nil:
+		l.errorf(o.n.pos, RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
+	}
+}
+
+func (l *loader) parseColumns(decl *sourceDecl, n *node) {
+	if n.kind != mappingNode {
+		l.errorf(n.pos, RuleWrongValue, "Source.columns must be a mapping like {amount: {type: double}}, found %s", n.describe())
+		return
+	}
+	l.uniqueKeys(n)
+	for _, e := range n.entries {
+		name := e.key.text
+		if name == "now" || name == "request" {
+			l.errorf(e.key.pos, RuleReservedName, "column %q is reserved; rename it, for example with sql: SELECT … AS", name)
+		}
+		o := l.object(e.value, "column "+name, "type", "outcome", "known_at")
+		if o == nil {
+			continue
+		}
+		c := &columnDecl{node: e.key}
+		c.Name, c.Outcome = name, o.boolean("outcome")
+		if t := o.get("type"); t != nil {
+			c.Type, _ = l.columnType(t, scalarKinds)
+			c.declared = true
+		}
+		if k := o.get("known_at"); k != nil {
+			known := l.parseKnown(decl, k, "column "+name+".known_at")
+			c.Known = &known
+		}
+		decl.columns = append(decl.columns, c)
+	}
+}
+
+// parseKnown reads a known_at: a column, {delay} or {schedule, delay}.
+func (l *loader) parseKnown(decl *sourceDecl, n *node, what string) plan.Known {
+	if n.kind == scalarNode {
+		decl.known = append(decl.known, knownUse{n.text, n})
+		return plan.Known{Kind: plan.KnownColumn, Column: n.text}
+	}
+	o := l.object(n, what, "delay", "schedule")
+	if o == nil {
+		return plan.Known{}
+	}
+	delay, hasDelay := o.span("delay")
+	schedule := o.get("schedule")
+	switch {
+	case schedule != nil:
+		return plan.Known{Kind: plan.KnownSchedule, Schedule: l.parseSchedule(schedule), Delay: delay}
+	case !hasDelay && o.get("delay") == nil:
+		l.errorf(n.pos, RuleMissingKey, "%s lacks delay or schedule; write a column, {delay: 15m} or {schedule: \"0 2 * * *\", delay: 30m}", what)
+	}
+	return plan.Known{Kind: plan.KnownDelay, Delay: delay}
+}
+
+// parseSchedule reads a cron expression of five fields. Zones and @every are
+// refused: runs are at fixed times in UTC, whenever the process began.
+func (l *loader) parseSchedule(n *node) string {
+	s := strings.Join(strings.Fields(l.scalarText(n, "schedule")), " ")
+	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+	if strings.Contains(s, "TZ=") {
+		l.errorf(n.pos, RuleWrongValue, "schedule %q names a zone; schedules are in UTC", s)
+	} else if _, err := parser.Parse(s); err != nil {
+		l.errorf(n.pos, RuleWrongValue, "schedule %q is not a cron expression (minute hour day month weekday): %v", s, err)
+	}
+	return s
+}
+
+// use notes that something reads a column.
+func (s *sourceDecl) use(column string) { s.used[column] = true }
+
+// resolveSource settles the type of every column: declared, inferred or locked.
+func (l *loader) resolveSource(decl *sourceDecl) {
+	if decl.broken {
+		return
+	}
+	before := l.errors
+	s := decl.source
+	decl.use(s.EventTime)
+	for _, k := range decl.known {
+		decl.use(k.column)
+	}
+	if s.EventID != "" {
+		decl.use(s.EventID)
+	}
+	decl.inferred = l.inferColumns(decl)
+	s.Columns = mergeColumns(decl)
+	l.checkColumns(decl)
+	if decl.broken = l.errors > before; !decl.broken {
+		l.project.Plan.Sources = append(l.project.Plan.Sources, s)
+	}
+}
+
+// mergeColumns is the declared columns in order and then the others by name, so
+// that the order does not depend on where types came from.
+func mergeColumns(decl *sourceDecl) []plan.SourceColumn {
+	var columns []plan.SourceColumn
+	declared := map[string]bool{}
+	for _, c := range decl.columns {
+		declared[c.Name] = true
+		if c.Type.Kind == plan.Invalid {
+			c.Type = decl.inferred[c.Name]
+		}
+		if c.Type.Kind == plan.Invalid && decl.isTime(c.Name) {
+			c.Type = plan.T(plan.Timestamp)
+		}
+		columns = append(columns, c.SourceColumn)
+	}
+	others := map[string]plan.Type{}
+	for name := range decl.used {
+		if decl.isTime(name) {
+			others[name] = plan.T(plan.Timestamp)
+		}
+	}
+	for name, t := range decl.inferred {
+		others[name] = t
+	}
+	for _, name := range sortedKeys(others) {
+		if !declared[name] {
+			columns = append(columns, plan.SourceColumn{Field: plan.Field{Name: name, Type: others[name]}})
+		}
+	}
+	return columns
+}
+
+// isTime reports whether the source says that a column holds times.
+func (s *sourceDecl) isTime(column string) bool {
+	if column == s.source.EventTime {
+		return true
+	}
+	for _, k := range s.known {
+		if k.column == column {
+			return true
+		}
+	}
+	return false
+}
+
+// checkColumns reports columns without a type and structural columns of the wrong one.
+func (l *loader) checkColumns(decl *sourceDecl) {
+	for _, c := range decl.columns {
+		if col, ok := decl.source.Column(c.Name); ok && col.Type.Kind == plan.Invalid {
+			l.unknownType(decl, c.node, c.Name)
+		}
+	}
+	l.checkStructural(decl, decl.source.EventTime, decl.timeNode, "event_time", plan.Timestamp)
+	for _, k := range decl.known {
+		l.checkStructural(decl, k.column, k.node, "known_at", plan.Timestamp)
+	}
+	if decl.idNode != nil {
+		l.checkStructural(decl, decl.source.EventID, decl.idNode, "event_id", plan.String, plan.Int, plan.Bytes)
+	}
+}
+
+func (l *loader) checkStructural(decl *sourceDecl, column string, n *node, role string, allowed ...plan.Kind) {
+	c, ok := decl.source.Column(column)
+	if !ok {
+		l.unknownColumn(decl, n.pos, column)
+		return
+	}
+	if c.Type.Kind == plan.Invalid {
+		return
+	}
+	var names []string
+	for _, k := range allowed {
+		if c.Type.Kind == k {
+			return
+		}
+		names = append(names, k.String())
+	}
+	l.errorf(n.pos, RuleColumnType, "%s of source %s is column %q of type %v; it must be %s",
+		role, decl.source.Name, column, c.Type, strings.Join(names, " or "))
+}
+
+// unknownColumn reports a column that is not among those known of the source.
+func (l *loader) unknownColumn(decl *sourceDecl, pos plan.Pos, name string) {
+	s := decl.source
+	if t, ok := decl.unusable[name]; ok {
+		l.errorf(pos, RuleColumnType, "column %q of source %s has the type %s, which features cannot read; convert it with sql:", name, s.Name, t)
+		return
+	}
+	hint := ""
+	if !decl.complete && (s.From != "" || s.SQL != "") {
+		hint = "; if the data has it, declare its type under columns or lock it in " + LockFile
+	}
+	l.errorf(pos, RuleUnknownName, "source %s has no column %q%s%s", s.Name, name, didYouMean(name, columnNames(s)), hint)
+}
+
+func (l *loader) unknownType(decl *sourceDecl, n *node, name string) {
+	if _, ok := decl.unusable[name]; ok || decl.complete {
+		l.unknownColumn(decl, n.pos, name)
+		return
+	}
+	l.errorf(n.pos, RuleUnknownType, "the type of column %q of source %s is not known; add type:, or lock it in %s",
+		name, decl.source.Name, LockFile)
+}
+
+func columnNames(s *plan.Source) []string {
+	names := make([]string, len(s.Columns))
+	for i, c := range s.Columns {
+		names[i] = c.Name
+	}
+	return names
+}

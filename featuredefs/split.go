@@ -1,0 +1,134 @@
+package featuredefs
+
+import (
+	"slices"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+)
+
+// splitter collects the aggregates of a view's features: equal slots and equal
+// windowed aggregates are kept once.
+type splitter struct {
+	view       *plan.View
+	where      *plan.Expr // the view's; nil: every event
+	slots      map[string]int
+	aggregates map[plan.WindowedAggregate]int
+}
+
+func newSplitter(v *plan.View, where *plan.Expr) *splitter {
+	return &splitter{view: v, where: where, slots: map[string]int{}, aggregates: map[plan.WindowedAggregate]int{}}
+}
+
+// leaf is the outer expression's node for an aggregate call, whose slot and
+// window are added to the view.
+func (s *splitter) leaf(t *treeConverter, call *aggregateCall) *plan.Expr {
+	slot, window := s.slot(t, call)
+	out := &plan.Expr{Kind: plan.Aggregate, Type: slot.Type, Pos: t.x.pos(call.base)}
+	key := plan.SlotKey(s.view.Source, &slot)
+	i, ok := s.slots[key]
+	if !ok {
+		i = len(s.view.Slots)
+		s.slots[key] = i
+		s.view.Slots = append(s.view.Slots, slot)
+	}
+	w := plan.WindowedAggregate{Slot: i, Window: window}
+	index, ok := s.aggregates[w]
+	if !ok {
+		index = len(s.view.Aggregates)
+		s.aggregates[w] = index
+		s.view.Aggregates = append(s.view.Aggregates, w)
+	}
+	out.Index = index
+	return out
+}
+
+// slot converts what is inside an aggregate call.
+func (s *splitter) slot(t *treeConverter, call *aggregateCall) (plan.Slot, plan.Window) {
+	inner := *t
+	inner.aggregate, inner.locals = nil, nil
+	slot := plan.Slot{Func: call.decl.fn, Type: t.typeOf(call.root), Filter: s.where}
+	args, window := call.split()
+	for i, a := range args {
+		switch call.decl.roles[i] {
+		case argRole:
+			slot.Arg = inner.expr(a)
+		case byRole:
+			slot.By = inner.expr(a)
+		case countRole:
+			slot.N = int(a.AsLiteral().(types.Int))
+		case quantileRole:
+			slot.Quantile = float64(a.AsLiteral().(types.Double))
+		}
+	}
+	if slot.Func == plan.DistinctCount {
+		slot.N = distinctCap
+	}
+	for _, b := range call.bys {
+		slot.Group = inner.expr(b.AsCall().Args()[0])
+	}
+	for _, w := range call.wheres {
+		slot.Filter = and(slot.Filter, inner.expr(w.AsCall().Args()[0]))
+	}
+	slot.KnownColumns = knownColumns(s.view.Source, &slot)
+	return slot, windowOf(window)
+}
+
+// windowOf reads a window literal that has been checked; none is unbounded.
+func windowOf(e ast.Expr) plan.Window {
+	if e == nil {
+		return plan.Window{}
+	}
+	w, err := plan.ParseWindow(string(e.AsLiteral().(types.String)))
+	if err != nil {
+		panic("featuredefs: a window that was not checked: " + err.Error())
+	}
+	return w
+}
+
+// and is a && b; a nil operand is true.
+func and(a, b *plan.Expr) *plan.Expr {
+	if a == nil {
+		return b
+	}
+	return &plan.Expr{
+		Kind: plan.Call, Type: plan.T(plan.Bool), Name: operators.LogicalAnd,
+		Overloads: []string{overloads.LogicalAnd}, Args: []*plan.Expr{a, b}, Pos: b.Pos,
+	}
+}
+
+// knownColumns lists the columns a slot reads that have a known time of their own.
+func knownColumns(src *plan.Source, s *plan.Slot) []string {
+	var names []string
+	for _, name := range plan.Columns(s.Arg, s.By, s.Group, s.Filter) {
+		if c, ok := src.Column(name); ok && c.Known != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// featureType reports whether a feature can have type t: a scalar, a list of
+// scalars, a map from strings to scalars, or an optional of those.
+func featureType(t plan.Type) bool {
+	t = t.Unwrap()
+	switch t.Kind {
+	case plan.List:
+		return isFeatureScalar(*t.Elem)
+	case plan.Map:
+		return t.Key.Kind == plan.String && isFeatureScalar(*t.Elem)
+	}
+	return isFeatureScalar(t)
+}
+
+// isFeatureScalar leaves uint out: no column, request field or store has it.
+func isFeatureScalar(t plan.Type) bool { return slices.Contains(scalarKinds, t.Kind) }
+
+// nullable is the CEL type of a column or request field.
+func nullable(t plan.Type) *types.Type { return celenv.NullableToCEL(t) }

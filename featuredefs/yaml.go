@@ -1,0 +1,433 @@
+package featuredefs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	yamlerrors "github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// node is a YAML value with its place in the file. Aliases are resolved: the
+// node they stand for is shared.
+type node struct {
+	kind    nodeKind
+	file    *sourceFile
+	pos     plan.Pos
+	style   scalarStyle
+	text    string  // scalar: its value
+	tag     string  // scalar: an explicit tag such as "!!binary"
+	items   []*node // sequence
+	entries []entry // mapping, in order, duplicates included
+	weight  int     // nodes from here down, aliases as often as they are used
+}
+
+type entry struct {
+	key   *node // a scalar
+	value *node
+}
+
+type nodeKind uint8
+
+const (
+	scalarNode nodeKind = iota
+	sequenceNode
+	mappingNode
+)
+
+// scalarStyle is how a scalar is written. Only plain ones can be anything but strings.
+type scalarStyle uint8
+
+const (
+	plainStyle scalarStyle = iota
+	singleQuoted
+	doubleQuoted
+	literalBlock // |
+	foldedBlock  // >
+)
+
+// Limits that keep hostile input from exhausting the machine; real definitions
+// stay far below them.
+const (
+	maxFileSize  = 16 << 20
+	maxDepth     = 200
+	maxNodeCount = 2_000_000
+)
+
+// parseDocument reads one YAML document; nil after an error, which it reports.
+func parseDocument(r *reporter, d document) *node {
+	c := &converter{r: r, doc: d, anchors: map[string]*node{}}
+	text := d.text()
+	if line, col, ok := tooDeep(text); ok {
+		c.errorf(line, col, "nested more than %d levels deep; flatten the document", maxDepth)
+		return nil
+	}
+	body, err := parseYAML(text)
+	if err != nil {
+		c.syntaxError(err)
+		return nil
+	}
+	if body == nil {
+		return nil
+	}
+	n := c.node(body, 0)
+	if c.failed {
+		return nil
+	}
+	return n
+}
+
+// parseYAML returns the body of a document without markers. The parser is known
+// to panic on some malformed input; that is a syntax error like any other.
+func parseYAML(text string) (body ast.Node, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the YAML parser gave up (%v); look for unbalanced quotes or brackets", p)
+		}
+	}()
+	f, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
+	if err != nil || len(f.Docs) == 0 {
+		return nil, err
+	}
+	return f.Docs[0].Body, nil
+}
+
+// tooDeep finds the first place where brackets or indentation nest beyond
+// maxDepth. Brackets in strings count too, which only makes it stricter.
+func tooDeep(text string) (line, col int, found bool) {
+	depth := 0
+	for i, l := range strings.Split(text, "\n") {
+		if indent := len(l) - len(strings.TrimLeft(l, " -?:")); indent > 4*maxDepth {
+			return i + 1, 1, true
+		}
+		for j, r := range l {
+			switch r {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth = max(0, depth-1)
+			}
+			if depth > maxDepth {
+				return i + 1, j + 1, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// converter turns the parser's tree into nodes.
+type converter struct {
+	r       *reporter
+	doc     document
+	anchors map[string]*node
+	count   int
+	failed  bool
+}
+
+// at places a line and column of the document in its file.
+func (c *converter) at(line, col int) plan.Pos {
+	return c.doc.file.pos(c.doc.first+max(line, 1), max(col, 1))
+}
+
+func (c *converter) errorf(line, col int, format string, args ...any) {
+	c.failed = true
+	c.r.errorf(c.at(line, col), RuleYAMLSyntax, format, args...)
+}
+
+func (c *converter) syntaxError(err error) {
+	var syntax *yamlerrors.SyntaxError
+	if errors.As(err, &syntax) && syntax.Token != nil {
+		p := syntax.Token.Position
+		hint := ""
+		if strings.Contains(syntax.Message, "mapping value is not allowed") {
+			hint = `; put an expression with ": " or " #" in it in quotes`
+		}
+		c.errorf(p.Line, p.Column, "%s%s", syntax.Message, hint)
+		return
+	}
+	c.errorf(1, 1, "%v", err)
+}
+
+// node converts n; it never returns nil, and sets failed where it could not.
+func (c *converter) node(n ast.Node, depth int) *node {
+	out := c.convert(n, depth)
+	if out.weight == 0 {
+		out.weight = out.weigh()
+	}
+	return out
+}
+
+func (c *converter) convert(n ast.Node, depth int) *node {
+	out := &node{file: c.doc.file, pos: c.start(n)}
+	if c.count++; c.count > maxNodeCount || depth > maxDepth {
+		if !c.failed {
+			c.errorf(out.pos.Line-c.doc.first, out.pos.Col, "the document is too large or too deeply nested; split it")
+		}
+		return out
+	}
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return c.mapping(out, n.Values, depth)
+	case *ast.MappingValueNode:
+		return c.mapping(out, []*ast.MappingValueNode{n}, depth)
+	case *ast.SequenceNode:
+		out.kind = sequenceNode
+		for _, v := range n.Values {
+			out.items = append(out.items, c.node(v, depth+1))
+		}
+		return out
+	case *ast.AnchorNode:
+		return c.anchor(n, depth)
+	case *ast.AliasNode:
+		return c.alias(out, n)
+	case *ast.TagNode:
+		return c.tagged(out, n, depth)
+	case *ast.LiteralNode:
+		return literalScalar(out, n)
+	case *ast.NullNode:
+		if n.Token.Type == token.ImplicitNullType {
+			out.text = ""
+			return out
+		}
+	}
+	return c.scalar(out, n)
+}
+
+// start is where n begins in the file: for a mapping its first key.
+func (c *converter) start(n ast.Node) plan.Pos {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return c.start(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return c.start(n.Key)
+	case *ast.MappingKeyNode:
+		if n.Value != nil {
+			return c.start(n.Value)
+		}
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return c.at(t.Position.Line, t.Position.Column)
+	}
+	return c.at(1, 1)
+}
+
+func (c *converter) scalar(out *node, n ast.Node) *node {
+	t := n.GetToken()
+	if t == nil {
+		c.failed = true
+		c.r.errorf(out.pos, RuleYAMLSyntax, "this YAML construct is not supported; write a scalar, list or mapping")
+		return out
+	}
+	out.text = t.Value
+	switch t.Type {
+	case token.SingleQuoteType:
+		out.style = singleQuoted
+	case token.DoubleQuoteType:
+		out.style = doubleQuoted
+	}
+	return out
+}
+
+func literalScalar(out *node, n *ast.LiteralNode) *node {
+	out.style = literalBlock
+	if n.Start.Type == token.FoldedType {
+		out.style = foldedBlock
+	}
+	if n.Value != nil {
+		out.text = n.Value.Value
+	}
+	return out
+}
+
+func (c *converter) mapping(out *node, values []*ast.MappingValueNode, depth int) *node {
+	out.kind = mappingNode
+	var merged []entry
+	for _, v := range values {
+		if v.Key.IsMergeKey() {
+			merged = append(merged, c.merge(v, depth)...)
+			continue
+		}
+		key := c.key(v.Key, depth)
+		if key == nil {
+			continue
+		}
+		out.entries = append(out.entries, entry{key, c.value(v, key, depth)})
+	}
+	for _, e := range merged {
+		if _, ok := out.get(e.key.text); !ok {
+			out.entries = append(out.entries, e)
+		}
+	}
+	return out
+}
+
+func (c *converter) key(k ast.MapKeyNode, depth int) *node {
+	var n ast.Node = k
+	if mk, ok := n.(*ast.MappingKeyNode); ok && mk.Value != nil {
+		n = mk.Value
+	}
+	key := c.node(n, depth+1)
+	if key.kind != scalarNode {
+		c.failed = true
+		c.r.errorf(key.pos, RuleYAMLSyntax, "a key must be a scalar")
+		return nil
+	}
+	return key
+}
+
+// value converts the value of an entry. An absent value stands where its key does.
+func (c *converter) value(v *ast.MappingValueNode, key *node, depth int) *node {
+	if v.Value == nil {
+		return &node{file: c.doc.file, pos: key.pos}
+	}
+	n := c.node(v.Value, depth+1)
+	if null, ok := v.Value.(*ast.NullNode); ok && null.Token.Type == token.ImplicitNullType {
+		n.pos = key.pos
+	}
+	return n
+}
+
+// merge is the entries of a "<<" key: a mapping or a list of mappings.
+func (c *converter) merge(v *ast.MappingValueNode, depth int) []entry {
+	n := c.node(v.Value, depth+1)
+	sources := []*node{n}
+	if n.kind == sequenceNode {
+		sources = n.items
+	}
+	var out []entry
+	for _, s := range sources {
+		if s.kind != mappingNode {
+			c.failed = true
+			c.r.errorf(s.pos, RuleYAMLSyntax, "<< takes a mapping or a list of mappings")
+			continue
+		}
+		out = append(out, s.entries...)
+	}
+	return out
+}
+
+func (c *converter) anchor(n *ast.AnchorNode, depth int) *node {
+	if n.Value == nil {
+		out := &node{file: c.doc.file, pos: c.start(n)}
+		c.anchors[anchorName(n.Name)] = out
+		return out
+	}
+	v := c.node(n.Value, depth+1)
+	c.anchors[anchorName(n.Name)] = v
+	return v
+}
+
+func (c *converter) alias(out *node, n *ast.AliasNode) *node {
+	name := anchorName(n.Value)
+	v, ok := c.anchors[name]
+	if !ok {
+		c.failed = true
+		c.r.errorf(out.pos, RuleYAMLSyntax, "no anchor &%s stands before this alias in the document", name)
+		return out
+	}
+	c.count += v.weight
+	return v
+}
+
+func anchorName(n ast.Node) string {
+	if n == nil || n.GetToken() == nil {
+		return ""
+	}
+	return n.GetToken().Value
+}
+
+// stringTag and its like are the explicit tags a scalar may carry.
+const (
+	stringTag = "!!str"
+	binaryTag = "!!binary"
+)
+
+func (c *converter) tagged(out *node, n *ast.TagNode, depth int) *node {
+	tag := n.Start.Value
+	switch tag {
+	case stringTag, binaryTag:
+	default:
+		c.failed = true
+		c.r.errorf(out.pos, RuleYAMLSyntax, "tag %s is not supported; only %s and %s are", tag, stringTag, binaryTag)
+		return out
+	}
+	if n.Value == nil {
+		out.tag = tag
+		return out
+	}
+	v := c.node(n.Value, depth+1)
+	if v.kind != scalarNode {
+		c.failed = true
+		c.r.errorf(out.pos, RuleYAMLSyntax, "tag %s needs a scalar", tag)
+		return v
+	}
+	v.tag = tag
+	return v
+}
+
+// weigh sums the weights below n, up to maxNodeCount: nested aliases can stand
+// for exponentially many nodes.
+func (n *node) weigh() int {
+	w := 1
+	for _, i := range n.items {
+		w = min(w+i.weight, maxNodeCount)
+	}
+	for _, e := range n.entries {
+		w = min(w+e.value.weight+1, maxNodeCount)
+	}
+	return w
+}
+
+// get is the value of the first entry with the key.
+func (n *node) get(key string) (*node, bool) {
+	for _, e := range n.entries {
+		if e.key.text == key {
+			return e.value, true
+		}
+	}
+	return nil, false
+}
+
+// isNull reports whether n is YAML's null.
+func (n *node) isNull() bool {
+	if n.kind != scalarNode || n.style != plainStyle || n.tag != "" {
+		return false
+	}
+	switch n.text {
+	case "", "~", "null", "Null", "NULL":
+		return true
+	}
+	return false
+}
+
+// describe names what n is, for messages.
+func (n *node) describe() string {
+	switch {
+	case n.kind == mappingNode:
+		return "a mapping"
+	case n.kind == sequenceNode:
+		return "a list"
+	case n.isNull():
+		return "nothing"
+	}
+	if n.style == plainStyle {
+		return abbreviate(n.text)
+	}
+	return fmt.Sprintf("%q", abbreviate(n.text))
+}
+
+// abbreviate keeps messages readable when they quote an author's text.
+func abbreviate(s string) string {
+	const limit = 60
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return s
+}
