@@ -69,7 +69,7 @@ var Table = []Package{
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
 		append([]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis",
 			"internal/ingest", "internal/kernel/kerneltest", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
-			"internal/registry", "materializer/offline", "materializer/online"}, engine...)},
+			"internal/registry", "materializer/offline", "materializer/online", "validate/parity"}, engine...)},
 	{"validate/parity", "drives the whole path, recomputes served values and attributes differences", "changes stored state",
 		append([]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
 			"internal/wire", "materializer/offline", "materializer/online", "sdk", "server"}, engine...)},

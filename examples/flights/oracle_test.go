@@ -1,0 +1,71 @@
+package flights
+
+import (
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/kerneltest"
+)
+
+// The authors' tests hold by the specification itself, whatever the engine does.
+func TestExpectationsHoldInTheOracle(t *testing.T) {
+	for _, test := range load(t).Tests {
+		events := eventsOf(t, test)
+		for _, expect := range test.Expect {
+			results := ask(t, test, events, expect)
+			for _, f := range expect.Features {
+				got := results[f.Index]
+				if f.HasValue && !got.Value.Equal(f.Value) {
+					t.Errorf("%s:%d: %s is %v (%s %s), want %v", f.Pos.File, f.Pos.Line, f.Name, got.Value, got.Status, got.Reason, f.Value)
+				}
+				if f.Status != "" && string(got.Status) != f.Status {
+					t.Errorf("%s:%d: %s is %s, want %s", f.Pos.File, f.Pos.Line, f.Name, got.Status, f.Status)
+				}
+			}
+		}
+	}
+}
+
+func eventsOf(t *testing.T, test *featuredefs.Test) []kerneltest.Event {
+	t.Helper()
+	var events []kerneltest.Event
+	for _, s := range test.Events {
+		for _, row := range s.Rows {
+			columns := map[string]plan.Value{}
+			for i, c := range s.Source.Columns {
+				columns[c.Name] = row.Values[i]
+			}
+			e, err := kerneltest.NewEvent(s.Source, columns, false)
+			if err != nil {
+				t.Fatalf("%s:%d: %v", row.Pos.File, row.Pos.Line, err)
+			}
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+func ask(t *testing.T, test *featuredefs.Test, events []kerneltest.Event, expect featuredefs.Expectation) []kerneltest.Result {
+	t.Helper()
+	oracle := kerneltest.New()
+	var results []kerneltest.Result
+	var err error
+	if test.View != nil {
+		results, err = oracle.View(test.View, events, expect.Keys, expect.At)
+	} else {
+		results, err = oracle.Service(test.Service, events, named(test.Service.Keys, expect.Keys), named(test.Service.Request, expect.Request), expect.At)
+	}
+	if err != nil {
+		t.Fatalf("%s:%d: %v", expect.Pos.File, expect.Pos.Line, err)
+	}
+	return results
+}
+
+func named(fields []plan.Field, values []plan.Value) map[string]plan.Value {
+	out := map[string]plan.Value{}
+	for i, f := range fields {
+		out[f.Name] = values[i]
+	}
+	return out
+}
