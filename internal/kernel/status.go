@@ -1,5 +1,7 @@
 package kernel
 
+import "fmt"
+
 // Status says what a value is, alike offline and online. Its numbers are part of
 // the wire contract and the training set's format.
 type Status uint8
@@ -16,3 +18,13 @@ const (
 var statusNames = [...]string{"", "PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED", "ERROR"}
 
 func (s Status) String() string { return statusNames[s] }
+
+// ParseStatus reads a status by its name.
+func ParseStatus(name string) (Status, error) {
+	for s, n := range statusNames {
+		if s > 0 && n == name {
+			return Status(s), nil
+		}
+	}
+	return 0, fmt.Errorf("there is no status %q", name)
+}

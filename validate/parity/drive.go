@@ -25,6 +25,13 @@ type drive struct {
 	progress  func(events int64)
 }
 
+// newDrive begins before every event.
+func newDrive(progress func(events int64)) *drive {
+	d := &drive{progress: progress}
+	d.clock.now.Store(int64(plan.MinTime))
+	return d
+}
+
 // appendBatch bounds the events of one append.
 const appendBatch = 4096
 
@@ -60,8 +67,6 @@ func (d *drive) append(ctx context.Context, src *plan.Source, entries []eventlog
 		}
 	}
 	d.pushed += int64(len(entries))
-	if d.progress != nil {
-		d.progress(int64(len(entries)))
-	}
+	d.progress(int64(len(entries)))
 	return nil
 }

@@ -61,14 +61,19 @@ const (
 
 // Report is the outcome of a replay.
 type Report struct {
-	Rows         int            `json:"rows"`
-	Compared     int            `json:"compared"` // values, each with its status
-	Different    int            `json:"different"`
-	Differences  []Difference   `json:"differences,omitempty"` // the first few
-	Materialized int64          `json:"materialized"`          // events
-	Pushed       int64          `json:"pushed"`                // events
-	Applied      int64          `json:"applied"`               // additions of an event to a state
-	Statuses     map[string]int `json:"statuses"`
+	Rows        int            `json:"rows"`
+	Compared    int            `json:"compared"` // values, each with its status
+	Different   int            `json:"different"`
+	Differences []Difference   `json:"differences,omitempty"` // the first few
+	Statuses    map[string]int `json:"statuses"`
+	Stats
+}
+
+// Stats is how much went through the online path.
+type Stats struct {
+	Materialized int64 `json:"materialized"` // events, once for each view
+	Pushed       int64 `json:"pushed"`       // events
+	Applied      int64 `json:"applied"`      // additions of an event to a state
 }
 
 // Difference is one value that was served unlike it was trained.
@@ -83,25 +88,41 @@ type Difference struct {
 // shownDifferences bounds Report.Differences.
 const shownDifferences = 20
 
-// Replay runs the online path over history and compares.
-func Replay(ctx context.Context, cfg Config) (report *Report, err error) {
+// Replay serves the rows through the online path and compares.
+func Replay(ctx context.Context, cfg Config) (*Report, error) {
+	report := &Report{Statuses: map[string]int{}}
+	stats, err := Serve(ctx, cfg, func(rows []Row, got [][]Cell) error {
+		report.compare(cfg.Service, rows, got)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	report.Stats = *stats
+	return report, nil
+}
+
+// Serve drives history through the online path, asks for the rows at their as-of
+// times, in order of time, and calls f with what was served: for each row a cell for
+// each output of the service.
+func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) error) (stats *Stats, err error) {
 	rows := slices.Clone(cfg.Rows)
 	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.At, b.At) })
 	if len(rows) == 0 {
-		return nil, errors.New("parity: the training set has no rows to ask for")
+		return nil, errors.New("parity: there are no rows to ask for")
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(Phase, int64) {}
 	}
-	d := &drive{progress: func(n int64) { cfg.Progress(Pushing, n) }}
+	d := newDrive(func(n int64) { cfg.Progress(Pushing, n) })
 	log, store, err := cfg.Stores(ctx, d.clock.read)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, log.Close(), store.Close()) }()
 	d.log = log
-	report = &Report{Statuses: map[string]int{}}
-	if err := cfg.prepare(ctx, d, store, rows[len(rows)-1].At, report); err != nil {
+	stats = &Stats{}
+	if stats.Materialized, err = cfg.prepare(ctx, d, store, rows[len(rows)-1].At); err != nil {
 		return nil, err
 	}
 	asker, err := newAsker(cfg.Plan, cfg.Service, store, &d.clock)
@@ -121,13 +142,14 @@ func Replay(ctx context.Context, cfg Config) (report *Report, err error) {
 		if err != nil {
 			return nil, err
 		}
-		report.compare(cfg.Service, rows[:n], got)
+		if err := f(rows[:n], got); err != nil {
+			return nil, err
+		}
 		cfg.Progress(Asking, int64(n))
 		rows = rows[n:]
 	}
-	report.Pushed = d.pushed
-	report.Applied = d.applier.Stats().Applied
-	return report, nil
+	stats.Pushed, stats.Applied = d.pushed, d.applier.Stats().Applied
+	return stats, nil
 }
 
 // askBatch bounds the rows of one request.
@@ -135,16 +157,16 @@ const askBatch = 1000
 
 // prepare materializes what is visible before From and lines up the rest, for the
 // views of the service only.
-func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Store, last plan.EventTime, report *Report) error {
+func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Store, last plan.EventTime) (materialized int64, err error) {
 	part := servicePlan(cfg.Plan, cfg.Service)
 	d.clock.advance(cfg.From)
 	if cfg.From != plan.Always {
 		for _, v := range part.Views {
 			r, err := cfg.materialize(ctx, v, d, store)
 			if err != nil {
-				return fmt.Errorf("materialize view %s: %w", v.Name, err)
+				return 0, fmt.Errorf("materialize view %s: %w", v.Name, err)
 			}
-			report.Materialized += r.Applied
+			materialized += r.Applied
 		}
 	}
 	for _, src := range part.Sources {
@@ -155,13 +177,12 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 			})
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		d.timelines = append(d.timelines, tl)
 	}
-	var err error
 	d.applier, err = online.New(online.Config{Plan: part, Log: d.log, Store: store, Clock: d.clock.read, EverySource: true})
-	return err
+	return materialized, err
 }
 
 func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, store onlinestore.Store) (*offline.BackfillResult, error) {

@@ -1,0 +1,230 @@
+package golden
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/validate/parity"
+)
+
+// Oracle computes by the naive reading of docs/semantics.md.
+func Oracle() Path {
+	o := kerneltest.New()
+	return Path{"oracle", func(_ context.Context, c *Case) ([][]parity.Cell, error) {
+		events, err := oracleEvents(c.Test)
+		if err != nil {
+			return nil, err
+		}
+		var out [][]parity.Cell
+		for _, row := range c.Rows {
+			results, err := o.Service(c.Service, events, byName(c.Service.Keys, row.Keys), byName(c.Service.Request, row.Request), row.At)
+			if err != nil {
+				return nil, err
+			}
+			var cells []parity.Cell
+			for _, r := range results {
+				status, err := kernel.ParseStatus(string(r.Status))
+				if err != nil {
+					return nil, err
+				}
+				cells = append(cells, parity.Cell{Value: r.Value, Status: status})
+			}
+			out = append(out, cells)
+		}
+		return out, nil
+	}}
+}
+
+func byName(fields []plan.Field, values []plan.Value) map[string]plan.Value {
+	m := map[string]plan.Value{}
+	for i, f := range fields {
+		m[f.Name] = values[i]
+	}
+	return m
+}
+
+func oracleEvents(t *featuredefs.Test) ([]kerneltest.Event, error) {
+	var out []kerneltest.Event
+	for _, rows := range t.Events {
+		for _, row := range rows.Rows {
+			columns := map[string]plan.Value{}
+			for i, c := range rows.Source.Columns {
+				columns[c.Name] = row.Values[i]
+			}
+			e, err := kerneltest.NewEvent(rows.Source, columns, false)
+			if err != nil {
+				return nil, fmt.Errorf("event at line %d: %w", row.Pos.Line, err)
+			}
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// Replay computes as training sets are built.
+func Replay() Path {
+	return Path{"replay", func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
+		request, at := spine(c)
+		views := make([]*kernel.Features, len(c.Service.Views))
+		for i := range views {
+			var err error
+			if views[i], err = replayView(ctx, c, &c.Service.Views[i], at); err != nil {
+				return nil, err
+			}
+		}
+		s, err := kernel.NewService(c.Service)
+		if err != nil {
+			return nil, err
+		}
+		cols := s.Assemble(views, s.Derive(views, request, at))
+		out := make([][]parity.Cell, len(at))
+		for i := range out {
+			for _, col := range cols {
+				out[i] = append(out[i], parity.Cell{Value: col.Vec.Value(i), Status: col.Status[i]})
+			}
+		}
+		return out, nil
+	}}
+}
+
+// spine is the request fields and as-of times of all rows.
+func spine(c *Case) (*vector.Batch, []plan.EventTime) {
+	request := vector.NewBatch(c.Service.Request, len(c.Rows))
+	at := make([]plan.EventTime, len(c.Rows))
+	for i, r := range c.Rows {
+		at[i] = r.At
+		for f := range c.Service.Request {
+			request.Cols[f].Set(i, r.Request[f])
+		}
+	}
+	return request, at
+}
+
+// replayView replays one view for all rows; a test has fewer than a result batch.
+func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.EventTime) (*kernel.Features, error) {
+	view, err := kernel.NewView(ref.View)
+	if err != nil {
+		return nil, err
+	}
+	r := kernel.NewReplay(view)
+	r.AddSpine(keyColumns(c, ref), at)
+	err = history(c.Test)(ctx, ref.View.Source, func(ev *kernel.Events) error {
+		r.AddEvents(ev)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	shards, err := r.Shards(2)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range shards {
+		s.Sweep()
+	}
+	var out *kernel.Features
+	err = r.Results(func(from int, f *kernel.Features) error {
+		if from > 0 {
+			return fmt.Errorf("a test has at most %d expectations", from)
+		}
+		out = f
+		return nil
+	})
+	return out, err
+}
+
+func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
+	cols := make([]*vector.Vector, len(ref.Keys))
+	for k, name := range ref.Keys {
+		for i, f := range c.Service.Keys {
+			if f.Name != name {
+				continue
+			}
+			cols[k] = vector.New(f.Type, len(c.Rows))
+			for row := range c.Rows {
+				cols[k].Set(row, c.Rows[row].Keys[i])
+			}
+		}
+	}
+	return cols
+}
+
+// Online computes as the server does, over fresh stores.
+func Online(name string, stores parity.Stores) Path {
+	return Path{name, func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
+		out := make([][]parity.Cell, len(c.Rows))
+		cfg := parity.Config{Plan: c.Plan, Service: c.Service, Rows: c.Rows, History: history(c.Test), Stores: stores, From: plan.Always}
+		_, err := parity.Serve(ctx, cfg, func(rows []parity.Row, got [][]parity.Cell) error {
+			for i, r := range rows {
+				out[r.Number] = got[i]
+			}
+			return nil
+		})
+		return out, err
+	}}
+}
+
+// history is the events of a test, redeliveries removed as everywhere: among events
+// with one id the one with the smallest visible time stands, then the smallest payload.
+func history(t *featuredefs.Test) parity.History {
+	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
+		in, err := ingest.NewSource(src)
+		if err != nil {
+			return err
+		}
+		for _, rows := range t.Events {
+			if rows.Source != src {
+				continue
+			}
+			b := vector.NewBatch(in.Fields(), len(rows.Rows))
+			for i, row := range rows.Rows {
+				for c, v := range row.Values {
+					b.Cols[c].Set(i, v)
+				}
+			}
+			ev, _, err := in.Events(b, nil)
+			if err != nil {
+				return err
+			}
+			if keep := firsts(in, ev); len(keep) < b.N {
+				if ev, _, err = in.Events(ingest.Take(nil, ev.Batch, keep), nil); err != nil {
+					return err
+				}
+			}
+			if err := f(ev); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// firsts lists the events that stand.
+func firsts(in *ingest.Source, ev *kernel.Events) []int {
+	var keep []int
+	at := map[string]int{}
+	for i := range ev.Batch.N {
+		if ev.ID == nil || ev.ID[i] == "" {
+			keep = append(keep, i)
+			continue
+		}
+		k, seen := at[ev.ID[i]]
+		if !seen {
+			at[ev.ID[i]] = len(keep)
+			keep = append(keep, i)
+			continue
+		}
+		j := keep[k]
+		if ev.Visible(i) < ev.Visible(j) || ev.Visible(i) == ev.Visible(j) &&
+			string(in.AppendPayload(nil, ev.Batch, i)) < string(in.AppendPayload(nil, ev.Batch, j)) {
+			keep[k] = i
+		}
+	}
+	return keep
+}
