@@ -7,12 +7,12 @@ import (
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// optionalCalls are the kernels for optionals over scalars, by overload id.
+// optionalCalls are the kernels for optionals over scalars, by overload id;
+// optional.none() is a constant.
 var optionalCalls map[string]func(*compiler, *plan.Expr) *term
 
 func init() {
 	optionalCalls = map[string]func(*compiler, *plan.Expr) *term{
-		overloads.OptionalNone:           (*compiler).none,
 		overloads.OptionalOf:             wrapper(false),
 		overloads.OptionalOfNonZeroValue: wrapper(true),
 		overloads.OptionalValue:          (*compiler).value,
@@ -20,12 +20,6 @@ func init() {
 		overloads.OptionalOrValueValue:   (*compiler).orElse,
 		overloads.OptionalOrOptional:     (*compiler).orElse,
 	}
-}
-
-func (c *compiler) none(e *plan.Expr) *term {
-	t := nullTerm(e.Type)
-	t.loose = false
-	return t
 }
 
 // optional compiles an operand that must be an optional at run time.

@@ -79,7 +79,8 @@ func (p *Program) Clone() *Program {
 func (p *Program) Type() plan.Type { return p.shared.expr.Type }
 
 // Eval computes the expression for n rows. cols are parallel to the inputs of
-// Compile. need says which rows matter, nil all of them; the others hold
+// Compile and have n rows each; a column the expression does not read may be
+// nil. need says which rows matter, nil all of them; the others hold
 // anything afterwards. The result belongs to the program until its next Eval
 // and may alias cols; strings in it stay valid.
 func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector.Vector {

@@ -33,10 +33,10 @@ var fields = []struct {
 	{overloads.TimestampToDayOfMonthZeroBased, overloads.TimestampToDayOfMonthZeroBasedWithTz, dayOfMonth},
 	{overloads.TimestampToDayOfMonthOneBased, overloads.TimestampToDayOfMonthOneBasedWithTz, date},
 	{overloads.TimestampToDayOfWeek, overloads.TimestampToDayOfWeekWithTz, dayOfWeek},
-	{overloads.TimestampToHours, overloads.TimestampToHoursWithTz, part(microsPerDay, microsPerHour)},
-	{overloads.TimestampToMinutes, overloads.TimestampToMinutesWithTz, part(microsPerHour, microsPerMinute)},
-	{overloads.TimestampToSeconds, overloads.TimestampToSecondsWithTz, part(microsPerMinute, microsPerSecond)},
-	{overloads.TimestampToMilliseconds, overloads.TimestampToMillisecondsWithTz, part(microsPerSecond, 1000)},
+	{overloads.TimestampToHours, overloads.TimestampToHoursWithTz, hour},
+	{overloads.TimestampToMinutes, overloads.TimestampToMinutesWithTz, minute},
+	{overloads.TimestampToSeconds, overloads.TimestampToSecondsWithTz, second},
+	{overloads.TimestampToMilliseconds, overloads.TimestampToMillisecondsWithTz, millisecond},
 }
 
 var fieldRules = makeFieldRules()
@@ -50,9 +50,11 @@ func makeFieldRules() map[string]rule {
 	return rules
 }
 
-func part(whole, unit int64) field {
-	return func(local int64) int64 { return floorMod(local, whole) / unit }
-}
+// These divide by constants, which compiles to multiplications.
+func hour(local int64) int64        { return floorMod(local, microsPerDay) / microsPerHour }
+func minute(local int64) int64      { return floorMod(local, microsPerHour) / microsPerMinute }
+func second(local int64) int64      { return floorMod(local, microsPerMinute) / microsPerSecond }
+func millisecond(local int64) int64 { return floorMod(local, microsPerSecond) / 1000 }
 
 func floorMod(n, d int64) int64 {
 	m := n % d
@@ -152,28 +154,43 @@ func (x *zonedNode) eval(b *batch, need vector.Bitmap) *col {
 	return o
 }
 
-// zone remembers the offset that holds around the last time it was asked for.
+// zone remembers the offsets that held around the last times it was asked for.
 type zone struct {
-	loc      *time.Location
-	from, to int64 // µs; the cached offset holds in [from, to)
-	cached   int64
+	loc   *time.Location
+	spans [4]span
+	last  int // the span that answered last
+	next  int // the span to replace next
 }
+
+// span is a time in which a zone's offset from UTC does not change: [from, to).
+type span struct{ from, to, offset int64 }
 
 // offset is the zone's offset from UTC at t, in microseconds.
 func (z *zone) offset(t int64) int64 {
-	if t >= z.from && t < z.to {
-		return z.cached
+	if s := &z.spans[z.last]; t >= s.from && t < s.to {
+		return s.offset
 	}
+	for i := range z.spans {
+		if s := &z.spans[i]; t >= s.from && t < s.to {
+			z.last = i
+			return s.offset
+		}
+	}
+	z.last, z.next = z.next, (z.next+1)%len(z.spans)
+	z.spans[z.last] = z.look(t)
+	return z.spans[z.last].offset
+}
+
+func (z *zone) look(t int64) span {
 	at := plan.EventTime(t).Time().In(z.loc)
 	_, seconds := at.Zone()
-	z.cached = int64(seconds) * microsPerSecond
+	s := span{int64(plan.Always), int64(plan.Never), int64(seconds) * microsPerSecond}
 	start, end := at.ZoneBounds()
-	z.from, z.to = int64(plan.Always), int64(plan.Never)
 	if !start.IsZero() {
-		z.from = int64(plan.TimeOf(start))
+		s.from = int64(plan.TimeOf(start))
 	}
 	if !end.IsZero() {
-		z.to = int64(plan.TimeOf(end))
+		s.to = int64(plan.TimeOf(end))
 	}
-	return z.cached
+	return s
 }

@@ -1,0 +1,174 @@
+package expr
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+func TestCompile_Errors(t *testing.T) {
+	env := testEnv(t)
+	src, err := parse(env, "1 + i")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, inputs := range map[string][]Input{
+		`test:1:5: the expression reads "i", which is not among its inputs`:  nil,
+		`test:1:5: the expression reads "i" as int, but the input is double`: {{"i", plan.T(plan.Double)}},
+	} {
+		if _, err := Compile(src.expr, inputs); err == nil || err.Error() != want {
+			t.Errorf("with inputs %v the error is %v, want %s", inputs, err, want)
+		}
+	}
+	unbound := &plan.Expr{Kind: plan.Local, Name: "x", Type: plan.T(plan.Int)}
+	if _, err := Compile(unbound, nil); err == nil || !strings.Contains(err.Error(), "nothing binds") {
+		t.Errorf("a free variable gives %v", err)
+	}
+}
+
+func TestFallbacks_NameTheSmallestSubTree(t *testing.T) {
+	for text, want := range map[string]string{
+		"d > 1.0 && s.lowerAscii() == 'us'":        "s.lowerAscii()",
+		"i + m['a'] * 2":                           `m["a"]`,
+		"b ? li.exists(x, x > i) : c":              "li.fold",
+		"regex.extract(s, 'a(.)').orValue(t) == t": `regex.extract(s, "a(.)").orValue(t)`,
+		"s.matches(t)":                             "s.matches(t)",
+		"cel.bind(x, ts + du, x > tu && i == 1)":   "x > tu",
+		"size(m) + size(li) + i":                   "size(m)",
+		"od.orValue({'a': d}['a'] * 2.0)":          `{"a": d}["a"]`,
+	} {
+		p := program(t, text)
+		f := p.Fallbacks()
+		if len(f) == 0 || !strings.Contains(f[0].Text, want) {
+			t.Errorf("%s falls back for %v, want %s", text, f, want)
+			continue
+		}
+		if f[0].NsPerRow <= 0 || f[0].Pos.File != "test" {
+			t.Errorf("%s: incomplete fallback %+v", text, f[0])
+		}
+	}
+}
+
+// countingNode counts the rows it is asked for.
+type countingNode struct {
+	node
+	asked int
+}
+
+func (x *countingNode) eval(b *batch, need vector.Bitmap) *col {
+	for w := range vector.Words(b.n) {
+		m := vector.Bitmap{needWord(need, w, b.n)}
+		x.asked += m.Count()
+	}
+	return x.node.eval(b, need)
+}
+
+func TestNeed_IsPushedDown(t *testing.T) {
+	const n = 100
+	cols := tameColumns(n)
+	bits := cols[0].Bits
+	half := bits.Count()
+	for text, want := range map[string]int{
+		"b && s.matches('a')":            half,
+		"b || s.matches('a')":            n - half,
+		"b ? s.matches('a') : c":         half,
+		"b ? c : s.matches('a')":         n - half,
+		"!b && (c || s.matches('a'))":    -1,
+		"cel.bind(x, s.matches('a'), x)": n,
+	} {
+		p := program(t, text)
+		counter := &countingNode{}
+		replaceMatch(p.root, counter)
+		if counter.node == nil {
+			t.Fatalf("%s has no match node", text)
+		}
+		p.Eval(cols, n, nil)
+		if want >= 0 && counter.asked != want || counter.asked > n {
+			t.Errorf("%s asks for %d rows of the match, want %d", text, counter.asked, want)
+		}
+	}
+}
+
+// replaceMatch puts the counter in the place of the first match node.
+func replaceMatch(root node, counter *countingNode) {
+	swap := func(at *node) {
+		if m, ok := (*at).(*matchNode); ok {
+			counter.node = m
+			*at = counter
+			return
+		}
+		replaceMatch(*at, counter)
+	}
+	switch x := root.(type) {
+	case *junctionNode:
+		for i := range x.terms {
+			swap(&x.terms[i])
+		}
+	case *conditionalNode:
+		swap(&x.yes)
+		swap(&x.no)
+	case *letNode:
+		swap(&x.init)
+	}
+}
+
+func TestEval_AllocatesNothing(t *testing.T) {
+	cols := tameColumns(200)
+	for _, text := range []string{
+		"d * 1.1 + f / 2.0", "(i + 3) * j - 7", "b && i > 2 || s == 'US'", "s.contains('a') && size(s) > 2",
+		"i > 5 ? d : f", "ts.getHours('Europe/Berlin') > 3", "s in ['a', 'b']", "od.orValue(1.0)", "int(d) / (i + 1)",
+		"f == null", "cel.bind(x, d + 1.0, x * x)",
+	} {
+		p := program(t, text)
+		p.Eval(cols, 200, nil)
+		if n := testing.AllocsPerRun(20, func() { p.Eval(cols, 200, nil) }); n != 0 {
+			t.Errorf("%s allocates %v times a batch", text, n)
+		}
+	}
+}
+
+func TestEval_StringsStayValid(t *testing.T) {
+	p := program(t, "s + '-' + string(i)")
+	first := p.Eval(rows(vars{"s": plan.StringValue("one"), "i": plan.IntValue(1)}), 1, nil).Value(0)
+	p.Eval(rows(vars{"s": plan.StringValue("two"), "i": plan.IntValue(2)}), 1, nil)
+	if first.Str() != "one-1" {
+		t.Errorf("a string changed to %q", first.Str())
+	}
+}
+
+func TestEval_NoRows(t *testing.T) {
+	for _, text := range []string{"d + 1.0", "b ? i : j", "s + t", "s.lowerAscii()", "b && c", "od.orValue(d)"} {
+		if out := program(t, text).Eval(rows(), 0, nil); out.N != 0 {
+			t.Errorf("%s of no rows has %d", text, out.N)
+		}
+	}
+}
+
+func TestClone_IsIndependent(t *testing.T) {
+	p := program(t, "s.lowerAscii() + string(i * j) + (b ? t : 'x')")
+	cols := tameColumns(64)
+	var want []string
+	out := p.Eval(cols, 64, nil)
+	for i := range 64 {
+		want = append(want, result(out, i).String())
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			q := p.Clone()
+			for range 20 {
+				out := q.Eval(cols, 64, nil)
+				for i := range 64 {
+					if got := result(out, i).String(); got != want[i] {
+						t.Errorf("row %d of a clone is %s, want %s", i, got, want[i])
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
