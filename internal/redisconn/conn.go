@@ -69,16 +69,18 @@ func (c *Conn) Close() {
 	}
 }
 
-// Masters returns a client for each server that owns keys.
+// Masters returns a client for each server that owns keys, within the time limit.
 func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
 	nodes := c.Nodes()
 	if !c.Cluster() {
 		return nodes, nil
 	}
+	ctx, cancel := c.Bound(ctx)
+	defer cancel()
 	for address, node := range nodes {
 		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
 		if err != nil {
-			return nil, fmt.Errorf("ask %s for its role: %w", address, err)
+			return nil, fmt.Errorf("ask %s for its role: %w", address, Cause(ctx, err))
 		}
 		if len(role) == 0 {
 			return nil, fmt.Errorf("ask %s for its role: the answer is empty", address)
@@ -90,7 +92,7 @@ func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
 	return nodes, nil
 }
 
-// Cause returns the reason why the call's own time limit ended it, or err.
+// Cause returns what err is about: the time limit of Bound, if that ended the call.
 func Cause(ctx context.Context, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
 		return context.Cause(ctx)

@@ -17,12 +17,12 @@ const oldestMajor = 7
 // checkServers asks every server that owns keys for the settings that decide
 // whether it can be trusted with them.
 func (c *Conn) checkServers(ctx context.Context, allowEviction bool) ([]string, error) {
-	ctx, cancel := c.Bound(ctx)
-	defer cancel()
 	masters, err := c.Masters(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("check redis: %w", Cause(ctx, err))
+		return nil, fmt.Errorf("check redis: %w", err)
 	}
+	ctx, cancel := c.Bound(ctx)
+	defer cancel()
 	var warnings []string
 	for _, address := range slices.Sorted(maps.Keys(masters)) {
 		s, err := readSettings(ctx, masters[address])

@@ -1,0 +1,214 @@
+// Package pebble keeps online state in a directory of its own, embedded with
+// Pebble. One process at a time can have it open. The keys are described in
+// docs/formats/onlinestore.md.
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"sync"
+
+	cockroach "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/internal/gate"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/pebbledir"
+)
+
+// LockedError is the error of Open for a directory that someone has open.
+type LockedError = pebbledir.LockedError
+
+// Options are optional, all of them.
+type Options struct {
+	FS         vfs.FS       // nil is the disk
+	Logger     *slog.Logger // nil drops what Pebble reports
+	CacheBytes int64        // of blocks read from disk; 0 is 128 MiB
+}
+
+const (
+	format            = "unskew onlinestore 1"
+	kindState         = 'k'
+	defaultCacheBytes = 128 << 20
+	memTableBytes     = 64 << 20
+	batchBytes        = 32 << 20 // a larger Swap is several batches
+	stripes           = 256
+)
+
+// Store implements onlinestore.Store. It starts no goroutines of its own.
+//
+// A value can be read a moment before it is durable. It can then not be
+// overtaken: what was swapped after it becomes durable after it.
+type Store struct {
+	db   *cockroach.DB
+	gate *gate.Gate
+	seed maphash.Seed
+	// locks[i] is held while a key of stripe i is read, compared and written. Who
+	// needs several takes them in ascending order.
+	locks [stripes]sync.Mutex
+}
+
+var _ onlinestore.Store = (*Store)(nil)
+
+// Open opens or creates the store in dir. The error wraps a *LockedError if
+// someone has it open.
+func Open(dir string, o Options) (*Store, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	db, err := pebbledir.Open(dir, format, pebbledir.Options{
+		FS: o.FS, Logger: o.Logger, CacheBytes: o.CacheBytes, MemTableBytes: memTableBytes,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("online store: %w", err)
+	}
+	return &Store{db: db, gate: gate.New(), seed: maphash.MakeSeed()}, nil
+}
+
+// Close is onlinestore.Store's.
+func (s *Store) Close() error {
+	if !s.gate.Close() {
+		return nil
+	}
+	return s.db.Close()
+}
+
+// enter lets a call in, unless the store is closed or the context has ended.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.gate.Enter() {
+		return onlinestore.ErrClosed
+	}
+	return nil
+}
+
+func appendKey(dst, key []byte) []byte { return append(append(dst, kindState), key...) }
+
+// Get is onlinestore.Store's.
+func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.Leave()
+	values := make([][]byte, len(keys))
+	var scratch []byte
+	for i, key := range keys {
+		scratch = appendKey(scratch[:0], key)
+		value, closer, err := s.db.Get(scratch)
+		if errors.Is(err, cockroach.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("get key %q: %w", key, err)
+		}
+		values[i] = slices.Clone(value)
+		if err := closer.Close(); err != nil {
+			return nil, fmt.Errorf("get key %q: %w", key, err)
+		}
+	}
+	return values, nil
+}
+
+// Swap is onlinestore.Store's. Calls that run at the same time share a sync.
+func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.Leave()
+	if err := onlinestore.CheckWrites(writes); err != nil {
+		return nil, err
+	}
+	swapped := make([]bool, len(writes))
+	for start := 0; start < len(writes); {
+		n := batchLength(writes[start:])
+		if err := s.swapBatch(writes[start:start+n], swapped[start:start+n]); err != nil {
+			return nil, err
+		}
+		start += n
+	}
+	return swapped, nil
+}
+
+// batchLength is how many of the writes, at least one, go into the next batch.
+func batchLength(writes []onlinestore.Write) int {
+	size := 0
+	for i, w := range writes {
+		if size += len(w.Key) + len(w.Value); size > batchBytes && i > 0 {
+			return i
+		}
+	}
+	return len(writes)
+}
+
+func (s *Store) swapBatch(writes []onlinestore.Write, swapped []bool) error {
+	batch := s.db.NewBatch()
+	applied, err := s.compareAndApply(batch, writes, swapped)
+	if applied && err == nil {
+		err = batch.SyncWait()
+	}
+	return errors.Join(err, batch.Close())
+}
+
+// compareAndApply holds the stripes of the keys while it compares and makes the
+// writes visible. If it applied any, their sync is to be waited for.
+func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Write, swapped []bool) (applied bool, err error) {
+	unlock := s.lock(writes)
+	defer unlock()
+	written := map[string]uint64{} // revisions in the batch
+	var scratch []byte
+	for i, w := range writes {
+		scratch = appendKey(scratch[:0], w.Key)
+		revision, inBatch := written[string(w.Key)]
+		if !inBatch {
+			if revision, err = s.revision(scratch); err != nil {
+				return false, fmt.Errorf("compare key %q: %w", w.Key, err)
+			}
+		}
+		if swapped[i] = revision == w.Expect; !swapped[i] {
+			continue
+		}
+		written[string(w.Key)] = onlinestore.Revision(w.Value)
+		if err := batch.Set(scratch, w.Value, nil); err != nil {
+			return false, err
+		}
+	}
+	if len(written) == 0 {
+		return false, nil
+	}
+	return true, s.db.ApplyNoSyncWait(batch, cockroach.Sync)
+}
+
+func (s *Store) revision(key []byte) (uint64, error) {
+	value, closer, err := s.db.Get(key)
+	if errors.Is(err, cockroach.ErrNotFound) {
+		return onlinestore.Absent, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return onlinestore.Revision(value), closer.Close()
+}
+
+// lock takes the stripes of the keys and returns what gives them back.
+func (s *Store) lock(writes []onlinestore.Write) (unlock func()) {
+	held := make([]int, len(writes))
+	for i, w := range writes {
+		held[i] = int(maphash.Bytes(s.seed, w.Key) % stripes)
+	}
+	slices.Sort(held)
+	held = slices.Compact(held)
+	for _, i := range held {
+		s.locks[i].Lock()
+	}
+	return func() {
+		for _, i := range held {
+			s.locks[i].Unlock()
+		}
+	}
+}

@@ -1,0 +1,139 @@
+// Package redis keeps online state on a Redis server or cluster, which several
+// processes can share. The keys are described in docs/formats/onlinestore.md.
+//
+// "Durable" is what the server makes of it: with appendonly and appendfsync
+// always, an acknowledged write survives a crash of the server. With less, and
+// in a failover to a replica that lags, the last ones can be lost; Warnings says
+// so where the server tells.
+package redis
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// Names that callers need from redisconn.
+type (
+	Options       = redisconn.Options
+	Secret        = redisconn.Secret
+	EvictionError = redisconn.EvictionError
+)
+
+// Store implements onlinestore.Store.
+type Store struct {
+	conn   *redisconn.Conn
+	prefix string // of every key
+}
+
+var _ onlinestore.Store = (*Store)(nil)
+
+// Open connects to the server. The error is an *EvictionError if the server may
+// drop states and Options.AllowEviction is not set.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	conn, err := redisconn.Dial(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("online store: %w", err)
+	}
+	return &Store{conn: conn, prefix: conn.Namespace() + ":state:"}, nil
+}
+
+// Warnings are sentences about the server's settings for the operator.
+func (s *Store) Warnings() []string { return s.conn.Warnings() }
+
+// Close is onlinestore.Store's.
+func (s *Store) Close() error {
+	s.conn.Close()
+	return nil
+}
+
+// enter lets a call in, unless the store is closed or the context has ended.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.conn.Gate.Enter() {
+		return onlinestore.ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) key(key []byte) string { return s.prefix + string(key) }
+
+// Get is onlinestore.Store's: one MGET, in a cluster one for each slot at once.
+func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.conn.Gate.Leave()
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = s.key(key)
+	}
+	values, err := s.getBound(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("get %d keys: %w", len(keys), err)
+	}
+	return values, nil
+}
+
+// getBound gets the values of redis keys within the connection's time limit.
+func (s *Store) getBound(ctx context.Context, names []string) ([][]byte, error) {
+	ctx, cancel := s.conn.Bound(ctx)
+	defer cancel()
+	get := s.getOne
+	if s.conn.Cluster() {
+		get = s.getCluster
+	}
+	values, err := get(ctx, names)
+	return values, redisconn.Cause(ctx, err)
+}
+
+// getOne asks a single server.
+func (s *Store) getOne(ctx context.Context, names []string) ([][]byte, error) {
+	found, err := s.conn.Do(ctx, s.conn.B().Mget().Key(names...).Build()).ToArray()
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]byte, len(found))
+	for i := range found {
+		if values[i], err = bytesOrNil(found[i]); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// getCluster asks the servers of a cluster. A name that comes twice has one
+// answer, of which each value is a copy.
+func (s *Store) getCluster(ctx context.Context, names []string) ([][]byte, error) {
+	found, err := rueidis.MGet(s.conn.Client, ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]byte, len(names))
+	for i, name := range names {
+		value, err := bytesOrNil(found[name])
+		if err != nil {
+			return nil, err
+		}
+		values[i] = bytes.Clone(value)
+	}
+	return values, nil
+}
+
+func bytesOrNil(m rueidis.RedisMessage) ([]byte, error) {
+	value, err := m.AsBytes()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return value, err
+}

@@ -1,0 +1,100 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// The script and the digest by which a server that has seen it knows it.
+var (
+	//go:embed swap.lua
+	swapSource string
+	swapDigest = digest(swapSource)
+)
+
+func digest(script string) string {
+	sum := sha1.Sum([]byte(script))
+	return hex.EncodeToString(sum[:])
+}
+
+// Swap is onlinestore.Store's: one script for each write, all in one round trip.
+func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.conn.Gate.Leave()
+	if err := onlinestore.CheckWrites(writes); err != nil {
+		return nil, err
+	}
+	if len(writes) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := s.conn.Bound(ctx)
+	defer cancel()
+	answers := s.swap(ctx, writes)
+	swapped := make([]bool, len(writes))
+	var failed error
+	for i, answer := range answers {
+		n, err := answer.AsInt64()
+		if err != nil && (failed == nil || redisconn.Refused(failed)) {
+			failed = err
+		}
+		swapped[i] = n == 1
+	}
+	if failed != nil {
+		return nil, writeError(fmt.Sprintf("swap %d keys", len(writes)), redisconn.Cause(ctx, failed))
+	}
+	return swapped, nil
+}
+
+// swap sends the writes. Those that meet a server without the script, which then
+// did nothing, are sent again with it.
+func (s *Store) swap(ctx context.Context, writes []onlinestore.Write) []rueidis.RedisResult {
+	commands := make(rueidis.Commands, len(writes))
+	for i, w := range writes {
+		commands[i] = s.conn.B().Evalsha().Sha1(swapDigest).Numkeys(1).Key(s.key(w.Key)).Arg(swapArgs(w)...).Build()
+	}
+	answers := s.conn.DoMulti(ctx, commands...)
+	var again []int
+	for i, answer := range answers {
+		if refusal, ok := rueidis.IsRedisErr(answer.Error()); ok && refusal.IsNoScript() {
+			again = append(again, i)
+		}
+	}
+	if len(again) == 0 {
+		return answers
+	}
+	commands = commands[:0]
+	for _, i := range again {
+		commands = append(commands, s.conn.B().Eval().Script(swapSource).Numkeys(1).Key(s.key(writes[i].Key)).Arg(swapArgs(writes[i])...).Build())
+	}
+	for n, answer := range s.conn.DoMulti(ctx, commands...) {
+		answers[again[n]] = answer
+	}
+	return answers
+}
+
+func swapArgs(w onlinestore.Write) []string {
+	expect := ""
+	if w.Expect != onlinestore.Absent {
+		expect = string(binary.BigEndian.AppendUint64(nil, w.Expect))
+	}
+	return []string{expect, string(w.Value)}
+}
+
+// writeError says whether the outcome of a failed write is known.
+func writeError(what string, err error) error {
+	if redisconn.Refused(err) {
+		return fmt.Errorf("%s: redis refused: %w", what, err)
+	}
+	return fmt.Errorf("%s: the request was sent and not answered (%w): %w", what, err, onlinestore.ErrOutcomeUnknown)
+}
