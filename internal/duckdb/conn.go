@@ -20,7 +20,7 @@ import (
 
 // Options bound what DuckDB may use.
 type Options struct {
-	MemoryLimit int64  // bytes; 0: DuckDB's default, 80 % of the machine
+	MemoryLimit string // such as "4GB"; "": DuckDB's default, 80 % of the machine
 	Threads     int    // 0: one for each core
 	TempDir     string // where queries larger than MemoryLimit spill; "": DuckDB decides
 	BaseDir     string // what relative paths are relative to; "": the working directory
@@ -65,8 +65,8 @@ func Open(o Options) (*DB, error) {
 
 func (o Options) settings() [][2]string {
 	var s [][2]string
-	if o.MemoryLimit > 0 {
-		s = append(s, [2]string{"memory_limit", strconv.FormatInt(o.MemoryLimit, 10) + "B"})
+	if o.MemoryLimit != "" {
+		s = append(s, [2]string{"memory_limit", o.MemoryLimit})
 	}
 	if o.Threads > 0 {
 		s = append(s, [2]string{"threads", strconv.Itoa(o.Threads)})

@@ -175,7 +175,7 @@ func ints(v *vector.Vector, n int) []int64 {
 	return v.Int
 }
 
-var errNotInt64 = errors.New("the value does not fit in an int, which is a signed 64-bit integer; read it as a string or a double in sql:")
+var errNotInt64 = errors.New("the value does not fit in an int, which is a signed 64-bit integer; let sql: cast it to a string or a double")
 
 func decodeUint64(v *vector.Vector, a arrow.Array) *valueError {
 	out := ints(v, a.Len())

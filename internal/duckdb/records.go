@@ -68,7 +68,7 @@ func (t *table) force(found []column, forced []forcedType) []forcedType {
 	}
 	all := make([]forcedType, len(found))
 	for i, c := range found {
-		all[i] = forcedType{c.name, c.sql}
+		all[i] = forcedType(c)
 		for _, f := range forced {
 			if f.name == c.name {
 				all[i] = f

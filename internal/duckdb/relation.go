@@ -82,7 +82,7 @@ func (db *DB) open(ctx context.Context, rel Relation) (*table, error) {
 	f, ok := formatOf(rel.From)
 	if !ok {
 		return nil, fmt.Errorf("%s: cannot tell the format of %q by its ending; it must end in .parquet, .csv, .tsv, .json, .jsonl or .ndjson "+
-			"(.gz or .zst may follow); for anything else write sql:", rel.Owner, rel.From)
+			"(.gz or .zst may follow); write sql: for anything else", rel.Owner, rel.From)
 	}
 	if isURL(rel.From) {
 		return &table{rel: rel, format: f, files: []string{rel.From}, base: db.base}, nil

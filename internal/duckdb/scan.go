@@ -57,6 +57,23 @@ func (db *DB) Repeated(ctx context.Context, rel Relation, column plan.Field, f f
 	return db.scan(ctx, t, sql, columns, func(b *vector.Batch) error { return f(b.Cols[0]) })
 }
 
+// Count is the number of rows of a relation.
+func (db *DB) Count(ctx context.Context, rel Relation) (int64, error) {
+	t, err := db.open(ctx, rel)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	err = db.stream(ctx, "SELECT count(*) FROM "+t.from(nil), nil, func(rec arrow.RecordBatch) error {
+		n = rec.Column(0).(*array.Int64).Value(0)
+		return nil
+	})
+	if err != nil {
+		return 0, t.failed(err)
+	}
+	return n, nil
+}
+
 func (db *DB) selectColumns(ctx context.Context, t *table, columns []plan.Field) (selection, error) {
 	found, err := db.describe(ctx, t)
 	if err != nil {
@@ -142,7 +159,7 @@ func (db *DB) inEveryFile(ctx context.Context, t *table, columns []plan.Field) e
 			continue
 		}
 		i := slices.IndexFunc(t.files, func(f string) bool { return !files[f] })
-		return fmt.Errorf("%s: %s has no column %q, other files of %s have; where it should be null, say so in sql:",
+		return fmt.Errorf("%s: %s has no column %q, other files of %s have; let sql: say where it should be null",
 			t.rel.Owner, db.shown(t.files[i]), c.Name, t.rel.From)
 	}
 	return nil

@@ -288,8 +288,6 @@ func (s *Source) checkText(b *vector.Batch) {
 	}
 }
 
-// readIDs fills ids: a string or bytes as it is, anything else as people write it;
-// "" is no id.
 func (s *Source) readIDs(b *vector.Batch) {
 	s.ids = nil
 	if s.plan.EventID == "" {
@@ -298,11 +296,13 @@ func (s *Source) readIDs(b *vector.Batch) {
 	col := b.Col(s.plan.EventID)
 	s.ids = make([]string, b.N)
 	for i := range s.ids {
-		s.ids[i] = idOf(col, i)
+		s.ids[i] = EventID(col, i)
 	}
 }
 
-func idOf(col *vector.Vector, i int) string {
+// EventID is the event id in row i of an id column: a string or bytes as it is,
+// anything else as people write it; "", and so no id, for null. It aliases col.
+func EventID(col *vector.Vector, i int) string {
 	switch {
 	case !col.Valid(i):
 		return ""
