@@ -36,15 +36,15 @@ func (w wallClock) instants(loc *time.Location) []time.Time {
 	return out
 }
 
-// instant is the instant at which a clock in loc shows w. A repeated reading
-// means its first occurrence. A skipped reading was written by a clock that had
-// not been changed yet, so it counts on from the offset before the change.
-func (w wallClock) instant(loc *time.Location) time.Time {
+// readings are w's instants, or one that stands in for a reading that was
+// skipped: it was written by a clock that had not been changed yet, so it counts
+// on from the offset before the change.
+func (w wallClock) readings(loc *time.Location) []time.Time {
 	if all := w.instants(loc); len(all) > 0 {
-		return all[0]
+		return all
 	}
 	shown := w.asUTC()
-	return shown.Add(-offsetAt(shown.Add(-24*time.Hour), loc))
+	return []time.Time{shown.Add(-offsetAt(shown.Add(-24*time.Hour), loc))}
 }
 
 // asUTC is w as if the clock hung in Greenwich.
@@ -99,14 +99,6 @@ func firstAfter(t time.Time, minute int, loc *time.Location) time.Time {
 			}
 		}
 	}
-}
-
-// readings are w's instants, or the stand-in for a reading that was skipped.
-func (w wallClock) readings(loc *time.Location) []time.Time {
-	if all := w.instants(loc); len(all) > 0 {
-		return all
-	}
-	return []time.Time{w.instant(loc)}
 }
 
 // atlantic is the zone of the four airports that the airports table lacks, all

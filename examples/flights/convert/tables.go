@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// identity is whom and what every table's flight concerns: the keys of the entities.
+// identity are the keys of the entities that a flight concerns.
 func identity() []column[flight] {
 	return []column[flight]{
 		textColumn("origin", func(f *flight) string { return f.origin }),
