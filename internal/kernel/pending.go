@@ -142,7 +142,7 @@ func (s *State) decodePending(b []byte) error {
 			}
 		}
 		p := pendingRow{visible: vals[0].Time(), slot: int(vals[1].Int()), time: vals[2].Time(), id: vals[3].Str(), arg: vals[4], by: vals[5], group: vals[6]}
-		if p.slot < entityRow || p.slot >= len(s.view.slots) || !s.view.slots[max(p.slot, 0)].accepts(&p) {
+		if p.slot < entityRow || p.slot >= len(s.view.slots) || p.slot != entityRow && !s.view.slots[p.slot].accepts(&p) {
 			return errState
 		}
 		s.pending = append(s.pending, p)
@@ -155,9 +155,6 @@ func (s *State) decodePending(b []byte) error {
 
 // accepts reports whether a decoded row has the values the slot's aggregate adds.
 func (s *slot) accepts(p *pendingRow) bool {
-	if p.slot == entityRow {
-		return true
-	}
 	ok := func(e *plan.Expr, v plan.Value) bool {
 		return e == nil && v.IsNull() || e != nil && !v.IsNull() && v.HasType(e.Type.Unwrap())
 	}

@@ -93,17 +93,21 @@ func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 // advance moves the newest visible time to that of the rows about to be folded.
 func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
 	newest := s.newest
-	see := func(visible []plan.EventTime) {
-		for _, i := range sel {
-			if v := visible[i]; v < horizon && v > newest {
-				newest = v
-			}
+	for _, i := range sel {
+		if v := rows.Visible[i]; v < horizon {
+			newest = max(newest, v)
 		}
 	}
-	see(rows.Visible)
-	for i := range rows.slots {
-		if len(s.view.plan.Slots[i].KnownColumns) > 0 {
-			see(rows.slots[i].visible)
+	// A slot sees only the rows it adds, as Fold does with those that wait.
+	for slot := range rows.slots {
+		in := &rows.slots[slot]
+		if len(s.view.plan.Slots[slot].KnownColumns) == 0 {
+			continue
+		}
+		for _, i := range sel {
+			if v := in.visible[i]; v < horizon && in.pass.Get(int(i)) {
+				newest = max(newest, v)
+			}
 		}
 	}
 	s.setNewest(newest)
