@@ -56,13 +56,15 @@ func grouped(slot *plan.Slot, rows []row) (plan.Value, error) {
 	if len(groups) > maxGroups {
 		return plan.Value{}, fmt.Errorf("%s by group: %d keys, more than %d", slot.Func, len(groups), maxGroups)
 	}
+	one := *slot
+	one.Type = *slot.Type.Elem
 	var keys, values []plan.Value
 	for key, members := range groups {
-		v, err := ungrouped(slot, members)
+		v, err := ungrouped(&one, members)
 		if err != nil {
 			return plan.Value{}, err
 		}
-		if v.Kind() == plan.Optional && slot.Type.Elem.Kind != plan.Optional {
+		if v.Kind() == plan.Optional && one.Type.Kind != plan.Optional {
 			v = v.List()[0] // no group is empty
 		}
 		keys, values = append(keys, plan.StringValue(key)), append(values, v)

@@ -167,6 +167,10 @@ func TestAggregate_ByGroup(t *testing.T) {
 	if got, err := aggregate(&slot, rows); err != nil || !got.Equal(want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
+	slot.Func = plan.Sum
+	if got, err := aggregate(&slot, rows); err != nil || !got.Equal(plan.MapValue(words("", "b"), doubles(2, 5))) {
+		t.Errorf("sum: got %v, %v", got, err)
+	}
 	if got, err := aggregate(&slot, nil); err != nil || !got.Equal(plan.MapValue(nil, nil)) {
 		t.Errorf("of no rows: got %v, %v", got, err)
 	}

@@ -184,22 +184,20 @@ func canonicalKey(v plan.Value) plan.Value {
 // deduplicate keeps the source's events, and of those that share an id the first by
 // (visible time, canonical payload).
 func deduplicate(src *plan.Source, events []Event) []Event {
-	first := map[string]Event{}
+	place := map[string]int{} // of an id in out
 	var out []Event
 	for _, e := range events {
 		if e.Source != src.Name {
 			continue
 		}
-		if e.ID == "" {
+		i, seen := place[e.ID]
+		switch {
+		case e.ID == "" || !seen:
+			place[e.ID] = len(out)
 			out = append(out, e)
-			continue
+		case byDelivery(src, e, out[i]) < 0:
+			out[i] = e
 		}
-		if seen, ok := first[e.ID]; !ok || byDelivery(src, e, seen) < 0 {
-			first[e.ID] = e
-		}
-	}
-	for _, e := range first {
-		out = append(out, e)
 	}
 	return out
 }

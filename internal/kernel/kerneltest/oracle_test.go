@@ -113,7 +113,7 @@ func TestO5_IDsAreRedeliveriesTiesAreNot(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("%d events remain, want 3", len(got))
 	}
-	if first := got[2]; first.ID != "a" || first.Columns["x"].Double() != 2 {
+	if first := got[0]; first.ID != "a" || first.Columns["x"].Double() != 2 {
 		t.Errorf("of one id %+v remains, want the first by visible time and payload", first)
 	}
 }

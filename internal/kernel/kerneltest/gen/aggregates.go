@@ -86,7 +86,7 @@ var rowExpressions = map[string][]string{
 	"string":    {"country", "country", "note", "country + ':' + note", "flag ? country : note", "note.lowerAscii()"},
 	"bool":      {"flag", "chargeback", "amount > 10.0", "country == 'US'", "note != null", "!flag", "qty in [1, 2, 3]", "fee < amount || flag", "chargeback && flag", "country.startsWith('U')", "late == late", "seen < ts"},
 	"timestamp": {"seen", "ts", "seen + duration('36h')"},
-	"duration":  {"ts - seen", "duration('1s') * qty"},
+	"duration":  {"ts - seen", "flag ? duration('90s') : duration('-1ms')"},
 }
 
 func pick(t *rapid.T, kind string) typed {
