@@ -36,24 +36,27 @@ type Column interface {
 	Reset(p int)
 	// Add adds one row to partial p.
 	Add(p int, in *Input, row int)
-	// Remove takes one row that was added out of partial p. It panics unless
-	// Removable(slot).
+	// Remove takes one row that was added out of partial p, with the values it was
+	// added with. It panics unless Removable(slot).
 	Remove(p int, in *Input, row int)
 	// Merge adds all of partial q of from, a Column of the same slot and possibly
-	// this one, to partial p. Partial q is unchanged; p and q share no memory
-	// afterwards. p and q of one Column must differ.
+	// this one, to partial p. Partial q is unchanged, and stays so whatever is done to
+	// p: the two share at most strings, which nobody writes to. p and q of one Column
+	// must differ.
 	Merge(p int, from Column, q int)
 	// Empty reports whether partial p holds no row.
 	Empty(p int) bool
 	// Value stores the aggregate's result for partial p in row i of out, whose type
 	// is the slot's: null for none, an error bit when the value does not exist
-	// (integer overflow, a cap exceeded).
+	// (integer overflow, a cap exceeded). Row i must not be marked null or failed
+	// before; Value only sets these bits. Strings stored are new.
 	Value(p int, out *vector.Vector, i int)
 	// Append appends the versioned, canonical encoding of partial p: equal
 	// multisets have equal encodings. An empty partial encodes too.
 	Append(dst []byte, p int) []byte
 	// Decode replaces partial p by one read from the front of b and returns the
 	// rest. On an error p is empty. Malformed input is an error, never a panic,
-	// and never allocates more than a small multiple of len(b).
+	// and never allocates more than a small multiple of what it has read. What it
+	// accepts, Append writes again byte for byte.
 	Decode(p int, b []byte) ([]byte, error)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
@@ -58,30 +59,24 @@ func valueOf(key int32) float64 {
 	return math.Ldexp(float64(2*(64+j)*(65+j))/float64(64*(129+2*j)), int(key>>bucketBits))
 }
 
-// bucket counts the values with one key.
-type bucket struct {
-	key int32
-	n   int64
-}
-
 // ddSketch counts n values, nan of them NaN, the rest in buckets ordered by key.
 type ddSketch struct {
-	n, nan  int64
-	buckets []bucket
+	n, nan int64
+	keys   []int32
+	counts []int64 // of each key; not 0
 }
 
 // find is the position of the first bucket with a key not below key.
 func (s *ddSketch) find(key int32) int {
-	lo, hi := 0, len(s.buckets)
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if s.buckets[mid].key < key {
-			lo = mid + 1
-		} else {
-			hi = mid
+	at, n := 0, len(s.keys)
+	for n > 0 {
+		half := n >> 1
+		if s.keys[at+half] < key {
+			at += n - half
 		}
+		n = half
 	}
-	return lo
+	return at
 }
 
 // count adds n, positive or negative, to the bucket of x.
@@ -91,53 +86,61 @@ func (s *ddSketch) count(x float64, n int64) {
 		s.nan += n
 		return
 	}
-	key := bucketOf(x)
+	s.countKey(bucketOf(x), n)
+}
+
+func (s *ddSketch) countKey(key int32, n int64) {
 	i := s.find(key)
-	if i == len(s.buckets) || s.buckets[i].key != key {
-		s.buckets = append(s.buckets, bucket{})
-		copy(s.buckets[i+1:], s.buckets[i:])
-		s.buckets[i] = bucket{key, n}
+	if i == len(s.keys) || s.keys[i] != key {
+		s.keys = slices.Insert(s.keys, i, key)
+		s.counts = slices.Insert(s.counts, i, n)
 		return
 	}
-	if s.buckets[i].n += n; s.buckets[i].n == 0 {
-		s.buckets = append(s.buckets[:i], s.buckets[i+1:]...)
+	if s.counts[i] += n; s.counts[i] == 0 {
+		s.keys = slices.Delete(s.keys, i, i+1)
+		s.counts = slices.Delete(s.counts, i, i+1)
 	}
 }
 
-// merge adds the counts of o.
+// merge adds the counts of o: one by one where they are few, else side by side.
 func (s *ddSketch) merge(o *ddSketch) {
 	s.n += o.n
 	s.nan += o.nan
-	missing := 0
-	i := 0
-	for _, b := range o.buckets {
-		for i < len(s.buckets) && s.buckets[i].key < b.key {
-			i++
-		}
-		if i < len(s.buckets) && s.buckets[i].key == b.key {
-			s.buckets[i].n += b.n
-		} else {
-			missing++
-		}
+	if 8*len(o.keys) > len(s.keys) {
+		s.mergeMany(o)
+		return
 	}
-	if missing > 0 {
-		s.mergeMissing(o.buckets, missing)
+	for i, key := range o.keys {
+		s.countKey(key, o.counts[i])
 	}
 }
 
-// mergeMissing puts in the n buckets of b that s has no key for, from the last on.
-func (s *ddSketch) mergeMissing(b []bucket, n int) {
-	i := len(s.buckets) - 1
-	s.buckets = append(s.buckets, make([]bucket, n)...)
-	at := len(s.buckets) - 1
-	for j := len(b) - 1; j >= 0; j-- {
-		for i >= 0 && s.buckets[i].key > b[j].key {
-			s.buckets[at] = s.buckets[i]
-			at, i = at-1, i-1
+// mergeMany makes room for the buckets that s lacks and fills it from the end.
+func (s *ddSketch) mergeMany(o *ddSketch) {
+	lacking := 0
+	for i, j := 0, 0; j < len(o.keys); j++ {
+		for i < len(s.keys) && s.keys[i] < o.keys[j] {
+			i++
 		}
-		if i < 0 || s.buckets[i].key < b[j].key {
-			s.buckets[at] = b[j]
-			at--
+		if i == len(s.keys) || s.keys[i] != o.keys[j] {
+			lacking++
+		}
+	}
+	i := len(s.keys) - 1
+	at := i + lacking
+	s.keys = slices.Grow(s.keys, lacking)[:at+1]
+	s.counts = slices.Grow(s.counts, lacking)[:at+1]
+	for j := len(o.keys) - 1; j >= 0; at-- {
+		switch {
+		case i < 0 || s.keys[i] < o.keys[j]:
+			s.keys[at], s.counts[at] = o.keys[j], o.counts[j]
+			j--
+		case s.keys[i] > o.keys[j]:
+			s.keys[at], s.counts[at] = s.keys[i], s.counts[i]
+			i--
+		default:
+			s.keys[at], s.counts[at] = o.keys[j], s.counts[i]+o.counts[j]
+			i, j = i-1, j-1
 		}
 	}
 }
@@ -148,13 +151,16 @@ func (s *ddSketch) quantile(q float64) float64 {
 	if s.nan != 0 {
 		return math.Float64frombits(plan.CanonicalNaN)
 	}
-	left := int64(math.Floor(float64(q * float64(s.n-1))))
-	for _, b := range s.buckets {
-		if left -= b.n; left < 0 {
-			return valueOf(b.key)
+	left := s.n - 1 // what float64 could round up to more
+	if rank := math.Floor(float64(q * float64(s.n-1))); rank < float64(left) {
+		left = int64(rank)
+	}
+	for i, n := range s.counts {
+		if left -= n; left < 0 {
+			return valueOf(s.keys[i])
 		}
 	}
-	return valueOf(s.buckets[len(s.buckets)-1].key)
+	return valueOf(s.keys[len(s.keys)-1])
 }
 
 // sketchColumn is approx_quantile.
@@ -165,7 +171,8 @@ type sketchColumn struct {
 }
 
 func (c *sketchColumn) Reset(p int) {
-	c.ps[p] = ddSketch{buckets: c.ps[p].buckets[:0]}
+	s := &c.ps[p]
+	*s = ddSketch{keys: s.keys[:0], counts: s.counts[:0]}
 }
 
 func (c *sketchColumn) arg(in *Input, row int) float64 {
@@ -197,14 +204,14 @@ func (c *sketchColumn) Append(dst []byte, p int) []byte {
 		return append(dst, tagEmpty)
 	}
 	dst = binary.AppendUvarint(append(dst, tagSketch), uint64(s.nan))
-	dst = binary.AppendUvarint(dst, uint64(len(s.buckets)))
-	for i, b := range s.buckets {
+	dst = binary.AppendUvarint(dst, uint64(len(s.keys)))
+	for i, key := range s.keys {
 		if i == 0 {
-			dst = binary.AppendVarint(dst, int64(b.key))
+			dst = binary.AppendVarint(dst, int64(key))
 		} else {
-			dst = binary.AppendUvarint(dst, uint64(b.key-s.buckets[i-1].key))
+			dst = binary.AppendUvarint(dst, uint64(key-s.keys[i-1]))
 		}
-		dst = binary.AppendUvarint(dst, uint64(b.n))
+		dst = binary.AppendUvarint(dst, uint64(s.counts[i]))
 	}
 	return dst
 }
@@ -226,7 +233,7 @@ func (s *ddSketch) read(r *reader) {
 		r.fail()
 		return
 	}
-	key := int64(-infKey - 1)
+	var key int64
 	for i := range n {
 		if i == 0 {
 			key = r.varint()
@@ -242,7 +249,7 @@ func (s *ddSketch) read(r *reader) {
 			r.fail()
 			return
 		}
-		s.buckets = append(s.buckets, bucket{int32(key), rows})
+		s.keys, s.counts = append(s.keys, int32(key)), append(s.counts, rows)
 		s.n += rows
 	}
 }

@@ -64,6 +64,50 @@ func checkDecode(t rapid.TB, slot *plan.Slot, c Column, p int, b []byte) {
 	c.Truncate(q)
 }
 
+func TestDecodeRefuses(t *testing.T) {
+	integer, double, str := plan.T(plan.Int), plan.T(plan.Double), plan.T(plan.String)
+	for _, test := range []struct {
+		what string
+		slot *plan.Slot
+		b    []byte
+	}{
+		{"nothing", slotOf(plan.Count, plan.Type{}), nil},
+		{"no rows", slotOf(plan.Count, plan.Type{}), []byte{tagCount, 0}},
+		{"a number in more bytes than it needs", slotOf(plan.Count, plan.Type{}), []byte{tagCount, 0x81, 0}},
+		{"neither true nor false", slotOf(plan.Any, plan.T(plan.Bool)), []byte{tagBools, 0, 0}},
+		{"a sum with a leading zero byte", slotOf(plan.Sum, integer), []byte{tagIntSum, 1, 4, 7, 0}},
+		{"a negative zero", slotOf(plan.Sum, integer), []byte{tagIntSum, 1, 1}},
+		{"a sum beyond 127 bits", slotOf(plan.Sum, integer), append([]byte{tagIntSum, 1, 32}, bytes.Repeat([]byte{0xff}, 16)...)},
+		{"an even significand", slotOf(plan.Sum, double), []byte{tagDoubleSum, 1, 2, 0x80, 0x11, 2}},
+		{"a sum that no rows have", slotOf(plan.Sum, double), []byte{tagDoubleSum, 1, 2, 0xc8, 0x21, 1}},
+		{"special values, none of them", slotOf(plan.Sum, double), []byte{tagDoubleSumSpecial, 1, 0, 0, 0, 0}},
+		{"a negative sum of squares", slotOf(plan.VarPop, integer), []byte{tagIntMoments, 1, 2, 1, 3, 1}},
+		{"more non-finite rows than rows", slotOf(plan.VarPop, double), []byte{tagDoubleMoments, 1, 2, 0, 0}},
+		{"another NaN", slotOf(plan.Max, double), append([]byte{tagExtreme}, 1, 0, 0, 0, 0, 0, 0xf8, 0x7f)},
+		{"more rows than n", withN(slotOf(plan.LatestN, integer), 1), []byte{tagEvents, 2, 0, 0, 0, 0, 0, 0}},
+		{"rows out of order", withN(slotOf(plan.LatestN, integer), 2), []byte{tagEvents, 2, 0, 0, 2, 0, 0, 0}},
+		{"a value twice", slotOf(plan.DistinctCount, integer), []byte{tagTally, 2, 0, 1, 0, 1}},
+		{"values out of order", slotOf(plan.DistinctCount, str), []byte{tagTally, 2, 1, 'b', 1, 1, 'a', 1}},
+		{"a value of no rows", slotOf(plan.DistinctCount, integer), []byte{tagTally, 1, 0, 0}},
+		{"a register out of range", slotOf(plan.ApproxDistinct, integer), []byte{tagHyperLogLog, 1, 0x80, 0x80, 1, 1}},
+		{"a rank out of range", slotOf(plan.ApproxDistinct, integer), []byte{tagHyperLogLog, 1, 0, hllMaxRank + 1}},
+		{"packed registers cut short", slotOf(plan.ApproxDistinct, integer), append([]byte{tagHyperLogLog, 0x81, 0x20}, make([]byte, 5000)...)},
+		{"packed registers miscounted", slotOf(plan.ApproxDistinct, integer), append([]byte{tagHyperLogLog, 0x81, 0x20}, make([]byte, hllPacked)...)},
+		{"a sketch of nothing", withQuantile(slotOf(plan.ApproxQuantile, double), 0.5), []byte{tagSketch, 0, 0}},
+		{"a bucket twice", withQuantile(slotOf(plan.ApproxQuantile, double), 0.5), []byte{tagSketch, 0, 2, 2, 1, 0, 1}},
+		{"a group of nothing", grouped(plan.Count, plan.Type{}), []byte{tagGroups, 1, 1, 'a', tagEmpty}},
+		{"a group twice", grouped(plan.Count, plan.Type{}), []byte{tagGroups, 2, 1, 'a', tagCount, 1, 1, 'a', tagCount, 1}},
+		{"a composite of another type", slotOf(plan.Latest, plan.ListOf(str)), []byte{tagEvent, 0, 0, 3, byte(plan.List), byte(plan.List), 0}},
+		{"a composite and more", slotOf(plan.Latest, plan.ListOf(str)), []byte{tagEvent, 0, 0, 3, byte(plan.List), 0, 0}},
+	} {
+		c := column(t, test.slot)
+		c.Grow(1)
+		if _, err := c.Decode(0, test.b); err == nil || !c.Empty(0) {
+			t.Errorf("%s: error %v, empty %v", test.what, err, c.Empty(0))
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	slots := everySlot()
 	f.Add(0, []byte{})

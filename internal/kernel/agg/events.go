@@ -31,25 +31,53 @@ func (a *listed) compare(b *listed) int {
 	return strings.Compare(a.str, b.str)
 }
 
-// eventsColumn is latest_n and earliest_n: at most n rows in the event order,
-// oldest first. Rows that are equal in all parts are kept as often as they come.
+// listing is the rows of one partial in the event order, oldest first: buf from
+// index from on. The rows before have been dropped and are zero.
+type listing struct {
+	buf  []listed
+	from int
+}
+
+func (l *listing) rows() []listed { return l.buf[l.from:] }
+
+// drop takes the n oldest rows away.
+func (l *listing) drop(n int) {
+	clear(l.buf[l.from : l.from+n])
+	l.from += n
+}
+
+// reserve makes room for n more rows, by moving the rows to the front once half
+// of the memory is free there.
+func (l *listing) reserve(n int) {
+	if len(l.buf)+n <= cap(l.buf) || l.from < len(l.buf)-l.from {
+		return
+	}
+	kept := copy(l.buf, l.rows())
+	clear(l.buf[kept:])
+	l.buf, l.from = l.buf[:kept], 0
+}
+
+// eventsColumn is latest_n and earliest_n: at most n rows. Rows that are equal in
+// all parts are kept as often as they come.
 type eventsColumn struct {
-	cells[[]listed]
+	cells[listing]
 	irremovable
 	arg      lane
 	n        int
 	earliest bool
+	scratch  []listed
 }
 
-func (c *eventsColumn) Empty(p int) bool { return len(c.ps[p]) == 0 }
+func (c *eventsColumn) Empty(p int) bool { return len(c.ps[p].rows()) == 0 }
 
 func (c *eventsColumn) Reset(p int) {
-	clear(c.ps[p])
-	c.ps[p] = c.ps[p][:0]
+	l := &c.ps[p]
+	clear(l.buf)
+	l.buf, l.from = l.buf[:0], 0
 }
 
 func (c *eventsColumn) Add(p int, in *Input, row int) {
-	list := c.ps[p]
+	list := c.ps[p].rows()
 	e := listed{t: in.Time[row], id: idOf(in, row)}
 	if len(list) == c.n && c.tooFar(list, e.t) {
 		return
@@ -59,7 +87,7 @@ func (c *eventsColumn) Add(p int, in *Input, row int) {
 	} else {
 		e.str = c.arg.str(in.Arg, row)
 	}
-	c.insert(p, e)
+	c.insert(&c.ps[p], e)
 }
 
 // tooFar reports whether the time alone keeps a row out of a full list.
@@ -70,71 +98,64 @@ func (c *eventsColumn) tooFar(list []listed, t plan.EventTime) bool {
 	return t < list[0].t
 }
 
-func (c *eventsColumn) insert(p int, e listed) {
-	list := c.ps[p]
+// insert puts e, with clones of its strings, where it belongs, if it does.
+func (c *eventsColumn) insert(l *listing, e listed) {
+	list := l.rows()
 	i := len(list)
 	if i > 0 && list[i-1].compare(&e) > 0 {
 		i = sort.Search(i-1, func(j int) bool { return list[j].compare(&e) > 0 })
 	}
-	switch {
-	case len(list) < c.n:
-	case c.earliest:
-		if i == c.n {
+	if len(list) == c.n {
+		switch {
+		case c.earliest && i == c.n, !c.earliest && i == 0:
 			return
+		case c.earliest:
+			l.buf = l.buf[:len(l.buf)-1]
+		default:
+			l.drop(1)
+			i--
 		}
-		list = list[:c.n-1]
-	default:
-		if i == 0 {
-			return
-		}
-		// The oldest makes room at the front, which append reclaims when it must.
-		list[0] = listed{}
-		list, i = list[1:], i-1
 	}
+	l.reserve(1)
 	e.id, e.str = strings.Clone(e.id), strings.Clone(e.str)
-	c.ps[p] = slices.Insert(list, i, e)
+	l.buf = slices.Insert(l.buf, l.from+i, e)
 }
 
 // Merge shares the strings of q with p: nobody changes them.
 func (c *eventsColumn) Merge(p int, from Column, q int) {
-	a, b := c.ps[p], sibling[*eventsColumn](from).ps[q]
-	if len(b) == 0 {
-		return
+	l, b := &c.ps[p], sibling[*eventsColumn](from).ps[q].rows()
+	if a := l.rows(); len(a) > 0 && len(b) > 0 && a[len(a)-1].compare(&b[0]) > 0 {
+		c.scratch = mergeSorted(c.scratch[:0], a, b)
+		b = c.scratch
+		l.drop(len(a))
+		defer clear(c.scratch)
 	}
-	if len(a) > 0 && a[len(a)-1].compare(&b[0]) > 0 {
-		a = mergeSorted(a, b)
+	if c.earliest {
+		b = b[:min(len(b), c.n-len(l.rows()))]
 	} else {
-		a = append(a, b...)
+		l.drop(max(0, min(len(l.rows()), len(l.rows())+len(b)-c.n)))
+		b = b[max(0, len(b)-c.n):]
 	}
-	if extra := len(a) - c.n; extra > 0 {
-		if c.earliest {
-			clear(a[c.n:])
-			a = a[:c.n]
-		} else {
-			clear(a[:extra])
-			a = a[extra:]
-		}
-	}
-	c.ps[p] = a
+	l.reserve(len(b))
+	l.buf = append(l.buf, b...)
 }
 
-// mergeSorted merges into new memory.
-func mergeSorted(a, b []listed) []listed {
-	merged := make([]listed, 0, len(a)+len(b))
+func mergeSorted(dst, a, b []listed) []listed {
 	for len(a) > 0 && len(b) > 0 {
 		if a[0].compare(&b[0]) <= 0 {
-			merged, a = append(merged, a[0]), a[1:]
+			dst, a = append(dst, a[0]), a[1:]
 		} else {
-			merged, b = append(merged, b[0]), b[1:]
+			dst, b = append(dst, b[0]), b[1:]
 		}
 	}
-	return append(append(merged, a...), b...)
+	return append(append(dst, a...), b...)
 }
 
 func (c *eventsColumn) Value(p int, out *vector.Vector, i int) {
-	values := make([]plan.Value, len(c.ps[p]))
-	for j := range c.ps[p] {
-		if e := &c.ps[p][j]; c.arg.fixed {
+	list := c.ps[p].rows()
+	values := make([]plan.Value, len(list))
+	for j := range list {
+		if e := &list[j]; c.arg.fixed {
 			values[j] = c.arg.fixedValue(e.key)
 		} else {
 			values[j] = c.arg.strValue(e.str)
@@ -147,7 +168,7 @@ func (c *eventsColumn) Append(dst []byte, p int) []byte {
 	if c.Empty(p) {
 		return append(dst, tagEmpty)
 	}
-	list := c.ps[p]
+	list := c.ps[p].rows()
 	dst = binary.AppendUvarint(append(dst, tagEvents), uint64(len(list)))
 	for i := range list {
 		e := &list[i]
@@ -177,7 +198,7 @@ func (c *eventsColumn) read(r *reader, p int) {
 		r.fail()
 		return
 	}
-	list := slices.Grow(c.ps[p], n)
+	list := slices.Grow(c.ps[p].buf, n)
 	for i := range n {
 		var e listed
 		if i == 0 {
@@ -194,5 +215,5 @@ func (c *eventsColumn) read(r *reader, p int) {
 		}
 		list = append(list, e)
 	}
-	c.ps[p] = list
+	c.ps[p].buf = list
 }

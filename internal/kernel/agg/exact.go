@@ -196,9 +196,9 @@ func reach(high int) int { return (high + 2) >> 6 }
 // makeRoom moves the window so that a value spanning the limbs from low to
 // reach(high) can be added to it, or spills the sum where no window could.
 func (s *ExactSum) makeRoom(low, high int) {
-	var buf [4]uint64
-	mag, base := trim(magnitude(buf[:0], s.win[:]), int(s.base))
-	if len(mag) > 0 {
+	if s.win != ([4]uint64{}) {
+		var buf [4]uint64
+		mag, base := trim(magnitude(buf[:0], s.win[:]), int(s.base))
 		low = min(low, base)
 		high = max(high, topBit(mag, base))
 	}
@@ -383,12 +383,31 @@ func (s *ExactSum) readFinite(r *reader) {
 		r.fail()
 		return
 	}
-	var buf [72]uint64
+	if size > 24 {
+		s.readLong(bit, m, neg)
+		return
+	}
+	var padded [32]byte
+	copy(padded[:], m)
+	shift := uint(bit & 63)
+	var mag [4]uint64
+	var low uint64 // what the limb below hands up
+	for i := range mag {
+		w := binary.LittleEndian.Uint64(padded[8*i:])
+		mag[i] = w<<shift | low
+		low = w >> 1 >> (^shift & 63)
+	}
+	s.addMagnitude(bit>>6, mag[:], neg)
+}
+
+// readLong adds or subtracts the natural number m·2^(bit-2176).
+func (s *ExactSum) readLong(bit int, m []byte, neg uint64) {
+	var mag [72]uint64
 	shift := bit & 63
 	for i, c := range m {
 		at := 8*i + shift
-		buf[at>>6] |= uint64(c) << (at & 63)
-		buf[at>>6+1] |= uint64(c) >> 1 >> (^at & 63)
+		mag[at>>6] |= uint64(c) << (at & 63)
+		mag[at>>6+1] |= uint64(c) >> 1 >> (^at & 63)
 	}
-	s.addMagnitude(bit>>6, buf[:(8*size+shift)>>6+1], neg)
+	s.addMagnitude(bit>>6, mag[:], neg)
 }

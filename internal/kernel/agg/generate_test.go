@@ -118,6 +118,15 @@ func valuesOf(t plan.Type) *rapid.Generator[plan.Value] {
 	case plan.List:
 		return rapid.Map(rapid.SliceOfN(valuesOf(*t.Elem), 0, 3), plan.ListValue)
 	}
+	if t.Kind == plan.Map {
+		return rapid.Map(rapid.MapOfN(strs(), valuesOf(*t.Elem), 0, 3), func(m map[string]plan.Value) plan.Value {
+			var keys, values []plan.Value
+			for k, v := range m {
+				keys, values = append(keys, plan.StringValue(k)), append(values, v)
+			}
+			return plan.MapValue(keys, values)
+		})
+	}
 	panic("no generator for " + t.String())
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
@@ -66,24 +68,24 @@ func (c *groupColumn) Empty(p int) bool { return len(c.ps[p].entries) == 0 }
 
 func (c *groupColumn) Add(p int, in *Input, row int) {
 	t, k := &c.ps[p], in.Group.Str[row]
-	i := t.find(k)
+	i := t.find(k, xxhash.Sum64String)
 	if i < 0 {
 		i = len(t.entries)
-		t.insert(strings.Clone(k), c.partial())
+		t.insert(strings.Clone(k), c.partial(), xxhash.Sum64String)
 	}
 	c.inner.Add(int(t.entries[i].val), in, row)
 }
 
 func (c *groupColumn) Remove(p int, in *Input, row int) {
 	t := &c.ps[p]
-	i := t.find(in.Group.Str[row])
+	i := t.find(in.Group.Str[row], xxhash.Sum64String)
 	if i < 0 {
 		panic("agg: Remove of a row that was not added")
 	}
 	sub := t.entries[i].val
 	c.inner.Remove(int(sub), in, row)
 	if c.inner.Empty(int(sub)) {
-		t.remove(i)
+		t.remove(i, xxhash.Sum64String)
 		c.release(sub)
 	}
 }
@@ -92,23 +94,26 @@ func (c *groupColumn) Remove(p int, in *Input, row int) {
 func (c *groupColumn) Merge(p int, from Column, q int) {
 	t, source := &c.ps[p], sibling[*groupColumn](from)
 	for _, e := range source.ps[q].entries {
-		i := t.find(e.key)
+		i := t.find(e.key, xxhash.Sum64String)
 		if i < 0 {
 			i = len(t.entries)
-			t.insert(e.key, c.partial())
+			t.insert(e.key, c.partial(), xxhash.Sum64String)
 		}
 		c.inner.Merge(int(t.entries[i].val), source.inner, int(e.val))
 	}
 }
 
 func (c *groupColumn) Value(p int, out *vector.Vector, i int) {
-	entries := c.ps[p].entries
-	if len(entries) > maxGroups {
+	n := len(c.ps[p].entries)
+	if n > maxGroups {
 		out.SetErr(i)
 		return
 	}
-	keys, values := make([]plan.Value, len(entries)), make([]plan.Value, len(entries))
-	for j, e := range entries {
+	// MapValue sorts too, but strings sort faster than values.
+	c.scratch = c.ps[p].sorted(c.scratch[:0])
+	defer clear(c.scratch)
+	keys, values := make([]plan.Value, n), make([]plan.Value, n)
+	for j, e := range c.scratch {
 		c.cell.Resize(1)
 		c.inner.Value(int(e.val), &c.cell, 0)
 		if c.cell.IsErr(0) {
@@ -156,7 +161,7 @@ func (c *groupColumn) read(r *reader, p int) {
 			return
 		}
 		sub := c.partial()
-		t.insert(key, sub)
+		t.insert(key, sub, xxhash.Sum64String)
 		rest, err := c.inner.Decode(int(sub), r.b)
 		if err != nil || c.inner.Empty(int(sub)) {
 			r.fail()

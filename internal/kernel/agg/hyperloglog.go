@@ -41,8 +41,8 @@ func (h *hyperLogLog) offer(i uint32, rank uint8) {
 		h.dense[i] = max(h.dense[i], rank)
 		return
 	}
-	at, found := slices.BinarySearchFunc(h.sparse, i, func(e, i uint32) int { return int(e>>8) - int(i) })
-	if found {
+	at := h.find(i)
+	if at < len(h.sparse) && h.sparse[at]>>8 == i {
 		h.sparse[at] = max(h.sparse[at], i<<8|uint32(rank))
 		return
 	}
@@ -52,6 +52,19 @@ func (h *hyperLogLog) offer(i uint32, rank uint8) {
 		return
 	}
 	h.sparse = slices.Insert(h.sparse, at, i<<8|uint32(rank))
+}
+
+// find is the position in sparse of the first register not below i. Registers are
+// hashed, so evenly spread, and the search starts where i should be.
+func (h *hyperLogLog) find(i uint32) int {
+	at := int(i) * len(h.sparse) >> hllPrecision
+	for at > 0 && h.sparse[at-1]>>8 >= i {
+		at--
+	}
+	for at < len(h.sparse) && h.sparse[at]>>8 < i {
+		at++
+	}
+	return at
 }
 
 func (h *hyperLogLog) densify() {
@@ -119,7 +132,8 @@ func (h *hyperLogLog) estimate() int64 {
 		return 0
 	}
 	const m = float64(hllRegisters)
-	z := float64(m * hllTau(1-float64(of[hllMaxRank])/m))
+	full := float64(float64(of[hllMaxRank]) / m)
+	z := float64(m * hllTau(1-full))
 	for k := hllMaxRank - 1; k >= 1; k-- {
 		z += float64(of[k])
 		z = float64(z * 0.5)

@@ -78,6 +78,9 @@ func TestValuesAgainstDefinitions(t *testing.T) {
 		if got.empty != (len(rows) == 0) {
 			t.Fatalf("Empty is %v for %d rows", got.empty, len(rows))
 		}
+		if !got.value.HasType(slot.Type.Unwrap()) {
+			t.Fatalf("%v is not a %v", got.value, slot.Type)
+		}
 		switch slot.Func {
 		case plan.ApproxDistinct:
 			checkDistinct(t, got.value.Int(), rows)

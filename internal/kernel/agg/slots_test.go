@@ -74,7 +74,7 @@ func name(s *plan.Slot) string {
 // everySlot covers every aggregate over every kind of argument.
 func everySlot() []*plan.Slot {
 	var slots []*plan.Slot
-	scalars := []plan.Kind{plan.Bool, plan.Int, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
+	scalars := []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
 	for _, f := range []plan.AggFunc{plan.Count, plan.LatestTime, plan.EarliestTime} {
 		slots = append(slots, slotOf(f, plan.Type{}))
 	}
@@ -112,6 +112,8 @@ func everySlot() []*plan.Slot {
 		withN(slotOf(plan.LatestN, plan.T(plan.Int)), 1),
 		withN(slotOf(plan.EarliestN, plan.T(plan.Int)), 1000),
 		slotOf(plan.Latest, strings), slotOf(plan.Earliest, plan.ListOf(strings)), withN(slotOf(plan.LatestN, strings), 4),
+		slotOf(plan.Latest, plan.ListOf(plan.T(plan.Double))), slotOf(plan.Latest, plan.ListOf(plan.T(plan.Bool))),
+		slotOf(plan.Earliest, plan.MapOf(plan.T(plan.String), plan.T(plan.Int))), withN(slotOf(plan.LatestN, plan.ListOf(plan.T(plan.Timestamp))), 2),
 		withBy(slotOf(plan.MinBy, strings), plan.Int),
 		grouped(plan.Count, plan.Type{}), grouped(plan.Count, plan.T(plan.Int)),
 		grouped(plan.Sum, plan.T(plan.Int)), grouped(plan.Sum, plan.T(plan.Double)), grouped(plan.Sum, plan.T(plan.Duration)),

@@ -11,64 +11,119 @@ type entry[K cmp.Ordered, V any] struct {
 	val V
 }
 
-// linear is up to how many entries a table is searched one by one.
-const linear = 12
+const (
+	// linear is up to how many entries a table is searched one by one.
+	linear = 12
+	// retained is up to how many slots an emptied table keeps.
+	retained = 1024
+)
 
-// table is a small map: entries in no particular order, with an index only when
-// there are many. The zero table is empty. It never stores a key it is asked for, only
-// those it is given by insert.
+// table is a small hash map: entries in no particular order and, when there are
+// many, slots that lead to them by open addressing. The zero table is empty. It never
+// keeps a key it is asked for, only those it is given by insert. Whoever uses it
+// passes the same hash of keys every time.
 type table[K cmp.Ordered, V any] struct {
 	entries []entry[K, V]
-	index   map[K]int32 // position in entries; nil up to linear entries
+	slots   []int32 // 1 + a position in entries, or 0; a power of two, at most half full
 }
 
 // find is the position of k in entries, or -1.
-func (t *table[K, V]) find(k K) int {
-	if t.index != nil {
-		if i, ok := t.index[k]; ok {
-			return int(i)
+func (t *table[K, V]) find(k K, hash func(K) uint64) int {
+	if t.slots == nil {
+		for i := range t.entries {
+			if t.entries[i].key == k {
+				return i
+			}
 		}
 		return -1
 	}
-	for i := range t.entries {
-		if t.entries[i].key == k {
-			return i
+	mask := len(t.slots) - 1
+	for i := int(hash(k)) & mask; ; i = (i + 1) & mask {
+		at := int(t.slots[i]) - 1
+		if at < 0 || t.entries[at].key == k {
+			return at
 		}
 	}
-	return -1
 }
 
 // insert appends k, which must not be there.
-func (t *table[K, V]) insert(k K, v V) {
+func (t *table[K, V]) insert(k K, v V, hash func(K) uint64) {
 	t.entries = append(t.entries, entry[K, V]{k, v})
-	switch {
-	case t.index != nil:
-		t.index[k] = int32(len(t.entries) - 1)
-	case len(t.entries) > linear:
-		t.index = make(map[K]int32, 2*len(t.entries))
-		for i := range t.entries {
-			t.index[t.entries[i].key] = int32(i)
-		}
+	switch n := len(t.entries); {
+	case t.slots == nil && n <= linear:
+	case 2*n > len(t.slots):
+		t.rehash(4*n, hash)
+	default:
+		t.place(n-1, hash)
 	}
 }
 
-// remove takes the entry at position i out; the last one takes its place.
-func (t *table[K, V]) remove(i int) {
+// rehash makes slots anew, at least n.
+func (t *table[K, V]) rehash(n int, hash func(K) uint64) {
+	size := 64
+	for size < n {
+		size *= 2
+	}
+	t.slots = make([]int32, size)
+	for i := range t.entries {
+		t.place(i, hash)
+	}
+}
+
+// place leads a free slot to entry at.
+func (t *table[K, V]) place(at int, hash func(K) uint64) {
+	mask := len(t.slots) - 1
+	i := int(hash(t.entries[at].key)) & mask
+	for t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = int32(at + 1)
+}
+
+// slotOf is the slot that leads to entry at.
+func (t *table[K, V]) slotOf(at int, hash func(K) uint64) int {
+	mask := len(t.slots) - 1
+	i := int(hash(t.entries[at].key)) & mask
+	for int(t.slots[i]) != at+1 {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+// remove takes the entry at a position out; the last one takes its place.
+func (t *table[K, V]) remove(at int, hash func(K) uint64) {
 	last := len(t.entries) - 1
-	if t.index != nil {
-		delete(t.index, t.entries[i].key)
-		if i != last {
-			t.index[t.entries[last].key] = int32(i)
+	if t.slots != nil {
+		t.vacate(t.slotOf(at, hash), hash)
+		if at != last {
+			t.slots[t.slotOf(last, hash)] = int32(at + 1)
 		}
 	}
-	t.entries[i] = t.entries[last]
+	t.entries[at] = t.entries[last]
 	t.entries[last] = entry[K, V]{}
 	t.entries = t.entries[:last]
 }
 
+// vacate empties a slot and moves those back that were pushed past it.
+func (t *table[K, V]) vacate(free int, hash func(K) uint64) {
+	mask := len(t.slots) - 1
+	for i := (free + 1) & mask; t.slots[i] != 0; i = (i + 1) & mask {
+		home := int(hash(t.entries[t.slots[i]-1].key)) & mask
+		if (i-home)&mask >= (i-free)&mask {
+			t.slots[free] = t.slots[i]
+			free = i
+		}
+	}
+	t.slots[free] = 0
+}
+
 func (t *table[K, V]) clear() {
 	clear(t.entries)
-	t.entries, t.index = t.entries[:0], nil
+	t.entries = t.entries[:0]
+	if len(t.slots) > retained {
+		t.slots = nil
+	}
+	clear(t.slots)
 }
 
 // sorted appends the entries in key order to dst.

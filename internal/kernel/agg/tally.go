@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
@@ -13,6 +15,7 @@ import (
 // tallyKeys is how a tally handles the keys of its lane.
 type tallyKeys[K cmp.Ordered] struct {
 	of     func(v *vector.Vector, i int) K // may alias v; -0.0 as +0.0
+	hash   func(K) uint64
 	clone  func(K) K
 	value  func(K) plan.Value
 	append func(dst []byte, first bool, prev, k K) []byte
@@ -33,21 +36,21 @@ func (c *tallyColumn[K]) Empty(p int) bool { return len(c.ps[p].entries) == 0 }
 
 func (c *tallyColumn[K]) Add(p int, in *Input, row int) {
 	t, k := &c.ps[p], c.keys.of(in.Arg, row)
-	if i := t.find(k); i >= 0 {
+	if i := t.find(k, c.keys.hash); i >= 0 {
 		t.entries[i].val++
 		return
 	}
-	t.insert(c.keys.clone(k), 1)
+	t.insert(c.keys.clone(k), 1, c.keys.hash)
 }
 
 func (c *tallyColumn[K]) Remove(p int, in *Input, row int) {
 	t := &c.ps[p]
-	i := t.find(c.keys.of(in.Arg, row))
+	i := t.find(c.keys.of(in.Arg, row), c.keys.hash)
 	if i < 0 {
 		panic("agg: Remove of a row that was not added")
 	}
 	if t.entries[i].val--; t.entries[i].val == 0 {
-		t.remove(i)
+		t.remove(i, c.keys.hash)
 	}
 }
 
@@ -55,10 +58,10 @@ func (c *tallyColumn[K]) Remove(p int, in *Input, row int) {
 func (c *tallyColumn[K]) Merge(p int, from Column, q int) {
 	t, o := &c.ps[p], &sibling[*tallyColumn[K]](from).ps[q]
 	for _, e := range o.entries {
-		if i := t.find(e.key); i >= 0 {
+		if i := t.find(e.key, c.keys.hash); i >= 0 {
 			t.entries[i].val += e.val
 		} else {
-			t.insert(e.key, e.val)
+			t.insert(e.key, e.val, c.keys.hash)
 		}
 	}
 }
@@ -121,7 +124,7 @@ func (c *tallyColumn[K]) Decode(p int, b []byte) ([]byte, error) {
 			k := c.keys.read(&r, i == 0, prev)
 			rows := r.rows(1)
 			if !r.bad {
-				t.insert(k, rows)
+				t.insert(k, rows, c.keys.hash)
 			}
 			prev = k
 		}
@@ -134,6 +137,7 @@ func (c *tallyColumn[K]) Decode(p int, b []byte) ([]byte, error) {
 func fixedKeys(l lane) tallyKeys[uint64] {
 	return tallyKeys[uint64]{
 		of:    l.identity,
+		hash:  mix,
 		clone: func(k uint64) uint64 { return k },
 		value: l.fixedValue,
 		append: func(dst []byte, first bool, prev, k uint64) []byte {
@@ -169,6 +173,7 @@ func (l *lane) checked(r *reader, k uint64) uint64 {
 func stringKeys(l lane) tallyKeys[string] {
 	return tallyKeys[string]{
 		of:    l.str,
+		hash:  xxhash.Sum64String,
 		clone: strings.Clone,
 		value: l.strValue,
 		append: func(dst []byte, _ bool, _, k string) []byte {
