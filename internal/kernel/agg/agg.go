@@ -49,7 +49,7 @@ type Column interface {
 	// Value stores the aggregate's result for partial p in row i of out, whose type
 	// is the slot's: null for none, an error bit when the value does not exist
 	// (integer overflow, a cap exceeded). Row i must not be marked null or failed
-	// before; Value only sets these bits. Strings stored are new.
+	// before; Value only sets these bits. What it stores does not change with p later.
 	Value(p int, out *vector.Vector, i int)
 	// Append appends the versioned, canonical encoding of partial p: equal
 	// multisets have equal encodings. An empty partial encodes too.
