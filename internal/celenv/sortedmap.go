@@ -38,6 +38,9 @@ type sortedMap struct {
 }
 
 func newSortedMap(m traits.Mapper) ref.Val {
+	if v, ok := m.(valueMap); ok {
+		return v
+	}
 	keys := make([]ref.Val, 0, int(m.Size().(types.Int)))
 	for it := m.Iterator(); it.HasNext() == types.True; {
 		keys = append(keys, it.Next())

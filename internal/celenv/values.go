@@ -34,7 +34,7 @@ func ToRef(v plan.Value, t plan.Type) ref.Val {
 	case plan.Duration:
 		return types.Duration{Duration: v.Duration()}
 	case plan.List:
-		return listToRef(v.List(), elemType(t))
+		return valueList{elems: v.List(), elem: elemType(t)}
 	case plan.Map:
 		return mapToRef(v.List(), t)
 	case plan.Optional:
@@ -56,24 +56,12 @@ func optionalToRef(v plan.Value, elem plan.Type) ref.Val {
 	return types.OptionalOf(ToRef(v, elem))
 }
 
-func listToRef(elems []plan.Value, elem plan.Type) ref.Val {
-	refs := make([]ref.Val, len(elems))
-	for i, e := range elems {
-		refs[i] = ToRef(e, elem)
-	}
-	return types.NewRefValList(types.DefaultTypeAdapter, refs)
-}
-
 func mapToRef(entries []plan.Value, t plan.Type) ref.Val {
-	key, elem := plan.T(plan.Dyn), elemType(t)
+	key := plan.T(plan.Dyn)
 	if t.Key != nil {
 		key = *t.Key
 	}
-	m := make(map[ref.Val]ref.Val, len(entries)/2)
-	for i := 0; i < len(entries); i += 2 {
-		m[ToRef(entries[i], key)] = ToRef(entries[i+1], elem)
-	}
-	return types.NewRefValMap(types.DefaultTypeAdapter, m)
+	return valueMap{entries: entries, key: key, elem: elemType(t)}
 }
 
 // elemType is the element type of a collection, dyn when t does not say.
