@@ -18,7 +18,7 @@ var edges = map[plan.Kind][]plan.Value{
 	plan.Double: values(plan.DoubleValue, 0, math.Copysign(0, -1), 1, -1, 0.1, 2.5, -2.5, 1e6, 1e21,
 		math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64,
 		1<<53, 1<<63, -1<<63, 1<<64, 9007199254740993),
-	plan.String: values(plan.StringValue, "", "a", "ab", "abc", "US", "us", "é", "e\u0301", "日本", "👨‍👩‍👧", "a,b",
+	plan.String: values(plan.StringValue, "", "a", "ab", "abc", "US", "us", " Ünïcode \t", "é", "e\u0301", "日本", "👨‍👩‍👧", "a,b",
 		"12", "-7", "1.5", "true", "x\x00y", "2020-01-01T00:00:00Z", "9999999999999999999"),
 	plan.Bytes: values(plan.BytesValue, []byte{}, []byte("a"), []byte("ab"), []byte{0xff, 0}, []byte("日")),
 	plan.Timestamp: values(plan.TimestampValue, 0, -1, 1, plan.MinTime, plan.MaxTime, 999_999, -1_000_001,

@@ -44,7 +44,7 @@ var rules = map[string]rule{}
 
 func init() {
 	for _, family := range []map[string]rule{
-		arithmeticRules, comparisonRules, logicRules, stringRules, temporalRules, fieldRules, conversionRules,
+		arithmeticRules, comparisonRules, logicRules, stringRules, temporalRules, fieldRules, conversionRules, mathRules,
 	} {
 		for id, r := range family {
 			rules[id] = r

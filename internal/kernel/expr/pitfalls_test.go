@@ -85,6 +85,13 @@ func TestC2_NaNAgainstNull(t *testing.T) {
 	}
 }
 
+// TestC3_TreesNotText: `-(-1)` unparses to `--1`, which is 1 to the parser.
+func TestC3_TreesNotText(t *testing.T) {
+	wantRow(t, "-(-1) - i", vars{"i": plan.IntValue(2)}, "-1")
+	wantRow(t, "-(-9223372036854775808) == i", vars{"i": plan.IntValue(0)}, "error")
+	wantRow(t, "-(-d)", vars{"d": double(math.Copysign(0, -1))}, "-0.0")
+}
+
 func TestC4_ZonedFieldsAreNative(t *testing.T) {
 	for _, text := range []string{
 		"ts.getHours('America/New_York')", "ts.getDate('+05:30')", "ts.getDayOfWeek('UTC')",

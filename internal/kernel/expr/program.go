@@ -108,10 +108,14 @@ func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
 		return err.Error()
 	}
 	act := &activation{row: row}
+	reads := map[string]bool{}
+	p.shared.expr.Walk(func(e *plan.Expr) { reads[celenv.InputName(e)] = true })
 	for i, in := range p.shared.inputs {
-		c := newCol(in.Type)
-		c.view(cols[i], cols[i].N)
-		act.vars = append(act.vars, variable{in.Name, c})
+		if reads[in.Name] {
+			c := newCol(in.Type)
+			c.view(cols[i], cols[i].N)
+			act.vars = append(act.vars, variable{in.Name, c})
+		}
 	}
 	if _, _, err := prg.Eval(act); err != nil {
 		return err.Error()

@@ -31,7 +31,7 @@ func TestCompile_Errors(t *testing.T) {
 
 func TestFallbacks_NameTheSmallestSubTree(t *testing.T) {
 	for text, want := range map[string]string{
-		"d > 1.0 && s.lowerAscii() == 'us'":        "s.lowerAscii()",
+		"d > 1.0 && s.reverse() == 'us'":           "s.reverse()",
 		"i + m['a'] * 2":                           `m["a"]`,
 		"b ? li.exists(x, x > i) : c":              "li.fold",
 		"regex.extract(s, 'a(.)').orValue(t) == t": `regex.extract(s, "a(.)").orValue(t)`,
@@ -140,7 +140,7 @@ func TestEval_StringsStayValid(t *testing.T) {
 }
 
 func TestEval_NoRows(t *testing.T) {
-	for _, text := range []string{"d + 1.0", "b ? i : j", "s + t", "s.lowerAscii()", "b && c", "od.orValue(d)"} {
+	for _, text := range []string{"d + 1.0", "b ? i : j", "s + t", "s.reverse()", "b && c", "od.orValue(d)"} {
 		if out := program(t, text).Eval(rows(), 0, nil); out.N != 0 {
 			t.Errorf("%s of no rows has %d", text, out.N)
 		}
@@ -148,7 +148,7 @@ func TestEval_NoRows(t *testing.T) {
 }
 
 func TestClone_IsIndependent(t *testing.T) {
-	p := program(t, "s.lowerAscii() + string(i * j) + (b ? t : 'x')")
+	p := program(t, "s.reverse() + string(i * j) + (b ? t : 'x')")
 	cols := tameColumns(64)
 	var want []string
 	out := p.Eval(cols, 64, nil)
@@ -171,4 +171,17 @@ func TestClone_IsIndependent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestEval_UnreadColumnsMayBeMissing(t *testing.T) {
+	cols := rows(vars{"i": plan.IntValue(1)})
+	for k, in := range testInputs {
+		if in.Name != "i" {
+			cols[k] = nil
+		}
+	}
+	p := program(t, "i / (i - 1)")
+	if out := p.Eval(cols, 1, nil); !out.IsErr(0) || p.ErrorText(cols, 0) != "division by zero" {
+		t.Errorf("1/0 is %v, with the text %q", result(out, 0), p.ErrorText(cols, 0))
+	}
 }

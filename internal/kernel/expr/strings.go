@@ -22,6 +22,9 @@ var stringRules = map[string]rule{
 	overloads.SizeStringInst:   {[]plan.Kind{plan.String}, stringSize},
 	overloads.SizeBytes:        {[]plan.Kind{plan.Bytes}, bytesSize},
 	overloads.SizeBytesInst:    {[]plan.Kind{plan.Bytes}, bytesSize},
+	"string_lower_ascii":       {[]plan.Kind{plan.String}, format(appendLower)},
+	"string_upper_ascii":       {[]plan.Kind{plan.String}, format(appendUpper)},
+	"string_trim":              {[]plan.Kind{plan.String}, convert(trim)},
 	overloads.AddString:        {[]plan.Kind{plan.String, plan.String}, concat},
 	overloads.AddBytes:         {[]plan.Kind{plan.Bytes, plan.Bytes}, concat},
 }
@@ -138,6 +141,30 @@ func (x *concatNode) eval(b *batch, need vector.Bitmap) *col {
 	}
 	return o
 }
+
+func appendLower(dst []byte, a *col, i int) []byte {
+	from := len(dst)
+	dst = append(dst, a.Str[i]...)
+	for k, c := range dst[from:] {
+		if c >= 'A' && c <= 'Z' {
+			dst[from+k] = c + ('a' - 'A')
+		}
+	}
+	return dst
+}
+
+func appendUpper(dst []byte, a *col, i int) []byte {
+	from := len(dst)
+	dst = append(dst, a.Str[i]...)
+	for k, c := range dst[from:] {
+		if c >= 'a' && c <= 'z' {
+			dst[from+k] = c - ('a' - 'A')
+		}
+	}
+	return dst
+}
+
+func trim(o, a *col, i int) bool { o.Str[i] = strings.TrimSpace(a.Str[i]); return true }
 
 // stringBuilder collects the strings of one batch in one piece of memory, which
 // is never written again, so that they stay valid.
