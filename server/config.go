@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -25,34 +26,12 @@ type stateReader interface {
 	States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error)
 }
 
-// ingester appends rows of a source to the event log: one Pushed for each row,
-// durable on return. The batch has all columns of the source in their order.
+// ingester judges rows of a source and appends the good ones to the event log: one
+// answer for each row, durable on return. The batch has all columns of the source,
+// in their order.
 type ingester interface {
-	Push(ctx context.Context, source string, batch *vector.Batch) ([]Pushed, error)
+	Push(ctx context.Context, source string, batch *vector.Batch) ([]ingest.Pushed, error)
 }
-
-// Pushed is what became of one row. Position is its place in the source's log, for a
-// duplicate or conflict that of the event that holds the id.
-type Pushed struct {
-	Outcome  Outcome
-	Position uint64
-	Message  string // why the row was rejected or conflicts
-}
-
-// Outcome is what became of a pushed row; its numbers are those of the wire contract.
-type Outcome uint8
-
-// The outcomes.
-const (
-	Appended  Outcome = 1
-	Duplicate Outcome = 2
-	Conflict  Outcome = 3
-	Rejected  Outcome = 4
-)
-
-var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED"}
-
-func (o Outcome) String() string { return outcomeNames[o] }
 
 // Config is what a server works with. Zero values of the limits mean the defaults.
 type Config struct {

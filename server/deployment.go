@@ -2,11 +2,10 @@ package server
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/nearest"
 )
 
@@ -24,7 +23,7 @@ type service struct {
 	outputs []plan.Output
 	index   map[string]int // of an output by its name
 	keys    [][]int        // for each view and key of its entity, the index of the request key
-	readers sync.Pool      // of *reader
+	readers *pool
 }
 
 func deploy(p *plan.Plan) (*deployment, error) {
@@ -60,7 +59,7 @@ func newService(p *plan.Service) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.readers.Put(first)
+	s.readers = newPool(runtime.GOMAXPROCS(0), first)
 	return s, nil
 }
 
@@ -86,50 +85,4 @@ func (d *deployment) source(name string) (*plan.Source, error) {
 		return nil, precondition("source %s does not accept pushed events; declare it with stream: true", name)
 	}
 	return src, nil
-}
-
-// reader computes one read at a time; it owns the kernels' scratch memory.
-type reader struct {
-	service *service
-	views   []*viewReader
-	derive  *kernel.Service
-}
-
-func newReader(s *service) (*reader, error) {
-	r := &reader{service: s}
-	for i, ref := range s.plan.Views {
-		k, err := kernel.NewView(ref.View)
-		if err != nil {
-			return nil, err
-		}
-		r.views = append(r.views, &viewReader{ref: ref, keys: s.keys[i], kernel: k})
-	}
-	var err error
-	r.derive, err = kernel.NewService(s.plan)
-	return r, err
-}
-
-// reader takes a reader out of the pool. It goes back only after a call that ended
-// well: what a panic left behind is not used again.
-func (s *service) reader() (*reader, error) {
-	if r, ok := s.readers.Get().(*reader); ok {
-		return r, nil
-	}
-	return newReader(s)
-}
-
-// keptStates bounds the decoded states a reader keeps as scratch for each view,
-// so that one large request does not hold memory for ever.
-const keptStates = 256
-
-func (s *service) release(r *reader) {
-	for _, v := range r.views {
-		clear(v.found)
-		clear(v.rows)
-		if len(v.states) > keptStates {
-			clear(v.states[keptStates:])
-			v.states = v.states[:keptStates]
-		}
-	}
-	s.readers.Put(r)
 }

@@ -25,20 +25,24 @@ func (h *featureHandler) GetFeatures(ctx context.Context, req *connect.Request[u
 	if err != nil {
 		return nil, err
 	}
-	r, err := svc.reader()
+	states, err := svc.fetch(ctx, q, h.cfg.States)
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.read(ctx, q, h.cfg.States, h.cfg.Clock)
+	var res *unskewv1.GetFeaturesResponse
+	now := h.cfg.Clock()
+	err = svc.withReader(ctx, func(r *reader) error {
+		a, err := r.read(ctx, q, states, now)
+		if err != nil {
+			return err
+		}
+		h.metrics.read(svc.plan.Name, q.n, a.cols)
+		res, err = svc.response(q, a, req.Msg.GetWithStates())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	res, err := svc.response(q, a, req.Msg.GetWithStates())
-	if err != nil {
-		return nil, err
-	}
-	h.metrics.read(svc.plan.Name, q.n, a.cols)
-	svc.release(r)
 	return connect.NewResponse(res), nil
 }
 

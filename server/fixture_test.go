@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ var (
 			{Field: plan.Field{Name: "country", Type: stringType}},
 		},
 	}
-	labels = &plan.Source{Name: "labels", From: "labels.parquet", EventTime: "ts"}
+	labels = &plan.Source{Name: "labels", From: "labels.parquet", EventTime: "ts", Columns: transactions.Columns[:2]}
 )
 
 func leaf(k plan.ExprKind, t plan.Type, name string, index int) *plan.Expr {
@@ -148,9 +149,22 @@ func (m *memory) Swap(_ context.Context, writes []onlinestore.Write) ([]bool, er
 	defer m.mu.Unlock()
 	done := make([]bool, len(writes))
 	for i, w := range writes {
-		m.data[string(w.Key)], done[i] = w.Value, true
+		revision := onlinestore.Absent
+		if old := m.data[string(w.Key)]; old != nil {
+			revision = binary.BigEndian.Uint64(old)
+		}
+		if done[i] = revision == w.Expect; done[i] {
+			m.data[string(w.Key)] = w.Value
+		}
 	}
 	return done, nil
+}
+
+// reset forgets everything.
+func (m *memory) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.data)
 }
 
 type event struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/wire"
@@ -45,7 +46,7 @@ func (h *ingestHandler) Push(ctx context.Context, req *connect.Request[unskewv1.
 	return connect.NewResponse(h.pushed(src.Name, pushed)), nil
 }
 
-func (s *Server) pushed(source string, rows []Pushed) *unskewv1.PushResponse {
+func (s *Server) pushed(source string, rows []ingest.Pushed) *unskewv1.PushResponse {
 	res := &unskewv1.PushResponse{Rows: make([]*unskewv1.PushedRow, len(rows))}
 	for i, r := range rows {
 		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
@@ -69,7 +70,11 @@ func events(src *plan.Source, n int, cols []*unskewv1.Column) (*vector.Batch, er
 		if b.Cols[i] != nil {
 			return nil, invalid("column %q is sent twice; send each column once", c.GetName())
 		}
-		v, err := wire.Vector(c, b.Fields[i].Type)
+		read := wire.Vector
+		if judged(src, c.GetName()) {
+			read = wire.Unchecked
+		}
+		v, err := read(c, b.Fields[i].Type)
 		if err != nil {
 			return nil, invalid("source %s: %v", src.Name, err)
 		}
@@ -85,6 +90,15 @@ func events(src *plan.Source, n int, cols []*unskewv1.Column) (*vector.Batch, er
 		b.Cols[i] = nulls(f.Type, n)
 	}
 	return b, nil
+}
+
+// judged reports whether the column holds an event or known time: one out of range
+// makes its row bad, and only that row, which the ingester says.
+func judged(src *plan.Source, column string) bool {
+	if column == src.EventTime || column == src.Known.Column {
+		return true
+	}
+	return slices.ContainsFunc(src.Columns, func(c plan.SourceColumn) bool { return c.Known != nil && c.Known.Column == column })
 }
 
 func nulls(t plan.Type, n int) *vector.Vector {

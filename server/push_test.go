@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +16,10 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/eventlog/pebble"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/sdk"
 )
 
@@ -21,18 +27,18 @@ import (
 type pushes struct {
 	source string
 	batch  *vector.Batch
-	answer []Pushed
+	answer []ingest.Pushed
 	err    error
 }
 
-func (p *pushes) Push(_ context.Context, source string, batch *vector.Batch) ([]Pushed, error) {
+func (p *pushes) Push(_ context.Context, source string, batch *vector.Batch) ([]ingest.Pushed, error) {
 	p.source, p.batch = source, batch
 	return p.answer, p.err
 }
 
 func TestPush(t *testing.T) {
-	log := &pushes{answer: []Pushed{{Outcome: Appended, Position: 7}, {Outcome: Duplicate, Position: 3},
-		{Outcome: Conflict, Position: 4, Message: "other amount"}, {Outcome: Rejected, Message: "too far ahead"}}}
+	log := &pushes{answer: []ingest.Pushed{{Outcome: ingest.Appended, Position: 7}, {Outcome: ingest.Duplicate, Position: 3},
+		{Outcome: ingest.Conflict, Position: 4, Message: "other amount"}, {Outcome: ingest.Rejected, Message: "too far ahead"}}}
 	f := start(t, func(cfg *Config) { cfg.Ingester = log })
 	at := time.Date(2025, 1, 1, 0, 0, 0, 1999, time.UTC)
 	for name, opts := range protocolOptions {
@@ -95,7 +101,7 @@ func TestN5_PushRefusesMistakes(t *testing.T) {
 		{"rows", "transactions", []sdk.Column{sdk.Times("ts", noon.Time(), noon.Time()), id}, connect.CodeInvalidArgument, `column "ts" has 2 rows and column "id" has 1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			log := &pushes{answer: make([]Pushed, 1)}
+			log := &pushes{answer: make([]ingest.Pushed, 1)}
 			f := start(t, func(cfg *Config) { cfg.Ingester = log })
 			_, err := f.client(t).Push(t.Context(), c.source, c.cols...)
 			if connect.CodeOf(err) != c.code || !strings.Contains(fmt.Sprint(err), c.want) {
@@ -131,19 +137,111 @@ func TestPushErrors(t *testing.T) {
 	}
 }
 
-// TestB5_TimesInOtherUnits: nanoseconds sent as microseconds are refused, not stored
-// in the year 50000.
-func TestB5_TimesInOtherUnits(t *testing.T) {
-	log := &pushes{answer: []Pushed{{Outcome: Appended, Position: 1}}}
+// TestB1_B5_O5_PushedEventsAreServed goes the whole way: pushed over every protocol,
+// judged, logged, applied and read. A time in other units rejects its row alone; a
+// redelivery counts once; what the log stored at T is not seen as of T, but one
+// microsecond later.
+func TestB1_B5_O5_PushedEventsAreServed(t *testing.T) {
+	for name, opts := range protocolOptions {
+		t.Run(name, func(t *testing.T) {
+			clock := func() plan.EventTime { return noon }
+			log, err := pebble.Open(t.TempDir(), pebble.Options{Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := log.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			p := project()
+			ingester, err := online.NewIngester(p, log, clock)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var reads atomic.Int64
+			f := start(t, func(cfg *Config) {
+				cfg.Ingester = ingester
+				cfg.Clock = func() plan.EventTime { return noon + plan.EventTime(reads.Add(1)-1) }
+			})
+			f.store.reset()
+			f.store.write(t, p)
+			applier, err := online.New(online.Config{Plan: p, Log: log, Store: f.store, Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := noon.Time().Add(-time.Second)
+			wrong := time.UnixMicro(at.UnixNano())
+			c := f.client(t, opts...)
+			pushed, err := c.Push(t.Context(), "transactions",
+				sdk.Strings("id", "a", "b", "a", "a", "c"), sdk.Times("ts", at, wrong, at, at, at), sdk.Ints("user_id", 5, 5, 5, 5, 5),
+				sdk.Strings("merchant", "shop", "shop", "shop", "shop", "shop"), sdk.Doubles("amount", 1.5, 2, 1.5, 9, math.Inf(1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]sdk.Outcome, len(pushed))
+			for i, r := range pushed {
+				got[i] = r.Outcome
+			}
+			if want := []sdk.Outcome{sdk.Appended, sdk.Rejected, sdk.Duplicate, sdk.Conflict, sdk.Appended}; !slices.Equal(got, want) {
+				t.Fatalf("outcomes %+v, want %v", pushed, want)
+			}
+			if !strings.Contains(pushed[1].Message, "years 0001 to 9999") || pushed[4].Position != 2 {
+				t.Errorf("rows %+v", pushed)
+			}
+			if err := applier.CatchUp(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			keys, request := row(5)
+			for _, want := range []struct {
+				txns  int64
+				spend float64
+			}{{0, 0}, {2, math.Inf(1)}} {
+				rows, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request, sdk.Only("user_spend.txns", "user_spend.spend"), sdk.WithStates())
+				if err != nil {
+					t.Fatal(err)
+				}
+				txns, spend := rows.Features()[0].Value(0), rows.Features()[1].Value(0)
+				if txns != want.txns || spend != want.spend || rows.States[0].Positions[0] != 2 {
+					t.Errorf("as of %v: txns %v, spend %v, states %+v", rows.AsOf, txns, spend, rows.States)
+				}
+			}
+		})
+	}
+}
+
+// TestB5_OtherTimesAreOfTheirType: a timestamp that is neither event nor known time
+// has no row-wise answer; the call is refused.
+func TestB5_OtherTimesAreOfTheirType(t *testing.T) {
+	p := project()
+	src := *p.Sources[0]
+	src.Columns = append(slices.Clone(src.Columns), plan.SourceColumn{Field: plan.Field{Name: "opened", Type: timeType}},
+		plan.SourceColumn{Field: plan.Field{Name: "paid", Type: stringType}, Known: &plan.Known{Kind: plan.KnownColumn, Column: "paid_at"}},
+		plan.SourceColumn{Field: plan.Field{Name: "paid_at", Type: timeType}})
+	p.Sources[0] = &src
+	log := &pushes{answer: []ingest.Pushed{{Outcome: ingest.Appended, Position: 1}}}
 	f := start(t, func(cfg *Config) { cfg.Ingester = log })
-	body := `{"source": "transactions", "columns": [{"name": "id", "strings": {"values": ["a"]}}, {"name": "ts", "timestamps": {"micros": ["%d"]}}]}`
-	if code, answer := post(t, f.url+"/unskew.v1.IngestService/Push", fmt.Sprintf(body, int64(noon)*1000)); code != 400 || !strings.Contains(answer, "send microseconds") {
-		t.Errorf("%d %s", code, answer)
+	if err := f.Promote(p); err != nil {
+		t.Fatal(err)
 	}
-	if code, answer := post(t, f.url+"/unskew.v1.IngestService/Push", fmt.Sprintf(body, int64(noon))); code != 200 || compact(answer) != `{"rows":[{"outcome":"OUTCOME_APPENDED","position":"1"}]}` {
-		t.Errorf("%d %s", code, answer)
+	late := time.UnixMicro(math.MaxInt64)
+	ts, id := sdk.Times("ts", noon.Time()), sdk.Strings("id", "a")
+	if _, err := f.client(t).Push(t.Context(), "transactions", ts, id, sdk.Times("opened", late)); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "send microseconds") {
+		t.Error(err)
 	}
-	if got := log.batch.Col("ts").Value(0).Time(); got != plan.EventTime(noon) {
-		t.Errorf("arrived as %v", got)
+	if _, err := f.client(t).Push(t.Context(), "transactions", ts, id, sdk.Times("paid_at", late)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPushPlainJSON is the contract as curl sees it.
+func TestPushPlainJSON(t *testing.T) {
+	f := start(t, func(cfg *Config) {
+		cfg.Ingester = &pushes{answer: []ingest.Pushed{{Outcome: ingest.Appended, Position: 1}}}
+	})
+	code, answer := post(t, f.url+"/unskew.v1.IngestService/Push",
+		`{"source": "transactions", "columns": [{"name": "id", "strings": {"values": ["a"]}}, {"name": "ts", "timestamps": {"micros": ["1735732800000000"]}}]}`)
+	if code != 200 || compact(answer) != `{"rows":[{"outcome":"OUTCOME_APPENDED","position":"1"}]}` {
+		t.Errorf("%d %s", code, answer)
 	}
 }

@@ -320,9 +320,7 @@ func TestN8_JSONNumbersKeepTheirType(t *testing.T) {
 // names the command, not an answer of unknown entities.
 func TestN6_ViewWithoutState(t *testing.T) {
 	f := start(t, nil)
-	f.store.mu.Lock()
-	clear(f.store.data)
-	f.store.mu.Unlock()
+	f.store.reset()
 	keys, request := row(1)
 	_, err := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request)
 	if connect.CodeOf(err) != connect.CodeFailedPrecondition || !strings.Contains(err.Error(), "unskew materialize --view user_spend") {

@@ -144,8 +144,8 @@ func Rows(c *unskewv1.Column) int {
 	return 0
 }
 
-// sent says what a column holds: the member of values that is set, the kind it
-// stands for (plan.Dyn for nested) and its name in the contract.
+// sent says which member of values is set: the kind it stands for (plan.Dyn for
+// nested, plan.Invalid for none) and its name in the contract.
 func sent(c *unskewv1.Column) (plan.Kind, string) {
 	switch c.GetValues().(type) {
 	case *unskewv1.Column_Bools:
@@ -180,21 +180,43 @@ var memberOf = map[plan.Kind]string{
 // holds another type, a time outside the years 0001 to 9999, or nulls that are not
 // ascending rows of c. The vector shares the strings of c and nothing else.
 func Vector(c *unskewv1.Column, t plan.Type) (*vector.Vector, error) {
-	kind, member := sent(c)
+	v, err := Unchecked(c, t)
+	if err != nil || t.Unwrap().Kind != plan.Timestamp {
+		return v, err
+	}
+	return v, checkTimes(v, c.GetName())
+}
+
+// Unchecked is Vector but lets any time of a timestamp column pass, for who judges
+// times row by row.
+func Unchecked(c *unskewv1.Column, t plan.Type) (*vector.Vector, error) {
+	_, member := sent(c)
 	if want := memberOf[t.Unwrap().Kind]; want != member {
 		return nil, fmt.Errorf("column %q is %v and was sent as %s; send it as %s", c.GetName(), t.Unwrap(), member, want)
 	}
+	return read(c, t)
+}
+
+// Untyped reads c as a vector of the type it was sent as, lists and maps as dyn,
+// for who knows no declaration of it.
+func Untyped(c *unskewv1.Column) (*vector.Vector, error) {
+	kind, _ := sent(c)
+	if kind == plan.Invalid {
+		return nil, fmt.Errorf("column %q has no values", c.GetName())
+	}
+	v, err := read(c, plan.T(kind))
+	if err != nil || kind != plan.Timestamp {
+		return v, err
+	}
+	return v, checkTimes(v, c.GetName())
+}
+
+func read(c *unskewv1.Column, t plan.Type) (*vector.Vector, error) {
 	v := vector.New(t, Rows(c))
 	if err := readNulls(v, c); err != nil {
 		return nil, err
 	}
-	if err := readLane(v, c); err != nil {
-		return nil, err
-	}
-	if kind == plan.Timestamp {
-		return v, checkTimes(v, c.GetName())
-	}
-	return v, nil
+	return v, readLane(v, c)
 }
 
 func readNulls(v *vector.Vector, c *unskewv1.Column) error {

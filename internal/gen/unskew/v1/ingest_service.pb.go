@@ -33,7 +33,8 @@ const (
 	Outcome_OUTCOME_DUPLICATE Outcome = 2
 	// An event with this id and other values is stored already: ignored, the first stands.
 	Outcome_OUTCOME_CONFLICT Outcome = 3
-	// Not an event this source can hold; the message says why.
+	// Not an event this source can hold, for example because its time is null or
+	// outside the years 0001 to 9999; the message says why.
 	Outcome_OUTCOME_REJECTED Outcome = 4
 )
 

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"sync"
+)
+
+// pool lends readers. A request holds one only while it computes, not while it
+// waits for the store, so a pool as large as the number of processors suffices.
+// Compiling a reader is slow: idle ones are kept, and the one used last goes first.
+type pool struct {
+	free chan struct{} // a token for each reader that may be lent
+	mu   sync.Mutex
+	idle []*reader
+}
+
+func newPool(size int, first *reader) *pool {
+	p := &pool{free: make(chan struct{}, size), idle: []*reader{first}}
+	for range size {
+		p.free <- struct{}{}
+	}
+	return p
+}
+
+// withReader calls f with a reader of its own, waiting for one if need be. A
+// reader in which f panicked is not used again.
+func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
+	p := s.readers
+	select {
+	case <-p.free:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { p.free <- struct{}{} }()
+	r := p.take()
+	if r == nil {
+		var err error
+		if r, err = newReader(s); err != nil {
+			return err
+		}
+	}
+	err := f(r)
+	r.forget()
+	p.put(r)
+	return err
+}
+
+// take is the reader used last, nil when none is idle.
+func (p *pool) take() *reader {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	r := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return r
+}
+
+func (p *pool) put(r *reader) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, r)
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+func testService(t *testing.T) *service {
+	t.Helper()
+	s, err := newService(project().Services[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestP2_PanickedReadersAreReplaced: however many requests panic while they compute,
+// as many readers can be lent.
+func TestP2_PanickedReadersAreReplaced(t *testing.T) {
+	s := testService(t)
+	size := cap(s.readers.free)
+	seen := map[*reader]bool{}
+	for range 2*size + 1 {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was swallowed")
+				}
+			}()
+			_ = s.withReader(t.Context(), func(r *reader) error {
+				if seen[r] {
+					t.Error("a reader that panicked is used again")
+				}
+				seen[r] = true
+				panic("in the kernel")
+			})
+		}()
+	}
+	if len(s.readers.free) != size {
+		t.Errorf("%d of %d readers can be lent", len(s.readers.free), size)
+	}
+}
+
+// TestWaitingForAReaderEnds: with every reader busy, a request waits no longer
+// than its time.
+func TestWaitingForAReaderEnds(t *testing.T) {
+	s := testService(t)
+	for range cap(s.readers.free) {
+		<-s.readers.free
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.withReader(ctx, func(*reader) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestP1_ReadersAreCompiledOnce: one request after the other uses the one compiled
+// with the plan, after a failed one too.
+func TestP1_ReadersAreCompiledOnce(t *testing.T) {
+	s := testService(t)
+	first, failed := s.readers.idle[0], errors.New("failed")
+	for range 2*cap(s.readers.free) + 1 {
+		err := s.withReader(t.Context(), func(r *reader) error {
+			if r != first {
+				t.Error("another reader was compiled")
+			}
+			return failed
+		})
+		if err != failed {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReadersForgetLargeRequests: scratch does not grow for ever.
+func TestReadersForgetLargeRequests(t *testing.T) {
+	s := testService(t)
+	err := s.withReader(t.Context(), func(r *reader) error {
+		for range 2 * keptStates {
+			r.views[0].states = append(r.views[0].states, r.views[0].kernel.NewState())
+		}
+		r.views[0].rows = append(r.views[0].rows, r.views[0].states[0])
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := s.readers.idle[0].views[0]
+	if len(v.states) != keptStates || v.states[:keptStates+1][keptStates] != nil || v.rows[0] != nil {
+		t.Errorf("%d states are kept", len(v.states))
+	}
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// reader computes the features of one request at a time; it owns the kernels'
+// scratch memory.
+type reader struct {
+	service *service
+	views   []*viewReader
+	derive  *kernel.Service
+}
+
+// viewReader is the kernel of one view of a service in one role.
+type viewReader struct {
+	ref    plan.ViewRef
+	kernel *kernel.View
+	states []*kernel.State // scratch: decoded states
+
+	// Of the current request.
+	generation registry.Generation
+	found      []*kernel.State // for each entity, nil when it has no state
+	rows       []*kernel.State // for each row, nil for an unknown entity
+}
+
+func newReader(s *service) (*reader, error) {
+	r := &reader{service: s}
+	for _, ref := range s.plan.Views {
+		k, err := kernel.NewView(ref.View)
+		if err != nil {
+			return nil, err
+		}
+		r.views = append(r.views, &viewReader{ref: ref, kernel: k})
+	}
+	var err error
+	r.derive, err = kernel.NewService(s.plan)
+	return r, err
+}
+
+// keptStates bounds the decoded states a reader keeps as scratch for each view,
+// so that one large request does not hold memory for ever.
+const keptStates = 256
+
+func (r *reader) forget() {
+	for _, v := range r.views {
+		clear(v.found)
+		clear(v.rows)
+		if len(v.states) > keptStates {
+			clear(v.states[keptStates:])
+			v.states = v.states[:keptStates]
+		}
+	}
+}
+
+// answer is the result of a request; it belongs to the reader until its next one.
+type answer struct {
+	asOf  plan.EventTime
+	cols  []kernel.FeatureColumn // all outputs of the service, in its order
+	views []*viewReader
+}
+
+// read computes all views and then the derived features, as of t or, when an applied
+// event is visible at t or later, as of the first moment that sees it.
+func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {
+	for i, v := range r.views {
+		newest, err := v.decode(states[i])
+		if err != nil {
+			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
+		}
+		t = max(t, newest+1)
+	}
+	at := make([]plan.EventTime, q.n)
+	for i := range at {
+		at[i] = t
+	}
+	features := make([]*kernel.Features, len(r.views))
+	for i, v := range r.views {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		features[i] = v.kernel.Read(v.rows, at)
+	}
+	derived := r.derive.Derive(features, q.request, at)
+	return &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views}, nil
+}
+
+// decode reads fetched states, each once, and returns the newest visible time in
+// them, plan.Always for none.
+func (v *viewReader) decode(f fetched) (plan.EventTime, error) {
+	v.generation = f.Generation
+	v.found = v.found[:0]
+	newest, used := plan.Always, 0
+	for e, b := range f.States {
+		if b == nil {
+			v.found = append(v.found, nil)
+			continue
+		}
+		if used == len(v.states) {
+			v.states = append(v.states, v.kernel.NewState())
+		}
+		s := v.states[used]
+		used++
+		if err := s.Decode(b); err != nil {
+			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
+		}
+		v.found = append(v.found, s)
+		newest = max(newest, s.Newest())
+	}
+	v.rows = v.rows[:0]
+	for _, e := range f.entity {
+		if e < 0 {
+			v.rows = append(v.rows, nil)
+		} else {
+			v.rows = append(v.rows, v.found[e])
+		}
+	}
+	return newest, nil
+}
