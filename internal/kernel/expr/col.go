@@ -20,10 +20,14 @@ type col struct {
 
 func newCol(t plan.Type) *col { return &col{Vector: vector.Vector{Type: t}} }
 
-// reset makes c a col of n rows with no null and no error; lanes are unspecified.
+// reset makes c a col of n rows with no null and no error. Numbers are
+// unspecified; strings are empty, because those of an earlier batch may lie in
+// memory that is gone, and operators above read rows that nobody needs.
 func (c *col) reset(n int) {
 	c.Resize(n)
 	c.held = nil
+	clear(c.Str)
+	clear(c.Any)
 }
 
 // alias makes c, a view, show the lanes of src and none of its masks.

@@ -190,7 +190,6 @@ func (x *formatNode) eval(b *batch, need vector.Bitmap) *col {
 	o.strict(a)
 	var t stringBuilder
 	for i := range o.Str {
-		o.Str[i] = ""
 		if wanted(o, need, i) {
 			t.buf = x.format(t.buf, a, i)
 			o.Str[i] = t.cut()

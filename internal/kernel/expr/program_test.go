@@ -185,3 +185,17 @@ func TestEval_UnreadColumnsMayBeMissing(t *testing.T) {
 		t.Errorf("1/0 is %v, with the text %q", result(out, 0), p.ErrorText(cols, 0))
 	}
 }
+
+// TestEval_ForgetsEarlierStrings: a column of strings may lie in memory that is
+// freed after its batch, so no row of a later batch may still refer to it.
+func TestEval_ForgetsEarlierStrings(t *testing.T) {
+	text := func(s string) vars { return vars{"s": plan.StringValue(s), "b": plan.BoolValue(true)} }
+	for _, expr := range []string{"s.trim()", "s + t", "b ? s.trim() : t", "s.reverse()", "string(s)", "os.orValue(s)"} {
+		p := program(t, expr)
+		p.Eval(rows(text("a"), text("b")), 2, nil)
+		out := p.Eval(rows(vars{}, text("b")), 2, vector.Bitmap{2})
+		if got := out.Str[0]; got != "" {
+			t.Errorf("%s leaves %q in a row that is not needed", expr, got)
+		}
+	}
+}

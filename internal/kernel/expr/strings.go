@@ -132,7 +132,6 @@ func (x *concatNode) eval(b *batch, need vector.Bitmap) *col {
 	}
 	t := newText(size)
 	for i := range o.Str {
-		o.Str[i] = ""
 		if wanted(o, need, i) {
 			t.buf = append(t.buf, l.Str[i]...)
 			t.buf = append(t.buf, r.Str[i]...)
