@@ -18,7 +18,7 @@ type expression struct {
 	parsed *cel.Ast // names become internal ones when they are resolved
 }
 
-// maxExpression bounds the length of an expression, in characters.
+// maxExpression bounds the length of an expression, in bytes.
 const maxExpression = 20_000
 
 // parseExpression parses the text of n; nil after a report.
@@ -27,11 +27,11 @@ func (c *compiler) parseExpression(n *node, what string) *expression {
 		c.r.errorf(n.pos, RuleWrongValue, "%s must be an expression, found %s", what, n.describe())
 		return nil
 	}
-	x := &expression{text: []rune(n.text), places: n.offsets()}
-	if len(x.text) > maxExpression {
-		c.r.errorf(n.pos, RuleCELSyntax, "%s is longer than %d characters; split it with let:", what, maxExpression)
+	if len(n.text) > maxExpression {
+		c.r.errorf(n.pos, RuleCELSyntax, "%s is longer than %d bytes; split it with let:", what, maxExpression)
 		return nil
 	}
+	x := &expression{text: []rune(n.text), places: n.offsets()}
 	x.lines = lineStarts(x.text)
 	parsed, iss := c.env.Parse(n.text)
 	if iss.Err() != nil {

@@ -49,6 +49,9 @@ type aligner struct {
 	line, col int // 1-based; col counts characters
 	indent    int // block styles: characters before the content of each line
 	lost      bool
+
+	text   []rune // of line textOf
+	textOf int
 }
 
 func (a *aligner) pos() plan.Pos { return a.file.pos(a.line, a.col) }
@@ -57,11 +60,13 @@ func (a *aligner) block() bool { return a.style == literalBlock || a.style == fo
 
 // rest is the current line from the current column on.
 func (a *aligner) rest() []rune {
-	l := []rune(a.file.line(a.line))
-	if a.col > len(l) {
+	if a.textOf != a.line {
+		a.text, a.textOf = []rune(a.file.line(a.line)), a.line
+	}
+	if a.col > len(a.text) {
 		return nil
 	}
-	return l[a.col-1:]
+	return a.text[a.col-1:]
 }
 
 // enterBlock moves from the | or > to the first character of the content. Its
@@ -143,8 +148,9 @@ func (a *aligner) lineDone() bool {
 	if a.line > len(a.file.lines) {
 		return false
 	}
-	for i, r := range a.rest() {
-		escapedBreak := a.style == doubleQuoted && r == '\\' && i == len(a.rest())-1
+	rest := a.rest()
+	for i, r := range rest {
+		escapedBreak := a.style == doubleQuoted && r == '\\' && i == len(rest)-1
 		if !unicode.IsSpace(r) && !escapedBreak {
 			return false
 		}

@@ -369,8 +369,8 @@ func (l *loader) unknownRowName(v *viewDecl, r *reference) {
 	for _, d := range v.lets {
 		lets = append(lets, d.name)
 	}
-	if best := nearest(r.name, lets); best != "" && nearest(r.name, columnNames(v.view.Source)) == "" {
-		l.errorf(r.pos, RuleUnknownName, "there is no column or let %q (did you mean %q?)", r.name, best)
+	if hint := didYouMean(r.name, lets); hint != "" && didYouMean(r.name, columnNames(v.view.Source)) == "" {
+		l.errorf(r.pos, RuleUnknownName, "there is no column or let %q%s", r.name, hint)
 		return
 	}
 	l.unknownColumn(v.source, r.pos, r.name)

@@ -178,6 +178,11 @@ func (c *converter) convert(n ast.Node, depth int) *node {
 	case *ast.SequenceNode:
 		out.kind = sequenceNode
 		for _, v := range n.Values {
+			if scalar := c.splitScalar(v); n.IsFlowStyle && scalar != nil {
+				scalar.weight = 1
+				out.items = append(out.items, scalar)
+				continue
+			}
 			out.items = append(out.items, c.node(v, depth+1))
 		}
 		return out
@@ -233,6 +238,47 @@ func (c *converter) scalar(out *node, n ast.Node) *node {
 		out.style = doubleQuoted
 	}
 	return out
+}
+
+// splitScalar undoes a mistake of the parser: in a flow list inside a flow
+// mapping it takes a plain scalar with a colon, such as localhost:6379 or a
+// time, for a pair. A colon that nothing separates from what follows is part of
+// a plain scalar (YAML 1.2, section 7.3.3). It is nil for everything else.
+func (c *converter) splitScalar(n ast.Node) *node {
+	pair := lonePair(n)
+	if pair == nil || pair.Start == nil || pair.Value == nil {
+		return nil
+	}
+	key, value := pair.Key.GetToken(), pair.Value.GetToken()
+	if key == nil || value == nil || !isPlain(key) || !isPlain(value) {
+		return nil
+	}
+	colon := pair.Start.Position
+	if colon.Line != value.Position.Line || colon.Column+1 != value.Position.Column {
+		return nil
+	}
+	return &node{file: c.doc.file, pos: c.start(pair.Key), text: key.Value + ":" + value.Value}
+}
+
+// lonePair is the pair of a mapping written without braces that has only one.
+func lonePair(n ast.Node) *ast.MappingValueNode {
+	switch n := n.(type) {
+	case *ast.MappingValueNode:
+		return n
+	case *ast.MappingNode:
+		if len(n.Values) == 1 && !n.IsFlowStyle {
+			return n.Values[0]
+		}
+	}
+	return nil
+}
+
+func isPlain(t *token.Token) bool {
+	switch t.CharacterType {
+	case token.CharacterTypeIndicator, token.CharacterTypeInvalid:
+		return false
+	}
+	return t.Type != token.SingleQuoteType && t.Type != token.DoubleQuoteType && t.Type != token.ImplicitNullType
 }
 
 func literalScalar(out *node, n *ast.LiteralNode) *node {

@@ -1,6 +1,11 @@
 package plan
 
-import "strings"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Kind is the outermost constructor of a type.
 type Kind uint8
@@ -97,4 +102,67 @@ var columnTypes = map[string]Kind{
 func ParseColumnType(name string) (Type, bool) {
 	k, ok := columnTypes[strings.TrimSpace(name)]
 	return T(k), ok
+}
+
+// ParseType reads what Type.String writes.
+func ParseType(s string) (Type, error) {
+	t, rest, err := parseType(s)
+	if err == nil && rest != "" {
+		err = fmt.Errorf("%q after the type", rest)
+	}
+	if err != nil {
+		return Type{}, fmt.Errorf("type %q: %w", s, err)
+	}
+	return t, nil
+}
+
+func parseType(s string) (Type, string, error) {
+	end := strings.IndexAny(s, "(,)")
+	if end < 0 {
+		end = len(s)
+	}
+	kind := Kind(slices.Index(kindNames[:], s[:end]))
+	s = s[end:]
+	switch kind {
+	case List, Optional:
+		elems, rest, err := parseArguments(s, 1)
+		if err != nil {
+			return Type{}, "", err
+		}
+		return Type{Kind: kind, Elem: &elems[0]}, rest, nil
+	case Map:
+		elems, rest, err := parseArguments(s, 2)
+		if err != nil {
+			return Type{}, "", err
+		}
+		return MapOf(elems[0], elems[1]), rest, nil
+	case Invalid, Kind(255):
+		return Type{}, "", errors.New("no such type")
+	}
+	return T(kind), s, nil
+}
+
+// parseArguments reads "(t)" or "(t, u)".
+func parseArguments(s string, n int) ([]Type, string, error) {
+	var out []Type
+	for i := range n {
+		open := "("
+		if i > 0 {
+			open = ", "
+		}
+		rest, ok := strings.CutPrefix(s, open)
+		if !ok {
+			return nil, "", fmt.Errorf("%q expected", open)
+		}
+		t, rest, err := parseType(rest)
+		if err != nil {
+			return nil, "", err
+		}
+		out, s = append(out, t), rest
+	}
+	rest, ok := strings.CutPrefix(s, ")")
+	if !ok {
+		return nil, "", errors.New("closing parenthesis expected")
+	}
+	return out, rest, nil
 }

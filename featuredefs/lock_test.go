@@ -1,0 +1,130 @@
+package featuredefs_test
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+const lockProject = `kind: Entity
+name: user
+keys: [{name: user_id, type: int}]
+---
+kind: Source
+name: s
+from: data.parquet
+event_time: ts
+columns: {declared: {type: double}, refund: {outcome: true}}
+---
+kind: FeatureView
+name: v
+entity: user
+source: s
+features: {a: sum(amount) + sum(declared)}
+`
+
+func lockDir(t *testing.T, lock string) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
+	writeFile(t, filepath.Join(dir, "features", "a.yaml"), lockProject)
+	if lock != "" {
+		writeFile(t, filepath.Join(dir, "unskew.lock"), lock)
+	}
+	return dir
+}
+
+// schema answers with the columns of lockProject's data, amount of the given
+// type, or not at all when it is Invalid.
+func schema(amount plan.Kind) func(*plan.Source) ([]plan.Field, error) {
+	return func(*plan.Source) ([]plan.Field, error) {
+		fields := []plan.Field{
+			{Name: "user_id", Type: plan.T(plan.Int)}, {Name: "ts", Type: plan.T(plan.Timestamp)},
+			{Name: "declared", Type: plan.T(plan.Int)}, {Name: "refund", Type: plan.T(plan.Bool)},
+			{Name: "nested", Type: plan.ListOf(plan.T(plan.Int))},
+		}
+		if amount != plan.Invalid {
+			fields = append(fields, plan.Field{Name: "amount", Type: plan.T(amount)})
+		}
+		return fields, nil
+	}
+}
+
+const wantLock = `s:
+  "amount": double
+  "refund": bool
+  "ts": timestamp
+  "user_id": int
+`
+
+func TestLock_HoldsWhatWasInferred(t *testing.T) {
+	p := loadClean(t, lockDir(t, ""), featuredefs.Options{Schemas: schema(plan.Double)})
+	if _, body, _ := strings.Cut(string(p.Lock()), "\n"); body != wantLock {
+		t.Errorf("got\n%s\nwant\n%s", body, wantLock)
+	}
+}
+
+// TestLock_StandsInForTheData: the plan is the same, and so is the next lock.
+func TestLock_StandsInForTheData(t *testing.T) {
+	first := loadClean(t, lockDir(t, ""), featuredefs.Options{Schemas: schema(plan.Double)})
+	dir := lockDir(t, string(first.Lock()))
+	second := loadClean(t, dir, featuredefs.Options{})
+	if string(second.Lock()) != string(first.Lock()) {
+		t.Errorf("the lock changed to\n%s", second.Lock())
+	}
+	var a, b strings.Builder
+	if err := errors.Join(plan.Print(&a, first.Plan), plan.Print(&b, second.Plan)); err != nil {
+		t.Fatal(err)
+	}
+	if a.String() != b.String() {
+		t.Errorf("plans differ:\n%s\n%s", a.String(), b.String())
+	}
+}
+
+func TestLock_Findings(t *testing.T) {
+	failing := func(*plan.Source) ([]plan.Field, error) { return nil, errors.New("no such file") }
+	for _, c := range []struct {
+		name, lock string
+		schemas    func(*plan.Source) ([]plan.Field, error)
+		want       string // rules and severities
+	}{
+		{"same type", wantLock, schema(plan.Double), ""},
+		{"other type", wantLock, schema(plan.Int), "error lock-mismatch"},
+		{"column gone", wantLock, schema(plan.Invalid), "error lock-mismatch"},
+		{"data gone, types locked", wantLock, failing, "warning schema-unavailable"},
+		{"data gone, nothing locked", "", failing, "error schema-unavailable, error unknown-type"},
+		{"nobody knows", "", nil, "error unknown-type"},
+		{"broken lock", "s: [1]\n", schema(plan.Double), "error wrong-value"},
+		{"unknown type in the lock", "s: {amount: money}\n", schema(plan.Double), "error wrong-value"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, diagnostics, err := featuredefs.Load(lockDir(t, c.lock), featuredefs.Options{Schemas: c.schemas})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range diagnostics {
+				got = append(got, d.Severity.String()+" "+string(d.Rule))
+			}
+			if strings.Join(got, ", ") != c.want {
+				t.Errorf("got %v, want %s\n%s", got, c.want, render(t, diagnostics))
+			}
+		})
+	}
+}
+
+// TestSchemas_AreOnlyAskedWhenNeeded: a project that declares what it uses loads
+// without looking at data.
+func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
+	writeFile(t, filepath.Join(dir, "features", "a.yaml"), identity)
+	loadClean(t, dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
+		t.Errorf("asked about %s", s.Name)
+		return nil, nil
+	}})
+}

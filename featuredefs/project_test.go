@@ -1,0 +1,145 @@
+package featuredefs_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// inferred is what a look at the data of the test projects would find.
+func inferred(*plan.Source) ([]plan.Field, error) {
+	return []plan.Field{
+		{Name: "user_id", Type: plan.T(plan.Int)},
+		{Name: "merchant_id", Type: plan.T(plan.String)},
+		{Name: "ts", Type: plan.T(plan.Timestamp)},
+		{Name: "ingested_at", Type: plan.T(plan.Timestamp)},
+		{Name: "chargeback_at", Type: plan.T(plan.Timestamp)},
+		{Name: "txn_id", Type: plan.T(plan.String)},
+		{Name: "amount", Type: plan.T(plan.Double)},
+		{Name: "country", Type: plan.T(plan.String)},
+		{Name: "status", Type: plan.T(plan.String)},
+		{Name: "chargeback", Type: plan.T(plan.Bool)},
+		{Name: "lines", Type: plan.ListOf(plan.T(plan.String))},
+	}, nil
+}
+
+// extract writes an archive, without its file "want", into a new folder.
+func extract(t testing.TB, a *txtar.Archive) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, f := range a.Files {
+		if f.Name != "want" {
+			writeFile(t, filepath.Join(dir, f.Name), string(f.Data))
+		}
+	}
+	return dir
+}
+
+// loadClean loads a project that must have no diagnostics.
+func loadClean(t testing.TB, dir string, opts featuredefs.Options) *featuredefs.Project {
+	t.Helper()
+	p, diagnostics, err := featuredefs.Load(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(diagnostics) > 0 {
+		t.Fatalf("diagnostics:\n%s", render(t, diagnostics))
+	}
+	return p
+}
+
+// TestPlans compares the printed plans of testdata/plans with their file "want".
+func TestPlans(t *testing.T) {
+	paths, _ := filepath.Glob("testdata/plans/*.txtar")
+	if len(paths) == 0 {
+		t.Fatal("no test projects")
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive := readArchive(t, path)
+			p := loadClean(t, extract(t, archive), featuredefs.Options{Schemas: inferred})
+			var b strings.Builder
+			if err := plan.Print(&b, p.Plan); err != nil {
+				t.Fatal(err)
+			}
+			compareWant(t, path, archive, b.String())
+		})
+	}
+}
+
+// TestCases loads the cases that are shared between the repositories, where they
+// are checked out beside this one, and the copies of three of them.
+func TestCases(t *testing.T) {
+	copies, _ := filepath.Glob("testdata/projects/*")
+	shared, _ := filepath.Glob("../../shared/cases/*")
+	if len(copies) != 3 {
+		t.Fatalf("found %d copies, want 3", len(copies))
+	}
+	for _, dir := range append(copies, shared...) {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			continue
+		}
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			p := loadClean(t, dir, featuredefs.Options{})
+			if len(p.Plan.Views) == 0 || len(p.Tests) == 0 {
+				t.Errorf("%d views and %d tests", len(p.Plan.Views), len(p.Tests))
+			}
+		})
+	}
+}
+
+func TestLoad_NotAProject(t *testing.T) {
+	_, _, err := featuredefs.Load(t.TempDir(), featuredefs.Options{})
+	if err == nil || !strings.Contains(err.Error(), featuredefs.ConfigFile) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLoad_UnreadableFileIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
+	if err := os.MkdirAll(filepath.Join(dir, "features"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "gone"), filepath.Join(dir, "features", "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := featuredefs.Load(dir, featuredefs.Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       featuredefs.Online
+	}{
+		{"default", "project: p\n", featuredefs.Online{DataDir: ".unskew"}},
+		{"embedded", "project: p\nonline: embedded\ndata: var/state\n", featuredefs.Online{DataDir: filepath.FromSlash("var/state")}},
+		{"redis", "project: p\nonline:\n  redis: {addresses: [a:1, b:2], username: u, db: 3, tls: true, prefix: x}\n",
+			featuredefs.Online{DataDir: ".unskew", Redis: &featuredefs.Redis{
+				Addresses: []string{"a:1", "b:2"}, Username: "u", DB: 3, TLS: true, Prefix: "x"}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeFile(t, filepath.Join(dir, "unskew.yaml"), c.text)
+			p := loadClean(t, dir, featuredefs.Options{})
+			got := p.Online
+			if got.DataDir != c.want.DataDir || (got.Redis == nil) != (c.want.Redis == nil) {
+				t.Fatalf("got %+v", got)
+			}
+			if r, w := got.Redis, c.want.Redis; r != nil &&
+				(strings.Join(r.Addresses, ",") != strings.Join(w.Addresses, ",") || r.Username != w.Username || r.DB != w.DB || r.TLS != w.TLS || r.Prefix != w.Prefix) {
+				t.Errorf("got %+v, want %+v", *r, *w)
+			}
+		})
+	}
+}
