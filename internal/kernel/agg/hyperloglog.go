@@ -92,9 +92,17 @@ func (h *hyperLogLog) merge(o *hyperLogLog) {
 	if h.dense == nil {
 		h.densify()
 	}
-	for i, rank := range o.dense {
-		h.dense[i] = max(h.dense[i], rank)
+	for i := 0; i < hllRegisters; i += 8 {
+		a, b := binary.LittleEndian.Uint64(h.dense[i:]), binary.LittleEndian.Uint64(o.dense[i:])
+		binary.LittleEndian.PutUint64(h.dense[i:], bytewiseMax(a, b))
 	}
+}
+
+// bytewiseMax is the larger of each two bytes, all of which are below 128.
+func bytewiseMax(a, b uint64) uint64 {
+	const tops = 0x8080808080808080
+	larger := ((a | tops) - b) & tops >> 7 * 0xff // 0xff where a is not below b
+	return a&larger | b&^larger
 }
 
 // each calls f for the registers that are not 0, by index.
@@ -109,25 +117,42 @@ func (h *hyperLogLog) each(f func(i uint32, rank uint8)) {
 	}
 }
 
+// histogram is how many registers have each rank.
+func (h *hyperLogLog) histogram() (of [64]int) {
+	of[0] = hllRegisters - len(h.sparse)
+	for _, e := range h.sparse {
+		of[e&63]++
+	}
+	if h.dense == nil {
+		return of
+	}
+	// Four counters of each, because neighbours often have the same rank and an
+	// increment waits for the one before.
+	var quarter [4][64]uint32
+	for i := 0; i < hllRegisters; i += 4 {
+		d := h.dense[i : i+4 : i+4]
+		quarter[0][d[0]&63]++
+		quarter[1][d[1]&63]++
+		quarter[2][d[2]&63]++
+		quarter[3][d[3]&63]++
+	}
+	for rank := range of {
+		of[rank] = int(quarter[0][rank] + quarter[1][rank] + quarter[2][rank] + quarter[3][rank])
+	}
+	return of
+}
+
 // count is how many registers are not 0.
 func (h *hyperLogLog) count() int {
-	n := len(h.sparse)
-	for _, rank := range h.dense {
-		if rank != 0 {
-			n++
-		}
+	if h.dense == nil {
+		return len(h.sparse)
 	}
-	return n
+	return hllRegisters - h.histogram()[0]
 }
 
 // estimate is the number of distinct values, rounded to a whole number.
 func (h *hyperLogLog) estimate() int64 {
-	var of [hllMaxRank + 1]int
-	of[0] = hllRegisters
-	h.each(func(_ uint32, rank uint8) {
-		of[rank]++
-		of[0]--
-	})
+	of := h.histogram()
 	if of[0] == hllRegisters {
 		return 0
 	}
@@ -232,9 +257,13 @@ func (c *hllColumn) Append(dst []byte, p int) []byte {
 
 // appendPacked appends four registers in three bytes, the first in the lowest bits.
 func appendPacked(dst []byte, dense []uint8) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, hllPacked)[:at+hllPacked]
 	for i := 0; i < len(dense); i += 4 {
-		w := uint32(dense[i]) | uint32(dense[i+1])<<6 | uint32(dense[i+2])<<12 | uint32(dense[i+3])<<18
-		dst = append(dst, byte(w), byte(w>>8), byte(w>>16))
+		d, b := dense[i:i+4:i+4], dst[at:at+3:at+3]
+		w := uint32(d[0]) | uint32(d[1])<<6 | uint32(d[2])<<12 | uint32(d[3])<<18
+		b[0], b[1], b[2] = byte(w), byte(w>>8), byte(w>>16)
+		at += 3
 	}
 	return dst
 }
@@ -243,10 +272,13 @@ func (c *hllColumn) Decode(p int, b []byte) ([]byte, error) {
 	r, empty := openPartial(b, tagHyperLogLog)
 	c.Reset(p)
 	if !empty {
-		if n := r.elements(1); n > hllListed {
-			c.ps[p].readPacked(&r, n)
-		} else {
-			c.ps[p].readList(&r, n)
+		switch n := r.uvarint(); {
+		case n == 0 || n > hllRegisters:
+			r.fail()
+		case n > hllListed:
+			c.ps[p].readPacked(&r, int(n))
+		default:
+			c.ps[p].readList(&r, int(n))
 		}
 	}
 	return r.close(c, p, "approx_distinct")
@@ -278,12 +310,12 @@ func (h *hyperLogLog) readPacked(r *reader, n int) {
 	h.densify()
 	for i := 0; i < hllRegisters; i += 4 {
 		w := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
-		for j := range 4 {
-			h.dense[i+j] = uint8(w >> (6 * j) & 63)
-		}
+		d := h.dense[i : i+4 : i+4]
+		d[0], d[1], d[2], d[3] = uint8(w&63), uint8(w>>6&63), uint8(w>>12&63), uint8(w>>18)
 		b = b[3:]
 	}
-	if h.count() != n || slices.Max(h.dense) > hllMaxRank {
+	of := h.histogram()
+	if hllRegisters-of[0] != n || slices.Max(of[hllMaxRank+1:]) > 0 {
 		r.fail()
 	}
 }

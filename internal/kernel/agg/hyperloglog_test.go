@@ -1,8 +1,11 @@
 package agg
 
 import (
+	"bytes"
 	"math"
 	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // TestHyperLogLogAccuracy estimates known numbers of distinct values, 40 times each.
@@ -63,4 +66,75 @@ func TestHyperLogLogTau(t *testing.T) {
 			t.Errorf("τ(%v) is %v, want %v", x, got, want/3)
 		}
 	}
+}
+
+// TestHyperLogLogEncodings reads back sketches of every size, up to one without a zero register.
+func TestHyperLogLogEncodings(t *testing.T) {
+	c := column(t, slotOf(plan.ApproxDistinct, plan.T(plan.Int))).(*hllColumn)
+	c.Grow(2)
+	for i := range uint64(400_000) {
+		c.ps[0].addHash(mix(i))
+		if i&(i-1) != 0 && i != 399_999 {
+			continue
+		}
+		b := c.Append(nil, 0)
+		if rest, err := c.Decode(1, b); err != nil || len(rest) != 0 {
+			t.Fatalf("%d values: %v", i+1, err)
+		}
+		if !bytes.Equal(c.Append(nil, 1), b) || c.ps[0].estimate() != c.ps[1].estimate() {
+			t.Fatalf("%d values differ when read back", i+1)
+		}
+	}
+	if n := c.ps[0].count(); n != hllRegisters {
+		t.Errorf("%d registers are in use, want all", n)
+	}
+}
+
+func TestBytewiseMax(t *testing.T) {
+	for _, test := range [][3]uint64{
+		{0x0000000000000000, 0x7f3f007f01020304, 0x7f3f007f01020304},
+		{0x0102030405060708, 0x0807060504030201, 0x0807060505060708},
+		{0x3f00000000000033, 0x3f00000000000034, 0x3f00000000000034},
+	} {
+		if got := bytewiseMax(test[0], test[1]); got != test[2] {
+			t.Errorf("the maxima of %x and %x are %x, want %x", test[0], test[1], got, test[2])
+		}
+	}
+}
+
+func BenchmarkHyperLogLogDense(b *testing.B) {
+	c := column(b, slotOf(plan.ApproxDistinct, plan.T(plan.Int))).(*hllColumn)
+	c.Grow(2)
+	for i := range uint64(50_000) {
+		c.ps[0].addHash(mix(i))
+		c.ps[1].addHash(mix(i + 1<<40))
+	}
+	encoded := c.Append(nil, 1)
+	b.Run("Add", func(b *testing.B) {
+		for i := uint64(0); b.Loop(); i++ {
+			c.ps[0].addHash(mix(i))
+		}
+	})
+	b.Run("Merge", func(b *testing.B) {
+		for b.Loop() {
+			c.Merge(0, c, 1)
+		}
+	})
+	b.Run("Value", func(b *testing.B) {
+		for b.Loop() {
+			c.ps[0].estimate()
+		}
+	})
+	b.Run("Append", func(b *testing.B) {
+		for b.Loop() {
+			encoded = c.Append(encoded[:0], 1)
+		}
+	})
+	b.Run("Decode", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := c.Decode(1, encoded); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
