@@ -177,7 +177,7 @@ type event struct {
 }
 
 // write stores the events in the states of both views, as generation 1.
-func (m *memory) write(t *testing.T, p *plan.Plan, events ...event) {
+func (m *memory) write(t testing.TB, p *plan.Plan, events ...event) {
 	t.Helper()
 	fields := make([]plan.Field, len(transactions.Columns))
 	for i, c := range transactions.Columns {
@@ -237,7 +237,7 @@ type fixture struct {
 }
 
 // start runs a server; change may adapt its configuration first.
-func start(t *testing.T, change func(*Config)) *fixture {
+func start(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{store: &memory{data: map[string][]byte{}}, plan: project()}
 	f.store.write(t, f.plan, history...)
@@ -260,7 +260,7 @@ func start(t *testing.T, change func(*Config)) *fixture {
 	return f
 }
 
-func (f *fixture) client(t *testing.T, opts ...sdk.Option) *sdk.Client {
+func (f *fixture) client(t testing.TB, opts ...sdk.Option) *sdk.Client {
 	t.Helper()
 	c, err := sdk.New(f.url, opts...)
 	if err != nil {

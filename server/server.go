@@ -53,11 +53,16 @@ func (s *Server) current() (*deployment, error) {
 	return nil, errNoPlan
 }
 
+// compressFrom is the size from which responses are compressed for clients that
+// accept it; below it gzip costs more time than it saves.
+const compressFrom = 16 << 10
+
 // Handler serves everything: the two services over all protocols, health
 // (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(s.cfg.MaxBytes),
+		connect.WithCompressMinBytes(compressFrom),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard), validate.NewInterceptor()),
 	}
 	mux := http.NewServeMux()
