@@ -1,6 +1,10 @@
 package flights
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -79,5 +83,49 @@ func TestDefinitionsShowTheLanguage(t *testing.T) {
 	}
 	if optional == 0 || defaulted == 0 || grouped == 0 || filtered == 0 {
 		t.Errorf("%d optional features, %d with a default, %d grouped and %d filtered slots; want some of each", optional, defaulted, grouped, filtered)
+	}
+}
+
+// README.md shows a shortened definition; it compiles over the same data.
+func TestReadmeDefinitionLoads(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	shown, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("README.md shows no definition")
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, featuredefs.FeaturesDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		featuredefs.ConfigFile:                                 "project: readme\n",
+		filepath.Join(featuredefs.FeaturesDir, "airport.yaml"): shown,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	project := load(t)
+	columns := func(source *plan.Source) ([]plan.Field, error) {
+		same, ok := project.Plan.Source(source.Name)
+		if !ok {
+			return nil, fmt.Errorf("the example has no source %s", source.Name)
+		}
+		var fields []plan.Field
+		for _, c := range same.Columns {
+			fields = append(fields, c.Field)
+		}
+		return fields, nil
+	}
+	_, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: columns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range found {
+		t.Error(d)
 	}
 }
