@@ -58,8 +58,21 @@ func (c *Conn) Cluster() bool { return c.Mode() == rueidis.ClientModeCluster }
 
 // Bound returns a context for one call that must not take longer than the timeout.
 func (c *Conn) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("no answer within %v", c.timeout))
+	return c.BoundBy(ctx, c.timeout)
 }
+
+// BoundBy returns a context for one call that must not take longer than limit.
+func (c *Conn) BoundBy(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	bound, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	return undated{bound}, cancel
+}
+
+// undated hides the deadline of a context, not its end. A rueidis call that sees
+// a deadline may wait for it on the connection, and then ignores a cancellation.
+type undated struct{ context.Context }
+
+// Deadline is context.Context's.
+func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Close waits for those inside the gate and closes the connections. Closing
 // again does nothing.

@@ -98,8 +98,6 @@ func (o Options) clientOption() rueidis.ClientOption {
 		DialCtxFn:        dial,
 		ConnWriteTimeout: o.Timeout,
 		DisableCache:     true,
-		// Without it, a call whose context has a deadline ignores its cancellation.
-		AlwaysPipelining: true,
 		RetryDelay: func(attempts int, _ rueidis.Completed, _ error) time.Duration {
 			if attempts >= readAttempts {
 				return -1

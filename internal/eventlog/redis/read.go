@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -172,16 +171,16 @@ func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) e
 
 // block waits on the server for a while and reports whether a record is there.
 func (l *Log) block(ctx context.Context, shard string, after eventlog.Position) (bool, error) {
-	limit, cancel := context.WithTimeoutCause(ctx, 2*blockFor, errors.New("the server stopped answering"))
+	ctx, cancel := l.conn.BoundBy(ctx, 2*blockFor)
 	defer cancel()
-	answer := l.conn.Do(limit, l.conn.B().Xread().Count(1).Block(blockFor.Milliseconds()).
+	answer := l.conn.Do(ctx, l.conn.B().Xread().Count(1).Block(blockFor.Milliseconds()).
 		Streams().Key(l.keys(shard).events).Id(streamID(after)).Build())
 	err := answer.Error()
 	if rueidis.IsRedisNil(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, redisconn.Cause(limit, err)
+		return false, redisconn.Cause(ctx, err)
 	}
 	return true, nil
 }

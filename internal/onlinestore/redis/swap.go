@@ -73,11 +73,11 @@ func (s *Store) swap(ctx context.Context, writes []onlinestore.Write) []rueidis.
 	if len(again) == 0 {
 		return answers
 	}
-	commands = commands[:0]
+	resent := make(rueidis.Commands, 0, len(again))
 	for _, i := range again {
-		commands = append(commands, s.conn.B().Eval().Script(swapSource).Numkeys(1).Key(s.key(writes[i].Key)).Arg(swapArgs(writes[i])...).Build())
+		resent = append(resent, s.conn.B().Eval().Script(swapSource).Numkeys(1).Key(s.key(writes[i].Key)).Arg(swapArgs(writes[i])...).Build())
 	}
-	for n, answer := range s.conn.DoMulti(ctx, commands...) {
+	for n, answer := range s.conn.DoMulti(ctx, resent...) {
 		answers[again[n]] = answer
 	}
 	return answers

@@ -1,0 +1,71 @@
+package pebble
+
+import (
+	"errors"
+	"testing"
+
+	cockroach "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/internal/eventlog"
+)
+
+func TestMissingRecordsAreNoticed(t *testing.T) {
+	for _, missing := range []eventlog.Position{1, 2} {
+		l, err := Open("log", Options{FS: vfs.NewMem()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if _, err := l.Append(ctx, "s", []eventlog.Entry{{}, {}, {}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.db.Delete(appendEventKey(nil, "s", missing), cockroach.Sync); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Read(ctx, "s", 0, 10); !errors.Is(err, eventlog.ErrDamaged) {
+			t.Errorf("Read without position %d: %v, want ErrDamaged", missing, err)
+		}
+	}
+}
+
+func TestTornRecordsAreNoticed(t *testing.T) {
+	whole := appendEvent(nil, 5, eventlog.Entry{ID: "id", Payload: []byte("payload")})
+	for n := range len(whole) - len("payload") {
+		if _, err := decodeEvent(1, whole[:n]); !errors.Is(err, eventlog.ErrDamaged) {
+			t.Errorf("a record of %d bytes: %v, want ErrDamaged", n, err)
+		}
+	}
+	if _, err := decodeSeenID(make([]byte, 23)); !errors.Is(err, eventlog.ErrDamaged) {
+		t.Errorf("a short id: %v, want ErrDamaged", err)
+	}
+}
+
+func TestOpenSaysWhoHoldsTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var locked *LockedError
+	if _, err := Open(dir, Options{}); !errors.As(err, &locked) || locked.Dir != dir {
+		t.Errorf("Open of a directory in use: %v, want a LockedError", err)
+	}
+}
+
+// The bytes on disk are docs/formats/eventlog.md; this is its example.
+func TestFormat(t *testing.T) {
+	for _, c := range []struct{ what, got, want string }{
+		{"event key", string(appendEventKey(nil, "pay", 258)), "e\x03pay\x00\x00\x00\x00\x00\x00\x01\x02"},
+		{"event", string(appendEvent(nil, 1, eventlog.Entry{ID: "id", Payload: []byte("p")})), "\x80\x00\x00\x00\x00\x00\x00\x01\x02idp"},
+		{"event before 1970", string(appendEvent(nil, -1, eventlog.Entry{})), "\x7f\xff\xff\xff\xff\xff\xff\xff\x00"},
+		{"id key", string(appendIDKey(nil, "pay", "id")), "i\x03payid"},
+		{"id", string(seenID{digest: eventlog.DigestOf([]byte("p")), position: 258}.append(nil)),
+			"\x14\x8d\xe9\xc5\xa7\xa4\x4d\x19\xe5\x6c\xd9\xae\x1a\x55\x4b\xf6\x00\x00\x00\x00\x00\x00\x01\x02"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s is %q, want %q", c.what, c.got, c.want)
+		}
+	}
+}
