@@ -25,6 +25,8 @@ type compiler struct {
 	members    []string        // functions called as x.f()
 	macros     map[string]bool // member macros, such as map
 	namespaces map[string]bool // what stands before the dot of math.sqrt
+	// optionalFunctions are the member functions that optionals have.
+	optionalFunctions map[string]bool
 }
 
 func newCompiler(r *reporter) (*compiler, error) {
@@ -39,7 +41,7 @@ func newCompiler(r *reporter) (*compiler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("featuredefs: declare the language: %w", err)
 	}
-	c := &compiler{r: r, env: env, factory: ast.NewExprFactory(), macros: map[string]bool{}, namespaces: map[string]bool{}}
+	c := &compiler{r: r, env: env, factory: ast.NewExprFactory(), macros: map[string]bool{}, namespaces: map[string]bool{}, optionalFunctions: map[string]bool{}}
 	c.listNames()
 	return c, nil
 }
@@ -55,6 +57,9 @@ func (c *compiler) listNames() {
 		for _, o := range f.OverloadDecls() {
 			if o.IsMemberFunction() {
 				c.members = append(c.members, name)
+				if isOptionalType(o.ArgTypes()[0]) {
+					c.optionalFunctions[name] = true
+				}
 			} else {
 				c.globals = append(c.globals, name)
 			}
@@ -167,6 +172,8 @@ func (c *compiler) reportOverload(x *expression, e *common.Error, function, oper
 		c.r.errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
 	case function == byName && isMember:
 		c.r.errorf(pos, RuleTypeMismatch, "by takes a string, not %s; convert it with string(…)", args)
+	case strings.HasPrefix(target, "optional(") && c.optionalFunctions[function]:
+		c.r.errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give it the type inside, such as 0.0 for a double", name, target, args)
 	case strings.Contains(operands, "optional("):
 		c.r.errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
 	case a != nil && !isMember:

@@ -1,6 +1,7 @@
 package featuredefs
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -8,7 +9,6 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
-	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 )
 
@@ -131,9 +131,10 @@ func (l *linter) isNull(e ast.Expr) bool {
 	return l.tree.GetType(e.ID()).Kind() == types.NullTypeKind
 }
 
-func (l *linter) isOptional(e ast.Expr) bool {
-	t, err := celenv.FromCEL(l.tree.GetType(e.ID()))
-	return err == nil && t.Kind == plan.Optional
+func (l *linter) isOptional(e ast.Expr) bool { return isOptionalType(l.tree.GetType(e.ID())) }
+
+func isOptionalType(t *types.Type) bool {
+	return t.Kind() == types.OpaqueKind && t.TypeName() == types.OptionalType.TypeName()
 }
 
 // division warns of an int division whose divisor may be zero: it is neither a
@@ -188,6 +189,8 @@ func hasZone(overloads []string) bool {
 	return len(overloads) == 1 && strings.HasPrefix(overloads[0], "timestamp_to_") && strings.HasSuffix(overloads[0], "_with_tz")
 }
 
+var zoneOffset = regexp.MustCompile(`^[+-]?(0?[0-9]|1[0-4]):[0-5][0-9]$`)
+
 // zone checks the argument of a zone accessor. Names other than offsets come
 // from the embedded zone database, so that no host can give another answer.
 func (l *linter) zone(e ast.Expr) {
@@ -196,10 +199,10 @@ func (l *linter) zone(e ast.Expr) {
 		return
 	}
 	name := string(e.AsLiteral().(types.String))
-	if strings.Contains(name, ":") {
-		return // an offset; CEL checks it
+	if zoneOffset.MatchString(name) {
+		return
 	}
 	if _, err := time.LoadLocation(name); name == "Local" || name == "" || err != nil {
-		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "%q is not a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
+		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "%q is neither an offset nor a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
 	}
 }
