@@ -51,7 +51,7 @@ func nothing(*rapid.T) []typed { return nil }
 
 func one(kinds ...string) func(*rapid.T) []typed {
 	return func(t *rapid.T) []typed {
-		return []typed{pick(t, rapid.SampledFrom(kinds).Draw(t, "kind"))}
+		return []typed{pick(t, among(t, kinds, "kind"))}
 	}
 }
 
@@ -61,14 +61,14 @@ func two(first, second []string) func(*rapid.T) []typed {
 
 func counted(kinds ...string) func(*rapid.T) []typed {
 	return func(t *rapid.T) []typed {
-		n := rapid.SampledFrom([]int{1, 2, 3, 1000}).Draw(t, "n")
+		n := among(t, []int{1, 2, 3, 1000}, "n")
 		return append(one(kinds...)(t), typed{fmt.Sprint(n), "int"})
 	}
 }
 
 func quantiled(kinds ...string) func(*rapid.T) []typed {
 	return func(t *rapid.T) []typed {
-		q := rapid.SampledFrom([]string{"0.0", "0.25", "0.5", "0.99", "1.0"}).Draw(t, "q")
+		q := among(t, []string{"0.0", "0.25", "0.5", "0.99", "1.0"}, "q")
 		return append(one(kinds...)(t), typed{q, "double"})
 	}
 }
@@ -90,7 +90,7 @@ var rowExpressions = map[string][]string{
 }
 
 func pick(t *rapid.T, kind string) typed {
-	return typed{rapid.SampledFrom(rowExpressions[kind]).Draw(t, "row expression"), kind}
+	return typed{among(t, rowExpressions[kind], "row expression"), kind}
 }
 
 func boolColumn(t *rapid.T) string { return pick(t, "bool").text }

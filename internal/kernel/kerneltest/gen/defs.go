@@ -56,7 +56,7 @@ var knownAt = []string{
 // and the view ViewName with 1 to maxFeatures features.
 func Definitions(t *rapid.T, maxFeatures int) string {
 	var b strings.Builder
-	keys := rapid.SampledFrom(entityKeys).Draw(t, "keys")
+	keys := among(t, entityKeys, "keys")
 	var declared, mapped []string
 	for i, k := range keys {
 		declared = append(declared, fmt.Sprintf("{name: key%d, type: %s}", i, k.kind))
@@ -67,15 +67,15 @@ func Definitions(t *rapid.T, maxFeatures int) string {
 	if rapid.Bool().Draw(t, "event ids") {
 		b.WriteString("event_id: id\n")
 	}
-	b.WriteString(rapid.SampledFrom(knownAt).Draw(t, "known_at"))
+	b.WriteString(among(t, knownAt, "known_at"))
 	fmt.Fprintf(&b, "columns:\n%s---\n", columns)
 	fmt.Fprintf(&b, "kind: FeatureView\nname: %s\nentity: who\nsource: %s\nkeys: {%s}\n", ViewName, SourceName, strings.Join(mapped, ", "))
-	if rapid.IntRange(0, 3).Draw(t, "view filter") == 0 {
+	if chance(t, 4, "view filter") {
 		fmt.Fprintf(&b, "where: %s\n", quote(boolColumn(t)))
 	}
 	b.WriteString("features:\n")
 	g := &features{t: t}
-	for range rapid.IntRange(1, maxFeatures).Draw(t, "features") {
+	for range 1 + below(maxFeatures).Draw(t, "features") {
 		b.WriteString(g.next())
 	}
 	return b.String()
@@ -113,14 +113,14 @@ func (g *features) next() string {
 	kind, optional := strings.CutPrefix(e.kind, "?")
 	line := fmt.Sprintf("  %s: %s\n", name, quote(e.text))
 	if lits := literals[kind]; lits != nil {
-		lit := rapid.SampledFrom(lits).Draw(g.t, "default literal")
-		switch rapid.IntRange(0, 3).Draw(g.t, "default") {
-		case 0:
+		lit := among(g.t, lits, "default literal")
+		switch below(4).Draw(g.t, "default") {
+		case 2:
 			if optional {
 				line = fmt.Sprintf("  %s: {expr: %s, default: %s}\n", name, quote(e.text), lit)
 				e.kind = kind
 			}
-		case 1:
+		case 3:
 			line = fmt.Sprintf("  %s: {expr: %s, default: %s, on_error: default}\n", name, quote(e.text), lit)
 			e.kind = kind
 		}
@@ -132,11 +132,11 @@ func (g *features) next() string {
 // outer draws an outer expression: mostly one aggregate, or arithmetic over
 // aggregates, earlier features and now.
 func (g *features) outer() typed {
-	switch rapid.IntRange(0, 9).Draw(g.t, "outer") {
-	case 0, 1:
+	switch below(10).Draw(g.t, "outer") {
+	case 8, 9:
 		return g.combined()
-	case 2:
-		return rapid.SampledFrom(ofNow).Draw(g.t, "of now")
+	case 7:
+		return among(g.t, ofNow, "of now")
 	}
 	return aggregate(g.t)
 }
@@ -153,13 +153,13 @@ var ofNow = []typed{
 func (g *features) combined() typed {
 	x := aggregate(g.t)
 	if len(g.made) > 0 && rapid.Bool().Draw(g.t, "refer") {
-		x = rapid.SampledFrom(g.made).Draw(g.t, "reference")
+		x = among(g.t, g.made, "reference")
 	}
 	forms := combinations[x.kind]
 	if forms == nil {
 		return x
 	}
-	f := rapid.SampledFrom(forms).Draw(g.t, "form")
+	f := among(g.t, forms, "form")
 	return typed{strings.ReplaceAll(f.text, "$", x.text), f.kind}
 }
 
@@ -186,14 +186,14 @@ var windows = []string{
 	"", "1s/exact", "3s/1s", "30s", "10m", "1h", "1h/exact", "90m/30m", "1d", "1d/exact", "2d/1h", "7d/1d", "30d", "36500d/1d",
 }
 
-// ungroupable aggregates have no .by.
+// groupable aggregates have .by.
 var groupable = []string{"count", "sum", "mean", "min", "max"}
 
 // aggregate draws one call, with its window, filter and groups.
 func aggregate(t *rapid.T) typed {
-	f := rapid.SampledFrom(aggregates).Draw(t, "aggregate")
+	f := among(t, aggregates, "aggregate")
 	args := f.args(t)
-	if w := rapid.SampledFrom(windows).Draw(t, "window"); w != "" {
+	if w := among(t, windows, "window"); w != "" {
 		args = append(args, typed{quote(w), "window"})
 	}
 	texts := make([]string, len(args))
@@ -201,10 +201,10 @@ func aggregate(t *rapid.T) typed {
 		texts[i] = a.text
 	}
 	call := typed{fmt.Sprintf("%s(%s)", f.name, strings.Join(texts, ", ")), f.kind(args)}
-	if rapid.IntRange(0, 3).Draw(t, "filtered") == 0 {
+	if chance(t, 4, "filtered") {
 		call.text += fmt.Sprintf(".where(%s)", boolColumn(t))
 	}
-	if slices.Contains(groupable, f.name) && rapid.IntRange(0, 3).Draw(t, "grouped") == 0 {
+	if slices.Contains(groupable, f.name) && chance(t, 4, "grouped") {
 		if kind := strings.TrimPrefix(call.kind, "?"); kind == "int" || kind == "double" {
 			call.text += fmt.Sprintf(".by(%s)", pick(t, "string").text)
 			call.kind = "{" + kind + "}"

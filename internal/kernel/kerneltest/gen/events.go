@@ -15,15 +15,15 @@ import (
 // times, redeliveries that are identical and some that conflict.
 func Events(t *rapid.T, v *plan.View, n int) []kerneltest.Event {
 	d := &drawer{t: t, v: v, wild: rapid.Bool().Draw(t, "wild values")}
-	d.bases = rapid.SliceOfN(rapid.SampledFrom(instants), 1, 2).Draw(t, "bases")
-	for range rapid.IntRange(1, 3).Draw(t, "entities") {
+	d.bases = []plan.EventTime{among(t, instants, "base"), among(t, instants, "other base")}
+	for range 1 + below(3).Draw(t, "entities") {
 		d.keys = append(d.keys, d.key())
 	}
 	var out []kerneltest.Event
-	for i := range rapid.IntRange(0, n).Draw(t, "events") {
+	for i := range below(n+1).Draw(t, "events") {
 		columns := d.row(i)
-		if len(out) > 0 && rapid.IntRange(0, 9).Draw(t, "again") == 0 {
-			columns = d.again(rapid.SampledFrom(out).Draw(t, "of").Columns, columns)
+		if len(out) > 0 && chance(t, 10, "again") {
+			columns = d.again(among(t, out, "of").Columns, columns)
 		}
 		if e, err := kerneltest.NewEvent(v.Source, columns, false); err == nil {
 			out = append(out, e) // the others are known beyond the year 9999
@@ -51,7 +51,7 @@ func (d *drawer) key() []plan.Value {
 // row draws the columns of the i-th event.
 func (d *drawer) row(i int) map[string]plan.Value {
 	row := map[string]plan.Value{}
-	ts := near(d.t, rapid.SampledFrom(d.bases).Draw(d.t, "base"))
+	ts := near(d.t, among(d.t, d.bases, "base"))
 	for _, c := range d.v.Source.Columns {
 		switch c.Name {
 		case "ts":
@@ -61,17 +61,17 @@ func (d *drawer) row(i int) map[string]plan.Value {
 		case "known":
 			row[c.Name] = d.knownTime(ts)
 		case "late_at", "chargeback_at":
-			if rapid.IntRange(0, 4).Draw(d.t, "not yet") != 1 {
+			if !chance(d.t, 5, "not yet") {
 				row[c.Name] = d.knownTime(ts)
 			}
 		default:
-			if rapid.IntRange(0, seldomIsNull).Draw(d.t, "null "+c.Name) != 1 {
+			if !chance(d.t, 7, "null "+c.Name) {
 				row[c.Name] = value(d.t, c.Type.Kind, d.wild)
 			}
 		}
 	}
-	for j, v := range rapid.SampledFrom(d.keys).Draw(d.t, "entity") {
-		if rapid.IntRange(0, 19).Draw(d.t, "null key") != 1 {
+	for j, v := range among(d.t, d.keys, "entity") {
+		if !chance(d.t, 20, "null key") {
 			row[d.v.KeyColumns[j]] = v
 		}
 	}
@@ -80,21 +80,21 @@ func (d *drawer) row(i int) map[string]plan.Value {
 
 // id draws ids in no order of arrival, and sometimes none.
 func (d *drawer) id(i int) plan.Value {
-	if rapid.IntRange(0, 9).Draw(d.t, "no id") == 1 {
+	if chance(d.t, 10, "no id") {
 		return plan.NullValue()
 	}
-	prefix := rapid.SampledFrom([]string{"b", "a", "a\x00", "é"}).Draw(d.t, "id prefix")
+	prefix := among(d.t, []string{"b", "a", "a\x00", "é"}, "id prefix")
 	return plan.StringValue(fmt.Sprint(prefix, i))
 }
 
 // knownTime draws when an event or a column became known: before it happened, at
 // once, a little later or much later.
 func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
-	switch rapid.IntRange(0, 4).Draw(d.t, "known") {
+	switch below(5).Draw(d.t, "known") {
 	case 0:
 		return plan.TimestampValue(clamp(ts + beside(d.t)))
 	case 1:
-		return plan.TimestampValue(near(d.t, rapid.SampledFrom(d.bases).Draw(d.t, "base")))
+		return plan.TimestampValue(near(d.t, among(d.t, d.bases, "base")))
 	case 2:
 		return plan.TimestampValue(near(d.t, ts))
 	}
@@ -105,7 +105,7 @@ func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
 // differs, or as an event of its own that is tied with it.
 func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Value {
 	row := maps.Clone(earlier)
-	switch rapid.IntRange(0, 2).Draw(d.t, "delivery") {
+	switch below(3).Draw(d.t, "delivery") {
 	case 0:
 		row["amount"], row["qty"] = fresh["amount"], fresh["qty"]
 	case 1:
@@ -125,13 +125,13 @@ type Read struct {
 // leaves a window of the view, and a microsecond beside.
 func Reads(t *rapid.T, v *plan.View, events []kerneltest.Event, n int) []Read {
 	d := &drawer{t: t, v: v}
-	reads := make([]Read, rapid.IntRange(1, n).Draw(t, "reads"))
+	reads := make([]Read, 1+below(n).Draw(t, "reads"))
 	for i := range reads {
-		if len(events) == 0 || rapid.IntRange(0, 9).Draw(t, "stranger") == 0 {
-			reads[i] = Read{d.key(), near(t, rapid.SampledFrom(instants).Draw(t, "instant"))}
+		if len(events) == 0 || chance(t, 10, "stranger") {
+			reads[i] = Read{d.key(), near(t, among(t, instants, "instant"))}
 			continue
 		}
-		e := rapid.SampledFrom(events).Draw(t, "of event")
+		e := among(t, events, "of event")
 		for _, column := range v.KeyColumns {
 			reads[i].Key = append(reads[i].Key, e.Columns[column])
 		}
@@ -146,7 +146,7 @@ func readTime(t *rapid.T, v *plan.View, e kerneltest.Event) plan.EventTime {
 	for _, a := range v.Aggregates {
 		edges = append(edges, e.Time+plan.EventTime(a.Window.Width), e.Time+plan.EventTime(a.Window.Width+a.Window.Hop))
 	}
-	at := rapid.SampledFrom(edges).Draw(t, "edge of window")
+	at := among(t, edges, "edge of window")
 	if at > plan.MaxTime {
 		at = e.Time // never known
 	}

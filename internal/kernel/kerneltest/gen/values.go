@@ -30,17 +30,17 @@ var units = []plan.Micros{0, plan.Second, 10 * plan.Second, plan.Minute, 15 * pl
 // near draws a time at most a few units from base, often exactly on a unit's edge
 // or a microsecond beside it.
 func near(t *rapid.T, base plan.EventTime) plan.EventTime {
-	unit := rapid.SampledFrom(units).Draw(t, "unit")
-	steps := rapid.Int64Range(-2, 4).Draw(t, "steps")
+	unit := among(t, units, "unit")
+	steps := int64(below(7).Draw(t, "steps")) - 2
 	return clamp(base + plan.EventTime(int64(unit)*steps) + beside(t))
 }
 
 // beside draws a small step, mostly -1, 0 or 1 µs.
 func beside(t *rapid.T) plan.EventTime {
-	if rapid.IntRange(0, 7).Draw(t, "beside") == 0 {
+	if chance(t, 8, "beside") {
 		return plan.EventTime(rapid.Int64Range(-int64(plan.Hour), int64(plan.Hour)).Draw(t, "offset"))
 	}
-	return plan.EventTime(rapid.SampledFrom([]int64{0, 0, 1, -1}).Draw(t, "edge"))
+	return plan.EventTime(among(t, []int64{0, 0, 1, -1}, "edge"))
 }
 
 func clamp(t plan.EventTime) plan.EventTime {
@@ -48,13 +48,12 @@ func clamp(t plan.EventTime) plan.EventTime {
 }
 
 var (
-	tameDoubles  = []float64{0, 1, -1, 0.1, 0.2, 0.3, 2.5, 10, 10.000000000000002, 1e16, -1e16, 1e16 + 2, 1.0 / 3, 12.34}
-	wildDoubles  = []float64{math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 2.2250738585072014e-308, 1e-300, 1e300, 1 << 53, 1<<63 + 0.0}
-	tameInts     = []int64{0, 1, 2, 3, 3, -1, 7, 1 << 53}
-	wildInts     = []int64{math.MinInt64, math.MaxInt64, math.MaxInt64 - 1, 1<<53 + 1, -(1 << 53) - 1}
-	countries    = []string{"US", "US", "DE", "FR", "Ω", ""}
-	wildStrings  = []string{"\x00", "a\x00", "a\x00b", "a", "A", "é", "é", "\x00\xc3\xbf", "a rather long text, longer than any small buffer would hold inline"}
-	seldomIsNull = 6
+	tameDoubles = []float64{0, 1, -1, 0.1, 0.2, 0.3, 2.5, 10, 10.000000000000002, 1e16, -1e16, 1e16 + 2, 1.0 / 3, 12.34}
+	wildDoubles = []float64{math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 2.2250738585072014e-308, 1e-300, 1e300, 1 << 53, 1<<63 + 0.0}
+	tameInts    = []int64{0, 1, 2, 3, 3, -1, 7, 1 << 53}
+	wildInts    = []int64{math.MinInt64, math.MaxInt64, math.MaxInt64 - 1, 1<<53 + 1, -(1 << 53) - 1}
+	countries   = []string{"US", "US", "DE", "FR", "Ω", ""}
+	wildStrings = []string{"\x00", "a\x00", "a\x00b", "a", "A", "é", "é", "\x00\xc3\xbf", "a rather long text, longer than any small buffer would hold inline"}
 )
 
 // value draws a value of a scalar kind. Wild ones are those that spoil sums.
@@ -65,14 +64,14 @@ func value(t *rapid.T, kind plan.Kind, wild bool) plan.Value {
 	case plan.Int:
 		return plan.IntValue(oneOf(t, tameInts, wildInts, wild))
 	case plan.Double:
-		if rapid.IntRange(0, 3).Draw(t, "any double") == 0 {
+		if chance(t, 4, "any double") {
 			return plan.DoubleValue(anyDouble(t, wild))
 		}
 		return plan.DoubleValue(oneOf(t, tameDoubles, wildDoubles, wild))
 	case plan.String:
 		return plan.StringValue(oneOf(t, countries, wildStrings, wild))
 	case plan.Timestamp:
-		return plan.TimestampValue(near(t, rapid.SampledFrom(instants).Draw(t, "instant")))
+		return plan.TimestampValue(near(t, among(t, instants, "instant")))
 	}
 	panic("gen: no values of kind " + kind.String())
 }
@@ -87,7 +86,7 @@ func anyDouble(t *rapid.T, wild bool) float64 {
 
 func oneOf[T any](t *rapid.T, tame, rest []T, wild bool) T {
 	if wild && rapid.Bool().Draw(t, "wild") {
-		return rapid.SampledFrom(rest).Draw(t, "wild value")
+		return among(t, rest, "wild value")
 	}
-	return rapid.SampledFrom(tame).Draw(t, "value")
+	return among(t, tame, "value")
 }
