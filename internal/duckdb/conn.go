@@ -55,7 +55,13 @@ func Open(o Options) (*DB, error) {
 		mapping.Close(&db.db)
 		return nil, fmt.Errorf("open DuckDB: %s", msg)
 	}
-	session := "SET GLOBAL TimeZone = 'UTC'; SET GLOBAL preserve_insertion_order = true; SET GLOBAL file_search_path = " + quote(base)
+	session := strings.Join([]string{
+		"SET GLOBAL TimeZone = 'UTC'",
+		"SET GLOBAL preserve_insertion_order = true",
+		"SET GLOBAL file_search_path = " + quote(base),
+		// The cache takes a file that was rewritten within a second for the old one.
+		"SET GLOBAL enable_external_file_cache = false",
+	}, "; ")
 	if err := db.Exec(context.Background(), session); err != nil {
 		mapping.Close(&db.db)
 		return nil, fmt.Errorf("open DuckDB: %w", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -66,7 +67,7 @@ func (p *project) writeArrow(file, name string, col arrow.Array) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	w, err := pqarrow.NewFileWriter(schema, f, nil, pqarrow.DefaultWriterProps())
+	w, err := pqarrow.NewFileWriter(schema, f, parquet.NewWriterProperties(parquet.WithMaxRowGroupLength(3000)), pqarrow.DefaultWriterProps())
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -174,19 +175,33 @@ func TestScanTypes(t *testing.T) {
 // where the reader has its own idea of nanoseconds.
 func TestB4_NegativeTimesFloor(t *testing.T) {
 	p := newProject(t)
-	nanos := []arrow.Timestamp{-1, -999, -1000, -1001, -1_000_000_001, 0, 1, 999, 1000}
-	want := []int64{-1, -1, -1, -2, -1_000_001, 0, 0, 0, 1}
+	nanos := []arrow.Timestamp{-1, -999, -1000, -1001, -1_000_000_001, 0, 1, 999, 1000, 0}
+	valid := []bool{true, true, true, true, true, true, true, true, true, false}
+	want := []int64{-1, -1, -1, -2, -1_000_001, 0, 0, 0, 1, 0}
+	// Several files, each of several batches, with nanoseconds in some rows only.
 	for _, zone := range []string{"", "UTC"} {
-		b := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: zone})
-		b.AppendValues(nanos, nil)
-		p.writeArrow("ns.parquet", "ts", b.NewArray())
-		rows, err := p.rows(from("ns.parquet"), field("ts", plan.Timestamp))
-		if err != nil {
-			t.Fatal(err)
+		for f := range 3 {
+			b := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: zone})
+			for i := range 5000 {
+				if i%1700 < len(nanos) {
+					b.AppendValues(nanos[i%1700:i%1700+1], valid[i%1700:i%1700+1])
+				} else {
+					b.Append(arrow.Timestamp(f*5000+i) * 1000)
+				}
+			}
+			p.writeArrow(fmt.Sprintf("ns-%d.parquet", f), "ts", b.NewArray())
+		}
+		rows, err := p.rows(from("ns-*.parquet"), field("ts", plan.Timestamp))
+		if err != nil || len(rows) != 15000 {
+			t.Fatal(len(rows), err)
 		}
 		for i, r := range rows {
-			if int64(r[0].Time()) != want[i] {
-				t.Errorf("zone %q: %d ns = %d µs, want %d", zone, nanos[i], int64(r[0].Time()), want[i])
+			in, w := i%5000%1700, int64(i)
+			if in < len(nanos) {
+				w = want[in]
+			}
+			if null := in == len(nanos)-1; r[0].IsNull() != null || !null && int64(r[0].Time()) != w {
+				t.Fatalf("zone %q, row %d: %v, want %d µs", zone, i, r[0], w)
 			}
 		}
 	}
@@ -468,6 +483,18 @@ func TestRecordsPassThrough(t *testing.T) {
 		}, func(rec arrow.RecordBatch) error { rows += rec.NumRows(); return nil })
 		if s := strings.Join(got, " "); err != nil || rows != 1 || s != tc.want {
 			t.Errorf("%s: %s, %d rows, %v; want %s", tc.file, s, rows, err, tc.want)
+		}
+	}
+}
+
+// TestRewrittenFilesAreReadAnew: DuckDB's file cache looks at sizes and seconds only.
+func TestRewrittenFilesAreReadAnew(t *testing.T) {
+	p := newProject(t)
+	for i := range 20 {
+		p.copyTo("same.parquet", fmt.Sprintf("SELECT %d AS x FROM range(100)", i))
+		rows, err := p.rows(from("same.parquet"), field("x", plan.Int))
+		if err != nil || len(rows) != 100 || rows[0][0].Int() != int64(i) {
+			t.Fatalf("writing %d: %v, %v", i, rows, err)
 		}
 	}
 }

@@ -125,11 +125,7 @@ func (t *table) from(types []forcedType) string {
 	if t.format == sqlQuery {
 		return "(" + strings.TrimRight(t.rel.SQL, "; \t\r\n") + "\n) AS r"
 	}
-	quoted := make([]string, len(t.files))
-	for i, f := range t.files {
-		quoted[i] = quote(f)
-	}
-	files := "[" + strings.Join(quoted, ", ") + "]"
+	files := t.fileList()
 	switch t.format {
 	case csvFiles:
 		return "read_csv(" + files + ", sample_size = -1, files_to_sniff = -1" + typesArgument("types", types) + ")"
@@ -137,6 +133,15 @@ func (t *table) from(types []forcedType) string {
 		return "read_json(" + files + ", sample_size = -1, maximum_sample_files = -1" + typesArgument("columns", types) + ")"
 	}
 	return "read_parquet(" + files + ", union_by_name = true)"
+}
+
+// fileList is the files as a list of SQL.
+func (t *table) fileList() string {
+	quoted := make([]string, len(t.files))
+	for i, f := range t.files {
+		quoted[i] = quote(f)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // forcedType is a column of a text file and the DuckDB type it is parsed as.

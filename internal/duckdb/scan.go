@@ -36,7 +36,45 @@ func (db *DB) Scan(ctx context.Context, rel Relation, columns []plan.Field, f fu
 		return err
 	}
 	sql := "SELECT " + strings.Join(sel.exprs, ", ") + " FROM " + t.from(sel.forced)
-	return db.scan(ctx, t, sql, columns, f)
+	nanos := make([]*nanoColumn, len(columns))
+	defer func() {
+		for _, n := range nanos {
+			if n != nil {
+				n.close()
+			}
+		}
+	}()
+	var row int64
+	return db.scan(ctx, t, sql, columns, func(b *vector.Batch) error {
+		for c, v := range b.Cols {
+			if sel.truncated[c] && before1970(v) {
+				if err := db.correctNanos(ctx, t, &nanos[c], columns[c].Name, v, row); err != nil {
+					return err
+				}
+			}
+		}
+		row += int64(b.N)
+		return f(b)
+	})
+}
+
+// correctNanos corrects a column of UTC timestamps that has times before 1970, if
+// the files hold it in nanoseconds.
+func (db *DB) correctNanos(ctx context.Context, t *table, n **nanoColumn, name string, v *vector.Vector, row int64) error {
+	if *n == nil {
+		holds, err := db.holdsUTCNanos(ctx, t, name)
+		if err != nil {
+			return t.failed(err)
+		}
+		*n = &nanoColumn{table: t, name: name, idle: !holds}
+	}
+	if (*n).idle {
+		return nil
+	}
+	if err := (*n).correct(v, row); err != nil {
+		return t.failed(err)
+	}
+	return nil
 }
 
 // Repeated calls f with the values of a column that occur in more than one row,
@@ -133,12 +171,8 @@ func (db *DB) inEveryFile(ctx context.Context, t *table, columns []plan.Field) e
 	for i, c := range columns {
 		names[i] = quote(c.Name)
 	}
-	quoted := make([]string, len(t.files))
-	for i, f := range t.files {
-		quoted[i] = quote(f)
-	}
 	has := map[string]map[string]bool{} // column, file
-	sql := "SELECT DISTINCT name, file_name FROM parquet_schema([" + strings.Join(quoted, ", ") + "]) WHERE name IN (" + strings.Join(names, ", ") + ")"
+	sql := "SELECT DISTINCT name, file_name FROM parquet_schema(" + t.fileList() + ") WHERE name IN (" + strings.Join(names, ", ") + ")"
 	err := db.stream(ctx, sql, nil, func(rec arrow.RecordBatch) error {
 		name, file := rec.Column(0).(*array.String), rec.Column(1).(*array.String)
 		for i := range name.Len() {

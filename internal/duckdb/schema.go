@@ -134,8 +134,9 @@ func (db *DB) Columns(ctx context.Context, rel Relation) ([]plan.Field, error) {
 
 // selection is how the declared columns of a table are read.
 type selection struct {
-	exprs  []string
-	forced []forcedType
+	exprs     []string
+	forced    []forcedType
+	truncated []bool // columns that DuckDB may have truncated, see nanoColumn
 }
 
 // resolve decides how each declared column is read from what the table has.
@@ -153,6 +154,7 @@ func (t *table) resolve(found []column, declared []plan.Field) (selection, error
 		if t.format == jsonFiles || sql != found[i].sql {
 			s.forced = append(s.forced, forcedType{f.Name, sql})
 		}
+		s.truncated = append(s.truncated, t.format == parquetFiles && found[i].sql == "TIMESTAMP WITH TIME ZONE")
 		s.exprs = append(s.exprs, expr+" AS "+ident(f.Name))
 	}
 	return s, nil
