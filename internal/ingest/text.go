@@ -156,14 +156,14 @@ func jsonValue(x any, k plan.Kind) (plan.Value, error) {
 		}
 	case json.Number:
 		if k == plan.Int || k == plan.Double {
-			return parse(x.String(), k)
+			return ParseValue(x.String(), k)
 		}
 	case string:
 		if f, ok := jsonDoubles[x]; ok && k == plan.Double {
 			return plan.DoubleValue(f), nil
 		}
 		if k == plan.String || k == plan.Bytes || k == plan.Timestamp || k == plan.Duration {
-			return parse(x, k)
+			return ParseValue(x, k)
 		}
 	}
 	text, err := json.Marshal(x)
@@ -207,7 +207,7 @@ func (s *Source) CSV(r io.Reader, f func(*vector.Batch) error) error {
 			if text == "" {
 				continue
 			}
-			if row[columns[i]], err = parse(text, f.Type.Kind); err != nil {
+			if row[columns[i]], err = ParseValue(text, f.Type.Kind); err != nil {
 				line, _ := in.FieldPos(i)
 				return fmt.Errorf("line %d: column %q: %w", line, f.Name, err)
 			}
@@ -237,8 +237,8 @@ func (b *rowBuffer) header(names []string) ([]int, error) {
 	return columns, nil
 }
 
-// parse reads a value of kind k from text.
-func parse(text string, k plan.Kind) (plan.Value, error) {
+// ParseValue reads a value of kind k from text.
+func ParseValue(text string, k plan.Kind) (plan.Value, error) {
 	switch k {
 	case plan.Bool:
 		if text == "true" || text == "false" {

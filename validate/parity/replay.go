@@ -46,6 +46,8 @@ type Config struct {
 	From plan.EventTime
 	// Progress, when set, hears of events materialized or pushed and of rows asked.
 	Progress func(phase Phase, n int64)
+	// Observe, when set, hears of every row that Replay asked for.
+	Observe func(row Row, got []Cell)
 }
 
 // Phase names what progress is about.
@@ -93,6 +95,11 @@ func Replay(ctx context.Context, cfg Config) (*Report, error) {
 	report := &Report{Statuses: map[string]int{}}
 	stats, err := Serve(ctx, cfg, func(rows []Row, got [][]Cell) error {
 		report.compare(cfg.Service, rows, got)
+		if cfg.Observe != nil {
+			for i := range rows {
+				cfg.Observe(rows[i], got[i])
+			}
+		}
 		return nil
 	})
 	if err != nil {

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs"
+)
+
+// formats writes the findings of validate for people and for CI systems.
+var formats = map[string]func(io.Writer, *featuredefs.Project, featuredefs.Diagnostics) error{
+	"text": textFormat, "json": jsonFormat, "github": githubFormat, "sarif": sarifFormat, "junit": junitFormat,
+}
+
+func textFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+	if err := found.Render(w); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, summary(p, found))
+	return err
+}
+
+// summary is one line: what there is, and what is wrong with it.
+func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
+	features := 0
+	for _, v := range p.Plan.Views {
+		features += len(v.Features)
+	}
+	derived := 0
+	for _, s := range p.Plan.Services {
+		derived += len(s.Derived)
+	}
+	errors, warnings := tally(found)
+	return fmt.Sprintf("%s: %d views with %d features, %d services with %d derived features, %d training sets: %d errors, %d warnings",
+		p.Name, len(p.Plan.Views), features, len(p.Plan.Services), derived, len(p.Plan.Training), errors, warnings)
+}
+
+func tally(found featuredefs.Diagnostics) (errors, warnings int) {
+	for _, d := range found {
+		if d.Severity == featuredefs.Error {
+			errors++
+		} else {
+			warnings++
+		}
+	}
+	return errors, warnings
+}
+
+func jsonFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+	errors, warnings := tally(found)
+	if found == nil {
+		found = featuredefs.Diagnostics{}
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		Project  string                  `json:"project"`
+		Errors   int                     `json:"errors"`
+		Warnings int                     `json:"warnings"`
+		Findings featuredefs.Diagnostics `json:"findings"`
+	}{p.Name, errors, warnings, found})
+}
+
+// githubFormat writes workflow commands, which GitHub shows beside the line.
+func githubFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnostics) error {
+	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	for _, d := range found {
+		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n",
+			d.Severity, escape.Replace(d.Pos.File), d.Pos.Line, d.Pos.Col, d.Rule, escape.Replace(d.Message))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sarifFormat writes SARIF 2.1.0, the OASIS format of static analysis results.
+func sarifFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnostics) error {
+	type m = map[string]any
+	rules, results := []m{}, []m{}
+	for _, r := range featuredefs.Rules() {
+		rules = append(rules, m{"id": r.ID, "shortDescription": m{"text": r.Purpose}})
+	}
+	for _, d := range found {
+		results = append(results, m{
+			"ruleId": d.Rule, "level": d.Severity.String(), "message": m{"text": d.Message},
+			"locations": []m{{"physicalLocation": m{
+				"artifactLocation": m{"uri": d.Pos.File},
+				"region":           m{"startLine": max(1, d.Pos.Line), "startColumn": max(1, d.Pos.Col)},
+			}}},
+		})
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(m{
+		"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+		"runs": []m{{"tool": m{"driver": m{"name": "unskew", "version": release, "rules": rules}}, "results": results}},
+	})
+}
+
+// junitFormat writes one test case for each finding, and one that passes when there
+// are no errors, as CI systems read test reports.
+func junitFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+	type failure struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testcase struct {
+		Class   string   `xml:"classname,attr"`
+		Name    string   `xml:"name,attr"`
+		Failure *failure `xml:"failure,omitempty"`
+	}
+	type suite struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Cases    []testcase `xml:"testcase"`
+	}
+	s := suite{Name: "unskew validate " + p.Name}
+	for _, d := range found {
+		if d.Severity == featuredefs.Error {
+			s.Failures++
+			s.Cases = append(s.Cases, testcase{d.Pos.File, fmt.Sprintf("%s at line %d", d.Rule, d.Pos.Line), &failure{d.Message, d.Render()}})
+		}
+	}
+	if s.Failures == 0 {
+		s.Cases = append(s.Cases, testcase{Class: p.Name, Name: "definitions"})
+	}
+	s.Tests = len(s.Cases)
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(s); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/wire"
+	"github.com/unskew/unskew/sdk"
+	"github.com/unskew/unskew/server"
+)
+
+func newGet(o *options) *cobra.Command {
+	var url string
+	var keys, request []string
+	c := &cobra.Command{
+		Use:   "get SERVICE",
+		Short: "Read the features of one entity, as a model would",
+		Long: `Reads every feature of a service for one combination of keys and request fields, and
+prints value and status of each. It reads the project's online store, or asks a
+running server with --server. A key or field that is left out is null.`,
+		Example: `  unskew get fraud_v1 --key user_id=42 --key merchant_id=m7 --request amount=12.5
+  unskew get fraud_v1 --key user_id=42 --server http://localhost:7171 --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return o.withServer(c, url, func(ctx context.Context, client *sdk.Client) error {
+				return o.get(c, client, args[0], keys, request)
+			})
+		},
+	}
+	c.Flags().StringVar(&url, "server", "", "ask this server instead of the project's store")
+	c.Flags().StringArrayVarP(&keys, "key", "k", nil, "NAME=VALUE of a key; repeat for several")
+	c.Flags().StringArrayVarP(&request, "request", "r", nil, "NAME=VALUE of a request field; repeat for several")
+	return c
+}
+
+// withServer calls f with a client of the server at url, or of one that runs in this
+// process on the project's own store for as long as f does.
+func (o *options) withServer(c *cobra.Command, url string, f func(context.Context, *sdk.Client) error) (err error) {
+	if url != "" {
+		client, err := sdk.New(url)
+		if err != nil {
+			return err
+		}
+		return f(c.Context(), client)
+	}
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	st, err := o.openStores(c.Context(), p, nil)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, st)
+	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store)})
+	if err != nil {
+		return err
+	}
+	if err := srv.Promote(p.Plan); err != nil {
+		return err
+	}
+	ln, err := server.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(c.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- srv.Serve(ctx, ln) }()
+	defer func() { stop(); err = errors.Join(err, <-stopped) }()
+	client, err := sdk.New("http://" + ln.Addr().String())
+	if err != nil {
+		return err
+	}
+	return f(ctx, client)
+}
+
+func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys, request []string) error {
+	info, err := client.DescribeService(c.Context(), service)
+	if err != nil {
+		return err
+	}
+	keyCols, err := parseFields("key", info.Keys, keys)
+	if err != nil {
+		return err
+	}
+	requestCols, err := parseFields("request field", info.Request, request)
+	if err != nil {
+		return err
+	}
+	rows, err := client.GetFeatures(c.Context(), service, keyCols, requestCols)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		row, err := jsonRow(rows)
+		if err != nil {
+			return err
+		}
+		return printJSON(c, row)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, f := range rows.Features() {
+		v, err := value(f)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s\t%v\t%s\n", f.Name(), v, status(f))
+	}
+	fmt.Fprintf(w, "\nas of %s, service %s version %s\n", rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), service, short(rows.Fingerprint))
+	return w.Flush()
+}
+
+func short(fingerprint string) string { return fingerprint[:min(12, len(fingerprint))] }
+
+func status(f *sdk.Feature) string {
+	if r := f.Reason(0); r != 0 {
+		return fmt.Sprintf("%v (%v)", f.Status(0), r)
+	}
+	return f.Status(0).String()
+}
+
+// value is the value of the first row.
+func value(f *sdk.Feature) (plan.Value, error) {
+	t, err := plan.ParseType(f.Type())
+	if err != nil {
+		return plan.Value{}, err
+	}
+	v, err := wire.Vector(f.Wire(), t)
+	if err != nil {
+		return plan.Value{}, err
+	}
+	return v.Value(0), nil
+}
+
+func jsonRow(rows *sdk.Rows) (any, error) {
+	type cell struct {
+		Value  any    `json:"value"`
+		Status string `json:"status"`
+		Reason string `json:"reason,omitempty"`
+	}
+	features := map[string]cell{}
+	for _, f := range rows.Features() {
+		v, err := value(f)
+		if err != nil {
+			return nil, err
+		}
+		x := cell{Value: plainJSON(v), Status: f.Status(0).String()}
+		if r := f.Reason(0); r != 0 {
+			x.Reason = r.String()
+		}
+		features[f.Name()] = x
+	}
+	return struct {
+		AsOf        string          `json:"as_of"`
+		Fingerprint string          `json:"fingerprint"`
+		Features    map[string]cell `json:"features"`
+	}{rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), rows.Fingerprint, features}, nil
+}
+
+// plainJSON is v in the types of encoding/json: times in RFC 3339, durations as text,
+// bytes in base64, maps with their keys as text, and NaN and the infinities, which
+// JSON lacks, as strings.
+func plainJSON(v plan.Value) any {
+	switch v.Kind() {
+	case plan.Bool:
+		return v.Bool()
+	case plan.Int:
+		return v.Int()
+	case plan.Uint:
+		return v.Uint()
+	case plan.Double:
+		if f := v.Double(); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f
+		}
+		return map[string]string{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}[v.String()]
+	case plan.String:
+		return v.Str()
+	case plan.Bytes:
+		return []byte(v.Str())
+	case plan.Timestamp, plan.Duration:
+		return v.String()
+	case plan.List:
+		list := []any{}
+		for _, e := range v.List() {
+			list = append(list, plainJSON(e))
+		}
+		return list
+	case plan.Map:
+		m := map[string]any{}
+		for i := 0; i < len(v.List()); i += 2 {
+			m[keyText(v.List()[i])] = plainJSON(v.List()[i+1])
+		}
+		return m
+	}
+	return nil
+}
+
+func keyText(k plan.Value) string {
+	if k.Kind() == plan.String {
+		return k.Str()
+	}
+	return k.String()
+}
+
+// parseFields reads NAME=VALUE pairs as columns of one row, in the order of the
+// fields; those not given are null.
+func parseFields(kind string, fields []sdk.Field, pairs []string) ([]sdk.Column, error) {
+	given := map[string]string{}
+	for _, p := range pairs {
+		name, text, ok := strings.Cut(p, "=")
+		if !ok {
+			return nil, fmt.Errorf("%s %q: write NAME=VALUE", kind, p)
+		}
+		if _, twice := given[name]; twice {
+			return nil, fmt.Errorf("%s %s is given twice", kind, name)
+		}
+		given[name] = text
+	}
+	var out []sdk.Column
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.Name)
+		t, _ := plan.ParseColumnType(f.Type)
+		v := plan.NullValue()
+		if text, ok := given[f.Name]; ok {
+			var err error
+			if v, err = ingest.ParseValue(text, t.Kind); err != nil {
+				return nil, fmt.Errorf("%s %s: %w", kind, f.Name, err)
+			}
+			delete(given, f.Name)
+		}
+		col, err := wire.Column(f.Name, vector.Of(t, v))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, sdk.FromWire(col))
+	}
+	var unknown []string
+	for name := range given {
+		unknown = append(unknown, name)
+	}
+	if sort.Strings(unknown); len(unknown) > 0 {
+		return nil, fmt.Errorf("there is no %s %q%s; there are %v", kind, unknown[0], nearest.Hint(unknown[0], names), names)
+	}
+	return out, nil
+}

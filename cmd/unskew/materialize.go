@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/materializer/offline"
+)
+
+func newMaterialize(o *options) *cobra.Command {
+	var view, to string
+	var full bool
+	c := &cobra.Command{
+		Use:   "materialize",
+		Short: "Build online state from history",
+		Long: `Builds the online state of every view (or of one) from the whole history of its source
+and makes it live at once. Until then nothing that is served changes, and a build that
+is interrupted leaves nothing behind that is ever read. A view whose history has not
+changed since its last build is left as it is, unless --full is set; what was pushed
+meanwhile is in its state anyway.
+
+--to leaves out what serving would not have known by then.`,
+		Example: `  unskew materialize
+  unskew materialize --view user_spend --full`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return o.materialize(c, view, to, full) },
+	}
+	c.Flags().StringVar(&view, "view", "", "only this view")
+	c.Flags().StringVar(&to, "to", "", "only what was known before this time (RFC 3339); default: everything")
+	c.Flags().BoolVar(&full, "full", false, "rebuild even when the history has not changed")
+	return c
+}
+
+// materialization is one run of the command.
+type materialization struct {
+	o        *options
+	db       *duckdb.DB
+	st       *stores
+	to       plan.EventTime
+	full     bool
+	progress *progress
+}
+
+func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err error) {
+	db, err := o.openDuckDB("", 0)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, db)
+	p, err := o.load(c, db)
+	if err != nil {
+		return err
+	}
+	m := &materialization{o: o, db: db, to: plan.Never, full: full, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	if to != "" {
+		if m.to, err = plan.ParseTime(to); err != nil {
+			return fmt.Errorf("--to: %w", err)
+		}
+	}
+	views := p.Plan.Views
+	if view != "" {
+		v, err := pick("view", view, views, func(v *plan.View) string { return v.Name })
+		if err != nil {
+			return err
+		}
+		views = []*plan.View{v}
+	}
+	if m.st, err = o.openStores(c.Context(), p, nil); err != nil {
+		return err
+	}
+	defer closeWith(&err, m.st)
+	return m.run(c, views)
+}
+
+func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
+	var sources []*plan.Source
+	type line struct {
+		View       string `json:"view"`
+		UpToDate   bool   `json:"up_to_date"`
+		Generation uint64 `json:"generation"`
+		Events     int64  `json:"events"`
+		Applied    int64  `json:"applied"`
+		NullKeys   int64  `json:"null_keys"`
+		Entities   int64  `json:"entities"`
+		Bytes      int64  `json:"bytes"`
+		RowErrors  int64  `json:"row_errors"`
+	}
+	var lines []line
+	for _, v := range views {
+		if !slices.Contains(sources, v.Source) {
+			sources = append(sources, v.Source)
+			if err := m.register(c.Context(), v.Source); err != nil {
+				return err
+			}
+		}
+		r, err := m.view(c.Context(), v)
+		if err != nil {
+			return fmt.Errorf("materialize view %s: %w", v.Name, err)
+		}
+		l := line{View: v.Name, UpToDate: r.UpToDate, Generation: r.Generation.Number, Events: r.Events, Applied: r.Applied,
+			NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes}
+		for _, n := range r.RowErrors {
+			l.RowErrors += int64(n)
+		}
+		lines = append(lines, l)
+		if !m.o.json {
+			fmt.Fprintln(c.OutOrStdout(), materialized(v, r, l.RowErrors))
+		}
+	}
+	if m.o.json {
+		return printJSON(c, lines)
+	}
+	return nil
+}
+
+func materialized(v *plan.View, r *offline.BackfillResult, rowErrors int64) string {
+	if r.UpToDate {
+		return fmt.Sprintf("view %s: up to date (generation %d)", v.Name, r.Generation.Number)
+	}
+	text := fmt.Sprintf("view %s: %s of %s events into %s entities, %s bytes (generation %d)",
+		v.Name, count(r.Applied), count(r.Events), count(r.Entities), count(r.Bytes), r.Generation.Number)
+	if r.NullKeys > 0 {
+		text += fmt.Sprintf("; %s events without a key", count(r.NullKeys))
+	}
+	if rowErrors > 0 {
+		text += fmt.Sprintf("; %s values left out for errors", count(rowErrors))
+	}
+	return text
+}
+
+// register makes the log of a stream source refuse what is history already.
+func (m *materialization) register(ctx context.Context, src *plan.Source) error {
+	if !src.Stream || src.EventID == "" {
+		return nil
+	}
+	m.progress.begin("register", "event ids of "+src.Name, 0)
+	none := eventlog.Position(0)
+	var n int64
+	err := offline.RegisterIDs(ctx, m.st.log, src, m.to, func(ctx context.Context, f func(*kernel.Events) error) error {
+		h := offline.History{DB: m.db, Source: src, Until: &none}
+		for _, col := range src.Columns {
+			h.Columns = append(h.Columns, col.Name)
+		}
+		_, err := h.Read(ctx, func(ev *kernel.Events) error {
+			n += int64(ev.Batch.N)
+			m.progress.add(int64(ev.Batch.N))
+			return f(ev)
+		})
+		return err
+	})
+	m.progress.end(count(n) + " event ids of " + src.Name)
+	return err
+}
+
+func (m *materialization) view(ctx context.Context, v *plan.View) (*offline.BackfillResult, error) {
+	inputs, err := m.inputs(ctx, v.Source)
+	if err != nil {
+		return nil, err
+	}
+	m.progress.begin("materialize", "events into "+v.Name, 0)
+	b := offline.Backfill{
+		View: v, Store: m.st.store, Log: m.st.log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
+		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+			_, err := offline.ViewHistory(m.db, m.st.log, v, until).Read(ctx, f)
+			return err
+		},
+	}
+	r, err := b.Run(ctx)
+	if err == nil && !r.UpToDate {
+		m.progress.end(count(r.Events) + " events into " + v.Name)
+	}
+	return r, err
+}
+
+// inputs identifies the history a view is built from: the files' contents and how much
+// of them counts.
+func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byte, error) {
+	h := sha256.New()
+	if src.From != "" || src.SQL != "" {
+		files, err := m.db.Files(ctx, duckdb.SourceRelation(src))
+		if err != nil {
+			return [32]byte{}, err
+		}
+		for _, f := range files {
+			fmt.Fprintf(h, "%q %d %s\n", f.Path, f.Size, f.SHA256)
+		}
+		if len(files) == 0 || slices.ContainsFunc(files, func(f duckdb.File) bool { return f.SHA256 == "" }) {
+			// What cannot be hashed may have changed.
+			fmt.Fprintln(h, wallClock())
+		}
+	}
+	if err := binary.Write(h, binary.BigEndian, int64(m.to)); err != nil {
+		return [32]byte{}, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/validate/parity"
+)
+
+// parityFlags are the flags of parity.
+type parityFlags struct {
+	replay bool
+	set    string
+	from   string
+	rows   int
+}
+
+func newParity(o *options) *cobra.Command {
+	f := &parityFlags{}
+	c := &cobra.Command{
+		Use:   "parity --replay",
+		Short: "Prove that what is served is what was trained on",
+		Long: `Builds a training set, then drives the same history through the online path (event log,
+applier, online store, server on a loopback port) under a simulated clock, asks for the
+features of sampled rows at their own times, and compares every value and status with the
+training set's, as bits. It uses a store of the kind the project names, fresh and thrown
+away afterwards; nothing of the project's own is touched.
+
+With --from, history before that time is materialized and the rest is pushed event by
+event; without, all of it is pushed. Only rows from then on are asked for.
+
+Exit code 1 when anything differs.`,
+		Example: "  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.parity(c, f) },
+	}
+	c.Flags().BoolVar(&f.replay, "replay", false, "replay history through the online path")
+	c.Flags().StringVar(&f.set, "training-set", "", "training set (default: the only one)")
+	c.Flags().StringVar(&f.from, "from", "", "push what became known from this time on (RFC 3339), materialize what was before")
+	c.Flags().IntVar(&f.rows, "rows", 1000, "rows to ask for, spread evenly; 0: all")
+	return c
+}
+
+func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
+	if !f.replay {
+		return errors.New("say --replay: it is the one kind of parity check there is")
+	}
+	from := plan.Always
+	if f.from != "" {
+		if from, err = plan.ParseTime(f.from); err != nil {
+			return fmt.Errorf("--from: %w", err)
+		}
+	}
+	db, err := o.openDuckDB("", 0)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, db)
+	p, err := o.load(c, db)
+	if err != nil {
+		return err
+	}
+	set, err := pick("training set", f.set, p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "unskew-parity-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	run := &replay{o: o, project: p, db: db, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	if err := run.train(c.Context(), dir); err != nil {
+		return err
+	}
+	report, err := run.serve(c.Context(), dir)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = printJSON(c, report)
+	} else {
+		printReport(c, report)
+	}
+	if err == nil && report.Different > 0 {
+		err = &findings{}
+	}
+	return err
+}
+
+// replay is a training set and its replay through the online path.
+type replay struct {
+	o        *options
+	project  *featuredefs.Project
+	db       *duckdb.DB
+	set      *plan.TrainingSet
+	from     plan.EventTime
+	rows     int
+	progress *progress
+	manifest *offline.Manifest
+	observe  func(row parity.Row, got []parity.Cell) // hears of every row asked; may be nil
+}
+
+// train builds the training set in dir, from the files alone: what was pushed to the
+// project's own log is no part of the replay.
+func (r *replay) train(ctx context.Context, dir string) error {
+	show := newTrainProgress(r.progress)
+	var err error
+	r.manifest, err = offline.Train(ctx, offline.Config{
+		DB: r.db, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
+		Engine: celenv.Engine(), Version: release, Command: []string{"unskew", "train", r.set.Name, "--with-status"}, Progress: show.hear,
+	})
+	if err != nil {
+		return err
+	}
+	show.finish()
+	return nil
+}
+
+// serve asks the online path for rows of the training set in dir.
+func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) {
+	rows, err := parity.ReadTrainingSet(ctx, dir, r.manifest, r.set, r.from, r.rows)
+	if err != nil {
+		return nil, err
+	}
+	show := &replayProgress{progress: r.progress, rows: int64(len(rows))}
+	report, err := parity.Replay(ctx, parity.Config{
+		Plan: r.project.Plan, Service: r.set.Service, Rows: rows, History: r.history, Stores: scratchStores(r.project),
+		From: r.from, Progress: show.hear, Observe: r.observe,
+	})
+	if err != nil {
+		return nil, err
+	}
+	show.finish()
+	return report, nil
+}
+
+func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
+	h := offline.History{DB: r.db, Source: src}
+	for _, col := range src.Columns {
+		h.Columns = append(h.Columns, col.Name)
+	}
+	_, err := h.Read(ctx, f)
+	return err
+}
+
+// replayProgress turns the phases of a replay into lines. Pushing and asking take
+// turns, so they share one.
+type replayProgress struct {
+	*progress
+	rows   int64
+	phase  parity.Phase
+	done   int64
+	pushed int64
+}
+
+func (p *replayProgress) hear(phase parity.Phase, n int64) {
+	if phase == parity.Pushing {
+		p.pushed += n
+		phase, n = parity.Asking, 0
+	}
+	if phase != p.phase {
+		p.finish()
+		p.phase, p.done = phase, 0
+		switch phase {
+		case parity.Asking:
+			p.begin("serve", "rows", p.rows)
+		default:
+			p.begin(string(phase), "events", 0)
+		}
+	}
+	p.done += n
+	p.add(n)
+}
+
+func (p *replayProgress) finish() {
+	switch p.phase {
+	case "":
+	case parity.Asking:
+		p.end(fmt.Sprintf("%s events pushed and applied, %s rows asked", count(p.pushed), count(p.done)))
+	default:
+		p.end(count(p.done) + " events")
+	}
+}
+
+func printReport(c *cobra.Command, r *parity.Report) {
+	w := c.OutOrStdout()
+	for _, d := range r.Differences {
+		fmt.Fprintf(w, "row %d as of %s: %s was trained as %s and served as %s\n", d.Row, d.At, d.Feature, d.Trained, d.Served)
+	}
+	if more := r.Different - len(r.Differences); more > 0 {
+		fmt.Fprintf(w, "and %s more\n", count(int64(more)))
+	}
+	fmt.Fprintf(w, "parity: %s compared, %d different\n", count(int64(r.Compared)), r.Different)
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/onlinestore"
+	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// load compiles the project, printing what is wrong with it. Errors in the
+// definitions come back as findings.
+func (o *options) load(c *cobra.Command, db *duckdb.DB) (*featuredefs.Project, error) {
+	p, found, err := o.compile(c.Context(), db)
+	if err != nil {
+		return nil, err
+	}
+	if err := found.Render(c.ErrOrStderr()); err != nil {
+		return nil, err
+	}
+	if found.HasErrors() {
+		return nil, &findings{"the definitions have errors; nothing was done"}
+	}
+	return p, nil
+}
+
+func (o *options) compile(ctx context.Context, db *duckdb.DB) (*featuredefs.Project, featuredefs.Diagnostics, error) {
+	opts := featuredefs.Options{}
+	if db != nil {
+		opts.Schemas = func(src *plan.Source) ([]plan.Field, error) {
+			return db.Columns(ctx, duckdb.SourceRelation(src))
+		}
+	}
+	return featuredefs.Load(o.project, opts)
+}
+
+// openDuckDB opens an in-memory DuckDB that reads paths relative to the project.
+func (o *options) openDuckDB(memory string, threads int) (*duckdb.DB, error) {
+	return duckdb.Open(duckdb.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
+}
+
+// stores are the event log and the online store a project names.
+type stores struct {
+	log      eventlog.Log
+	store    onlinestore.Store
+	where    string   // for people
+	warnings []string // about the servers' settings
+}
+
+// Environment variables that override or complete unskew.yaml.
+const (
+	envRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
+	envRedisPassword  = "UNSKEW_REDIS_PASSWORD"
+	envDataDir        = "UNSKEW_DATA"
+)
+
+// openStores opens what unskew.yaml and the environment name; clock is nil but in
+// replays.
+func (o *options) openStores(ctx context.Context, p *featuredefs.Project, clock eventlog.Clock) (*stores, error) {
+	online := onlineOf(p)
+	if online.Redis != nil {
+		namespace := online.Redis.Prefix
+		if namespace == "" {
+			namespace = "unskew." + p.Name
+		}
+		return openRedis(ctx, online.Redis, namespace, clock)
+	}
+	return openEmbedded(o.inProject(online.DataDir), clock)
+}
+
+func (o *options) inProject(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(o.project, path)
+}
+
+// onlineOf is where unskew.yaml says the log and the store are, as the environment
+// overrides it.
+func onlineOf(p *featuredefs.Project) featuredefs.Online {
+	online := p.Online
+	if dir := os.Getenv(envDataDir); dir != "" {
+		online.DataDir = dir
+	}
+	if list := os.Getenv(envRedisAddresses); list != "" {
+		redis := featuredefs.Redis{}
+		if online.Redis != nil {
+			redis = *online.Redis
+		}
+		redis.Addresses = strings.Split(list, ",")
+		online.Redis = &redis
+	}
+	return online
+}
+
+// hasStores reports whether the project's log and store can hold anything yet.
+func (o *options) hasStores(p *featuredefs.Project) bool {
+	online := onlineOf(p)
+	if online.Redis != nil {
+		return true
+	}
+	_, err := os.Stat(o.inProject(online.DataDir))
+	return err == nil
+}
+
+func openRedis(ctx context.Context, r *featuredefs.Redis, namespace string, clock eventlog.Clock) (*stores, error) {
+	conn := redisOptions(r, namespace)
+	log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	store, err := redisstore.Open(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &stores{log: log, store: store, warnings: store.Warnings(), where: "Redis at " + strings.Join(r.Addresses, ", ")}, nil
+}
+
+func openEmbedded(dir string, clock eventlog.Clock) (*stores, error) {
+	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	store, err := pebblestore.Open(filepath.Join(dir, "store"), pebblestore.Options{})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &stores{log: log, store: store, where: "embedded store in " + dir}, nil
+}
+
+func redisOptions(r *featuredefs.Redis, namespace string) redisconn.Options {
+	conn := redisconn.Options{
+		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(envRedisPassword)), DB: r.DB, Namespace: namespace,
+	}
+	if r.TLS {
+		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return conn
+}
+
+// Close closes both.
+func (s *stores) Close() error { return errors.Join(s.log.Close(), s.store.Close()) }
+
+// wallClock is the machine's time.
+func wallClock() plan.EventTime { return plan.TimeOf(time.Now()) }
+
+// pick finds a definition by name among those of one kind, or the only one.
+func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) {
+	var zero T
+	var names []string
+	for _, x := range list {
+		if nameOf(x) == name {
+			return x, nil
+		}
+		names = append(names, nameOf(x))
+	}
+	if name == "" && len(list) == 1 {
+		return list[0], nil
+	}
+	if name == "" {
+		return zero, fmt.Errorf("name a %s: %v", kind, names)
+	}
+	return zero, fmt.Errorf("there is no %s %q%s; there are %v", kind, name, nearest.Hint(name, names), names)
+}
+
+func closeWith(err *error, c io.Closer) { *err = errors.Join(*err, c.Close()) }

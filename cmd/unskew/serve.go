@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/materializer/online"
+	"github.com/unskew/unskew/server"
+)
+
+const defaultListen = "127.0.0.1:7171"
+
+func newServe(o *options) *cobra.Command {
+	var listen string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve features and take events over Connect, gRPC and HTTP/JSON",
+		Long: `Serves every feature service of the project and takes events for its stream sources,
+on one port of the loopback interface: Connect, gRPC, gRPC-Web and HTTP/JSON, and
+beside them /healthz, /readyz and /metrics. Pushed events are applied to the online
+store as they come. An interrupt finishes running requests first.`,
+		Example: `  unskew serve
+  curl -s localhost:7171/unskew.v1.FeatureService/ListServices -H 'Content-Type: application/json' -d '{}'`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen) },
+	}
+	c.Flags().StringVar(&listen, "listen", defaultListen, "loopback address to listen on")
+	return c
+}
+
+func (o *options) serve(c *cobra.Command, listen string) (err error) {
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	ln, err := server.Listen(listen)
+	if err != nil {
+		return err
+	}
+	st, err := o.openStores(c.Context(), p, nil)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer closeWith(&err, st)
+	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+	metrics := prometheus.NewRegistry()
+	applier, err := online.New(online.Config{Plan: p.Plan, Log: st.log, Store: st.store, Clock: wallClock})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	applier.Register(metrics)
+	ingester, err := online.NewIngester(p.Plan, st.log, wallClock)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store), Ingester: ingester, Log: log, Metrics: metrics})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	if err := srv.Promote(p.Plan); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.where)
+	g, ctx := errgroup.WithContext(c.Context())
+	g.Go(func() error { return srv.Serve(ctx, ln) })
+	g.Go(func() error {
+		return applier.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
+	})
+	return g.Wait()
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	"github.com/unskew/unskew/internal/onlinestore"
+	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	"github.com/unskew/unskew/validate/golden"
+)
+
+func newTest(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test [DIR...]",
+		Short: "Run the authors' tests along every path",
+		Long: `Runs the FeatureTests of the project, or of the given project folders, along every path
+that computes features: the oracle (the naive reading of the semantics), the replay that
+builds training sets, and the online path (log, applier, store, server) over an
+embedded store in memory, and over Redis when the project or UNSKEW_REDIS_ADDRESSES
+names one. Doubles are compared as bits.`,
+		RunE: func(c *cobra.Command, args []string) error { return o.test(c, args) },
+	}
+}
+
+func (o *options) test(c *cobra.Command, dirs []string) error {
+	if len(dirs) == 0 {
+		dirs = []string{o.project}
+	}
+	total := &golden.Result{}
+	tests, wrong := 0, 0
+	for _, dir := range dirs {
+		of := *o
+		of.project = dir
+		p, found, err := of.compile(c.Context(), nil)
+		if err != nil {
+			return err
+		}
+		if found.HasErrors() {
+			if err := found.Render(c.ErrOrStderr()); err != nil {
+				return err
+			}
+			wrong++
+			continue
+		}
+		r, err := golden.Run(c.Context(), p, of.paths(p))
+		if err != nil {
+			return err
+		}
+		tests += r.Tests
+		total.Values += r.Values
+		for _, f := range r.Failures {
+			if len(dirs) > 1 {
+				f.File = dir + "/" + f.File
+			}
+			total.Failures = append(total.Failures, f)
+		}
+	}
+	total.Tests = tests
+	if o.json {
+		if err := printJSON(c, total); err != nil {
+			return err
+		}
+	} else {
+		printTested(c, total)
+	}
+	switch {
+	case wrong > 0:
+		return &findings{fmt.Sprintf("%d projects have errors in their definitions", wrong)}
+	case len(total.Failures) > 0:
+		return &findings{}
+	}
+	return nil
+}
+
+func printTested(c *cobra.Command, r *golden.Result) {
+	for _, f := range r.Failures {
+		fmt.Fprintln(c.OutOrStdout(), f)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%d tests, %s values compared, %d failures\n", r.Tests, count(int64(r.Values)), len(r.Failures))
+}
+
+func (o *options) paths(p *featuredefs.Project) []golden.Path {
+	paths := []golden.Path{golden.Oracle(), golden.Replay(), golden.Online("embedded store", inMemory)}
+	if redis := onlineOf(p).Redis; redis != nil {
+		paths = append(paths, golden.Online("redis", func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
+			return scratchRedis(ctx, redis, clock)
+		}))
+	}
+	return paths
+}
+
+// inMemory opens an embedded log and store that live as long as the process.
+func inMemory(_ context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
+	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	return log, store, nil
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/materializer/offline"
+)
+
+// trainFlags are the flags of train.
+type trainFlags struct {
+	service, spine, sql, time, label, labelKnownAt string
+	out, asOf, memory                              string
+	threads                                        int
+	withStatus                                     bool
+}
+
+func newTrain(o *options) *cobra.Command {
+	f := &trainFlags{}
+	c := &cobra.Command{
+		Use:   "train [NAME]",
+		Short: "Build a point-in-time training set",
+		Long: `Joins the features of a service onto a spine, each row as of its own time: only events
+that serving would have known by then count. Writes Parquet and manifest.json to a
+directory; nothing appears there until all of it is complete. The same inputs give the
+same bytes whatever --memory and --threads are.
+
+Name a TrainingSet of the project, or give service, spine and time by flags.`,
+		Example: `  unskew train fraud_2025q1 --out data/fraud
+  unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.out, "out", "", "directory for the training set (default: its name)")
+	flags.StringVar(&f.service, "service", "", "feature service, instead of a NAME")
+	flags.StringVar(&f.spine, "spine", "", "file or glob with the rows to predict")
+	flags.StringVar(&f.sql, "spine-sql", "", "SQL for the rows to predict, instead of --spine")
+	flags.StringVar(&f.time, "time", "", "column of the spine with the as-of time")
+	flags.StringVar(&f.label, "label", "", "column of the spine with the label")
+	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "column of the spine with the time the label was known")
+	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
+	flags.StringVar(&f.asOf, "as-of", "known", "known: as serving would have known it; final: as it turned out, only to measure the difference")
+	flags.StringVar(&f.memory, "memory", "", "bound on the memory for events, like 4GB; more passes over the data instead")
+	flags.IntVar(&f.threads, "threads", 0, "threads (default: one for each core)")
+	return c
+}
+
+func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err error) {
+	memory, err := parseSize(f.memory)
+	if err != nil {
+		return fmt.Errorf("--memory: %w", err)
+	}
+	if f.asOf != "known" && f.asOf != "final" {
+		return fmt.Errorf("--as-of %s: it is known or final", f.asOf)
+	}
+	db, err := o.openDuckDB(f.memory, f.threads)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, db)
+	p, err := o.load(c, db)
+	if err != nil {
+		return err
+	}
+	set, err := f.set(p, args)
+	if err != nil {
+		return err
+	}
+	out := f.out
+	if out == "" {
+		out = set.Name
+	}
+	log, closeLog, err := o.trainingLog(c, p, set)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeLog(err) }()
+	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
+	m, err := offline.Train(c.Context(), offline.Config{
+		DB: db, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
+		Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear,
+	})
+	if err != nil {
+		return err
+	}
+	show.finish()
+	if o.json {
+		return printJSON(c, m)
+	}
+	printTrained(c, m, out)
+	return nil
+}
+
+// commandLine is the command as typed, the program by its name.
+func commandLine(c *cobra.Command) []string {
+	return append([]string{"unskew"}, os.Args[1:]...)
+}
+
+func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingSet, error) {
+	adHoc := f.service != "" || f.spine != "" || f.sql != "" || f.time != ""
+	if len(args) == 1 {
+		if adHoc {
+			return nil, fmt.Errorf("name a training set or describe one by --service, --spine and --time, not both")
+		}
+		return pick("training set", args[0], p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+	}
+	if !adHoc {
+		return pick("training set", "", p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+	}
+	if f.time == "" || (f.spine == "") == (f.sql == "") {
+		return nil, fmt.Errorf("a training set without a name needs --service, --time and one of --spine and --spine-sql")
+	}
+	s, err := pick("service", f.service, p.Plan.Services, func(s *plan.Service) string { return s.Name })
+	if err != nil {
+		return nil, err
+	}
+	return &plan.TrainingSet{Name: s.Name, Service: s, Spine: plan.Spine{
+		From: f.spine, SQL: f.sql, Time: f.time, Label: f.label, LabelKnownAt: f.labelKnownAt,
+	}}, nil
+}
+
+// trainingLog opens the event log when a source of the set has a stream and
+// something may have been pushed to it.
+func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *plan.TrainingSet) (eventlog.Log, func(error) error, error) {
+	nothing := func(err error) error { return err }
+	stream := false
+	for _, ref := range set.Service.Views {
+		stream = stream || ref.View.Source.Stream
+	}
+	if !stream || !o.hasStores(p) {
+		return nil, nothing, nil
+	}
+	st, err := o.openStores(c.Context(), p, nil)
+	if err != nil {
+		return nil, nothing, err
+	}
+	return st.log, func(err error) error { closeWith(&err, st); return err }, nil
+}
+
+// trainProgress turns the phases of Train into lines.
+type trainProgress struct {
+	*progress
+	phase string
+	done  int64
+	last  int64 // what the source at hand reported last
+}
+
+func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }
+
+var trainUnits = map[string]string{"spine": "rows", "history": "events", "replay": "parts", "write": "rows"}
+
+func (t *trainProgress) hear(p offline.Progress) {
+	if p.Phase != t.phase {
+		t.finish()
+		t.phase, t.done, t.last = p.Phase, 0, 0
+		total := p.Total
+		if p.Phase == "history" {
+			total = 0 // of one source
+		}
+		t.begin(p.Phase, trainUnits[p.Phase], total)
+	}
+	if p.Done < t.last { // the next source
+		t.last = 0
+	}
+	t.add(p.Done - t.last)
+	t.done += p.Done - t.last
+	t.last = p.Done
+}
+
+func (t *trainProgress) finish() {
+	if t.phase != "" {
+		t.end(count(t.done) + " " + trainUnits[t.phase])
+	}
+}
+
+func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
+	w := c.OutOrStdout()
+	for _, s := range m.Sources {
+		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s))
+	}
+	for _, f := range m.Files {
+		fmt.Fprintf(w, "%s: %s rows, %s bytes\n", filepath.Join(out, f.Name), count(f.Rows), count(f.Size))
+	}
+	fmt.Fprintf(w, "%d features of service %s, version %s\n", len(m.Outputs), m.Service, short(m.ServiceFingerprint))
+}
+
+// sourceSummary says what became of a source's rows; nothing is dropped without a number.
+func sourceSummary(s offline.SourceManifest) string {
+	text := count(s.Rows) + " events"
+	for _, reason := range slices.Sorted(maps.Keys(s.Skipped)) {
+		text += fmt.Sprintf(", %s skipped (%s)", count(s.Skipped[reason]), reason)
+	}
+	if s.Redelivered > 0 {
+		text += fmt.Sprintf(", %s redeliveries ignored (%s in conflict)", count(s.Redelivered), count(s.Conflicts))
+	}
+	return text
+}
+
+// parseSize reads a number of bytes such as 512MB; an empty text is 0.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	upper := strings.ToUpper(strings.TrimSpace(text))
+	for _, u := range []struct {
+		suffix string
+		bytes  int64
+	}{{"GIB", 1 << 30}, {"MIB", 1 << 20}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1}} {
+		if number, ok := strings.CutSuffix(upper, u.suffix); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+			if err != nil || n <= 0 || n > 1e6*1e9 {
+				break
+			}
+			return int64(n * float64(u.bytes)), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no size; write a number and a unit, like 512MB or 4GB", text)
+}

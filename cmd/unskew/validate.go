@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+)
+
+func newValidate(o *options) *cobra.Command {
+	var format string
+	var offline bool
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check every definition of the project",
+		Long: `Reads and compiles all definitions and prints what is wrong with them: file, line,
+column, the line itself and the fix. Sources with files are opened to compare their
+columns with the declarations and with unskew.lock, unless --offline is set.
+
+Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.json {
+				format = "json"
+			}
+			return o.validate(c, format, offline)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "text", "text, json, github, sarif or junit")
+	c.Flags().BoolVar(&offline, "offline", false, "do not open the sources' data")
+	return c
+}
+
+func (o *options) validate(c *cobra.Command, format string, offline bool) (err error) {
+	write, ok := formats[format]
+	if !ok {
+		return fmt.Errorf("there is no format %q; formats are text, json, github, sarif, junit", format)
+	}
+	p, found, err := o.check(c, offline)
+	if err != nil {
+		return err
+	}
+	if err := write(c.OutOrStdout(), p, found); err != nil {
+		return err
+	}
+	if found.HasErrors() {
+		return &findings{}
+	}
+	return nil
+}
+
+// check compiles the project, with the schemas of its data unless offline.
+func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found featuredefs.Diagnostics, err error) {
+	if offline {
+		return o.compile(c.Context(), nil)
+	}
+	db, err := o.openDuckDB("", 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer closeWith(&err, db)
+	return o.compile(c.Context(), db)
+}
+
+// printJSON writes v as indented JSON on standard output.
+func printJSON(c *cobra.Command, v any) error {
+	e := json.NewEncoder(c.OutOrStdout())
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

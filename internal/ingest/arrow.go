@@ -1,0 +1,35 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// ArrowToParquet copies an Arrow IPC stream into a Parquet file, so that it is read
+// with the conversions and errors of every other file.
+func ArrowToParquet(r io.Reader, w io.Writer) (err error) {
+	in, err := ipc.NewReader(r)
+	if err != nil {
+		return fmt.Errorf("not an Arrow IPC stream: %w", err)
+	}
+	defer in.Release()
+	out, err := pqarrow.NewFileWriter(in.Schema(), struct{ io.Writer }{w}, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
+	if err != nil {
+		return fmt.Errorf("arrow stream: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	for in.Next() {
+		if err := out.Write(in.RecordBatch()); err != nil {
+			return fmt.Errorf("arrow stream: %w", err)
+		}
+	}
+	if err := in.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("arrow stream: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package offline
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// Backfill builds the online state of one view from history and makes it live.
+// The state is written beside the live one; until the last step nothing that is
+// served changes, and a build that dies leaves nothing that is ever read.
+type Backfill struct {
+	View  *plan.View
+	Store onlinestore.Store
+	Log   eventlog.Log
+	Clock eventlog.Clock
+	// History reads all events of the view's source, those of its log up to the given
+	// position among them, redeliveries removed. It is called once a pass.
+	History func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error
+	// To leaves out events visible at or after it; Never keeps them all, and those
+	// that are not visible yet wait in the state.
+	To plan.EventTime
+	// Inputs identifies the history; an equal one that is live already is kept unless
+	// Full is set.
+	Inputs [32]byte
+	Full   bool
+	// Entities bounds how many states are in memory at a time (0: 50 000); more
+	// entities take several passes over the history.
+	Entities int
+	// Progress, when set, is called after every batch with the number of events read.
+	Progress func(events int64)
+}
+
+// BackfillResult says what a backfill did.
+type BackfillResult struct {
+	Generation registry.Generation
+	UpToDate   bool  // the live generation was built from the same history; nothing was done
+	Events     int64 // of the history, once each
+	Applied    int64 // that belong to an entity and are visible before To
+	NullKeys   int64
+	Entities   int64
+	Bytes      int64 // of all states
+	Passes     int
+	RowErrors  []int // by slot: events whose filter or argument failed
+}
+
+// Run performs the backfill.
+func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
+	number, live, err := registry.Next(ctx, b.Store, b.View)
+	if err != nil {
+		return nil, err
+	}
+	if live != nil && live.Inputs == b.Inputs && !b.Full {
+		return &BackfillResult{Generation: *live, UpToDate: true}, nil
+	}
+	g := registry.Generation{View: b.View.Fingerprint, Number: number, Materialized: b.To, Inputs: b.Inputs}
+	if b.View.Source.Stream {
+		end, err := b.Log.End(ctx, b.View.Source.Name)
+		if err != nil {
+			return nil, fmt.Errorf("log of source %s: %w", b.View.Source.Name, err)
+		}
+		g.Position = uint64(end)
+	}
+	// Whatever a build that died left under this number goes first.
+	if err := registry.Drop(ctx, b.Store, g); err != nil {
+		return nil, err
+	}
+	r := &BackfillResult{Generation: g}
+	if err := b.load(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := registry.Promote(ctx, b.Store, g); err != nil {
+		return nil, err
+	}
+	if number > 2 {
+		old := g
+		old.Number = number - 2
+		return r, registry.Drop(ctx, b.Store, old)
+	}
+	return r, nil
+}
+
+func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
+	k, err := kernel.NewView(b.View)
+	if err != nil {
+		return err
+	}
+	loader, err := b.Store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	w := &build{Backfill: b, result: r, kernel: k, loader: loader, parts: 1, seed: maphash.MakeSeed(), now: b.Clock()}
+	for part := uint64(0); part < w.parts && err == nil; part++ {
+		err = w.pass(ctx, part)
+	}
+	if closeErr := loader.Close(); err == nil {
+		err = closeErr
+	}
+	r.Passes = int(w.parts)
+	return err
+}
+
+// build is a running backfill: pass p of parts builds the states of the entities
+// whose hash is p modulo parts. The first pass doubles parts, dropping what belongs to
+// later passes, whenever too many states are in memory.
+type build struct {
+	*Backfill
+	result *BackfillResult
+	kernel *kernel.View
+	loader onlinestore.Loader
+	seed   maphash.Seed
+	parts  uint64
+	states map[string]*buildState
+	now    plan.EventTime
+	keys   []*vector.Vector
+	key    []byte
+}
+
+// buildState is a state being built and the rows of its entity in the batch at hand.
+type buildState struct {
+	*kernel.State
+	rows    []int32
+	applied int64
+}
+
+func (w *build) pass(ctx context.Context, part uint64) error {
+	w.states = map[string]*buildState{}
+	err := w.History(ctx, eventlog.Position(w.result.Generation.Position), func(ev *kernel.Events) error {
+		w.add(ev, part)
+		if w.Progress != nil {
+			w.Progress(int64(ev.Batch.N))
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	return w.write()
+}
+
+// add applies one batch of events to the states of the pass.
+func (w *build) add(ev *kernel.Events, part uint64) {
+	first := part == 0
+	rows := w.kernel.Eval(ev)
+	if first {
+		w.count(ev, rows)
+	}
+	w.keys = w.kernel.KeyColumns(ev, w.keys)
+	var touched []*buildState
+	for i := range ev.Batch.N {
+		var ok bool
+		if w.key, ok = entitykey.AppendRow(w.key[:0], w.keys, i); !ok {
+			if first {
+				w.result.NullKeys++
+			}
+			continue
+		}
+		if ev.Visible(i) >= w.To || maphash.Bytes(w.seed, w.key)%w.parts != part {
+			continue
+		}
+		s := w.states[string(w.key)]
+		if s == nil {
+			s = &buildState{State: w.kernel.NewState()}
+			s.SetPosition(w.result.Generation.Position)
+			w.states[string(w.key)] = s
+		}
+		if len(s.rows) == 0 {
+			touched = append(touched, s)
+		}
+		s.rows = append(s.rows, int32(i))
+	}
+	for _, s := range touched {
+		s.Apply(rows, s.rows, w.now)
+		s.applied += int64(len(s.rows))
+		s.rows = s.rows[:0]
+	}
+	if first {
+		w.divide()
+	}
+}
+
+func (w *build) count(ev *kernel.Events, rows *kernel.Rows) {
+	w.result.Events += int64(ev.Batch.N)
+	if w.result.RowErrors == nil {
+		w.result.RowErrors = make([]int, len(w.View.Slots))
+	}
+	for i := range w.result.RowErrors {
+		w.result.RowErrors[i] += rows.Errors(i)
+	}
+}
+
+// divide leaves half of the entities to later passes while there are too many.
+func (w *build) divide() {
+	limit := w.Entities
+	if limit == 0 {
+		limit = 50_000
+	}
+	for len(w.states) > limit {
+		w.parts *= 2
+		for key := range w.states {
+			if maphash.String(w.seed, key)%w.parts != 0 {
+				delete(w.states, key)
+			}
+		}
+	}
+}
+
+// write puts the states of the pass into the store.
+func (w *build) write() error {
+	var value []byte
+	for key, s := range w.states {
+		value = s.Append(value[:0])
+		if err := w.loader.Put(w.result.Generation.StateKey([]byte(key)), value); err != nil {
+			return err
+		}
+		w.result.Entities++
+		w.result.Applied += s.applied
+		w.result.Bytes += int64(len(value))
+	}
+	return nil
+}

@@ -1,0 +1,307 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// History is all events of a source: the rows of its relation and, of a stream,
+// the records of its event log.
+type History struct {
+	DB      *duckdb.DB
+	Log     eventlog.Log // nil: without what was pushed
+	Source  *plan.Source
+	Columns []string           // what the views read; time, known-time and id columns come by themselves
+	Final   bool               // every event known when it happened (--as-of final)
+	Until   *eventlog.Position // read the log no further; nil: to its end when reading begins
+}
+
+// HistoryCounts says what became of the rows of a source.
+type HistoryCounts struct {
+	ingest.Counts
+	Redelivered int64             // rows left out because another row has their id
+	Conflicts   int64             // of these, the ones whose payload differs from the row that stands
+	LogEnd      eventlog.Position // the last record read
+}
+
+// Read calls f with every event once, in batches that are valid during the call.
+//
+// Among rows with one event id, in files or in the log, the one with the smallest
+// visible time stands, and of those the one with the smallest payload; so neither
+// the order of files nor the number of threads decides. Rows with an id that
+// occurs once stream through; the others are held in memory until the end.
+func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (HistoryCounts, error) {
+	end, err := h.logEnd(ctx)
+	if err != nil {
+		return HistoryCounts{}, err
+	}
+	return h.ReadUntil(ctx, end, f)
+}
+
+// ReadUntil is Read with the log's records up to the given position only; 0 is
+// before the first.
+func (h *History) ReadUntil(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) (HistoryCounts, error) {
+	in, err := ingest.NewSource(h.Source)
+	if err != nil {
+		return HistoryCounts{}, err
+	}
+	r := &historyReader{History: h, in: in, f: f, counts: HistoryCounts{LogEnd: until}}
+	err = r.read(ctx)
+	return r.counts, err
+}
+
+// logEnd is the position of the last record of the source's log.
+func (h *History) logEnd(ctx context.Context) (eventlog.Position, error) {
+	if h.Log == nil || !h.Source.Stream {
+		return 0, nil
+	}
+	end, err := h.Log.End(ctx, h.Source.Name)
+	if err != nil {
+		return 0, fmt.Errorf("source %s: event log: %w", h.Source.Name, err)
+	}
+	return end, nil
+}
+
+// logBatch is how many records are read at a time.
+const logBatch = 2048
+
+type historyReader struct {
+	*History
+	in       *ingest.Source
+	f        func(*kernel.Events) error
+	counts   HistoryCounts
+	suspects idSet // ids that may occur more than once
+	diverted idSet // those of them that files hold
+	resolve  resolver
+}
+
+func (r *historyReader) read(ctx context.Context) error {
+	if r.Source.EventID != "" {
+		if err := r.findSuspects(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.readFiles(ctx); err != nil {
+		return err
+	}
+	if err := r.readDiverted(ctx); err != nil {
+		return err
+	}
+	if err := r.readLog(ctx, r.logged); err != nil {
+		return err
+	}
+	return r.readResolved()
+}
+
+func (r *historyReader) hasFiles() bool { return r.Source.From != "" || r.Source.SQL != "" }
+
+func (r *historyReader) relation() duckdb.Relation { return duckdb.SourceRelation(r.Source) }
+
+// findSuspects collects ids that occur more than once in the files or at all in the log.
+func (r *historyReader) findSuspects(ctx context.Context) error {
+	if r.hasFiles() {
+		id, _ := r.Source.Column(r.Source.EventID)
+		err := r.DB.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
+			for i := range v.N {
+				r.suspects.add(ingest.EventID(v, i))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return r.readLog(ctx, func(records []eventlog.Record) error {
+		for _, rec := range records {
+			r.suspects.add(rec.ID)
+		}
+		return nil
+	})
+}
+
+// readFiles streams the rows of the relation and diverts those with suspect ids.
+func (r *historyReader) readFiles(ctx context.Context) error {
+	if !r.hasFiles() {
+		return nil
+	}
+	var row int64
+	return r.DB.Scan(ctx, r.relation(), r.in.Needed(r.Columns...), func(b *vector.Batch) error {
+		ev, counts, err := r.in.Events(b, nil)
+		r.counts.Add(counts)
+		if err != nil {
+			return r.inFile(ctx, err, row)
+		}
+		row += int64(b.N)
+		if len(r.suspects) > 0 {
+			ev = without(ev, func(i int) bool {
+				if !r.suspects.has(ev.ID[i]) {
+					return false
+				}
+				r.diverted.add(ev.ID[i])
+				return true
+			})
+		}
+		return r.emit(ev)
+	})
+}
+
+// readDiverted reads all columns of the diverted rows, since payloads decide.
+func (r *historyReader) readDiverted(ctx context.Context) error {
+	if len(r.diverted) == 0 {
+		return nil
+	}
+	var row int64
+	return r.DB.Scan(ctx, r.relation(), r.in.Fields(), func(b *vector.Batch) error {
+		ev, _, err := r.in.Events(b, nil)
+		if err != nil {
+			return r.inFile(ctx, err, row)
+		}
+		row += int64(b.N)
+		for i := range ev.Batch.N {
+			if r.diverted.has(ev.ID[i]) {
+				r.resolve.add(ev, i, plan.Always)
+			}
+		}
+		return nil
+	})
+}
+
+// logged emits the events of log records, or resolves them where files hold their ids.
+func (r *historyReader) logged(records []eventlog.Record) error {
+	payloads := make([][]byte, len(records))
+	appended := make([]plan.EventTime, len(records))
+	for i, rec := range records {
+		payloads[i], appended[i] = rec.Payload, rec.Appended
+	}
+	b, err := r.in.Rows(payloads)
+	if err != nil {
+		return fmt.Errorf("event log after position %d: %w", records[0].Position-1, err)
+	}
+	ev, counts, err := r.in.Events(b, appended)
+	r.counts.Add(counts)
+	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
+		return fmt.Errorf("source %s: event log, position %d, %s", r.Source.Name, records[bad.Row].Position, bad.What())
+	}
+	if err != nil {
+		return err
+	}
+	if len(r.diverted) > 0 {
+		ev = without(ev, func(i int) bool {
+			if !r.diverted.has(ev.ID[i]) {
+				return false
+			}
+			// The later of declared and append time is in Known, so it serves as both.
+			r.resolve.add(ev, i, ev.Known[i])
+			return true
+		})
+	}
+	return r.emit(ev)
+}
+
+// readLog calls f with the log's records up to the position where reading began.
+func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) error) error {
+	for after := eventlog.Position(0); after < r.counts.LogEnd; {
+		limit := int(min(logBatch, r.counts.LogEnd-after))
+		records, err := r.Log.Read(ctx, r.Source.Name, after, limit)
+		if err != nil {
+			return fmt.Errorf("source %s: event log: %w", r.Source.Name, err)
+		}
+		if len(records) == 0 {
+			return fmt.Errorf("source %s: event log: no record after position %d, though its end was %d", r.Source.Name, after, r.counts.LogEnd)
+		}
+		after = records[len(records)-1].Position
+		if err := f(records); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readResolved emits the rows that stand.
+func (r *historyReader) readResolved() error {
+	redelivered, conflicts := r.resolve.counts()
+	r.counts.Redelivered, r.counts.Conflicts = redelivered, conflicts
+	return r.resolve.each(r.in.Fields(), logBatch, func(b *vector.Batch, known []plan.EventTime) error {
+		ev, _, err := r.in.Events(b, known)
+		if err != nil {
+			return err
+		}
+		return r.emit(ev)
+	})
+}
+
+func (r *historyReader) emit(ev *kernel.Events) error {
+	if ev.Batch.N == 0 {
+		return nil
+	}
+	if r.Final {
+		ev.Known, ev.ColumnKnown = nil, nil
+	}
+	return r.f(ev)
+}
+
+func (r *historyReader) inFile(ctx context.Context, err error, row int64) error {
+	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
+		return fmt.Errorf("%s, %s", r.DB.Where(ctx, r.relation(), row+int64(bad.Row)), bad.What())
+	}
+	return err
+}
+
+// without returns ev without the rows that drop names, which it asks in order; ev
+// itself when it names none.
+func without(ev *kernel.Events, drop func(i int) bool) *kernel.Events {
+	keep := make([]int, 0, ev.Batch.N)
+	for i := range ev.Batch.N {
+		if !drop(i) {
+			keep = append(keep, i)
+		}
+	}
+	if len(keep) == ev.Batch.N {
+		return ev
+	}
+	out := &kernel.Events{Batch: ingest.Take(nil, ev.Batch, keep), Time: pick(ev.Time, keep), Known: pick(ev.Known, keep), ID: pick(ev.ID, keep)}
+	for name, times := range ev.ColumnKnown {
+		if out.ColumnKnown == nil {
+			out.ColumnKnown = map[string][]plan.EventTime{}
+		}
+		out.ColumnKnown[name] = pick(times, keep)
+	}
+	return out
+}
+
+// pick copies the elements at the given indexes; of nil it is nil.
+func pick[E any](s []E, rows []int) []E {
+	if s == nil {
+		return nil
+	}
+	out := make([]E, len(rows))
+	for to, from := range rows {
+		out[to] = s[from]
+	}
+	return out
+}
+
+// ViewHistory is the history of a view's source as far as the view reads it, with
+// the log up to the given position.
+func ViewHistory(db *duckdb.DB, log eventlog.Log, v *plan.View, until eventlog.Position) *History {
+	return &History{DB: db, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}
+}
+
+// viewColumns lists the columns of the source that a view reads, some perhaps twice.
+func viewColumns(v *plan.View) []string {
+	cols := slices.Clone(v.KeyColumns)
+	for i := range v.Slots {
+		s := &v.Slots[i]
+		cols = append(cols, plan.Columns(s.Arg, s.By, s.Group, s.Filter)...)
+	}
+	return cols
+}

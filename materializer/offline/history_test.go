@@ -1,0 +1,226 @@
+package offline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// clicks is a source of files and pushed events.
+func clicks() *plan.Source {
+	column := func(name string, k plan.Kind) plan.SourceColumn {
+		return plan.SourceColumn{Field: plan.Field{Name: name, Type: plan.T(k)}}
+	}
+	s := &plan.Source{
+		Name: "clicks", From: "clicks-*.parquet", Stream: true, EventTime: "ts", EventID: "id",
+		Known: plan.Known{Kind: plan.KnownColumn, Column: "seen"},
+		Columns: []plan.SourceColumn{
+			column("user", plan.Int), column("ts", plan.Timestamp), column("seen", plan.Timestamp), column("id", plan.String), column("amount", plan.Double), column("late", plan.Int), column("late_at", plan.Timestamp),
+		},
+	}
+	s.Columns[5].Known = &plan.Known{Kind: plan.KnownColumn, Column: "late_at"}
+	return s
+}
+
+// click is a row of clicks; times are seconds.
+type click struct {
+	user     int64
+	ts, seen int64 // seen: -1 for null
+	id       string
+	amount   float64
+}
+
+func (c click) row() []plan.Value {
+	row := []plan.Value{plan.IntValue(c.user), plan.TimestampValue(plan.EventTime(c.ts * 1e6)), {}, {}, plan.DoubleValue(c.amount), plan.IntValue(c.user), {}}
+	if c.seen >= 0 {
+		row[2] = plan.TimestampValue(plan.EventTime(c.seen * 1e6))
+	}
+	if c.id != "" {
+		row[3] = plan.StringValue(c.id)
+	}
+	return row
+}
+
+func (p *project) writeClicks(t *testing.T, file string, clicks_ ...click) {
+	t.Helper()
+	var fields []plan.Field
+	for _, c := range clicks().Columns {
+		fields = append(fields, c.Field)
+	}
+	var rows [][]plan.Value
+	for _, c := range clicks_ {
+		rows = append(rows, c.row())
+	}
+	p.write(t, file, fields, rows)
+}
+
+// newLog is an event log whose clock stands at the given second.
+func newLog(t *testing.T, second *int64) eventlog.Log {
+	t.Helper()
+	log, err := pebblelog.Open(filepath.Join(t.TempDir(), "log"), pebblelog.Options{Clock: func() plan.EventTime { return plan.EventTime(*second * 1e6) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return log
+}
+
+func push(t *testing.T, log eventlog.Log, clicks_ ...click) {
+	t.Helper()
+	in, err := ingest.NewSource(clicks())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clicks_ {
+		b := vector.NewBatch(in.Fields(), 1)
+		for i, v := range c.row() {
+			b.Cols[i].Set(0, v)
+		}
+		if _, err := log.Append(context.Background(), "clicks", []eventlog.Entry{{ID: c.id, Payload: in.AppendPayload(nil, b, 0)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// seen is what a history yields: "id user amount ts known", sorted.
+func seen(t *testing.T, h *History) ([]string, HistoryCounts) {
+	t.Helper()
+	var out []string
+	counts, err := h.Read(context.Background(), func(ev *kernel.Events) error {
+		for i := range ev.Batch.N {
+			known := ev.Time[i]
+			if ev.Known != nil {
+				known = ev.Known[i]
+			}
+			out = append(out, fmt.Sprintf("%s %d %v %d %d", cmp.Or(ev.ID[i], "-"), ev.Batch.Col("user").Int[i], ev.Batch.Col("amount").Double[i], ev.Time[i]/1e6, known/1e6))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return out, counts
+}
+
+// TestO5_RedeliveryIsOneEvent: rows with one id are one event, the first to be seen;
+// rows without an id are each an event, however alike [o5]. Files, log and order
+// do not matter.
+func TestO5_RedeliveryIsOneEvent(t *testing.T) {
+	first := []click{{1, 10, 10, "a", 1}, {1, 11, 20, "b", 2}, {2, 12, 12, "", 3}, {2, 12, 12, "", 3}, {3, 13, 13, "once", 4}}
+	second := []click{{1, 10, 10, "a", 1}, {1, 11, 15, "b", 9}, {4, 11, 15, "b", 8}}
+	pushed := []click{{1, 10, 10, "a", 1}, {5, 14, 14, "p", 5}, {6, 15, 200, "q", 6}, {7, 16, 16, "", 7}}
+	want := []string{
+		"- 2 3 12 12", "- 2 3 12 12",
+		"- 7 7 16 100", // pushed at second 100, so not known before
+		"a 1 1 10 10",  // from a file, which knew it earlier than the log
+		"b 1 9 11 15",  // visible first, and of the two visible at 15 the smaller payload
+		"once 3 4 13 13",
+		"p 5 5 14 100",
+		"q 6 6 15 200",
+	}
+	for _, files := range [][][]click{{first, second}, {second, first}, {append(slices.Clone(second), first...)}} {
+		p := newProject(t)
+		for i, rows := range files {
+			p.writeClicks(t, fmt.Sprintf("clicks-%d.parquet", i), rows...)
+		}
+		now := int64(100)
+		log := newLog(t, &now)
+		push(t, log, pushed...)
+		got, counts := seen(t, &History{DB: p.db, Log: log, Source: clicks(), Columns: []string{"user", "amount"}})
+		if !slices.Equal(got, want) {
+			t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		if counts.Rows != 12 || counts.Redelivered != 4 || counts.Conflicts != 2 || counts.LogEnd != 4 {
+			t.Errorf("counts %+v", counts)
+		}
+	}
+}
+
+func TestHistoryWithoutIDsOrLog(t *testing.T) {
+	p := newProject(t)
+	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 10, "a", 1}, click{1, 10, 10, "a", 1})
+	src := clicks()
+	src.EventID = ""
+	n := 0
+	_, err := (&History{DB: p.db, Source: src, Columns: []string{"user"}}).Read(context.Background(), func(ev *kernel.Events) error {
+		n += ev.Batch.N
+		if ev.ID != nil || ev.Batch.Col("amount") != nil {
+			t.Error("columns that nobody asked for were read")
+		}
+		return nil
+	})
+	if err != nil || n != 2 {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+func TestHistoryUntil(t *testing.T) {
+	p := newProject(t)
+	now := int64(100)
+	log := newLog(t, &now)
+	push(t, log, click{1, 10, 10, "a", 1}, click{1, 10, 10, "b", 1}, click{1, 10, 10, "c", 1})
+	src := clicks()
+	src.From = ""
+	for until := range eventlog.Position(4) {
+		n := 0
+		counts, err := (&History{DB: p.db, Log: log, Source: src}).ReadUntil(context.Background(), until, func(ev *kernel.Events) error { n += ev.Batch.N; return nil })
+		if err != nil || n != int(until) || counts.LogEnd != until {
+			t.Errorf("until %d: %d events, %v", until, n, err)
+		}
+	}
+}
+
+func TestFinalKnowsEverythingAtOnce(t *testing.T) {
+	p := newProject(t)
+	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 50, "a", 1})
+	_, err := (&History{DB: p.db, Source: clicks(), Columns: []string{"late"}, Final: true}).Read(context.Background(), func(ev *kernel.Events) error {
+		if ev.Visible(0) != 10e6 || ev.ColumnKnown != nil {
+			t.Errorf("visible at %v, columns known at %v", ev.Visible(0), ev.ColumnKnown)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadRowsOfAHistory(t *testing.T) {
+	p := newProject(t)
+	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 10, "a", 1})
+	p.writeClicks(t, "clicks-1.parquet", click{1, 10, 10, "b", 1}, click{1, 10, -1, "c", 1}, click{1, 1 << 40, 10, "d", 1})
+	src := clicks()
+	_, err := (&History{DB: p.db, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
+	if want := `source clicks: row 2 of clicks-1.parquet, column "seen": the known time is null; correct it, or let the source say bad_rows: skip`; err == nil || err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	src.SkipBadRows = true
+	got, counts := seen(t, &History{DB: p.db, Source: src, Columns: []string{"user", "amount"}})
+	if len(got) != 2 || counts.Rows != 4 || counts.Skipped[ingest.NullKnown] != 1 || counts.Skipped[ingest.WrongTime] != 1 {
+		t.Errorf("events %v, counts %+v", got, counts)
+	}
+	src = clicks()
+	src.From = ""
+	now := int64(1)
+	log := newLog(t, &now)
+	push(t, log, click{1, 10, 10, "a", 1}, click{1, 10, -1, "b", 1})
+	_, err = (&History{DB: p.db, Log: log, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
+	if want := `source clicks: event log, position 2, column "seen": the known time is null`; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %q, want %q", err, want)
+	}
+}

@@ -1,0 +1,168 @@
+package offline
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/unskew/unskew/internal/duckdb"
+)
+
+// manifestFormat numbers the format of manifest.json, docs/formats/trainingset.md.
+const manifestFormat = 1
+
+// manifestName is the name of the manifest in the output directory.
+const manifestName = "manifest.json"
+
+// Manifest says what a training set was made from and how. It holds nothing that
+// differs between two runs over the same inputs with the same command.
+type Manifest struct {
+	Format             int              `json:"format"`
+	Project            string           `json:"project"`
+	TrainingSet        string           `json:"training_set"`
+	Service            string           `json:"service"`
+	ServiceFingerprint string           `json:"service_fingerprint"`
+	SemanticsVersion   int              `json:"semantics_version"`
+	Engines            Engines          `json:"engines"`
+	Command            []string         `json:"command"`
+	AsOf               string           `json:"as_of"` // "known" or "final"
+	Spine              SpineManifest    `json:"spine"`
+	Sources            []SourceManifest `json:"sources"`
+	Views              []ViewManifest   `json:"views"`
+	Outputs            []OutputManifest `json:"outputs"`
+	Split              *SplitManifest   `json:"split,omitempty"`
+	Files              []FileManifest   `json:"files"`
+}
+
+// Engines are the versions of what computed the values.
+type Engines struct {
+	Unskew string `json:"unskew"`
+	CEL    string `json:"cel"`
+	CELEnv string `json:"cel_env"`
+	DuckDB string `json:"duckdb"`
+}
+
+// InputManifest is a file that was read; size and hash are absent for what does not lie
+// on the machine.
+type InputManifest struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+}
+
+// SpineManifest describes the rows to predict.
+type SpineManifest struct {
+	Inputs       []InputManifest `json:"inputs"`
+	Time         string          `json:"time"`
+	Label        string          `json:"label,omitempty"`
+	LabelKnownAt string          `json:"label_known_at,omitempty"`
+	Rows         int64           `json:"rows"`
+}
+
+// SourceManifest says what became of a source's rows.
+type SourceManifest struct {
+	Name        string           `json:"name"`
+	Inputs      []InputManifest  `json:"inputs"`
+	LogEnd      uint64           `json:"log_end,omitempty"` // position of the last record read from the event log
+	Rows        int64            `json:"rows"`
+	Skipped     map[string]int64 `json:"skipped"` // by reason
+	Redelivered int64            `json:"redelivered"`
+	Conflicts   int64            `json:"conflicts"`
+}
+
+// ViewManifest is a view in one role.
+type ViewManifest struct {
+	Role        string   `json:"role"`
+	View        string   `json:"view"`
+	Fingerprint string   `json:"fingerprint"`
+	Keys        []string `json:"keys"`      // columns of the spine
+	NullKeys    int64    `json:"null_keys"` // events that belong to no entity
+}
+
+// OutputManifest is one column of values.
+type OutputManifest struct {
+	Name        string           `json:"name"`
+	Type        string           `json:"type"`
+	Fingerprint string           `json:"fingerprint"`
+	RowErrors   int64            `json:"row_errors"` // events left out because the argument or a filter failed on them
+	Statuses    map[string]int64 `json:"statuses"`   // rows of the files by status
+}
+
+// SplitManifest says where the parts begin and what lies between them.
+type SplitManifest struct {
+	Boundaries         []BoundaryManifest `json:"boundaries"`
+	Embargo            string             `json:"embargo"`
+	DroppedByEmbargo   int64              `json:"dropped_by_embargo"`
+	DroppedByLabelTime int64              `json:"dropped_by_label_time"`
+}
+
+// BoundaryManifest is the as-of time at which a part begins.
+type BoundaryManifest struct {
+	Part string `json:"part"`
+	From string `json:"from"`
+}
+
+// FileManifest is a file of the training set.
+type FileManifest struct {
+	Name   string `json:"name"`
+	Rows   int64  `json:"rows"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+func inputs(files []duckdb.File) []InputManifest {
+	out := make([]InputManifest, len(files))
+	for i, f := range files {
+		out[i] = InputManifest(f)
+	}
+	return out
+}
+
+// ReadManifest reads the manifest of the training set in a directory.
+func ReadManifest(dir string) (*Manifest, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if err != nil {
+		return nil, fmt.Errorf("training set: %w", err)
+	}
+	var m Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("training set in %s: %s: %w", dir, manifestName, err)
+	}
+	if m.Format != manifestFormat {
+		return nil, fmt.Errorf("training set in %s: its manifest has format %d, this program reads %d", dir, m.Format, manifestFormat)
+	}
+	return &m, nil
+}
+
+// write stages the manifest.
+func (m *Manifest) write(s *staging) error {
+	raw, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := s.create(manifestName)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(append(raw, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", manifestName, err)
+	}
+	return nil
+}
+
+// staleFiles lists what an earlier run left in the directory: its manifest, which must
+// go before anything else changes, and the files that it names.
+func staleFiles(dir string) []string {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return []string{manifestName}
+	}
+	stale := []string{manifestName}
+	for _, f := range m.Files {
+		if filepath.IsLocal(f.Name) {
+			stale = append(stale, f.Name)
+		}
+	}
+	return stale
+}

@@ -1,0 +1,99 @@
+package offline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// spine is what the replay needs of the rows to predict, in their order. All other
+// columns pass from the spine to the output without being held.
+type spine struct {
+	rel        duckdb.Relation
+	fields     []plan.Field // declared columns: as-of time, keys, request fields, label's known time
+	at         []plan.EventTime
+	labelKnown []plan.EventTime // Never where null; nil without such a column
+	columns    map[string]*vector.Vector
+	service    *plan.Service
+}
+
+func newSpine(set *plan.TrainingSet) *spine {
+	rel := duckdb.SpineRelation(set.Spine)
+	rel.Owner = "spine of " + set.Name
+	s := &spine{rel: rel, service: set.Service, columns: map[string]*vector.Vector{}}
+	s.declare(plan.Field{Name: set.Spine.Time, Type: plan.T(plan.Timestamp)})
+	for _, f := range set.Service.Keys {
+		s.declare(f)
+	}
+	for _, f := range set.Service.Request {
+		s.declare(f)
+	}
+	if set.Spine.LabelKnownAt != "" {
+		s.declare(plan.Field{Name: set.Spine.LabelKnownAt, Type: plan.T(plan.Timestamp)})
+	}
+	return s
+}
+
+// declare adds a column once; a key that is a request field too is one column.
+func (s *spine) declare(f plan.Field) {
+	if _, ok := s.columns[f.Name]; ok {
+		return
+	}
+	s.fields = append(s.fields, f)
+	s.columns[f.Name] = &vector.Vector{Type: f.Type}
+}
+
+// load reads the declared columns.
+func (s *spine) load(ctx context.Context, db *duckdb.DB, set plan.Spine, progress func(rows int64)) error {
+	err := db.Scan(ctx, s.rel, s.fields, func(b *vector.Batch) error {
+		times := b.Col(set.Time)
+		for i := range b.N {
+			t := plan.EventTime(times.Int[i])
+			if !times.Valid(i) || !t.Valid() {
+				return fmt.Errorf("%s, column %q: the as-of time is null or lies outside the years 0001 to 9999; nothing can be computed for such a row",
+					db.Where(ctx, s.rel, int64(len(s.at))), set.Time)
+			}
+			s.at = append(s.at, t)
+		}
+		for c, f := range s.fields {
+			appendRows(s.columns[f.Name], b.Cols[c])
+		}
+		progress(int64(len(s.at)))
+		return nil
+	})
+	if err != nil || set.LabelKnownAt == "" {
+		return err
+	}
+	known := s.columns[set.LabelKnownAt]
+	s.labelKnown = make([]plan.EventTime, known.N)
+	for i := range s.labelKnown {
+		s.labelKnown[i] = plan.Never
+		if known.Valid(i) {
+			s.labelKnown[i] = plan.EventTime(known.Int[i])
+		}
+	}
+	return nil
+}
+
+func (s *spine) rows() int { return len(s.at) }
+
+// keys lists the key columns of a role.
+func (s *spine) keys(ref *plan.ViewRef) []*vector.Vector {
+	cols := make([]*vector.Vector, len(ref.Keys))
+	for i, name := range ref.Keys {
+		cols[i] = s.columns[name]
+	}
+	return cols
+}
+
+// request is the request fields of the rows [from, to).
+func (s *spine) request(from, to int) *vector.Batch {
+	b := &vector.Batch{N: to - from, Fields: s.service.Request}
+	for _, f := range s.service.Request {
+		b.Cols = append(b.Cols, section(s.columns[f.Name], from, to))
+	}
+	return b
+}

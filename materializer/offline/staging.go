@@ -1,0 +1,109 @@
+package offline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// staging writes files under temporary names beside their final ones and gives
+// them their names together, so that a reader of the directory sees all or nothing.
+type staging struct {
+	dir   string
+	files []*stagedFile
+	// writer, in tests, stands between a file and what is written to it.
+	writer func(io.Writer) io.Writer
+}
+
+func newStaging(dir string) (*staging, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("output directory: %w", err)
+	}
+	return &staging{dir: dir}, nil
+}
+
+// stagedFile hashes what is written to it. It does not buffer.
+type stagedFile struct {
+	name string
+	file *os.File
+	to   io.Writer
+	sum  hash.Hash
+	size int64
+}
+
+func (s *staging) create(name string) (*stagedFile, error) {
+	f, err := os.CreateTemp(s.dir, "."+name+"-*.partial")
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	staged := &stagedFile{name: name, file: f, to: f, sum: sha256.New()}
+	s.files = append(s.files, staged)
+	if s.writer != nil {
+		staged.to = s.writer(f)
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, fmt.Errorf("create %s: %w", name, err)
+	}
+	return staged, nil
+}
+
+func (f *stagedFile) Write(p []byte) (int, error) {
+	n, err := f.to.Write(p)
+	f.sum.Write(p[:n])
+	f.size += int64(n)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("the disk of %s is full after %d bytes of %s; free some space or choose another output directory: %w",
+			filepath.Dir(f.file.Name()), f.size, f.name, err)
+	}
+	return n, err
+}
+
+func (f *stagedFile) sha256() string { return hex.EncodeToString(f.sum.Sum(nil)) }
+
+// publish makes the files durable and gives them their names, the last one last;
+// before that it removes the named stale files.
+func (s *staging) publish(stale []string) error {
+	for _, f := range s.files {
+		if err := errors.Join(f.file.Sync(), f.file.Close()); err != nil {
+			return fmt.Errorf("write %s: %w", f.name, err)
+		}
+	}
+	for _, name := range stale {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove what an earlier run wrote: %w", err)
+		}
+	}
+	for _, f := range s.files {
+		if err := os.Rename(f.file.Name(), filepath.Join(s.dir, f.name)); err != nil {
+			return fmt.Errorf("publish %s: %w", f.name, err)
+		}
+	}
+	s.files = nil
+	return syncDir(s.dir)
+}
+
+// abandon removes what was not published. It may follow publish.
+func (s *staging) abandon() {
+	for _, f := range s.files {
+		f.file.Close()
+		os.Remove(f.file.Name())
+	}
+	s.files = nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("make the names in %s durable: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,465 @@
+package offline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// Config says which training set to make.
+type Config struct {
+	DB         *duckdb.DB
+	Log        eventlog.Log // what was pushed to the sources that are streams; nil: nothing
+	Project    string
+	Set        *plan.TrainingSet
+	Out        string // directory; made when missing
+	WithStatus bool   // also write the status of every value
+	Final      bool   // take every event as known when it happened; to measure, not to train
+	Memory     int64  // bytes that events may take at a time; 0: no bound
+	Threads    int    // 0: one for each core
+	Engine     plan.Engine
+	Version    string   // of this program, for the manifest
+	Command    []string // for the manifest, as typed
+	Progress   func(Progress)
+}
+
+// Progress is how far Train has come. Calls do not overlap.
+type Progress struct {
+	Phase string // "spine", "history", "replay" or "write"
+	Done  int64  // rows; of "replay", parts of the work
+	Total int64  // 0: not known
+}
+
+// Train joins the features of a service onto a spine and writes the training set and
+// its manifest to a directory. On any error, and when ctx is cancelled, the
+// directory is as it was. What it writes depends on the inputs, the definitions and
+// WithStatus and Final alone: not on Memory, Threads or the order of files.
+func Train(ctx context.Context, c Config) (*Manifest, error) {
+	t := &trainer{Config: c, spine: newSpine(c.Set)}
+	if t.Threads <= 0 {
+		t.Threads = runtime.GOMAXPROCS(0)
+	}
+	if t.Progress == nil {
+		t.Progress = func(Progress) {}
+	}
+	m, err := t.train(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("training set %s: %w", c.Set.Name, err)
+	}
+	return m, nil
+}
+
+type trainer struct {
+	Config
+	spine     *spine
+	roles     []*role
+	sources   []*source
+	partition *partition
+	passes    int
+	spills    []*spill // one a role, when there are several passes
+}
+
+// source is a source with the roles that read it.
+type source struct {
+	plan   *plan.Source
+	roles  []*role
+	end    eventlog.Position // of its log when Train began
+	rows   int64
+	counts HistoryCounts
+}
+
+func (t *trainer) train(ctx context.Context) (*Manifest, error) {
+	if err := t.loadSpine(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.bindRoles(ctx); err != nil {
+		return nil, err
+	}
+	stage, err := newStaging(t.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer stage.abandon()
+	if t.passes > 1 {
+		dir, err := os.MkdirTemp(t.Out, ".passes-")
+		if err != nil {
+			return nil, fmt.Errorf("intermediate results: %w", err)
+		}
+		defer os.RemoveAll(dir)
+		for i := range t.roles {
+			t.spills = append(t.spills, &spill{dir: dir, name: fmt.Sprint(i)})
+			defer t.spills[i].remove()
+		}
+	}
+	for pass := range t.passes {
+		if err := t.runPass(ctx, pass); err != nil {
+			return nil, err
+		}
+	}
+	return t.write(ctx, stage)
+}
+
+func (t *trainer) loadSpine(ctx context.Context) error {
+	err := t.spine.load(ctx, t.DB, t.Set.Spine, func(rows int64) { t.Progress(Progress{"spine", rows, 0}) })
+	if err != nil {
+		return err
+	}
+	t.partition = wholeSet()
+	if t.Set.Split != nil {
+		t.partition = splitByTime(t.spine.at, t.spine.labelKnown, t.Set.Split)
+	}
+	return nil
+}
+
+// bindRoles compiles the views and decides how many passes the memory allows.
+func (t *trainer) bindRoles(ctx context.Context) error {
+	var bytes int64
+	for i := range t.Set.Service.Views {
+		ref := &t.Set.Service.Views[i]
+		r, err := newRole(ref, t.spine)
+		if err != nil {
+			return err
+		}
+		t.roles = append(t.roles, r)
+		s, err := t.sourceOf(ctx, ref.View.Source)
+		if err != nil {
+			return err
+		}
+		s.roles = append(s.roles, r)
+		bytes += s.rows * bytesPerEvent(ref.View)
+	}
+	t.passes = 1
+	if t.Memory > 0 {
+		t.passes = int(min(maxPasses, (bytes+t.Memory-1)/t.Memory))
+		t.passes = max(1, t.passes)
+	}
+	for _, r := range t.roles {
+		r.divide(t.spine.rows(), t.passes)
+	}
+	return nil
+}
+
+func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error) {
+	for _, s := range t.sources {
+		if s.plan == p {
+			return s, nil
+		}
+	}
+	s := &source{plan: p}
+	if p.From != "" || p.SQL != "" {
+		n, err := t.DB.Count(ctx, duckdb.SourceRelation(p))
+		if err != nil {
+			return nil, err
+		}
+		s.rows = n
+	}
+	var err error
+	if s.end, err = t.history(p).logEnd(ctx); err != nil {
+		return nil, err
+	}
+	s.rows += int64(s.end)
+	t.sources = append(t.sources, s)
+	return s, nil
+}
+
+func (t *trainer) history(p *plan.Source) *History {
+	return &History{DB: t.DB, Log: t.Log, Source: p, Final: t.Final}
+}
+
+// bytesPerEvent estimates what a replay holds for an event of the view.
+func bytesPerEvent(v *plan.View) int64 {
+	n := int64(4 + 8 + 8 + 16 + 4) // entity, event and visible time, id, its place among the entity's
+	for i := range v.Slots {
+		for _, e := range []*plan.Expr{v.Slots[i].Arg, v.Slots[i].By, v.Slots[i].Group} {
+			if e == nil {
+				continue
+			}
+			switch vector.Lane(e.Type) {
+			case plan.String:
+				n += 32
+			case plan.Dyn:
+				n += 96
+			default:
+				n += 8
+			}
+		}
+	}
+	return n
+}
+
+// runPass replays the entities of one pass.
+func (t *trainer) runPass(ctx context.Context, pass int) error {
+	for _, r := range t.roles {
+		r.begin(pass, t.spine.at)
+	}
+	for _, s := range t.sources {
+		if err := t.readSource(ctx, s, pass); err != nil {
+			return err
+		}
+	}
+	err := sweep(ctx, t.roles, t.Threads, func(done, total int64) {
+		t.Progress(Progress{"replay", int64(pass)*total + done, int64(t.passes) * total})
+	})
+	if err != nil {
+		return err
+	}
+	for i, r := range t.roles {
+		if pass == 0 {
+			r.settle()
+		}
+		if t.passes > 1 {
+			if err := t.spills[i].write(r.replay); err != nil {
+				return err
+			}
+			r.replay = nil
+		}
+	}
+	return nil
+}
+
+// readSource feeds the history of a source to its roles.
+func (t *trainer) readSource(ctx context.Context, s *source, pass int) error {
+	h := t.history(s.plan)
+	for _, r := range s.roles {
+		h.Columns = append(h.Columns, viewColumns(r.ref.View)...)
+	}
+	done := int64(pass) * s.rows
+	counts, err := h.ReadUntil(ctx, s.end, func(ev *kernel.Events) error {
+		for _, r := range s.roles {
+			r.replay.AddEvents(ev)
+		}
+		done += int64(ev.Batch.N)
+		t.Progress(Progress{"history", done, int64(t.passes) * s.rows})
+		return nil
+	})
+	s.counts = counts
+	return err
+}
+
+// write joins the roles, derives the service's own features and writes the files.
+func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) {
+	j, err := t.newJoin()
+	if err != nil {
+		return nil, err
+	}
+	defer j.close()
+	var out *output
+	defer func() {
+		if out != nil {
+			out.abandon()
+		}
+	}()
+	err = t.DB.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) error {
+		if err := t.checkLabel(schema); err != nil {
+			return err
+		}
+		l, err := newLayout(schema, t.Set.Service, t.WithStatus)
+		if err == nil {
+			out, err = newOutput(l, t.partition, stage)
+		}
+		return err
+	}, func(rec arrow.RecordBatch) error {
+		for i := 0; i < int(rec.NumRows()); {
+			cols, from, n, err := j.take(int(rec.NumRows()) - i)
+			if err != nil {
+				return err
+			}
+			if err := out.append(rec, i, cols, from, n); err != nil {
+				return err
+			}
+			i += n
+		}
+		t.Progress(Progress{"write", int64(out.row), int64(t.spine.rows())})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if out.row != t.spine.rows() {
+		return nil, fmt.Errorf("%s had %d rows at first and %d at last; it must not change while it is read", t.spine.rel.Owner, t.spine.rows(), out.row)
+	}
+	if err := out.finish(); err != nil {
+		return nil, err
+	}
+	return t.publish(ctx, stage, out)
+}
+
+func (t *trainer) checkLabel(schema *arrow.Schema) error {
+	if label := t.Set.Spine.Label; label != "" && !schema.HasField(label) {
+		return fmt.Errorf("%s has no column %q, its label", t.spine.rel.Owner, label)
+	}
+	return nil
+}
+
+// publish writes the manifest and gives all files their names.
+func (t *trainer) publish(ctx context.Context, stage *staging, out *output) (*Manifest, error) {
+	m, err := t.manifest(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.write(stage); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return m, stage.publish(staleFiles(t.Out))
+}
+
+func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) {
+	svc := t.Set.Service
+	m := &Manifest{
+		Format: manifestFormat, Project: t.Project, TrainingSet: t.Set.Name,
+		Service: svc.Name, ServiceFingerprint: svc.Fingerprint.String(), SemanticsVersion: plan.SemanticsVersion,
+		Engines: Engines{Unskew: t.Version, CEL: t.Engine.CEL, CELEnv: t.Engine.Env, DuckDB: duckdb.Version()},
+		Command: t.Command, AsOf: "known",
+		Spine: SpineManifest{Time: t.Set.Spine.Time, Label: t.Set.Spine.Label, LabelKnownAt: t.Set.Spine.LabelKnownAt, Rows: int64(t.spine.rows())},
+	}
+	if t.Final {
+		m.AsOf = "final"
+	}
+	files, err := t.DB.Files(ctx, t.spine.rel)
+	if err != nil {
+		return nil, err
+	}
+	m.Spine.Inputs = inputs(files)
+	for _, s := range t.sources {
+		sm, err := t.sourceManifest(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		m.Sources = append(m.Sources, sm)
+	}
+	slices.SortFunc(m.Sources, func(a, b SourceManifest) int { return cmp.Compare(a.Name, b.Name) })
+	for _, r := range t.roles {
+		m.Views = append(m.Views, ViewManifest{r.ref.As, r.ref.View.Name, r.ref.View.Fingerprint.String(), r.ref.Keys, int64(r.nulls)})
+	}
+	for i, o := range svc.Outputs() {
+		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: out.statuses[i]}
+		if i < len(svc.Features) {
+			om.RowErrors = t.roles[svc.Features[i].Ref].rowErrors(svc.Features[i].Feature)
+		}
+		m.Outputs = append(m.Outputs, om)
+	}
+	m.Split = t.splitManifest()
+	for _, w := range out.parts {
+		m.Files = append(m.Files, FileManifest{w.file.name, w.rows, w.file.size, w.file.sha256()})
+	}
+	return m, nil
+}
+
+func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest, error) {
+	m := SourceManifest{
+		Name: s.plan.Name, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
+		Skipped: s.counts.ByReason(), Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
+	}
+	if s.plan.From == "" && s.plan.SQL == "" {
+		return m, nil
+	}
+	files, err := t.DB.Files(ctx, duckdb.SourceRelation(s.plan))
+	m.Inputs = inputs(files)
+	return m, err
+}
+
+func (t *trainer) splitManifest() *SplitManifest {
+	if t.Set.Split == nil {
+		return nil
+	}
+	s := &SplitManifest{
+		Boundaries: []BoundaryManifest{}, Embargo: t.Set.Split.Embargo.String(),
+		DroppedByEmbargo: t.partition.embargoed, DroppedByLabelTime: t.partition.unlabelled,
+	}
+	for i, b := range t.partition.boundaries {
+		s.Boundaries = append(s.Boundaries, BoundaryManifest{t.partition.names[i+1], b.String()})
+	}
+	return s
+}
+
+// join yields the outputs of the service in the order of the spine.
+type join struct {
+	t       *trainer
+	service *kernel.Service
+	streams []featureStream
+	views   []*kernel.Features
+	row     int                    // of the spine, behind the batch
+	batch   []kernel.FeatureColumn // outputs of the batch
+	n, used int                    // rows of the batch, and of them those taken
+}
+
+// joinBatch is how many rows are derived at a time where no replay decides it; a
+// multiple of 64.
+const joinBatch = 1024
+
+func (t *trainer) newJoin() (*join, error) {
+	service, err := kernel.NewService(t.Set.Service)
+	if err != nil {
+		return nil, err
+	}
+	j := &join{t: t, service: service, views: make([]*kernel.Features, len(t.roles))}
+	for i, r := range t.roles {
+		if t.passes == 1 {
+			j.streams = append(j.streams, newReplayStream(r.replay))
+			continue
+		}
+		s, err := t.spills[i].stream(r)
+		if err != nil {
+			return nil, err
+		}
+		j.streams = append(j.streams, s)
+	}
+	return j, nil
+}
+
+// take returns the outputs of the next rows, at most n: rows from to from+n of cols,
+// valid until the next call.
+func (j *join) take(n int) (cols []kernel.FeatureColumn, from, taken int, err error) {
+	if j.used == j.n {
+		if err := j.advance(); err != nil {
+			return nil, 0, 0, err
+		}
+	}
+	from = j.used
+	n = min(n, j.n-j.used)
+	j.used += n
+	return j.batch, from, n, nil
+}
+
+func (j *join) advance() error {
+	n := min(joinBatch, j.t.spine.rows()-j.row)
+	if n == 0 {
+		return errors.New("the spine has more rows than when it was read first; it must not change while it is read")
+	}
+	for i, s := range j.streams {
+		f, err := s.next(n)
+		if err != nil {
+			return fmt.Errorf("view %s: %w", j.t.roles[i].ref.View.Name, err)
+		}
+		if i > 0 && f.N != n {
+			return fmt.Errorf("view %s: %d results where others have %d", j.t.roles[i].ref.View.Name, f.N, n)
+		}
+		j.views[i], n = f, f.N
+	}
+	to := j.row + n
+	derived := j.service.Derive(j.views, j.t.spine.request(j.row, to), j.t.spine.at[j.row:to])
+	j.batch = j.service.Assemble(j.views, derived)
+	j.row, j.n, j.used = to, n, 0
+	return nil
+}
+
+func (j *join) close() {
+	for _, s := range j.streams {
+		s.close()
+	}
+}
