@@ -31,7 +31,7 @@ var checks = []struct {
 	name  string
 	check func([]*file) []string
 }{
-	{"table", checkTable}, {"imports", checkImports}, {"owners", checkOwners}, {"unreachable", checkUnreachable},
+	{"table", checkTable}, {"rows", checkRows}, {"imports", checkImports}, {"owners", checkOwners}, {"unreachable", checkUnreachable},
 	{"pure", checkPure}, {"sleeps", checkSleeps}, {"names", checkNames}, {"lengths", checkLengths},
 }
 
@@ -155,6 +155,13 @@ func TestChecksAllowWhatIsAllowed(t *testing.T) {
 		if found := run(t, c.rule, c.file, c.source); len(found) > 0 {
 			t.Errorf("%s of %s: found %q", c.rule, c.file, found)
 		}
+	}
+}
+
+func TestRowsWithoutCodeAreFound(t *testing.T) {
+	found := run(t, "rows", "server/x.go", "package server")
+	if len(found) != len(Table)-1 || slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, "package server ") }) {
+		t.Errorf("of %d rows, one with code, found %d without: %q", len(Table), len(found), found)
 	}
 }
 

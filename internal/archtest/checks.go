@@ -31,6 +31,17 @@ func checkTable(files []*file) (found []string) {
 	return found
 }
 
+// checkRows finds rows without a package.
+func checkRows(files []*file) (found []string) {
+	for _, p := range Table {
+		exists := func(f *file) bool { return f.pkg == p.Path || p.Path == "internal/gen" && f.generated() }
+		if !slices.ContainsFunc(files, exists) {
+			found = append(found, fmt.Sprintf("package %s has a row in the table of internal/archtest and no code", p.Path))
+		}
+	}
+	return found
+}
+
 // checkImports finds imports of this module's packages that the table does not allow.
 func checkImports(files []*file) (found []string) {
 	for _, f := range files {
