@@ -94,9 +94,12 @@ func (d document) hasContent() bool {
 
 // text is the document with its marker blanked, so that columns stay.
 func (d document) text() string {
-	lines := d.file.lines[d.first:d.last]
-	if len(lines) > 0 && isMarker(lines[0], "---") {
-		return strings.Join(append([]string{"   " + lines[0][3:]}, lines[1:]...), "\n")
+	text := strings.Join(d.file.lines[d.first:d.last], "\n")
+	if d.last < len(d.file.lines) {
+		text += "\n"
 	}
-	return strings.Join(lines, "\n")
+	if line, _, _ := strings.Cut(text, "\n"); isMarker(line, "---") {
+		return "   " + text[3:]
+	}
+	return text
 }

@@ -128,3 +128,17 @@ func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
 		return nil, nil
 	}})
 }
+
+// TestSchemas_ColumnsThatFeaturesCannotRead are named as such, not as unknown.
+func TestSchemas_ColumnsThatFeaturesCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
+	writeFile(t, filepath.Join(dir, "features", "a.yaml"), strings.Replace(lockProject, "sum(amount)", "count(nested)", 1))
+	_, diagnostics, err := featuredefs.Load(dir, featuredefs.Options{Schemas: schema(plan.Double)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(diagnostics) != 1 || diagnostics[0].Rule != featuredefs.RuleColumnType {
+		t.Errorf("got\n%s", render(t, diagnostics))
+	}
+}

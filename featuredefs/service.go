@@ -78,61 +78,73 @@ func (l *loader) compileService(c *compiler, s *serviceDecl) {
 	l.project.Plan.Services = append(l.project.Plan.Services, s.service)
 }
 
-// serviceItem adds "view", "view.feature" or {view, as, keys} to the service.
+// itemDecl is an entry of a service's features: "view", "view.feature" or {view, as, keys}.
+type itemDecl struct {
+	n, view, keys *node
+	role          string // "" unless renamed
+}
+
+func (l *loader) parseItem(n *node) (itemDecl, bool) {
+	item := itemDecl{n: n, view: n}
+	if n.kind == scalarNode {
+		return item, true
+	}
+	o := l.object(n, "FeatureService.features", "view", "as", "keys")
+	if o == nil {
+		return item, false
+	}
+	if item.view = o.need("view"); item.view == nil {
+		return item, false
+	}
+	if item.view.kind != scalarNode {
+		l.scalarText(item.view, "view")
+		return item, false
+	}
+	item.keys = o.get("keys")
+	if as := o.get("as"); as != nil {
+		item.role = l.identifier(as, "as")
+		return item, item.role != ""
+	}
+	return item, true
+}
+
+// serviceItem adds a view, or one feature of it, in a role to the service.
 func (l *loader) serviceItem(s *serviceDecl, n *node) {
-	viewNode, role, keys := n, "", (*node)(nil)
-	if n.kind != scalarNode {
-		o := l.object(n, "FeatureService.features", "view", "as", "keys")
-		if o == nil {
-			return
-		}
-		if viewNode = o.need("view"); viewNode == nil {
-			return
-		}
-		if as := o.get("as"); as != nil {
-			if role = l.identifier(as, "as"); role == "" {
-				return
-			}
-		}
-		keys = o.get("keys")
-	}
-	name, feature, single := strings.Cut(l.scalarText(viewNode, "view"), ".")
-	v, ok := l.views.byName[name]
-	switch {
-	case viewNode.kind != scalarNode:
-		return
-	case !ok:
-		l.errorf(viewNode.pos, RuleUnknownName, "there is no view %q%s", name, didYouMean(name, l.views.names()))
-		return
-	case v.broken:
-		s.broken = true
-		return
-	}
-	if role == "" {
-		role = name
-	}
-	ref, ok := l.serviceRole(s, n, v, role, keys)
+	item, ok := l.parseItem(n)
 	if !ok {
 		return
 	}
-	if !single {
+	name, feature, single := strings.Cut(item.view.text, ".")
+	v, ok := l.views.byName[name]
+	if !ok {
+		l.errorf(item.view.pos, RuleUnknownName, "there is no view %q%s", name, didYouMean(name, l.views.names()))
+		return
+	}
+	if v.broken {
+		s.broken = true
+		return
+	}
+	if item.role == "" {
+		item.role = name
+	}
+	ref, ok := l.serviceRole(s, v, item)
+	switch d := v.features.byName[feature]; {
+	case !ok:
+	case !single:
 		for i := range v.view.Features {
 			l.addServiceFeature(s, n, ref, i)
 		}
-		return
+	case d == nil:
+		l.errorf(item.view.pos, RuleUnknownName, "view %s has no feature %q%s", name, feature, didYouMean(feature, sortedKeys(v.features.names())))
+	default:
+		l.addServiceFeature(s, n, ref, d.index)
 	}
-	d := v.features.byName[feature]
-	if d == nil {
-		l.errorf(viewNode.pos, RuleUnknownName, "view %s has no feature %q%s", name, feature, didYouMean(feature, sortedKeys(v.features.names())))
-		return
-	}
-	l.addServiceFeature(s, n, ref, d.index)
 }
 
 // serviceRole finds or adds the role in which the service reads a view.
-func (l *loader) serviceRole(s *serviceDecl, n *node, v *viewDecl, role string, keyNode *node) (int, bool) {
-	before := l.errors
-	renamed := l.parseRenames(keyNode, v.view.Entity, "keys")
+func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, bool) {
+	before, role := l.errors, item.role
+	renamed := l.parseRenames(item.keys, v.view.Entity, "keys")
 	if l.errors > before {
 		return 0, false
 	}
@@ -152,7 +164,7 @@ func (l *loader) serviceRole(s *serviceDecl, n *node, v *viewDecl, role string, 
 		return ref, true
 	}
 	if r := s.service.Views[ref]; r.View != v.view || !slices.Equal(r.Keys, keys) {
-		l.errorf(n.pos, RuleDuplicateName, "the name %q is taken by view %s with the keys %s; add as: with another name",
+		l.errorf(item.n.pos, RuleDuplicateName, "the name %q is taken by view %s with the keys %s; add as: with another name",
 			role, r.View.Name, strings.Join(r.Keys, ", "))
 		return 0, false
 	}

@@ -9,7 +9,6 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 )
 
 // splitter collects the aggregates of a view's features: equal slots and equal
@@ -129,6 +128,3 @@ func featureType(t plan.Type) bool {
 
 // isFeatureScalar leaves uint out: no column, request field or store has it.
 func isFeatureScalar(t plan.Type) bool { return slices.Contains(scalarKinds, t.Kind) }
-
-// nullable is the CEL type of a column or request field.
-func nullable(t plan.Type) *types.Type { return celenv.NullableToCEL(t) }
