@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -47,18 +48,21 @@ type Progress struct {
 // directory is as it was. What it writes depends on the inputs, the definitions and
 // WithStatus and Final alone: not on Memory, Threads or the order of files.
 func Train(ctx context.Context, c Config) (*Manifest, error) {
-	t := &trainer{Config: c, spine: newSpine(c.Set)}
-	if t.Threads <= 0 {
-		t.Threads = runtime.GOMAXPROCS(0)
-	}
-	if t.Progress == nil {
-		t.Progress = func(Progress) {}
-	}
-	m, err := t.train(ctx)
+	m, err := newTrainer(c).train(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("training set %s: %w", c.Set.Name, err)
 	}
 	return m, nil
+}
+
+func newTrainer(c Config) *trainer {
+	if c.Threads <= 0 {
+		c.Threads = runtime.GOMAXPROCS(0)
+	}
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+	return &trainer{Config: c, spine: newSpine(c.Set)}
 }
 
 type trainer struct {
@@ -68,7 +72,8 @@ type trainer struct {
 	sources   []*source
 	partition *partition
 	passes    int
-	spills    []*spill // one a role, when there are several passes
+	spills    []*spill                  // one a role, when there are several passes
+	writer    func(io.Writer) io.Writer // see staging
 }
 
 // source is a source with the roles that read it.
@@ -91,6 +96,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	stage.writer = t.writer
 	defer stage.abandon()
 	if t.passes > 1 {
 		dir, err := os.MkdirTemp(t.Out, ".passes-")

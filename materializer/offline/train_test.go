@@ -127,8 +127,13 @@ func (p *project) read(t failer, file string, s *plan.Service) *table {
 	for _, o := range s.Outputs() {
 		kinds[o.Name] = o.Type
 	}
+	return p.readRelation(t, duckdb.Relation{Owner: "training set", From: file}, kinds)
+}
+
+func (p *project) readRelation(t failer, rel duckdb.Relation, kinds map[string]plan.Type) *table {
+	t.Helper()
 	out := &table{}
-	err := p.db.Records(context.Background(), duckdb.Relation{Owner: "training set", From: file}, nil, func(s *arrow.Schema) error {
+	err := p.db.Records(context.Background(), rel, nil, func(s *arrow.Schema) error {
 		for _, f := range s.Fields() {
 			out.names, out.types = append(out.names, f.Name), append(out.types, f.Type.String())
 		}
