@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // exactSum adds and rounds by math/big; no NaN, no infinities.
@@ -19,47 +17,6 @@ func exactSum(values []float64) float64 {
 		sum.Add(sum, new(big.Rat).SetFloat64(x))
 	}
 	return rounded(sum)
-}
-
-func sameBits(a, b float64) bool { return plan.DoubleBits(a) == plan.DoubleBits(b) }
-
-func TestExactSumRoundsOnce(t *testing.T) {
-	negZero := math.Copysign(0, -1)
-	for _, test := range []struct {
-		add  []float64
-		want float64
-	}{
-		{nil, 0},
-		{[]float64{negZero}, 0},
-		{[]float64{negZero, negZero}, 0},
-		{[]float64{0.1, 0.2, 0.3}, 0.6},
-		{[]float64{1e16, 1, -1e16}, 1},
-		{[]float64{1e308, 1e308, -1e308}, 1e308},
-		{[]float64{math.MaxFloat64, math.MaxFloat64}, math.Inf(1)},
-		{[]float64{-math.MaxFloat64, -math.MaxFloat64}, math.Inf(-1)},
-		{[]float64{math.MaxFloat64, 0x1p969}, math.MaxFloat64},
-		{[]float64{math.MaxFloat64, 0x1p970}, math.Inf(1)},
-		{[]float64{math.MaxFloat64, 0x1p970, -math.SmallestNonzeroFloat64}, math.MaxFloat64},
-		{[]float64{1, 0x1p-53}, 1},
-		{[]float64{1, 0x1p-53, math.SmallestNonzeroFloat64}, 1 + 0x1p-52},
-		{[]float64{1 + 0x1p-52, 0x1p-53}, 1 + 0x1p-51},
-		{[]float64{1 + 0x1p-52, 0x1p-53, -math.SmallestNonzeroFloat64}, 1 + 0x1p-52},
-		{[]float64{0x1p-1022, -math.SmallestNonzeroFloat64}, 0x1.ffffffffffffep-1023},
-		{[]float64{math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64}, 2 * math.SmallestNonzeroFloat64},
-		{[]float64{math.MaxFloat64, math.SmallestNonzeroFloat64, -math.MaxFloat64}, math.SmallestNonzeroFloat64},
-		{[]float64{math.Inf(1), 1}, math.Inf(1)},
-		{[]float64{math.Inf(-1), 1}, math.Inf(-1)},
-		{[]float64{math.Inf(1), math.Inf(-1)}, math.NaN()},
-		{[]float64{math.NaN(), math.Inf(1)}, math.NaN()},
-	} {
-		var s ExactSum
-		for _, x := range test.add {
-			s.Add(x)
-		}
-		if got := s.Float64(); math.Float64bits(got) != plan.DoubleBits(test.want) {
-			t.Errorf("%v sum to %v, want %v", test.add, got, test.want)
-		}
-	}
 }
 
 func TestExactSumAgainstBig(t *testing.T) {
