@@ -48,6 +48,8 @@ type materialization struct {
 	to       plan.EventTime
 	full     bool
 	progress *progress
+	// registered are the sources whose event ids the log has been told.
+	registered []*plan.Source
 }
 
 func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err error) {
@@ -82,7 +84,6 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 }
 
 func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
-	var sources []*plan.Source
 	type line struct {
 		View       string `json:"view"`
 		UpToDate   bool   `json:"up_to_date"`
@@ -96,12 +97,6 @@ func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
 	}
 	var lines []line
 	for _, v := range views {
-		if !slices.Contains(sources, v.Source) {
-			sources = append(sources, v.Source)
-			if err := m.register(c.Context(), v.Source); err != nil {
-				return err
-			}
-		}
 		r, err := m.view(c.Context(), v)
 		if err != nil {
 			return fmt.Errorf("materialize view %s: %w", v.Name, err)
@@ -139,9 +134,10 @@ func materialized(v *plan.View, r *offline.BackfillResult, rowErrors int64) stri
 
 // register makes the log of a stream source refuse what is history already.
 func (m *materialization) register(ctx context.Context, src *plan.Source) error {
-	if !src.Stream || src.EventID == "" {
+	if !src.Stream || src.EventID == "" || slices.Contains(m.registered, src) {
 		return nil
 	}
+	m.registered = append(m.registered, src)
 	m.progress.begin("register", "event ids of "+src.Name, 0)
 	none := eventlog.Position(0)
 	var n int64
@@ -166,9 +162,15 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*offline.Back
 	if err != nil {
 		return nil, err
 	}
-	m.progress.begin("materialize", "events into "+v.Name, 0)
 	b := offline.Backfill{
 		View: v, Store: m.st.store, Log: m.st.log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
+		Before: func(ctx context.Context) error {
+			if err := m.register(ctx, v.Source); err != nil {
+				return err
+			}
+			m.progress.begin("materialize", "events into "+v.Name, 0)
+			return nil
+		},
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
 			_, err := offline.ViewHistory(m.db, m.st.log, v, until).Read(ctx, f)
 			return err

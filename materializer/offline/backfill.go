@@ -32,6 +32,8 @@ type Backfill struct {
 	// Full is set.
 	Inputs [32]byte
 	Full   bool
+	// Before, when set, runs once it is known that there is something to build.
+	Before func(ctx context.Context) error
 	// Entities bounds how many states are in memory at a time (0: 50 000); more
 	// entities take several passes over the history.
 	Entities int
@@ -60,6 +62,11 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 	}
 	if live != nil && live.Inputs == b.Inputs && !b.Full {
 		return &BackfillResult{Generation: *live, UpToDate: true}, nil
+	}
+	if b.Before != nil {
+		if err := b.Before(ctx); err != nil {
+			return nil, err
+		}
 	}
 	g := registry.Generation{View: b.View.Fingerprint, Number: number, Materialized: b.To, Inputs: b.Inputs}
 	if b.View.Source.Stream {
