@@ -170,7 +170,7 @@ func TestUnreadableSourcesAreSentences(t *testing.T) {
 	row := "2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z\n"
 	for _, c := range []struct{ name, flights, want string }{
 		{"a clock of 61 minutes", head + strings.Replace(row, ",515,", ",561,", 1), "flights.csv line 2, column sched_dep_time: 561 is not a clock time"},
-		{"an unknown airport", head + strings.Replace(row, "IAH", "XXX", 1), "airport XXX has no time zone"},
+		{"an unknown airport", head + strings.Replace(row, "IAH", "QQQ", 1), "airport QQQ has no time zone"},
 		{"the same flight twice", head + row + row, "two flights are UA1545 at 2013-01-01T10:15:00Z"},
 		{"other columns", "year,month\n2013,1\n", "no such column"},
 	} {
