@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
@@ -15,6 +16,9 @@ import (
 type Features struct {
 	N    int
 	Cols []FeatureColumn
+	// Known has the rows of a View's results whose entity has a visible event,
+	// before any filter; a Service needs it of its views.
+	Known vector.Bitmap
 }
 
 // FeatureColumn is the values and statuses of one feature. Where the status is
@@ -85,8 +89,9 @@ func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr)
 }
 
 // eval computes n rows. resolve finds the vector of a leaf that is not one of the
-// outer's own features; known tells whether the entity of row i has visible events.
-func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, known func(i int) bool) *Features {
+// outer's own features; known tells whether an entity behind feature f has visible
+// events as of row i.
+func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, known func(f, i int) bool) *Features {
 	o.now.Resize(n)
 	for i, t := range at {
 		o.now.Int[i] = int64(t)
@@ -102,13 +107,13 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 				of.inputs[i] = resolve(leaf)
 			}
 		}
-		o.out.Cols[f].fill(of.plan, of.program.Eval(of.inputs, n, nil), known)
+		o.out.Cols[f].fill(of.plan, f, of.program.Eval(of.inputs, n, nil), known)
 	}
 	return &o.out
 }
 
-// fill copies a result and settles its statuses, defaults and NaNs.
-func (c *FeatureColumn) fill(f *plan.Feature, result *vector.Vector, known func(i int) bool) {
+// fill copies the result of feature number f and settles its statuses, defaults and NaNs.
+func (c *FeatureColumn) fill(p *plan.Feature, f int, result *vector.Vector, known func(f, i int) bool) {
 	n := result.N
 	copyLanes(c.Vec, result)
 	if cap(c.Status) < n {
@@ -124,13 +129,13 @@ func (c *FeatureColumn) fill(f *plan.Feature, result *vector.Vector, known func(
 	}
 	for i := range c.Status {
 		if !result.Valid(i) {
-			c.settle(f, i, result.IsErr(i), known)
+			c.settle(p, i, result.IsErr(i), known(f, i))
 		}
 	}
 }
 
 // settle decides a row without a value.
-func (c *FeatureColumn) settle(f *plan.Feature, i int, failed bool, known func(i int) bool) {
+func (c *FeatureColumn) settle(f *plan.Feature, i int, failed, known bool) {
 	if failed {
 		c.Status[i] = Failed
 		if f.OnErrorDefault && f.Default != nil {
@@ -141,7 +146,7 @@ func (c *FeatureColumn) settle(f *plan.Feature, i int, failed bool, known func(i
 		return
 	}
 	c.Status[i] = UnknownEntity
-	if known(i) {
+	if known {
 		c.Status[i] = Empty
 	}
 	if f.Default != nil {
@@ -209,10 +214,16 @@ func (k *View) readNothing(i int) {
 
 // finish evaluates the outer expressions over the values of the aggregates.
 func (k *View) finish(aggs []*vector.Vector, at []plan.EventTime, known func(i int) bool) *Features {
+	rows := slices.Grow(k.outer.out.Known[:0], vector.Words(len(at)))[:vector.Words(len(at))]
+	rows.Zero()
+	for i := range at {
+		rows.Put(i, known(i))
+	}
+	k.outer.out.Known = rows
 	return k.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
 		if leaf.Kind == plan.Aggregate {
 			return aggs[leaf.Index]
 		}
 		return k.outer.out.Cols[leaf.Index].Vec
-	}, known)
+	}, func(_, i int) bool { return rows.Get(i) })
 }

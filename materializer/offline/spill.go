@@ -15,8 +15,9 @@ import (
 )
 
 // spill holds the results of a role's passes in files, one a pass, until they are
-// merged into the order of the spine. A row is its length (uvarint), then for
-// each feature a status byte, a reason byte and the value's canonical encoding.
+// merged into the order of the spine. A row is its length (uvarint), a byte that is
+// 1 when the entity is known, then for each feature a status byte, a reason byte and
+// the value's canonical encoding.
 type spill struct {
 	dir   string
 	name  string
@@ -38,7 +39,7 @@ func (s *spill) write(r *kernel.Replay) error {
 	var row, length []byte
 	err = r.Results(func(_ int, features *kernel.Features) error {
 		for i := range features.N {
-			row = row[:0]
+			row = append(row[:0], known(features, i))
 			for c := range features.Cols {
 				col := &features.Cols[c]
 				row = append(row, byte(col.Status[i]), byte(col.Reason[i]))
@@ -58,6 +59,13 @@ func (s *spill) write(r *kernel.Replay) error {
 		return fmt.Errorf("intermediate results: %w", err)
 	}
 	return nil
+}
+
+func known(f *kernel.Features, i int) byte {
+	if f.Known.Get(i) {
+		return 1
+	}
+	return 0
 }
 
 // stream merges the files into the order of the spine.
@@ -94,7 +102,7 @@ type spillStream struct {
 
 func (s *spillStream) next(n int) (*kernel.Features, error) {
 	n = min(n, len(s.pass)-s.row)
-	s.out.N = n
+	s.out.N, s.out.Known = n, vector.NewBitmap(n)
 	for c := range s.out.Cols {
 		col := &s.out.Cols[c]
 		col.Vec.Resize(n)
@@ -125,6 +133,11 @@ func (s *spillStream) read(r *bufio.Reader, i int) error {
 	if _, err := io.ReadFull(r, row); err != nil {
 		return err
 	}
+	if len(row) < 1 {
+		return errSpilled
+	}
+	s.out.Known.Put(i, row[0] == 1)
+	row = row[1:]
 	for c := range s.out.Cols {
 		col := &s.out.Cols[c]
 		if len(row) < 3 {
