@@ -85,7 +85,7 @@ Exit codes: 0 done; 1 something is wrong with definitions, data or parity; 2 cou
 	flags.BoolVar(&o.json, "json", false, "print results as JSON on standard output")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
 	root.AddCommand(
-		newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
+		newInit(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
 		newServe(o), newGet(o), newParity(o), newDemo(o),
 	)
 	return root

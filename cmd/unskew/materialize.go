@@ -172,7 +172,9 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*offline.Back
 			return nil
 		},
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
-			_, err := offline.ViewHistory(m.db, m.st.log, v, until).Read(ctx, f)
+			h := offline.ViewHistory(m.db, m.st.log, v, until)
+			h.To = &m.to
+			_, err := h.Read(ctx, f)
 			return err
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -49,7 +50,27 @@ func (o *options) compile(ctx context.Context, db *duckdb.DB) (*featuredefs.Proj
 			return db.Columns(ctx, duckdb.SourceRelation(src))
 		}
 	}
-	return featuredefs.Load(o.project, opts)
+	p, found, err := featuredefs.Load(o.project, opts)
+	if err == nil && !found.HasErrors() {
+		err = o.writeLock(p)
+	}
+	return p, found, err
+}
+
+// writeLock keeps the column types that were inferred from the data in unskew.lock, so
+// that data of another type is noticed and that serving needs no data at all.
+func (o *options) writeLock(p *featuredefs.Project) error {
+	lock := p.Lock()
+	path := filepath.Join(o.project, featuredefs.LockFile)
+	old, err := os.ReadFile(path)
+	if lock == nil || err == nil && bytes.Equal(old, lock) {
+		return nil
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, lock, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
 }
 
 // openDuckDB opens an in-memory DuckDB that reads paths relative to the project.

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+)
+
+// starter is the project that init writes.
+//
+//go:embed starter
+var starter embed.FS
+
+// starterNames are the files that have other names in a project: names with a dot in
+// front would not be embedded with the folder.
+var starterNames = map[string]string{"gitignore": ".gitignore", "ci.yml": ".github/workflows/features.yml"}
+
+func newInit(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a small working project",
+		Long: `Writes a project that works at once into a folder (default: the current one): definitions
+with comments, their tests, some data, and a workflow for CI. Files that exist already are never
+overwritten.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			dir := o.project
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return o.init(c, dir)
+		},
+	}
+}
+
+func (o *options) init(c *cobra.Command, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, featuredefs.ConfigFile)); err == nil {
+		return fmt.Errorf("%s is a project already; nothing was written", dir)
+	}
+	files, err := starterFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(filepath.Join(dir, f.name)); err == nil {
+			return fmt.Errorf("%s exists already; nothing was written", filepath.Join(dir, f.name))
+		}
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, f.text, 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), "wrote", path)
+	}
+	at := ""
+	if dir != "." {
+		at = " -C " + dir
+	}
+	fmt.Fprintf(c.OutOrStdout(), `
+Now:
+  unskew%[1]s validate               check the definitions
+  unskew%[1]s test                   run their tests
+  unskew%[1]s train returns          build the training set
+  unskew%[1]s parity --replay        prove that serving agrees with it
+  unskew%[1]s materialize            build the online state
+  unskew%[1]s get return_risk --key customer_id=3 --request amount=20
+`, at)
+	return nil
+}
+
+type starterFile struct {
+	name string
+	text []byte
+}
+
+func starterFiles() ([]starterFile, error) {
+	root, err := fs.Sub(starter, "starter")
+	if err != nil {
+		return nil, err
+	}
+	var files []starterFile
+	err = fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		name, renamed := starterNames[path]
+		if !renamed {
+			name = filepath.FromSlash(path)
+		}
+		files = append(files, starterFile{name, text})
+		return err
+	})
+	return files, err
+}
