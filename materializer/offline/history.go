@@ -23,6 +23,7 @@ type History struct {
 	Columns []string           // what the views read; time, known-time and id columns come by themselves
 	Final   bool               // every event known when it happened (--as-of final)
 	Until   *eventlog.Position // read the log no further; nil: to its end when reading begins
+	To      *plan.EventTime    // leave out rows of files that are visible at or after it; nil: none
 }
 
 // HistoryCounts says what became of the rows of a source.
@@ -44,25 +45,22 @@ func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (Histo
 	if err != nil {
 		return HistoryCounts{}, err
 	}
-	return h.ReadUntil(ctx, end, f)
-}
-
-// ReadUntil is Read with the log's records up to the given position only; 0 is
-// before the first.
-func (h *History) ReadUntil(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) (HistoryCounts, error) {
 	in, err := ingest.NewSource(h.Source)
 	if err != nil {
 		return HistoryCounts{}, err
 	}
-	r := &historyReader{History: h, in: in, f: f, counts: HistoryCounts{LogEnd: until}}
+	r := &historyReader{History: h, in: in, f: f, counts: HistoryCounts{LogEnd: end}}
 	err = r.read(ctx)
 	return r.counts, err
 }
 
-// logEnd is the position of the last record of the source's log.
+// logEnd is the position of the last record to read from the source's log.
 func (h *History) logEnd(ctx context.Context) (eventlog.Position, error) {
 	if h.Log == nil || !h.Source.Stream {
 		return 0, nil
+	}
+	if h.Until != nil {
+		return *h.Until, nil
 	}
 	end, err := h.Log.End(ctx, h.Source.Name)
 	if err != nil {
@@ -141,6 +139,7 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 			return r.inFile(ctx, err, row)
 		}
 		row += int64(b.N)
+		ev = r.beforeTo(ev)
 		if len(r.suspects) > 0 {
 			ev = without(ev, func(i int) bool {
 				if !r.suspects.has(ev.ID[i]) {
@@ -152,6 +151,20 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 		}
 		return r.emit(ev)
 	})
+}
+
+// beforeTo leaves out events visible at or after To.
+func (r *historyReader) beforeTo(ev *kernel.Events) *kernel.Events {
+	if r.To == nil {
+		return ev
+	}
+	return VisibleBefore(ev, *r.To)
+}
+
+// VisibleBefore returns ev without the events visible at or after t; ev itself when
+// there are none.
+func VisibleBefore(ev *kernel.Events, t plan.EventTime) *kernel.Events {
+	return without(ev, func(i int) bool { return ev.Visible(i) >= t })
 }
 
 // readDiverted reads all columns of the diverted rows, since payloads decide.
@@ -166,6 +179,7 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 			return r.inFile(ctx, err, row)
 		}
 		row += int64(b.N)
+		ev = r.beforeTo(ev)
 		for i := range ev.Batch.N {
 			if r.diverted.has(ev.ID[i]) {
 				r.resolve.add(ev, i, plan.Always)

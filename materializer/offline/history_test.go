@@ -179,7 +179,7 @@ func TestHistoryUntil(t *testing.T) {
 	src.From = ""
 	for until := range eventlog.Position(4) {
 		n := 0
-		counts, err := (&History{DB: p.db, Log: log, Source: src}).ReadUntil(context.Background(), until, func(ev *kernel.Events) error { n += ev.Batch.N; return nil })
+		counts, err := (&History{DB: p.db, Log: log, Source: src, Until: &until}).Read(context.Background(), func(ev *kernel.Events) error { n += ev.Batch.N; return nil })
 		if err != nil || n != int(until) || counts.LogEnd != until {
 			t.Errorf("until %d: %d events, %v", until, n, err)
 		}

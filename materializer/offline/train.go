@@ -238,11 +238,12 @@ func (t *trainer) runPass(ctx context.Context, pass int) error {
 // readSource feeds the history of a source to its roles.
 func (t *trainer) readSource(ctx context.Context, s *source, pass int) error {
 	h := t.history(s.plan)
+	h.Until = &s.end
 	for _, r := range s.roles {
 		h.Columns = append(h.Columns, viewColumns(r.ref.View)...)
 	}
 	done := int64(pass) * s.rows
-	counts, err := h.ReadUntil(ctx, s.end, func(ev *kernel.Events) error {
+	counts, err := h.Read(ctx, func(ev *kernel.Events) error {
 		for _, r := range s.roles {
 			r.replay.AddEvents(ev)
 		}
