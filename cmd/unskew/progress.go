@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +97,17 @@ func round(d time.Duration) time.Duration {
 		return d.Round(time.Millisecond)
 	}
 	return d.Round(100 * time.Millisecond)
+}
+
+// quantity writes a count with its unit, in the plural unless it is one.
+func quantity(n int64, unit string) string {
+	if n != 1 {
+		if stem, ok := strings.CutSuffix(unit, "y"); ok {
+			unit = stem + "ie"
+		}
+		unit += "s"
+	}
+	return count(n) + " " + unit
 }
 
 // count writes a number with thousands separated.

@@ -72,7 +72,7 @@ func (o *options) test(c *cobra.Command, dirs []string) error {
 	}
 	switch {
 	case wrong > 0:
-		return &findings{fmt.Sprintf("%d projects have errors in their definitions", wrong)}
+		return &findings{"definitions have errors in " + quantity(int64(wrong), "project")}
 	case len(total.Failures) > 0:
 		return &findings{}
 	}
@@ -83,7 +83,8 @@ func printTested(c *cobra.Command, r *golden.Result) {
 	for _, f := range r.Failures {
 		fmt.Fprintln(c.OutOrStdout(), f)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d tests, %s values compared, %d failures\n", r.Tests, count(int64(r.Values)), len(r.Failures))
+	fmt.Fprintf(c.OutOrStdout(), "%s, %s compared, %s\n",
+		quantity(int64(r.Tests), "test"), quantity(int64(r.Values), "value"), quantity(int64(len(r.Failures)), "failure"))
 }
 
 func (o *options) paths(p *featuredefs.Project) []golden.Path {
