@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/validate"
 )
 
 // formats writes the findings of validate for people and for CI systems.
@@ -34,8 +35,10 @@ func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
 		derived += len(s.Derived)
 	}
 	errors, warnings := tally(found)
-	return fmt.Sprintf("%s: %d views with %d features, %d services with %d derived features, %d training sets: %d errors, %d warnings",
-		p.Name, len(p.Plan.Views), features, len(p.Plan.Services), derived, len(p.Plan.Training), errors, warnings)
+	return fmt.Sprintf("%s: %s with %s, %s with %s, %s: %s, %s", p.Name,
+		quantity(int64(len(p.Plan.Views)), "view"), quantity(int64(features), "feature"),
+		quantity(int64(len(p.Plan.Services)), "service"), quantity(int64(derived), "derived feature"),
+		quantity(int64(len(p.Plan.Training)), "training set"), quantity(int64(errors), "error"), quantity(int64(warnings), "warning"))
 }
 
 func tally(found featuredefs.Diagnostics) (errors, warnings int) {
@@ -82,7 +85,7 @@ func githubFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnos
 func sarifFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnostics) error {
 	type m = map[string]any
 	rules, results := []m{}, []m{}
-	for _, r := range featuredefs.Rules() {
+	for _, r := range append(featuredefs.Rules(), validate.Rules()...) {
 		rules = append(rules, m{"id": r.ID, "shortDescription": m{"text": r.Purpose}})
 	}
 	for _, d := range found {

@@ -7,10 +7,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/validate"
 )
 
 func newValidate(o *options) *cobra.Command {
-	var format string
+	var format, against string
 	var offline bool
 	c := &cobra.Command{
 		Use:   "validate",
@@ -19,21 +20,26 @@ func newValidate(o *options) *cobra.Command {
 column, the line itself and the fix. Sources with files are opened to compare their
 columns with the declarations and with unskew.lock, unless --offline is set.
 
+With --against it also compares with the definitions of a git commit, and reports what
+would break the models of before: a feature that a service reads and that now means something
+else or is gone, keys and request fields that callers do not send.
+
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.json {
 				format = "json"
 			}
-			return o.validate(c, format, offline)
+			return o.validate(c, format, against, offline)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "text, json, github, sarif or junit")
+	c.Flags().StringVar(&against, "against", "", "git commit, branch or tag to compare with, like origin/main")
 	c.Flags().BoolVar(&offline, "offline", false, "do not open the sources' data")
 	return c
 }
 
-func (o *options) validate(c *cobra.Command, format string, offline bool) (err error) {
+func (o *options) validate(c *cobra.Command, format, against string, offline bool) (err error) {
 	write, ok := formats[format]
 	if !ok {
 		return fmt.Errorf("there is no format %q; formats are text, json, github, sarif, junit", format)
@@ -41,6 +47,13 @@ func (o *options) validate(c *cobra.Command, format string, offline bool) (err e
 	p, found, err := o.check(c, offline)
 	if err != nil {
 		return err
+	}
+	if against != "" && !found.HasErrors() {
+		before, err := o.planAt(c.Context(), against)
+		if err != nil {
+			return fmt.Errorf("--against %s: %w", against, err)
+		}
+		found = append(found, validate.Against(before, p.Plan)...)
 	}
 	if err := write(c.OutOrStdout(), p, found); err != nil {
 		return err

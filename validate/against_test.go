@@ -1,0 +1,87 @@
+package validate
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+const definitions = `kind: Entity
+name: user
+keys: [{name: user_id, type: int}]
+---
+kind: Source
+name: clicks
+stream: true
+event_time: ts
+columns: {user_id: {type: int}, ts: {type: timestamp}, cost: {type: double}}
+---
+kind: FeatureView
+name: user_clicks
+entity: user
+source: clicks
+features:
+  clicks_7d: count("7d")
+  cost_7d: sum(cost, "7d")
+---
+kind: FeatureService
+name: ads
+features: [user_clicks]
+request: {bid: double}
+derived: {bid_ratio: request.bid / (user_clicks.cost_7d + 1.0)}
+`
+
+func load(t *testing.T, text string) *plan.Plan {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "features"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"unskew.yaml": "project: p\n", "features/all.yaml": text} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil || found.HasErrors() {
+		t.Fatal(err, found)
+	}
+	return p.Plan
+}
+
+func TestAgainst(t *testing.T) {
+	for _, c := range []struct{ name, from, to, want string }{
+		{"nothing", "", "", ""},
+		{"a comment and a description", "  clicks_7d: count(\"7d\")", "  # all of them\n  clicks_7d: {expr: 'count( \"7d\" )', description: Clicks.}", ""},
+		{"a new feature", "features:\n  clicks", "features:\n  clicks_1d: count(\"1d\")\n  clicks", ""},
+		{"another window", `count("7d")`, `count("7d/exact")`, "[feature-changed]"},
+		{"a filter", `sum(cost, "7d")`, `sum(cost, "7d").where(cost > 0.0)`, "user_clicks.cost_7d means something else"},
+		{"what a derived feature reads", `sum(cost, "7d")`, `sum(cost, "8d")`, "bid_ratio means something else"},
+		{"a feature gone", "  clicks_7d: count(\"7d\")\n", "", "no longer returns user_clicks.clicks_7d"},
+		{"a service renamed", "name: ads", "name: adverts", "service ads is gone"},
+		{"another type of field", "bid: double", "bid: int, other: int", "takes the request field bid as int"},
+		{"a new field", "bid: double", "bid: double, floor: double", "now also needs the request field floor"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := definitions
+			if c.from != "" {
+				text = strings.Replace(text, c.from, c.to, 1)
+				if c.name == "another type of field" {
+					text = strings.Replace(text, "request.bid /", "double(request.bid) /", 1)
+				}
+			}
+			found := Against(load(t, definitions), load(t, text))
+			var all strings.Builder
+			for _, d := range found {
+				all.WriteString(d.String() + "\n")
+			}
+			if c.want == "" && len(found) > 0 || !strings.Contains(all.String(), c.want) {
+				t.Errorf("found %q, want %q", all.String(), c.want)
+			}
+		})
+	}
+}
