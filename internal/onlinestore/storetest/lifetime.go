@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,6 +58,27 @@ func testCrash(t *testing.T, s Storage) {
 			if at < least || string(v[8:]) != fmt.Sprint(at) {
 				t.Errorf("counter %d is %q at revision %d, %d was acknowledged", i, v, at, least)
 			}
+		}
+		if err := store.Close(); err != nil {
+			t.Fatalf("Close: %v", err)
+		}
+	}
+}
+
+// testCrashLarge writes values that an implementation may treat differently.
+func testCrashLarge(t *testing.T, s Storage) {
+	if s.Crash == nil {
+		return
+	}
+	for round, size := range []int{1 << 20, 33 << 20} {
+		store := s.Open(t)
+		w := write("large", uint64(round), uint64(round)+1, strings.Repeat("v", size))
+		swap(t, store, w)
+		s.Crash(t)
+		_ = store.Close()
+		store = s.Open(t)
+		if !bytes.Equal(get(t, store, "large")[0], w.Value) {
+			t.Errorf("a value of %d bytes was acknowledged and is lost", size)
 		}
 		if err := store.Close(); err != nil {
 			t.Fatalf("Close: %v", err)

@@ -42,6 +42,7 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"O7 of many writers one creates a key", testConcurrentCreate},
 		{"Concurrent writers of many keys", testConcurrentMany},
 		{"O7 crash keeps what was acknowledged", testCrash},
+		{"A large swap survives a crash", testCrashLarge},
 		{"Load writes everything", testLoad},
 		{"A finished load survives a crash", testLoadCrash},
 		{"DeletePrefix removes the prefix only", testDeletePrefix},
