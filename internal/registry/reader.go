@@ -72,13 +72,11 @@ func (r *Reader) known(queries []Query) []liveRecord {
 	return known
 }
 
-// keys lists the live records of all views, then the states under the generations
-// believed live.
+// keys lists the states under the generations believed live, then the live records
+// of all views: a store that reads one key after the other has read the states of a
+// generation that was live afterwards, so nobody had dropped them.
 func keys(queries []Query, known []liveRecord) [][]byte {
 	var keys [][]byte
-	for _, q := range queries {
-		keys = append(keys, liveKey(q.View.Fingerprint))
-	}
 	for i, q := range queries {
 		if known[i].record == nil {
 			continue
@@ -89,19 +87,22 @@ func keys(queries []Query, known []liveRecord) [][]byte {
 			}
 		}
 	}
+	for _, q := range queries {
+		keys = append(keys, liveKey(q.View.Fingerprint))
+	}
 	return keys
 }
 
 // match cuts the values into answers; current is false when a generation believed
 // live is not.
 func (r *Reader) match(queries []Query, known []liveRecord, got [][]byte) (answers []Answer, current bool, err error) {
-	records, states := got[:len(queries)], got[len(queries):]
+	states, records := got[:len(got)-len(queries)], got[len(got)-len(queries):]
 	current = true
 	for i, q := range queries {
 		if records[i] == nil {
 			return nil, false, &NotMaterialized{q.View}
 		}
-		if bytes.Equal(records[i], known[i].record) {
+		if known[i].record != nil && bytes.Equal(records[i], known[i].record) {
 			continue
 		}
 		current = false

@@ -22,6 +22,7 @@ import (
 type Generation struct {
 	View         plan.Fingerprint
 	Number       uint64         // ascending from 1; also the revision of the record
+	Build        uint64         // tells builds of one number apart, of which one at most becomes live
 	Materialized plan.EventTime // history with visible time before it is in the state
 	Position     uint64         // log position up to which the log was included
 	Inputs       [32]byte       // identifies the history it was built from
@@ -31,16 +32,21 @@ const (
 	statePrefix  = 's'
 	livePrefix   = 'l'
 	offsetPrefix = 'o'
-	prefixLen    = 1 + 32 + 8
-	recordLen    = 8 + 1 + 8 + 8 + 32
+	prefixLen    = 1 + 32 + 8 + 8
+	recordLen    = 8 + 1 + 8 + 8 + 8 + 32
 	recordFormat = 1
 )
 
 // Prefix begins the keys of the generation's states.
 func (g Generation) Prefix() []byte {
-	b := append(make([]byte, 0, prefixLen), statePrefix)
-	b = append(b, g.View[:]...)
-	return binary.BigEndian.AppendUint64(b, g.Number)
+	return binary.BigEndian.AppendUint64(numberPrefix(statePrefix, g.View, g.Number), g.Build)
+}
+
+// numberPrefix begins the keys of all builds of a number.
+func numberPrefix(kind byte, view plan.Fingerprint, number uint64) []byte {
+	b := append(make([]byte, 0, prefixLen), kind)
+	b = append(b, view[:]...)
+	return binary.BigEndian.AppendUint64(b, number)
 }
 
 // StateKey is the key of an entity's state.
@@ -59,6 +65,7 @@ func liveKey(view plan.Fingerprint) []byte { return append([]byte{livePrefix}, v
 func (g Generation) record() []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordLen), g.Number)
 	b = append(b, recordFormat)
+	b = binary.BigEndian.AppendUint64(b, g.Build)
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Materialized))
 	b = binary.BigEndian.AppendUint64(b, g.Position)
 	return append(b, g.Inputs[:]...)
@@ -66,14 +73,15 @@ func (g Generation) record() []byte {
 
 func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
 	if len(b) != recordLen || b[8] != recordFormat {
-		return Generation{}, fmt.Errorf("registry: the record of view %s is damaged or of another format", view.Short())
+		return Generation{}, fmt.Errorf("registry: the record of view %s is damaged or of another format (%d bytes); restore the store or empty it and materialize again", view.Short(), len(b))
 	}
 	g := Generation{
 		View: view, Number: binary.BigEndian.Uint64(b),
-		Materialized: plan.EventTime(binary.BigEndian.Uint64(b[9:])),
-		Position:     binary.BigEndian.Uint64(b[17:]),
+		Build:        binary.BigEndian.Uint64(b[9:]),
+		Materialized: plan.EventTime(binary.BigEndian.Uint64(b[17:])),
+		Position:     binary.BigEndian.Uint64(b[25:]),
 	}
-	copy(g.Inputs[:], b[25:])
+	copy(g.Inputs[:], b[33:])
 	return g, nil
 }
 
@@ -125,7 +133,7 @@ func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 	return nil
 }
 
-// Drop removes the state of a generation that is not live.
+// Drop removes the state of a build that is not live.
 func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 	if err := store.DeletePrefix(ctx, g.Prefix()); err != nil {
 		return err
@@ -133,29 +141,45 @@ func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 	return store.DeletePrefix(ctx, g.OffsetKey())
 }
 
+// DropNumber removes the state of every build of a number that is not live any
+// more, of those that died among them.
+func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
+	if err := store.DeletePrefix(ctx, numberPrefix(statePrefix, view, number)); err != nil {
+		return err
+	}
+	return store.DeletePrefix(ctx, numberPrefix(offsetPrefix, view, number))
+}
+
 // Offset is the log position up to which the log was consumed for g.
 func Offset(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
-	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
-	if err != nil || got[0] == nil {
+	revision, err := offsetRevision(ctx, store, g)
+	if err != nil || revision == onlinestore.Absent {
 		return g.Position, err
 	}
-	return max(g.Position, binary.BigEndian.Uint64(got[0])-1), nil
+	return max(g.Position, revision-1), nil
 }
 
 // SetOffset records that the log was consumed for g up to position to. Another
 // applier being ahead is not an error.
 func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to uint64) error {
-	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
-	if err != nil {
+	expect, err := offsetRevision(ctx, store, g)
+	if err != nil || expect > to {
 		return err
-	}
-	expect := onlinestore.Absent
-	if got[0] != nil {
-		expect = binary.BigEndian.Uint64(got[0])
-	}
-	if expect > to {
-		return nil
 	}
 	_, err = store.Swap(ctx, []onlinestore.Write{{Key: g.OffsetKey(), Expect: expect, Value: binary.BigEndian.AppendUint64(nil, to+1)}})
 	return err
+}
+
+// offsetRevision is the stored offset of g: a revision and nothing else, the position
+// plus one.
+func offsetRevision(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
+	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
+	if err != nil || got[0] == nil {
+		return onlinestore.Absent, err
+	}
+	revision := onlinestore.Revision(got[0])
+	if revision == onlinestore.Absent || len(got[0]) != 8 {
+		return 0, fmt.Errorf("registry: the log position of view %s, generation %d, is damaged; materialize the view again", g.View.Short(), g.Number)
+	}
+	return revision, nil
 }

@@ -2,8 +2,10 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
@@ -15,18 +17,20 @@ import (
 )
 
 // Backfill builds the online state of one view from history and makes it live.
-// The state is written beside the live one; until the last step nothing that is
-// served changes, and a build that dies leaves nothing that is ever read.
+// The state is written beside the live one, under keys that no other build has;
+// until the last step nothing that is served changes, and a build that dies leaves
+// nothing that is ever read. Of several at once the first to finish wins.
 type Backfill struct {
 	View  *plan.View
 	Store onlinestore.Store
 	Log   eventlog.Log
 	Clock eventlog.Clock
-	// History reads all events of the view's source, those of its log up to the given
-	// position among them, redeliveries removed. It is called once a pass.
+	// History reads the events of the view's source, redeliveries removed: what is
+	// visible before To elsewhere than in the log, and the whole log up to the given
+	// position. It is called once a pass.
 	History func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error
-	// To leaves out events visible at or after it; Never keeps them all, and those
-	// that are not visible yet wait in the state.
+	// To is where History ends; Never is nowhere. Events that are not visible yet wait
+	// in the state.
 	To plan.EventTime
 	// Inputs identifies the history; an equal one that is live already is kept unless
 	// Full is set.
@@ -46,7 +50,7 @@ type BackfillResult struct {
 	Generation registry.Generation
 	UpToDate   bool  // the live generation was built from the same history; nothing was done
 	Events     int64 // of the history, once each
-	Applied    int64 // that belong to an entity and are visible before To
+	Applied    int64 // that belong to an entity
 	NullKeys   int64
 	Entities   int64
 	Bytes      int64 // of all states
@@ -68,7 +72,7 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 			return nil, err
 		}
 	}
-	g := registry.Generation{View: b.View.Fingerprint, Number: number, Materialized: b.To, Inputs: b.Inputs}
+	g := registry.Generation{View: b.View.Fingerprint, Number: number, Build: rand.Uint64(), Materialized: b.To, Inputs: b.Inputs}
 	if b.View.Source.Stream {
 		end, err := b.Log.End(ctx, b.View.Source.Name)
 		if err != nil {
@@ -76,21 +80,19 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		}
 		g.Position = uint64(end)
 	}
-	// Whatever a build that died left under this number goes first.
-	if err := registry.Drop(ctx, b.Store, g); err != nil {
-		return nil, err
+	// What was live before the live generation, and builds of its number that died.
+	if number > 2 {
+		if err := registry.DropNumber(ctx, b.Store, b.View.Fingerprint, number-2); err != nil {
+			return nil, fmt.Errorf("drop generation %d: %w", number-2, err)
+		}
 	}
 	r := &BackfillResult{Generation: g}
-	if err := b.load(ctx, r); err != nil {
-		return nil, err
+	if err = b.load(ctx, r); err == nil {
+		err = registry.Promote(ctx, b.Store, g)
 	}
-	if err := registry.Promote(ctx, b.Store, g); err != nil {
-		return nil, err
-	}
-	if number > 2 {
-		old := g
-		old.Number = number - 2
-		return r, registry.Drop(ctx, b.Store, old)
+	if err != nil {
+		// Should this fail too, a later build drops it.
+		return nil, errors.Join(err, registry.Drop(context.WithoutCancel(ctx), b.Store, g))
 	}
 	return r, nil
 }
@@ -170,7 +172,7 @@ func (w *build) add(ev *kernel.Events, part uint64) {
 			}
 			continue
 		}
-		if ev.Visible(i) >= w.To || maphash.Bytes(w.seed, w.key)%w.parts != part {
+		if maphash.Bytes(w.seed, w.key)%w.parts != part {
 			continue
 		}
 		s := w.states[string(w.key)]

@@ -196,7 +196,7 @@ func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, stor
 	b := offline.Backfill{
 		View: v, Store: store, Log: d.log, Clock: d.clock.read, To: cfg.From,
 		History: func(ctx context.Context, _ eventlog.Position, f func(*kernel.Events) error) error {
-			return cfg.History(ctx, v.Source, f)
+			return cfg.History(ctx, v.Source, func(ev *kernel.Events) error { return f(offline.VisibleBefore(ev, cfg.From)) })
 		},
 		Progress: func(n int64) { cfg.Progress(Materializing, n) },
 	}
