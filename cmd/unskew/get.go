@@ -61,7 +61,7 @@ func (o *options) withServer(c *cobra.Command, url string, f func(context.Contex
 	}
 	st, err := o.openStores(c.Context(), p, nil)
 	if err != nil {
-		return err
+		return orServer(err)
 	}
 	defer closeWith(&err, st)
 	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store)})
@@ -111,6 +111,7 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys
 		return printJSON(c, row)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "feature\tvalue\tstatus")
 	for _, f := range rows.Features() {
 		v, err := value(f)
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/pebbledir"
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
@@ -200,6 +201,14 @@ func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) 
 		return zero, fmt.Errorf("name a %s: %v", kind, names)
 	}
 	return zero, fmt.Errorf("there is no %s %q%s; there are %v", kind, name, nearest.Hint(name, names), names)
+}
+
+// orServer adds to the error of a locked store that the server which holds it can be asked.
+func orServer(err error) error {
+	if locked := (*pebbledir.LockedError)(nil); errors.As(err, &locked) {
+		return fmt.Errorf("%w, or name the server with --server", err)
+	}
+	return err
 }
 
 func closeWith(err *error, c io.Closer) { *err = errors.Join(*err, c.Close()) }

@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/wire"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/sdk"
@@ -62,8 +59,16 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 	if err != nil {
 		return err
 	}
+	if !src.Stream {
+		return fmt.Errorf("source %s takes no pushed events; give it stream: true if it should", source)
+	}
+	events, err := openEvents(file, format, c.InOrStdin())
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, events)
 	var send pusher
-	var finish func(context.Context) error
+	finish := func(context.Context) error { return nil }
 	if url != "" {
 		client, err := sdk.New(url)
 		if err != nil {
@@ -73,19 +78,20 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 	} else {
 		st, err := o.openStores(c.Context(), p, nil)
 		if err != nil {
-			return err
+			return orServer(err)
 		}
 		defer closeWith(&err, st)
 		if send, finish, err = localPusher(p.Plan, st, source); err != nil {
 			return err
 		}
 	}
-	t := &pushTally{c: c, o: o, source: source, progress: newProgress(c.ErrOrStderr(), o.quiet)}
-	t.progress.begin("push", "events", 0)
-	err = o.readEvents(c.Context(), src, file, format, c.InOrStdin(), func(b *vector.Batch) error {
+	return newPushTally(c, o, source).run(c.Context(), events, src, send, finish)
+}
+
+func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, send pusher, finish func(context.Context) error) error {
+	err := events.read(ctx, src, func(b *vector.Batch) error {
 		for from := 0; from < b.N; from += pushBatch {
-			part := slice(b, from, min(from+pushBatch, b.N))
-			rows, err := send(c.Context(), part)
+			rows, err := send(ctx, slice(b, from, min(from+pushBatch, b.N)))
 			if err != nil {
 				return err
 			}
@@ -93,11 +99,14 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		}
 		return nil
 	})
-	if finish != nil && err == nil {
-		err = finish(c.Context())
-	}
 	if err != nil {
-		return fmt.Errorf("%w (%s)", err, t.summary())
+		return t.before(err)
+	}
+	var none *registry.NotMaterialized
+	if err := finish(ctx); errors.As(err, &none) {
+		t.note = fmt.Sprintf("the events wait in the log: %v", none)
+	} else if err != nil {
+		return t.before(err)
 	}
 	return t.done()
 }
@@ -151,89 +160,6 @@ func remotePusher(client *sdk.Client, source string) pusher {
 	}
 }
 
-// readEvents reads a file of events in batches with all columns of the source.
-func (o *options) readEvents(ctx context.Context, src *plan.Source, file, format string, stdin io.Reader, f func(*vector.Batch) error) (err error) {
-	if format == "" {
-		format = formatOf(file)
-	}
-	in, err := ingest.NewSource(src)
-	if err != nil {
-		return err
-	}
-	if format == "parquet" {
-		return o.readParquet(ctx, in, file, f)
-	}
-	r := stdin
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return err
-		}
-		defer closeWith(&err, opened)
-		r = opened
-	}
-	switch format {
-	case "json":
-		err = in.JSONLines(r, f)
-	case "csv":
-		err = in.CSV(r, f)
-	case "arrow":
-		err = o.readArrow(ctx, in, r, f)
-	default:
-		return fmt.Errorf("there is no format %q; formats are json, csv, parquet, arrow", format)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
-}
-
-func formatOf(file string) string {
-	switch strings.ToLower(filepath.Ext(file)) {
-	case ".csv":
-		return "csv"
-	case ".parquet":
-		return "parquet"
-	case ".arrow", ".arrows", ".ipc":
-		return "arrow"
-	}
-	return "json"
-}
-
-func (o *options) readParquet(ctx context.Context, in *ingest.Source, file string, f func(*vector.Batch) error) (err error) {
-	if file == "-" {
-		return fmt.Errorf("parquet cannot be read from standard input: it is read from its end; name a file")
-	}
-	path, err := filepath.Abs(file)
-	if err != nil {
-		return err
-	}
-	db, err := o.openDuckDB("", 0)
-	if err != nil {
-		return err
-	}
-	defer closeWith(&err, db)
-	return db.Scan(ctx, duckdb.Relation{From: path}, in.Fields(), f)
-}
-
-// readArrow reads an Arrow stream by way of a temporary Parquet file.
-func (o *options) readArrow(ctx context.Context, in *ingest.Source, r io.Reader, f func(*vector.Batch) error) error {
-	dir, err := os.MkdirTemp("", "unskew-push-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "events.parquet")
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(ingest.ArrowToParquet(r, file), file.Close()); err != nil {
-		return err
-	}
-	return o.readParquet(ctx, in, path, f)
-}
-
 // pushTally counts outcomes and shows the rows that went wrong.
 type pushTally struct {
 	c        *cobra.Command
@@ -242,17 +168,31 @@ type pushTally struct {
 	progress *progress
 	rows     int64
 	by       [5]int64
-	shown    []string
+	shown    []pushProblem
+	note     string
+}
+
+// pushProblem is an event that was not taken as it was.
+type pushProblem struct {
+	Event   int64  `json:"event"` // counted from 1
+	Outcome string `json:"outcome"`
+	Message string `json:"message"`
 }
 
 // shownRows bounds the rows that are shown one by one.
 const shownRows = 10
 
+func newPushTally(c *cobra.Command, o *options, source string) *pushTally {
+	t := &pushTally{c: c, o: o, source: source, progress: newProgress(c.ErrOrStderr(), o.quiet), shown: []pushProblem{}}
+	t.progress.begin("push", "events", 0)
+	return t
+}
+
 func (t *pushTally) add(rows []ingest.Pushed) {
 	for i, r := range rows {
 		t.by[r.Outcome]++
 		if r.Message != "" && len(t.shown) < shownRows {
-			t.shown = append(t.shown, fmt.Sprintf("event %d: %s: %s", t.rows+int64(i)+1, strings.ToLower(r.Outcome.String()), r.Message))
+			t.shown = append(t.shown, pushProblem{t.rows + int64(i) + 1, strings.ToLower(r.Outcome.String()), r.Message})
 		}
 	}
 	t.rows += int64(len(rows))
@@ -260,28 +200,52 @@ func (t *pushTally) add(rows []ingest.Pushed) {
 }
 
 func (t *pushTally) summary() string {
-	return fmt.Sprintf("%s events: %s appended, %s duplicates, %s conflicts, %s rejected", count(t.rows),
-		count(t.by[ingest.Appended]), count(t.by[ingest.Duplicate]), count(t.by[ingest.Conflict]), count(t.by[ingest.Rejected]))
+	return fmt.Sprintf("%s: %s appended, %s, %s, %s rejected", quantity(t.rows, "event"),
+		count(t.by[ingest.Appended]), quantity(t.by[ingest.Duplicate], "duplicate"), quantity(t.by[ingest.Conflict], "conflict"), count(t.by[ingest.Rejected]))
 }
 
+// before adds to an error what had been pushed when it happened.
+func (t *pushTally) before(err error) error {
+	if t.rows == 0 {
+		return fmt.Errorf("%w; nothing was pushed", err)
+	}
+	return fmt.Errorf("%w; before that, %s", err, t.summary())
+}
+
+// done prints what became of all events.
 func (t *pushTally) done() error {
-	t.progress.end(t.summary())
-	for _, line := range t.shown {
-		fmt.Fprintln(t.c.ErrOrStderr(), line)
+	t.progress.end(quantity(t.rows, "event"))
+	if err := t.print(); err != nil {
+		return err
 	}
-	bad := t.by[ingest.Conflict] + t.by[ingest.Rejected]
-	if more := bad - int64(len(t.shown)); more > 0 {
-		fmt.Fprintf(t.c.ErrOrStderr(), "and %s more\n", count(more))
-	}
-	if t.o.json {
-		err := printJSON(t.c, map[string]any{"source": t.source, "events": t.rows, "appended": t.by[ingest.Appended],
-			"duplicates": t.by[ingest.Duplicate], "conflicts": t.by[ingest.Conflict], "rejected": t.by[ingest.Rejected]})
-		if err != nil {
-			return err
-		}
-	}
-	if bad > 0 {
+	if t.by[ingest.Conflict]+t.by[ingest.Rejected] > 0 {
 		return &findings{}
 	}
 	return nil
+}
+
+func (t *pushTally) print() error {
+	if t.o.json {
+		return printJSON(t.c, struct {
+			Source     string        `json:"source"`
+			Events     int64         `json:"events"`
+			Appended   int64         `json:"appended"`
+			Duplicates int64         `json:"duplicates"`
+			Conflicts  int64         `json:"conflicts"`
+			Rejected   int64         `json:"rejected"`
+			Problems   []pushProblem `json:"problems"` // the first of them
+			Note       string        `json:"note,omitempty"`
+		}{t.source, t.rows, t.by[ingest.Appended], t.by[ingest.Duplicate], t.by[ingest.Conflict], t.by[ingest.Rejected], t.shown, t.note})
+	}
+	for _, p := range t.shown {
+		fmt.Fprintf(t.c.ErrOrStderr(), "event %d: %s: %s\n", p.Event, p.Outcome, p.Message)
+	}
+	if more := t.by[ingest.Conflict] + t.by[ingest.Rejected] - int64(len(t.shown)); more > 0 {
+		fmt.Fprintf(t.c.ErrOrStderr(), "and %s more\n", count(more))
+	}
+	if t.note != "" {
+		fmt.Fprintln(t.c.ErrOrStderr(), t.note)
+	}
+	_, err := fmt.Fprintf(t.c.OutOrStdout(), "source %s: %s\n", t.source, t.summary())
+	return err
 }

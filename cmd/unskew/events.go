@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// events is a file, or standard input, with events to push.
+type events struct {
+	name   string // for people
+	path   string
+	format string
+	io.ReadCloser
+}
+
+// eventFormats are the formats of files to push.
+var eventFormats = []string{"json", "csv", "parquet", "arrow"}
+
+// openEvents opens a file, or stdin for "-"; without a format the file's name decides.
+func openEvents(file, format string, stdin io.Reader) (*events, error) {
+	if format == "" {
+		format = formatOf(file)
+	}
+	if !slices.Contains(eventFormats, format) {
+		return nil, fmt.Errorf("there is no format %q; formats are %s", format, strings.Join(eventFormats, ", "))
+	}
+	if file != "-" {
+		f, err := os.Open(file)
+		return &events{file, file, format, f}, err
+	}
+	if format == "parquet" {
+		return nil, errors.New("parquet cannot be read from standard input: it is read from its end; name a file")
+	}
+	return &events{"standard input", "", format, io.NopCloser(stdin)}, nil
+}
+
+func formatOf(file string) string {
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".csv":
+		return "csv"
+	case ".parquet":
+		return "parquet"
+	case ".arrow", ".arrows", ".ipc":
+		return "arrow"
+	}
+	return "json"
+}
+
+// read calls f with batches that have all columns of the source.
+func (e *events) read(ctx context.Context, src *plan.Source, f func(*vector.Batch) error) error {
+	in, err := ingest.NewSource(src)
+	if err != nil {
+		return err
+	}
+	switch e.format {
+	case "parquet":
+		return readParquet(ctx, duckdb.Relation{Owner: "source " + src.Name, From: e.path}, in, f)
+	case "arrow":
+		return e.readArrow(ctx, src, in, f)
+	}
+	// An error of f is about the events, not about the file.
+	var failed error
+	call := func(b *vector.Batch) error { failed = f(b); return failed }
+	if e.format == "csv" {
+		err = in.CSV(e, call)
+	} else {
+		err = in.JSONLines(e, call)
+	}
+	if failed != nil || err == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", e.name, err)
+}
+
+func readParquet(ctx context.Context, rel duckdb.Relation, in *ingest.Source, f func(*vector.Batch) error) (err error) {
+	db, err := duckdb.Open(duckdb.Options{})
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, db)
+	return db.Scan(ctx, rel, in.Fields(), f)
+}
+
+// readArrow reads an Arrow stream by way of a temporary Parquet file.
+func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Source, f func(*vector.Batch) error) error {
+	dir, err := os.MkdirTemp("", "unskew-push-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, filepath.Base(e.name)+".parquet")
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(ingest.ArrowToParquet(e, file), file.Close()); err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	return readParquet(ctx, duckdb.Relation{Owner: "source " + src.Name, From: path}, in, f)
+}
