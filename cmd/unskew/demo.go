@@ -49,11 +49,12 @@ trained on, as bits. Run it in a checkout of the repository, or name the example
 // demo is one run, with what its report needs.
 type demo struct {
 	*replay
-	c      *cobra.Command
-	begun  time.Time
-	report *parity.Report
-	sample parity.Row // one flight, as trained
-	served []parity.Cell
+	c                 *cobra.Command
+	begun             time.Time
+	training, serving time.Duration
+	report            *parity.Report
+	sample            parity.Row // one flight, as trained
+	served            []parity.Cell
 }
 
 func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
@@ -74,13 +75,17 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 		return err
 	}
 	d.say("3. The training set: every flight of 2013, each as of two hours before it was to leave")
+	phase := time.Now()
 	if err := d.train(c.Context(), out); err != nil {
 		return err
 	}
+	d.training = time.Since(phase)
 	d.say("4. Serving: history up to %s materialized, then events pushed one after another, and flights asked for at their time", demoFrom[:10])
+	phase = time.Now()
 	if d.report, err = d.serve(c.Context(), out); err != nil {
 		return err
 	}
+	d.serving = time.Since(phase)
 	if err := d.print(out); err != nil {
 		return err
 	}
@@ -194,11 +199,16 @@ func (d *demo) print(out string) error {
 	fmt.Fprintf(w, "  %s the definitions, with comments that explain the language\n", filepath.Join(d.o.project, featuredefs.FeaturesDir))
 	fmt.Fprintf(w, "  unskew materialize -C %[1]s && unskew serve -C %[1]s    serve it yourself\n", d.o.project)
 	fmt.Fprintf(w, "  docs/semantics.md says what a value means\n")
-	fmt.Fprintf(w, "\n%s flights of %s trained, %s asked in serving; %s events materialized, %s pushed; %s in all\n",
-		count(d.trained()), demoSet, count(int64(d.report.Rows)), count(d.report.Materialized), count(d.report.Pushed), round(time.Since(d.begun)))
+	values := d.trained() * int64(len(d.set.Service.Outputs()))
+	d.say("trained  %s flights, %s values in %s: %s values/s", count(d.trained()), count(values), round(d.training), count(perSecond(values, d.training)))
+	fmt.Fprintf(w, "served   %s flights asked, %s events materialized and %s pushed, each durable before it counts, in %s\n",
+		count(int64(d.report.Rows)), count(d.report.Materialized), count(d.report.Pushed), round(d.serving))
+	fmt.Fprintf(w, "in all   %s\n", round(time.Since(d.begun)))
 	printReport(d.c, d.report)
 	return nil
 }
+
+func perSecond(n int64, d time.Duration) int64 { return int64(float64(n) / d.Seconds()) }
 
 func (d *demo) trained() int64 {
 	var n int64

@@ -201,5 +201,5 @@ func printReport(c *cobra.Command, r *parity.Report) {
 	if more := r.Different - len(r.Differences); more > 0 {
 		fmt.Fprintf(w, "and %s more\n", count(int64(more)))
 	}
-	fmt.Fprintf(w, "parity: %s compared, %d different\n", count(int64(r.Compared)), r.Different)
+	fmt.Fprintf(w, "parity: %d compared, %d different\n", r.Compared, r.Different)
 }
