@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"testing"
 
 	"pgregory.net/rapid"
 
@@ -71,8 +70,7 @@ func load(t *rapid.T, dir, text string) *plan.View {
 }
 
 // projectDir writes definitions to a project folder.
-func projectDir(t testing.TB, dir, text string) {
-	t.Helper()
+func projectDir(t *rapid.T, dir, text string) {
 	for name, content := range map[string]string{featuredefs.ConfigFile: "project: random\n", "features/defs.yaml": text} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -135,8 +133,8 @@ func keyVectors(v *plan.View, reads []gen.Read) []*vector.Vector {
 	return cols
 }
 
-// replay answers all reads at once, from batches of events in the given order.
-func replay(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards int) ([][]cell, error) {
+// swept is a replay of batches of events in the given order, ready for its results.
+func swept(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards int) (*kernel.Replay, error) {
 	r := kernel.NewReplay(v)
 	at := make([]plan.EventTime, len(reads))
 	for i := range reads {
@@ -147,11 +145,17 @@ func replay(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards i
 		r.AddEvents(b)
 	}
 	parts, err := r.Shards(shards)
-	if err != nil {
-		return nil, err
-	}
 	for _, p := range parts {
 		p.Sweep()
+	}
+	return r, err
+}
+
+// replay answers all reads at once.
+func replay(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards int) ([][]cell, error) {
+	r, err := swept(v, batches, reads, shards)
+	if err != nil {
+		return nil, err
 	}
 	var out [][]cell
 	err = r.Results(func(_ int, f *kernel.Features) error {

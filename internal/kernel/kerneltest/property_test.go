@@ -27,7 +27,7 @@ func check(t *testing.T, property func(s *scenario)) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		text := gen.Definitions(rt, 6)
-		projectDir(t, dir, text)
+		projectDir(rt, dir, text)
 		s := &scenario{t: rt, plan: load(rt, dir, text), oracle: kerneltest.New()}
 		s.events = gen.Events(rt, s.plan, 24)
 		s.unique = kerneltest.Deduplicate(s.plan.Source, s.events)

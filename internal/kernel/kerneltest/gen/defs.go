@@ -55,6 +55,12 @@ var knownAt = []string{
 // Definitions draws the text of one file that declares an entity, a source
 // and the view ViewName with 1 to maxFeatures features.
 func Definitions(t *rapid.T, maxFeatures int) string {
+	text, _ := view(t, maxFeatures)
+	return text
+}
+
+// view is Definitions, and the features with the types of references to them.
+func view(t *rapid.T, maxFeatures int) (string, []typed) {
 	var b strings.Builder
 	keys := among(t, entityKeys, "keys")
 	var declared, mapped []string
@@ -74,11 +80,11 @@ func Definitions(t *rapid.T, maxFeatures int) string {
 		fmt.Fprintf(&b, "where: %s\n", quote(boolColumn(t)))
 	}
 	b.WriteString("features:\n")
-	g := &features{t: t}
+	g := &features{t: t, prefix: "f", leaf: aggregate}
 	for range 1 + below(maxFeatures).Draw(t, "features") {
 		b.WriteString(g.next())
 	}
-	return b.String()
+	return b.String(), g.made
 }
 
 func quote(s string) string {
@@ -93,8 +99,11 @@ func quote(s string) string {
 
 // features draws one feature after the other; later ones may refer to earlier.
 type features struct {
-	t    *rapid.T
-	made []typed
+	t      *rapid.T
+	prefix string // of names
+	n      int
+	leaf   func(*rapid.T) typed // an expression of its own
+	made   []typed              // what can be referred to
 }
 
 // typed is an expression of the language and its type; for a feature its name and
@@ -108,7 +117,8 @@ var literals = map[string][]string{
 }
 
 func (g *features) next() string {
-	name := fmt.Sprintf("f%d", len(g.made))
+	name := fmt.Sprint(g.prefix, g.n)
+	g.n++
 	e := g.outer()
 	kind, optional := strings.CutPrefix(e.kind, "?")
 	line := fmt.Sprintf("  %s: %s\n", name, quote(e.text))
@@ -129,8 +139,8 @@ func (g *features) next() string {
 	return line
 }
 
-// outer draws an outer expression: mostly one aggregate, or arithmetic over
-// aggregates, earlier features and now.
+// outer draws an outer expression: mostly one leaf, or arithmetic over leaves, earlier
+// features and now.
 func (g *features) outer() typed {
 	switch below(10).Draw(g.t, "outer") {
 	case 8, 9:
@@ -138,20 +148,19 @@ func (g *features) outer() typed {
 	case 7:
 		return among(g.t, ofNow, "of now")
 	}
-	return aggregate(g.t)
+	return g.leaf(g.t)
 }
 
 var ofNow = []typed{
 	{"now", "timestamp"},
 	{`now.getHours("Europe/Berlin") * 100 + now.getDayOfWeek()`, "int"},
 	{`now.getDayOfYear("America/New_York")`, "int"},
-	{`now - latest_time("7d").orValue(now)`, "duration"},
-	{`latest_time().optMap(t, now - t > duration("24h"))`, "?bool"},
+	{`now - timestamp("2025-01-01T00:00:00Z")`, "duration"},
 }
 
-// combined builds on an earlier feature when there is one, else on an aggregate.
+// combined builds on an earlier feature when there is one, else on a leaf.
 func (g *features) combined() typed {
-	x := aggregate(g.t)
+	x := g.leaf(g.t)
 	if len(g.made) > 0 && rapid.Bool().Draw(g.t, "refer") {
 		x = among(g.t, g.made, "reference")
 	}
@@ -160,25 +169,29 @@ func (g *features) combined() typed {
 		return x
 	}
 	f := among(g.t, forms, "form")
+	if strings.Contains(x.text, " ") {
+		x.text = "(" + x.text + ")"
+	}
 	return typed{strings.ReplaceAll(f.text, "$", x.text), f.kind}
 }
 
 var combinations = map[string][]typed{
-	"int":       {{"$ * $ + 1", "int"}, {"double($) / double(count())", "double"}, {"$ > 0 || 9223372036854775807 + $ > 0", "bool"}, {"$ == 0 ? 0.0 : 1.0 / double($)", "double"}},
-	"double":    {{"$ * 0.1 + $", "double"}, {"$ - $", "double"}, {"$ < 1.0", "bool"}, {"int($)", "int"}, {"$ / double(count('1h'))", "double"}},
-	"bool":      {{"!$", "bool"}, {"$ ? 1.0 : 0.0", "double"}},
-	"string":    {{"$ + 'x'", "string"}, {"size($)", "int"}},
-	"timestamp": {{"now - $", "duration"}, {"$.getHours()", "int"}},
-	"duration":  {{"$ + duration('1h')", "duration"}, {"$.getSeconds()", "int"}},
-	"?int":      {{"$.orValue(7)", "int"}, {"$.hasValue()", "bool"}, {"$.optMap(x, x + 1)", "?int"}},
-	"?double":   {{"$.orValue(0.5) / 3.0", "double"}, {"$.optMap(x, x * x)", "?double"}, {"$.hasValue() ? $.value() : -1.0", "double"}},
-	"?string":   {{"$.orValue('none') + '!'", "string"}, {"$.optMap(s, size(s))", "?int"}},
-	"?bool":     {{"$.orValue(false)", "bool"}},
-	"[int]":     {{"size($)", "int"}, {"$.exists(x, x > 2)", "bool"}, {"$.map(x, x % 10)", "[int]"}},
-	"[double]":  {{"$[0]", "double"}},
-	"[string]":  {{"size($)", "int"}, {"'US' in $", "bool"}},
-	"{int}":     {{"$.size()", "int"}, {"'US' in $ ? $['US'] : -1", "int"}, {"$['DE']", "int"}},
-	"{double}":  {{"$.size()", "int"}, {"$.exists(k, k == 'US')", "bool"}},
+	"int":        {{"$ * $ + 1", "int"}, {"1.0 / double($)", "double"}, {"$ > 0 || 9223372036854775807 + $ > 0", "bool"}, {"$ == 0 ? 0.0 : 1.0 / double($)", "double"}},
+	"double":     {{"$ * 0.1 + $", "double"}, {"$ - $", "double"}, {"$ < 1.0", "bool"}, {"int($)", "int"}, {"$ / $", "double"}},
+	"bool":       {{"!$", "bool"}, {"$ ? 1.0 : 0.0", "double"}},
+	"string":     {{"$ + 'x'", "string"}, {"size($)", "int"}},
+	"timestamp":  {{"now - $", "duration"}, {"$.getHours()", "int"}},
+	"?timestamp": {{"now - $.orValue(now)", "duration"}, {"$.optMap(t, now - t > duration('24h'))", "?bool"}},
+	"duration":   {{"$ + duration('1h')", "duration"}, {"$.getSeconds()", "int"}},
+	"?int":       {{"$.orValue(7)", "int"}, {"$.hasValue()", "bool"}, {"$.optMap(x, x + 1)", "?int"}},
+	"?double":    {{"$.orValue(0.5) / 3.0", "double"}, {"$.optMap(x, x * x)", "?double"}, {"$.hasValue() ? $.value() : -1.0", "double"}},
+	"?string":    {{"$.orValue('none') + '!'", "string"}, {"$.optMap(s, size(s))", "?int"}},
+	"?bool":      {{"$.orValue(false)", "bool"}},
+	"[int]":      {{"size($)", "int"}, {"$.exists(x, x > 2)", "bool"}, {"$.map(x, x % 10)", "[int]"}},
+	"[double]":   {{"$[0]", "double"}},
+	"[string]":   {{"size($)", "int"}, {"'US' in $", "bool"}},
+	"{int}":      {{"$.size()", "int"}, {"'US' in $ ? $['US'] : -1", "int"}, {"$['DE']", "int"}},
+	"{double}":   {{"$.size()", "int"}, {"$.exists(k, k == 'US')", "bool"}},
 }
 
 // windows have every relation of width to hop that matters.

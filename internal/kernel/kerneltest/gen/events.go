@@ -114,6 +114,17 @@ func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Val
 	return row
 }
 
+// Row draws a value for each field, or null.
+func Row(t *rapid.T, fields []plan.Field) map[string]plan.Value {
+	row := map[string]plan.Value{}
+	for _, f := range fields {
+		if !chance(t, 7, "null "+f.Name) {
+			row[f.Name] = value(t, f.Type.Kind, true)
+		}
+	}
+	return row
+}
+
 // Read is one reading of a view.
 type Read struct {
 	Key []plan.Value
