@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ import (
 type Options struct {
 	MemoryLimit string // such as "4GB"; "": DuckDB's default, 80 % of the machine
 	Threads     int    // 0: one for each core
-	TempDir     string // where queries larger than MemoryLimit spill; "": DuckDB decides
+	TempDir     string // below which queries larger than MemoryLimit spill; "": the system's
 	BaseDir     string // what relative paths are relative to; "": the working directory
 }
 
@@ -31,6 +32,7 @@ type Options struct {
 type DB struct {
 	db   mapping.Database
 	base string // absolute
+	temp string // directory of its own, for what it spills
 }
 
 // Open starts DuckDB.
@@ -50,21 +52,24 @@ func Open(o Options) (*DB, error) {
 		}
 	}
 	db := &DB{base: base}
+	// Two processes must not spill into one directory: the names of files are the same.
+	if db.temp, err = os.MkdirTemp(o.TempDir, "unskew-duckdb-"); err != nil {
+		return nil, fmt.Errorf("open DuckDB: temporary directory: %w", err)
+	}
 	var msg string
 	if mapping.OpenExt("", &db.db, config, &msg) == mapping.StateError {
-		mapping.Close(&db.db)
-		return nil, fmt.Errorf("open DuckDB: %s", msg)
+		return nil, errors.Join(fmt.Errorf("open DuckDB: %s", msg), db.Close())
 	}
 	session := strings.Join([]string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL preserve_insertion_order = true",
 		"SET GLOBAL file_search_path = " + quote(base),
+		"SET GLOBAL temp_directory = " + quote(db.temp),
 		// The cache takes a file that was rewritten within a second for the old one.
 		"SET GLOBAL enable_external_file_cache = false",
 	}, "; ")
 	if err := db.Exec(context.Background(), session); err != nil {
-		mapping.Close(&db.db)
-		return nil, fmt.Errorf("open DuckDB: %w", err)
+		return nil, errors.Join(fmt.Errorf("open DuckDB: %w", err), db.Close())
 	}
 	return db, nil
 }
@@ -77,16 +82,13 @@ func (o Options) settings() [][2]string {
 	if o.Threads > 0 {
 		s = append(s, [2]string{"threads", strconv.Itoa(o.Threads)})
 	}
-	if o.TempDir != "" {
-		s = append(s, [2]string{"temp_directory", o.TempDir})
-	}
 	return s
 }
 
 // Close releases everything DuckDB holds.
 func (db *DB) Close() error {
 	mapping.Close(&db.db)
-	return nil
+	return os.RemoveAll(db.temp)
 }
 
 // Version is the version of the DuckDB library, such as "v1.5.6".
@@ -247,7 +249,7 @@ func takeError(ed mapping.ErrorData) error {
 }
 
 // queryError makes DuckDB's message one line, without the echo of the query and of
-// a CSV reader's settings.
+// a CSV reader's settings, and without advice about options that nobody here can set.
 func queryError(ctx context.Context, msg string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -259,15 +261,19 @@ func queryError(ctx context.Context, msg string) error {
 		if strings.HasPrefix(line, "delimiter = ") {
 			break
 		}
-		if line != "" && !slices.ContainsFunc(csvAdvice, func(p string) bool { return strings.HasPrefix(line, p) }) {
+		if line != "" && !slices.ContainsFunc(advice, func(p string) bool { return strings.HasPrefix(line, p) }) {
 			kept = append(kept, strings.TrimSuffix(line, "."))
 		}
 	}
-	return errors.New(strings.Join(kept, "; "))
+	msg = strings.Join(kept, "; ")
+	if strings.HasPrefix(msg, "Out of Memory") {
+		msg += "; allow more memory or fewer threads"
+	}
+	return errors.New(msg)
 }
 
-// csvAdvice begins lines about options of DuckDB's CSV reader that nobody here can set.
-var csvAdvice = []string{"Column ", "This type was ", "Select a different type ", "* Check ", "Possible ", "This file is not utf-8"}
+// advice is how lines of advice begin.
+var advice = []string{"Column ", "This type was ", "Select a different type ", "* ", "Possible ", "See also ", "This file is not utf-8"}
 
 // quote makes s a string literal.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -498,3 +498,50 @@ func TestRewrittenFilesAreReadAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestSpill: a query larger than the memory limit spills into a directory of the
+// DB's own, which goes with it.
+func TestSpill(t *testing.T) {
+	temp := t.TempDir()
+	db, err := Open(Options{MemoryLimit: "60MB", Threads: 1, TempDir: temp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, spilled := 0, false
+	sql := "SELECT i AS x, repeat('x', 100) || i AS s FROM range(1000000) t(i) ORDER BY hash(i)"
+	err = db.Scan(context.Background(), query(sql), []plan.Field{field("s", plan.String)}, func(b *vector.Batch) error {
+		files, err := filepath.Glob(filepath.Join(temp, "*", "*"))
+		spilled = spilled || len(files) > 0
+		n += b.N
+		return err
+	})
+	if err != nil || n != 1000000 || !spilled {
+		t.Errorf("%d rows, spilled: %v, %v", n, spilled, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestOutOfMemoryIsOneLine(t *testing.T) {
+	db, err := Open(Options{MemoryLimit: "5MB", Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = (&project{t, db, ""}).rows(query("SELECT count(DISTINCT i || 'x') AS x FROM range(1000000) t(i)"), field("x", plan.Int))
+	if err == nil || !strings.Contains(err.Error(), "allow more memory") || strings.Contains(err.Error(), "SET ") {
+		t.Errorf("error %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	if _, err := Open(Options{MemoryLimit: "lots"}); err == nil || !strings.Contains(err.Error(), "memory_limit = lots") {
+		t.Errorf("error %v", err)
+	}
+}
