@@ -24,6 +24,10 @@ type History struct {
 	Final   bool               // every event known when it happened (--as-of final)
 	Until   *eventlog.Position // read the log no further; nil: to its end when reading begins
 	To      *plan.EventTime    // leave out rows of files that are visible at or after it; nil: none
+
+	suspects     idSet // what an earlier Read found, with the log up to suspectsEnd
+	suspectsEnd  eventlog.Position
+	haveSuspects bool
 }
 
 // HistoryCounts says what became of the rows of a source.
@@ -34,7 +38,9 @@ type HistoryCounts struct {
 	LogEnd      eventlog.Position // the last record read
 }
 
-// Read calls f with every event once, in batches that are valid during the call.
+// Read calls f with every event once, in batches that are valid during the call. A
+// second Read need not look for repeated ids again; the files must not have changed.
+// Reads of one History must not overlap.
 //
 // Among rows with one event id, in files or in the log, the one with the smallest
 // visible time stands, and of those the one with the smallest payload; so neither
@@ -77,8 +83,7 @@ type historyReader struct {
 	in       *ingest.Source
 	f        func(*kernel.Events) error
 	counts   HistoryCounts
-	suspects idSet // ids that may occur more than once
-	diverted idSet // those of them that files hold
+	diverted idSet // suspects that files hold
 	resolve  resolver
 }
 
@@ -104,8 +109,13 @@ func (r *historyReader) hasFiles() bool { return r.Source.From != "" || r.Source
 
 func (r *historyReader) relation() duckdb.Relation { return duckdb.SourceRelation(r.Source) }
 
-// findSuspects collects ids that occur more than once in the files or at all in the log.
+// findSuspects collects ids that may occur more than once: those that do in the files
+// and all that occur in the log.
 func (r *historyReader) findSuspects(ctx context.Context) error {
+	if r.haveSuspects && r.suspectsEnd == r.counts.LogEnd {
+		return nil
+	}
+	r.suspects = nil
 	if r.hasFiles() {
 		id, _ := r.Source.Column(r.Source.EventID)
 		err := r.DB.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
@@ -118,12 +128,14 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.readLog(ctx, func(records []eventlog.Record) error {
+	err := r.readLog(ctx, func(records []eventlog.Record) error {
 		for _, rec := range records {
 			r.suspects.add(rec.ID)
 		}
 		return nil
 	})
+	r.suspectsEnd, r.haveSuspects = r.counts.LogEnd, err == nil
+	return err
 }
 
 // readFiles streams the rows of the relation and diverts those with suspect ids.

@@ -78,11 +78,11 @@ type trainer struct {
 
 // source is a source with the roles that read it.
 type source struct {
-	plan   *plan.Source
-	roles  []*role
-	end    eventlog.Position // of its log when Train began
-	rows   int64
-	counts HistoryCounts
+	plan    *plan.Source
+	roles   []*role
+	history *History
+	rows    int64
+	counts  HistoryCounts
 }
 
 func (t *trainer) train(ctx context.Context) (*Manifest, error) {
@@ -144,6 +144,7 @@ func (t *trainer) bindRoles(ctx context.Context) error {
 			return err
 		}
 		s.roles = append(s.roles, r)
+		s.history.Columns = append(s.history.Columns, viewColumns(ref.View)...)
 		bytes += s.rows * bytesPerEvent(ref.View)
 	}
 	t.passes = 1
@@ -163,7 +164,7 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 			return s, nil
 		}
 	}
-	s := &source{plan: p}
+	s := &source{plan: p, history: &History{DB: t.DB, Log: t.Log, Source: p, Final: t.Final}}
 	if p.From != "" || p.SQL != "" {
 		n, err := t.DB.Count(ctx, duckdb.SourceRelation(p))
 		if err != nil {
@@ -171,20 +172,18 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 		}
 		s.rows = n
 	}
-	var err error
-	if s.end, err = t.history(p).logEnd(ctx); err != nil {
+	end, err := s.history.logEnd(ctx)
+	if err != nil {
 		return nil, err
 	}
-	s.rows += int64(s.end)
+	s.history.Until = &end // every pass reads the same
+	s.rows += int64(end)
 	t.sources = append(t.sources, s)
 	return s, nil
 }
 
-func (t *trainer) history(p *plan.Source) *History {
-	return &History{DB: t.DB, Log: t.Log, Source: p, Final: t.Final}
-}
-
-// bytesPerEvent estimates what a replay holds for an event of the view.
+// bytesPerEvent estimates what a replay holds for an event of the view, half of it
+// room to grow.
 func bytesPerEvent(v *plan.View) int64 {
 	n := int64(4 + 8 + 8 + 16 + 4) // entity, event and visible time, id, its place among the entity's
 	for i := range v.Slots {
@@ -202,7 +201,7 @@ func bytesPerEvent(v *plan.View) int64 {
 			}
 		}
 	}
-	return n
+	return 2 * n
 }
 
 // runPass replays the entities of one pass.
@@ -237,13 +236,8 @@ func (t *trainer) runPass(ctx context.Context, pass int) error {
 
 // readSource feeds the history of a source to its roles.
 func (t *trainer) readSource(ctx context.Context, s *source, pass int) error {
-	h := t.history(s.plan)
-	h.Until = &s.end
-	for _, r := range s.roles {
-		h.Columns = append(h.Columns, viewColumns(r.ref.View)...)
-	}
 	done := int64(pass) * s.rows
-	counts, err := h.Read(ctx, func(ev *kernel.Events) error {
+	counts, err := s.history.Read(ctx, func(ev *kernel.Events) error {
 		for _, r := range s.roles {
 			r.replay.AddEvents(ev)
 		}
