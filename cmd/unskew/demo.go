@@ -33,7 +33,7 @@ func newDemo(o *options) *cobra.Command {
 the training set, materializes history up to December, pushes December event by event
 through the online path under a simulated clock, and compares what is served with what was
 trained on, as bits. Run it in a checkout of the repository, or name the example with -C.`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("project") {
 				o.project = exampleDir
@@ -41,8 +41,9 @@ trained on, as bits. Run it in a checkout of the repository, or name the example
 			return o.demo(c, rows, out)
 		},
 	}
-	c.Flags().IntVar(&rows, "rows", 600, "flights to ask for")
-	c.Flags().StringVar(&out, "out", "demo-out", "directory for the training set")
+	c.Flags().IntVar(&rows, "rows", 600, "ask for `N` flights")
+	c.Flags().StringVar(&out, "out", "demo-out", "write the training set to `DIR`")
+	completeFlag(c, "out", directories)
 	return c
 }
 

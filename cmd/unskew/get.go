@@ -32,16 +32,19 @@ prints value and status of each. It reads the project's online store, or asks a
 running server with --server. A key or field that is left out is null.`,
 		Example: `  unskew get fraud_v1 --key user_id=42 --key merchant_id=m7 --request amount=12.5
   unskew get fraud_v1 --key user_id=42 --server http://localhost:7171 --json`,
-		Args: cobra.ExactArgs(1),
+		Args:              takes(1, 1),
+		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.withServer(c, url, func(ctx context.Context, client *sdk.Client) error {
 				return o.get(c, client, args[0], keys, request)
 			})
 		},
 	}
-	c.Flags().StringVar(&url, "server", "", "ask this server instead of the project's store")
-	c.Flags().StringArrayVarP(&keys, "key", "k", nil, "NAME=VALUE of a key; repeat for several")
-	c.Flags().StringArrayVarP(&request, "request", "r", nil, "NAME=VALUE of a request field; repeat for several")
+	c.Flags().StringVar(&url, "server", "", "ask the server at `URL` instead of the project's store")
+	c.Flags().StringArrayVarP(&keys, "key", "k", nil, "`NAME=VALUE` of a key; repeat for several")
+	c.Flags().StringArrayVarP(&request, "request", "r", nil, "`NAME=VALUE` of a request field; repeat for several")
+	completeFlag(c, "key", o.completesFields(func(s *plan.Service) []plan.Field { return s.Keys }))
+	completeFlag(c, "request", o.completesFields(func(s *plan.Service) []plan.Field { return s.Request }))
 	return c
 }
 

@@ -28,7 +28,8 @@ func newInit(o *options) *cobra.Command {
 		Long: `Writes a project that works at once into a folder (default: the current one): definitions
 with comments, their tests, some data, and a workflow for CI. Files that exist already are never
 overwritten.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(directories, cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := o.project
 			if len(args) == 1 {

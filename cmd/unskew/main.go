@@ -27,6 +27,7 @@ func (f *findings) Error() string { return f.summary }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -72,7 +73,8 @@ for serving, and proves that the two agree to the last bit.
 A project is a folder with unskew.yaml and definitions under features/. Commands
 work on the project in the current folder, or in the one that -C names.
 
-Exit codes: 0 done; 1 something is wrong with definitions, data or parity; 2 could not run.`,
+Exit codes: 0 done; 1 it ran and found something wrong, with definitions, tests, pushed
+rows or parity; 2 it could not run, or not to its end.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -81,9 +83,10 @@ Exit codes: 0 done; 1 something is wrong with definitions, data or parity; 2 cou
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&o.project, "project", "C", ".", "project folder")
+	flags.StringVarP(&o.project, "project", "C", ".", "work on the project in `DIR`")
 	flags.BoolVar(&o.json, "json", false, "print results as JSON on standard output")
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	completeFlag(root, "project", directories)
 	root.AddCommand(
 		newInit(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
 		newServe(o), newGet(o), newParity(o), newDemo(o),

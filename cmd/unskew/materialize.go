@@ -31,12 +31,13 @@ meanwhile is in its state anyway.
 --to leaves out what serving would not have known by then.`,
 		Example: `  unskew materialize
   unskew materialize --view user_spend --full`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.materialize(c, view, to, full) },
 	}
-	c.Flags().StringVar(&view, "view", "", "only this view")
-	c.Flags().StringVar(&to, "to", "", "only what was known before this time (RFC 3339); default: everything")
+	c.Flags().StringVar(&view, "view", "", "only the view `NAME`")
+	c.Flags().StringVar(&to, "to", "", "only what was known before `TIME`, like 2025-01-31T00:00:00Z (default: everything)")
 	c.Flags().BoolVar(&full, "full", false, "rebuild even when the history has not changed")
+	completeFlag(c, "view", o.completes(viewNames))
 	return c
 }
 
@@ -83,53 +84,66 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 	return m.run(c, views)
 }
 
-func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
-	type line struct {
-		View       string `json:"view"`
-		UpToDate   bool   `json:"up_to_date"`
-		Generation uint64 `json:"generation"`
-		Events     int64  `json:"events"`
-		Applied    int64  `json:"applied"`
-		NullKeys   int64  `json:"null_keys"`
-		Entities   int64  `json:"entities"`
-		Bytes      int64  `json:"bytes"`
-		RowErrors  int64  `json:"row_errors"`
+// materialized says what became of a view, and of the rows of its source.
+type materialized struct {
+	View        string           `json:"view"`
+	UpToDate    bool             `json:"up_to_date"`
+	Generation  uint64           `json:"generation"`
+	Rows        int64            `json:"rows"`
+	Skipped     map[string]int64 `json:"skipped"`
+	Redelivered int64            `json:"redelivered"`
+	Conflicts   int64            `json:"conflicts"`
+	Events      int64            `json:"events"`
+	Applied     int64            `json:"applied"`
+	NullKeys    int64            `json:"null_keys"`
+	Entities    int64            `json:"entities"`
+	Bytes       int64            `json:"bytes"`
+	RowErrors   int64            `json:"row_errors"`
+}
+
+func newMaterialized(v *plan.View, r *offline.BackfillResult, h offline.HistoryCounts) materialized {
+	m := materialized{
+		View: v.Name, UpToDate: r.UpToDate, Generation: r.Generation.Number,
+		Rows: h.Rows, Skipped: h.ByReason(), Redelivered: h.Redelivered, Conflicts: h.Conflicts,
+		Events: r.Events, Applied: r.Applied, NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes,
 	}
-	var lines []line
+	for _, n := range r.RowErrors {
+		m.RowErrors += int64(n)
+	}
+	return m
+}
+
+func (m materialized) String() string {
+	if m.UpToDate {
+		return fmt.Sprintf("view %s: up to date (generation %d)", m.View, m.Generation)
+	}
+	text := fmt.Sprintf("view %s: %s into %s, %s (generation %d); source: %s", m.View, quantity(m.Applied, "event"),
+		quantity(m.Entities, "entity"), quantity(m.Bytes, "byte"), m.Generation, sourceSummary(m.Rows, m.Skipped, m.Redelivered, m.Conflicts))
+	if m.NullKeys > 0 {
+		text += fmt.Sprintf(", %s without a key", count(m.NullKeys))
+	}
+	if m.RowErrors > 0 {
+		text += fmt.Sprintf("; %s left out, where its filter or argument failed", quantity(m.RowErrors, "value"))
+	}
+	return text
+}
+
+func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
+	done := []materialized{}
 	for _, v := range views {
 		r, err := m.view(c.Context(), v)
 		if err != nil {
 			return fmt.Errorf("materialize view %s: %w", v.Name, err)
 		}
-		l := line{View: v.Name, UpToDate: r.UpToDate, Generation: r.Generation.Number, Events: r.Events, Applied: r.Applied,
-			NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes}
-		for _, n := range r.RowErrors {
-			l.RowErrors += int64(n)
-		}
-		lines = append(lines, l)
+		done = append(done, *r)
 		if !m.o.json {
-			fmt.Fprintln(c.OutOrStdout(), materialized(v, r, l.RowErrors))
+			fmt.Fprintln(c.OutOrStdout(), r)
 		}
 	}
 	if m.o.json {
-		return printJSON(c, lines)
+		return printJSON(c, done)
 	}
 	return nil
-}
-
-func materialized(v *plan.View, r *offline.BackfillResult, rowErrors int64) string {
-	if r.UpToDate {
-		return fmt.Sprintf("view %s: up to date (generation %d)", v.Name, r.Generation.Number)
-	}
-	text := fmt.Sprintf("view %s: %s of %s events into %s entities, %s bytes (generation %d)",
-		v.Name, count(r.Applied), count(r.Events), count(r.Entities), count(r.Bytes), r.Generation.Number)
-	if r.NullKeys > 0 {
-		text += fmt.Sprintf("; %s events without a key", count(r.NullKeys))
-	}
-	if rowErrors > 0 {
-		text += fmt.Sprintf("; %s values left out for errors", count(rowErrors))
-	}
-	return text
 }
 
 // register makes the log of a stream source refuse what is history already.
@@ -153,15 +167,18 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 		})
 		return err
 	})
-	m.progress.end(count(n) + " event ids of " + src.Name)
+	if err == nil {
+		m.progress.end(quantity(n, "event id") + " of " + src.Name)
+	}
 	return err
 }
 
-func (m *materialization) view(ctx context.Context, v *plan.View) (*offline.BackfillResult, error) {
+func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized, error) {
 	inputs, err := m.inputs(ctx, v.Source)
 	if err != nil {
 		return nil, err
 	}
+	var counts offline.HistoryCounts
 	b := offline.Backfill{
 		View: v, Store: m.st.store, Log: m.st.log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
 		Before: func(ctx context.Context) error {
@@ -174,15 +191,20 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*offline.Back
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
 			h := offline.ViewHistory(m.db, m.st.log, v, until)
 			h.To = &m.to
-			_, err := h.Read(ctx, f)
+			var err error
+			counts, err = h.Read(ctx, f)
 			return err
 		},
 	}
 	r, err := b.Run(ctx)
-	if err == nil && !r.UpToDate {
-		m.progress.end(count(r.Events) + " events into " + v.Name)
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	if !r.UpToDate {
+		m.progress.end(quantity(r.Events, "event") + " into " + v.Name)
+	}
+	done := newMaterialized(v, r, counts)
+	return &done, nil
 }
 
 // inputs identifies the history a view is built from: the files' contents and how much

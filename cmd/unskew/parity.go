@@ -41,13 +41,14 @@ event; without, all of it is pushed. Only rows from then on are asked for.
 
 Exit code 1 when anything differs.`,
 		Example: "  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z",
-		Args:    cobra.NoArgs,
+		Args:    takes(0, 0),
 		RunE:    func(c *cobra.Command, _ []string) error { return o.parity(c, f) },
 	}
 	c.Flags().BoolVar(&f.replay, "replay", false, "replay history through the online path")
-	c.Flags().StringVar(&f.set, "training-set", "", "training set (default: the only one)")
-	c.Flags().StringVar(&f.from, "from", "", "push what became known from this time on (RFC 3339), materialize what was before")
-	c.Flags().IntVar(&f.rows, "rows", 1000, "rows to ask for, spread evenly; 0: all")
+	c.Flags().StringVar(&f.set, "training-set", "", "training set `NAME` (default: the only one)")
+	c.Flags().StringVar(&f.from, "from", "", "push what became known from `TIME` on, materialize what was before (default: push all)")
+	c.Flags().IntVar(&f.rows, "rows", 1000, "ask for `N` rows, spread evenly; 0: all")
+	completeFlag(c, "training-set", o.completes(trainingSetNames))
 	return c
 }
 

@@ -33,7 +33,8 @@ an interruption is safe for a source with an event_id.
 Exit code 1 when rows were rejected or in conflict.`,
 		Example: `  unskew push transactions new.jsonl
   tail -f events.jsonl | unskew push transactions --server http://localhost:7171`,
-		Args: cobra.RangeArgs(1, 2),
+		Args:              takes(1, 2),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveDefault),
 		RunE: func(c *cobra.Command, args []string) error {
 			file := "-"
 			if len(args) == 2 {
@@ -42,8 +43,9 @@ Exit code 1 when rows were rejected or in conflict.`,
 			return o.push(c, args[0], file, format, url)
 		},
 	}
-	c.Flags().StringVar(&url, "server", "", "push to this server instead of the project's log")
-	c.Flags().StringVar(&format, "format", "", "json, csv, parquet or arrow; by default from the file's name, json for standard input")
+	c.Flags().StringVar(&url, "server", "", "push to the server at `URL` instead of the project's log")
+	c.Flags().StringVar(&format, "format", "", "`FORMAT` of the events: json, csv, parquet or arrow (default: by the file's name, json for standard input)")
+	completeFlag(c, "format", cobra.FixedCompletions(eventFormats, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

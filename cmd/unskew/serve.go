@@ -27,10 +27,10 @@ beside them /healthz, /readyz and /metrics. Pushed events are applied to the onl
 store as they come. An interrupt finishes running requests first.`,
 		Example: `  unskew serve
   curl -s localhost:7171/unskew.v1.FeatureService/ListServices -H 'Content-Type: application/json' -d '{}'`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen) },
 	}
-	c.Flags().StringVar(&listen, "listen", defaultListen, "loopback address to listen on")
+	c.Flags().StringVar(&listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
 	return c
 }
 

@@ -25,7 +25,8 @@ that computes features: the oracle (the naive reading of the semantics), the rep
 builds training sets, and the online path (log, applier, store, server) over an
 embedded store in memory, and over Redis when the project or UNSKEW_REDIS_ADDRESSES
 names one. Doubles are compared as bits.`,
-		RunE: func(c *cobra.Command, args []string) error { return o.test(c, args) },
+		ValidArgsFunction: directories,
+		RunE:              func(c *cobra.Command, args []string) error { return o.test(c, args) },
 	}
 }
 

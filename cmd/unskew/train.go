@@ -39,21 +39,25 @@ same bytes whatever --memory and --threads are.
 Name a TrainingSet of the project, or give service, spine and time by flags.`,
 		Example: `  unskew train fraud_2025q1 --out data/fraud
   unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(trainingSetNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE:              func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.out, "out", "", "directory for the training set (default: its name)")
-	flags.StringVar(&f.service, "service", "", "feature service, instead of a NAME")
-	flags.StringVar(&f.spine, "spine", "", "file or glob with the rows to predict")
-	flags.StringVar(&f.sql, "spine-sql", "", "SQL for the rows to predict, instead of --spine")
-	flags.StringVar(&f.time, "time", "", "column of the spine with the as-of time")
-	flags.StringVar(&f.label, "label", "", "column of the spine with the label")
-	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "column of the spine with the time the label was known")
+	flags.StringVar(&f.out, "out", "", "write to `DIR` (default: the name of the training set)")
+	flags.StringVar(&f.service, "service", "", "feature service `NAME`, instead of a training set's name")
+	flags.StringVar(&f.spine, "spine", "", "`FILE` or glob with the rows to predict")
+	flags.StringVar(&f.sql, "spine-sql", "", "`QUERY` in SQL for the rows to predict, instead of --spine")
+	flags.StringVar(&f.time, "time", "", "`COLUMN` of the spine with the as-of time")
+	flags.StringVar(&f.label, "label", "", "`COLUMN` of the spine with the label")
+	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
-	flags.StringVar(&f.asOf, "as-of", "known", "known: as serving would have known it; final: as it turned out, only to measure the difference")
-	flags.StringVar(&f.memory, "memory", "", "bound on the memory for events, like 4GB; more passes over the data instead")
-	flags.IntVar(&f.threads, "threads", 0, "threads (default: one for each core)")
+	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
+	flags.StringVar(&f.memory, "memory", "", "bound memory to `SIZE`, like 4GB; takes more passes over the data")
+	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
+	completeFlag(c, "service", o.completes(serviceNames))
+	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(c, "out", directories)
 	return c
 }
 
@@ -188,22 +192,36 @@ func (t *trainProgress) finish() {
 func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
 	w := c.OutOrStdout()
 	for _, s := range m.Sources {
-		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s))
+		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Redelivered, s.Conflicts))
+	}
+	for _, v := range m.Views {
+		if v.NullKeys > 0 {
+			fmt.Fprintf(w, "view %s: %s without a key\n", v.Role, quantity(v.NullKeys, "event"))
+		}
+	}
+	for _, f := range m.Outputs {
+		if f.RowErrors > 0 {
+			fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
+		}
+	}
+	if s := m.Split; s != nil && s.DroppedByEmbargo+s.DroppedByLabelTime > 0 {
+		fmt.Fprintf(w, "split: %s dropped within the embargo of %s, %s whose label was known too late\n",
+			quantity(s.DroppedByEmbargo, "row"), s.Embargo, quantity(s.DroppedByLabelTime, "row"))
 	}
 	for _, f := range m.Files {
-		fmt.Fprintf(w, "%s: %s rows, %s bytes\n", filepath.Join(out, f.Name), count(f.Rows), count(f.Size))
+		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
 	}
-	fmt.Fprintf(w, "%d features of service %s, version %s\n", len(m.Outputs), m.Service, short(m.ServiceFingerprint))
+	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
 }
 
 // sourceSummary says what became of a source's rows; nothing is dropped without a number.
-func sourceSummary(s offline.SourceManifest) string {
-	text := count(s.Rows) + " events"
-	for _, reason := range slices.Sorted(maps.Keys(s.Skipped)) {
-		text += fmt.Sprintf(", %s skipped (%s)", count(s.Skipped[reason]), reason)
+func sourceSummary(rows int64, skipped map[string]int64, redelivered, conflicts int64) string {
+	text := quantity(rows, "row")
+	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
+		text += fmt.Sprintf(", %s skipped (%s)", count(skipped[reason]), reason)
 	}
-	if s.Redelivered > 0 {
-		text += fmt.Sprintf(", %s redeliveries ignored (%s in conflict)", count(s.Redelivered), count(s.Conflicts))
+	if redelivered > 0 {
+		text += fmt.Sprintf(", %s ignored (%s in conflict)", quantity(redelivered, "redelivery"), count(conflicts))
 	}
 	return text
 }

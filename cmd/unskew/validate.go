@@ -25,7 +25,7 @@ would break the models of before: a feature that a service reads and that now me
 else or is gone, keys and request fields that callers do not send.
 
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.json {
 				format = "json"
@@ -33,9 +33,10 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 			return o.validate(c, format, against, offline)
 		},
 	}
-	c.Flags().StringVar(&format, "format", "text", "text, json, github, sarif or junit")
-	c.Flags().StringVar(&against, "against", "", "git commit, branch or tag to compare with, like origin/main")
+	c.Flags().StringVar(&format, "format", "text", "write findings as `FORMAT`: text, json, github, sarif or junit")
+	c.Flags().StringVar(&against, "against", "", "compare with `REF`: a git commit, branch or tag, like origin/main")
 	c.Flags().BoolVar(&offline, "offline", false, "do not open the sources' data")
+	completeFlag(c, "format", cobra.FixedCompletions([]cobra.Completion{"text", "json", "github", "sarif", "junit"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
