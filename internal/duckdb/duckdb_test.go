@@ -318,6 +318,19 @@ func TestCSVIsParsedAsDeclared(t *testing.T) {
 	}
 }
 
+// TestCSVHasAHeader even where all its values look like names of columns.
+func TestCSVHasAHeader(t *testing.T) {
+	p := newProject(t)
+	p.write("names.csv", "id\na\nb\n")
+	p.write("pairs.tsv", "id\tname\na\tb\n")
+	for file, want := range map[string]int{"names.csv": 2, "pairs.tsv": 1} {
+		rows, err := p.rows(from(file), field("id", plan.String))
+		if err != nil || len(rows) != want || rows[0][0].Str() != "a" {
+			t.Errorf("%s = %v, %v", file, rows, err)
+		}
+	}
+}
+
 // TestN8_NumbersOfTextFilesAreNotRounded: 2.5 is no int, whatever DuckDB casts it to.
 func TestN8_NumbersOfTextFilesAreNotRounded(t *testing.T) {
 	p := newProject(t)

@@ -128,7 +128,7 @@ func (t *table) from(types []forcedType) string {
 	files := t.fileList()
 	switch t.format {
 	case csvFiles:
-		return "read_csv(" + files + ", sample_size = -1, files_to_sniff = -1" + typesArgument("types", types) + ")"
+		return "read_csv(" + files + ", header = true, sample_size = -1, files_to_sniff = -1" + typesArgument("types", types) + ")"
 	case jsonFiles:
 		return "read_json(" + files + ", sample_size = -1, maximum_sample_files = -1" + typesArgument("columns", types) + ")"
 	}

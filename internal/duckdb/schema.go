@@ -132,6 +132,18 @@ func (db *DB) Columns(ctx context.Context, rel Relation) ([]plan.Field, error) {
 	return fields, nil
 }
 
+// Check makes sure that a relation can be read and has the given columns with types
+// that Scan takes. It reads no rows, so a value that its type cannot hold is found by
+// Scan only.
+func (db *DB) Check(ctx context.Context, rel Relation, columns []plan.Field) error {
+	t, err := db.open(ctx, rel)
+	if err != nil {
+		return err
+	}
+	_, err = db.selectColumns(ctx, t, columns)
+	return err
+}
+
 // selection is how the declared columns of a table are read.
 type selection struct {
 	exprs     []string
