@@ -26,6 +26,11 @@ build: need-go need-c++ ## build bin/unskew
 demo: build ## build, then show the whole path on the flights example
 	bin/unskew demo
 
+.PHONY: conformance
+conformance: need-go ## run the CEL specification's own tests through cel-go and the kernels
+	@$(GO) build -o bin/conformance ./internal/kernel/expr/conformance
+	@bin/conformance
+
 .PHONY: test
 test: need-go need-c++ need-redis-server ## run all tests, those of concurrent packages with the race detector
 	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')

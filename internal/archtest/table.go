@@ -29,6 +29,8 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/kernel/vector"}},
 	{"internal/kernel/expr", "evaluates checked CEL over columns", "differs from cel-go",
 		[]string{"featuredefs/plan", "internal/celenv", "internal/kernel/vector"}},
+	{"internal/kernel/expr/conformance", "runs the CEL specification's own tests through cel-go and the kernels", "",
+		[]string{"featuredefs/plan", "internal/celenv", "internal/kernel/expr", "internal/kernel/vector"}},
 	{"internal/kernel/window", "tiles, tails, expiry, assembly of windows", "evaluates expressions",
 		[]string{"featuredefs/plan", "internal/kernel/agg", "internal/kernel/vector"}},
 	{"internal/kernel", "the one implementation of a feature's value: apply events, read as of T, replay a history", "does I/O, asks a clock, starts a goroutine",
@@ -86,8 +88,8 @@ var Owners = []struct {
 	Module   string
 	Packages []string
 }{
-	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/kernel/kerneltest"}},
-	{"cel.dev/expr", []string{"internal/celenv", "internal/kernel/expr"}},
+	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/kernel/expr/conformance", "internal/kernel/kerneltest"}},
+	{"cel.dev/expr", []string{"internal/kernel/expr/conformance"}},
 	{"github.com/goccy/go-yaml", []string{"featuredefs"}},
 	{"github.com/robfig/cron/v3", []string{"featuredefs", "internal/ingest", "internal/kernel/kerneltest"}},
 	{"github.com/redis/rueidis", []string{"internal/eventlog/redis", "internal/onlinestore/redis", "internal/redisconn", "internal/redistest"}},
@@ -96,7 +98,7 @@ var Owners = []struct {
 	{"github.com/duckdb", []string{"internal/duckdb"}},
 	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/ingest", "materializer/offline", "sdk", "validate/parity", "cmd/unskew", "examples/flights/convert"}},
 	{"connectrpc.com", []string{"internal/gen", "internal/gen/*", "server", "sdk"}},
-	{"google.golang.org/protobuf", []string{"internal/gen", "internal/gen/*", "internal/wire", "server", "sdk"}},
+	{"google.golang.org/protobuf", []string{"internal/gen", "internal/gen/*", "internal/kernel/expr/conformance", "internal/wire", "server", "sdk"}},
 	{"buf.build", []string{"internal/gen", "internal/gen/*", "server"}},
 	{"github.com/prometheus/client_golang", []string{"materializer/online", "server", "cmd/unskew"}},
 	{"golang.org/x/net", []string{"server"}},
