@@ -157,6 +157,28 @@ func TestO3_TiesDoNotDependOnArrival(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	for _, tc := range []struct {
+		f         plan.AggFunc
+		want, got plan.Value
+		ok        bool
+	}{
+		{plan.Sum, dbl(0), dbl(math.Copysign(0, -1)), false},
+		{plan.ApproxDistinct, plan.IntValue(3), plan.IntValue(2), true},
+		{plan.ApproxDistinct, plan.IntValue(3), plan.IntValue(5), false},
+		{plan.ApproxQuantile, dbl(-100), dbl(-100.9), true},
+		{plan.ApproxQuantile, dbl(-100), dbl(-101.5), false},
+		{plan.ApproxQuantile, dbl(0), dbl(tiny), false},
+		{plan.ApproxQuantile, dbl(inf), dbl(inf), true},
+		{plan.ApproxQuantile, dbl(math.NaN()), dbl(1), false},
+		{plan.ApproxQuantile, plan.NullValue(), dbl(1), false},
+	} {
+		if got := Within(tc.f, tc.want, tc.got); got != tc.ok {
+			t.Errorf("%s: %v for %v: got %v", tc.f, tc.got, tc.want, got)
+		}
+	}
+}
+
 func TestAggregate_ByGroup(t *testing.T) {
 	rows := rowsOf(doubles(1, 2, 4))
 	for i, s := range []string{"b", "", "b"} {

@@ -2,6 +2,7 @@ package kerneltest_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -33,8 +34,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// runCase checks every test of a project in the oracle, and its view tests in the
-// replay and in online state.
+// runCase checks every test of a project in the oracle and the replay, and tests of
+// views in online state too.
 func runCase(t *testing.T, dir string) {
 	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
 	if err != nil {
@@ -51,10 +52,12 @@ func runCase(t *testing.T, dir string) {
 		for _, x := range test.Expect {
 			expectCells(t, "oracle", x, ask(t, test, events, x))
 		}
-		if test.View != nil {
-			runReplay(t, test, events)
-			runOnline(t, test, events)
+		if test.Service != nil {
+			runService(t, test, events)
+			continue
 		}
+		runReplay(t, test, events)
+		runOnline(t, test, events)
 	}
 }
 
@@ -141,14 +144,44 @@ func runReplay(t *testing.T, test *featuredefs.Test, events []kerneltest.Event) 
 	}
 }
 
-// runOnline reads each expectation from fresh states: their times need not ascend.
+// runOnline reads each expectation from fresh states: their times need not ascend. The
+// events are applied once at the time of the reading and once long before; the states
+// must not differ.
 func runOnline(t *testing.T, test *featuredefs.Test, events []kerneltest.Event) {
 	unique := kerneltest.Deduplicate(test.View.Source, events)
 	for _, x := range test.Expect {
-		o := newOnline(t, compiled(t, test))
-		o.horizon = x.At
-		o.apply(unique)
-		o.restore()
-		expectCells(t, "online", x, o.read(gen.Read{Key: x.Keys, At: x.At}))
+		late, early := newOnline(t, compiled(t, test)), newOnline(t, compiled(t, test))
+		late.horizon = x.At
+		for _, o := range []*online{late, early} {
+			o.apply(unique)
+			o.restore()
+			expectCells(t, "online", x, o.read(gen.Read{Key: x.Keys, At: x.At}))
+		}
+		for k, state := range late.states {
+			early.states[k].Fold(x.At)
+			if !slices.Equal(state.Append(nil), early.states[k].Append(nil)) {
+				t.Errorf("%s:%d: the state depends on when the events were applied", x.Pos.File, x.Pos.Line)
+			}
+		}
+	}
+}
+
+func runService(t *testing.T, test *featuredefs.Test, events []kerneltest.Event) {
+	reads := make([][]gen.Read, len(test.Service.Views))
+	requests := make([]map[string]plan.Value, len(test.Expect))
+	for i, x := range test.Expect {
+		keys := byName(test.Service.Keys, x.Keys)
+		requests[i] = byName(test.Service.Request, x.Request)
+		for v, ref := range test.Service.Views {
+			r := gen.Read{At: x.At}
+			for _, name := range ref.Keys {
+				r.Key = append(r.Key, keys[name])
+			}
+			reads[v] = append(reads[v], r)
+		}
+	}
+	got := serve(t, test.Service, events, reads, requests)
+	for i, x := range test.Expect {
+		expectCells(t, "replay", x, got[i])
 	}
 }

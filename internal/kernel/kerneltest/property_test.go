@@ -1,6 +1,7 @@
 package kerneltest_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -50,6 +51,11 @@ func (s *scenario) expect(events []kerneltest.Event, r gen.Read) []kerneltest.Re
 	return want
 }
 
+// compare is agree and near.
+func (s *scenario) compare(want []kerneltest.Result, got []cell) error {
+	return errors.Join(agree(want, got), near(s.plan, want, got))
+}
+
 // batches divides the events at random into batches in random order.
 func (s *scenario) batches() [][]kerneltest.Event {
 	rest := rapid.Permutation(s.unique).Draw(s.t, "arrival")
@@ -76,7 +82,7 @@ func TestReplayAgreesWithTheOracle(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		for i, r := range s.reads {
-			if err := agree(s.expect(s.events, r), got[i]); err != nil {
+			if err := s.compare(s.expect(s.events, r), got[i]); err != nil {
 				s.t.Fatalf("%v at %v: %v", r.Key, r.At, err)
 			}
 		}
@@ -101,7 +107,7 @@ func TestOnlineAgreesWithTheOracle(t *testing.T) {
 			case step == 0 && len(o.states) > 0:
 				o.restore()
 			case len(reads) > 0 && (step == 1 || len(batches) == 0):
-				if err := agree(s.expect(applied, reads[0]), o.read(reads[0])); err != nil {
+				if err := s.compare(s.expect(applied, reads[0]), o.read(reads[0])); err != nil {
 					s.t.Fatalf("%v at %v after %d events: %v", reads[0].Key, reads[0].At, len(applied), err)
 				}
 				o.horizon, reads = reads[0].At, reads[1:]

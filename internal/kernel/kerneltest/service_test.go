@@ -61,24 +61,24 @@ func loadService(t *rapid.T, dir string) *plan.Service {
 }
 
 // serve replays every role and derives. reads holds the rows of each role.
-func serve(t *rapid.T, s *plan.Service, events []kerneltest.Event, reads [][]gen.Read, requests []map[string]plan.Value) [][]cell {
+func serve(t fataler, s *plan.Service, events []kerneltest.Event, reads [][]gen.Read, requests []map[string]plan.Value) [][]cell {
 	views := make([]*kernel.Features, len(s.Views))
 	for i, ref := range s.Views {
 		v, err := kernel.NewView(ref.View)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		batch := batchOf(ref.View, kerneltest.Deduplicate(ref.View.Source, events))
 		r, err := swept(v, []*kernel.Events{batch}, reads[i], 1)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		err = r.Results(func(_ int, f *kernel.Features) error {
 			views[i] = f // all rows: there are fewer than a batch
 			return nil
 		})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 	}
 	request := vector.NewBatch(s.Request, len(requests))
@@ -91,7 +91,7 @@ func serve(t *rapid.T, s *plan.Service, events []kerneltest.Event, reads [][]gen
 	}
 	compiled, err := kernel.NewService(s)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	all := &kernel.Features{Cols: compiled.Assemble(views, compiled.Derive(views, request, at))}
 	out := make([][]cell, len(requests))
