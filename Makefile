@@ -36,6 +36,13 @@ test: need-go need-c++ need-redis-server ## run all tests, those of concurrent p
 	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
 	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
 
+.PHONY: bench-cel bench-agg
+bench-cel: need-go ## race the expression kernels against cel-go
+	$(GO) run ./internal/bench/cel
+
+bench-agg: need-go ## race the kernel against programs written for one job in plain float64
+	$(GO) run ./internal/bench/agg
+
 .PHONY: check
 check: check-format check-vet check-static check-lint check-proto check-golden ## check format, vet, lint, generated code and golden files
 

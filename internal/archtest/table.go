@@ -78,6 +78,11 @@ var Table = []Package{
 		[]string{"featuredefs", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate/*"}},
 	{"examples/flights", "the example: a year of flights, its definitions and their tests", "", []string{"featuredefs", "featuredefs/plan"}},
 	{"examples/flights/convert", "makes the example's data from its source", "", nil},
+	{"internal/bench", "what benchmark programs share: definitions, races, reports", "", []string{"featuredefs", "featuredefs/plan"}},
+	{"internal/bench/cel", "races the expression kernels against cel-go", "",
+		[]string{"featuredefs/plan", "internal/bench", "internal/celenv", "internal/kernel/expr", "internal/kernel/vector"}},
+	{"internal/bench/agg", "races the kernel against programs written for one job", "",
+		append([]string{"featuredefs/plan", "internal/bench"}, engine...)},
 	{"internal/archtest", "this table as a test that reads the sources", "", nil},
 }
 
@@ -88,7 +93,7 @@ var Owners = []struct {
 	Module   string
 	Packages []string
 }{
-	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/kernel/expr/conformance", "internal/kernel/kerneltest"}},
+	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/kernel/expr/conformance", "internal/kernel/kerneltest", "internal/bench/cel"}},
 	{"cel.dev/expr", []string{"internal/kernel/expr/conformance"}},
 	{"github.com/goccy/go-yaml", []string{"featuredefs"}},
 	{"github.com/robfig/cron/v3", []string{"featuredefs", "internal/ingest", "internal/kernel/kerneltest"}},

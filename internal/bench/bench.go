@@ -1,0 +1,134 @@
+// Package bench is what the benchmark programs share: definitions to measure, and
+// a stopwatch for races between two ways to do one thing.
+//
+// Absolute times depend on the machine and on who else is using it. What the
+// programs report are ratios of two times taken in turn in one run.
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"time"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// View compiles definitions, the text of one YAML file, and returns the view of
+// the given name.
+func View(definitions, name string) (*plan.View, error) {
+	dir, err := os.MkdirTemp("", "unskew-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	for file, text := range map[string]string{featuredefs.ConfigFile: "project: bench\n", "features/defs.yaml": definitions} {
+		path := filepath.Join(dir, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		return nil, fmt.Errorf("the benchmark's definitions do not compile: %v", found)
+	}
+	v, ok := project.Plan.View(name)
+	if !ok {
+		return nil, fmt.Errorf("the benchmark's definitions have no view %s", name)
+	}
+	return v, nil
+}
+
+// Race runs every contestant in turn, rounds times, and returns the least time
+// each of them took: what disturbs one round is unlikely to disturb all of them.
+func Race(rounds int, contestants ...func()) []time.Duration {
+	best := make([]time.Duration, len(contestants))
+	for r := range rounds {
+		for i, f := range contestants {
+			runtime.GC()
+			begin := time.Now()
+			f()
+			if d := time.Since(begin); r == 0 || d < best[i] {
+				best[i] = d
+			}
+		}
+	}
+	return best
+}
+
+// Repeat is f, n times.
+func Repeat(n int, f func()) func() {
+	return func() {
+		for range n {
+			f()
+		}
+	}
+}
+
+// Mallocs is the number of objects that f allocates.
+func Mallocs(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - before.Mallocs
+}
+
+// Median is the median of xs, which it sorts.
+func Median(xs []float64) float64 {
+	slices.Sort(xs)
+	n := len(xs)
+	return (xs[(n-1)/2] + xs[n/2]) / 2
+}
+
+// Figure is a number as reports print it: two decimals.
+type Figure float64
+
+// MarshalJSON writes the figure as a number.
+func (f Figure) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%.2f", float64(f)), nil }
+
+// Report prints v, a struct, as the one JSON line that ends a program's output.
+func Report(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
+
+// Peak is the most heap memory that is in use while f runs, in bytes beyond what
+// is in use before: objects and what the collector has not taken away yet.
+func Peak(f func()) float64 {
+	runtime.GC()
+	before := heap()
+	most := before
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most = max(most, heap())
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	f()
+	close(stop)
+	<-stopped
+	return float64(most - before)
+}
+
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
