@@ -75,7 +75,7 @@ func Rules() []Rule {
 		{RuleColumnType, "A column is used as something its type is not."},
 		{RuleUnknownType, "The type of a column is neither declared, locked nor inferred."},
 		{RuleLockMismatch, "The data has another column type than unskew.lock says."},
-		{RuleSchema, "The schema of a source could not be read."},
+		{RuleSchema, "The data of a source or spine can be read and has the columns that are declared."},
 		{RuleKeyType, "The key columns of a view have the types of its entity's keys."},
 		{RuleOutcomeColumn, "A column known only after the fact is no input of a feature."},
 		{RuleLabelColumn, "A feature may not read the label it helps to predict."},

@@ -17,8 +17,8 @@ func newValidate(o *options) *cobra.Command {
 		Use:   "validate",
 		Short: "Check every definition of the project",
 		Long: `Reads and compiles all definitions and prints what is wrong with them: file, line,
-column, the line itself and the fix. Sources with files are opened to compare their
-columns with the declarations and with unskew.lock, unless --offline is set.
+column, the line itself and the fix. The data of sources and spines is opened to compare
+its columns with the declarations and with unskew.lock, unless --offline is set.
 
 With --against it also compares with the definitions of a git commit, and reports what
 would break the models of before: a feature that a service reads and that now means something
@@ -65,7 +65,7 @@ func (o *options) validate(c *cobra.Command, format, against string, offline boo
 	return nil
 }
 
-// check compiles the project, with the schemas of its data unless offline.
+// check compiles the project and, unless offline, looks at its data.
 func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found featuredefs.Diagnostics, err error) {
 	if offline {
 		return o.compile(c.Context(), nil)
@@ -75,7 +75,12 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 		return nil, nil, err
 	}
 	defer closeWith(&err, db)
-	return o.compile(c.Context(), db)
+	p, found, err = o.compile(c.Context(), db)
+	if err != nil {
+		return nil, nil, err
+	}
+	more, err := checkData(c.Context(), db, p.Plan)
+	return p, append(found, more...), err
 }
 
 // printJSON writes v as indented JSON on standard output.

@@ -259,6 +259,27 @@ func TestScanErrors(t *testing.T) {
 	}
 }
 
+func TestCheckLooksAtColumnsOnly(t *testing.T) {
+	p := newProject(t)
+	p.write("clicks.csv", "user_id,amount\n1,2.5\n2,x\n")
+	p.copyTo("clicks.parquet", "SELECT 1 AS user_id")
+	for _, tc := range []struct {
+		file, want string
+		field      plan.Field
+	}{
+		{"clicks.csv", "", field("user_id", plan.Int)},
+		{"clicks.csv", "", field("amount", plan.Double)}, // what is wrong is in a row
+		{"clicks.csv", `no column "amuont" (did you mean "amount"?)`, field("amuont", plan.Double)},
+		{"clicks.parquet", "declared as string", field("user_id", plan.String)},
+		{"gone.parquet", "no file matches", field("user_id", plan.Int)},
+	} {
+		err := p.db.Check(context.Background(), from(tc.file), []plan.Field{tc.field})
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+			t.Errorf("%s: %v, want %q", tc.file, err, tc.want)
+		}
+	}
+}
+
 func TestColumnsInfersTypes(t *testing.T) {
 	p := newProject(t)
 	p.copyTo("a.parquet", "SELECT 1::SMALLINT AS i, 'x' AS s, TIMESTAMP_NS '2025-01-01' AS t, DATE '2025-01-01' AS d, 1.5::DECIMAL(9,2) AS n, {'a': 1} AS st")

@@ -37,6 +37,13 @@ func newSpine(set *plan.TrainingSet) *spine {
 	return s
 }
 
+// CheckSpine makes sure that the spine of a training set can be read and has the
+// columns that training needs, without reading its rows.
+func CheckSpine(ctx context.Context, db *duckdb.DB, set *plan.TrainingSet) error {
+	s := newSpine(set)
+	return db.Check(ctx, s.rel, s.fields)
+}
+
 // declare adds a column once; a key that is a request field too is one column.
 func (s *spine) declare(f plan.Field) {
 	if _, ok := s.columns[f.Name]; ok {

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/materializer/offline"
+)
+
+// checkData compares what sources and spines declare with the data they name, without
+// reading rows.
+func checkData(ctx context.Context, db *duckdb.DB, p *plan.Plan) (featuredefs.Diagnostics, error) {
+	var found featuredefs.Diagnostics
+	report := func(pos plan.Pos, err error) {
+		if err != nil {
+			found = append(found, featuredefs.Diagnostic{Pos: pos, Severity: featuredefs.Error, Rule: featuredefs.RuleSchema, Message: err.Error()})
+		}
+	}
+	for _, s := range p.Sources {
+		if s.From != "" || s.SQL != "" {
+			columns := make([]plan.Field, len(s.Columns))
+			for i, c := range s.Columns {
+				columns[i] = c.Field
+			}
+			report(s.Pos, db.Check(ctx, duckdb.SourceRelation(s), columns))
+		}
+	}
+	for _, t := range p.Training {
+		report(t.Pos, offline.CheckSpine(ctx, db, t))
+	}
+	return found, ctx.Err()
+}
