@@ -1,0 +1,64 @@
+package featuredefs
+
+import (
+	"strings"
+
+	"cel.dev/cel-go/cel"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+)
+
+// AggregateReference describes an aggregate for people.
+type AggregateReference struct {
+	Func      plan.AggFunc
+	Signature string // as it is written, optional arguments with a question mark
+	Values    string // types the value may have; "" without a value
+	Result    string // type of the result; T is the value's type
+	Groups    bool   // takes .by(string)
+}
+
+// Aggregates lists every aggregate of the language, in the order of docs/semantics.md.
+func Aggregates() []AggregateReference {
+	var out []AggregateReference
+	for i := range aggregates {
+		a := &aggregates[i]
+		out = append(out, AggregateReference{
+			Func: a.fn, Signature: a.signature(), Values: a.values(), Result: resultText(a), Groups: groupable[a.fn],
+		})
+	}
+	return out
+}
+
+func (a *aggregate) values() string {
+	if len(a.roles) == 0 {
+		return ""
+	}
+	if a.any {
+		return "any"
+	}
+	if len(a.args) == len(scalarKinds) {
+		return "any scalar"
+	}
+	var names []string
+	for _, k := range a.args {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// resultText names the result for a value of type T.
+func resultText(a *aggregate) string {
+	t, err := celenv.FromCEL(a.result(cel.StringType))
+	if err != nil {
+		return err.Error()
+	}
+	u, err := celenv.FromCEL(a.result(cel.IntType))
+	if err != nil {
+		return err.Error()
+	}
+	if t.Equal(u) {
+		return t.String()
+	}
+	return strings.Replace(t.String(), "string", "T", 1)
+}
