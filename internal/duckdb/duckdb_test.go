@@ -273,7 +273,7 @@ func TestCheckLooksAtColumnsOnly(t *testing.T) {
 		{"clicks.parquet", "declared as string", field("user_id", plan.String)},
 		{"gone.parquet", "no file matches", field("user_id", plan.Int)},
 	} {
-		err := p.db.Check(context.Background(), from(tc.file), []plan.Field{tc.field})
+		err := p.DB.Check(context.Background(), from(tc.file), []plan.Field{tc.field})
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
 			t.Errorf("%s: %v, want %q", tc.file, err, tc.want)
 		}
