@@ -78,5 +78,5 @@ type Log interface {
 }
 
 // Clock tells the log's time. It is time.Now in production; only the replay
-// harness passes another.
+// harness passes another. It is called by several goroutines at once.
 type Clock func() plan.EventTime

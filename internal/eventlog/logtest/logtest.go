@@ -5,6 +5,7 @@ package logtest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -81,7 +82,10 @@ func openAt(t *testing.T, s Storage, clock eventlog.Clock) eventlog.Log {
 
 // steps is a clock that tells the given times and stays at the last.
 func steps(times ...plan.EventTime) eventlog.Clock {
+	var mu sync.Mutex
 	return func() plan.EventTime {
+		mu.Lock()
+		defer mu.Unlock()
 		now := times[0]
 		if len(times) > 1 {
 			times = times[1:]
