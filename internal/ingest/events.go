@@ -50,7 +50,13 @@ func (e *BadRow) Error() string {
 
 // What is the error without the row, for callers who know the place better.
 func (e *BadRow) What() string {
-	return fmt.Sprintf("column %q: %s; correct it, or let the source say bad_rows: skip", e.Column, reasonTexts[e.Reason])
+	return e.Why() + "; correct it, or let the source say bad_rows: skip"
+}
+
+// Why is What without the advice, which is for history: a pushed row is answered for
+// itself.
+func (e *BadRow) Why() string {
+	return fmt.Sprintf("column %q: %s", e.Column, reasonTexts[e.Reason])
 }
 
 // Counts says what became of rows.

@@ -428,7 +428,7 @@ func TestN8_JSONIsTypedStrictly(t *testing.T) {
 		{`{"i": 1, "i": 2}`, "twice"},
 		{`{"ii": 1}`, `unknown column "ii" (did you mean "i"?)`},
 		{`{"i": 1} {"i": 2}`, "a line of its own"},
-		{`{"i": 1`, "malformed"},
+		{`{"i": 1`, "malformed JSON: the line ends before the object does"},
 		{`[1]`, "not a JSON object"},
 		{`"caf` + "\xe9" + `"`, "UTF-8"},
 	} {

@@ -119,7 +119,7 @@ func (b *rowBuffer) jsonRow(line []byte) ([]plan.Value, error) {
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, fmt.Errorf("malformed JSON: %w", err)
+			return nil, malformed(err)
 		}
 		i, err := b.column(name.(string))
 		if err != nil {
@@ -131,19 +131,27 @@ func (b *rowBuffer) jsonRow(line []byte) ([]plan.Value, error) {
 		seen[i] = true
 		var x any
 		if err := dec.Decode(&x); err != nil {
-			return nil, fmt.Errorf("column %q: malformed JSON: %w", b.fields[i].Name, err)
+			return nil, fmt.Errorf("column %q: %w", b.fields[i].Name, malformed(err))
 		}
 		if row[i], err = jsonValue(x, b.fields[i].Type.Kind); err != nil {
 			return nil, fmt.Errorf("column %q: %w", b.fields[i].Name, err)
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("malformed JSON: %w", err)
+		return nil, malformed(err)
 	}
 	if dec.More() {
 		return nil, errors.New("more than one JSON value; each event has a line of its own")
 	}
 	return row, nil
+}
+
+// malformed is an error of the JSON decoder in the words of somebody who looks at one line.
+func malformed(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("malformed JSON: the line ends before the object does")
+	}
+	return fmt.Errorf("malformed JSON: %w", err)
 }
 
 func jsonValue(x any, k plan.Kind) (plan.Value, error) {

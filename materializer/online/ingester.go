@@ -100,7 +100,7 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, bad := range s.ingest.Check(b) {
-		out[bad.Row] = ingest.Pushed{Outcome: ingest.Rejected, Message: bad.What()}
+		out[bad.Row] = ingest.Pushed{Outcome: ingest.Rejected, Message: bad.Why()}
 	}
 	var rows []int
 	for i := range out {
@@ -124,8 +124,8 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 	for i, row := range rows {
 		if ahead := ev.Visible(i) - now; ahead > plan.EventTime(s.plan.MaxAhead) {
 			out[row] = ingest.Pushed{Outcome: ingest.Rejected, Message: fmt.Sprintf(
-				"it would become visible at %v, %v after now; source %s takes events at most %v ahead (max_ahead)",
-				ev.Visible(i), plan.Micros(ahead), s.plan.Name, s.plan.MaxAhead)}
+				"it would become visible at %v and it is %v; source %s takes events at most %v ahead (max_ahead)",
+				ev.Visible(i), now, s.plan.Name, s.plan.MaxAhead)}
 			continue
 		}
 		e := eventlog.Entry{Payload: s.ingest.AppendPayload(nil, ev.Batch, i)}
