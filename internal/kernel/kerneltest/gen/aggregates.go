@@ -34,8 +34,8 @@ var aggregates = []function{
 	{"earliest_time", nothing, always("?timestamp")},
 	{"max_by", two(anything, ordered), same("?%s")},
 	{"min_by", two(anything, ordered), same("?%s")},
-	{"distinct_count", one("int", "string", "bool", "timestamp"), always("int")},
-	{"approx_distinct", one("int", "string", "bool", "timestamp"), always("int")},
+	{"distinct_count", one("int", "string", "bool", "bytes", "timestamp"), always("int")},
+	{"approx_distinct", one("int", "string", "bool", "bytes", "timestamp"), always("int")},
 	{"approx_quantile", quantiled("int", "double"), always("?double")},
 	{"top_k", counted("int", "string"), same("[%s]")},
 	{"any", one("bool"), always("bool")},
@@ -44,7 +44,7 @@ var aggregates = []function{
 
 var (
 	ordered  = []string{"int", "double", "string", "timestamp", "duration"}
-	anything = append([]string{"bool"}, ordered...)
+	anything = append([]string{"bool", "bytes"}, ordered...)
 )
 
 func nothing(*rapid.T) []typed { return nil }
@@ -85,6 +85,7 @@ var rowExpressions = map[string][]string{
 	"double":    {"amount", "amount", "fee", "late", "amount - fee", "amount * 0.1 + fee", "fee / amount", "double(qty)", "qty > 2 ? amount : fee", "amount + late", "-amount"},
 	"string":    {"country", "country", "note", "country + ':' + note", "flag ? country : note", "note.lowerAscii()"},
 	"bool":      {"flag", "chargeback", "amount > 10.0", "country == 'US'", "note != null", "!flag", "qty in [1, 2, 3]", "fee < amount || flag", "chargeback && flag", "country.startsWith('U')", "late == late", "seen < ts"},
+	"bytes":     {"raw", "raw", "bytes(note)"},
 	"timestamp": {"seen", "ts", "seen + duration('36h')"},
 	"duration":  {"ts - seen", "flag ? duration('90s') : duration('-1ms')"},
 }

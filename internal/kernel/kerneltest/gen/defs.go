@@ -35,6 +35,7 @@ const columns = `  k_int: {type: int}
   note: {type: string}
   flag: {type: bool}
   seen: {type: timestamp}
+  raw: {type: bytes}
   late: {type: double, known_at: late_at}
   charge: {type: int, known_at: {delay: 1h}}
   chargeback: {type: bool, outcome: true, known_at: chargeback_at}
@@ -186,6 +187,8 @@ var combinations = map[string][]typed{
 	"?int":       {{"$.orValue(7)", "int"}, {"$.hasValue()", "bool"}, {"$.optMap(x, x + 1)", "?int"}},
 	"?double":    {{"$.orValue(0.5) / 3.0", "double"}, {"$.optMap(x, x * x)", "?double"}, {"$.hasValue() ? $.value() : -1.0", "double"}},
 	"?string":    {{"$.orValue('none') + '!'", "string"}, {"$.optMap(s, size(s))", "?int"}},
+	"bytes":      {{"size($)", "int"}},
+	"?bytes":     {{"$.optMap(b, size(b))", "?int"}},
 	"?bool":      {{"$.orValue(false)", "bool"}},
 	"[int]":      {{"size($)", "int"}, {"$.exists(x, x > 2)", "bool"}, {"$.map(x, x % 10)", "[int]"}},
 	"[double]":   {{"$[0]", "double"}},

@@ -70,6 +70,8 @@ func value(t *rapid.T, kind plan.Kind, wild bool) plan.Value {
 		return plan.DoubleValue(oneOf(t, tameDoubles, wildDoubles, wild))
 	case plan.String:
 		return plan.StringValue(oneOf(t, countries, wildStrings, wild))
+	case plan.Bytes:
+		return plan.BytesValue([]byte(among(t, []string{"a", "", "\x00", "\xff", "a\x00"}, "bytes")))
 	case plan.Timestamp:
 		return plan.TimestampValue(near(t, among(t, instants, "instant")))
 	}
