@@ -11,10 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -24,14 +24,16 @@ import (
 	"github.com/unskew/unskew/internal/registry"
 )
 
-// Config is what an Applier works on. Batch bounds the records applied at a time
-// (0: 4096).
+// Config is what an Applier works on.
 type Config struct {
 	Plan  *plan.Plan
 	Log   eventlog.Log
 	Store onlinestore.Store
 	Clock eventlog.Clock
-	Batch int
+	Batch int // bounds the records applied at a time (0: 4096)
+	// Recheck is how often a running applier looks for what no event announces: a
+	// build that became live, a store that is there again (0: 1 s).
+	Recheck time.Duration
 	// EverySource applies the log of every source, not only of those with a stream: a
 	// replay pushes tables through the log too.
 	EverySource bool
@@ -67,6 +69,9 @@ type sourceApplier struct {
 func New(cfg Config) (*Applier, error) {
 	if cfg.Batch == 0 {
 		cfg.Batch = 4096
+	}
+	if cfg.Recheck == 0 {
+		cfg.Recheck = time.Second
 	}
 	a := &Applier{cfg: cfg}
 	for _, src := range cfg.Plan.Sources {
@@ -107,111 +112,83 @@ func (a *Applier) Stats() Stats {
 	return t
 }
 
-// CatchUp applies everything that is in the log when it is called.
+// CatchUp applies everything that is in the log when it is called. What a view or
+// a source cannot do keeps none of the others back. The error is *NotMaterialized
+// of package registry, wrapped, only when nothing worse happened.
 func (a *Applier) CatchUp(ctx context.Context) error {
+	var errs []error
 	for _, s := range a.sources {
-		end, err := a.cfg.Log.End(ctx, s.source.Name)
-		if err != nil {
-			return fmt.Errorf("log of source %s: %w", s.source.Name, err)
-		}
-		if err := s.catchUp(ctx, end); err != nil {
-			return err
-		}
+		_, err := s.catchUp(ctx)
+		errs = append(errs, err)
 	}
-	return nil
+	return worst(errs)
 }
 
-// Run applies events as they are appended, until ctx ends. A view that has not been
-// materialized does not stop the others; it is tried again with the next event.
-func (a *Applier) Run(ctx context.Context, report func(error)) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range a.sources {
-		g.Go(func() error { return s.run(ctx, report) })
+// worst joins errors, those of views without state only when there are no others.
+func worst(errs []error) error {
+	var none *registry.NotMaterialized
+	if bad := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return errors.As(err, &none) }); errors.Join(bad...) != nil {
+		errs = bad
 	}
-	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return errors.Join(errs...)
 }
 
-func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
-	for {
-		end, err := s.cfg.Log.End(ctx, s.source.Name)
-		if err == nil {
-			err = s.catchUp(ctx, end)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var none *registry.NotMaterialized
-		if errors.As(err, &none) {
-			report(err)
-		} else if err != nil {
-			return err
-		}
-		if err := s.cfg.Log.Wait(ctx, s.source.Name, end); err != nil {
-			return err
-		}
-	}
-}
-
-// catchUp applies the log up to end to every view. Views that are not
-// materialized are left out and reported once the others are done.
-func (s *sourceApplier) catchUp(ctx context.Context, end eventlog.Position) error {
+// catchUp applies the log of the source to every view and returns its end.
+func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var missing error
 	var ready []*viewApplier
-	next := end
+	var errs []error
 	for _, v := range s.views {
-		from, err := v.start(ctx)
-		var none *registry.NotMaterialized
-		if errors.As(err, &none) {
-			missing = err
+		if err := v.start(ctx); err != nil {
+			errs = append(errs, v.failed(err))
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("view %s: %w", v.kernel.Plan().Name, err)
-		}
 		ready = append(ready, v)
-		next = min(next, from)
 	}
-	for next < end && len(ready) > 0 {
-		n, err := s.round(ctx, ready, next)
-		if err != nil {
-			return err
+	// Read after the offsets, which other appliers move: it is behind none of them.
+	if end, err = s.cfg.Log.End(ctx, s.source.Name); err != nil {
+		return 0, worst(append(errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
+	}
+	keep := func(step func(*viewApplier) error) {
+		ready = slices.DeleteFunc(ready, func(v *viewApplier) bool {
+			err := step(v)
+			if err != nil {
+				errs = append(errs, v.failed(err))
+			}
+			return err != nil
+		})
+	}
+	keep(func(v *viewApplier) error { return v.behind(end) })
+	for {
+		after := end
+		for _, v := range ready {
+			after = min(after, v.offset)
 		}
-		next = n
+		if after == end {
+			return end, worst(errs)
+		}
+		events, records, err := s.read(ctx, after)
+		if err != nil {
+			return end, worst(append(errs, err))
+		}
+		keep(func(v *viewApplier) error { return v.consume(ctx, events, records) })
 	}
-	return missing
 }
 
-// round applies the next batch of records to the given views.
-func (s *sourceApplier) round(ctx context.Context, views []*viewApplier, after eventlog.Position) (eventlog.Position, error) {
+// read decodes the next batch of records.
+func (s *sourceApplier) read(ctx context.Context, after eventlog.Position) (*kernel.Events, []eventlog.Record, error) {
 	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, s.cfg.Batch)
 	if err != nil {
-		return 0, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
+		return nil, nil, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
 	}
 	if len(records) == 0 {
-		return 0, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
+		return nil, nil, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
 	}
 	events, err := s.decode(records)
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
 	s.stats.records.Add(int64(len(records)))
-	to := records[len(records)-1].Position
-	for _, v := range views {
-		if v.offset >= to {
-			continue
-		}
-		if err := v.apply(ctx, events, records, s.cfg.Clock()); err != nil {
-			return 0, fmt.Errorf("view %s: %w", v.kernel.Plan().Name, err)
-		}
-		if err := v.commit(ctx, to); err != nil {
-			return 0, fmt.Errorf("view %s: %w", v.kernel.Plan().Name, err)
-		}
-	}
-	return to, nil
+	return events, records, nil
 }

@@ -33,24 +33,52 @@ type entityRows struct {
 // start finds the live generation and the position to go on from. A view whose
 // events all come through the log needs no materialization: its first generation
 // is empty.
-func (v *viewApplier) start(ctx context.Context) (eventlog.Position, error) {
+func (v *viewApplier) start(ctx context.Context) error {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
 	g, err := registry.Live(ctx, store, p)
 	var none *registry.NotMaterialized
 	if errors.As(err, &none) && (v.applier.cfg.EverySource || p.Source.From == "" && p.Source.SQL == "") {
 		g, err = v.begin(ctx)
 	}
+	if err != nil || g == v.generation {
+		return err
+	}
+	offset, err := registry.Offset(ctx, store, g)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if g != v.generation {
-		offset, err := registry.Offset(ctx, store, g)
-		if err != nil {
-			return 0, err
-		}
-		v.generation, v.offset = g, eventlog.Position(offset)
+	v.generation, v.offset = g, eventlog.Position(offset)
+	return nil
+}
+
+// behind makes sure that the log has all that the state has seen of it: another log
+// would have its events taken for applied ones.
+func (v *viewApplier) behind(end eventlog.Position) error {
+	if v.offset <= end {
+		return nil
 	}
-	return v.offset, nil
+	return fmt.Errorf("its state has applied the log of source %s up to position %d, but that ends at %d: it is another log or has lost records; restore it, or run: unskew materialize --full --view %s",
+		v.applier.source.Name, v.offset, end, v.kernel.Plan().Name)
+}
+
+// failed names the view in its errors; that it was never materialized says so itself.
+func (v *viewApplier) failed(err error) error {
+	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
+		return err
+	}
+	return fmt.Errorf("view %s: %w", v.kernel.Plan().Name, err)
+}
+
+// consume applies a batch of records that begins at or before the view's offset.
+func (v *viewApplier) consume(ctx context.Context, events *kernel.Events, records []eventlog.Record) error {
+	to := records[len(records)-1].Position
+	if v.offset >= to {
+		return nil
+	}
+	if err := v.apply(ctx, events, records, v.applier.cfg.Clock()); err != nil {
+		return err
+	}
+	return v.commit(ctx, to)
 }
 
 func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
@@ -121,12 +149,12 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 	var writes []onlinestore.Write
 	var written []entityRows
 	for i := range todo {
-		w, n, err := v.change(keys[i], old[i], rows, records, todo[i].rows, now)
+		w, sel, err := v.change(keys[i], old[i], rows, records, todo[i].rows, now)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("entity %x: %w", todo[i].key, err)
 		}
-		if n > 0 {
-			writes, written = append(writes, w), append(written, todo[i])
+		if len(sel) > 0 {
+			writes, written = append(writes, w), append(written, entityRows{todo[i].key, sel})
 		}
 	}
 	done, err := store.Swap(ctx, writes)
@@ -145,8 +173,8 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 }
 
 // change makes the write that adds the rows of one entity that its state has not
-// applied yet; n is their number.
-func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []eventlog.Record, sel []int32, now plan.EventTime) (w onlinestore.Write, n int, err error) {
+// applied yet, and returns these rows.
+func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []eventlog.Record, sel []int32, now plan.EventTime) (onlinestore.Write, []int32, error) {
 	if v.state == nil {
 		v.state = v.kernel.NewState()
 	}
@@ -156,22 +184,20 @@ func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []event
 	applied := v.generation.Position
 	if old != nil {
 		if err := s.Decode(old); err != nil {
-			return w, 0, err
+			return onlinestore.Write{}, nil, err
 		}
 		expect = s.Position() + 1
 		applied = max(applied, s.Position())
 	}
-	first := 0
-	for first < len(sel) && uint64(records[sel[first]].Position) <= applied {
-		first++
+	for len(sel) > 0 && uint64(records[sel[0]].Position) <= applied {
+		sel = sel[1:]
 	}
-	if first == len(sel) {
-		return w, 0, nil
+	if len(sel) == 0 {
+		return onlinestore.Write{}, nil, nil
 	}
-	sel = sel[first:]
 	s.Apply(rows, sel, now)
 	s.SetPosition(uint64(records[sel[len(sel)-1]].Position))
-	return onlinestore.Write{Key: key, Expect: expect, Value: s.Append(nil)}, len(sel), nil
+	return onlinestore.Write{Key: key, Expect: expect, Value: s.Append(nil)}, sel, nil
 }
 
 // commit remembers how far the log is consumed. Losing it costs reading the

@@ -1,0 +1,261 @@
+package online
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// with is the rig's log and store under other definitions.
+func (r *rig) with(p *plan.Plan) *rig {
+	r.t.Helper()
+	other := &rig{t: r.t, plan: p, log: r.log, store: r.store, kept: r.kept}
+	other.set(r.clock())
+	var err error
+	if other.in, err = NewIngester(p, r.log, other.clock); err != nil {
+		r.t.Fatal(err)
+	}
+	return other
+}
+
+// A view that was redefined under its old name starts from its own events and never
+// reads what the old definition left, nor disturbs it.
+func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		clicks, _ := traffic()
+		r.push("clicks", clicks[:30]...)
+		r.set(noon + second)
+		r.catchUp(r.applier(nil))
+		before := r.states(true, 0)
+
+		redefined := r.with(compile(t, strings.Replace(definitions, "total: sum(amount)", "total: sum(amount * 2.0)", 1)))
+		if redefined.view("spend").Fingerprint == r.view("spend").Fingerprint {
+			t.Fatal("another meaning has the same fingerprint")
+		}
+		var none *registry.NotMaterialized
+		if _, err := registry.Live(t.Context(), r.store, redefined.view("spend")); !errors.As(err, &none) {
+			t.Errorf("the redefined view is live before anything was applied: %v", err)
+		}
+		a := redefined.applier(nil)
+		redefined.catchUp(a)
+		// The other views mean what they meant, so they have nothing to do.
+		if got := a.Stats().Applied; got != 30 {
+			t.Errorf("%d events were applied to the redefined view, want 30", got)
+		}
+		for user := range int64(4) {
+			r.agree("spend", noon+second, plan.IntValue(user))
+			redefined.agree("spend", noon+second, plan.IntValue(user))
+		}
+		for _, d := range differences(r.states(true, 0), before) {
+			t.Errorf("the old definition's state changed: %s", d)
+		}
+		for name, state := range before {
+			k, err := kernel.NewView(redefined.view("spend"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(name, "spend") && k.NewState().Decode([]byte(state)) == nil {
+				t.Fatal("a state was read under another definition")
+			}
+		}
+	})
+}
+
+// Logged events outlive the columns of their source: a new column is null in them, one
+// that went is not missed, and one of another type stops its source with the place,
+// but no other.
+func TestLogOfAChangedSchema(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		clicks, visits := traffic()
+		r.push("clicks", clicks...)
+		r.push("visits", visits...)
+		r.set(noon + second)
+
+		text := strings.Replace(definitions, "  shop: {type: string}\n", "  shop: {type: string}\n  device: {type: string}\n", 1)
+		text = strings.Replace(text, "  total: sum(amount)\n", "  total: sum(amount)\n  devices: count(device)\n", 1)
+		text = strings.Replace(text, "  refunds: sum(refund)\n", "", 1)
+		text = strings.Replace(text, "  refund: {type: double, known_at: refund_at}\n  refund_at: {type: timestamp}\n", "", 1)
+		changed := r.with(compile(t, text))
+		changed.catchUp(changed.applier(nil))
+		expect(t, changed.read("spend", noon+second, alice), map[string]string{"n": "13 PRESENT", "devices": "0 PRESENT"})
+		changed.agree("spend", noon+second, alice)
+
+		text = strings.Replace(definitions, "amount: {type: double}", "amount: {type: int}", 1)
+		text = strings.Replace(text, "where: amount > 0.0\n", "", 1)
+		retyped := r.with(compile(t, text))
+		err := retyped.applier(nil).CatchUp(t.Context())
+		for _, part := range []string{"clicks", `"amount"`, "declared as int", "pushed as double"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("a column of another type: %v; it does not say %q", err, part)
+			}
+		}
+		expect(t, retyped.read("visiting", noon+second, alice), map[string]string{"n": "3 PRESENT"})
+
+		text = strings.Replace(definitions, "event_time: ts\nevent_id: id\n", "event_time: refund_at\nevent_id: id\n", 1)
+		text = strings.Replace(text, ", known_at: refund_at", "", 1)
+		for _, rows := range []string{"", "bad_rows: skip\n"} {
+			retimed := r.with(compile(t, strings.Replace(text, "max_ahead", rows+"max_ahead", 1)))
+			err = retimed.applier(nil).CatchUp(t.Context())
+			for _, part := range []string{"log of source clicks", "records 1 to 40"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("a log without the event time: %v; it does not say %q", err, part)
+				}
+			}
+		}
+	})
+}
+
+// A state that cannot be read stops its view, with the entity, and no other view.
+func TestDamagedStateStopsItsViewOnly(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		r.push("clicks", click("a", 1, noon-second, 1, "US"))
+		r.set(noon + 1)
+		a := r.applier(nil)
+		r.catchUp(a)
+		key := r.live("spend").StateKey(entity(r.view("spend"), []plan.Value{alice}))
+		got, err := r.store.Get(t.Context(), [][]byte{key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := got[0]
+		expected := onlinestore.Revision(bad)
+		bad[7]++
+		if done, err := r.store.Swap(t.Context(), []onlinestore.Write{{Key: key, Expect: expected, Value: bad}}); err != nil || !done[0] {
+			t.Fatal(done, err)
+		}
+		r.push("clicks", click("b", 1, noon-second, 2, "US"), click("c", 2, noon-second, 4, "US"))
+		r.push("visits", row{"user": alice, "ts": plan.TimestampValue(noon)})
+		r.set(noon + 3)
+		for range 2 {
+			err := a.CatchUp(t.Context())
+			for _, part := range []string{"view spend", "checksum"} {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("a damaged state: %v; it does not say %q", err, part)
+				}
+			}
+		}
+		expect(t, r.read("trade", noon+3, plan.StringValue("US"), plan.StringValue("US-shop")), map[string]string{"n": "3 PRESENT"})
+		expect(t, r.read("visiting", noon+3, alice), map[string]string{"n": "1 PRESENT"})
+	})
+}
+
+// With another log under the same state, events would be taken for applied ones.
+func TestLogThatLostRecords(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		clicks, visits := traffic()
+		r.push("clicks", clicks...)
+		r.push("visits", visits[0])
+		r.catchUp(r.applier(nil))
+
+		fresh := newRig(t, open, r.plan)
+		fresh.push("clicks", clicks[:39]...)
+		fresh.push("visits", visits...)
+		mixed := &rig{t: t, plan: r.plan, log: fresh.log, store: r.store}
+		mixed.set(noon + second)
+		err := mixed.applier(nil).CatchUp(t.Context())
+		for _, part := range []string{"view spend", "view trade", "position 40", "ends at 39", "materialize --full"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("a log that is shorter than what was applied: %v; it does not say %q", err, part)
+			}
+		}
+	})
+}
+
+// A view over files waits for its materialization; the others do not wait for it.
+func TestViewWithoutStateWaits(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
+		r := newRig(t, open, compile(t, text))
+		clicks, visits := traffic()
+		r.push("clicks", clicks...)
+		r.push("visits", visits...)
+		r.set(noon + second)
+		a := r.applier(nil)
+		var none *registry.NotMaterialized
+		if err := a.CatchUp(t.Context()); !errors.As(err, &none) || none.View.Source.Name != "clicks" {
+			t.Fatalf("views without state: %v", err)
+		}
+		expect(t, r.read("visiting", noon+second, alice), map[string]string{"n": "3 PRESENT"})
+		// A build that holds the first 30 records goes on after them.
+		for _, v := range []string{"spend", "trade"} {
+			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Position: 30}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.catchUp(a)
+		expect(t, r.read("spend", noon+second, alice), map[string]string{"n": "3 PRESENT"})
+	})
+}
+
+func TestPushSaysWhatIsWrong(t *testing.T) {
+	r := newRig(t, embedded, compile(t, definitions+`
+---
+kind: Source
+name: prices
+from: prices.parquet
+event_time: ts
+columns: {ts: {type: timestamp}, user: {type: int}}
+`))
+	var unknown *UnknownSource
+	if _, err := r.in.Push(t.Context(), "click", nil); !errors.As(err, &unknown) || !strings.Contains(unknown.Message, "clicks") {
+		t.Errorf("a source that does not exist: %v", err)
+	}
+	if _, err := r.in.Push(t.Context(), "prices", nil); !errors.As(err, &unknown) || !strings.Contains(unknown.Message, "stream: true") {
+		t.Errorf("a source that takes no events: %v", err)
+	}
+	got := r.push("clicks",
+		click("a", 1, noon, 1, "US").with("ts", plan.NullValue()), click("b", 1, noon, 1, "\xff"), click("c", 1, noon, 1, "US"),
+		click("d", 1, plan.MaxTime+1, 1, "US"))
+	for i, want := range []struct {
+		outcome ingest.Outcome
+		says    string
+	}{{ingest.Rejected, "event time is null"}, {ingest.Rejected, "UTF-8"}, {ingest.Appended, ""}, {ingest.Rejected, "9999"}} {
+		if got[i].Outcome != want.outcome || !strings.Contains(got[i].Message, want.says) {
+			t.Errorf("row %d: %+v, want %v, %q", i, got[i], want.outcome, want.says)
+		}
+	}
+	if got := r.push("clicks"); len(got) != 0 {
+		t.Errorf("no rows: %v", got)
+	}
+	if end, err := r.log.End(t.Context(), "clicks"); end != 1 || err != nil {
+		t.Errorf("the log has %d records, %v; one row was good", end, err)
+	}
+}
+
+func TestMetricsCountAsStatsDo(t *testing.T) {
+	r := busy(t, embedded)
+	a := r.applier(nil)
+	metrics := prometheus.NewRegistry()
+	a.Register(metrics)
+	r.catchUp(a)
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			got[f.GetName()+" "+m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"unskew_applier_records_total clicks": 40, "unskew_applier_records_total visits": 10, "unskew_applier_applied_total clicks": 80,
+		"unskew_applier_null_keys_total clicks": 0, "unskew_applier_conflicts_total visits": 0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
+		}
+	}
+}

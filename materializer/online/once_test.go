@@ -1,0 +1,249 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// traffic is 40 clicks of three users, in no order of time, some tied, and visits.
+func traffic() (clicks, visits []row) {
+	for i := range int64(40) {
+		ts := noon - plan.EventTime(i*i%17)*second
+		clicks = append(clicks, click(fmt.Sprint("c", i), i%3, ts, float64(i)/10, []string{"US", "DE"}[i%2]))
+		if i%4 == 0 {
+			visits = append(visits, row{"user": plan.IntValue(i % 3), "ts": plan.TimestampValue(ts)})
+		}
+	}
+	return clicks, visits
+}
+
+// busy is a rig with traffic in its log, nothing of it applied.
+func busy(t *testing.T, open opener) *rig {
+	r := newRig(t, open, compile(t, definitions))
+	clicks, visits := traffic()
+	r.push("clicks", clicks...)
+	r.push("visits", visits...)
+	r.set(noon + second)
+	return r
+}
+
+// reference is the states of traffic that was applied in one go, without trouble.
+func reference(t *testing.T, open opener) map[string]string {
+	r := busy(t, open)
+	r.catchUp(r.applier(nil))
+	for _, user := range []int64{0, 1, 2, 3} {
+		r.agree("spend", noon+second, plan.IntValue(user))
+		r.agree("visiting", noon+second, plan.IntValue(user))
+	}
+	return r.states(true, 0)
+}
+
+func expectStates(t *testing.T, r *rig, want map[string]string) {
+	t.Helper()
+	for _, d := range differences(r.states(true, 0), want) {
+		t.Error(d)
+	}
+}
+
+// Batches that are applied again change nothing, however they are cut [o7].
+func TestO7_AppliedAgainChangesNothing(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		want := reference(t, open)
+		for _, size := range []int{1, 3, 7, 4096} {
+			r := busy(t, open)
+			first := r.applier(func(c *Config) { c.Batch = size })
+			r.catchUp(first)
+			expectStates(t, r, want)
+			if got := first.Stats(); got.Records != 50 || got.Applied != 90 || got.Skipped != 0 || got.Conflicts != 0 {
+				t.Errorf("batches of %d: %+v", size, got)
+			}
+			r.catchUp(first)
+			r.catchUp(r.applier(nil))
+			for _, again := range []int{1, 5, 4096} {
+				r.loseOffsets()
+				a := r.applier(func(c *Config) { c.Batch = again })
+				r.catchUp(a)
+				expectStates(t, r, want)
+				if got := a.Stats(); got.Records != 50 || got.Applied != 0 {
+					t.Errorf("batches of %d after %d: %+v", again, size, got)
+				}
+			}
+		}
+	})
+}
+
+// A batch of which a part was applied adds the rest, and only that is counted.
+func TestO7_HalfABatch(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		want := reference(t, open)
+		r := newRig(t, open, compile(t, definitions))
+		clicks, visits := traffic()
+		r.push("clicks", clicks[:25]...)
+		r.set(noon + second)
+		r.catchUp(r.applier(nil))
+		r.set(noon)
+		r.push("clicks", clicks[25:]...)
+		r.push("visits", visits...)
+		r.set(noon + second)
+		r.loseOffsets()
+		a := r.applier(nil)
+		r.catchUp(a)
+		expectStates(t, r, want)
+		if got := a.Stats().Applied; got != 2*15+10 {
+			t.Errorf("%d events were applied, 15 clicks to two views and 10 visits to one were new", got)
+		}
+	})
+}
+
+// A crash at any call of the store, before or after it took effect, between the
+// states and the offset too, leaves nothing lost and nothing doubled [o7].
+func TestO7_CrashAtAnyCall(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		want := reference(t, open)
+		for _, after := range []bool{false, true} {
+			for nth := int64(1); ; nth++ {
+				r := busy(t, open)
+				store := &faulty{Store: r.store, nth: nth, after: after}
+				err := r.applier(func(c *Config) { c.Store, c.Batch = store, 16 }).CatchUp(t.Context())
+				if store.calls.Load() < nth {
+					if err != nil {
+						t.Fatal(err)
+					}
+					break
+				}
+				if !errors.Is(err, errFault) {
+					t.Fatalf("call %d: %v", nth, err)
+				}
+				r.catchUp(r.applier(nil))
+				expectStates(t, r, want)
+			}
+		}
+	})
+}
+
+// Several appliers on one store and log, with batches of their own, while events
+// come in [o7].
+func TestO7_SeveralAppliers(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		want := reference(t, open)
+		for range 3 {
+			r := newRig(t, open, compile(t, definitions))
+			r.set(noon)
+			later := func() plan.EventTime { return noon + second }
+			var wg sync.WaitGroup
+			ctx, stop := context.WithCancel(t.Context())
+			for _, size := range []int{1, 2, 5, 4096} {
+				a := r.applier(func(c *Config) { c.Batch, c.Clock = size, later })
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						if err := a.CatchUp(context.WithoutCancel(ctx)); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			clicks, visits := traffic()
+			for i, c := range clicks {
+				r.push("clicks", c)
+				if i < len(visits) {
+					r.push("visits", visits[i])
+				}
+			}
+			stop()
+			wg.Wait()
+			r.catchUp(r.applier(func(c *Config) { c.Clock = later }))
+			expectStates(t, r, want)
+		}
+	})
+}
+
+// A state that another applier wrote between reading and writing is read again.
+func TestConflictsAreRetried(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		want := reference(t, open)
+		for _, size := range []int{7, 4096} {
+			r := busy(t, open)
+			other := r.applier(func(c *Config) { c.Batch = size })
+			store := &hooked{Store: r.store}
+			once := sync.Once{}
+			store.before = func() { once.Do(func() { r.catchUp(other) }) }
+			a := r.applier(func(c *Config) { c.Store = store })
+			r.catchUp(a)
+			expectStates(t, r, want)
+			if got := a.Stats().Conflicts; got == 0 {
+				t.Error("no conflict was counted")
+			}
+			if got := a.Stats().Applied + other.Stats().Applied; got != 90 {
+				t.Errorf("%d events were applied by both together, want 90", got)
+			}
+		}
+	})
+}
+
+// An applier that is always overtaken gives up with an error in the end.
+func TestConflictsWithoutEnd(t *testing.T) {
+	r := busy(t, embedded)
+	err := r.applier(func(c *Config) { c.Store = losing{r.store} }).CatchUp(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "by another applier") {
+		t.Fatalf("an applier that is always overtaken: %v", err)
+	}
+}
+
+// Events in any order and batching give equal states [o1], [o3].
+func TestO3_OrderDoesNotMatter(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		p := compile(t, definitions)
+		clicks, _ := traffic()
+		rapid.Check(t, func(rt *rapid.T) {
+			rows := rapid.SliceOfNDistinct(rapid.SampledFrom(clicks), 1, 12, func(r row) string { return r["id"].Str() }).Draw(rt, "events")
+			for i := range rows {
+				if rapid.IntRange(0, 4).Draw(rt, "ahead") == 0 {
+					rows[i] = rows[i].with("ts", plan.TimestampValue(noon+plan.EventTime(rapid.Int64Range(0, 3e6).Draw(rt, "by"))))
+				}
+			}
+			at := noon + plan.EventTime(rapid.Int64Range(0, 100e6).Draw(rt, "read at"))
+			one := applied(rt, open, p, rows, false, at)
+			two := applied(rt, open, p, rapid.Permutation(rows).Draw(rt, "arrival"), true, at)
+			for _, d := range differences(one, two) {
+				rt.Fatal(d)
+			}
+		})
+	})
+}
+
+// applied is the states, folded up to a time, after pushing rows; step by step with
+// the clock going on to that time, or at once.
+func applied(t *rapid.T, open opener, p *plan.Plan, rows []row, steps bool, at plan.EventTime) map[string]string {
+	r, closeAll := openRig(t, open, p)
+	defer func() {
+		if err := closeAll(); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	horizon := noon
+	a := r.applier(func(c *Config) { c.Clock = func() plan.EventTime { return horizon } })
+	for len(rows) > 0 {
+		n := len(rows)
+		if steps {
+			n = rapid.IntRange(1, n).Draw(t, "batch")
+		}
+		r.push("clicks", rows[:n]...)
+		if rows = rows[n:]; steps && rapid.Bool().Draw(t, "later") {
+			horizon = at
+		}
+		r.catchUp(a)
+	}
+	for user := range int64(3) {
+		r.agree("spend", at, plan.IntValue(user))
+	}
+	return r.states(false, at)
+}

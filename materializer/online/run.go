@@ -1,0 +1,106 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
+)
+
+// Run applies events as they are appended, until ctx ends, which is no error, or the
+// log or the store is closed. What goes wrong otherwise is reported, once as long as
+// it stays the same, and tried again: a view that has not been materialized, a
+// store out of reach. report may be called by several goroutines at once.
+func (a *Applier) Run(ctx context.Context, report func(error)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range a.sources {
+		g.Go(func() error { return s.run(ctx, report) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
+	f := follow(ctx, s)
+	defer f.stop()
+	var end eventlog.Position
+	said := ""
+	for {
+		got, err := s.catchUp(f.ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, eventlog.ErrClosed) || errors.Is(err, onlinestore.ErrClosed) {
+			return err
+		}
+		now := ""
+		if err != nil {
+			now = err.Error()
+		}
+		if now != said && err != nil {
+			report(err)
+		}
+		said = now
+		end = max(end, got)
+		if err := f.wait(end); err != nil {
+			return err
+		}
+	}
+}
+
+// follower waits for the log of a source to grow. A wait that the clock interrupts
+// goes on behind the scenes, for the next one.
+type follower struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	source *sourceApplier
+	again  *time.Ticker
+	grown  chan error // of the log's Wait under way, nil when there is none
+}
+
+func follow(ctx context.Context, s *sourceApplier) *follower {
+	f := &follower{source: s, again: time.NewTicker(s.cfg.Recheck)}
+	f.ctx, f.cancel = context.WithCancel(ctx)
+	return f
+}
+
+func (f *follower) stop() {
+	f.cancel()
+	f.again.Stop()
+	if f.grown != nil {
+		<-f.grown
+	}
+}
+
+// wait returns when the log has grown past end, and after Recheck at the latest.
+func (f *follower) wait(end eventlog.Position) error {
+	if f.grown == nil {
+		grown := make(chan error, 1)
+		go func() { grown <- f.source.cfg.Log.Wait(f.ctx, f.source.source.Name, end) }()
+		f.grown = grown
+	}
+	select {
+	case <-f.again.C:
+		return nil
+	case err := <-f.grown:
+		f.grown = nil
+		if err == nil || errors.Is(err, eventlog.ErrClosed) {
+			return err
+		}
+	case <-f.ctx.Done():
+	}
+	// A log out of reach fails at once; a cancelled wait ends here.
+	select {
+	case <-f.again.C:
+		return nil
+	case <-f.ctx.Done():
+		return f.ctx.Err()
+	}
+}

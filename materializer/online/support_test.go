@@ -1,0 +1,465 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/onlinestore"
+	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/redisconn"
+	"github.com/unskew/unskew/internal/redistest"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// definitions is the project under test: a stream with two views and another
+// stream with one.
+const definitions = `
+kind: Entity
+name: user
+keys: [{name: user, type: int}]
+---
+kind: Entity
+name: place
+keys: [{name: country, type: string}, {name: shop, type: string}]
+---
+kind: Source
+name: clicks
+stream: true
+event_time: ts
+event_id: id
+max_ahead: 1h
+columns:
+  id: {type: string}
+  ts: {type: timestamp}
+  user: {type: int}
+  country: {type: string}
+  shop: {type: string}
+  amount: {type: double}
+  refund: {type: double, known_at: refund_at}
+  refund_at: {type: timestamp}
+---
+kind: Source
+name: visits
+stream: true
+event_time: ts
+columns:
+  ts: {type: timestamp}
+  user: {type: int}
+---
+kind: FeatureView
+name: spend
+entity: user
+source: clicks
+features:
+  n: count()
+  n_1m: count("1m/1s")
+  total: sum(amount)
+  mean_10s: mean(amount, "10s/exact")
+  last: latest(country)
+  last_3: latest_n(country, 3, "1h")
+  shops: distinct_count(shop, "1d")
+  refunds: sum(refund)
+---
+kind: FeatureView
+name: trade
+entity: place
+source: clicks
+where: amount > 0.0
+features:
+  n: count("1h")
+  users: distinct_count(user)
+---
+kind: FeatureView
+name: visiting
+entity: user
+source: visits
+features:
+  n: count()
+`
+
+// compile compiles definitions.
+func compile(t testing.TB, text string) *plan.Plan {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": text} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil || found.HasErrors() {
+		t.Fatalf("%v %v", err, found)
+	}
+	return p.Plan
+}
+
+// failer is what *testing.T and *rapid.T have in common.
+type failer interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// opener opens an empty log on the clock and an empty store.
+type opener func(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store)
+
+// onEachStore runs a test over the log and the store of each kind.
+func onEachStore(t *testing.T, test func(t *testing.T, open opener)) {
+	t.Run("embedded", func(t *testing.T) { test(t, embedded) })
+	t.Run("redis", func(t *testing.T) {
+		server := redistest.Start(t)
+		opened := 0
+		test(t, func(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store) {
+			opened++
+			conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("rig-%d", opened)}
+			log, err := redislog.Open(context.Background(), redislog.Options{Options: conn, Clock: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			store, err := redisstore.Open(context.Background(), conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return log, store
+		})
+	})
+}
+
+func embedded(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store) {
+	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log, store
+}
+
+// rig is the online side of a project under a clock that the test moves.
+type rig struct {
+	t     failer
+	plan  *plan.Plan
+	now   atomic.Int64
+	log   eventlog.Log
+	store onlinestore.Store
+	in    *Ingester
+	kept  []kerneltest.Event // what was appended, as the oracle takes it
+}
+
+// noon is where the clock begins.
+const noon = plan.EventTime(1735732800000000) // 2025-01-01T12:00:00Z
+
+const second = plan.EventTime(plan.Second)
+
+func newRig(t testing.TB, open opener, p *plan.Plan) *rig {
+	t.Helper()
+	r, closeAll := openRig(t, open, p)
+	t.Cleanup(func() {
+		if err := closeAll(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// openRig is newRig for those who close it themselves.
+func openRig(t failer, open opener, p *plan.Plan) (*rig, func() error) {
+	r := &rig{t: t, plan: p}
+	r.now.Store(int64(noon))
+	r.log, r.store = open(t, r.clock)
+	var err error
+	if r.in, err = NewIngester(p, r.log, r.clock); err != nil {
+		t.Fatal(err)
+	}
+	return r, func() error { return errors.Join(r.log.Close(), r.store.Close()) }
+}
+
+func (r *rig) clock() plan.EventTime { return plan.EventTime(r.now.Load()) }
+
+func (r *rig) set(t plan.EventTime) { r.now.Store(int64(t)) }
+
+// row is an event's columns by name; what is missing is null.
+type row map[string]plan.Value
+
+func click(id string, user int64, ts plan.EventTime, amount float64, country string) row {
+	return row{
+		"id": plan.StringValue(id), "user": plan.IntValue(user), "ts": plan.TimestampValue(ts), "amount": plan.DoubleValue(amount),
+		"country": plan.StringValue(country), "shop": plan.StringValue(country + "-shop"),
+	}
+}
+
+func (r row) with(column string, v plan.Value) row {
+	r = maps.Clone(r)
+	r[column] = v
+	return r
+}
+
+// push pushes rows to a source in one call.
+func (r *rig) push(source string, rows ...row) []ingest.Pushed {
+	r.t.Helper()
+	src, _ := r.plan.Source(source)
+	b := batch(src, rows)
+	out, err := r.in.Push(context.Background(), source, b)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i, p := range out {
+		if p.Outcome != ingest.Appended {
+			continue
+		}
+		e, err := kerneltest.NewEvent(src, rows[i], false)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		e.Known = max(e.Known, r.clock())
+		r.kept = append(r.kept, e)
+	}
+	return out
+}
+
+func batch(src *plan.Source, rows []row) *vector.Batch {
+	fields := make([]plan.Field, len(src.Columns))
+	for i, c := range src.Columns {
+		fields[i] = c.Field
+	}
+	b := vector.NewBatch(fields, len(rows))
+	for i, row := range rows {
+		for c, f := range fields {
+			b.Cols[c].Set(i, row[f.Name])
+		}
+	}
+	return b
+}
+
+// applier is one on the rig's log and store; change may adapt it.
+func (r *rig) applier(change func(*Config)) *Applier {
+	r.t.Helper()
+	cfg := Config{Plan: r.plan, Log: r.log, Store: r.store, Clock: r.clock}
+	if change != nil {
+		change(&cfg)
+	}
+	a, err := New(cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a
+}
+
+func (r *rig) catchUp(a *Applier) {
+	r.t.Helper()
+	if err := a.CatchUp(context.Background()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) view(name string) *plan.View {
+	v, ok := r.plan.View(name)
+	if !ok {
+		r.t.Fatalf("no view %s", name)
+	}
+	return v
+}
+
+func (r *rig) live(view string) registry.Generation {
+	r.t.Helper()
+	g, err := registry.Live(context.Background(), r.store, r.view(view))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return g
+}
+
+// loseOffsets forgets how far the log was consumed.
+func (r *rig) loseOffsets() {
+	r.t.Helper()
+	for _, v := range r.plan.Views {
+		if err := r.store.DeletePrefix(context.Background(), r.live(v.Name).OffsetKey()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// states is every live state of every view by view and entity key. exact keeps the
+// bytes; otherwise positions, which depend on the order of the log, are left out, and
+// what is visible at the given time is folded.
+func (r *rig) states(exact bool, at plan.EventTime) map[string]string {
+	r.t.Helper()
+	out := map[string]string{}
+	for _, v := range r.plan.Views {
+		g := r.live(v.Name)
+		k, err := kernel.NewView(v)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		err = r.store.Scan(context.Background(), g.Prefix(), func(key, value []byte) error {
+			name := fmt.Sprintf("%s %x", v.Name, key[len(g.Prefix()):])
+			if exact {
+				out[name] = string(value)
+				return nil
+			}
+			s := k.NewState()
+			if err := s.Decode(value); err != nil {
+				return err
+			}
+			s.Fold(at)
+			s.SetPosition(0)
+			out[name] = string(s.Append(nil))
+			return nil
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// differences lists the states that two rigs have not in common.
+func differences(a, b map[string]string) (out []string) {
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if a[name] != b[name] {
+			out = append(out, fmt.Sprintf("%s: %x, %x", name, a[name], b[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		if _, ok := a[name]; !ok {
+			out = append(out, fmt.Sprintf("%s: only %x", name, b[name]))
+		}
+	}
+	return out
+}
+
+// read is what a server would answer for one entity at its clock's time at.
+func (r *rig) read(view string, at plan.EventTime, key ...plan.Value) map[string]string {
+	r.t.Helper()
+	v := r.view(view)
+	answers, err := registry.NewReader(r.store).States(context.Background(), []registry.Query{{View: v, Entities: [][]byte{entity(v, key)}}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	k, err := kernel.NewView(v)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var state *kernel.State
+	if b := answers[0].States[0]; b != nil {
+		state = k.NewState()
+		if err := state.Decode(b); err != nil {
+			r.t.Fatal(err)
+		}
+		at = max(at, state.Newest()+1)
+	}
+	out := map[string]string{}
+	for i, col := range k.Read([]*kernel.State{state}, []plan.EventTime{at}).Cols {
+		out[v.Features[i].Name] = fmt.Sprintf("%v %v", col.Vec.Value(0), col.Status[0])
+	}
+	return out
+}
+
+func entity(v *plan.View, key []plan.Value) []byte {
+	cols := make([]*vector.Vector, len(key))
+	for i, k := range v.Entity.Keys {
+		cols[i] = vector.Of(k.Type, key[i])
+	}
+	b, _ := entitykey.AppendRow(nil, cols, 0)
+	return b
+}
+
+// agree compares a read with the oracle's over everything that was appended.
+func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
+	r.t.Helper()
+	v := r.view(view)
+	want, err := kerneltest.New().View(v, r.kept, key, at)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	got := r.read(view, at, key...)
+	for _, w := range want {
+		if g := fmt.Sprintf("%v %v", w.Value, w.Status); got[w.Name] != g {
+			r.t.Fatalf("%s of %v at %v: %s is %s, the oracle says %s", view, key, at, w.Name, got[w.Name], g)
+		}
+	}
+}
+
+// faulty is a store of which single calls fail: the nth, counted from 1. after has
+// the call take effect before it fails.
+type faulty struct {
+	onlinestore.Store
+	nth   int64
+	after bool
+	calls atomic.Int64
+}
+
+var errFault = errors.New("the store failed, as planned")
+
+func (f *faulty) fails() bool { return f.calls.Add(1) == f.nth }
+
+func (f *faulty) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
+	if f.fails() {
+		return nil, errFault
+	}
+	return f.Store.Get(ctx, keys)
+}
+
+func (f *faulty) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	fails := f.fails()
+	if fails && !f.after {
+		return nil, errFault
+	}
+	done, err := f.Store.Swap(ctx, writes)
+	if fails {
+		return nil, errors.Join(errFault, err)
+	}
+	return done, err
+}
+
+// hooked calls before at the beginning of each Swap of states and after at the end
+// of each Swap; both may be nil.
+type hooked struct {
+	onlinestore.Store
+	before, after func()
+}
+
+func (h *hooked) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	if h.before != nil && len(writes) > 0 && strings.HasPrefix(string(writes[0].Key), "s") {
+		h.before()
+	}
+	done, err := h.Store.Swap(ctx, writes)
+	if h.after != nil {
+		h.after()
+	}
+	return done, err
+}
+
+// losing reports every write as overtaken.
+type losing struct{ onlinestore.Store }
+
+func (l losing) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	if len(writes) > 0 && strings.HasPrefix(string(writes[0].Key), "s") {
+		return make([]bool, len(writes)), nil
+	}
+	return l.Store.Swap(ctx, writes)
+}

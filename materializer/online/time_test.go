@@ -1,0 +1,211 @@
+package online
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
+)
+
+var alice = plan.IntValue(1)
+
+// expect compares features of a read with the wanted ones: "value STATUS".
+func expect(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for name, w := range want {
+		if got[name] != w {
+			t.Errorf("%s is %s, want %s", name, got[name], w)
+		}
+	}
+}
+
+// Windows end where the clock is, not where the stream paused [b9].
+func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		r.push("clicks", click("a", 1, noon-30*second, 2, "US"), click("b", 1, noon-5*second, 4, "DE"))
+		r.set(noon + 1)
+		r.catchUp(r.applier(nil))
+		for _, step := range []struct {
+			at      plan.EventTime
+			n, mean string
+		}{
+			{noon + 1, "2 PRESENT", "4.0 PRESENT"},
+			{noon + 5*second, "2 PRESENT", "4.0 PRESENT"}, // [noon-5s, noon+5s) still has b
+			{noon + 5*second + 1, "2 PRESENT", "null EMPTY"},
+			{noon + 31*second - 1, "2 PRESENT", "null EMPTY"}, // a minute's window moves in steps of a second
+			{noon + 31*second, "1 PRESENT", "null EMPTY"},
+			{noon + 55*second, "1 PRESENT", "null EMPTY"},
+			{noon + 56*second, "0 PRESENT", "null EMPTY"},
+			{noon + 365*24*3600*second, "0 PRESENT", "null EMPTY"},
+		} {
+			expect(t, r.read("spend", step.at, alice), map[string]string{"n": "2 PRESENT", "n_1m": step.n, "mean_10s": step.mean})
+			r.agree("spend", step.at, alice)
+		}
+	})
+}
+
+// An old event that comes after newer ones does not replace them [o8].
+func TestO8_OldEventAfterNewer(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		a := r.applier(nil)
+		for i, c := range []row{
+			click("a", 1, noon-5*second, 2, "US"), click("b", 1, noon-20*second, 4, "DE"), click("c", 1, noon-7200*second, 8, "FR"),
+			click("d", 1, noon-48*3600*second, 16, "IT"), click("e", 1, noon-5*second, 32, "ES"),
+		} {
+			r.push("clicks", c)
+			r.set(r.clock() + 1)
+			r.catchUp(a)
+			want := map[string]string{"last": `"US" PRESENT`}
+			if i == 4 {
+				want["last"] = `"ES" PRESENT` // tied with a in time, the greater id
+			}
+			expect(t, r.read("spend", r.clock(), alice), want)
+			r.agree("spend", r.clock(), alice)
+		}
+	})
+}
+
+// An event that becomes visible in the future waits, and appears a microsecond
+// after its time; nothing has to happen for it [b2].
+func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		due := noon + 600*second
+		r.push("clicks", click("a", 1, due, 2, "US"), click("b", 2, due, 2, "US"), click("c", 2, noon-second, 8, "DE"))
+		a := r.applier(nil)
+		r.set(noon + 1)
+		r.catchUp(a)
+		for _, at := range []plan.EventTime{noon + 1, due - 1, due} {
+			expect(t, r.read("spend", at, alice), map[string]string{"n": "0 PRESENT", "last": "null UNKNOWN_ENTITY"})
+			expect(t, r.read("spend", at, plan.IntValue(2)), map[string]string{"n": "1 PRESENT", "last": `"DE" PRESENT`})
+		}
+		for _, at := range []plan.EventTime{due + 1, due + 10*second, due + 10*second + 1} {
+			expect(t, r.read("spend", at, alice), map[string]string{"n": "1 PRESENT", "last": `"US" PRESENT`})
+			r.agree("spend", at, alice)
+		}
+		// The next event of the entity puts it among the others.
+		r.set(due)
+		r.push("clicks", click("d", 1, noon, 16, "FR"))
+		r.catchUp(a)
+		expect(t, r.read("spend", due, alice), map[string]string{"n": "0 PRESENT"}) // both are visible at due, none before it
+		r.set(due + 1)
+		r.push("clicks", click("e", 1, noon, 32, "FR"))
+		r.catchUp(a)
+		r.set(due + 2)
+		r.catchUp(a)
+		expect(t, r.read("spend", due+2, alice), map[string]string{"n": "3 PRESENT", "last": `"US" PRESENT`})
+		for _, at := range []plan.EventTime{due + 2, due + 3, due + 61*second} {
+			r.agree("spend", at, alice)
+		}
+	})
+}
+
+// An event too far ahead is rejected by itself: neither its neighbours in the push
+// nor what comes later wait for it [p6].
+func TestP6_FarFutureIsRejected(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		hour := plan.EventTime(plan.Hour)
+		got := r.push("clicks",
+			click("a", 1, noon, 1, "US"), click("b", 1, noon+hour+1, 2, "US"), click("c", 1, plan.MaxTime, 4, "US"),
+			click("d", 1, noon+hour, 8, "US"), click("e", 1, plan.MinTime, 16, "US"))
+		for i, want := range []ingest.Outcome{ingest.Appended, ingest.Rejected, ingest.Rejected, ingest.Appended, ingest.Appended} {
+			if got[i].Outcome != want {
+				t.Errorf("row %d was %v (%s), want %v", i, got[i].Outcome, got[i].Message, want)
+			}
+		}
+		for _, part := range []string{"2025-01-01T13:00:00.000001Z", "max_ahead", "clicks", "1h"} {
+			if !strings.Contains(got[1].Message, part) {
+				t.Errorf("the rejection %q does not say %q", got[1].Message, part)
+			}
+		}
+		// A rejected event may come again when its time is near.
+		r.set(noon + 2)
+		a := r.applier(nil)
+		if again := r.push("clicks", click("b", 1, noon+hour+1, 2, "US")); again[0].Outcome != ingest.Appended {
+			t.Errorf("a rejected event later: %+v", again[0])
+		}
+		r.catchUp(a)
+		for _, at := range []plan.EventTime{noon + 2, noon + hour, noon + hour + 1, noon + hour + 2, plan.MaxTime} {
+			r.agree("spend", at, alice)
+		}
+		expect(t, r.read("spend", noon+hour+2, alice), map[string]string{"total": "27.0 PRESENT"})
+	})
+}
+
+// A column known later than its row enters what reads it when it is known, and
+// counts in everything else before [w3].
+func TestW3_ColumnKnownLater(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		due := noon + 7*24*3600*second
+		refund := func(c row, amount float64, at plan.Value) row {
+			return c.with("refund", plan.DoubleValue(amount)).with("refund_at", at)
+		}
+		r.push("clicks",
+			refund(click("a", 1, noon-second, 1, "US"), 10, plan.TimestampValue(due)),
+			refund(click("b", 1, noon-second, 1, "US"), 100, plan.NullValue()), // not known yet, so never
+			refund(click("c", 1, noon-second, 1, "US"), 1000, plan.TimestampValue(noon-2*second)))
+		a := r.applier(nil)
+		r.set(noon + 1)
+		r.catchUp(a)
+		expect(t, r.read("spend", noon+1, alice), map[string]string{"n": "3 PRESENT", "refunds": "1000.0 PRESENT"})
+		r.push("clicks", click("d", 1, noon, 1, "US"))
+		r.set(noon + 2)
+		r.catchUp(a)
+		expect(t, r.read("spend", due, alice), map[string]string{"n": "4 PRESENT", "refunds": "1000.0 PRESENT"})
+		expect(t, r.read("spend", due+1, alice), map[string]string{"n": "4 PRESENT", "refunds": "1010.0 PRESENT"})
+		for _, at := range []plan.EventTime{noon + 2, due, due + 1, plan.MaxTime} {
+			r.agree("spend", at, alice)
+		}
+	})
+}
+
+// An event with a null key belongs to no entity; it is counted once for each view
+// that has it, and keeps nothing back [k3].
+func TestK3_NullKeysAreCounted(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		r.push("clicks",
+			click("a", 1, noon-second, 1, "US").with("user", plan.NullValue()),
+			click("b", 1, noon-second, 2, "US").with("shop", plan.NullValue()),
+			click("c", 1, noon-second, 4, "US").with("user", plan.NullValue()).with("country", plan.NullValue()),
+			click("d", 1, noon-second, 8, "US"))
+		r.set(noon + 1)
+		a := r.applier(nil)
+		r.catchUp(a)
+		if got := a.Stats(); got.Skipped != 4 || got.Applied != 4 || got.Records != 4 {
+			t.Errorf("%+v; two events have no user, two no place", got)
+		}
+		expect(t, r.read("spend", noon+1, alice), map[string]string{"n": "2 PRESENT", "total": "10.0 PRESENT"})
+		expect(t, r.read("spend", noon+1, plan.NullValue()), map[string]string{"n": "0 PRESENT", "last": "null UNKNOWN_ENTITY"})
+		expect(t, r.read("trade", noon+1, plan.StringValue("US"), plan.StringValue("US-shop")), map[string]string{"n": "2 PRESENT"})
+	})
+}
+
+// Same key and time twice are two events; the same id twice is one [o5].
+func TestO5_SameTimeAndSameID(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		r := newRig(t, open, compile(t, definitions))
+		first := click("a", 1, noon-second, 1, "US")
+		visit := row{"user": alice, "ts": plan.TimestampValue(noon - second)}
+		r.push("visits", visit, visit)
+		got := r.push("clicks", first, first, click("b", 1, noon-second, 1, "US"), first.with("amount", plan.DoubleValue(2)))
+		got = append(got, r.push("clicks", first)...)
+		for i, want := range []ingest.Pushed{{Outcome: ingest.Appended, Position: 1}, {Outcome: ingest.Duplicate, Position: 1}, {Outcome: ingest.Appended, Position: 2}, {Outcome: ingest.Conflict, Position: 1}, {Outcome: ingest.Duplicate, Position: 1}} {
+			if got[i].Outcome != want.Outcome || got[i].Position != want.Position {
+				t.Errorf("row %d was %+v, want %+v", i, got[i], want)
+			}
+		}
+		if !strings.Contains(got[3].Message, `"a"`) {
+			t.Errorf("the conflict does not name the id: %q", got[3].Message)
+		}
+		r.set(noon + 1)
+		r.catchUp(r.applier(nil))
+		expect(t, r.read("spend", noon+1, alice), map[string]string{"n": "2 PRESENT", "total": "2.0 PRESENT"})
+		expect(t, r.read("visiting", noon+1, alice), map[string]string{"n": "2 PRESENT"})
+	})
+}
