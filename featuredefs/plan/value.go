@@ -220,8 +220,14 @@ func appendBig(dst []byte, u uint64) []byte {
 	return append(dst, byte(u>>56), byte(u>>48), byte(u>>40), byte(u>>32), byte(u>>24), byte(u>>16), byte(u>>8), byte(u))
 }
 
-// DecodeCanonical reads one value from the front of b and returns the rest.
-func DecodeCanonical(b []byte) (Value, []byte, error) {
+// MaxDepth is how many collections a value may be nested in to be decoded.
+const MaxDepth = 100
+
+// DecodeCanonical reads one value from the front of b and returns the rest. It
+// accepts what AppendCanonical writes and nothing else.
+func DecodeCanonical(b []byte) (Value, []byte, error) { return decodeCanonical(b, 0) }
+
+func decodeCanonical(b []byte, depth int) (Value, []byte, error) {
 	if len(b) == 0 {
 		return Value{}, nil, errTruncated
 	}
@@ -241,23 +247,47 @@ func DecodeCanonical(b []byte) (Value, []byte, error) {
 		s, rest, err := DecodeEscaped(b)
 		return Value{kind: kind, str: s}, rest, err
 	case List, Map, Optional:
-		v := Value{kind: kind}
-		for {
-			if len(b) == 0 {
-				return Value{}, nil, errTruncated
-			}
-			if b[0] == 0 {
-				return v, b[1:], nil
-			}
-			var e Value
-			var err error
-			if e, b, err = DecodeCanonical(b); err != nil {
-				return Value{}, nil, err
-			}
-			v.list = append(v.list, e)
-		}
+		return decodeElements(kind, b, depth+1)
 	}
 	return Value{}, nil, fmt.Errorf("canonical value: unknown kind %d", kind)
+}
+
+func decodeElements(kind Kind, b []byte, depth int) (Value, []byte, error) {
+	if depth > MaxDepth {
+		return Value{}, nil, fmt.Errorf("canonical value: nested more than %d levels deep", MaxDepth)
+	}
+	v := Value{kind: kind}
+	for len(b) > 0 && b[0] != 0 {
+		e, rest, err := decodeCanonical(b, depth)
+		if err != nil {
+			return Value{}, nil, err
+		}
+		v.list, b = append(v.list, e), rest
+	}
+	if len(b) == 0 || !v.wellFormed() {
+		return Value{}, nil, errTruncated
+	}
+	return v, b[1:], nil
+}
+
+// wellFormed reports whether the elements of a collection are such that it could
+// have been made: of an optional at most one, of a map a value for each key and the
+// keys ascending.
+func (v Value) wellFormed() bool {
+	switch v.kind {
+	case Optional:
+		return len(v.list) <= 1
+	case Map:
+		if len(v.list)%2 != 0 {
+			return false
+		}
+		for i := 2; i < len(v.list); i += 2 {
+			if Compare(v.list[i-2], v.list[i]) >= 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 var errTruncated = fmt.Errorf("canonical value: truncated or malformed")
@@ -270,13 +300,17 @@ func decodeFixed(kind Kind, b []byte) (Value, []byte, error) {
 	for _, c := range b[:8] {
 		u = u<<8 | uint64(c)
 	}
+	v := Value{kind: kind, bits: u}
 	switch kind {
 	case Int, Timestamp, Duration:
-		u ^= 1 << 63
+		v.bits = u ^ 1<<63
 	case Double:
-		u = DoubleBits(DoubleOfOrdered(u))
+		v = DoubleValue(DoubleOfOrdered(u))
+		if OrderedDouble(v.Double()) != u {
+			return Value{}, nil, errTruncated // another NaN
+		}
 	}
-	return Value{kind: kind, bits: u}, b[8:], nil
+	return v, b[8:], nil
 }
 
 // DecodeEscaped inverts AppendEscaped and returns the rest of b.

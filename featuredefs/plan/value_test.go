@@ -23,9 +23,20 @@ func anyValue(depth int) *rapid.Generator[Value] {
 	}
 	if depth > 0 {
 		list := rapid.SliceOfN(anyValue(depth-1), 0, 3)
-		scalars = append(scalars, rapid.Map(list, ListValue), rapid.Just(NoneValue()), rapid.Map(anyValue(depth-1), OptionalValue))
+		scalars = append(scalars, rapid.Map(list, ListValue), rapid.Just(NoneValue()), rapid.Map(anyValue(depth-1), OptionalValue), anyMap(depth-1))
 	}
 	return rapid.OneOf(scalars...)
+}
+
+func anyMap(depth int) *rapid.Generator[Value] {
+	return rapid.Custom(func(t *rapid.T) Value {
+		entries := rapid.MapOfN(rapid.String(), anyValue(depth), 0, 3).Draw(t, "entries")
+		var keys, values []Value
+		for k, v := range entries {
+			keys, values = append(keys, StringValue(k)), append(values, v)
+		}
+		return MapValue(keys, values)
+	})
 }
 
 func TestCanonicalEncodingIsInjectiveOrderedAndReversible(t *testing.T) {
@@ -47,12 +58,66 @@ func TestCanonicalEncodingIsInjectiveOrderedAndReversible(t *testing.T) {
 
 func TestDecodingJunkIsAnError(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")
-		v, rest, err := DecodeCanonical(b)
-		if err == nil && len(rest) > len(b) {
-			t.Fatalf("decoding %x gave %v and %d bytes of rest", b, v, len(rest))
-		}
+		checkDecoding(t, rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
 	})
+}
+
+// checkDecoding decodes b: what is accepted is what AppendCanonical writes.
+func checkDecoding(t rapid.TB, b []byte) {
+	v, rest, err := DecodeCanonical(b)
+	if err != nil {
+		return
+	}
+	if used := b[:len(b)-len(rest)]; !bytes.Equal(used, AppendCanonical(nil, v)) {
+		t.Fatalf("%x decodes as %v, which encodes as %x", used, v, AppendCanonical(nil, v))
+	}
+}
+
+func FuzzDecodeCanonical(f *testing.F) {
+	for seed := range 50 {
+		f.Add(AppendCanonical(nil, anyValue(3).Example(seed)))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { checkDecoding(t, b) })
+}
+
+func TestDecodingRefuses(t *testing.T) {
+	key, other := AppendCanonical(nil, StringValue("a")), AppendCanonical(nil, IntValue(1))
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for what, b := range map[string][]byte{
+		"nothing":                     nil,
+		"an unknown kind":             {0},
+		"a type":                      {byte(TypeType)},
+		"a list without an end":       {byte(List), byte(Null)},
+		"an optional of two":          {byte(Optional), byte(Null), byte(Null), 0},
+		"a key without a value":       join([]byte{byte(Map)}, key, []byte{0}),
+		"a key twice":                 join([]byte{byte(Map)}, key, other, key, other, []byte{0}),
+		"keys out of order":           join([]byte{byte(Map)}, key, other, other, other, []byte{0}),
+		"a NaN that is not canonical": append([]byte{byte(Double)}, 0xff, 0xf8, 0, 0, 0, 0, 0, 1),
+		"neither true nor false":      {byte(Bool), 2},
+		"an unknown escape":           {byte(String), 0, 1},
+	} {
+		if v, _, err := DecodeCanonical(b); err == nil {
+			t.Errorf("%s decodes as %v", what, v)
+		}
+	}
+}
+
+// TestDecodingIsBounded: the depth of the stack is not the input's to choose.
+func TestDecodingIsBounded(t *testing.T) {
+	for _, kind := range []Kind{List, Optional} {
+		deep := append(bytes.Repeat([]byte{byte(kind)}, MaxDepth), make([]byte, MaxDepth)...)
+		v, rest, err := DecodeCanonical(deep)
+		if err != nil || len(rest) != 0 || !bytes.Equal(AppendCanonical(nil, v), deep) {
+			t.Errorf("%d levels of %v: %d bytes of rest, %v", MaxDepth, kind, len(rest), err)
+		}
+		deeper := append(bytes.Repeat([]byte{byte(kind)}, MaxDepth+1), make([]byte, MaxDepth+1)...)
+		if _, _, err := DecodeCanonical(deeper); err == nil {
+			t.Errorf("%d levels of %v decode", MaxDepth+1, kind)
+		}
+		if _, _, err := DecodeCanonical(bytes.Repeat([]byte{byte(kind)}, 1<<20)); err == nil {
+			t.Errorf("a million levels of %v decode", kind)
+		}
+	}
 }
 
 func TestZerosAndNaNs(t *testing.T) {
