@@ -109,7 +109,9 @@ func compareRows(p *Program, prg cel.Program, t plan.Type, cols []*vector.Vector
 			continue
 		}
 		want := reference(prg, t, cols, i)
+		compared.Add(1)
 		if have := result(got, i); !have.equal(want) {
+			differing.Add(1)
 			return fmt.Errorf("row %d of %d is %v, cel-go says %v; %s", i, n, have, want, describe(cols, i))
 		}
 		if want.err != (p.ErrorText(cols, i) != "") {
