@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -16,17 +17,27 @@ import (
 // them their names together, so that a reader of the directory sees all or nothing.
 type staging struct {
 	dir   string
+	made  bool // the directory was not there before
 	files []*stagedFile
 	// writer, in tests, stands between a file and what is written to it.
 	writer func(io.Writer) io.Writer
 }
 
 func newStaging(dir string) (*staging, error) {
+	_, err := os.Stat(dir)
+	s := &staging{dir: dir, made: errors.Is(err, os.ErrNotExist)}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("output directory: %w", err)
 	}
-	return &staging{dir: dir}, nil
+	return s, nil
 }
+
+// The names of what lies in the output directory for a while: directories with
+// intermediate results begin with a prefix, staged files end in a suffix.
+const (
+	passesPrefix  = ".passes-"
+	partialSuffix = ".partial"
+)
 
 // stagedFile hashes what is written to it. It does not buffer.
 type stagedFile struct {
@@ -38,7 +49,7 @@ type stagedFile struct {
 }
 
 func (s *staging) create(name string) (*stagedFile, error) {
-	f, err := os.CreateTemp(s.dir, "."+name+"-*.partial")
+	f, err := os.CreateTemp(s.dir, "."+name+"-*"+partialSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, err)
 	}
@@ -84,17 +95,34 @@ func (s *staging) publish(stale []string) error {
 			return fmt.Errorf("publish %s: %w", f.name, err)
 		}
 	}
-	s.files = nil
+	s.files, s.made = nil, false
+	s.sweep()
 	return syncDir(s.dir)
 }
 
-// abandon removes what was not published. It may follow publish.
+// sweep removes what runs that were killed have left behind; what cannot be removed
+// does no harm.
+func (s *staging) sweep() {
+	entries, _ := os.ReadDir(s.dir)
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, ".") && strings.HasSuffix(name, partialSuffix) || strings.HasPrefix(name, passesPrefix) {
+			os.RemoveAll(filepath.Join(s.dir, name))
+		}
+	}
+}
+
+// abandon removes what was not published, and the directory if it was made for that. It
+// may follow publish.
 func (s *staging) abandon() {
 	for _, f := range s.files {
 		f.file.Close()
 		os.Remove(f.file.Name())
 	}
 	s.files = nil
+	if s.made {
+		os.Remove(s.dir) // not if somebody else has put something there
+	}
 }
 
 func syncDir(dir string) error {

@@ -99,7 +99,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	stage.writer = t.writer
 	defer stage.abandon()
 	if t.passes > 1 {
-		dir, err := os.MkdirTemp(t.Out, ".passes-")
+		dir, err := os.MkdirTemp(t.Out, passesPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("intermediate results: %w", err)
 		}
