@@ -188,13 +188,15 @@ func TestViewWithoutStateWaits(t *testing.T) {
 			t.Fatalf("views without state: %v", err)
 		}
 		expect(t, r.read("visiting", noon+second, alice), map[string]string{"n": "3 PRESENT"})
-		// A build that holds the first 30 records goes on after them.
-		for _, v := range []string{"spend", "trade"} {
-			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Position: 30}); err != nil {
+		// A build that holds the first 30 records goes on after them, though another view
+		// over the source is behind.
+		for v, position := range map[string]uint64{"spend": 30, "trade": 2} {
+			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Position: position}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		r.catchUp(a)
+		expect(t, r.read("trade", noon+second, plan.StringValue("US"), plan.StringValue("US-shop")), map[string]string{"n": "19 PRESENT"})
 		expect(t, r.read("spend", noon+second, alice), map[string]string{"n": "3 PRESENT"})
 	})
 }
