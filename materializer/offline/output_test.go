@@ -57,7 +57,7 @@ spine: {from: spine.parquet, time: at, label: paid}
 `
 
 // newShop has rows orders of ten users, 1000 seconds apart, and a spine of the given rows.
-func newShop(t *testing.T, orders, spine int) (*project, *plan.TrainingSet) {
+func newShop(t testing.TB, orders, spine int) (*project, *plan.TrainingSet) {
 	t.Helper()
 	p := newProject(t)
 	for f := range 3 {
