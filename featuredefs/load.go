@@ -264,5 +264,5 @@ func (l *loader) compile() error {
 		l.compileTest(t)
 	}
 	l.project.lock = l.newLock()
-	return nil
+	return l.checkCosts()
 }

@@ -49,6 +49,7 @@ const (
 	RuleSplit           RuleID = "split"
 	RuleTestExpectation RuleID = "test-expectation"
 	RuleTestEvent       RuleID = "test-event"
+	RuleCost            RuleID = "cost"
 )
 
 // Rule describes one rule for people.
@@ -102,6 +103,7 @@ func Rules() []Rule {
 		{RuleServiceKeys, "A request key has one type, whatever views use it."},
 		{RuleSplit, "The parts of a split add up to one."},
 		{RuleTestEvent, "An event of a test has columns of its source, with values of their types."},
+		{RuleCost, "One evaluation of an expression has a bounded, affordable cost."},
 		{RuleTestExpectation, "An expectation names keys, a time and features, with values of their types."},
 	}
 }
