@@ -128,29 +128,47 @@ func (s *State) appendPending(dst []byte) []byte {
 }
 
 func (s *State) decodePending(b []byte) error {
-	n, k := binary.Uvarint(b)
-	if k <= 0 || n > uint64(len(b)) {
+	n, b, ok := uvarint(b)
+	if !ok || n > uint64(len(b)) {
 		return errState
 	}
-	b = b[k:]
+	var last []byte
 	for ; n > 0; n-- {
-		var vals [7]plan.Value
-		for i := range vals {
-			var err error
-			if vals[i], b, err = plan.DecodeCanonical(b); err != nil {
-				return errState
-			}
-		}
-		p := pendingRow{visible: vals[0].Time(), slot: int(vals[1].Int()), time: vals[2].Time(), id: vals[3].Str(), arg: vals[4], by: vals[5], group: vals[6]}
-		if p.slot < entityRow || p.slot >= len(s.view.slots) || p.slot != entityRow && !s.view.slots[p.slot].accepts(&p) {
+		p, rest, ok := decodePendingRow(b)
+		row := b[:len(b)-len(rest)]
+		if !ok || !s.view.accepts(&p) || bytes.Compare(last, row) > 0 {
 			return errState
 		}
 		s.pending = append(s.pending, p)
+		last, b = row, rest
 	}
 	if len(b) != 0 {
 		return errState
 	}
 	return nil
+}
+
+// decodePendingRow reads a row from the front of b and returns the rest.
+func decodePendingRow(b []byte) (p pendingRow, rest []byte, ok bool) {
+	var vals [7]plan.Value
+	for i, kind := range [7]plan.Kind{plan.Timestamp, plan.Int, plan.Timestamp, plan.String} {
+		var err error
+		if vals[i], b, err = plan.DecodeCanonical(b); err != nil || kind != plan.Invalid && vals[i].Kind() != kind {
+			return p, b, false
+		}
+	}
+	return pendingRow{
+		visible: vals[0].Time(), slot: int(vals[1].Int()), time: vals[2].Time(), id: vals[3].Str(),
+		arg: vals[4], by: vals[5], group: vals[6],
+	}, b, true
+}
+
+// accepts reports whether a decoded row is one that Apply makes.
+func (k *View) accepts(p *pendingRow) bool {
+	if p.slot == entityRow {
+		return p.time == 0 && p.id == "" && p.arg.IsNull() && p.by.IsNull() && p.group.IsNull()
+	}
+	return p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].accepts(p)
 }
 
 // accepts reports whether a decoded row has the values the slot's aggregate adds.

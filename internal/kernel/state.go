@@ -208,17 +208,14 @@ func (s *State) decode(b []byte) error {
 		return errors.New("state: checksum does not match, the stored bytes are damaged")
 	}
 	s.position = binary.BigEndian.Uint64(b) - 1
-	newest, n := binary.Varint(body[stateHeader:])
-	if n <= 0 {
+	newest, body, ok := varint(body[stateHeader:])
+	if !ok {
 		return errState
 	}
-	body = body[stateHeader+n:]
 	s.newest = plan.EventTime(newest)
-	s.events, n = binary.Uvarint(body)
-	if n <= 0 {
+	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}
-	body = body[n:]
 	for i, series := range s.series {
 		var err error
 		if body, err = series.Decode(body, s.newest); err != nil {
@@ -226,6 +223,23 @@ func (s *State) decode(b []byte) error {
 		}
 	}
 	return s.decodePending(body)
+}
+
+// uvarint and varint read a number in as many bytes as it needs, no more.
+func uvarint(b []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
+}
+
+func varint(b []byte) (v int64, rest []byte, ok bool) {
+	v, n := binary.Varint(b)
+	if n <= 0 || n > 1 && b[n-1] == 0 {
+		return 0, nil, false
+	}
+	return v, b[n:], true
 }
 
 // readAggregates puts the value of every windowed aggregate as of t in row i of out.

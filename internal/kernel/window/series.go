@@ -169,7 +169,7 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 		s.guards = s.ladder.guards(s.guards, newest)
 	}
 	n, k := binary.Uvarint(b)
-	if k <= 0 || n > uint64(len(b)) {
+	if k <= 0 || k > 1 && b[k-1] == 0 || n > uint64(len(b)) || n > 0 && newest == plan.Always {
 		return nil, errSeries
 	}
 	b = b[k:]
@@ -182,7 +182,7 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i > 0 && start <= s.tiles[i-1].start {
+		if !s.ladder.begins(start, s.guards) || i > 0 && start <= s.tiles[i-1].start {
 			return nil, errSeries
 		}
 		if start != plan.Always {
@@ -204,7 +204,7 @@ func decodeStart(b []byte, prev plan.EventTime) (plan.EventTime, []byte, error) 
 		return plan.Always, b[1:], nil
 	}
 	d, k := binary.Varint(b[1:])
-	if k <= 0 {
+	if k <= 0 || k > 1 && b[k] == 0 {
 		return 0, nil, errSeries
 	}
 	return prev + plan.EventTime(d), b[1+k:], nil

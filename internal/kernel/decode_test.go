@@ -1,0 +1,187 @@
+package kernel_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// spending has an aggregate of every encoding, windows that share tiles and one
+// without bound, and rows that wait to become known.
+const spending = `kind: Entity
+name: who
+keys: [{name: id, type: int}]
+---
+kind: Source
+name: payments
+stream: true
+event_time: ts
+event_id: id
+known_at: known
+columns:
+  who: {type: int}
+  ts: {type: timestamp}
+  id: {type: string}
+  known: {type: timestamp}
+  amount: {type: double}
+  qty: {type: int}
+  shop: {type: string}
+  ok: {type: bool}
+---
+kind: FeatureView
+name: spending
+entity: who
+source: payments
+keys: {id: who}
+features:
+  n: count("7d")
+  ever: count()
+  short: count("1h/1m")
+  total: sum(qty, "1d")
+  exact: sum(amount)
+  spread: var_pop(amount, "7d")
+  most: max(amount, "1h/1m")
+  last: latest(shop, "7d")
+  pair: latest([shop, 'x'], "7d").orValue(['none'])
+  some: latest_n(qty, 3, "1d")
+  least: min_by(shop, amount, "7d")
+  shops: distinct_count(shop, "1d")
+  about: approx_distinct(shop)
+  half: approx_quantile(amount, 0.5, "7d")
+  top: top_k(shop, 2, "7d")
+  good: all(ok, "1d")
+  per: sum(qty, "7d").by(shop)
+`
+
+func spendingView(t testing.TB) *kernel.View {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{featuredefs.ConfigFile: "project: fuzz\n", "features/defs.yaml": spending} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil || len(found) > 0 {
+		t.Fatal(err, found)
+	}
+	v, _ := project.Plan.View("spending")
+	k, err := kernel.NewView(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// payments are n events in the ten days after the epoch, some known later.
+func payments(k *kernel.View, n int, seed uint64) *kernel.Events {
+	src := k.Plan().Source
+	fields := make([]plan.Field, len(src.Columns))
+	for i, c := range src.Columns {
+		fields[i] = c.Field
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	ev := &kernel.Events{Batch: vector.NewBatch(fields, n), ID: make([]string, n)}
+	for i := range n {
+		at := plan.EventTime(r.Int64N(int64(10 * plan.Day)))
+		ev.Time = append(ev.Time, at)
+		ev.Known = append(ev.Known, at+plan.EventTime(r.IntN(2))*plan.EventTime(plan.Day))
+		ev.ID[i] = string(rune('a' + i))
+		ev.Batch.Col("amount").Set(i, plan.DoubleValue(r.NormFloat64()))
+		ev.Batch.Col("qty").Set(i, plan.IntValue(r.Int64N(20)-10))
+		ev.Batch.Col("shop").Set(i, plan.StringValue([]string{"a", "b", "c\x00d"}[r.IntN(3)]))
+		ev.Batch.Col("ok").Set(i, plan.BoolValue(r.IntN(3) > 0))
+	}
+	return ev
+}
+
+func apply(k *kernel.View, s *kernel.State, ev *kernel.Events, horizon plan.EventTime) {
+	sel := make([]int32, ev.Batch.N)
+	for i := range sel {
+		sel[i] = int32(i)
+	}
+	s.Apply(k.Eval(ev), sel, horizon)
+}
+
+// The bytes of an encoding before and after what a fuzzer changes: revision,
+// format and fingerprint; checksum.
+const (
+	header   = 8 + 1 + 16
+	checksum = 4
+)
+
+// sealed is an encoding with the given body, whose header and checksum are right.
+func sealed(k *kernel.View, body []byte) []byte {
+	b := append(k.NewState().Append(nil)[:header], body...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func FuzzStateDecode(f *testing.F) {
+	k := spendingView(f)
+	for n := range 12 {
+		s := k.NewState()
+		apply(k, s, payments(k, n, uint64(n)), plan.EventTime(5*plan.Day))
+		b := s.Append(nil)
+		f.Add(b[header : len(b)-checksum])
+	}
+	f.Fuzz(func(t *testing.T, body []byte) { checkState(t, k, sealed(k, body)) })
+}
+
+// checkState decodes b: what is refused leaves an empty state, what is accepted
+// is what Append writes, and can be read and added to.
+func checkState(t *testing.T, k *kernel.View, b []byte) {
+	s := k.NewState()
+	if err := s.Decode(b); err != nil {
+		if empty := k.NewState().Append(nil); !bytes.Equal(s.Append(nil), empty) {
+			t.Fatalf("after %v the state is %x", err, s.Append(nil))
+		}
+		return
+	}
+	if got := s.Append(nil); !bytes.Equal(got, b) {
+		t.Fatalf("accepted %x, writes %x", b, got)
+	}
+	at := max(s.Newest(), 0) + plan.EventTime(plan.Day)
+	k.Read([]*kernel.State{s}, []plan.EventTime{at})
+	apply(k, s, payments(k, 3, 1), at)
+	k.Read([]*kernel.State{s}, []plan.EventTime{max(at, s.Newest()+1)})
+	if again := k.NewState(); again.Decode(s.Append(nil)) != nil {
+		t.Fatal("a state does not decode what it wrote")
+	}
+}
+
+// TestStateDecode_Refuses keeps what the fuzzer found, and what it need not find.
+func TestStateDecode_Refuses(t *testing.T) {
+	k := spendingView(t)
+	s := k.NewState()
+	apply(k, s, payments(k, 5, 1), plan.EventTime(3*plan.Day))
+	good := s.Append(nil)
+	checkState(t, k, good)
+	body := good[header : len(good)-checksum]
+	for n := range body {
+		if err := k.NewState().Decode(sealed(k, body[:n])); err == nil {
+			t.Errorf("a state cut to %d of %d bytes decodes", n, len(body))
+		}
+		damaged := bytes.Clone(good)
+		damaged[header+n] ^= 0x10
+		if err := k.NewState().Decode(damaged); err == nil {
+			t.Errorf("a state with byte %d damaged decodes", header+n)
+		}
+		checkState(t, k, sealed(k, damaged[header:len(good)-checksum]))
+	}
+	if err := k.NewState().Decode(sealed(k, append(bytes.Clone(body), 0))); err == nil {
+		t.Error("a state with a byte more decodes")
+	}
+}
