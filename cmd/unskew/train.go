@@ -53,7 +53,7 @@ Name a TrainingSet of the project, or give service, spine and time by flags.`,
 	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
-	flags.StringVar(&f.memory, "memory", "", "bound memory to `SIZE`, like 4GB; takes more passes over the data")
+	flags.StringVar(&f.memory, "memory", "", "keep at most `SIZE` of events in memory, like 4GB; takes more passes over the data")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
 	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
@@ -69,7 +69,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if f.asOf != "known" && f.asOf != "final" {
 		return fmt.Errorf("--as-of %s: it is known or final", f.asOf)
 	}
-	db, err := o.openDuckDB(f.memory, f.threads)
+	db, err := o.openDuckDB(readerMemory(memory), f.threads)
 	if err != nil {
 		return err
 	}
@@ -224,6 +224,18 @@ func sourceSummary(rows int64, skipped map[string]int64, redelivered, conflicts 
 		text += fmt.Sprintf(", %s ignored (%s in conflict)", quantity(redelivered, "redelivery"), count(conflicts))
 	}
 	return text
+}
+
+// leastReaderMemory is what DuckDB needs to read text files with a few threads.
+const leastReaderMemory = 256e6
+
+// readerMemory is DuckDB's share when memory bytes are allowed for events; 0 leaves it
+// to DuckDB.
+func readerMemory(memory int64) string {
+	if memory == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%dMB", int64(max(leastReaderMemory, float64(memory))/1e6))
 }
 
 // parseSize reads a number of bytes such as 512MB; an empty text is 0.
