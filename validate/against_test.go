@@ -85,3 +85,27 @@ func TestAgainst(t *testing.T) {
 		})
 	}
 }
+
+// Every expression of a project has a cost, and what cel-go runs is named.
+func TestProfiles(t *testing.T) {
+	text := strings.Replace(definitions, "  clicks_7d: count(\"7d\")", "  clicks_7d: count(\"7d\").where(cost > 1.0)\n  words: 'latest(string(cost), \"7d\").orValue(\"\").split(\"e\")'", 1)
+	profiles, err := Profiles(load(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]int{}
+	for _, p := range profiles {
+		parts[p.Owner+" "+p.Part] = len(p.Fallbacks)
+		if p.Units > featuredefs.CostLimit && p.Owner != "user_clicks.words" {
+			t.Errorf("%s %s costs %d", p.Owner, p.Part, p.Units)
+		}
+	}
+	for part, fallbacks := range map[string]int{
+		"user_clicks.clicks_7d filter": 0, "user_clicks.clicks_7d result": 0, "user_clicks.words value": 0, "user_clicks.words result": 1,
+		"user_clicks.cost_7d value": 0, "ads.bid_ratio result": 0,
+	} {
+		if n, ok := parts[part]; !ok || n != fallbacks {
+			t.Errorf("%s: %d fallbacks (there: %v), want %d", part, n, ok, fallbacks)
+		}
+	}
+}

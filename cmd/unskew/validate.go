@@ -3,16 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/validate"
 )
 
 func newValidate(o *options) *cobra.Command {
 	var format, against string
-	var offline bool
+	var offline, verbose bool
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "Check every definition of the project",
@@ -24,16 +26,23 @@ With --against it also compares with the definitions of a git commit, and report
 would break the models of before: a feature that a service reads and that now means something
 else or is gone, keys and request fields that callers do not send.
 
+--verbose lists every expression: a bound of what one evaluation costs, and the parts that
+have no columnar form and are run row by row, with what that costs.
+
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.json {
 				format = "json"
 			}
-			return o.validate(c, format, against, offline)
+			if err := o.validate(c, format, against, offline); err != nil || !verbose {
+				return err
+			}
+			return o.profile(c)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "write findings as `FORMAT`: text, json, github, sarif or junit")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also list the cost of every expression")
 	c.Flags().StringVar(&against, "against", "", "compare with `REF`: a git commit, branch or tag, like origin/main")
 	c.Flags().BoolVar(&offline, "offline", false, "do not open the sources' data")
 	completeFlag(c, "format", cobra.FixedCompletions([]cobra.Completion{"text", "json", "github", "sarif", "junit"}, cobra.ShellCompDirectiveNoFileComp))
@@ -81,6 +90,35 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 	}
 	more, err := checkData(c.Context(), db, p.Plan)
 	return p, append(found, more...), err
+}
+
+// profile lists the expressions of the project.
+func (o *options) profile(c *cobra.Command) error {
+	p, _, err := o.compile(c.Context(), nil)
+	if err != nil {
+		return err
+	}
+	profiles, err := validate.Profiles(p.Plan)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nexpression\tpart\tat most\trow by row")
+	for _, x := range profiles {
+		slow := ""
+		for i, f := range x.Fallbacks {
+			if i > 0 {
+				slow += "; "
+			}
+			slow += fmt.Sprintf("%s (about %d ns)", f.Text, f.NsPerRow)
+		}
+		units := fmt.Sprintf("%d units", x.Units)
+		if x.Units == celenv.UnknownCost {
+			units = "unknown"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Owner, x.Part, units, slow)
+	}
+	return w.Flush()
 }
 
 // printJSON writes v as indented JSON on standard output.

@@ -1,6 +1,8 @@
 package celenv
 
 import (
+	"math"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
@@ -16,8 +18,12 @@ const (
 	assumedItems = 1000
 )
 
+// UnknownCost is the cost of an expression that CEL's model cannot bound: it works on a text
+// that another function made, whose length the model does not follow.
+const UnknownCost = math.MaxUint64
+
 // Cost bounds what evaluating e once can cost, in CEL's units (about one for each node that
-// is visited), for strings of up to 4 KiB. It is the largest uint64 when nothing bounds it.
+// is visited), for strings of up to 4 KiB; or it is UnknownCost.
 func Cost(e *plan.Expr) (uint64, error) {
 	env, err := runtime()
 	if err != nil {
@@ -40,11 +46,11 @@ type sizes struct{}
 
 // EstimateSize bounds variables and the results of functions that cel-go has no bound for.
 func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
-	if n.ComputedSize() != nil {
+	if computed := n.ComputedSize(); computed != nil && computed.Max < math.MaxUint64 {
 		return nil
 	}
 	switch n.Type().Kind() {
-	case types.StringKind, types.BytesKind:
+	case types.StringKind, types.BytesKind, types.OpaqueKind: // an optional is as long as what is in it
 		return &cost.SizeEstimate{Max: assumedText}
 	case types.ListKind, types.MapKind:
 		return &cost.SizeEstimate{Max: assumedItems}
