@@ -9,6 +9,8 @@ GO := go
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry \
   internal/servedlog materializer/online sdk server)
+# Packages in whose code no floating-point operations may be fused.
+UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
 STATIC := $(wildcard materializer/online sdk server)
 
@@ -35,6 +37,26 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 test: need-go need-c++ need-redis-server ## run all tests, those of concurrent packages with the race detector
 	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
 	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
+	@$(MAKE) --no-print-directory test-v3
+
+# Where the processor can, the compiler fuses x*y+z for GOAMD64=v3 as it does for arm64.
+.PHONY: test-v3
+test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
+	@if grep -qw avx2 /proc/cpuinfo 2>/dev/null && grep -qw fma /proc/cpuinfo; then GOAMD64=v3 $(GO) test -tags $(TAGS) ./internal/kernel/...; \
+	else echo "test-v3: this processor does not run GOAMD64=v3, nothing tested"; fi
+
+FUZZTIME := 30s
+.PHONY: fuzz
+fuzz: need-go ## compare random expressions with cel-go and feed decoders noise, each for FUZZTIME=30s
+	@tally=$$(mktemp); trap 'rm -f "$$tally"' EXIT; failed=; \
+	fuzz() { $(GO) test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${@:3}" || failed="$$failed $$2"; }; \
+	$(GO) test ./internal/kernel/expr -v -timeout 0 -run '^TestSweep$$' -sweep.time $(FUZZTIME) -sweep.seed $$(date +%s) -tally "$$tally" || failed=" TestSweep"; \
+	fuzz ./internal/kernel/expr FuzzDifferential -tally "$$tally"; \
+	fuzz ./internal/kernel/agg FuzzDecode; \
+	fuzz ./internal/kernel FuzzStateDecode; \
+	fuzz ./featuredefs/plan FuzzDecodeCanonical; \
+	awk '{rows += $$1; differing += $$2} END {printf "fuzz: %d row comparisons with cel-go, %d differences\n", rows, differing}' "$$tally"; \
+	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed" >&2; exit 1; fi
 
 .PHONY: bench-cel bench-agg
 bench-cel: need-go ## race the expression kernels against cel-go
@@ -44,7 +66,7 @@ bench-agg: need-go ## race the kernel against programs written for one job in pl
 	$(GO) run ./internal/bench/agg
 
 .PHONY: check
-check: check-format check-vet check-static check-lint check-proto check-golden ## check format, vet, lint, generated code and golden files
+check: check-format check-vet check-static check-lint check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files
 
 .PHONY: check-format
 check-format: need-go
@@ -62,6 +84,16 @@ check-static: need-go
 .PHONY: check-lint
 check-lint: bin/tools/built need-c++
 	bin/tools/staticcheck -tags $(TAGS) ./...
+
+# A product that is not converted, as in float64(x*y) + z, may be fused with the sum.
+.PHONY: check-fma
+check-fma: need-go
+	@asm=$$(mktemp); trap 'rm -f "$$asm"' EXIT; export CGO_ENABLED=0 GOAMD64=v3; \
+	for GOARCH in arm64 amd64; do export GOARCH; \
+	  $(GO) build $(call below,$(UNFUSED)); $(GO) build -gcflags=-S $(call below,$(UNFUSED)) 2>"$$asm"; \
+	  grep -qE '\s(FMULD|V?MULSD)\s' "$$asm" || { echo "check-fma: no multiplication for $$GOARCH, so this check sees nothing" >&2; exit 1; }; \
+	  if grep -E '\sV?FN?M(ADD|SUB)[0-9SD]*\s' "$$asm" >&2; then echo "check-fma: fused for $$GOARCH; write float64(x*y) where a product feeds a sum" >&2; exit 1; fi; \
+	done
 
 .PHONY: check-proto
 check-proto: bin/tools/built

@@ -37,7 +37,7 @@ func Within(f plan.AggFunc, want, got plan.Value) bool {
 	case Exact(f) || want.IsNull() || got.IsNull():
 		return want.Equal(got)
 	case f == plan.ApproxDistinct:
-		return math.Abs(float64(want.Int()-got.Int())) <= 1+0.0486*float64(want.Int())
+		return math.Abs(float64(want.Int()-got.Int())) <= 1+float64(0.0486*float64(want.Int()))
 	}
 	x, y := want.Double(), got.Double()
 	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
