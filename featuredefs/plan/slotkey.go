@@ -10,6 +10,14 @@ func SlotKey(src *Source, s *Slot) string {
 	return string(e.b)
 }
 
+// ExprKey is the canonical encoding of a row expression over src. Expressions with
+// equal keys have equal values.
+func ExprKey(src *Source, x *Expr) string {
+	e := &encoder{view: &View{Source: src}}
+	e.expr(x)
+	return string(e.b)
+}
+
 func (e *encoder) slot(s *Slot) {
 	e.str(string(s.Func))
 	for _, x := range []*Expr{s.Arg, s.By, s.Group, s.Filter} {

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/entitykey"
-	"github.com/unskew/unskew/internal/kernel/agg"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
@@ -17,130 +15,67 @@ import (
 //
 // Only events of entities that the spine names are kept.
 type Replay struct {
-	view    *View
-	keyCols []*vector.Vector // scratch
-	keyBuf  []byte
-	ids     map[string]int32 // entity key → entity; entity 0 has no events
-	spine   []query
+	view     *View
+	entities entities
+	spine    struct {
+		entity []int32 // 0 for a row without one
+		at     []plan.EventTime
+	}
 	events  history
 	nullKey int
 	shards  []*Shard
-}
 
-// query is a spine row: an entity and an as-of time.
-type query struct {
-	entity int32
-	at     plan.EventTime
-}
-
-// history is the events as columns, in order of arrival.
-type history struct {
-	entity   []int32
-	time     []plan.EventTime
-	id       []string
-	visible  [][]plan.EventTime // by visibility class, see classes
-	slots    []historySlot
-	byEntity []int32 // event numbers grouped by entity, made by group
-	first    []int32 // where each entity's begin in byEntity; one more than entities
-}
-
-// historySlot is one slot's filter and arguments for every event.
-type historySlot struct {
-	class  int // which visible times the slot sees
-	pass   vector.Bitmap
-	input  agg.Input
-	errors int
+	keyCols []*vector.Vector // scratch
+	of, sel []int32          // scratch: entity of each row of a batch, rows to keep
 }
 
 // NewReplay makes an empty replay of a view. The view is used by AddEvents and
 // Results, not concurrently with the replay.
 func NewReplay(view *View) *Replay {
-	r := &Replay{view: view, ids: map[string]int32{}}
-	r.events.visible = make([][]plan.EventTime, 1)
-	classes := map[string]int{"": 0}
+	r := &Replay{view: view, entities: newEntities()}
+	h := &r.events
+	classes := map[string]int{fmt.Sprint([]string(nil)): 0}
 	for i := range view.slots {
-		p := view.slots[i].plan
-		name := fmt.Sprint(p.KnownColumns)
-		if len(p.KnownColumns) == 0 {
-			name = ""
-		}
+		s := &view.slots[i]
+		name := fmt.Sprint(s.plan.KnownColumns)
 		class, ok := classes[name]
 		if !ok {
 			class = len(classes)
 			classes[name] = class
-			r.events.visible = append(r.events.visible, nil)
 		}
-		r.events.slots = append(r.events.slots, historySlot{class: class, input: agg.Input{
-			Arg: lanesFor(p.Arg), By: lanesFor(p.By), Group: lanesFor(p.Group),
-		}})
+		h.slots = append(h.slots, historySlot{class: class, arg: h.laneOf(s.arg), by: h.laneOf(s.by), group: h.laneOf(s.group)})
 	}
+	h.arrived.visible = make([]list[plan.EventTime], len(classes))
+	h.arrived.pass = make([]vector.Bitmap, len(h.slots))
 	return r
-}
-
-func lanesFor(e *plan.Expr) *vector.Vector {
-	if e == nil {
-		return nil
-	}
-	return vector.New(e.Type, 0)
 }
 
 // AddSpine appends spine rows: the key columns, one for each key of the entity,
 // and the as-of times. A row with a null key component has no entity.
 func (r *Replay) AddSpine(keys []*vector.Vector, at []plan.EventTime) {
-	for i, t := range at {
-		q := query{at: t}
-		var ok bool
-		if r.keyBuf, ok = entitykey.AppendRow(r.keyBuf[:0], keys, i); ok {
-			id, seen := r.ids[string(r.keyBuf)]
-			if !seen {
-				id = int32(len(r.ids) + 1)
-				r.ids[string(r.keyBuf)] = id
-			}
-			q.entity = id
-		}
-		r.spine = append(r.spine, q)
+	begin := len(r.spine.entity)
+	r.spine.entity = r.entities.number(r.spine.entity, keys, len(at))
+	for i, e := range r.spine.entity[begin:] {
+		r.spine.entity[begin+i] = max(e, 0)
 	}
+	r.spine.at = append(r.spine.at, at...)
 }
 
 // AddEvents appends events. ev is not kept.
 func (r *Replay) AddEvents(ev *Events) {
 	rows := r.view.Eval(ev)
 	r.keyCols = r.view.KeyColumns(ev, r.keyCols)
-	h := &r.events
-	var sel []int32
-	for i := range rows.n {
-		var ok bool
-		if r.keyBuf, ok = entitykey.AppendRow(r.keyBuf[:0], r.keyCols, i); !ok {
+	r.of = r.entities.look(r.of[:0], r.keyCols, rows.n)
+	r.sel = r.sel[:0]
+	for i, entity := range r.of {
+		switch {
+		case entity > 0:
+			r.sel = append(r.sel, int32(i))
+		case entity == noKey:
 			r.nullKey++
-			continue
-		}
-		if id := r.ids[string(r.keyBuf)]; id != 0 {
-			sel = append(sel, int32(i))
-			h.entity = append(h.entity, id)
 		}
 	}
-	begin := len(h.time)
-	for _, i := range sel {
-		h.time = append(h.time, rows.Time[i])
-		h.visible[0] = append(h.visible[0], rows.Visible[i])
-	}
-	if rows.ID != nil && r.view.ordered() {
-		for _, i := range sel {
-			h.id = append(h.id, string(append([]byte(nil), rows.ID[i]...)))
-		}
-	}
-	classDone := 0 // classes 0 to classDone have this batch's times
-	for s := range h.slots {
-		hs := &h.slots[s]
-		hs.errors += rows.slots[s].errors
-		if hs.class > classDone {
-			classDone = hs.class
-			for _, i := range sel {
-				h.visible[hs.class] = append(h.visible[hs.class], rows.slots[s].visible[i])
-			}
-		}
-		hs.append(&rows.slots[s], sel, begin)
-	}
+	r.events.append(rows, r.of, r.sel, r.view.ordered)
 }
 
 // KeyColumns lists the key columns of the view in a batch of events, reusing dst.
@@ -152,73 +87,6 @@ func (k *View) KeyColumns(ev *Events, dst []*vector.Vector) []*vector.Vector {
 	return dst
 }
 
-// ordered reports whether a slot's value depends on event ids.
-func (k *View) ordered() bool {
-	return slices.ContainsFunc(k.slots, func(s slot) bool {
-		switch s.plan.Func {
-		case plan.Latest, plan.Earliest, plan.LatestN, plan.EarliestN, plan.MaxBy, plan.MinBy:
-			return true
-		}
-		return false
-	})
-}
-
-func (hs *historySlot) append(rows *slotRows, sel []int32, begin int) {
-	for len(hs.pass) < vector.Words(begin+len(sel)) {
-		hs.pass = append(hs.pass, 0)
-	}
-	for j, i := range sel {
-		if rows.pass.Get(int(i)) {
-			hs.pass.Set(begin + j)
-		}
-	}
-	appendLanes(hs.input.Arg, rows.input.Arg, rows.pass, sel)
-	appendLanes(hs.input.By, rows.input.By, rows.pass, sel)
-	appendLanes(hs.input.Group, rows.input.Group, rows.pass, sel)
-}
-
-// appendLanes copies the selected rows; rows that do not pass get a zero.
-func appendLanes(dst, src *vector.Vector, pass vector.Bitmap, sel []int32) {
-	if dst == nil {
-		return
-	}
-	begin := dst.N
-	dst.N += len(sel)
-	switch vector.Lane(dst.Type) {
-	case plan.Bool:
-		for len(dst.Bits) < vector.Words(dst.N) {
-			dst.Bits = append(dst.Bits, 0)
-		}
-		for j, i := range sel {
-			dst.Bits.Put(begin+j, src.Bits.Get(int(i)))
-		}
-	case plan.Int:
-		for _, i := range sel {
-			dst.Int = append(dst.Int, src.Int[i])
-		}
-	case plan.Double:
-		for _, i := range sel {
-			dst.Double = append(dst.Double, src.Double[i])
-		}
-	case plan.String:
-		for _, i := range sel {
-			var s string
-			if pass.Get(int(i)) {
-				s = string(append([]byte(nil), src.Str[i]...))
-			}
-			dst.Str = append(dst.Str, s)
-		}
-	default:
-		for _, i := range sel {
-			var x plan.Value
-			if pass.Get(int(i)) {
-				x = boxed(src, int(i))
-			}
-			dst.Any = append(dst.Any, x)
-		}
-	}
-}
-
 // NullKeys is the number of events without an entity so far.
 func (r *Replay) NullKeys() int { return r.nullKey }
 
@@ -227,31 +95,25 @@ func (r *Replay) NullKeys() int { return r.nullKey }
 func (r *Replay) Errors(i int) int { return r.events.slots[i].errors }
 
 // Rows is the number of spine rows.
-func (r *Replay) Rows() int { return len(r.spine) }
+func (r *Replay) Rows() int { return len(r.spine.at) }
 
 // Shards groups events and spine by entity and divides the work into about n
 // parts of equal size. It is called once, after the last AddEvents. Different
 // shards may be swept concurrently.
 func (r *Replay) Shards(n int) ([]*Shard, error) {
-	entities := len(r.ids) + 1
-	for s := range r.events.slots {
-		in := &r.events.slots[s].input
-		in.Time, in.ID = r.events.time, r.events.id
-	}
-	r.events.byEntity, r.events.first = groupBy(r.events.entity, entities)
-	of := make([]int32, len(r.spine))
-	for i, q := range r.spine {
-		of[i] = q.entity
-	}
-	queries, first := groupBy(of, entities)
-	total := len(r.spine) + len(r.events.time)
+	entities := int(r.entities.n) + 1
+	h := &r.events
+	h.group(entities)
+	tracks := h.tracks()
+	queries, first := r.queries(entities)
+	total := len(r.spine.at) + len(h.time)
 	for lo := 0; lo < entities; {
 		hi, work := lo, 0
 		for hi < entities && (hi == lo || work < total/max(1, n)) {
-			work += int(first[hi+1]-first[hi]) + int(r.events.first[hi+1]-r.events.first[hi])
+			work += int(first[hi+1]-first[hi]) + int(h.first[hi+1]-h.first[hi])
 			hi++
 		}
-		s, err := newShard(r, lo, hi, queries, first)
+		s, err := newShard(r, tracks, lo, hi, queries, first)
 		if err != nil {
 			return nil, err
 		}
@@ -261,82 +123,38 @@ func (r *Replay) Shards(n int) ([]*Shard, error) {
 	return r.shards, nil
 }
 
-// groupBy lists the indexes of of grouped by their value in [0, n), keeping their order.
-func groupBy(of []int32, n int) (order, first []int32) {
-	first = make([]int32, n+1)
-	for _, v := range of {
-		first[v+1]++
+// queries lists the spine rows by entity, and within one by time; first is where
+// each entity's begin.
+func (r *Replay) queries(entities int) (rows, first []int32) {
+	first, to := places([][]int32{r.spine.entity}, entities)
+	rows = make([]int32, len(to))
+	for row, p := range to {
+		rows[p] = int32(row)
 	}
-	for i := range n {
-		first[i+1] += first[i]
+	for e := range entities {
+		sortByTime(rows[first[e]:first[e+1]], r.spine.at)
 	}
-	order = make([]int32, len(of))
-	next := slices.Clone(first[:n])
-	for i, v := range of {
-		order[next[v]] = int32(i)
-		next[v]++
-	}
-	return order, first
+	return rows, first
 }
 
-// resultBatch is the number of spine rows evaluated at a time.
-const resultBatch = 1024
-
-// Results calls f with the features of successive ranges of spine rows, in order,
-// beginning with row `from`. All shards must have been swept.
-func (r *Replay) Results(f func(from int, features *Features) error) error {
-	where := make([]located, len(r.spine))
-	for s, shard := range r.shards {
-		for i, row := range shard.rows {
-			where[row] = located{int32(s), int32(i)}
+// sortByTime sorts rows by their times, equal ones by their numbers.
+func sortByTime(rows []int32, times []plan.EventTime) {
+	for i := 1; i < len(rows); i++ {
+		if times[rows[i-1]] > times[rows[i]] {
+			slices.SortFunc(rows, func(a, b int32) int {
+				if times[a] != times[b] {
+					return compareTimes(times[a], times[b])
+				}
+				return int(a) - int(b)
+			})
+			return
 		}
 	}
-	aggs := make([]*vector.Vector, len(r.view.aggs))
-	for a := range aggs {
-		aggs[a] = vector.New(r.view.aggs[a].Type, 0)
-	}
-	at := make([]plan.EventTime, 0, resultBatch)
-	for from := 0; from < len(r.spine); from += resultBatch {
-		part := where[from:min(from+resultBatch, len(where))]
-		at = at[:0]
-		for i := range part {
-			at = append(at, r.spine[from+i].at)
-		}
-		for a := range aggs {
-			r.gather(aggs[a], a, part)
-		}
-		features := r.view.finish(aggs, at, func(i int) bool { return r.shards[part[i].shard].known.Get(int(part[i].row)) })
-		if err := f(from, features); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-type located struct{ shard, row int32 }
-
-// gather collects aggregate a for the given places.
-func (r *Replay) gather(dst *vector.Vector, a int, part []located) {
-	dst.Resize(len(part))
-	lane := vector.Lane(dst.Type)
-	for i, l := range part {
-		src := r.shards[l.shard].aggs[a]
-		j := int(l.row)
-		switch {
-		case src.IsErr(j):
-			dst.SetErr(i)
-		case src.IsNull(j):
-			dst.SetNull(i)
-		case lane == plan.Int:
-			dst.Int[i] = src.Int[j]
-		case lane == plan.Double:
-			dst.Double[i] = src.Double[j]
-		case lane == plan.Bool:
-			dst.Bits.Put(i, src.Bits.Get(j))
-		case lane == plan.String:
-			dst.Str[i] = src.Str[j]
-		default:
-			dst.Any[i] = src.Any[j]
-		}
+func compareTimes(a, b plan.EventTime) int {
+	if a < b {
+		return -1
 	}
+	return 1
 }

@@ -1,11 +1,9 @@
 package kernel
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/agg"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
@@ -13,11 +11,8 @@ import (
 //
 // Per entity it walks the spine rows in order of T. An event enters the partials
 // once its visible time is before T, which is not the order of event times, and
-// leaves a window once its event time is before the tail. Slots that can remove
-// keep one running partial a window. The others keep a Fenwick tree over the
-// events in order of event time (P. M. Fenwick, A new data structure for
-// cumulative frequency tables, 1994), from which any suffix is merged in
-// logarithmic time.
+// leaves a window once its event time is before the tail. How far events have come
+// and gone is kept by track; how a slot makes values of that is said in reader.
 type Shard struct {
 	replay   *Replay
 	entities []entitySpan
@@ -25,93 +20,118 @@ type Shard struct {
 	known    vector.Bitmap
 	aggs     []*vector.Vector // results
 
-	windows []sweepWindow
-	slots   []sweepSlot
-	classes []entry
-
-	// of the entity at hand; local indexes count its events
-	events []int32 // event numbers
-	byTime []int32
-	rank   []int32 // inverse of byTime
+	windows []plan.Window
+	lower   []plan.EventTime // tail of each window
+	tracks  []sweepTrack
 }
 
+// entitySpan is the events from and to, and the spine rows, of an entity.
 type entitySpan struct {
-	events  []int32
-	queries []int32 // spine rows
+	from, to int32
+	queries  []int32
 }
 
-// sweepWindow is a distinct window and how far its tail has come.
-type sweepWindow struct {
-	window plan.Window
-	lower  plan.EventTime
-	out    int        // events in byTime before lower
-	aggs   []sweepAgg // that keep a running partial
+// track is the slots that add the same events: they differ in nothing but what they
+// make of them.
+type track struct {
+	pass    vector.Bitmap // nil: every event
+	class   int
+	slots   []int
+	visible []plan.EventTime
+	onTime  bool // visible is the event time
 }
 
-type sweepAgg struct{ slot, partial int }
-
-type sweepSlot struct {
-	column    agg.Column
-	removable bool
-	reads     []slotRead
-}
-
-// slotRead is an aggregate of the slot: its window and, when removable, its partial.
-type slotRead struct{ agg, window, partial int }
-
-// entry is how far a visibility class has come.
-type entry struct {
-	slots     []int
-	byVisible []int32
-	in        int // events in byVisible that are visible
-}
-
-func newShard(r *Replay, lo, hi int, queries, first []int32) (*Shard, error) {
-	s := &Shard{replay: r, classes: make([]entry, len(r.events.visible))}
-	for e := lo; e < hi; e++ {
-		q := queries[first[e]:first[e+1]]
-		if len(q) == 0 {
-			continue
+// tracks divides the slots into tracks.
+func (h *history) tracks() []track {
+	var out []track
+	for i := range h.slots {
+		s := &h.slots[i]
+		pass := s.pass
+		if pass.Count() == len(h.time) {
+			pass = nil
 		}
-		slices.SortStableFunc(q, func(a, b int32) int { return cmp.Compare(r.spine[a].at, r.spine[b].at) })
-		s.entities = append(s.entities, entitySpan{r.events.byEntity[r.events.first[e]:r.events.first[e+1]], q})
-		s.rows = append(s.rows, q...)
+		t := slices.IndexFunc(out, func(t track) bool {
+			return t.class == s.class && (t.pass == nil) == (pass == nil) && slices.Equal(t.pass, pass)
+		})
+		if t < 0 {
+			t = len(out)
+			out = append(out, track{pass: pass, class: s.class, visible: h.visible[s.class], onTime: s.class == 0 && !h.late})
+		}
+		out[t].slots = append(out[t].slots, i)
 	}
+	return out
+}
+
+// sweepTrack is a track and how far it has come with the entity at hand.
+type sweepTrack struct {
+	track
+	readers []reader
+	windows []trackWindow
+
+	byTime    []int32 // the entity's events of the track
+	byVisible []int32
+	alike     bool // these two are equal
+	inOrder   bool // byVisible is in order of time, too
+	in        int  // events of byVisible that have entered
+	fresh     []int32
+}
+
+// trackWindow is a window that a slot of the track reads.
+type trackWindow struct {
+	window         int // of the shard
+	out            int // events of byTime before the tail
+	left, entered  []int32
+	leftMem, inMem []int32
+}
+
+func newShard(r *Replay, tracks []track, lo, hi int, queries, first []int32) (*Shard, error) {
+	s := &Shard{replay: r}
+	for e := lo; e < hi; e++ {
+		if q := queries[first[e]:first[e+1]]; len(q) > 0 {
+			s.entities = append(s.entities, entitySpan{r.events.first[e], r.events.first[e+1], q})
+		}
+	}
+	s.rows = queries[first[lo]:first[hi]]
 	s.known = vector.NewBitmap(len(s.rows))
 	for _, a := range r.view.aggs {
 		s.aggs = append(s.aggs, vector.New(a.Type, len(s.rows)))
 	}
-	return s, s.layOut()
-}
-
-// layOut makes the columns and decides which partial each aggregate runs in.
-func (s *Shard) layOut() error {
-	p := s.replay.view.plan
-	for i := range p.Slots {
-		col, err := agg.New(&p.Slots[i])
-		if err != nil {
-			return err
-		}
-		slot := sweepSlot{column: col, removable: agg.Removable(&p.Slots[i])}
-		for n, a := range s.replay.view.slots[i].members {
-			w := s.windowIndex(p.Aggregates[a].Window)
-			slot.reads = append(slot.reads, slotRead{a, w, n})
-			if slot.removable {
-				s.windows[w].aggs = append(s.windows[w].aggs, sweepAgg{i, n})
+	for _, t := range tracks {
+		st := sweepTrack{track: t}
+		for _, slot := range t.slots {
+			reads := s.reads(&st, slot)
+			rd, err := newReader(&r.view.plan.Slots[slot], &r.events.slots[slot].input, reads)
+			if err != nil {
+				return nil, err
 			}
+			st.readers = append(st.readers, rd)
 		}
-		s.slots = append(s.slots, slot)
-		class := s.replay.events.slots[i].class
-		s.classes[class].slots = append(s.classes[class].slots, i)
+		s.tracks = append(s.tracks, st)
 	}
-	return nil
+	s.lower = make([]plan.EventTime, len(s.windows))
+	return s, nil
 }
 
-func (s *Shard) windowIndex(w plan.Window) int {
-	i := slices.IndexFunc(s.windows, func(x sweepWindow) bool { return x.window == w })
+// reads are the aggregates of a slot, with the windows of the track that they read.
+func (s *Shard) reads(t *sweepTrack, slot int) []slotRead {
+	var reads []slotRead
+	for _, a := range s.replay.view.slots[slot].members {
+		w := indexOrAppend(&s.windows, s.replay.view.plan.Aggregates[a].Window)
+		i := slices.IndexFunc(t.windows, func(x trackWindow) bool { return x.window == w })
+		if i < 0 {
+			i = len(t.windows)
+			t.windows = append(t.windows, trackWindow{window: w})
+		}
+		reads = append(reads, slotRead{a, i})
+	}
+	return reads
+}
+
+func indexOrAppend[T comparable](list *[]T, x T) int {
+	i := slices.Index(*list, x)
 	if i < 0 {
-		i = len(s.windows)
-		s.windows = append(s.windows, sweepWindow{window: w})
+		i = len(*list)
+		*list = append(*list, x)
 	}
 	return i
 }
@@ -120,15 +140,21 @@ func (s *Shard) windowIndex(w plan.Window) int {
 // concurrently.
 func (s *Shard) Sweep() {
 	result := 0
-	for _, e := range s.entities {
-		s.begin(e.events)
+	for i := range s.entities {
+		e := &s.entities[i]
+		for t := range s.tracks {
+			s.tracks[t].begin(&s.replay.events, e)
+		}
+		firstVisible := least(s.replay.events.visible[0][e.from:e.to])
 		last := plan.Always
 		for _, q := range e.queries {
-			at := s.replay.spine[q].at
+			at := s.replay.spine.at[q]
 			if at != last {
-				s.leave(at, last)
-				s.enter(at)
+				s.move(at, last)
 				last = at
+			}
+			if firstVisible < at {
+				s.known.Set(result)
 			}
 			s.read(result)
 			result++
@@ -136,130 +162,99 @@ func (s *Shard) Sweep() {
 	}
 }
 
-// begin sets everything up for the next entity.
-func (s *Shard) begin(events []int32) {
-	h := &s.replay.events
-	s.events = events
-	s.byTime = sorted(s.byTime, events, h.time)
-	s.rank = slices.Grow(s.rank[:0], len(events))[:len(events)]
-	for r, local := range s.byTime {
-		s.rank[local] = int32(r)
+func least(times []plan.EventTime) plan.EventTime {
+	first := plan.Never
+	for _, t := range times {
+		first = min(first, t)
 	}
-	for c := range s.classes {
-		s.classes[c].in = 0
-		s.classes[c].byVisible = sorted(s.classes[c].byVisible, events, h.visible[c])
-	}
+	return first
+}
+
+// move goes on from one as-of time to a later one.
+func (s *Shard) move(at, last plan.EventTime) {
 	for w := range s.windows {
-		s.windows[w].out = 0
+		s.lower[w] = s.windows[w].Lower(at)
 	}
-	for i := range s.slots {
-		slot := &s.slots[i]
-		slot.column.Truncate(0)
-		if slot.removable {
-			slot.column.Grow(len(slot.reads))
-		} else {
-			slot.column.Grow(len(events) + 1)
-		}
-	}
-}
-
-// sorted lists local indexes in order of the given times.
-func sorted(dst, events []int32, times []plan.EventTime) []int32 {
-	dst = dst[:0]
-	inOrder := true
-	for i := range events {
-		dst = append(dst, int32(i))
-		inOrder = inOrder && (i == 0 || times[events[i-1]] <= times[events[i]])
-	}
-	if !inOrder {
-		slices.SortStableFunc(dst, func(a, b int32) int { return cmp.Compare(times[events[a]], times[events[b]]) })
-	}
-	return dst
-}
-
-// leave moves every tail to where it is as of t and removes what it passes. What
-// became visible only at or after the last reading has not entered yet, and never will.
-func (s *Shard) leave(t, last plan.EventTime) {
-	h := &s.replay.events
-	for w := range s.windows {
-		win := &s.windows[w]
-		win.lower = win.window.Lower(t)
-		for ; win.out < len(s.byTime); win.out++ {
-			event := s.events[s.byTime[win.out]]
-			if h.time[event] >= win.lower {
-				break
-			}
-			for _, a := range win.aggs {
-				hs := &h.slots[a.slot]
-				if hs.pass.Get(int(event)) && h.visible[hs.class][event] < last {
-					s.slots[a.slot].column.Remove(a.partial, &hs.input, int(event))
-				}
-			}
-		}
-	}
-}
-
-// enter adds what has become visible before t.
-func (s *Shard) enter(t plan.EventTime) {
-	for c := range s.classes {
-		class := &s.classes[c]
-		visible := s.replay.events.visible[c]
-		for ; class.in < len(class.byVisible); class.in++ {
-			local := class.byVisible[class.in]
-			event := s.events[local]
-			if visible[event] >= t {
-				break
-			}
-			for _, slot := range class.slots {
-				s.add(slot, local, event)
-			}
-		}
-	}
-}
-
-func (s *Shard) add(slot int, local, event int32) {
-	hs := &s.replay.events.slots[slot]
-	if !hs.pass.Get(int(event)) {
-		return
-	}
-	sl := &s.slots[slot]
-	if sl.removable {
-		for _, r := range sl.reads {
-			if hs.input.Time[event] >= s.windows[r.window].lower {
-				sl.column.Add(r.partial, &hs.input, int(event))
-			}
-		}
-		return
-	}
-	n := len(s.events)
-	for i := n - int(s.rank[local]); i <= n; i += i & -i {
-		sl.column.Add(i-1, &hs.input, int(event))
+	for t := range s.tracks {
+		s.tracks[t].move(s.replay.events.time, s.lower, at, last)
 	}
 }
 
 // read puts every aggregate into the given row of the results.
 func (s *Shard) read(row int) {
-	if s.classes[0].in > 0 {
-		s.known.Set(row)
-	}
-	for i := range s.slots {
-		slot := &s.slots[i]
-		for _, r := range slot.reads {
-			p := r.partial
-			if !slot.removable {
-				p = s.suffix(slot.column, s.windows[r.window].out)
-			}
-			slot.column.Value(p, s.aggs[r.agg], row)
+	for t := range s.tracks {
+		for _, r := range s.tracks[t].readers {
+			r.read(s.aggs, row)
 		}
 	}
 }
 
-// suffix merges the tree's partials of the events in byTime from rank out on.
-func (s *Shard) suffix(c agg.Column, out int) (partial int) {
-	n := len(s.events)
-	c.Reset(n)
-	for i := n - out; i > 0; i -= i & -i {
-		c.Merge(n, c, i-1)
+// begin goes to an entity.
+func (t *sweepTrack) begin(h *history, e *entitySpan) {
+	t.byTime = t.byTime[:0]
+	for i := e.from; i < e.to; i++ {
+		if t.pass == nil || t.pass.Get(int(i)) {
+			t.byTime = append(t.byTime, i)
+		}
 	}
-	return n
+	t.order(h.time)
+	t.in = 0
+	for w := range t.windows {
+		t.windows[w].out = 0
+	}
+	for _, r := range t.readers {
+		r.begin(t)
+	}
+}
+
+// order puts the entity's events in order of event time and of visible time.
+func (t *sweepTrack) order(times []plan.EventTime) {
+	if t.onTime {
+		sortByTime(t.byTime, times)
+		t.byVisible, t.alike, t.inOrder = t.byTime, true, true
+		return
+	}
+	t.byVisible = append(t.byVisible[:0], t.byTime...)
+	sortByTime(t.byTime, times)
+	sortByTime(t.byVisible, t.visible)
+	t.alike = slices.Equal(t.byTime, t.byVisible)
+	t.inOrder = slices.IsSortedFunc(t.byVisible, func(a, b int32) int { return compareTimes(times[a], times[b]) })
+}
+
+// move lets events enter that have become visible before at, and leave that lie
+// before a tail. What is visible only at or after the last reading has not entered
+// yet when a tail passes it, and never will.
+func (t *sweepTrack) move(times, lower []plan.EventTime, at, last plan.EventTime) {
+	in := t.in
+	for t.in < len(t.byVisible) && t.visible[t.byVisible[t.in]] < at {
+		t.in++
+	}
+	t.fresh = t.byVisible[in:t.in]
+	for i := range t.windows {
+		w := &t.windows[i]
+		out, tail := w.out, lower[w.window]
+		for w.out < len(t.byTime) && times[t.byTime[w.out]] < tail {
+			w.out++
+		}
+		if t.alike {
+			w.left = t.byTime[out:max(out, min(w.out, in))]
+			w.entered = t.byTime[min(max(in, w.out), t.in):t.in]
+			continue
+		}
+		w.leftMem, w.inMem = w.leftMem[:0], w.inMem[:0]
+		for _, e := range t.byTime[out:w.out] {
+			if t.visible[e] < last {
+				w.leftMem = append(w.leftMem, e)
+			}
+		}
+		for _, e := range t.fresh {
+			if times[e] >= tail {
+				w.inMem = append(w.inMem, e)
+			}
+		}
+		w.left, w.entered = w.leftMem, w.inMem
+	}
+	for _, r := range t.readers {
+		r.move(t, times, lower)
+	}
 }

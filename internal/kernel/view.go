@@ -15,12 +15,15 @@ import (
 // goroutine at a time; compile another for another.
 type View struct {
 	plan   *plan.View
+	exprs  []*rowExpr // the distinct ones of all slots
 	slots  []slot
 	groups []group // slots by ladder
 	outer  *outer
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
 	accs   []agg.Column     // scratch of Read, one a slot, one partial each
+
+	ordered bool // a slot's value depends on event ids
 }
 
 // slot is the compiled row half of a plan.Slot.
@@ -31,11 +34,16 @@ type slot struct {
 	members        []int    // aggregates that read the slot
 }
 
-// rowExpr is a row expression and the columns it reads.
+// rowExpr is a row expression and the columns it reads. Equal expressions of
+// several slots are one, evaluated once a batch.
 type rowExpr struct {
+	key     string
 	program *expr.Program
 	columns []string
 	inputs  []*vector.Vector // scratch
+	// of the batch at hand
+	need   vector.Bitmap  // rows that some slot needs
+	result *vector.Vector // nil: not evaluated yet
 }
 
 // group is the slots whose windows, and so whose tiles, are the same.
@@ -86,6 +94,10 @@ func (k *View) compileSlot(i int) error {
 	p := &k.plan.Slots[i]
 	s := &k.slots[i]
 	s.plan = p
+	switch p.Func {
+	case plan.Latest, plan.Earliest, plan.LatestN, plan.EarliestN, plan.MaxBy, plan.MinBy:
+		k.ordered = true
+	}
 	for a := range k.plan.Aggregates {
 		if k.plan.Aggregates[a].Slot == i {
 			s.members = append(s.members, a)
@@ -98,13 +110,28 @@ func (k *View) compileSlot(i int) error {
 		if half.src == nil {
 			continue
 		}
-		r, err := newRowExpr(half.src, k.plan.Source)
+		r, err := k.rowExpr(half.src)
 		if err != nil {
 			return err
 		}
 		*half.dst = r
 	}
 	return nil
+}
+
+// rowExpr compiles e, unless an equal expression is compiled already.
+func (k *View) rowExpr(e *plan.Expr) (*rowExpr, error) {
+	key := plan.ExprKey(k.plan.Source, e)
+	if i := slices.IndexFunc(k.exprs, func(r *rowExpr) bool { return r.key == key }); i >= 0 {
+		return k.exprs[i], nil
+	}
+	r, err := newRowExpr(e, k.plan.Source)
+	if err != nil {
+		return nil, err
+	}
+	r.key = key
+	k.exprs = append(k.exprs, r)
+	return r, nil
 }
 
 func newRowExpr(e *plan.Expr, src *plan.Source) (*rowExpr, error) {
@@ -181,6 +208,9 @@ type slotRows struct {
 // Len is the number of rows.
 func (r *Rows) Len() int { return r.n }
 
+// late reports whether a row may be visible after its time.
+func (r *Rows) late() bool { return r.n > 0 && &r.Visible[0] != &r.Time[0] }
+
 // Errors is the number of rows that slot i leaves out because its filter or its
 // argument failed on them.
 func (r *Rows) Errors(i int) int { return r.slots[i].errors }
@@ -200,34 +230,60 @@ func (k *View) Eval(ev *Events) *Rows {
 	if r.slots == nil {
 		r.slots = make([]slotRows, len(k.slots))
 	}
+	k.filter(ev.Batch, r)
 	for i := range k.slots {
 		k.slots[i].eval(ev, r, &r.slots[i])
 	}
 	return r
 }
 
-func (s *slot) eval(ev *Events, r *Rows, out *slotRows) {
-	n := r.n
-	if len(out.pass) < vector.Words(n) {
-		out.pass = vector.NewBitmap(n)
+// filter evaluates the filters and finds which rows every other expression is
+// needed for.
+func (k *View) filter(b *vector.Batch, r *Rows) {
+	for _, x := range k.exprs {
+		x.begin(b.N)
 	}
-	out.pass = out.pass[:vector.Words(n)]
-	out.pass.Fill(n)
+	for i := range k.slots {
+		k.slots[i].filterRows(b, &r.slots[i])
+	}
+	for i := range k.slots {
+		s := &k.slots[i]
+		for _, x := range []*rowExpr{s.arg, s.by, s.group} {
+			if x != nil {
+				x.require(r.slots[i].pass)
+			}
+		}
+	}
+}
+
+// filterRows sets the rows that the slot's filter lets pass.
+func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
+	if words := vector.Words(b.N); cap(out.pass) < words {
+		out.pass = vector.NewBitmap(b.N)
+	} else {
+		out.pass = out.pass[:words]
+	}
+	out.pass.Fill(b.N)
 	out.errors = 0
 	if s.filter != nil {
-		f := s.filter.eval(ev.Batch, nil)
+		s.filter.need.Fill(b.N)
+		f := s.filter.eval(b)
 		keep(out.pass, f, f.Bits)
-		out.errors += f.Err.Count()
+		out.errors = f.Err.Count()
 	}
+}
+
+// eval evaluates the arguments and clears the rows without one.
+func (s *slot) eval(ev *Events, r *Rows, out *slotRows) {
 	out.input = agg.Input{Time: ev.Time, ID: ev.ID}
-	for _, half := range []struct {
+	for _, half := range [3]struct {
 		src *rowExpr
 		dst **vector.Vector
 	}{{s.arg, &out.input.Arg}, {s.by, &out.input.By}, {s.group, &out.input.Group}} {
 		if half.src == nil {
 			continue
 		}
-		v := half.src.eval(ev.Batch, out.pass)
+		v := half.src.eval(ev.Batch)
 		*half.dst = v
 		out.errors += countBoth(v.Err, out.pass)
 		keep(out.pass, v, nil)
@@ -270,9 +326,26 @@ func countBoth(a, b vector.Bitmap) int {
 	return n
 }
 
-func (r *rowExpr) eval(b *vector.Batch, need vector.Bitmap) *vector.Vector {
-	for i, name := range r.columns {
-		r.inputs[i] = b.Col(name)
+// begin forgets the batch before; the next has n rows, none of them needed so far.
+func (r *rowExpr) begin(n int) {
+	r.result = nil
+	r.need = slices.Grow(r.need[:0], vector.Words(n))[:vector.Words(n)]
+	r.need.Zero()
+}
+
+func (r *rowExpr) require(rows vector.Bitmap) {
+	for w, bits := range rows {
+		r.need[w] |= bits
 	}
-	return r.program.Eval(r.inputs, b.N, need)
+}
+
+// eval evaluates the needed rows, which are not to change afterwards.
+func (r *rowExpr) eval(b *vector.Batch) *vector.Vector {
+	if r.result == nil {
+		for i, name := range r.columns {
+			r.inputs[i] = b.Col(name)
+		}
+		r.result = r.program.Eval(r.inputs, b.N, r.need)
+	}
+	return r.result
 }

@@ -1,0 +1,72 @@
+package agg
+
+import "strings"
+
+// Chained is implemented by the Columns whose partial is one of its rows: the one
+// that beats all others.
+type Chained interface {
+	Column
+	// Extend appends rows to a chain and takes from its end those that a later one
+	// beats or equals. Begun empty and extended by rows in turn, the chain has this
+	// law: of the rows from any one on, the partial is the first that is in the chain.
+	Extend(chain []int32, in *Input, rows []int32) []int32
+}
+
+// extend keeps the rows that no later row beats; beaten reports whether nothing of
+// row old remains beside row r.
+func extend(chain, rows []int32, beaten func(old, r int) bool) []int32 {
+	for _, r := range rows {
+		for len(chain) > 0 && beaten(int(chain[len(chain)-1]), int(r)) {
+			chain = chain[:len(chain)-1]
+		}
+		chain = append(chain, r)
+	}
+	return chain
+}
+
+func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
+	for _, r := range rows {
+		key := c.directed(in, int(r))
+		for len(chain) > 0 && c.directed(in, int(chain[len(chain)-1])) <= key {
+			chain = chain[:len(chain)-1]
+		}
+		chain = append(chain, r)
+	}
+	return chain
+}
+
+func (c *stringExtremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
+	return extend(chain, rows, func(old, r int) bool {
+		return strings.Compare(c.lane.str(in.Arg, old), c.lane.str(in.Arg, r))*c.sign <= 0
+	})
+}
+
+func (c *eventColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
+	return extend(chain, rows, func(old, r int) bool { return c.compareRows(in, old, r) <= 0 })
+}
+
+func (c *extremeByColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
+	return extend(chain, rows, func(old, r int) bool {
+		cmp := 0
+		if c.by.fixed {
+			cmp = compareKeys(c.by.key(in.By, old)^c.dir, c.by.key(in.By, r)^c.dir)
+		} else {
+			cmp = c.directed(strings.Compare(c.by.str(in.By, old), c.by.str(in.By, r)))
+		}
+		return cmp < 0 || cmp == 0 && c.compareRows(in, old, r) <= 0
+	})
+}
+
+// compareRows is negative when row b comes before row a, that is beats it.
+func (o *eventOrder) compareRows(in *Input, a, b int) int {
+	if c := compareKeys(o.rank(in.Time[a]), o.rank(in.Time[b])); c != 0 {
+		return c
+	}
+	if c := strings.Compare(idOf(in, a), idOf(in, b)); c != 0 {
+		return o.directed(c)
+	}
+	if o.arg.fixed {
+		return compareKeys(o.arg.key(in.Arg, a)^o.dir, o.arg.key(in.Arg, b)^o.dir)
+	}
+	return o.directed(strings.Compare(o.arg.str(in.Arg, a), o.arg.str(in.Arg, b)))
+}

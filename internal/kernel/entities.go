@@ -1,0 +1,75 @@
+package kernel
+
+import (
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// entities numbers entities by their keys, from 1 on; 0 is none of them. A key that
+// is one int is looked up as it is, every other one as its bytes: bytes of keys tell
+// their types, so the two never mean the same entity.
+type entities struct {
+	n       int32
+	byInt   map[int64]int32
+	byBytes map[string]int32
+	key     []byte // scratch
+}
+
+// noKey stands for a row with a null key component.
+const noKey = -1
+
+func newEntities() entities {
+	return entities{byInt: map[int64]int32{}, byBytes: map[string]int32{}}
+}
+
+func isInt(keys []*vector.Vector) bool { return len(keys) == 1 && keys[0].Type.Kind == plan.Int }
+
+// number appends to dst the number of each of n rows of keys, giving new entities the
+// next numbers; noKey for a row without an entity.
+func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
+	for i := range n {
+		id := x.find(keys, i)
+		if id == 0 {
+			x.n++
+			id = x.n
+			if isInt(keys) {
+				x.byInt[keys[0].Int[i]] = id
+			} else {
+				x.byBytes[string(x.key)] = id
+			}
+		}
+		dst = append(dst, id)
+	}
+	return dst
+}
+
+// look appends to dst the number of each of n rows of keys: 0 for an entity without
+// one, noKey for a row without an entity.
+func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
+	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
+		for _, k := range keys[0].Int[:n] {
+			dst = append(dst, x.byInt[k])
+		}
+		return dst
+	}
+	for i := range n {
+		dst = append(dst, x.find(keys, i))
+	}
+	return dst
+}
+
+// find is the number of row i, whose bytes it leaves in x.key unless it is an int.
+func (x *entities) find(keys []*vector.Vector, i int) int32 {
+	if isInt(keys) {
+		if !keys[0].Valid(i) {
+			return noKey
+		}
+		return x.byInt[keys[0].Int[i]]
+	}
+	var ok bool
+	if x.key, ok = entitykey.AppendRow(x.key[:0], keys, i); !ok {
+		return noKey
+	}
+	return x.byBytes[string(x.key)]
+}

@@ -1,0 +1,203 @@
+package kernel
+
+import (
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// reader makes the values of one slot while its track moves over an entity's events.
+//
+// There are three kinds. Slots that can remove keep one running partial a window.
+// Slots whose value is one row keep a chain of the rows that may still become it;
+// where events do not become visible in order of time, and for all other slots,
+// there is a tree.
+type reader interface {
+	begin(t *sweepTrack)
+	move(t *sweepTrack, times, lower []plan.EventTime)
+	read(out []*vector.Vector, row int)
+}
+
+// slotRead is an aggregate of a slot and the window of the track that it reads.
+type slotRead struct{ agg, window int }
+
+func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
+	c, err := agg.New(p)
+	if err != nil {
+		return nil, err
+	}
+	if agg.Removable(p) {
+		return &running{c, in, reads}, nil
+	}
+	tree := &tree{column: c, input: in, reads: reads}
+	if x, ok := c.(agg.Chained); ok {
+		return &chain{tree: tree, column: x, input: in, reads: reads, at: make([]chainPlace, len(reads))}, nil
+	}
+	return tree, nil
+}
+
+// running keeps one partial for each aggregate.
+type running struct {
+	column agg.Column
+	input  *agg.Input
+	reads  []slotRead
+}
+
+func (r *running) begin(*sweepTrack) {
+	r.column.Truncate(0)
+	r.column.Grow(len(r.reads))
+}
+
+func (r *running) move(t *sweepTrack, _, _ []plan.EventTime) {
+	for p, read := range r.reads {
+		w := &t.windows[read.window]
+		if len(w.left) > 0 {
+			agg.RemoveRows(r.column, p, r.input, w.left)
+		}
+		if len(w.entered) > 0 {
+			agg.AddRows(r.column, p, r.input, w.entered)
+		}
+	}
+}
+
+func (r *running) read(out []*vector.Vector, row int) {
+	for p, read := range r.reads {
+		r.column.Value(p, out[read.agg], row)
+	}
+}
+
+// chain keeps, in order of event time, the rows that no later row beats: over any
+// window up to now the value is that of its first row in the chain. (For the maximum
+// this is the queue known from sliding window maxima.)
+type chain struct {
+	tree    *tree // for an entity whose events become visible out of order
+	useTree bool
+	column  agg.Chained
+	input   *agg.Input
+	reads   []slotRead
+	rows    []int32
+	at      []chainPlace // by read
+}
+
+// chainPlace is where in the chain a window begins, and the row that the aggregate's
+// partial holds; -1 for none.
+type chainPlace struct {
+	first int
+	row   int32
+}
+
+func (c *chain) begin(t *sweepTrack) {
+	if c.useTree = !t.inOrder; c.useTree {
+		c.tree.begin(t)
+		return
+	}
+	c.rows = c.rows[:0]
+	c.column.Truncate(0)
+	c.column.Grow(len(c.reads))
+	for i := range c.at {
+		c.at[i] = chainPlace{0, -1}
+	}
+}
+
+func (c *chain) move(t *sweepTrack, times, lower []plan.EventTime) {
+	if c.useTree {
+		c.tree.move(t, times, lower)
+		return
+	}
+	if len(t.fresh) > 0 {
+		c.rows = c.column.Extend(c.rows, c.input, t.fresh)
+	}
+	for p, read := range c.reads {
+		at := &c.at[p]
+		at.first = c.seek(min(at.first, len(c.rows)), times, lower[t.windows[read.window].window])
+		row := int32(-1)
+		if at.first < len(c.rows) {
+			row = c.rows[at.first]
+		}
+		if row == at.row {
+			continue
+		}
+		at.row = row
+		c.column.Reset(p)
+		if row >= 0 {
+			c.column.Add(p, c.input, int(row))
+		}
+	}
+}
+
+// seek is the place of the first row at or after tail, near i.
+func (c *chain) seek(i int, times []plan.EventTime, tail plan.EventTime) int {
+	for i > 0 && times[c.rows[i-1]] >= tail {
+		i--
+	}
+	for i < len(c.rows) && times[c.rows[i]] < tail {
+		i++
+	}
+	return i
+}
+
+func (c *chain) read(out []*vector.Vector, row int) {
+	if c.useTree {
+		c.tree.read(out, row)
+		return
+	}
+	for p, read := range c.reads {
+		c.column.Value(p, out[read.agg], row)
+	}
+}
+
+// tree is a Fenwick tree over the events in order of event time (P. M. Fenwick, A
+// new data structure for cumulative frequency tables, 1994), from which any suffix
+// is merged in logarithmic time.
+type tree struct {
+	column agg.Column
+	input  *agg.Input
+	reads  []slotRead
+	n      int
+	from   int32   // the entity's first event
+	rank   []int32 // in order of event time, of each event
+	track  *sweepTrack
+}
+
+func (f *tree) begin(t *sweepTrack) {
+	f.n, f.track = len(t.byTime), t
+	f.column.Truncate(0)
+	f.column.Grow(f.n + 1)
+	if f.n == 0 {
+		return
+	}
+	least, most := t.byTime[0], t.byTime[0]
+	for _, e := range t.byTime {
+		least, most = min(least, e), max(most, e)
+	}
+	f.from = least
+	f.rank = grown(f.rank, int(most-least)+1)
+	for i, e := range t.byTime {
+		f.rank[e-least] = int32(i)
+	}
+}
+
+func grown(s []int32, n int) []int32 {
+	if cap(s) < n {
+		return make([]int32, n)
+	}
+	return s[:n]
+}
+
+func (f *tree) move(t *sweepTrack, _, _ []plan.EventTime) {
+	for _, e := range t.fresh {
+		for i := f.n - int(f.rank[e-f.from]); i <= f.n; i += i & -i {
+			f.column.Add(i-1, f.input, int(e))
+		}
+	}
+}
+
+func (f *tree) read(out []*vector.Vector, row int) {
+	for _, read := range f.reads {
+		f.column.Reset(f.n)
+		for i := f.n - f.track.windows[read.window].out; i > 0; i -= i & -i {
+			f.column.Merge(f.n, f.column, i-1)
+		}
+		f.column.Value(f.n, out[read.agg], row)
+	}
+}
