@@ -93,7 +93,10 @@ func (p *progress) show(line string) {
 }
 
 func round(d time.Duration) time.Duration {
-	if d < time.Second {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond)
+	case d < time.Second:
 		return d.Round(time.Millisecond)
 	}
 	return d.Round(100 * time.Millisecond)

@@ -159,21 +159,31 @@ type trainProgress struct {
 	phase string
 	done  int64
 	last  int64 // what the source at hand reported last
+	pass  int   // over the data, counted from 0; what is reported of later ones is not counted from 0
 }
 
 func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }
 
-var trainUnits = map[string]string{"spine": "rows", "history": "events", "replay": "parts", "write": "rows"}
+var trainUnits = map[string]string{"spine": "row", "history": "event", "replay": "part", "write": "row"}
 
 func (t *trainProgress) hear(p offline.Progress) {
 	if p.Phase != t.phase {
 		t.finish()
+		switch {
+		case p.Phase == "history" && t.phase == "replay":
+			t.pass++
+		case p.Phase == "write":
+			t.pass = 0
+		}
 		t.phase, t.done, t.last = p.Phase, 0, 0
 		total := p.Total
-		if p.Phase == "history" {
-			total = 0 // of one source
+		if p.Phase == "history" || t.pass > 0 {
+			total = 0 // of one source, of all passes
 		}
-		t.begin(p.Phase, trainUnits[p.Phase], total)
+		if t.pass > 0 {
+			t.last = p.Done
+		}
+		t.begin(p.Phase, trainUnits[p.Phase]+"s", total)
 	}
 	if p.Done < t.last { // the next source
 		t.last = 0
@@ -184,8 +194,12 @@ func (t *trainProgress) hear(p offline.Progress) {
 }
 
 func (t *trainProgress) finish() {
-	if t.phase != "" {
-		t.end(count(t.done) + " " + trainUnits[t.phase])
+	switch {
+	case t.phase == "":
+	case t.pass > 0:
+		t.end(fmt.Sprintf("pass %d", t.pass+1))
+	default:
+		t.end(quantity(t.done, trainUnits[t.phase]))
 	}
 }
 
