@@ -195,3 +195,17 @@ func TestFingerprint_ColumnType(t *testing.T) {
 		t.Error("sum of doubles has the fingerprint of a sum of ints")
 	}
 }
+
+// TestC3_FingerprintsAreOfTrees: the text of -(-qty) is --qty to CEL's unparser, and
+// --qty is qty to its parser; negating twice may overflow, so they are not the same.
+func TestC3_FingerprintsAreOfTrees(t *testing.T) {
+	of := func(argument string) plan.Fingerprint {
+		return prints(loadText(t, replaced(t, "qty_sum: sum(qty)", "qty_sum: sum("+argument+")")))["qty_sum"]
+	}
+	if of("-(-qty)") == of("--qty") {
+		t.Error("-(-qty) and --qty have one fingerprint")
+	}
+	if of("--qty") != of("qty") {
+		t.Error("--qty and qty have two fingerprints")
+	}
+}
