@@ -45,6 +45,9 @@ func boxed(v *vector.Vector, i int) plan.Value {
 
 // Fold moves every pending row with visible time < t into the tiles.
 func (s *State) Fold(t plan.EventTime) {
+	if len(s.pending) == 0 {
+		return
+	}
 	newest := s.newest
 	for i := range s.pending {
 		if v := s.pending[i].visible; v < t && v > newest {

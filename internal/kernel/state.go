@@ -99,11 +99,8 @@ func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
 		}
 	}
 	// A slot sees only the rows it adds, as Fold does with those that wait.
-	for slot := range rows.slots {
+	for _, slot := range s.view.late {
 		in := &rows.slots[slot]
-		if len(s.view.plan.Slots[slot].KnownColumns) == 0 {
-			continue
-		}
 		for _, i := range sel {
 			if v := in.visible[i]; v < horizon && in.pass.Get(int(i)) {
 				newest = max(newest, v)
@@ -250,8 +247,8 @@ func (s *State) readAggregates(out []*vector.Vector, i int, t plan.EventTime) {
 	}
 }
 
-// readGroup makes one pass from the newest tile back, and reads each window when
-// the pass reaches its tail.
+// readGroup merges the tiles from the newest back, and reads each window when it has
+// come to its tail.
 func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) {
 	k, series := s.view, s.series[g]
 	grp := &k.groups[g]
@@ -259,23 +256,17 @@ func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) 
 		k.accs[slot].Reset(0)
 	}
 	var order [16]tail
-	tails := grp.tails(order[:0], t)
-	next := 0
-	for j := series.Tiles() - 1; ; j-- {
-		start, p := plan.EventTime(0), 0
-		if j >= 0 {
-			start, p = series.At(j)
+	partials := series.Partials()
+	end := len(partials)
+	for _, x := range grp.tails(order[:0], t) {
+		begin := series.Before(x.lower)
+		if begin < end {
+			for c, slot := range grp.slots {
+				agg.MergeAll(k.accs[slot], 0, series.Column(c), partials[begin:end])
+			}
+			end = begin
 		}
-		for next < len(tails) && (j < 0 || start < tails[next].lower) {
-			k.emit(grp.windows[tails[next].window].aggs, out, i)
-			next++
-		}
-		if j < 0 || next == len(tails) {
-			return
-		}
-		for c, slot := range grp.slots {
-			k.accs[slot].Merge(0, series.Column(c), p)
-		}
+		k.emit(grp.windows[x.window].aggs, out, i)
 	}
 }
 

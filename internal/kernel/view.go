@@ -23,7 +23,8 @@ type View struct {
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
 	accs   []agg.Column     // scratch of Read, one a slot, one partial each
 
-	ordered bool // a slot's value depends on event ids
+	ordered bool  // a slot's value depends on event ids
+	late    []int // slots that see events later than their row is known
 }
 
 // slot is the compiled row half of a plan.Slot.
@@ -97,6 +98,9 @@ func (k *View) compileSlot(i int) error {
 	switch p.Func {
 	case plan.Latest, plan.Earliest, plan.LatestN, plan.EarliestN, plan.MaxBy, plan.MinBy:
 		k.ordered = true
+	}
+	if len(p.KnownColumns) > 0 {
+		k.late = append(k.late, i)
 	}
 	for a := range k.plan.Aggregates {
 		if k.plan.Aggregates[a].Slot == i {

@@ -64,16 +64,20 @@ func gcd(a, b plan.Micros) plan.Micros {
 	return a
 }
 
-// guards are the times before which a tile may leave each level: guards[i] is the
-// least tail of windows 0 to i for every reading after newest.
-func (l *Ladder) guards(dst []plan.EventTime, newest plan.EventTime) []plan.EventTime {
+// guards are the times before which tiles have left each level: the tiles of level i
+// before guards[i] belong to level i+1, or beyond the last. guards[i] is the least
+// tail of windows 0 to i for every reading after newest, rounded down to a boundary
+// of the tiles that move there. until is a newest time up to which guards stay.
+func (l *Ladder) guards(dst []plan.EventTime, newest plan.EventTime) (guards []plan.EventTime, until plan.EventTime) {
 	dst = dst[:0]
-	least := plan.Never
-	for _, w := range l.windows {
-		least = min(least, w.Lower(newest+1))
-		dst = append(dst, least)
+	least, until := plan.Never, plan.Never
+	for i, w := range l.windows {
+		tail := w.Lower(newest + 1)
+		until = min(until, tail+plan.EventTime(w.Hop+w.Width)-1)
+		least = min(least, tail)
+		dst = append(dst, floorTo(least, l.widths[min(i+1, len(l.widths)-1)]))
 	}
-	return dst
+	return dst, until
 }
 
 // place finds the tile that event time t belongs to: its start (Always for the
@@ -83,15 +87,14 @@ func (l *Ladder) place(t plan.EventTime, guards []plan.EventTime) (start plan.Ev
 	if last < 0 {
 		return plan.Always, true
 	}
-	if s := floorTo(t, l.widths[last]); s+plan.EventTime(l.widths[last]) <= guards[last] {
+	if t < guards[last] {
 		return plan.Always, l.unbounded
 	}
-	for i := last; i > 0; i-- {
-		if s := floorTo(t, l.widths[i]); s+plan.EventTime(l.widths[i]) <= guards[i-1] {
-			return s, true
-		}
+	level := last
+	for level > 0 && t >= guards[level-1] {
+		level--
 	}
-	return floorTo(t, l.widths[0]), true
+	return floorTo(t, l.widths[level]), true
 }
 
 // begins reports whether a tile can start at the given time.

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -41,7 +42,7 @@ func TestB2_TilesNeverStraddleATail(t *testing.T) {
 		ws := windows(t)
 		l := NewLadder(ws)
 		newest := edgeTime(t, "newest")
-		guards := l.guards(nil, newest)
+		guards, _ := l.guards(nil, newest)
 		at := newest + 1 + plan.EventTime(max(0, edgeTime(t, "after")))
 		a := min(newest, edgeTime(t, "a"))
 		b := min(newest, edgeTime(t, "b"))
@@ -70,7 +71,11 @@ func TestPlacementIsStable(t *testing.T) {
 		n1 := edgeTime(t, "newest")
 		n2 := n1 + plan.EventTime(max(0, edgeTime(t, "later")))
 		a := min(n1, edgeTime(t, "a"))
-		g1, g2 := l.guards(nil, n1), l.guards(nil, n2)
+		g1, until := l.guards(nil, n1)
+		g2, _ := l.guards(nil, n2)
+		if n2 < until && !slices.Equal(g1, g2) {
+			t.Fatalf("as of %v the guards stay until %v, but as of %v they are others", n1, until, n2)
+		}
 		s1, keep1 := l.place(a, g1)
 		direct, keep2 := l.place(a, g2)
 		if !keep1 {

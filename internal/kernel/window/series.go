@@ -13,23 +13,20 @@ import (
 // Series is the tiles of one entity for the slots that share a ladder. It is not
 // safe for concurrent use.
 type Series struct {
-	ladder *Ladder
-	cols   []agg.Column // one a slot; partial p of each belongs to the tile with that p
-	tiles  []tile       // by start
-	free   []int        // partials no tile uses, empty
-	guards []plan.EventTime
-	next   []plan.EventTime // scratch of Advance
-}
-
-type tile struct {
-	start plan.EventTime
-	p     int
+	ladder   *Ladder
+	cols     []agg.Column     // one a slot
+	starts   []plan.EventTime // of the tiles, ascending
+	partials []int32          // of each tile, the same in every column
+	free     []int32          // partials no tile uses, empty
+	guards   []plan.EventTime
+	until    plan.EventTime   // up to which newest the guards stay
+	next     []plan.EventTime // scratch of Advance
 }
 
 // NewSeries makes an empty series; it takes ownership of the columns, one for
 // each slot, which must be empty.
 func NewSeries(l *Ladder, cols []agg.Column) *Series {
-	return &Series{ladder: l, cols: cols}
+	return &Series{ladder: l, cols: cols, until: plan.Always}
 }
 
 // Clear empties the series, keeping memory.
@@ -37,30 +34,48 @@ func (s *Series) Clear() {
 	for _, c := range s.cols {
 		c.Truncate(0)
 	}
-	s.tiles, s.free, s.guards = s.tiles[:0], s.free[:0], s.guards[:0]
+	s.starts, s.partials, s.free = s.starts[:0], s.partials[:0], s.free[:0]
+	s.guards, s.until = s.guards[:0], plan.Always
 }
 
 // Advance tells the series the newest applied visible time, which never goes
 // back: tiles that shorter windows no longer reach are merged, expired ones dropped.
 func (s *Series) Advance(newest plan.EventTime) {
-	s.next = s.ladder.guards(s.next, newest)
-	if slices.Equal(s.next, s.guards) && len(s.guards) > 0 {
+	if newest < s.until {
 		return
 	}
-	s.guards, s.next = s.next, s.guards
-	kept := s.tiles[:0]
-	for _, t := range s.tiles {
-		start, keep := s.place(t.start)
-		switch {
-		case !keep:
-			s.release(t.p)
-		case len(kept) > 0 && kept[len(kept)-1].start == start:
-			s.absorb(kept[len(kept)-1].p, t.p)
-		default:
-			kept = append(kept, tile{start, t.p})
+	old := s.guards
+	s.guards, s.until = s.ladder.guards(s.next, newest)
+	s.next = old
+	for level := len(s.guards) - 1; level >= 0; level-- {
+		from := plan.Always
+		if len(old) > 0 {
+			from = old[level]
+		}
+		if s.guards[level] > from {
+			s.move(s.Before(from), s.Before(s.guards[level]))
 		}
 	}
-	s.tiles = kept
+}
+
+// move takes the tiles from number lo to hi to where the guards want them now. They
+// fill tiles of the next level whole, so only the tile before can be one of these.
+func (s *Series) move(lo, hi int) {
+	kept := lo
+	for i := lo; i < hi; i++ {
+		start, keep := s.place(s.starts[i])
+		p := s.partials[i]
+		switch {
+		case !keep:
+			s.release(p)
+		case kept > 0 && s.starts[kept-1] == start:
+			s.absorb(s.partials[kept-1], p)
+		default:
+			s.starts[kept], s.partials[kept] = start, p
+			kept++
+		}
+	}
+	s.starts, s.partials = slices.Delete(s.starts, kept, hi), slices.Delete(s.partials, kept, hi)
 }
 
 // place keeps the tile of everything older where it is; every other start is an
@@ -72,16 +87,16 @@ func (s *Series) place(start plan.EventTime) (plan.EventTime, bool) {
 	return s.ladder.place(start, s.guards)
 }
 
-func (s *Series) absorb(into, from int) {
+func (s *Series) absorb(into, from int32) {
 	for _, c := range s.cols {
-		c.Merge(into, c, from)
+		c.Merge(int(into), c, int(from))
 	}
 	s.release(from)
 }
 
-func (s *Series) release(p int) {
+func (s *Series) release(p int32) {
 	for _, c := range s.cols {
-		c.Reset(p)
+		c.Reset(int(p))
 	}
 	s.free = append(s.free, p)
 }
@@ -94,66 +109,70 @@ func (s *Series) Tile(t plan.EventTime) (p int, ok bool) {
 	if !keep {
 		return 0, false
 	}
-	if n := len(s.tiles); n > 0 && s.tiles[n-1].start == start {
-		return s.tiles[n-1].p, true
+	if n := len(s.starts); n > 0 && s.starts[n-1] == start {
+		return int(s.partials[n-1]), true
 	}
-	i, found := slices.BinarySearchFunc(s.tiles, start, func(t tile, start plan.EventTime) int {
-		return compareTime(t.start, start)
-	})
-	if !found {
-		s.tiles = slices.Insert(s.tiles, i, tile{start, s.alloc()})
+	i := s.Before(start)
+	if i == len(s.starts) || s.starts[i] != start {
+		s.starts, s.partials = slices.Insert(s.starts, i, start), slices.Insert(s.partials, i, s.alloc())
 	}
-	return s.tiles[i].p, true
+	return int(s.partials[i]), true
 }
 
-func compareTime(a, b plan.EventTime) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// Before is the number of tiles that start before t.
+func (s *Series) Before(t plan.EventTime) int {
+	lo, hi := 0, len(s.starts)
+	if hi > 0 && s.starts[hi-1] < t {
+		return hi
 	}
-	return 0
+	for lo < hi {
+		if mid := (lo + hi) >> 1; s.starts[mid] < t {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
 }
 
-func (s *Series) alloc() int {
+func (s *Series) alloc() int32 {
 	if n := len(s.free); n > 0 {
 		p := s.free[n-1]
 		s.free = s.free[:n-1]
 		return p
 	}
-	p := len(s.tiles)
+	p := len(s.starts)
 	for _, c := range s.cols {
 		p = c.Len()
 		c.Grow(1)
 	}
-	return p
+	return int32(p)
 }
 
 // Column is the partials of the i-th slot of the series.
 func (s *Series) Column(i int) agg.Column { return s.cols[i] }
 
 // Tiles is the number of tiles.
-func (s *Series) Tiles() int { return len(s.tiles) }
+func (s *Series) Tiles() int { return len(s.starts) }
 
-// At is the start and the partial of the i-th tile, in order of start.
-func (s *Series) At(i int) (start plan.EventTime, p int) { return s.tiles[i].start, s.tiles[i].p }
+// Partials lists the partials of the tiles by start. The series owns it.
+func (s *Series) Partials() []int32 { return s.partials }
 
 // Append appends the canonical encoding: tiles by start, each with the partials
 // of its slots. The layout is docs/formats/state.md.
 func (s *Series) Append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s.tiles)))
+	dst = binary.AppendUvarint(dst, uint64(len(s.starts)))
 	prev := plan.EventTime(0)
-	for _, t := range s.tiles {
-		if t.start == plan.Always {
+	for i, start := range s.starts {
+		if start == plan.Always {
 			dst = append(dst, 0)
 		} else {
 			dst = append(dst, 1)
-			dst = binary.AppendVarint(dst, int64(t.start-prev))
-			prev = t.start
+			dst = binary.AppendVarint(dst, int64(start-prev))
+			prev = start
 		}
 		for _, c := range s.cols {
-			dst = c.Append(dst, t.p)
+			dst = c.Append(dst, int(s.partials[i]))
 		}
 	}
 	return dst
@@ -166,7 +185,7 @@ var errSeries = errors.New("tiles: truncated or malformed")
 func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 	s.Clear()
 	if newest != plan.Always {
-		s.guards = s.ladder.guards(s.guards, newest)
+		s.guards, s.until = s.ladder.guards(s.guards, newest)
 	}
 	n, k := binary.Uvarint(b)
 	if k <= 0 || k > 1 && b[k-1] == 0 || n > uint64(len(b)) || n > 0 && newest == plan.Always {
@@ -182,13 +201,13 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !s.ladder.begins(start, s.guards) || i > 0 && start <= s.tiles[i-1].start {
+		if !s.ladder.begins(start, s.guards) || i > 0 && start <= s.starts[i-1] {
 			return nil, errSeries
 		}
 		if start != plan.Always {
 			prev = start
 		}
-		s.tiles = append(s.tiles, tile{start, i})
+		s.starts, s.partials = append(s.starts, start), append(s.partials, int32(i))
 		if b, err = s.decodePartials(rest, i); err != nil {
 			return nil, err
 		}
