@@ -22,7 +22,7 @@ var (
 var scalars = []plan.Type{boolT, intT, uintT, doubleT, stringT, bytesT, timeT, spanT}
 
 var anyType = append([]plan.Type{
-	plan.OptionalOf(intT), plan.OptionalOf(doubleT), plan.OptionalOf(stringT), plan.OptionalOf(timeT), plan.ListOf(intT),
+	plan.OptionalOf(intT), plan.OptionalOf(doubleT), plan.OptionalOf(stringT), plan.OptionalOf(timeT), plan.OptionalOf(boolT), plan.ListOf(intT),
 }, scalars...)
 
 var leaves = map[string][]string{
@@ -38,6 +38,7 @@ var leaves = map[string][]string{
 	"optional(double)":    {"od", "optional.none()"},
 	"optional(string)":    {"os", "optional.none()"},
 	"optional(timestamp)": {"ot", "optional.none()"},
+	"optional(bool)":      {"optional.of(b)", "optional.none()"},
 	"list(int)":           {"li", "[]", "[1, 2, 3]"},
 }
 
@@ -77,13 +78,13 @@ var templates = map[string][]string{
 }
 
 // common are operators of every type R.
-var common = []string{"(%bool ? %R : %R)", "cel.bind(x, %R, %bool ? x : %R)", "(%bool ? null : %N)", "(%bool ? %N : null)"}
+var common = []string{"(%bool ? %R : %R)", "cel.bind(x, %R, %bool ? x : %R)", "(%bool ? null : %N)", "(%bool ? %N : null)", "[%R, %R][0]"}
 
 // optionals are the operators that make an optional of R.
 var optionals = []string{"optional.of(%R)", "optional.ofNonZeroValue(%R)", "%O.or(%O)", "(%bool ? %O : %O)", "%O.optMap(x, x)", "(%bool ? %O : null)"}
 
 // unwraps are the operators that take R out of an optional.
-var unwraps = []string{"%O.orValue(%R)", "%O.value()", "%O.optMap(x, x).orValue(%R)", "%O.orValue(%N)"}
+var unwraps = []string{"%O.orValue(%R)", "%O.value()", "%O.optMap(x, x).orValue(%R)", "%O.orValue(%N)", "cel.bind(x, %O, [x][0].orValue(%R))"}
 
 func (g *generator) oneOf(list []string) string { return list[g.pick(len(list))] }
 
