@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -169,6 +170,40 @@ func TestLogThatLostRecords(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("a log that is shorter than what was applied: %v; it does not say %q", err, part)
 			}
+		}
+	})
+}
+
+// replaceable are a log and a store that another pair can take the place of.
+type (
+	replaceableLog   struct{ eventlog.Log }
+	replaceableStore struct{ onlinestore.Store }
+)
+
+// A failover to a replica that lags takes the newest events and what was made of them
+// back at once. An applier that lives through it goes on from what is there.
+func TestLogAndStoreThatFellBackTogether(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		clicks, _ := traffic()
+		p := compile(t, definitions)
+		r, replica := newRig(t, open, p), newRig(t, open, p)
+		log, store := &replaceableLog{r.log}, &replaceableStore{r.store}
+		a := r.applier(func(c *Config) { c.Log, c.Store = log, store })
+		r.push("clicks", clicks[:20]...)
+		r.catchUp(a)
+
+		replica.push("clicks", clicks[:15]...)
+		replica.catchUp(replica.applier(nil))
+		log.Log, store.Store = replica.log, replica.store
+		replica.push("clicks", clicks[20:]...)
+		replica.catchUp(a)
+
+		want := newRig(t, open, p)
+		want.push("clicks", clicks[:15]...)
+		want.push("clicks", clicks[20:]...)
+		want.catchUp(want.applier(nil))
+		for _, diff := range differences(replica.states(true, 0), want.states(true, 0)) {
+			t.Error(diff)
 		}
 	})
 }

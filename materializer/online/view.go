@@ -30,9 +30,10 @@ type entityRows struct {
 	rows []int32
 }
 
-// start finds the live generation and the position to go on from. A view whose
-// events all come through the log needs no materialization: its first generation
-// is empty.
+// start finds the live generation and the position to go on from: the stored one,
+// every time, for a store that fell back to an older copy has forgotten events that
+// this applier applied. A view whose events all come through the log needs no
+// materialization: its first generation is empty.
 func (v *viewApplier) start(ctx context.Context) error {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
 	g, err := registry.Live(ctx, store, p)
@@ -40,7 +41,7 @@ func (v *viewApplier) start(ctx context.Context) error {
 	if errors.As(err, &none) && (v.applier.cfg.EverySource || p.Source.From == "" && p.Source.SQL == "") {
 		g, err = v.begin(ctx)
 	}
-	if err != nil || g == v.generation {
+	if err != nil {
 		return err
 	}
 	offset, err := registry.Offset(ctx, store, g)
