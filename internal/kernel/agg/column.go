@@ -4,8 +4,16 @@ package agg
 // value is the empty partial.
 type cells[P any] struct{ ps []P }
 
-func (c *cells[P]) Len() int   { return len(c.ps) }
-func (c *cells[P]) Grow(n int) { c.ps = append(c.ps, make([]P, n)...) }
+func (c *cells[P]) Len() int { return len(c.ps) }
+
+// Grow finds zeros where the memory suffices: Truncate leaves nothing else behind.
+func (c *cells[P]) Grow(n int) {
+	if n += len(c.ps); n <= cap(c.ps) {
+		c.ps = c.ps[:n]
+		return
+	}
+	c.ps = append(c.ps, make([]P, n-len(c.ps))...)
+}
 
 func (c *cells[P]) Truncate(n int) {
 	clear(c.ps[n:])

@@ -18,15 +18,17 @@ type Series struct {
 	starts   []plan.EventTime // of the tiles, ascending
 	partials []int32          // of each tile, the same in every column
 	free     []int32          // partials no tile uses, empty
-	guards   []plan.EventTime
+	newest   plan.EventTime
+	guards   []plan.EventTime // as of when the series was settled
 	until    plan.EventTime   // up to which newest the guards stay
-	next     []plan.EventTime // scratch of Advance
+	next     []plan.EventTime // scratch of settle
+	room     int              // tiles to have before the series is settled again
 }
 
 // NewSeries makes an empty series; it takes ownership of the columns, one for
 // each slot, which must be empty.
 func NewSeries(l *Ladder, cols []agg.Column) *Series {
-	return &Series{ladder: l, cols: cols, until: plan.Always}
+	return &Series{ladder: l, cols: cols, newest: plan.Always, until: plan.Always}
 }
 
 // Clear empties the series, keeping memory.
@@ -35,34 +37,48 @@ func (s *Series) Clear() {
 		c.Truncate(0)
 	}
 	s.starts, s.partials, s.free = s.starts[:0], s.partials[:0], s.free[:0]
-	s.guards, s.until = s.guards[:0], plan.Always
+	s.newest, s.guards, s.until, s.room = plan.Always, s.guards[:0], plan.Always, 0
 }
 
 // Advance tells the series the newest applied visible time, which never goes
-// back: tiles that shorter windows no longer reach are merged, expired ones dropped.
+// back.
 func (s *Series) Advance(newest plan.EventTime) {
-	if newest < s.until {
-		return
-	}
-	old := s.guards
-	s.guards, s.until = s.ladder.guards(s.next, newest)
-	s.next = old
-	for level := len(s.guards) - 1; level >= 0; level-- {
-		from := plan.Always
-		if len(old) > 0 {
-			from = old[level]
-		}
-		if s.guards[level] > from {
-			s.move(s.Before(from), s.Before(s.guards[level]))
-		}
+	s.newest = newest
+	if len(s.starts) >= s.room || len(s.guards) == 0 {
+		s.settle()
 	}
 }
 
-// move takes the tiles from number lo to hi to where the guards want them now. They
-// fill tiles of the next level whole, so only the tile before can be one of these.
-func (s *Series) move(lo, hi int) {
-	kept := lo
-	for i := lo; i < hi; i++ {
+// settle merges the tiles that shorter windows no longer reach and drops expired
+// ones. Until then they stay as they are: tiles finer than need be read the same,
+// so settling once they have doubled in number is soon enough, and before encoding.
+func (s *Series) settle() {
+	if s.newest != plan.Always && s.newest >= s.until {
+		old := s.guards
+		s.guards, s.until = s.ladder.guards(s.next, s.newest)
+		s.next = old
+		for level := len(s.guards) - 1; level >= 0; level-- {
+			from := plan.Always
+			if len(old) > 0 {
+				from = old[level]
+			}
+			if s.guards[level] > from {
+				s.move(s.Before(from), s.guards[level])
+			}
+		}
+	}
+	s.room = 2*len(s.starts) + leastRoom
+}
+
+// leastRoom is the number of tiles below which a series need not be settled.
+const leastRoom = 16
+
+// move takes the tiles from number lo on that start before to where the guards want
+// them now. They fill tiles of the next level whole, so only the tile before can be
+// one of these.
+func (s *Series) move(lo int, before plan.EventTime) {
+	kept, i := lo, lo
+	for ; i < len(s.starts) && s.starts[i] < before; i++ {
 		start, keep := s.place(s.starts[i])
 		p := s.partials[i]
 		switch {
@@ -75,7 +91,9 @@ func (s *Series) move(lo, hi int) {
 			kept++
 		}
 	}
-	s.starts, s.partials = slices.Delete(s.starts, kept, hi), slices.Delete(s.partials, kept, hi)
+	if kept < i {
+		s.starts, s.partials = slices.Delete(s.starts, kept, i), slices.Delete(s.partials, kept, i)
+	}
 }
 
 // place keeps the tile of everything older where it is; every other start is an
@@ -161,6 +179,7 @@ func (s *Series) Partials() []int32 { return s.partials }
 // Append appends the canonical encoding: tiles by start, each with the partials
 // of its slots. The layout is docs/formats/state.md.
 func (s *Series) Append(dst []byte) []byte {
+	s.settle()
 	dst = binary.AppendUvarint(dst, uint64(len(s.starts)))
 	prev := plan.EventTime(0)
 	for i, start := range s.starts {
@@ -185,6 +204,7 @@ var errSeries = errors.New("tiles: truncated or malformed")
 func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 	s.Clear()
 	if newest != plan.Always {
+		s.newest = newest
 		s.guards, s.until = s.ladder.guards(s.guards, newest)
 	}
 	n, k := binary.Uvarint(b)
@@ -212,6 +232,7 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 			return nil, err
 		}
 	}
+	s.room = 2*len(s.starts) + leastRoom
 	return b, nil
 }
 

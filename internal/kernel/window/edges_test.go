@@ -1,0 +1,103 @@
+package window
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// edgeWindows are windows whose hops divide each other, do not, or are exact.
+var edgeWindows = []string{"1s", "90s/30s", "100s/20s", "10m", "90m/30m", "2h/40m", "1h/exact", "1d/6h", "30h/10h", ""}
+
+// eachPair calls f with the ladder of every pair of edge windows.
+func eachPair(t *testing.T, f func(l *Ladder, windows []plan.Window)) {
+	t.Helper()
+	var all []plan.Window
+	for _, s := range edgeWindows {
+		w := plan.Window{}
+		if s != "" {
+			var err error
+			if w, err = plan.ParseWindow(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, w)
+	}
+	for i, a := range all {
+		for _, b := range all[i:] {
+			f(NewLadder([]plan.Window{a, b}), []plan.Window{a, b})
+		}
+	}
+}
+
+// around lists the newest times at which the tail of a window moves in the next
+// reading, and those up to two microseconds beside.
+func around(windows []plan.Window) []plan.EventTime {
+	var out []plan.EventTime
+	for _, w := range windows {
+		for _, k := range []int64{-3, 0, 2} {
+			moves := plan.EventTime(k*int64(max(w.Hop, 1)) + int64(w.Width) - 1)
+			out = append(out, moves-2, moves-1, moves, moves+1)
+		}
+	}
+	return out
+}
+
+// At every moment at which a tail moves, in the very next reading and in later ones, a
+// tile lies on one side of each tail and nothing that a window reaches is dropped.
+func TestB2_B3_TailsAreBoundariesWhereTheyMove(t *testing.T) {
+	eachPair(t, func(l *Ladder, windows []plan.Window) {
+		for _, newest := range around(windows) {
+			guards, _ := l.guards(nil, newest)
+			for _, later := range []plan.EventTime{1, 2, plan.EventTime(plan.Second), plan.EventTime(10 * plan.Hour)} {
+				for _, w := range windows {
+					checkTail(t, l, guards, w, newest, newest+later)
+				}
+			}
+		}
+	})
+}
+
+// checkTail looks at the events around the tail of w as of at.
+func checkTail(t *testing.T, l *Ladder, guards []plan.EventTime, w plan.Window, newest, at plan.EventTime) {
+	t.Helper()
+	if w.Unbounded() {
+		if _, keep := l.place(plan.MinTime, guards); !keep {
+			t.Fatalf("%v: as of %v the first event is dropped", l.windows, at)
+		}
+		return
+	}
+	lower := w.Lower(at)
+	for _, offset := range []plan.EventTime{-1, 0, 1, plan.EventTime(w.Hop) - 1, plan.EventTime(w.Hop)} {
+		e := min(lower+offset, newest)
+		start, keep := l.place(e, guards)
+		if e >= lower && !keep {
+			t.Fatalf("%v: newest %d, event %d is dropped though window %v reaches back to %d", l.windows, newest, e, w, lower)
+		}
+		if keep && (start >= lower) != (e >= lower) {
+			t.Fatalf("%v: newest %d, the tile at %d of event %d straddles the tail %d of window %v", l.windows, newest, start, e, lower, w)
+		}
+	}
+}
+
+// Guards change when they say so and not before, so a series that asks again only then
+// has the tiles of one that asks each time.
+func TestB2_GuardsStayUntilTheySay(t *testing.T) {
+	eachPair(t, func(l *Ladder, windows []plan.Window) {
+		for _, newest := range around(windows) {
+			guards, until := l.guards(nil, newest)
+			if len(guards) == 0 {
+				continue
+			}
+			if until <= newest {
+				t.Fatalf("%v: guards of newest %d stay until %d", windows, newest, until)
+			}
+			for _, next := range []plan.EventTime{newest + 1, until - 1} {
+				if other, _ := l.guards(nil, next); next < until && !slices.Equal(guards, other) {
+					t.Fatalf("%v: guards of newest %d stay until %d, but those of %d are others", windows, newest, until, next)
+				}
+			}
+		}
+	})
+}
