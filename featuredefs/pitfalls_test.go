@@ -1,0 +1,59 @@
+package featuredefs_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const flightsText = `
+kind: Entity
+name: airport
+keys: [{name: origin, type: string}]
+---
+kind: Source
+name: flights
+stream: true
+event_time: ts
+columns:
+  origin: {type: string}
+  ts: {type: timestamp}
+  landed: {type: timestamp}
+  planned: {type: double}
+  delay: {type: double, outcome: true}
+  arrival: {type: double, outcome: true, known_at: landed}
+---
+kind: FeatureView
+name: v
+entity: airport
+source: flights
+features:
+`
+
+// What is known only after the event is refused wherever a feature could read it:
+// argument, filter, group, and a name given to an expression. One that says when it is
+// known is no different from a late row.
+func TestW3_OutcomesAreRefused(t *testing.T) {
+	for expr, refused := range map[string]string{
+		`mean(delay, "7d")`:                        "delay",
+		`count("7d").where(delay > 15.0)`:          "delay",
+		`count("7d").by(string(delay))`:            "delay",
+		`max_by(planned, delay, "7d")`:             "delay",
+		`latest(landed)`:                           "landed",
+		`mean(arrival, "7d")`:                      "",
+		`count("7d").where(arrival > 15.0)`:        "",
+		`mean(planned, "7d").orValue(0.0) > 100.0`: "",
+	} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: flights\n")
+		writeFile(t, filepath.Join(dir, "features/defs.yaml"), flightsText+"  f: '"+expr+"'\n")
+		_, found := load(t, dir)
+		text := render(t, found)
+		switch {
+		case refused == "" && len(found) > 0:
+			t.Errorf("%s: %s", expr, text)
+		case refused != "" && (!strings.Contains(text, `column "`+refused+`"`) || !strings.Contains(text, "[outcome-column]")):
+			t.Errorf("%s: found %q, want that column %s is an outcome", expr, text, refused)
+		}
+	}
+}
