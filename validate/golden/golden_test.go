@@ -259,6 +259,25 @@ func TestO5_RedeliveryInTests(t *testing.T) {
 	}
 }
 
+// Of deliveries that differ and are visible at once the one with the smallest values,
+// in the source's order of columns, stands on every path [o5].
+func TestO5_ConflictsInTests(t *testing.T) {
+	paths := allPaths(t)
+	deliveries := []string{
+		"  - {id: a, ts: 2025-01-01T10:00:00Z, user: 1, amount: 9.0}\n",
+		"  - {id: a, ts: 2025-01-01T10:00:00Z, user: 2, amount: 1.0}\n",
+		"  - {id: a, ts: 2025-01-01T10:00:00Z, user: 1, amount: 9.0, page: home}\n",
+	}
+	for range deliveries {
+		deliveries = append(deliveries[1:], deliveries[0])
+		r := runText(t, visits, "kind: FeatureTest\nview: activity\nevents:\n"+strings.Join(deliveries, "")+
+			"expect:\n  - {user: 1, at: 2025-01-01T10:30:00Z, n: 1, total: 9.0, pages: []}\n  - {user: 2, at: 2025-01-01T10:30:00Z, n: 0}\n", paths)
+		for _, f := range r.Failures {
+			t.Error(f)
+		}
+	}
+}
+
 // A row that is no event fails the test on every path with its line, or is left out
 // on every path when the source says so.
 func TestBadRowsInTests(t *testing.T) {

@@ -1,6 +1,8 @@
 package golden
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,7 +217,7 @@ func history(t *featuredefs.Test) parity.History {
 			if err != nil {
 				return err
 			}
-			if keep := firsts(in, ev); len(keep) < b.N {
+			if keep := firsts(ev); len(keep) < b.N {
 				if ev, _, err = in.Events(ingest.Take(nil, ev.Batch, keep), nil); err != nil {
 					return err
 				}
@@ -229,7 +231,7 @@ func history(t *featuredefs.Test) parity.History {
 }
 
 // firsts lists the events that stand.
-func firsts(in *ingest.Source, ev *kernel.Events) []int {
+func firsts(ev *kernel.Events) []int {
 	var keep []int
 	at := map[string]int{}
 	for i := range ev.Batch.N {
@@ -244,10 +246,18 @@ func firsts(in *ingest.Source, ev *kernel.Events) []int {
 			continue
 		}
 		j := keep[k]
-		if ev.Visible(i) < ev.Visible(j) || ev.Visible(i) == ev.Visible(j) &&
-			string(in.AppendPayload(nil, ev.Batch, i)) < string(in.AppendPayload(nil, ev.Batch, j)) {
+		if cmp.Or(cmp.Compare(ev.Visible(i), ev.Visible(j)), bytes.Compare(canonical(ev.Batch, i), canonical(ev.Batch, j))) < 0 {
 			keep[k] = i
 		}
 	}
 	return keep
+}
+
+// canonical is the values of row i in the source's order, as payloads are compared.
+func canonical(b *vector.Batch, i int) []byte {
+	var out []byte
+	for _, c := range b.Cols {
+		out = plan.AppendCanonical(out, c.Value(i))
+	}
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"strings"
@@ -22,103 +23,166 @@ import (
 
 // ReadTrainingSet reads rows of a training set that was written with statuses: n of
 // them, evenly spread over its files, or all when n is 0. Only rows whose as-of time is
-// at or after from count.
+// at or after from count. Of the others no more than the time is held in memory.
 func ReadTrainingSet(ctx context.Context, dir string, m *offline.Manifest, set *plan.TrainingSet, from plan.EventTime, n int) ([]Row, error) {
-	r := &setReader{set: set, from: from}
-	for _, f := range m.Files {
-		if err := r.read(ctx, filepath.Join(dir, f.Name)); err != nil {
-			return nil, fmt.Errorf("training set %s: %w", filepath.Join(dir, f.Name), err)
-		}
-	}
-	if n == 0 || n >= len(r.rows) {
-		return r.rows, nil
-	}
-	out := make([]Row, n)
-	for i := range out {
-		out[i] = r.rows[i*len(r.rows)/n]
-	}
-	return out, nil
-}
-
-type setReader struct {
-	set  *plan.TrainingSet
-	from plan.EventTime
-	rows []Row
-	seen int
-}
-
-func (r *setReader) read(ctx context.Context, path string) error {
-	f, err := file.OpenParquetFile(path, false)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	reader, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: 8192}, memory.DefaultAllocator)
-	if err != nil {
-		return err
-	}
-	records, err := reader.GetRecordReader(ctx, nil, nil)
-	if err != nil {
-		return err
-	}
-	defer records.Release()
-	for records.Next() {
-		if err := r.batch(records.RecordBatch()); err != nil {
-			return err
-		}
-	}
-	if err := records.Err(); err != nil && !errors.Is(err, context.Canceled) && err.Error() != "EOF" {
-		return err
-	}
-	return ctx.Err()
-}
-
-func (r *setReader) batch(b arrow.RecordBatch) error {
-	columns := map[string]arrow.Array{}
-	for i, f := range b.Schema().Fields() {
-		columns[f.Name] = b.Column(i)
-	}
-	column := func(name string) (arrow.Array, error) {
-		c, ok := columns[name]
-		if !ok && strings.HasSuffix(name, ".status") {
-			return nil, fmt.Errorf("it has no column %q; write it with --with-status", name)
-		}
-		if !ok {
-			return nil, fmt.Errorf("it has no column %q", name)
-		}
-		return c, nil
-	}
-	at, err := column(r.set.Spine.Time)
-	if err != nil {
-		return err
-	}
-	for i := range int(b.NumRows()) {
-		number := r.seen
-		r.seen++
-		t, err := cell(at, i, plan.T(plan.Timestamp))
-		if err != nil {
-			return err
-		}
-		if t.Time() < r.from {
-			continue
-		}
-		row := Row{Number: number, At: t.Time()}
-		if row.Keys, err = cells(column, i, r.set.Service.Keys); err != nil {
-			return err
-		}
-		if row.Request, err = cells(column, i, r.set.Service.Request); err != nil {
-			return err
-		}
-		for _, o := range r.set.Service.Outputs() {
-			want, err := outputCell(column, i, o)
+	r := &setReader{set: set, dir: dir, files: m.Files}
+	var candidates []int
+	err := r.each(ctx, []string{set.Spine.Time}, func(b *trainingBatch) error {
+		for i := range b.n {
+			t, err := b.time(set, i)
 			if err != nil {
 				return err
 			}
-			row.Want = append(row.Want, want)
+			if t >= from {
+				candidates = append(candidates, b.first+i)
+			}
 		}
-		r.rows = append(r.rows, row)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	wanted := candidates
+	if n > 0 && n < len(candidates) {
+		wanted = make([]int, n)
+		for i := range wanted {
+			wanted[i] = candidates[i*len(candidates)/n]
+		}
+	}
+	rows := make([]Row, 0, len(wanted))
+	err = r.each(ctx, nil, func(b *trainingBatch) error {
+		for len(rows) < len(wanted) && wanted[len(rows)] < b.first+b.n {
+			row, err := b.row(set, wanted[len(rows)]-b.first)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// setReader reads the files of a training set one after the other.
+type setReader struct {
+	set   *plan.TrainingSet
+	dir   string
+	files []offline.FileManifest
+}
+
+// trainingBatch is some rows of a training set; first is the number of the first of
+// them, counted over all files.
+type trainingBatch struct {
+	columns  map[string]arrow.Array
+	first, n int
+}
+
+// each calls f with the rows of all files; only with the named columns, or with all
+// when names is nil.
+func (r *setReader) each(ctx context.Context, names []string, f func(*trainingBatch) error) error {
+	row := 0
+	for _, output := range r.files {
+		path := filepath.Join(r.dir, output.Name)
+		n, err := eachBatch(ctx, path, names, row, f)
+		if err != nil {
+			return fmt.Errorf("training set %s: %w", path, err)
+		}
+		row += n
 	}
 	return nil
+}
+
+// eachBatch calls f with the rows of a file, the first of which has the given number,
+// and returns how many there are.
+func eachBatch(ctx context.Context, path string, names []string, first int, f func(*trainingBatch) error) (int, error) {
+	parquet, err := file.OpenParquetFile(path, false)
+	if err != nil {
+		return 0, err
+	}
+	defer parquet.Close()
+	var indices []int
+	for _, name := range names {
+		i := parquet.MetaData().Schema.ColumnIndexByName(name)
+		if i < 0 {
+			return 0, missingColumn(name)
+		}
+		indices = append(indices, i)
+	}
+	reader, err := pqarrow.NewFileReader(parquet, pqarrow.ArrowReadProperties{BatchSize: 8192}, memory.DefaultAllocator)
+	if err != nil {
+		return 0, err
+	}
+	records, err := reader.GetRecordReader(ctx, indices, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer records.Release()
+	n := 0
+	for records.Next() {
+		b := records.RecordBatch()
+		t := &trainingBatch{columns: map[string]arrow.Array{}, first: first + n, n: int(b.NumRows())}
+		for i, field := range b.Schema().Fields() {
+			t.columns[field.Name] = b.Column(i)
+		}
+		if err := f(t); err != nil {
+			return 0, err
+		}
+		n += t.n
+	}
+	if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	return n, ctx.Err()
+}
+
+func (b *trainingBatch) column(name string) (arrow.Array, error) {
+	if c, ok := b.columns[name]; ok {
+		return c, nil
+	}
+	return nil, missingColumn(name)
+}
+
+func missingColumn(name string) error {
+	if strings.HasSuffix(name, ".status") {
+		return fmt.Errorf("it has no column %q; write it with --with-status", name)
+	}
+	return fmt.Errorf("it has no column %q", name)
+}
+
+// time is the as-of time of row i.
+func (b *trainingBatch) time(set *plan.TrainingSet, i int) (plan.EventTime, error) {
+	at, err := b.column(set.Spine.Time)
+	if err != nil {
+		return 0, err
+	}
+	t, err := cell(at, i, plan.T(plan.Timestamp))
+	if err != nil {
+		return 0, fmt.Errorf("column %q: %w", set.Spine.Time, err)
+	}
+	return t.Time(), nil
+}
+
+// row is row i with everything that training says of it.
+func (b *trainingBatch) row(set *plan.TrainingSet, i int) (Row, error) {
+	row := Row{Number: b.first + i}
+	var err error
+	if row.At, err = b.time(set, i); err != nil {
+		return row, err
+	}
+	if row.Keys, err = cells(b.column, i, set.Service.Keys); err != nil {
+		return row, err
+	}
+	if row.Request, err = cells(b.column, i, set.Service.Request); err != nil {
+		return row, err
+	}
+	for _, o := range set.Service.Outputs() {
+		want, err := outputCell(b.column, i, o)
+		if err != nil {
+			return row, err
+		}
+		row.Want = append(row.Want, want)
+	}
+	return row, nil
 }
 
 func cells(column func(string) (arrow.Array, error), i int, fields []plan.Field) ([]plan.Value, error) {

@@ -1,0 +1,125 @@
+package parity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/onlinestore"
+	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/redisconn"
+	"github.com/unskew/unskew/internal/redistest"
+	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/validate/parity"
+)
+
+// onEachStore runs a test over each kind of log and store.
+func onEachStore(t *testing.T, test func(t *testing.T, stores parity.Stores)) {
+	t.Run("embedded", func(t *testing.T) { test(t, embedded) })
+	t.Run("redis", func(t *testing.T) {
+		server := redistest.Start(t)
+		opened := 0
+		test(t, func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
+			opened++
+			conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("test-%d", opened)}
+			log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
+			if err != nil {
+				return nil, nil, err
+			}
+			store, err := redisstore.Open(ctx, conn)
+			return log, store, err
+		})
+	})
+}
+
+func embedded(_ context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
+	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
+	return log, store, err
+}
+
+// failer is what *testing.T and *rapid.T have in common.
+type failer interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// writeProject writes definitions to a project folder.
+func writeProject(t failer, dir, definitions string) {
+	t.Helper()
+	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": definitions} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// project is a project folder with DuckDB over it.
+type project struct {
+	dir  string
+	db   *duckdb.DB
+	plan *plan.Plan
+}
+
+// open compiles the project in dir.
+func open(t *testing.T, dir string) *project {
+	t.Helper()
+	db, err := duckdb.Open(duckdb.Options{BaseDir: dir, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
+		return db.Columns(t.Context(), duckdb.SourceRelation(s))
+	}})
+	if err != nil || found.HasErrors() {
+		t.Fatal(err, found)
+	}
+	return &project{dir, db, p.Plan}
+}
+
+// train writes the only training set to a folder and returns both.
+func (p *project) train(t *testing.T, withStatus bool) (out string, m *offline.Manifest) {
+	t.Helper()
+	out = t.TempDir()
+	m, err := offline.Train(t.Context(), offline.Config{
+		DB: p.db, Project: "test", Set: p.plan.Training[0], Out: out, WithStatus: withStatus, Engine: celenv.Engine(), Threads: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, m
+}
+
+// history reads the files of a source.
+func (p *project) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
+	h := offline.History{DB: p.db, Source: src}
+	for _, c := range src.Columns {
+		h.Columns = append(h.Columns, c.Name)
+	}
+	_, err := h.Read(ctx, f)
+	return err
+}
