@@ -48,7 +48,11 @@ func (o *options) compile(ctx context.Context, db *duckdb.DB) (*featuredefs.Proj
 	opts := featuredefs.Options{}
 	if db != nil {
 		opts.Schemas = func(src *plan.Source) ([]plan.Field, error) {
-			return db.Columns(ctx, duckdb.SourceRelation(src))
+			fields, err := db.Columns(ctx, duckdb.SourceRelation(src))
+			if unsupported := (*duckdb.UnsupportedError)(nil); errors.As(err, &unsupported) {
+				err = nil // no definition can use those columns, and nobody has to
+			}
+			return fields, err
 		}
 	}
 	p, found, err := featuredefs.Load(o.project, opts)

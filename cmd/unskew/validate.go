@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -35,7 +38,7 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 			if o.json {
 				format = "json"
 			}
-			if err := o.validate(c, format, against, offline); err != nil || !verbose {
+			if err := o.validate(c, format, against, offline, verbose); err != nil || !verbose {
 				return err
 			}
 			return o.profile(c)
@@ -49,7 +52,10 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 	return c
 }
 
-func (o *options) validate(c *cobra.Command, format, against string, offline bool) (err error) {
+func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool) (err error) {
+	if verbose && format != "text" {
+		return errors.New("--verbose is for --format text")
+	}
 	write, ok := formats[format]
 	if !ok {
 		return fmt.Errorf("there is no format %q; formats are text, json, github, sarif, junit", format)
@@ -65,6 +71,9 @@ func (o *options) validate(c *cobra.Command, format, against string, offline boo
 		}
 		found = append(found, validate.Against(before, p.Plan)...)
 	}
+	if format == "github" || format == "sarif" {
+		found = o.fromHere(found)
+	}
 	if err := write(c.OutOrStdout(), p, found); err != nil {
 		return err
 	}
@@ -72,6 +81,16 @@ func (o *options) validate(c *cobra.Command, format, against string, offline boo
 		return &findings{}
 	}
 	return nil
+}
+
+// fromHere names files relative to the current folder and not to the project: tools that
+// show findings beside the lines run at the top of a repository.
+func (o *options) fromHere(found featuredefs.Diagnostics) featuredefs.Diagnostics {
+	out := slices.Clone(found)
+	for i := range out {
+		out[i].Pos.File = filepath.ToSlash(o.inProject(out[i].Pos.File))
+	}
+	return out
 }
 
 // check compiles the project and, unless offline, looks at its data.
