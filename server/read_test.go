@@ -316,6 +316,26 @@ func TestN8_JSONNumbersKeepTheirType(t *testing.T) {
 	}
 }
 
+// TestN5_UnknownMembersOfJSON: a call that is right but for one member that the
+// message does not have is refused by that name, under either content type. An optional
+// member, such as the fingerprint, would otherwise do nothing when it is misspelt.
+func TestN5_UnknownMembersOfJSON(t *testing.T) {
+	f := start(t, nil)
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
+		for _, body := range []string{`{"service": "fraud_v1", "fingerprnt": "00"}`, `{"service": "fraud_v1", "keys": [{"name": "user_id", "nuls": [0]}]}`} {
+			res, err := http.Post(f.url+"/unskew.v1.FeatureService/GetFeatures", contentType, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusBadRequest || !strings.Contains(string(answer), "unknown field") {
+				t.Errorf("%s, %s: %d %s (%v)", contentType, body, res.StatusCode, answer, err)
+			}
+		}
+	}
+}
+
 // TestN6_ViewWithoutState: a view that was never materialized is an error that
 // names the command, not an answer of unknown entities.
 func TestN6_ViewWithoutState(t *testing.T) {

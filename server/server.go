@@ -63,6 +63,7 @@ func (s *Server) Handler() http.Handler {
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(s.cfg.MaxBytes),
 		connect.WithCompressMinBytes(compressFrom),
+		withStrictJSON(),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard), validate.NewInterceptor()),
 	}
 	mux := http.NewServeMux()
