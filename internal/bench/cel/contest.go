@@ -218,7 +218,7 @@ func (c *contest) race(rounds int, budget time.Duration) result {
 	var repeated []func()
 	rows := []int{c.n, c.n, len(c.singles)}
 	for i, f := range []func(){runCEL, runBulk, runSingle} {
-		n := int(budget/bench.Race(3, f)[0]) + 1
+		n := int(budget/max(bench.Race(3, f)[0], time.Microsecond)) + 1
 		repeated = append(repeated, bench.Repeat(n, f))
 		rows[i] *= n
 	}

@@ -14,6 +14,7 @@ import (
 type col struct {
 	vector.Vector
 	held vector.Bitmap // optional.of(null); Null is clear there
+	made bool          // reset has made lanes of N rows
 
 	errMem, nullMem, heldMem vector.Bitmap
 }
@@ -24,10 +25,22 @@ func newCol(t plan.Type) *col { return &col{Vector: vector.Vector{Type: t}} }
 // unspecified; strings are empty, because those of an earlier batch may lie in
 // memory that is gone, and operators above read rows that nobody needs.
 func (c *col) reset(n int) {
-	c.Resize(n)
 	c.held = nil
-	clear(c.Str)
-	clear(c.Any)
+	if c.made && c.N == n {
+		c.Null, c.Err = nil, nil
+		for w := range c.Bits {
+			c.Bits[w] = 0
+		}
+	} else {
+		c.Resize(n)
+		c.made = true
+	}
+	if c.Str != nil {
+		clear(c.Str)
+	}
+	if c.Any != nil {
+		clear(c.Any)
+	}
 }
 
 // alias makes c, a view, show the lanes of src and none of its masks.
@@ -80,7 +93,12 @@ func (c *col) holds() vector.Bitmap {
 // strict gives c the errors of an operator that fails on an error or null operand.
 func (c *col) strict(args ...*col) {
 	for _, a := range args {
-		c.addErr(a.Err, a.Null)
+		if a.Err != nil {
+			or(c.errs(), a.Err)
+		}
+		if a.Null != nil {
+			or(c.errs(), a.Null)
+		}
 	}
 }
 

@@ -300,6 +300,7 @@ type inNode struct {
 	null    bool // null is a member
 	members []node
 	ints    map[int64]struct{}
+	short   []uint64 // the constants as packed strings, when all are short
 	strs    map[string]struct{}
 	eqMem   vector.Bitmap
 	out     *col
@@ -323,6 +324,7 @@ const smallSet = 6
 
 func (x *inNode) index() {
 	if len(x.consts) <= smallSet {
+		x.pack()
 		return
 	}
 	switch vector.Lane(x.consts[0].mem.Type) {
@@ -337,6 +339,33 @@ func (x *inNode) index() {
 			x.strs[k.val.Str()] = struct{}{}
 		}
 	}
+}
+
+// pack packs the constants if they are strings and all of them short.
+func (x *inNode) pack() {
+	if len(x.consts) < 2 || vector.Lane(x.consts[0].mem.Type) != plan.String {
+		return
+	}
+	for _, k := range x.consts {
+		s, ok := packed(k.val.Str())
+		if !ok {
+			x.short = nil
+			return
+		}
+		x.short = append(x.short, s)
+	}
+}
+
+// packed is a string of up to 7 bytes as a number, with its length in the highest byte.
+func packed(s string) (p uint64, ok bool) {
+	if len(s) > 7 {
+		return 0, false
+	}
+	p = uint64(len(s)) << 56
+	for i := 0; i < len(s); i++ {
+		p |= uint64(s[i]) << (8 * i)
+	}
+	return p, true
 }
 
 func (x *inNode) eval(b *batch, need vector.Bitmap) *col {
@@ -370,6 +399,8 @@ func (x *inNode) searchConsts(o, a *col) {
 				o.Bits.Set(i)
 			}
 		}
+	case x.short != nil:
+		searchShort(o.Bits, a.Str[:a.N], x.short)
 	case x.strs != nil:
 		for i, v := range a.Str[:a.N] {
 			if _, ok := x.strs[v]; ok {
@@ -379,6 +410,22 @@ func (x *inNode) searchConsts(o, a *col) {
 	default:
 		for _, k := range x.consts {
 			searchConst(o.Bits, a, k.val)
+		}
+	}
+}
+
+// searchShort sets the rows that are among short strings.
+func searchShort(dst vector.Bitmap, a []string, short []uint64) {
+	for i, s := range a {
+		p, ok := packed(s)
+		if !ok {
+			continue
+		}
+		for _, k := range short {
+			if p == k {
+				dst.Set(i)
+				break
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // term is a compiled sub-expression with what operators above it must know.
@@ -185,7 +186,7 @@ func (c *compiler) input(e *plan.Expr) *term {
 	if !c.inputs[i].Type.Equal(e.Type) {
 		return c.fail(e, "the expression reads %q as %v, but the input is %v", name, e.Type, c.inputs[i].Type)
 	}
-	return &term{node: &inputNode{index: i, out: newCol(e.Type)}, typ: e.Type}
+	return &term{node: &inputNode{index: i, lane: vector.Lane(e.Type), out: newCol(e.Type)}, typ: e.Type}
 }
 
 func (c *compiler) local(e *plan.Expr) *term {

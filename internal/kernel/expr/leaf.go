@@ -8,14 +8,41 @@ import (
 // inputNode is a column of the batch.
 type inputNode struct {
 	index int
+	lane  plan.Kind
 	out   *col
 }
 
 func (x *inputNode) children() []node { return nil }
 
+// eval is view for the one lane that there is.
 func (x *inputNode) eval(b *batch, _ vector.Bitmap) *col {
-	x.out.view(b.cols[x.index], b.n)
-	return x.out
+	v, o := b.cols[x.index], x.out
+	o.N = b.n
+	switch x.lane {
+	case plan.Bool:
+		o.Bits = v.Bits
+	case plan.Int:
+		o.Int = v.Int
+	case plan.Double:
+		o.Double = v.Double
+	case plan.String:
+		o.Str = v.Str
+	default:
+		o.Any = v.Any
+	}
+	o.Null, o.Err = v.Null, v.Err
+	if v.N != b.n {
+		o.Null, o.Err = prefix(v.Null, b.n), prefix(v.Err, b.n)
+	}
+	return o
+}
+
+// prefix is the mask of the first n rows.
+func prefix(m vector.Bitmap, n int) vector.Bitmap {
+	if m == nil {
+		return nil
+	}
+	return m[:vector.Words(n)]
 }
 
 // view makes c show the first n rows of v.
@@ -23,13 +50,7 @@ func (c *col) view(v *vector.Vector, n int) {
 	t := c.Type
 	c.Vector = *v
 	c.Type, c.N, c.held = t, n, nil
-	w := vector.Words(n)
-	if c.Null != nil {
-		c.Null = c.Null[:w]
-	}
-	if c.Err != nil {
-		c.Err = c.Err[:w]
-	}
+	c.Null, c.Err = prefix(c.Null, n), prefix(c.Err, n)
 }
 
 // constNode is one value, null or error for every row.

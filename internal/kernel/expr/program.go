@@ -31,7 +31,7 @@ type Program struct {
 	shared *shared
 	root   node
 	batch  batch
-	out    vector.Vector
+	out    vector.Vector // of optionals that hold null
 	null   vector.Bitmap
 }
 
@@ -62,7 +62,7 @@ func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
 }
 
 func newProgram(sh *shared, root node) *Program {
-	return &Program{shared: sh, root: root, out: vector.Vector{Type: sh.expr.Type}}
+	return &Program{shared: sh, root: root}
 }
 
 // Clone makes a program for another goroutine. It may be called concurrently
@@ -84,19 +84,17 @@ func (p *Program) Type() plan.Type { return p.shared.expr.Type }
 // anything afterwards. The result belongs to the program until its next Eval
 // and may alias cols; strings in it stay valid.
 func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector.Vector {
-	p.batch = batch{cols: cols, n: n}
+	p.batch.cols, p.batch.n = cols, n
 	c := p.root.eval(&p.batch, need)
-	out := c.Vector
-	out.Type = p.out.Type
-	if c.held != nil {
-		null := zeroed(&p.null, n)
-		or(null, c.held)
-		if c.Null != nil {
-			or(null, c.Null)
-		}
-		out.Null = null
+	if c.held == nil {
+		return &c.Vector
 	}
-	p.out = out
+	p.out = c.Vector
+	p.out.Null = zeroed(&p.null, n)
+	or(p.out.Null, c.held)
+	if c.Null != nil {
+		or(p.out.Null, c.Null)
+	}
 	return &p.out
 }
 
