@@ -1,0 +1,183 @@
+package offline
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+const lateText = `kind: Entity
+name: user
+keys: [{name: user_id, type: int}]
+---
+kind: Source
+name: orders
+from: orders.parquet
+event_time: ts
+event_id: id
+%s
+columns:
+  user_id: {type: int}
+  ts: {type: timestamp}
+  id: {type: string}
+  amount: {type: double}
+  seen: {type: timestamp}
+---
+kind: FeatureView
+name: v
+entity: user
+source: orders
+features:
+  n: count("1d")
+  total: sum(amount, "1d")
+  last: latest(id)
+  most: max_by(id, amount)
+---
+kind: FeatureService
+name: svc
+features: [v]
+---
+kind: TrainingSet
+name: set
+service: svc
+spine: {from: spine.parquet, time: at}
+`
+
+// atOnce is what a source says of known times when everything is known at once.
+const atOnce = "bad_rows: error"
+
+// trainOn makes a training set of orders (id, user, ts, amount, seen) and a spine (user,
+// at), all in SQL, and returns its rows as text in the order of the spine.
+func trainOn(t *testing.T, knownAt, orders, spine string, change func(*Config)) []string {
+	t.Helper()
+	p := newProject(t)
+	p.copyTo(t, "orders.parquet", "SELECT id, u::BIGINT AS user_id, ts::TIMESTAMP AS ts, amount::DOUBLE AS amount, seen::TIMESTAMP AS seen FROM (VALUES "+orders+") v(id, u, ts, amount, seen)")
+	p.copyTo(t, "spine.parquet", "SELECT u::BIGINT AS user_id, ts::TIMESTAMP AS at FROM (VALUES "+spine+") v(u, ts)")
+	set, _ := p.define(t, fmt.Sprintf(lateText, knownAt)).TrainingSet("set")
+	c := p.config(set)
+	if change != nil {
+		change(&c)
+	}
+	p.train(t, c)
+	return p.ask(t, `SELECT "v.n", "v.total", "v.last", "v.most" FROM '`+filepath.Join(c.Out, "data.parquet")+"'")
+}
+
+func expectRows(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: the training set has %q, want %q", what, got, want)
+	}
+}
+
+// A model trains on what serving had: rows that came late are not there before they
+// came, unless somebody wants to measure what that is worth.
+func TestW1_TrainingKnowsWhatServingKnew(t *testing.T) {
+	const orders = `('a', 1, '2025-01-01 10:00:00', 1, '2025-01-01 10:00:01'), ('b', 1, '2025-01-01 11:00:00', 2, '2025-01-01 20:00:00')`
+	const spine = `(1, '2025-01-01 12:00:00'), (1, '2025-01-01 20:00:00'), (1, '2025-01-01 20:00:00.000001')`
+	expectRows(t, "as known", trainOn(t, "known_at: seen", orders, spine, nil), "1 1.0 a a", "1 1.0 a a", "2 3.0 b b")
+	expectRows(t, "--as-of final", trainOn(t, "known_at: seen", orders, spine, func(c *Config) { c.Final = true }), "2 3.0 b b", "2 3.0 b b", "2 3.0 b b")
+}
+
+// A table that a nightly job copies to serving is as old in training as it is there.
+func TestW2_TrainingWaitsForTheBatch(t *testing.T) {
+	const orders = `('a', 1, '2025-01-01 01:00:00', 1, NULL), ('b', 1, '2025-01-01 02:00:00', 2, NULL), ('c', 1, '2025-01-01 03:00:00', 4, NULL)`
+	const spine = `(1, '2025-01-01 02:30:00'), (1, '2025-01-01 02:30:00.000001'), (1, '2025-01-01 23:00:00'), (1, '2025-01-02 02:31:00')`
+	got := trainOn(t, `known_at: {schedule: "0 2 * * *", delay: 30m}`, orders, spine, nil)
+	expectRows(t, "a job at 2:00 that takes half an hour", got, "0 0.0 NULL NULL", "2 3.0 b b", "2 3.0 b b", "1 4.0 c c")
+}
+
+// A row to predict is not among what it is predicted from, and neither is what follows it.
+func TestB7_W4_TheSpineLooksBack(t *testing.T) {
+	const orders = `('a', 1, '2025-01-01 10:00:00', 1, NULL), ('b', 1, '2025-01-01 11:00:00', 2, NULL), ('c', 1, '2025-01-01 12:00:00', 4, NULL)`
+	const spine = `(1, '2025-01-01 10:00:00'), (1, '2025-01-01 11:00:00'), (1, '2025-01-01 12:00:00'), (1, '2024-01-01 00:00:00')`
+	got := trainOn(t, atOnce, orders, spine, nil)
+	expectRows(t, "each order's own row", got, "0 0.0 NULL NULL", "1 1.0 a a", "2 3.0 b b", "0 0.0 NULL NULL")
+}
+
+// Equal spine rows stay as many as they were, in their places, and so do rows without
+// an entity.
+func TestK3_K4_EverySpineRowStays(t *testing.T) {
+	const orders = `('a', 1, '2025-01-01 10:00:00', 1, NULL), ('z', NULL, '2025-01-01 10:00:00', 8, NULL)`
+	const spine = `(1, '2025-01-01 11:00:00'), (NULL, '2025-01-01 11:00:00'), (1, '2025-01-01 11:00:00'), (2, '2025-01-01 11:00:00'), (1, '2025-01-01 11:00:00'), (NULL, '2025-01-01 11:00:00')`
+	one, nothing := "1 1.0 a a", "0 0.0 NULL NULL"
+	expectRows(t, "as they are", trainOn(t, atOnce, orders, spine, nil), one, nothing, one, nothing, one, nothing)
+	expectRows(t, "in several passes", trainOn(t, atOnce, orders, spine, func(c *Config) { c.Memory = 100 }), one, nothing, one, nothing, one, nothing)
+}
+
+// Rows with one time have an order of their own, so the one that is taken does not
+// depend on how many threads look for it or where in the file it is.
+func TestO4_TiedRowsHaveOneAnswer(t *testing.T) {
+	tied := []string{`('b', 1, '2025-01-01 10:00:00', 5, NULL)`, `('c', 1, '2025-01-01 10:00:00', 5, NULL)`, `('a', 1, '2025-01-01 10:00:00', 5, NULL)`}
+	for i := range tied {
+		orders := tied[i] + ", " + tied[(i+1)%3] + ", " + tied[(i+2)%3]
+		for threads := range 3 {
+			got := trainOn(t, atOnce, orders, `(1, '2025-01-01 11:00:00')`, func(c *Config) { c.Threads = threads + 1 })
+			expectRows(t, orders, got, "3 15.0 c c")
+		}
+	}
+}
+
+// What is held in memory at a time follows the bound and not the length of history.
+func TestP8_MemoryFollowsTheBound(t *testing.T) {
+	p := newProject(t)
+	const events = 120_000
+	p.copyTo(t, "orders.parquet", fmt.Sprintf(`SELECT 'order-' || i AS id, i %% 3000 AS user_id, TIMESTAMP '2025-01-01' + to_seconds(i) AS ts, i * 0.5::DOUBLE AS amount, NULL::TIMESTAMP AS seen FROM range(%d) t(i)`, events))
+	p.copyTo(t, "spine.parquet", `SELECT i AS user_id, TIMESTAMP '2025-02-01' AS at FROM range(3000) t(i)`)
+	set, _ := p.define(t, fmt.Sprintf(lateText, atOnce)).TrainingSet("set")
+	held := func(memory int64) (most uint64, hash string) {
+		c := p.config(set)
+		c.Memory, c.Threads = memory, 1
+		before, last := heap(), ""
+		c.Progress = func(now Progress) {
+			// The first of the replay is when a pass holds most.
+			if now.Phase == "replay" && last != "replay" {
+				if h := heap(); h > before {
+					most = max(most, h-before)
+				}
+			}
+			last = now.Phase
+		}
+		return most, p.train(t, c).Files[0].SHA256
+	}
+	whole, want := held(0)
+	part, got := held(events * bytesPerEvent(set.Service.Views[0].View) / 12)
+	if got != want {
+		t.Error("the training set depends on the memory it was made in")
+	}
+	if part > whole/3 {
+		t.Errorf("with a twelfth of the memory %d bytes were held, without a bound %d", part, whole)
+	}
+}
+
+// heap is the bytes that are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// A split is by time: shuffling the spine moves no row from one part to another.
+func TestW5_SplitsFollowTimeNotPlace(t *testing.T) {
+	at := []plan.EventTime{5, 1, 9, 3, 7, 0, 8, 2, 6, 4}
+	split := &plan.Split{Train: 0.5, Validation: 0.2, Test: 0.3}
+	for range at {
+		at = append(at[1:], at[0])
+		for i, part := range splitByTime(at, nil, split).of {
+			want := uint8(0)
+			switch {
+			case at[i] >= 7:
+				want = 2
+			case at[i] >= 5:
+				want = 1
+			}
+			if part != want {
+				t.Errorf("of %v, the row at %d is in part %d, want %d", at, at[i], part, want)
+			}
+		}
+	}
+}
