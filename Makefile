@@ -58,6 +58,11 @@ fuzz: need-go ## compare random expressions with cel-go and feed decoders noise,
 	awk '{rows += $$1; differing += $$2} END {printf "fuzz: %d row comparisons with cel-go, %d differences\n", rows, differing}' "$$tally"; \
 	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed" >&2; exit 1; fi
 
+.PHONY: mutants
+mutants: need-go need-c++ need-redis-server ## break the program on purpose, one line at a time, and want a test to fail each time
+	@$(GO) build -o bin/mutants ./internal/mutants
+	@bin/mutants
+
 .PHONY: bench-cel bench-agg
 bench-cel: need-go ## race the expression kernels against cel-go
 	$(GO) run ./internal/bench/cel

@@ -85,6 +85,7 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/bench", "internal/celenv", "internal/kernel/expr", "internal/kernel/vector"}},
 	{"internal/bench/agg", "races the kernel against programs written for one job", "",
 		append([]string{"featuredefs/plan", "internal/bench"}, engine...)},
+	{"internal/mutants", "breaks the program on purpose and sees whether tests notice", "", nil},
 	{"internal/archtest", "this table as a test that reads the sources", "", nil},
 }
 

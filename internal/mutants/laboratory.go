@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	testTimeout = 2 * time.Minute // of the tests of one package
+	stepTimeout = 8 * time.Minute // of building and testing
+)
+
+// laboratory runs tests over the sources at root with mutants laid over them.
+type laboratory struct {
+	root   string
+	work   string // for overlays
+	checks int
+	random map[string]bool // packages whose tests check properties, and so know rapid's flags
+}
+
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// prepare makes sure that the tests pass as long as nothing is wrong, so that a
+// failure later on is the mutant's.
+func (l *laboratory) prepare(ctx context.Context, mutants []mutant) error {
+	l.random = map[string]bool{}
+	var random, plain []string
+	for _, pkg := range packages(mutants) {
+		cmd := exec.CommandContext(ctx, "go", "list", "-tags", buildTags, "-f", `{{join .TestImports "\n"}}`+"\n"+`{{join .XTestImports "\n"}}`, "./"+pkg)
+		cmd.Dir = l.root
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("go list ./%s: %w", pkg, err)
+		}
+		if l.random[pkg] = slices.Contains(strings.Fields(string(out)), "pgregory.net/rapid"); l.random[pkg] {
+			random = append(random, pkg)
+		} else {
+			plain = append(plain, pkg)
+		}
+	}
+	for _, some := range [][]string{random, plain} {
+		if len(some) == 0 {
+			continue
+		}
+		if text, v := l.test(ctx, "", some...); v != isMissed {
+			return fmt.Errorf("the tests fail without any mutant:\n%s", text)
+		}
+	}
+	return nil
+}
+
+const buildTags = "duckdb_arrow"
+
+// all tests the mutants, some at a time.
+func (l *laboratory) all(ctx context.Context, mutants []mutant, jobs int) <-chan outcome {
+	queue := make(chan mutant)
+	outcomes := make(chan outcome)
+	var workers sync.WaitGroup
+	for range max(1, jobs) {
+		workers.Go(func() {
+			for m := range queue {
+				outcomes <- l.one(ctx, m)
+			}
+		})
+	}
+	go func() {
+		for _, m := range mutants {
+			queue <- m
+		}
+		close(queue)
+		workers.Wait()
+		close(outcomes)
+	}()
+	return outcomes
+}
+
+// one tests a mutant, package by package until one notices.
+func (l *laboratory) one(ctx context.Context, m mutant) outcome {
+	begin := time.Now()
+	o := outcome{mutant: m, verdict: isMissed}
+	overlay, err := l.overlay(&m)
+	if err != nil {
+		o.verdict, o.detail = isBroken, err.Error()
+		return o
+	}
+	for _, pkg := range m.tests {
+		var text []byte
+		if text, o.verdict = l.test(ctx, overlay, pkg); o.verdict == isMissed {
+			continue
+		}
+		o.detail = string(text)
+		if o.verdict == isCaught {
+			o.detail = firstFailure(text) + " in " + pkg
+		}
+		break
+	}
+	o.took = time.Since(begin)
+	return o
+}
+
+// overlay writes the changed file and the description that the go command wants.
+func (l *laboratory) overlay(m *mutant) (string, error) {
+	text, err := m.apply(l.root)
+	if err != nil {
+		return "", err
+	}
+	changed, description := filepath.Join(l.work, m.name+".go"), filepath.Join(l.work, m.name+".json")
+	replace := map[string]string{filepath.Join(l.root, filepath.FromSlash(m.file)): changed}
+	encoded, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	return description, errors.Join(os.WriteFile(changed, text, 0o644), os.WriteFile(description, encoded, 0o644))
+}
+
+// test runs the tests of packages that are alike in whether they check properties,
+// which they do with the same cases every time. They pass (isMissed), fail
+// (isCaught), or do not come to an end (isBroken).
+func (l *laboratory) test(ctx context.Context, overlay string, pkgs ...string) ([]byte, verdict) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	args := []string{"test", "-tags", buildTags, "-vet=off", "-count=1", "-failfast", "-timeout", testTimeout.String(), "-overlay", overlay}
+	for _, pkg := range pkgs {
+		args = append(args, "./"+pkg)
+	}
+	if l.random[pkgs[0]] {
+		args = append(args, fmt.Sprint("-rapid.checks=", l.checks), "-rapid.seed=1", "-rapid.shrinktime=0s", "-rapid.nofailfile")
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = l.root
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	switch failed := (*exec.ExitError)(nil); {
+	case err == nil:
+		return out, isMissed
+	case ctx.Err() != nil, !errors.As(err, &failed):
+		return fmt.Appendf(out, "%v", err), isBroken
+	case unfinished.Match(out):
+		return out, isBroken
+	}
+	return out, isCaught
+}
+
+// unfinished is what the go command says of tests that could not be built, and of
+// some that ran too long.
+var unfinished = regexp.MustCompile(`(?m)\[(build|setup) failed\]$|^panic: test timed out|^no required module|^go: `)
+
+var (
+	failure = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+	crash   = []byte("panic: ")
+)
+
+// firstFailure names what failed in the output of go test.
+func firstFailure(out []byte) string {
+	if found := failure.FindAllSubmatch(out, -1); found != nil {
+		return string(found[0][1])
+	}
+	if bytes.Contains(out, crash) {
+		return "a panic"
+	}
+	return "a failure"
+}

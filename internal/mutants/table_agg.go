@@ -1,0 +1,96 @@
+package main
+
+// aggMutants break aggregates: exactness, ties, what merging shares.
+var aggMutants = []mutant{
+	{
+		name: "int-sum-wraps", tag: "c7", breaks: "A sum of ints that overflows is wrapped around.",
+		file: "internal/kernel/agg/sum.go", old: "return int64(s.lo), s.hi == uint64(int64(s.lo)>>63)", new: "return int64(s.lo), true",
+		tests: []string{aggTests},
+	},
+	{
+		name: "int-sum-loses-carry", tag: "o1", breaks: "Merging sums of ints drops the carry between words.",
+		file: "internal/kernel/agg/sum.go", old: "bits.Add64(s.hi, o.hi, c)", new: "bits.Add64(s.hi, o.hi, c&0)",
+		tests: []string{aggTests},
+	},
+	{
+		name: "sum-rounds-ties-up", tag: "o1", breaks: "A sum halfway between two doubles is rounded away from zero.",
+		file: "internal/kernel/agg/limbs.go", old: "rest == 1<<63 && (sticky || mant&1 == 1)", new: "rest == 1<<63",
+		tests: []string{aggTests},
+	},
+	{
+		name: "sum-forgets-small-parts", tag: "o1", breaks: "What lies far below the last place of a sum does not count in rounding.",
+		file: "internal/kernel/agg/limbs.go", old: "sticky = a[i] != 0", new: "sticky = a[i] == 1",
+		tests: []string{aggTests},
+	},
+	{
+		name: "sum-overflows-its-window", tag: "o1", breaks: "A sum does not make room before its highest word overflows.",
+		file:  "internal/kernel/agg/exact.go",
+		old:   "s.win[3], _ = bits.Add64(s.win[3], o[3], c)\n\tif (s.win[3]+guard)>>63 != 0 {",
+		new:   "s.win[3], _ = bits.Add64(s.win[3], o[3], c)\n\tif c > 1 {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "infinities-cancel", tag: "o1", breaks: "The sum of both infinities is the one that is looked at first.",
+		file: "internal/kernel/agg/exact.go", old: "x.posInf != 0 && x.negInf != 0", new: "x.posInf < 0 && x.negInf != 0",
+		tests: []string{aggTests},
+	},
+	{
+		name: "nan-never-leaves", tag: "c1", breaks: "A NaN stays in a sum after it has left the window.",
+		file: "internal/kernel/agg/exact.go", old: "s.ext.nan += n\n", new: "s.ext.nan += n * n\n",
+		tests: []string{aggTests},
+	},
+	{
+		name: "nan-is-the-smallest", tag: "c1", breaks: "A minimum over NaN is the least of the other values.",
+		file: "internal/kernel/agg/extreme.go", old: "c.lane.kind == plan.Double && k == nanKey", new: "c.dir == 0 && k == nanKey",
+		tests: []string{aggTests},
+	},
+	{
+		name: "merge-shares-id", tag: "o6", breaks: "Two partials share the bytes of an id after a merge.",
+		file: "internal/kernel/agg/event.go", old: "e.id = append(e.id[:0], f.id...)\n\te.str", new: "e.id = f.id\n\te.str",
+		tests: []string{aggTests},
+	},
+	{
+		name: "merge-shares-specials", tag: "o6", breaks: "Two sums share their wide part after a merge.",
+		file:  "internal/kernel/agg/exact.go",
+		old:   "\tif o.ext == nil && s.ext == nil {\n\t\tif s.base == o.base {",
+		new:   "\tif s.ext == nil {\n\t\tif o.ext == nil && s.base == o.base {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "ties-by-arrival", tag: "o3", breaks: "Of two events with equal time and id, the later to arrive wins.",
+		file: "internal/kernel/agg/event.go", old: "return o.arg.key(in.Arg, row)^o.dir > e.arg", new: "return o.arg.key(in.Arg, row)^o.dir != e.arg",
+		tests: []string{aggTests},
+	},
+	{
+		name: "ties-ignore-id", tag: "o3", breaks: "Partials merge by time and value, not by id.",
+		file: "internal/kernel/agg/event.go", old: "if c := bytes.Compare(e.id, f.id); c != 0 {", new: "if c := bytes.Compare(e.id, f.id); c > 1 {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "extreme-tie-first-wins", tag: "o3", breaks: "Of two rows with the extreme, the first to arrive wins.",
+		file: "internal/kernel/agg/extremeby.go", old: "cmp == 0 && !c.beats(&e.event, at, in, row)", new: "cmp == 0",
+		tests: []string{aggTests},
+	},
+	{
+		name: "chain-tie-last-wins", tag: "o3", breaks: "In training only, of two rows with the extreme the one that comes last wins.",
+		file: "internal/kernel/agg/chain.go", old: "return cmp < 0 || cmp == 0 && c.compareRows(in, old, r) <= 0", new: "return cmp <= 0",
+		tests: []string{aggTests},
+	},
+	{
+		name: "top-k-tie-by-storage", tag: "o3", breaks: "Values of equal count are listed as they lie in memory.",
+		file: "internal/kernel/agg/tally.go", old: "return cmp.Compare(a.key, b.key)\n", new: "return 0\n",
+		tests: []string{aggTests},
+	},
+	{
+		name: "equal-events-are-one", tag: "o5", breaks: "A second event equal to one in the list is left out.",
+		file:  "internal/kernel/agg/events.go",
+		old:   "\tif len(list) == c.n {\n\t\tswitch {",
+		new:   "\tif i > 0 && list[i-1].compare(&e) == 0 {\n\t\treturn\n\t}\n\tif len(list) == c.n {\n\t\tswitch {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "negative-zero-is-larger", tag: "o3", breaks: "The two zeros are ordered by who came first.",
+		file: "featuredefs/plan/value.go", old: "b := DoubleBits(f)\n", new: "b := DoubleBits(f + 0)\n",
+		tests: []string{planTests, aggTests},
+	},
+}

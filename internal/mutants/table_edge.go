@@ -1,0 +1,76 @@
+package main
+
+const keyFile = "internal/entitykey/entitykey.go"
+
+// edgeMutants break keys, sources, and the two ends of a training set.
+var edgeMutants = []mutant{
+	{
+		name: "key-without-separator", tag: "k1", breaks: "Strings of a key are joined: (a, bc) is (ab, c).",
+		file: keyFile, old: "plan.AppendEscaped(append(dst, byte(c.Type.Kind)), c.Str[i])", new: "append(append(dst, byte(c.Type.Kind)), c.Str[i]...)",
+		tests: []string{"internal/entitykey"},
+	},
+	{
+		name: "key-without-type", tag: "k2", breaks: "Int 1 and the string of its bytes are one key.",
+		file: keyFile, old: "append(dst, byte(c.Type.Kind)), uint64(c.Int[i])^1<<63)", new: "append(dst, byte(plan.String)), uint64(c.Int[i])^1<<63)",
+		tests: []string{"internal/entitykey"},
+	},
+	{
+		name: "null-key-matches", tag: "k3", breaks: "A null key is a key.",
+		file: keyFile, old: "if !c.Valid(i) {", new: "if c.IsErr(i) {",
+		tests: []string{"internal/entitykey"},
+	},
+	{
+		name: "append-time-ignored", tag: "w1", breaks: "A pushed event counts as known before it was pushed.",
+		file: "internal/ingest/events.go", old: "k = max(k, appended[i])", new: "k = max(k, min(k, appended[i]))",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "outcome-known-at-once", tag: "w3", breaks: "A column that is not known yet is known with its row.",
+		file:  "internal/ingest/events.go",
+		old:   "plan.EventTime(declared.Int[i]) == plan.Never):\n\t\t\tc.times[i] = plan.Never",
+		new:   "plan.EventTime(declared.Int[i]) == plan.Never):\n\t\t\tc.times[i] = t",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "delay-ignored", tag: "w2", breaks: "A source that comes late is taken to come at once.",
+		file: "internal/ingest/known.go", old: "return t + plan.EventTime(r.delay)", new: "return t + plan.EventTime(r.delay)*0",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "run-after-not-at", tag: "w2", breaks: "A batch job does not take what happened in the minute it runs.",
+		file: "internal/ingest/known.go", old: "at >= since {", new: "at > since {",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "json-int-from-double", tag: "n8", breaks: "1.0 is read as the int 1.",
+		file:  "internal/ingest/text.go",
+		old:   "if _, err := strconv.ParseFloat(text, 64); err == nil {\n",
+		new:   "if f, err := strconv.ParseFloat(text, 64); err == nil && f == float64(int64(f)) {\n\t\t\treturn plan.IntValue(int64(f)), nil\n\t\t} else if err == nil {\n",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "outcome-as-feature", tag: "w3", breaks: "A column known only after the fact may be a feature.",
+		file: "featuredefs/view.go", old: "if col.Outcome {", new: "if col.Outcome && l == nil {",
+		tests: []string{"featuredefs"},
+	},
+	{
+		name: "resolver-last-wins", tag: "o5", breaks: "Of two rows with one id, the one that became visible last stands.",
+		file: "materializer/offline/resolve.go", old: "cmp.Compare(visible, c.visible)", new: "cmp.Compare(c.visible, visible)",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "resolver-by-order-of-files", tag: "p7", breaks: "Of two rows with one id and time, the one that is read first stands.",
+		file: "materializer/offline/resolve.go", old: "bytes.Compare(r.buf, c.row), cmp", new: "bytes.Compare(nil, nil), cmp",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "split-shares-a-moment", tag: "w5", breaks: "The last rows of a part lie at the first moment of the next.",
+		file: "materializer/offline/split.go", old: "t >= p.boundaries[part] {", new: "t > p.boundaries[part] {",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "far-future-accepted", tag: "p6", breaks: "An event dated years ahead is accepted and waits.",
+		file: "materializer/online/ingester.go", old: "ahead > plan.EventTime(s.plan.MaxAhead) {", new: "ahead > plan.EventTime(s.plan.MaxAhead) && now < 0 {",
+		tests: []string{onlineTests},
+	},
+}

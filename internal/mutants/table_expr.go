@@ -1,0 +1,52 @@
+package main
+
+// exprMutants break the evaluation of expressions.
+var exprMutants = []mutant{
+	{
+		name: "nan-compares", tag: "c1", breaks: "NaN is less than everything.",
+		file: "internal/kernel/expr/compare.go", old: "if x < b[i] {", new: "if !(x >= b[i]) {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "nan-against-null", tag: "c2", breaks: "NaN < null is an error like null < NaN.",
+		file: "internal/kernel/expr/compare.go", old: "if x.kind == plan.Double && r.Null != nil {", new: "if x.kind == plan.Double && b.n < 0 {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "nulls-differ", tag: "n1", breaks: "Two nulls are not equal.",
+		file: "internal/kernel/expr/compare.go", old: "dst[w]&^(ln|rn) | ln&rn", new: "dst[w] &^ (ln | rn)",
+		tests: []string{exprTests},
+	},
+	{
+		name: "null-lost-in-a-choice", tag: "n4", breaks: "The null of one arm of a choice becomes the value beneath it.",
+		file: "internal/kernel/expr/logic.go", old: "if a.Null != nil || b.Null != nil {", new: "if a.Null != nil && b.Null != nil {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "error-not-absorbed", tag: "c7", breaks: "true || error is an error.",
+		file: "internal/kernel/expr/logic.go", old: "o.Err[w] &= open[w]", new: "o.Err[w] &= ^uint64(0)",
+		tests: []string{exprTests},
+	},
+	{
+		name: "addition-wraps", tag: "c7", breaks: "An addition of ints that overflows wraps around.",
+		file: "internal/kernel/expr/arith.go", old: "bad |= uint64((a[i]^s)&(b[i]^s)) >> 63 << i", new: "bad |= uint64((a[i]^s)&(b[i]^s)) >> 63 >> 1 << i",
+		tests: []string{exprTests},
+	},
+	{
+		name: "least-int-divided", tag: "c7", breaks: "The least int divided by -1 is itself.",
+		file:  "internal/kernel/expr/arith.go",
+		old:   "func divInt(dst, a, b []int64) (bad uint64) {\n\ta, b = a[:len(dst)], b[:len(dst)]\n\tfor i := range dst {\n\t\tif b[i] == 0 || b[i] == -1 && a[i] == math.MinInt64 {",
+		new:   "func divInt(dst, a, b []int64) (bad uint64) {\n\ta, b = a[:len(dst)], b[:len(dst)]\n\tfor i := range dst {\n\t\tif b[i] == 0 {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "weeks-begin-on-monday", tag: "b8", breaks: "Weekday 0 is Monday.",
+		file: "internal/kernel/expr/timefields.go", old: "plan.FloorDiv(local, microsPerDay)+4, 7)", new: "plan.FloorDiv(local, microsPerDay)+3, 7)",
+		tests: []string{exprTests},
+	},
+	{
+		name: "days-truncate", tag: "b4", breaks: "The weekday before 1970 is that of the next day.",
+		file: "internal/kernel/expr/timefields.go", old: "floorMod(plan.FloorDiv(local, microsPerDay)+4, 7)", new: "floorMod(local/microsPerDay+4, 7)",
+		tests: []string{exprTests},
+	},
+}

@@ -1,0 +1,88 @@
+package main
+
+const (
+	stateFile    = "internal/kernel/state.go"
+	pendingFile  = "internal/kernel/pending.go"
+	onlineTests  = "materializer/online"
+	registryFile = "internal/registry/registry.go"
+	readerFile   = "internal/registry/reader.go"
+)
+
+// stateMutants break live state: how events enter it and who reads it.
+var stateMutants = []mutant{
+	{
+		name: "state-sees-now", tag: "w4", breaks: "An event visible exactly at the horizon is in the tiles.",
+		file: stateFile, old: "if in.visible[i] >= horizon {", new: "if in.visible[i] > horizon {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-counts-the-future", tag: "n1", breaks: "An event that is not visible yet makes its entity known.",
+		file: stateFile, old: "if rows.Visible[i] < horizon {", new: "if rows.Time[i] < horizon {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-ignores-late-columns", tag: "w3", breaks: "A column known later than its row is added with the row.",
+		file: stateFile, old: "if in.visible[i] >= horizon {", new: "if rows.Visible[i] >= horizon {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-tail-excluded", tag: "b1", breaks: "The tile that begins at the tail is outside the window in serving only.",
+		file: stateFile, old: "series.Before(x.lower)", new: "series.Before(x.lower + 1)",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-anchored-to-events", tag: "b9", breaks: "Windows end at the newest event instead of the time of the reading.",
+		file: stateFile, old: "x := tail{g.windows[w].window.Lower(t), w}", new: "x := tail{g.windows[w].window.Lower(t - t%1000), w}",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-of-another-plan", tag: "p4", breaks: "The state of one definition is read by another.",
+		file: stateFile, old: "if string(b[9:stateHeader]) != ", new: "if b[8] == 0 && string(b[9:stateHeader]) != ",
+		tests: []string{oracleTests, onlineTests},
+	},
+	{
+		name: "fold-sees-now", tag: "w4", breaks: "A waiting event enters at the moment it becomes visible, not after.",
+		file: pendingFile, old: "if p.visible >= t {", new: "if p.visible > t {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "fold-forgets-the-entity", tag: "n1", breaks: "An event that had to wait does not make its entity known.",
+		file: pendingFile, old: "s.events++\n\t\treturn", new: "return",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "pending-in-order-of-arrival", tag: "o3", breaks: "The bytes of a state depend on the order in which waiting events came.",
+		file: pendingFile, old: "slices.SortFunc(rows, bytes.Compare)", new: "_ = bytes.Compare",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "applied-twice", tag: "o7", breaks: "The last event a state has applied is applied again after a crash.",
+		file: "materializer/online/view.go", old: "uint64(records[sel[0]].Position) <= applied", new: "uint64(records[sel[0]].Position) < applied",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "writes-over-others", tag: "o8", breaks: "A state is written over what another applier has written meanwhile.",
+		file: "materializer/online/view.go", old: "again = append(again, written[i])", new: "v.applier.stats.conflicts.Add(1)",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "prefix-without-view", tag: "n6", breaks: "The states of all views lie under one prefix.",
+		file: registryFile, old: "b = append(b, view[:]...)\n\treturn binary", new: "b = append(b, make([]byte, len(view))...)\n\treturn binary",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "prefix-without-build", tag: "p4", breaks: "Two builds of one number share their states.",
+		file: registryFile, old: "numberPrefix(statePrefix, g.View, g.Number), g.Build)", new: "numberPrefix(statePrefix, g.View, g.Number), 0)",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "stale-generation", tag: "p4", breaks: "A reader goes on with the generation it has seen first.",
+		file: readerFile, old: "bytes.Equal(records[i], known[i].record)", new: "bytes.Equal(records[i][8:9], known[i].record[8:9])",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "read-before-newest", tag: "b1", breaks: "A reading is as of the newest event, which it then does not see.",
+		file: "server/reader.go", old: "t = max(t, newest+1)", new: "t = max(t, newest)",
+		tests: []string{"server"},
+	},
+}

@@ -1,0 +1,80 @@
+package main
+
+const (
+	sweepFile   = "internal/kernel/sweep.go"
+	readersFile = "internal/kernel/reader.go"
+)
+
+// sweepMutants break the replay that makes training sets.
+var sweepMutants = []mutant{
+	{
+		name: "sweep-tail-excluded", tag: "b1", breaks: "An event exactly at the tail is outside the window in training only.",
+		file: sweepFile, old: "times[t.byTime[w.out]] < tail {", new: "times[t.byTime[w.out]] <= tail {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-sees-now", tag: "w4", breaks: "An event that becomes known exactly at T is seen by the row at T.",
+		file: sweepFile, old: "t.visible[t.byVisible[t.in]] < at {", new: "t.visible[t.byVisible[t.in]] <= at {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-leaves-unentered", tag: "b1", breaks: "Events that passed through a window between two rows are taken out of it.",
+		file: sweepFile, old: "w.left = t.byTime[out:max(out, min(w.out, in))]", new: "w.left = t.byTime[out:w.out]",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-enters-past-the-tail", tag: "b1", breaks: "Events that passed through a window between two rows stay in it.",
+		file: sweepFile, old: "min(max(in, w.out), t.in):t.in]", new: "in:t.in]",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-removes-unseen", tag: "w1", breaks: "An event that was never known inside the window is taken out of it.",
+		file: sweepFile, old: "if t.visible[e] < last {", new: "if t.visible[e] <= last {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-late-event-enters", tag: "w1", breaks: "An event that becomes known after it has left the window still enters.",
+		file: sweepFile, old: "if times[e] >= tail {", new: "if times[e] >= tail || out > 0 {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-ignores-late-columns", tag: "w3", breaks: "A column known later than its row is read as soon as the row.",
+		file: sweepFile, old: "visible: h.visible[s.class]", new: "visible: h.visible[0]",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-joins-late-columns", tag: "w3", breaks: "Aggregates of columns that are known at different times move together.",
+		file: sweepFile, old: "return t.class == s.class && (", new: "return (",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-future-makes-known", tag: "n1", breaks: "An entity counts as known before its first event is visible.",
+		file: sweepFile, old: "if firstVisible < at {", new: "if firstVisible < plan.Never {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-keeps-last-entity", tag: "k1", breaks: "An entity begins with the aggregates of the one before.",
+		file: readersFile, old: "\tr.column.Truncate(0)\n", new: "",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "chain-of-late-events", tag: "w1", breaks: "A maximum expects events to become known in the order in which they happened.",
+		file: readersFile, old: "c.useTree = !t.inOrder;", new: "c.useTree = !t.inOrder && t == nil;",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "chain-tail-excluded", tag: "b1", breaks: "A maximum exactly at the tail is outside the window in training only.",
+		file: readersFile, old: "times[c.rows[i]] < tail {", new: "times[c.rows[i]] <= tail {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "late-only-at-first", tag: "w1", breaks: "Whether events come late is decided by the first batch.",
+		file: "internal/kernel/history.go", old: "if !h.late && rows.late() {", new: "if !h.late && rows.late() && begin == 0 {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "replay-mixes-rows", tag: "k4", breaks: "Two spine rows of one entity share the values of the first.",
+		file: "internal/kernel/results.go", old: "where[row] = located{int32(s), int32(i)}", new: "where[row] = located{int32(s), int32(i &^ 1)}",
+		tests: []string{oracleTests},
+	},
+}
