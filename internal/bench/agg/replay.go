@@ -48,7 +48,7 @@ func raceReplay(n sizes) (float64, error) {
 			panic(err) // it worked before
 		}
 	}
-	best := bench.RaceClean(n.rounds, runPlain, runKernel)
+	best := bench.RaceLong(n.rounds, runPlain, runKernel)
 	ratio := line(fmt.Sprintf("replay %s events, %s spine rows, 9 features", short(n.events), short(n.spine)), "s", best[0].Seconds(), best[1].Seconds())
 	line("  its peak memory beyond the columns read", "MB", bench.Peak(runPlain)/1e6, bench.Peak(runKernel)/1e6)
 	perEvent := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / float64(n.events) }

@@ -59,7 +59,7 @@ type intNode struct {
 func (x *intNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	for from := 0; from < b.n; from += 64 {
 		to := min(from+64, b.n)
 		o.addErrWord(from/64, x.kernel(o.Int[from:to], l.Int[from:to], r.Int[from:to]))
@@ -203,7 +203,7 @@ type doubleNode struct {
 func (x *doubleNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	x.kernel(o.Double, l.Double[:b.n], r.Double[:b.n])
 	return o
 }

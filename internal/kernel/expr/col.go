@@ -14,7 +14,8 @@ import (
 type col struct {
 	vector.Vector
 	held vector.Bitmap // optional.of(null); Null is clear there
-	made bool          // reset has made lanes of N rows
+	// reset has made lanes of N rows, and they are numbers
+	made, numbers bool
 
 	errMem, nullMem, heldMem vector.Bitmap
 }
@@ -25,22 +26,26 @@ func newCol(t plan.Type) *col { return &col{Vector: vector.Vector{Type: t}} }
 // unspecified; strings are empty, because those of an earlier batch may lie in
 // memory that is gone, and operators above read rows that nobody needs.
 func (c *col) reset(n int) {
-	c.held = nil
+	if c.numbers && c.N == n {
+		c.Null, c.Err, c.held = nil, nil, nil
+		return
+	}
+	c.remake(n)
+}
+
+// remake is reset where there is more to do than to forget the masks.
+func (c *col) remake(n int) {
 	if c.made && c.N == n {
 		c.Null, c.Err = nil, nil
-		for w := range c.Bits {
-			c.Bits[w] = 0
-		}
+		clear(c.Bits)
 	} else {
 		c.Resize(n)
-		c.made = true
+		lane := vector.Lane(c.Type)
+		c.made, c.numbers = true, lane == plan.Int || lane == plan.Double
 	}
-	if c.Str != nil {
-		clear(c.Str)
-	}
-	if c.Any != nil {
-		clear(c.Any)
-	}
+	c.held = nil
+	clear(c.Str)
+	clear(c.Any)
 }
 
 // alias makes c, a view, show the lanes of src and none of its masks.
@@ -91,14 +96,16 @@ func (c *col) holds() vector.Bitmap {
 }
 
 // strict gives c the errors of an operator that fails on an error or null operand.
-func (c *col) strict(args ...*col) {
-	for _, a := range args {
-		if a.Err != nil {
-			or(c.errs(), a.Err)
-		}
-		if a.Null != nil {
-			or(c.errs(), a.Null)
-		}
+func (c *col) strict(a *col) {
+	if a.Err != nil || a.Null != nil {
+		c.addErr(a.Err, a.Null)
+	}
+}
+
+// strictBoth is strict for two operands.
+func (c *col) strictBoth(l, r *col) {
+	if l.Err != nil || l.Null != nil || r.Err != nil || r.Null != nil {
+		c.addErr(l.Err, l.Null, r.Err, r.Null)
 	}
 }
 

@@ -44,6 +44,9 @@ func orderRule(k plan.Kind, op order) rule {
 		if args[0].floored || args[1].floored {
 			return nil
 		}
+		if n := orderWithConstant(e, k, op, args); n != nil {
+			return &term{typ: e.Type, node: n}
+		}
 		return &term{typ: e.Type, node: &orderNode{binary{args[0].node, args[1].node}, k, op, newCol(e.Type)}}
 	}}
 }
@@ -58,7 +61,7 @@ type orderNode struct {
 func (x *orderNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	if x.kind == plan.Double && r.Null != nil {
 		o.forgiveNaN(l, r)
 	}
@@ -76,6 +79,96 @@ func (x *orderNode) eval(b *batch, need vector.Bitmap) *col {
 		orderLanes(o.Bits, l.Str[:b.n], r.Str, x.op.equal)
 	}
 	return o
+}
+
+// orderWithConstant is the node for a right operand that is a literal number, or nil.
+func orderWithConstant(e *plan.Expr, k plan.Kind, op order, args []*term) node {
+	lit := args[1].lit
+	if lit == nil || lit.null || lit.err || k == plan.Uint || k == plan.String || k == plan.Bytes {
+		return nil
+	}
+	return &orderConstNode{unary{args[0].node}, k == plan.Double, op, lit.val, newCol(e.Type)}
+}
+
+// orderConstNode compares numbers with one number.
+type orderConstNode struct {
+	unary
+	double bool
+	op     order
+	val    plan.Value
+	out    *col
+}
+
+func (x *orderConstNode) eval(b *batch, need vector.Bitmap) *col {
+	a, o := x.arg.eval(b, need), x.out
+	o.reset(b.n)
+	o.strict(a)
+	if x.double {
+		orderConst(o.Bits, a.Double[:b.n], x.val.Double(), x.op)
+	} else {
+		orderConst(o.Bits, a.Int[:b.n], x.val.Int(), x.op)
+	}
+	return o
+}
+
+func orderConst[T int64 | float64](dst vector.Bitmap, a []T, k T, op order) {
+	for w := range dst {
+		part := a[w*64 : min(w*64+64, len(a))]
+		switch op {
+		case order{}:
+			dst[w] = belowWord(part, k)
+		case order{equal: true}:
+			dst[w] = atMostWord(part, k)
+		case order{swap: true}:
+			dst[w] = aboveWord(part, k)
+		default:
+			dst[w] = atLeastWord(part, k)
+		}
+	}
+}
+
+func belowWord[T int64 | float64](a []T, k T) (bits uint64) {
+	for i, x := range a {
+		var bit uint64
+		if x < k {
+			bit = 1
+		}
+		bits |= bit << i
+	}
+	return bits
+}
+
+func atMostWord[T int64 | float64](a []T, k T) (bits uint64) {
+	for i, x := range a {
+		var bit uint64
+		if x <= k {
+			bit = 1
+		}
+		bits |= bit << i
+	}
+	return bits
+}
+
+func aboveWord[T int64 | float64](a []T, k T) (bits uint64) {
+	for i, x := range a {
+		var bit uint64
+		if x > k {
+			bit = 1
+		}
+		bits |= bit << i
+	}
+	return bits
+}
+
+func atLeastWord[T int64 | float64](a []T, k T) (bits uint64) {
+	for i, x := range a {
+		var bit uint64
+		if x >= k {
+			bit = 1
+		}
+		bits |= bit << i
+	}
+	return bits
 }
 
 // forgiveNaN clears the errors of rows where cel-go looks for NaN before it looks

@@ -112,7 +112,7 @@ type extremeNode struct {
 func (x *extremeNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	for i := 0; i < b.n; i++ {
 		if !x.choose(o, l, r, i) {
 			o.errs().Set(i)

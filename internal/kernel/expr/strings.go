@@ -45,7 +45,7 @@ type predicateNode struct {
 func (x *predicateNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	for i := 0; i < b.n; i++ {
 		if wanted(o, need, i) && x.test(l.Str[i], r.Str[i]) {
 			o.Bits.Set(i)
@@ -123,7 +123,7 @@ type concatNode struct {
 func (x *concatNode) eval(b *batch, need vector.Bitmap) *col {
 	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(l, r)
+	o.strictBoth(l, r)
 	size := 0
 	for i := range o.Str {
 		if wanted(o, need, i) {

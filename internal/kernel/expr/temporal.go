@@ -49,7 +49,7 @@ type shiftNode struct {
 func (x *shiftNode) eval(b *batch, need vector.Bitmap) *col {
 	t, d, o := x.l.eval(b, need), x.r.eval(b, need), x.out
 	o.reset(b.n)
-	o.strict(t, d)
+	o.strictBoth(t, d)
 	for i := range o.Int {
 		ns := d.Int[i]
 		if x.sign < 0 {
