@@ -25,6 +25,7 @@ const (
 	RuleKeyType       RuleID = "key-type"
 	RuleOutcomeColumn RuleID = "outcome-column"
 	RuleLabelColumn   RuleID = "label-column"
+	RuleStreamID      RuleID = "stream-without-id"
 
 	RuleCELSyntax       RuleID = "cel-syntax"
 	RuleTypeMismatch    RuleID = "type-mismatch"
@@ -80,6 +81,7 @@ func Rules() []Rule {
 		{RuleKeyType, "The key columns of a view have the types of its entity's keys."},
 		{RuleOutcomeColumn, "A column known only after the fact is no input of a feature."},
 		{RuleLabelColumn, "A feature may not read the label it helps to predict."},
+		{RuleStreamID, "Events that come from history and as pushes are told apart by an id."},
 
 		{RuleCELSyntax, "An expression must be readable CEL."},
 		{RuleTypeMismatch, "An operator or function does not take values of these types."},

@@ -132,7 +132,9 @@ func (l *loader) serviceItem(s *serviceDecl, n *node) {
 	case !ok:
 	case !single:
 		for i := range v.view.Features {
-			l.addServiceFeature(s, n, ref, i)
+			if !l.addServiceFeature(s, n, ref, i) {
+				return // one complaint for a view that is there twice
+			}
 		}
 	case d == nil:
 		l.errorf(item.view.pos, RuleUnknownName, "view %s has no feature %q%s", name, feature, didYouMean(feature, sortedKeys(v.features.names())))
@@ -171,16 +173,18 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 	return ref, true
 }
 
-func (l *loader) addServiceFeature(s *serviceDecl, n *node, ref, feature int) {
+// addServiceFeature reports whether the feature was new to the service.
+func (l *loader) addServiceFeature(s *serviceDecl, n *node, ref, feature int) bool {
 	r := s.service.Views[ref]
 	name := r.As + "." + r.View.Features[feature].Name
 	for _, f := range s.service.Features {
 		if f.Name == name {
 			l.errorf(n.pos, RuleDuplicateName, "feature %q is in the service already; drop one, or add as: with another name", name)
-			return
+			return false
 		}
 	}
 	s.service.Features = append(s.service.Features, plan.ServiceFeature{Name: name, Ref: ref, Feature: feature})
+	return true
 }
 
 // serviceKeys collects the distinct request keys. One name has one type, as a

@@ -72,7 +72,8 @@ func (l *loader) parseSource(n *node) {
 	l.sources.add(&l.reporter, "source", s.Name, n.pos, decl)
 }
 
-// checkRelation: a source has a from or an sql, or is a stream with declared columns.
+// checkRelation: a source has a from or an sql, or is a stream with declared columns. One
+// that is both a relation and a stream needs ids.
 func (l *loader) checkRelation(o *object, s *plan.Source) {
 	switch {
 	case s.From != "" && s.SQL != "":
@@ -81,6 +82,8 @@ func (l *loader) checkRelation(o *object, s *plan.Source) {
 		l.errorf(o.n.pos, RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
 	case s.From == "" && s.SQL == "" && o.get("columns") == nil:
 		l.errorf(o.n.pos, RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
+	case (s.From != "" || s.SQL != "") && s.Stream && s.EventID == "":
+		l.warnf(o.get("stream").pos, RuleStreamID, "an event that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:")
 	}
 }
 
