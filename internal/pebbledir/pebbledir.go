@@ -36,7 +36,7 @@ type LockedError struct {
 
 // Error names the directory and what to do.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("directory %s is in use (%v): a running server or another command holds it; stop that one first or choose another directory",
+	return fmt.Sprintf("directory %s is in use (%v): a running server or another command holds it; stop that one first, or keep log and store on Redis, which processes share",
 		e.Dir, e.Err)
 }
 
