@@ -11,7 +11,7 @@ import (
 // their types, so the two never mean the same entity.
 type entities struct {
 	n       int32
-	byInt   map[int64]int32
+	byInt   intTable
 	byBytes map[string]int32
 	key     []byte // scratch
 }
@@ -20,7 +20,7 @@ type entities struct {
 const noKey = -1
 
 func newEntities() entities {
-	return entities{byInt: map[int64]int32{}, byBytes: map[string]int32{}}
+	return entities{byBytes: map[string]int32{}}
 }
 
 func isInt(keys []*vector.Vector) bool { return len(keys) == 1 && keys[0].Type.Kind == plan.Int }
@@ -34,7 +34,7 @@ func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 			x.n++
 			id = x.n
 			if isInt(keys) {
-				x.byInt[keys[0].Int[i]] = id
+				x.byInt.put(keys[0].Int[i], id)
 			} else {
 				x.byBytes[string(x.key)] = id
 			}
@@ -49,7 +49,7 @@ func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
 	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
 		for _, k := range keys[0].Int[:n] {
-			dst = append(dst, x.byInt[k])
+			dst = append(dst, x.byInt.get(k))
 		}
 		return dst
 	}
@@ -65,7 +65,7 @@ func (x *entities) find(keys []*vector.Vector, i int) int32 {
 		if !keys[0].Valid(i) {
 			return noKey
 		}
-		return x.byInt[keys[0].Int[i]]
+		return x.byInt.get(keys[0].Int[i])
 	}
 	var ok bool
 	if x.key, ok = entitykey.AppendRow(x.key[:0], keys, i); !ok {
