@@ -28,7 +28,8 @@ type events struct {
 var eventFormats = []string{"json", "csv", "parquet", "arrow"}
 
 // openEvents opens a file, or stdin for "-"; without a format the file's name decides.
-func openEvents(file, format string, stdin io.Reader) (*events, error) {
+// Reads of stdin end with ctx.
+func openEvents(ctx context.Context, file, format string, stdin io.Reader) (*events, error) {
 	if format == "" {
 		format = formatOf(file)
 	}
@@ -42,7 +43,19 @@ func openEvents(file, format string, stdin io.Reader) (*events, error) {
 	if format == "parquet" {
 		return nil, errors.New("parquet cannot be read from standard input: it is read from its end; name a file")
 	}
-	return &events{"standard input", "", format, io.NopCloser(stdin)}, nil
+	return &events{"standard input", "", format, interruptible(ctx, stdin)}, nil
+}
+
+// interruptible reads from r until ctx ends. A read of a terminal cannot be interrupted,
+// so it has a goroutine of its own, which may outlive the reader and ends with the process.
+func interruptible(ctx context.Context, r io.Reader) io.ReadCloser {
+	out, in := io.Pipe()
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	return out
 }
 
 func formatOf(file string) string {

@@ -24,7 +24,8 @@ func newPush(o *options) *cobra.Command {
 		Short: "Append events to a stream source",
 		Long: `Appends events to the log of a stream source and applies them to the online store:
 JSON lines, CSV with a header, Parquet or an Arrow IPC stream, from a file or standard
-input. With --server the events go to a running server, which applies them.
+input. With --server the events go to a running server, which applies them. Lines from
+standard input are taken as they come; without a server they are applied in the end.
 
 Every row is answered for: appended, duplicate (its id was seen), conflict (its id was
 seen with other values; the first stands) or rejected. Pushing the same file again after
@@ -64,7 +65,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 	if !src.Stream {
 		return fmt.Errorf("source %s takes no pushed events; give it stream: true if it should", source)
 	}
-	events, err := openEvents(file, format, c.InOrStdin())
+	events, err := openEvents(c.Context(), file, format, c.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -93,24 +94,30 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, send pusher, finish func(context.Context) error) error {
 	err := events.read(ctx, src, func(b *vector.Batch) error {
 		for from := 0; from < b.N; from += pushBatch {
-			rows, err := send(ctx, slice(b, from, min(from+pushBatch, b.N)))
+			// A batch is sent to its end, so that what is counted is what was stored.
+			rows, err := send(context.WithoutCancel(ctx), slice(b, from, min(from+pushBatch, b.N)))
 			if err != nil {
 				return err
 			}
 			t.add(rows)
 		}
-		return nil
+		return ctx.Err()
 	})
-	if err != nil {
+	interrupted := errors.Is(err, context.Canceled) && ctx.Err() != nil
+	if err != nil && !interrupted {
 		return t.before(err)
 	}
+	// What is in the log by now is applied, whatever made an end.
 	var none *registry.NotMaterialized
-	if err := finish(ctx); errors.As(err, &none) {
+	if err := finish(context.WithoutCancel(ctx)); errors.As(err, &none) {
 		t.note = fmt.Sprintf("the events wait in the log: %v", none)
 	} else if err != nil {
 		return t.before(err)
 	}
-	return t.done()
+	if done := t.done(); !interrupted {
+		return done
+	}
+	return err
 }
 
 // pushBatch is the number of rows sent at a time; servers take at least as many.

@@ -56,7 +56,7 @@ func tm(s string) plan.EventTime {
 func batch(t testing.TB, s *Source, lines string) *vector.Batch {
 	t.Helper()
 	var out *vector.Batch
-	if err := s.JSONLines(strings.NewReader(lines), func(b *vector.Batch) error { out = b; return nil }); err != nil {
+	if err := s.JSONLines(strings.NewReader(lines+"\n"), func(b *vector.Batch) error { out = b; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return out

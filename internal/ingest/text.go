@@ -25,6 +25,9 @@ const textBatch = 1024
 // maxLine bounds a line of JSON.
 const maxLine = 16 << 20
 
+// readAhead is how much text is read at a time, if it is there.
+const readAhead = 256 << 10
+
 // rowBuffer collects rows for batches.
 type rowBuffer struct {
 	fields []plan.Field
@@ -47,6 +50,26 @@ func (b *rowBuffer) add(row []plan.Value) error {
 		return nil
 	}
 	return b.emit()
+}
+
+// emitting is a reader that hands over the rows so far before it reads on, since that
+// may take as long as it likes.
+type emitting struct {
+	r      io.Reader
+	b      *rowBuffer
+	failed error // of emit
+	broken error // of r, but for its end; what came last may be half a line
+}
+
+func (e *emitting) Read(p []byte) (int, error) {
+	if e.failed = e.b.emit(); e.failed != nil {
+		return 0, e.failed
+	}
+	n, err := e.r.Read(p)
+	if !errors.Is(err, io.EOF) {
+		e.broken = err
+	}
+	return n, err
 }
 
 func (b *rowBuffer) emit() error {
@@ -76,17 +99,19 @@ func (b *rowBuffer) column(name string) (int, error) {
 }
 
 // JSONLines reads one JSON object a line into batches with all columns of the source
-// and calls f with each; a batch belongs to f. A column that a line does not have is
+// and calls f with each; a batch belongs to f. While r has nothing new, no row
+// that it gave is held back. A column that a line does not have is
 // null; a name that is no column is an error. Values are typed strictly: an int is
 // written without point and exponent (and is exact to 64 bits), a timestamp as an RFC
 // 3339 string, bytes in base64, a duration as in Go ("1h30m"); a double is a number or
 // one of "NaN", "Infinity", "-Infinity". Errors name the line.
 func (s *Source) JSONLines(r io.Reader, f func(*vector.Batch) error) error {
 	buf := s.buffer(f)
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
+	in := &emitting{r: r, b: buf}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, readAhead), maxLine)
 	n := 1
-	for ; lines.Scan(); n++ {
+	for ; lines.Scan() && in.failed == nil && in.broken == nil; n++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
@@ -98,6 +123,9 @@ func (s *Source) JSONLines(r io.Reader, f func(*vector.Batch) error) error {
 		if err := buf.add(row); err != nil {
 			return err
 		}
+	}
+	if in.failed != nil {
+		return in.failed
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("line %d: %w", n, err)
@@ -188,7 +216,8 @@ var jsonDoubles = map[string]float64{"NaN": math.NaN(), "Infinity": math.Inf(1),
 // true or false.
 func (s *Source) CSV(r io.Reader, f func(*vector.Batch) error) error {
 	buf := s.buffer(f)
-	in := csv.NewReader(r)
+	rows := &emitting{r: r, b: buf}
+	in := csv.NewReader(bufio.NewReaderSize(rows, readAhead))
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if errors.Is(err, io.EOF) {
@@ -205,6 +234,9 @@ func (s *Source) CSV(r io.Reader, f func(*vector.Batch) error) error {
 		record, err := in.Read()
 		if errors.Is(err, io.EOF) {
 			return buf.emit()
+		}
+		if rows.failed != nil {
+			return rows.failed
 		}
 		if err != nil {
 			return err // names its line
