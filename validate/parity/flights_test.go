@@ -58,36 +58,38 @@ func flights(t *testing.T) *project {
 	return open(t, dir)
 }
 
-// What is served is what was trained on, for real flights, over each store: some days
-// of history materialized, the rest pushed event by event.
+// What is served is what was trained on, for real flights, over each store: with some
+// days of history materialized and the rest pushed event by event, and with all of it
+// pushed.
 func TestFlightsAreServedAsTrained(t *testing.T) {
 	p := flights(t)
 	out, m := p.train(t, true)
 	set := p.plan.Training[0]
-	from, err := plan.ParseTime(slice.ask + "T00:00:00Z")
+	ask, err := plan.ParseTime(slice.ask + "T00:00:00Z")
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := parity.ReadTrainingSet(t.Context(), out, m, set, from, 0)
+	rows, err := parity.ReadTrainingSet(t.Context(), out, m, set, ask, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d rows", len(rows))
 	onEachStore(t, func(t *testing.T, stores parity.Stores) {
-		r, err := parity.Replay(t.Context(), parity.Config{Plan: p.plan, Service: set.Service, Rows: rows, History: p.history, Stores: stores, From: from})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range r.Differences {
-			t.Errorf("%+v", d)
-		}
-		t.Logf("%d values compared, %+v, %v", r.Compared, r.Stats, r.Statuses)
-		if r.Different != 0 || r.Compared < 20000 || r.Rows != len(rows) || r.Materialized == 0 || r.Pushed == 0 {
-			t.Errorf("%d rows, %d values compared, %d different, %+v", r.Rows, r.Compared, r.Different, r.Stats)
-		}
-		for _, status := range []string{"PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED"} {
-			if r.Statuses[status] == 0 {
-				t.Errorf("no value is %s: %v", status, r.Statuses)
+		for _, from := range []plan.EventTime{ask, plan.Always} {
+			r, err := parity.Replay(t.Context(), parity.Config{Plan: p.plan, Service: set.Service, Rows: rows, History: p.history, Stores: stores, From: from})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range r.Differences {
+				t.Errorf("%+v", d)
+			}
+			t.Logf("from %v: %d values compared, %+v, %v", from, r.Compared, r.Stats, r.Statuses)
+			if r.Different != 0 || r.Compared < 20000 || r.Rows != len(rows) || r.Pushed == 0 || (r.Materialized == 0) != (from == plan.Always) {
+				t.Errorf("%d rows, %d values compared, %d different, %+v", r.Rows, r.Compared, r.Different, r.Stats)
+			}
+			for _, status := range []string{"PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED"} {
+				if r.Statuses[status] == 0 {
+					t.Errorf("no value is %s: %v", status, r.Statuses)
+				}
 			}
 		}
 	})
