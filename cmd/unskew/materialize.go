@@ -81,6 +81,7 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 		return err
 	}
 	defer closeWith(&err, m.st)
+	m.st.warn(c.ErrOrStderr())
 	return m.run(c, views)
 }
 

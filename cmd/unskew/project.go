@@ -91,6 +91,13 @@ type stores struct {
 	warnings []string // about the servers' settings
 }
 
+// warn tells the operator what the servers' settings put at risk.
+func (s *stores) warn(w io.Writer) {
+	for _, text := range s.warnings {
+		fmt.Fprintf(w, "warning: %s\n", text)
+	}
+}
+
 // Environment variables that override or complete unskew.yaml.
 const (
 	envRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
@@ -131,7 +138,10 @@ func onlineOf(p *featuredefs.Project) featuredefs.Online {
 		if online.Redis != nil {
 			redis = *online.Redis
 		}
-		redis.Addresses = strings.Split(list, ",")
+		redis.Addresses = nil
+		for address := range strings.SplitSeq(list, ",") {
+			redis.Addresses = append(redis.Addresses, strings.TrimSpace(address))
+		}
 		online.Redis = &redis
 	}
 	return online

@@ -84,6 +84,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 			return orServer(err)
 		}
 		defer closeWith(&err, st)
+		st.warn(c.ErrOrStderr())
 		if send, finish, err = localPusher(p.Plan, st, source); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ func (o *options) serve(c *cobra.Command, listen string) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	defer closeWith(&err, st)
+	st.warn(c.ErrOrStderr())
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
 	applier, err := online.New(online.Config{Plan: p.Plan, Log: st.log, Store: st.store, Clock: wallClock})
