@@ -95,7 +95,7 @@ func TestLogOfAChangedSchema(t *testing.T) {
 		text = strings.Replace(text, "where: amount > 0.0\n", "", 1)
 		retyped := r.with(compile(t, text))
 		err := retyped.applier(nil).CatchUp(t.Context())
-		for _, part := range []string{"clicks", `"amount"`, "declared as int", "pushed as double"} {
+		for _, part := range []string{"log of source clicks, records 1 to 40", `"amount"`, "declared as int", "pushed as double", "another name"} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("a column of another type: %v; it does not say %q", err, part)
 			}

@@ -17,17 +17,17 @@ func (s *sourceApplier) decode(records []eventlog.Record) (*kernel.Events, error
 	for i, r := range records {
 		payloads[i], appended[i] = r.Payload, r.Appended
 	}
+	where := fmt.Sprintf("log of source %s, records %d to %d", s.source.Name, records[0].Position, records[len(records)-1].Position)
 	batch, err := s.ingest.Rows(payloads)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w; logged events keep the types they were pushed with: give the column its type back, or another name", where, err)
 	}
 	ev, counts, err := s.ingest.Events(batch, appended)
 	if err != nil {
-		return nil, fmt.Errorf("log of source %s, records %d to %d: %w", s.source.Name, records[0].Position, records[len(records)-1].Position, err)
+		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	if ev.Batch.N != len(records) {
-		return nil, fmt.Errorf("log of source %s, records %d to %d: bad rows %v; the source's time columns have changed under the log",
-			s.source.Name, records[0].Position, records[len(records)-1].Position, counts.ByReason())
+		return nil, fmt.Errorf("%s: bad rows %v; the source's time columns have changed under the log", where, counts.ByReason())
 	}
 	return ev, nil
 }
