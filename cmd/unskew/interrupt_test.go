@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -32,7 +31,7 @@ func TestPushTakesLinesAsTheyCome(t *testing.T) {
 	p.run("materialize", "-q")
 	s, err := startServer(p.dir, nil)
 	p.check(err)
-	defer func() { s.signal(syscall.SIGTERM); p.check(s.err) }()
+	defer func() { p.check(s.terminate()) }()
 	c := p.command("push", "payments", "-q", "--server", s.url)
 	in, err := c.StdinPipe()
 	p.check(err)

@@ -348,8 +348,7 @@ func TestO7_KilledServer(t *testing.T) {
 			s, err = startServer(q.dir, nil)
 			q.check(err)
 			q.run("push", "payments", "events.jsonl", "-q", "--server", s.url)
-			s.signal(syscall.SIGTERM)
-			q.check(s.err)
+			q.check(s.terminate())
 			// What the server had not applied yet is applied by the next command.
 			q.run("push", "payments", os.DevNull, "-q")
 			want.verify(q)

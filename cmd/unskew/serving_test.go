@@ -58,6 +58,12 @@ func (s *running) signal(sig os.Signal) {
 	<-s.ended
 }
 
+// terminate asks it to end and says how it did.
+func (s *running) terminate() error {
+	s.signal(syscall.SIGTERM)
+	return s.err
+}
+
 // start ARGS… runs unskew serve in the background and sets URL.
 func start(ts *testscript.TestScript, _ bool, args []string) {
 	env := os.Environ()
@@ -69,9 +75,8 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { s.signal(syscall.SIGKILL) })
 	ts.Setenv("URL", s.url)
 	ts.SetCmd("terminate", func(ts *testscript.TestScript, _ bool, _ []string) {
-		s.signal(syscall.SIGTERM)
-		if s.err != nil {
-			ts.Fatalf("the server ended with %v:\n%s", s.err, s.log.String())
+		if err := s.terminate(); err != nil {
+			ts.Fatalf("the server ended with %v:\n%s", err, s.log.String())
 		}
 		fmt.Fprint(ts.Stderr(), s.log.String())
 	})
