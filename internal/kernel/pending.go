@@ -171,7 +171,7 @@ func (k *View) accepts(p *pendingRow) bool {
 	if p.slot == entityRow {
 		return p.time == 0 && p.id == "" && p.arg.IsNull() && p.by.IsNull() && p.group.IsNull()
 	}
-	return p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].accepts(p)
+	return p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].home == p.slot && k.slots[p.slot].accepts(p)
 }
 
 // accepts reports whether a decoded row has the values the slot's aggregate adds.

@@ -18,8 +18,12 @@ type reader interface {
 	read(out []*vector.Vector, row int)
 }
 
-// slotRead is an aggregate of a slot and the window of the track that it reads.
-type slotRead struct{ agg, window int }
+// slotRead is an aggregate of a slot, the window of the track that it reads, and
+// what it makes of the slot's partials.
+type slotRead struct {
+	agg, window int
+	as          plan.AggFunc
+}
 
 func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
 	c, err := agg.New(p)
@@ -27,7 +31,7 @@ func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
 		return nil, err
 	}
 	if agg.Removable(p) {
-		return &running{c, in, reads}, nil
+		return newRunning(c, in, reads), nil
 	}
 	tree := &tree{column: c, input: in, reads: reads}
 	if x, ok := c.(agg.Chained); ok {
@@ -36,21 +40,31 @@ func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
 	return tree, nil
 }
 
-// running keeps one partial for each aggregate.
+// running keeps one partial for each window.
 type running struct {
-	column agg.Column
-	input  *agg.Input
-	reads  []slotRead
+	column   agg.Column
+	input    *agg.Input
+	windows  []int // of the track
+	reads    []slotRead
+	partials []int // of the reads
+}
+
+func newRunning(c agg.Column, in *agg.Input, reads []slotRead) *running {
+	r := &running{column: c, input: in, reads: reads}
+	for _, read := range reads {
+		r.partials = append(r.partials, indexOrAppend(&r.windows, read.window))
+	}
+	return r
 }
 
 func (r *running) begin(*sweepTrack) {
 	r.column.Truncate(0)
-	r.column.Grow(len(r.reads))
+	r.column.Grow(len(r.windows))
 }
 
 func (r *running) move(t *sweepTrack, _, _ []plan.EventTime) {
-	for p, read := range r.reads {
-		w := &t.windows[read.window]
+	for p, window := range r.windows {
+		w := &t.windows[window]
 		if len(w.left) > 0 {
 			agg.RemoveRows(r.column, p, r.input, w.left)
 		}
@@ -61,8 +75,8 @@ func (r *running) move(t *sweepTrack, _, _ []plan.EventTime) {
 }
 
 func (r *running) read(out []*vector.Vector, row int) {
-	for p, read := range r.reads {
-		r.column.Value(p, out[read.agg], row)
+	for i, read := range r.reads {
+		agg.ValueAs(read.as, r.column, r.partials[i], out[read.agg], row)
 	}
 }
 

@@ -104,7 +104,7 @@ func (r *Replay) Shards(n int) ([]*Shard, error) {
 	entities := int(r.entities.n) + 1
 	h := &r.events
 	h.group(entities)
-	tracks := h.tracks()
+	tracks := h.tracks(r.view)
 	queries, first := r.queries(entities)
 	total := len(r.spine.at) + len(h.time)
 	for lo := 0; lo < entities; {

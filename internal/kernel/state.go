@@ -153,7 +153,7 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 // The encoding of a state, see docs/formats/state.md: revision, format,
 // fingerprint, newest, events, series, pending, CRC-32C.
 const (
-	stateFormat    = 1
+	stateFormat    = 2
 	fingerprintLen = 16
 	stateHeader    = 8 + 1 + fingerprintLen
 )
@@ -272,7 +272,8 @@ func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) 
 
 func (k *View) emit(aggs []int, out []*vector.Vector, i int) {
 	for _, a := range aggs {
-		k.accs[k.plan.Aggregates[a].Slot].Value(0, out[a], i)
+		slot := k.plan.Aggregates[a].Slot
+		agg.ValueAs(k.plan.Slots[slot].Func, k.accs[k.slots[slot].home], 0, out[a], i)
 	}
 }
 

@@ -41,10 +41,13 @@ type track struct {
 	onTime  bool // visible is the event time
 }
 
-// tracks divides the slots into tracks.
-func (h *history) tracks() []track {
+// tracks divides the slots of a view into tracks.
+func (h *history) tracks(view *View) []track {
 	var out []track
 	for i := range h.slots {
+		if view.slots[i].home != i {
+			continue
+		}
 		s := &h.slots[i]
 		pass := s.pass
 		if pass.Count() == len(h.time) {
@@ -99,8 +102,7 @@ func newShard(r *Replay, tracks []track, lo, hi int, queries, first []int32) (*S
 	for _, t := range tracks {
 		st := sweepTrack{track: t}
 		for _, slot := range t.slots {
-			reads := s.reads(&st, slot)
-			rd, err := newReader(&r.view.plan.Slots[slot], &r.events.slots[slot].input, reads)
+			rd, err := newReader(&r.view.plan.Slots[slot], &r.events.slots[slot].input, s.reads(&st, slot))
 			if err != nil {
 				return nil, err
 			}
@@ -115,14 +117,15 @@ func newShard(r *Replay, tracks []track, lo, hi int, queries, first []int32) (*S
 // reads are the aggregates of a slot, with the windows of the track that they read.
 func (s *Shard) reads(t *sweepTrack, slot int) []slotRead {
 	var reads []slotRead
+	p := s.replay.view.plan
 	for _, a := range s.replay.view.slots[slot].members {
-		w := indexOrAppend(&s.windows, s.replay.view.plan.Aggregates[a].Window)
+		w := indexOrAppend(&s.windows, p.Aggregates[a].Window)
 		i := slices.IndexFunc(t.windows, func(x trackWindow) bool { return x.window == w })
 		if i < 0 {
 			i = len(t.windows)
 			t.windows = append(t.windows, trackWindow{window: w})
 		}
-		reads = append(reads, slotRead{a, i})
+		reads = append(reads, slotRead{a, i, p.Slots[p.Aggregates[a].Slot].Func})
 	}
 	return reads
 }

@@ -32,7 +32,10 @@ type slot struct {
 	plan           *plan.Slot
 	filter         *rowExpr // nil: every row
 	arg, by, group *rowExpr // nil where the slot has none
-	members        []int    // aggregates that read the slot
+	// home is the first slot that keeps the same partials, usually the slot itself; it
+	// keeps them for all of these, and members are the aggregates of all.
+	home    int
+	members []int
 }
 
 // rowExpr is a row expression and the columns it reads. Equal expressions of
@@ -99,14 +102,6 @@ func (k *View) compileSlot(i int) error {
 	case plan.Latest, plan.Earliest, plan.LatestN, plan.EarliestN, plan.MaxBy, plan.MinBy:
 		k.ordered = true
 	}
-	if len(p.KnownColumns) > 0 {
-		k.late = append(k.late, i)
-	}
-	for a := range k.plan.Aggregates {
-		if k.plan.Aggregates[a].Slot == i {
-			s.members = append(s.members, a)
-		}
-	}
 	for _, half := range []struct {
 		src *plan.Expr
 		dst **rowExpr
@@ -120,7 +115,30 @@ func (k *View) compileSlot(i int) error {
 		}
 		*half.dst = r
 	}
+	k.settleIn(i)
 	return nil
+}
+
+// settleIn finds the slot's home, and gives it the aggregates that read the slot.
+func (k *View) settleIn(i int) {
+	s := &k.slots[i]
+	s.home = slices.IndexFunc(k.slots[:i+1], func(o slot) bool { return o.keepsAs(s) })
+	if s.home == i && len(s.plan.KnownColumns) > 0 {
+		k.late = append(k.late, i)
+	}
+	home := &k.slots[s.home]
+	for a := range k.plan.Aggregates {
+		if k.plan.Aggregates[a].Slot == i {
+			home.members = append(home.members, a)
+		}
+	}
+}
+
+// keepsAs reports whether two slots keep the same partials of the same rows.
+func (s *slot) keepsAs(o *slot) bool {
+	return s.plan == o.plan || s.group == nil && o.group == nil &&
+		agg.Family(s.plan.Func) == agg.Family(o.plan.Func) && s.filter == o.filter && s.arg == o.arg && s.by == o.by &&
+		s.plan.N == o.plan.N && s.plan.Quantile == o.plan.Quantile
 }
 
 // rowExpr compiles e, unless an equal expression is compiled already.
@@ -157,6 +175,9 @@ func newRowExpr(e *plan.Expr, src *plan.Source) (*rowExpr, error) {
 // groupSlots collects the slots with equal ladders and, for each group, its windows.
 func (k *View) groupSlots() {
 	for i := range k.slots {
+		if k.slots[i].home != i {
+			continue
+		}
 		var windows []plan.Window
 		for _, a := range k.slots[i].members {
 			windows = append(windows, k.plan.Aggregates[a].Window)

@@ -62,8 +62,10 @@ func (c *boolColumn) Merge(p int, from Column, q int) {
 	c.ps[p].no += o.no
 }
 
-func (c *boolColumn) Value(p int, out *vector.Vector, i int) {
-	if c.all {
+func (c *boolColumn) Value(p int, out *vector.Vector, i int) { c.value(c.all, p, out, i) }
+
+func (c *boolColumn) value(all bool, p int, out *vector.Vector, i int) {
+	if all {
 		out.Bits.Put(i, c.ps[p].no == 0)
 	} else {
 		out.Bits.Put(i, c.ps[p].yes != 0)

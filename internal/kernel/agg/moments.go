@@ -15,6 +15,13 @@ func canonical(f float64) float64 { return math.Float64frombits(plan.DoubleBits(
 // spread says which of the four measures a moments column reads.
 type spread struct{ sample, root bool }
 
+func spreadOf(f plan.AggFunc) spread {
+	return spread{
+		sample: f == plan.VarSamp || f == plan.StddevSamp,
+		root:   f == plan.StddevPop || f == plan.StddevSamp,
+	}
+}
+
 // put stores the measure of n ≥ 1 rows in row i of out.
 func (f spread) put(out *vector.Vector, i int, s *varianceScratch, n int64, sum, sq exactNumber) {
 	d := n
@@ -82,14 +89,16 @@ func (c *intMomentsColumn) Merge(p int, from Column, q int) {
 	m.sq[2], _ = bits.Add64(m.sq[2], o.sq[2], carry)
 }
 
-func (c *intMomentsColumn) Value(p int, out *vector.Vector, i int) {
+func (c *intMomentsColumn) Value(p int, out *vector.Vector, i int) { c.value(c.spread, p, out, i) }
+
+func (c *intMomentsColumn) value(f spread, p int, out *vector.Vector, i int) {
 	m := &c.ps[p]
 	if m.n == 0 {
 		out.SetNull(i)
 		return
 	}
 	sum := [2]uint64{m.lo, m.hi}
-	c.put(out, i, &c.scratch, m.n, exactNumber{sum[:], originLimb}, exactNumber{m.sq[:], originLimb})
+	f.put(out, i, &c.scratch, m.n, exactNumber{sum[:], originLimb}, exactNumber{m.sq[:], originLimb})
 }
 
 func (c *intMomentsColumn) Append(dst []byte, p int) []byte {
@@ -165,17 +174,19 @@ func (c *doubleMomentsColumn) Merge(p int, from Column, q int) {
 	m.nonFinite += o.nonFinite
 }
 
-func (c *doubleMomentsColumn) Value(p int, out *vector.Vector, i int) {
+func (c *doubleMomentsColumn) Value(p int, out *vector.Vector, i int) { c.value(c.spread, p, out, i) }
+
+func (c *doubleMomentsColumn) value(f spread, p int, out *vector.Vector, i int) {
 	m := &c.ps[p]
 	switch {
-	case m.n == 0 || m.n == 1 && c.sample:
+	case m.n == 0 || m.n == 1 && f.sample:
 		out.SetNull(i)
 	case m.nonFinite != 0:
 		out.Double[i] = math.Float64frombits(plan.CanonicalNaN)
 	default:
 		sum, a := m.sum.limbs()
 		sq, b := m.sq.limbs()
-		c.put(out, i, &c.scratch, m.n, exactNumber{sum, a}, exactNumber{sq, b})
+		f.put(out, i, &c.scratch, m.n, exactNumber{sum, a}, exactNumber{sq, b})
 	}
 }
 

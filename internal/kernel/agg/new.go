@@ -160,10 +160,7 @@ func newSum(slot *plan.Slot) (Column, error) {
 }
 
 func newMoments(slot *plan.Slot) (Column, error) {
-	f := spread{
-		sample: slot.Func == plan.VarSamp || slot.Func == plan.StddevSamp,
-		root:   slot.Func == plan.StddevPop || slot.Func == plan.StddevSamp,
-	}
+	f := spreadOf(slot.Func)
 	if slot.Arg.Type.Unwrap().Kind == plan.Double {
 		return &doubleMomentsColumn{spread: f}, nil
 	}

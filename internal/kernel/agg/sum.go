@@ -67,9 +67,11 @@ func (c *intSumColumn) Merge(p int, from Column, q int) {
 	c.ps[p].merge(&sibling[*intSumColumn](from).ps[q])
 }
 
-func (c *intSumColumn) Value(p int, out *vector.Vector, i int) {
+func (c *intSumColumn) Value(p int, out *vector.Vector, i int) { c.value(c.mean, p, out, i) }
+
+func (c *intSumColumn) value(mean bool, p int, out *vector.Vector, i int) {
 	s := &c.ps[p]
-	if c.mean {
+	if mean {
 		putMean(out, i, s.float64(), s.n)
 		return
 	}
@@ -145,9 +147,11 @@ func (c *doubleSumColumn) Merge(p int, from Column, q int) {
 	s.n += o.n
 }
 
-func (c *doubleSumColumn) Value(p int, out *vector.Vector, i int) {
+func (c *doubleSumColumn) Value(p int, out *vector.Vector, i int) { c.value(c.mean, p, out, i) }
+
+func (c *doubleSumColumn) value(mean bool, p int, out *vector.Vector, i int) {
 	s := &c.ps[p]
-	if c.mean {
+	if mean {
 		putMean(out, i, s.Float64(), s.n)
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // edgeWindows are windows whose hops divide each other, do not, or are exact.
@@ -100,4 +102,30 @@ func TestB2_GuardsStayUntilTheySay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A tile that expired or was merged leaves nothing to the one that gets its place.
+func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
+	slot := plan.Slot{Func: plan.Count, Type: plan.T(plan.Int)}
+	column, err := agg.New(&slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSeries(NewLadder([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), []agg.Column{column})
+	got := vector.New(slot.Type, 1)
+	for i := range 10 {
+		at := plan.EventTime(i) * plan.EventTime(plan.Hour)
+		s.Advance(at)
+		tile, ok := s.Tile(at)
+		if !ok {
+			t.Fatalf("no tile for an event at the newest time %v", at)
+		}
+		if !column.Empty(tile) {
+			t.Fatalf("the new tile of %v is not empty", at)
+		}
+		column.Add(tile, &agg.Input{Time: []plan.EventTime{at}}, 0)
+		if column.Value(tile, got, 0); got.Int[0] != 1 || s.Tiles() != 1 {
+			t.Fatalf("after one event an hour there are %d tiles, the newest with %d events; want 1 and 1", s.Tiles(), got.Int[0])
+		}
+	}
 }

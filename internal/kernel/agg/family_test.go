@@ -1,0 +1,45 @@
+package agg
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// TestFamiliesShareTheirPartials: the aggregates of a family encode the same rows to
+// the same bytes, and each makes of another's partial what it makes of its own.
+func TestFamiliesShareTheirPartials(t *testing.T) {
+	pairs := 0
+	for _, slot := range everySlot() {
+		for _, other := range everySlot() {
+			if slot.Func == other.Func || Family(slot.Func) != Family(other.Func) || slot.Group != nil || other.Group != nil ||
+				!slot.Arg.Type.Equal(other.Arg.Type) {
+				continue
+			}
+			pairs++
+			t.Run(name(slot)+" of "+name(other), func(t *testing.T) {
+				rapid.Check(t, func(t *rapid.T) {
+					rows := rowsOf(slot, 12).Draw(t, "rows")
+					in := input(slot, rows)
+					a, b := column(testingOf(t), slot), column(testingOf(t), other)
+					p, q := addAll(a, in, upTo(len(rows))), addAll(b, in, upTo(len(rows)))
+					if !bytes.Equal(a.Append(nil, p), b.Append(nil, q)) {
+						t.Fatal("the partials differ")
+					}
+					own, shared := vector.New(slot.Type, 1), vector.New(slot.Type, 1)
+					a.Value(p, own, 0)
+					ValueAs(slot.Func, b, q, shared, 0)
+					if !shared.Value(0).Equal(own.Value(0)) || shared.IsErr(0) != own.IsErr(0) {
+						t.Fatalf("%v of its own partial, %v of the other's", own.Value(0), shared.Value(0))
+					}
+				})
+			})
+		}
+	}
+	if pairs < 10 {
+		t.Fatalf("only %d pairs of one family", pairs)
+	}
+}
