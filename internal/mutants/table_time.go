@@ -80,6 +80,6 @@ var timeMutants = []mutant{
 		file:  "internal/kernel/window/series.go",
 		old:   "c.Reset(int(p))\n\t}\n\ts.free",
 		new:   "_ = c\n\t}\n\ts.free",
-		tests: []string{oracleTests},
+		tests: []string{windowTests},
 	},
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
-	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // edgeWindows are windows whose hops divide each other, do not, or are exact.
@@ -112,8 +111,8 @@ func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := NewSeries(NewLadder([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), []agg.Column{column})
-	got := vector.New(slot.Type, 1)
-	for i := range 10 {
+	const events = 500
+	for i := range events {
 		at := plan.EventTime(i) * plan.EventTime(plan.Hour)
 		s.Advance(at)
 		tile, ok := s.Tile(at)
@@ -124,8 +123,8 @@ func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 			t.Fatalf("the new tile of %v is not empty", at)
 		}
 		column.Add(tile, &agg.Input{Time: []plan.EventTime{at}}, 0)
-		if column.Value(tile, got, 0); got.Int[0] != 1 || s.Tiles() != 1 {
-			t.Fatalf("after one event an hour there are %d tiles, the newest with %d events; want 1 and 1", s.Tiles(), got.Int[0])
-		}
+	}
+	if column.Len() > events/2 {
+		t.Fatalf("%d events an hour apart take %d partials, so none was used again", events, column.Len())
 	}
 }
