@@ -41,6 +41,7 @@ type outer struct {
 type outerFeature struct {
 	plan    *plan.Feature
 	program *expr.Program
+	plain   bool         // the expression is an aggregate, its one input
 	leaves  []*plan.Expr // where each input comes from
 	inputs  []*vector.Vector
 }
@@ -74,6 +75,7 @@ func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr)
 				}
 			}
 		})
+		of.plain = f.Expr.Kind == plan.Aggregate
 		of.inputs = make([]*vector.Vector, len(inputs))
 		var err error
 		if of.program, err = expr.Compile(f.Expr, inputs); err != nil {
@@ -107,9 +109,16 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 				of.inputs[i] = resolve(leaf)
 			}
 		}
-		o.out.Cols[f].fill(of.plan, f, of.program.Eval(of.inputs, n, nil), known)
+		o.out.Cols[f].fill(of.plan, f, of.eval(n), known)
 	}
 	return &o.out
+}
+
+func (of *outerFeature) eval(n int) *vector.Vector {
+	if of.plain {
+		return of.inputs[0]
+	}
+	return of.program.Eval(of.inputs, n, nil)
 }
 
 // fill copies the result of feature number f and settles its statuses, defaults and NaNs.

@@ -19,7 +19,8 @@ type report struct {
 	Add    bench.Figure `json:"exact_add_ratio"`
 	Replay bench.Figure `json:"replay_ratio"`
 	Apply  bench.Figure `json:"apply_ratio"`
-	Read   bench.Figure `json:"read_ratio"`
+	Read   bench.Figure `json:"read_ratio"`      // of a state in memory
+	Load   bench.Figure `json:"load_read_ratio"` // of a state as bytes
 }
 
 // sizes are what the flags set.
@@ -50,7 +51,7 @@ func run(n sizes) error {
 	}{
 		{&out.Add, raceAdd},
 		{&out.Apply, raceApply},
-		{&out.Read, raceRead},
+		{&out.Read, func() (float64, error) { return raceRead(&out.Load) }},
 		{&out.Replay, func() (float64, error) { return raceReplay(n) }},
 	} {
 		ratio, err := c.race()

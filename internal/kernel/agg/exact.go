@@ -81,12 +81,25 @@ func (s *ExactSum) Add(x float64) {
 		s.win[2], c = bits.Add64(s.win[2], lo^neg, neg&1)
 		s.win[3], _ = bits.Add64(s.win[3], hi^neg, c)
 	default:
+		if s.goHome(int(pos >> 6)) {
+			s.Add(x)
+			return
+		}
 		s.addAnywhere(int(pos>>6), [3]uint64{lo, hi}, neg)
 		return
 	}
 	if (s.win[3]+guard)>>63 != 0 {
 		s.makeRoom(math.MaxInt32, math.MinInt32)
 	}
+}
+
+// goHome lays the window of an empty sum home, if a double at the given limb fits in.
+func (s *ExactSum) goHome(limb int) bool {
+	if s.base != 0 || s.win != ([4]uint64{}) || limb < homeLimb || limb > homeLimb+1 {
+		return false
+	}
+	s.base = homeLimb
+	return true
 }
 
 // Sub takes x, which was added, out again.

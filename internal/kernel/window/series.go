@@ -51,7 +51,7 @@ func (s *Series) Advance(newest plan.EventTime) {
 
 // settle merges the tiles that shorter windows no longer reach and drops expired
 // ones. Until then they stay as they are: tiles finer than need be read the same,
-// so settling once they have doubled in number is soon enough, and before encoding.
+// so settling once they are half as many again is soon enough, and before encoding.
 func (s *Series) settle() {
 	if s.newest != plan.Always && s.newest >= s.until {
 		old := s.guards
@@ -67,7 +67,7 @@ func (s *Series) settle() {
 			}
 		}
 	}
-	s.room = 2*len(s.starts) + leastRoom
+	s.room = len(s.starts) + len(s.starts)/2 + leastRoom
 }
 
 // leastRoom is the number of tiles below which a series need not be settled.
@@ -232,7 +232,7 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 			return nil, err
 		}
 	}
-	s.room = 2*len(s.starts) + leastRoom
+	s.room = len(s.starts) + len(s.starts)/2 + leastRoom
 	return b, nil
 }
 
