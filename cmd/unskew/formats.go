@@ -24,8 +24,14 @@ func textFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnosti
 	return err
 }
 
-// summary is one line: what there is, and what is wrong with it.
+// summary is one line: what there is, and what is wrong with it. Of definitions with
+// errors nobody can say what there is.
 func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
+	errors, warnings := tally(found)
+	wrong := quantity(int64(errors), "error") + ", " + quantity(int64(warnings), "warning")
+	if errors > 0 {
+		return p.Name + ": " + wrong
+	}
 	features := 0
 	for _, v := range p.Plan.Views {
 		features += len(v.Features)
@@ -34,11 +40,10 @@ func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
 	for _, s := range p.Plan.Services {
 		derived += len(s.Derived)
 	}
-	errors, warnings := tally(found)
-	return fmt.Sprintf("%s: %s with %s, %s with %s, %s: %s, %s", p.Name,
+	return fmt.Sprintf("%s: %s with %s, %s with %s, %s: %s", p.Name,
 		quantity(int64(len(p.Plan.Views)), "view"), quantity(int64(features), "feature"),
 		quantity(int64(len(p.Plan.Services)), "service"), quantity(int64(derived), "derived feature"),
-		quantity(int64(len(p.Plan.Training)), "training set"), quantity(int64(errors), "error"), quantity(int64(warnings), "warning"))
+		quantity(int64(len(p.Plan.Training)), "training set"), wrong)
 }
 
 func tally(found featuredefs.Diagnostics) (errors, warnings int) {

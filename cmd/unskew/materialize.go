@@ -28,7 +28,8 @@ is interrupted leaves nothing behind that is ever read. A view whose history has
 changed since its last build is left as it is, unless --full is set; what was pushed
 meanwhile is in its state anyway.
 
---to leaves out what serving would not have known by then.`,
+--to leaves out of the files what serving would not have known by then. Pushed events are in
+the state anyway.`,
 		Example: `  unskew materialize
   unskew materialize --view user_spend --full`,
 		Args: takes(0, 0),
