@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
 )
 
 // splitter collects the aggregates of a view's features: equal slots and equal
@@ -26,8 +27,8 @@ func newSplitter(v *plan.View, where *plan.Expr) *splitter {
 
 // leaf is the outer expression's node for an aggregate call, whose slot and
 // window are added to the view.
-func (s *splitter) leaf(t *treeConverter, call *aggregateCall) *plan.Expr {
-	slot, window := s.slot(t, call)
+func (s *splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *plan.Expr {
+	slot, window := s.slot(t, call, typ)
 	out := &plan.Expr{Kind: plan.Aggregate, Type: slot.Type, Pos: t.x.pos(call.base)}
 	key := plan.SlotKey(s.view.Source, &slot)
 	i, ok := s.slots[key]
@@ -48,17 +49,15 @@ func (s *splitter) leaf(t *treeConverter, call *aggregateCall) *plan.Expr {
 }
 
 // slot converts what is inside an aggregate call.
-func (s *splitter) slot(t *treeConverter, call *aggregateCall) (plan.Slot, plan.Window) {
-	inner := *t
-	inner.aggregate, inner.locals = nil, nil
-	slot := plan.Slot{Func: call.decl.fn, Type: t.typeOf(call.root), Filter: s.where}
+func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (plan.Slot, plan.Window) {
+	slot := plan.Slot{Func: call.decl.fn, Type: typ, Filter: s.where}
 	args, window := call.split()
 	for i, a := range args {
 		switch call.decl.roles[i] {
 		case argRole:
-			slot.Arg = inner.expr(a)
+			slot.Arg = celenv.FromAST(t.checked(), a)
 		case byRole:
-			slot.By = inner.expr(a)
+			slot.By = celenv.FromAST(t.checked(), a)
 		case countRole:
 			slot.N = int(a.AsLiteral().(types.Int))
 		case quantileRole:
@@ -69,10 +68,10 @@ func (s *splitter) slot(t *treeConverter, call *aggregateCall) (plan.Slot, plan.
 		slot.N = distinctCap
 	}
 	for _, b := range call.bys {
-		slot.Group = inner.expr(b.AsCall().Args()[0])
+		slot.Group = celenv.FromAST(t.checked(), b.AsCall().Args()[0])
 	}
 	for _, w := range call.wheres {
-		slot.Filter = and(slot.Filter, inner.expr(w.AsCall().Args()[0]))
+		slot.Filter = and(slot.Filter, celenv.FromAST(t.checked(), w.AsCall().Args()[0]))
 	}
 	slot.KnownColumns = knownColumns(s.view.Source, &slot)
 	return slot, windowOf(window)

@@ -299,7 +299,7 @@ func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split 
 		return
 	}
 	t := &treeConverter{c: c, x: d.x, tree: tree, meanings: meanings}
-	t.aggregate = func(call *aggregateCall) *plan.Expr { return split.leaf(t, call) }
+	t.aggregate = func(call *aggregateCall, typ plan.Type) *plan.Expr { return split.leaf(t, call, typ) }
 	if expr := t.convert(tree.Expr()); expr != nil {
 		l.finishFeature(d, expr)
 	}

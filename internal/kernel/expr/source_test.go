@@ -1,7 +1,9 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,141 +59,29 @@ func parse(env *cel.Env, text string) (source, error) {
 	if iss.Err() != nil {
 		return source{}, iss.Err()
 	}
-	x := &converter{tree: checked.NativeRep()}
-	e, err := x.expr(x.tree.Expr(), nil)
-	return source{checked, e}, err
+	tree := checked.NativeRep()
+	var failed error
+	e := celenv.FromAST(&celenv.Checked{
+		Tree: tree, Variable: testVariable,
+		Pos: func(e ast.Expr) plan.Pos {
+			loc := tree.SourceInfo().GetStartLocation(e.ID())
+			return plan.Pos{File: "test", Line: loc.Line(), Col: loc.Column() + 1}
+		},
+		Fail: func(_ plan.Pos, err error) { failed = errors.Join(failed, err) },
+	}, tree.Expr())
+	return source{checked, e}, failed
 }
 
-// converter turns a checked tree over testInputs into a plan.Expr.
-type converter struct{ tree *ast.AST }
-
-func (x *converter) expr(e ast.Expr, locals []string) (*plan.Expr, error) {
-	t, err := celenv.FromCEL(x.tree.GetType(e.ID()))
-	if err != nil {
-		return nil, err
+// testVariable makes out one of testInputs.
+func testVariable(out *plan.Expr, name string) (*plan.Expr, error) {
+	out.Kind, out.Name = plan.Column, name
+	if field, ok := strings.CutPrefix(name, "request."); ok {
+		out.Kind, out.Name = plan.Request, field
+	} else if name == celenv.NowName {
+		out.Kind, out.Name = plan.Now, ""
 	}
-	loc := x.tree.SourceInfo().GetStartLocation(e.ID())
-	out := &plan.Expr{Type: t, Pos: plan.Pos{File: "test", Line: loc.Line(), Col: loc.Column() + 1}}
-	switch e.Kind() {
-	case ast.LiteralKind:
-		out.Kind = plan.Literal
-		out.Lit, err = celenv.FromRef(e.AsLiteral(), t)
-		return out, err
-	case ast.IdentKind:
-		return out, x.ident(out, e.AsIdent(), locals)
-	case ast.SelectKind:
-		return x.sel(out, e, locals)
-	case ast.CallKind:
-		return x.call(out, e, locals)
-	case ast.ListKind:
-		out.Kind = plan.ListLit
-		for _, i := range e.AsList().OptionalIndices() {
-			out.Optional = append(out.Optional, int(i))
-		}
-		out.Args, err = x.exprs(e.AsList().Elements(), locals)
-		return out, err
-	case ast.MapKind:
-		return x.mapLit(out, e, locals)
-	case ast.ComprehensionKind:
-		return x.comprehension(out, e.AsComprehension(), locals)
-	}
-	return nil, fmt.Errorf("unexpected %v", e)
-}
-
-func (x *converter) exprs(list []ast.Expr, locals []string) ([]*plan.Expr, error) {
-	var out []*plan.Expr
-	for _, e := range list {
-		a, err := x.expr(e, locals)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
-func (x *converter) ident(out *plan.Expr, name string, locals []string) error {
-	for _, l := range locals {
-		if l == name {
-			out.Kind, out.Name = plan.Local, name
-			return nil
-		}
-	}
-	name = strings.TrimPrefix(name, ".")
-	for _, in := range testInputs {
-		if in.Name != name {
-			continue
-		}
-		out.Type = in.Type
-		switch field, isRequest := strings.CutPrefix(name, "request."); {
-		case isRequest:
-			out.Kind, out.Name = plan.Request, field
-		case name == "now":
-			out.Kind = plan.Now
-		default:
-			out.Kind, out.Name = plan.Column, name
-		}
-		return nil
-	}
-	return fmt.Errorf("unknown variable %s", name)
-}
-
-func (x *converter) sel(out *plan.Expr, e ast.Expr, locals []string) (*plan.Expr, error) {
-	if ref, ok := x.tree.ReferenceMap()[e.ID()]; ok {
-		return out, x.ident(out, ref.Name, nil)
-	}
-	s := e.AsSelect()
-	operand, err := x.expr(s.Operand(), locals)
-	out.Kind, out.Name, out.TestOnly, out.Args = plan.Select, s.FieldName(), s.IsTestOnly(), []*plan.Expr{operand}
-	return out, err
-}
-
-func (x *converter) call(out *plan.Expr, e ast.Expr, locals []string) (*plan.Expr, error) {
-	c := e.AsCall()
-	args := c.Args()
-	out.Kind, out.Name, out.Overloads = plan.Call, c.FunctionName(), x.tree.GetOverloadIDs(e.ID())
-	if out.Member = c.IsMemberFunction(); out.Member {
-		args = append([]ast.Expr{c.Target()}, args...)
-	}
-	var err error
-	out.Args, err = x.exprs(args, locals)
-	return out, err
-}
-
-func (x *converter) mapLit(out *plan.Expr, e ast.Expr, locals []string) (*plan.Expr, error) {
-	out.Kind = plan.MapLit
-	for i, entry := range e.AsMap().Entries() {
-		kv, err := x.exprs([]ast.Expr{entry.AsMapEntry().Key(), entry.AsMapEntry().Value()}, locals)
-		if err != nil {
-			return nil, err
-		}
-		out.Args = append(out.Args, kv...)
-		if entry.AsMapEntry().IsOptional() {
-			out.Optional = append(out.Optional, i)
-		}
-	}
-	return out, nil
-}
-
-func (x *converter) comprehension(out *plan.Expr, c ast.ComprehensionExpr, locals []string) (*plan.Expr, error) {
-	out.Kind = plan.Comprehension
-	comp := &plan.Comp{IterVar: c.IterVar(), IterVar2: c.IterVar2(), AccuVar: c.AccuVar()}
-	out.Comp = comp
-	outer := locals[:len(locals):len(locals)]
-	inner := append(outer, c.AccuVar(), c.IterVar(), c.IterVar2())
-	for _, part := range []struct {
-		dst    **plan.Expr
-		e      ast.Expr
-		locals []string
-	}{
-		{&comp.Range, c.IterRange(), outer}, {&comp.Init, c.AccuInit(), outer},
-		{&comp.Cond, c.LoopCondition(), inner}, {&comp.Step, c.LoopStep(), inner},
-		{&comp.Result, c.Result(), inner[:len(outer)+1]},
-	} {
-		var err error
-		if *part.dst, err = x.expr(part.e, part.locals); err != nil {
-			return nil, err
-		}
+	if !slices.ContainsFunc(testInputs, func(in Input) bool { return in.Name == name }) {
+		return nil, fmt.Errorf("unknown variable %s", name)
 	}
 	return out, nil
 }
