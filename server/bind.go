@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,6 +37,9 @@ func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, e
 	}
 	request, err := s.bindColumns("request field", s.plan.Request, req.GetRequest())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.sameColumn(keys, request, n); err != nil {
 		return nil, err
 	}
 	outputs, err := s.selectOutputs(req.GetFeatures())
@@ -80,6 +84,24 @@ func (s *service) bindColumns(what string, fields []plan.Field, cols []*unskewv1
 		return nil, invalid("%s %q (%v) of service %s is missing; it needs %s", what, fields[i].Name, fields[i].Type, s.plan.Name, listFields(fields))
 	}
 	return out, nil
+}
+
+// sameColumn makes sure that a key and a request field of one name have equal values:
+// training takes both from one column of the spine.
+func (s *service) sameColumn(keys, request []*vector.Vector, n int) error {
+	for k, key := range s.plan.Keys {
+		r := slices.IndexFunc(s.plan.Request, func(f plan.Field) bool { return f.Name == key.Name })
+		if r < 0 {
+			continue
+		}
+		for i := range n {
+			a, b := keys[k].Value(i), request[r].Value(i)
+			if !bytes.Equal(plan.AppendCanonical(nil, a), plan.AppendCanonical(nil, b)) {
+				return invalid("row %d: %q is %v as a key and %v as a request field of service %s; it is one column of a training set, so send one value", i, key.Name, a, b, s.plan.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func (s *service) unknownColumn(what string, fields []plan.Field, name string) error {

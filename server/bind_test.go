@@ -1,0 +1,49 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+)
+
+// A name that is a key and a request field is one column of a spine, so a caller cannot
+// ask for what no training row could say.
+func TestKeyAndRequestFieldOfOneName(t *testing.T) {
+	definition := project().Services[0]
+	definition.Request = append(definition.Request, plan.Field{Name: "merchant", Type: stringType})
+	s, err := newService(definition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := func(name string, values ...string) *unskewv1.Column {
+		return &unskewv1.Column{Name: name, Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: values}}}
+	}
+	ints := func(name string) *unskewv1.Column {
+		return &unskewv1.Column{Name: name, Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: []int64{1, 2}}}}
+	}
+	amounts := &unskewv1.Column{Name: "amount", Values: &unskewv1.Column_Doubles{Doubles: &unskewv1.Doubles{Values: []float64{1, 2}}}}
+	null := texts("merchant", "kiosk", "")
+	null.Nulls = []uint32{1}
+	for _, c := range []struct {
+		name         string
+		key, request *unskewv1.Column
+		want         string
+	}{
+		{"equal", texts("merchant", "kiosk", "bar"), texts("merchant", "kiosk", "bar"), ""},
+		{"both null", null, null, ""},
+		{"different", texts("merchant", "kiosk", "bar"), texts("merchant", "kiosk", "bank"), `row 1: "merchant" is "bar" as a key and "bank" as a request field`},
+		{"null and empty", null, texts("merchant", "kiosk", ""), `row 1: "merchant" is null as a key and "" as a request field`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := s.bind(&unskewv1.GetFeaturesRequest{
+				Keys:    []*unskewv1.Column{ints("user_id"), ints("receiver_id"), c.key},
+				Request: []*unskewv1.Column{amounts, texts("note", "", ""), c.request},
+			}, 10)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
