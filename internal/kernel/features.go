@@ -175,10 +175,11 @@ func (c *FeatureColumn) put(i int, v plan.Value) {
 
 // copyLanes copies values, not the null and error bits, making NaN canonical.
 func copyLanes(dst, src *vector.Vector) {
-	t := dst.Type
-	dst.Resize(src.N)
-	dst.Type = t
-	switch vector.Lane(t) {
+	if dst.N != src.N {
+		dst.Resize(src.N)
+	}
+	dst.Null, dst.Err = nil, nil
+	switch vector.Lane(dst.Type) {
 	case plan.Bool:
 		copy(dst.Bits, src.Bits)
 	case plan.Int:

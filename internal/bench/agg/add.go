@@ -11,7 +11,7 @@ import (
 
 // raceAdd adds amounts to one sum, exactly and plainly.
 func raceAdd() (float64, error) {
-	const n = 1 << 20
+	const n = 1 << 15
 	r := rand.New(rand.NewPCG(5, 6))
 	xs := make([]float64, n)
 	for i := range xs {
@@ -19,7 +19,7 @@ func raceAdd() (float64, error) {
 	}
 	var plain float64
 	var exact agg.ExactSum // a copy of a sum that is not used afterwards
-	best := bench.Race(30, func() {
+	best := bench.Race(500, func() {
 		s := 0.0
 		for _, x := range xs {
 			s += x

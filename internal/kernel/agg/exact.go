@@ -396,10 +396,6 @@ func (s *ExactSum) readFinite(r *reader) {
 		r.fail()
 		return
 	}
-	if limb := bit >> 6; size <= 8 && limb >= homeLimb && limb <= homeLimb+1 {
-		s.readShort(limb-homeLimb, uint(bit&63), m, neg)
-		return
-	}
 	if size > 24 {
 		s.readLong(bit, m, neg)
 		return
@@ -417,14 +413,10 @@ func (s *ExactSum) readFinite(r *reader) {
 	s.addMagnitude(bit>>6, mag[:], neg)
 }
 
-// readShort makes s, which is zero, ±m·2^shift at limb k, 0 or 1, of the window at home.
-func (s *ExactSum) readShort(k int, shift uint, m []byte, neg uint64) {
-	var x uint64
-	for i, b := range m {
-		x |= uint64(b) << (8 * i)
-	}
+// setShort makes s, which is zero, ±m·2^shift at limb k, 0 or 1, of the window at home.
+func (s *ExactSum) setShort(k int, shift uint, m, neg uint64) {
 	var mag [4]uint64
-	mag[k], mag[k+1] = x<<shift, x>>1>>(^shift&63)
+	mag[k], mag[k+1] = m<<shift, m>>1>>(^shift&63)
 	c := neg & 1
 	for i := range mag {
 		s.win[i], c = bits.Add64(mag[i]^neg, 0, c)

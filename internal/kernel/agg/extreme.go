@@ -2,6 +2,7 @@ package agg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -73,6 +74,12 @@ func (c *extremeColumn) Append(dst []byte, p int) []byte {
 }
 
 func (c *extremeColumn) Decode(p int, b []byte) ([]byte, error) {
+	if c.lane.kind == plan.Double && len(b) >= 9 && b[0] == tagExtreme {
+		if f := math.Float64frombits(binary.LittleEndian.Uint64(b[1:])); f == f {
+			c.ps[p] = fixedExtreme{plan.OrderedDouble(f) ^ c.dir, true}
+			return b[9:], nil
+		}
+	}
 	r, empty := openPartial(b, tagExtreme)
 	c.Reset(p)
 	if !empty {

@@ -178,7 +178,33 @@ func (c *doubleSumColumn) Append(dst []byte, p int) []byte {
 	return dst
 }
 
+// decodeShort reads what most sums are: few rows, their sum of at most 8 bytes and
+// home. It reports false, having done nothing, for everything else.
+func (c *doubleSumColumn) decodeShort(p int, b []byte) (rest []byte, ok bool) {
+	const begin = 5 // tag, rows, header and two bytes of the place
+	if len(b) < begin+8 || b[0] != tagDoubleSum || b[1]-1 >= 0x7f || b[3] < 0x80 || b[4]-1 >= 0x7f {
+		return nil, false
+	}
+	size := int(b[2] >> 1)
+	bit := int(b[3]&0x7f) | int(b[4])<<7
+	k := bit>>6 - homeLimb
+	if size < 1 || size > 8 || k < 0 || k > 1 {
+		return nil, false
+	}
+	m := binary.LittleEndian.Uint64(b[begin:]) & (1<<(8*size) - 1)
+	if m&1 == 0 || m>>(8*size-8) == 0 {
+		return nil, false
+	}
+	s := &c.ps[p]
+	*s = doubleSum{n: int64(b[1])}
+	s.setShort(k, uint(bit&63), m, -uint64(b[2]&1))
+	return b[begin+size:], true
+}
+
 func (c *doubleSumColumn) Decode(p int, b []byte) ([]byte, error) {
+	if rest, ok := c.decodeShort(p, b); ok {
+		return rest, nil
+	}
 	special := len(b) > 0 && b[0] == tagDoubleSumSpecial
 	tag := byte(tagDoubleSum)
 	if special {
