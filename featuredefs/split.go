@@ -55,9 +55,9 @@ func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (p
 	for i, a := range args {
 		switch call.decl.roles[i] {
 		case argRole:
-			slot.Arg = celenv.FromAST(t.checked(), a)
+			slot.Arg = t.stored(a)
 		case byRole:
-			slot.By = celenv.FromAST(t.checked(), a)
+			slot.By = t.stored(a)
 		case countRole:
 			slot.N = int(a.AsLiteral().(types.Int))
 		case quantileRole:
@@ -68,13 +68,24 @@ func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (p
 		slot.N = distinctCap
 	}
 	for _, b := range call.bys {
-		slot.Group = celenv.FromAST(t.checked(), b.AsCall().Args()[0])
+		slot.Group = t.stored(b.AsCall().Args()[0])
 	}
 	for _, w := range call.wheres {
 		slot.Filter = and(slot.Filter, celenv.FromAST(t.checked(), w.AsCall().Args()[0]))
 	}
 	slot.KnownColumns = knownColumns(s.view.Source, &slot)
 	return slot, windowOf(window)
+}
+
+// stored converts what an aggregate keeps of its events, which has to be shallow enough
+// to be read back from where it is kept.
+func (t *treeConverter) stored(e ast.Expr) *plan.Expr {
+	out := celenv.FromAST(t.checked(), e)
+	if depth := out.Type.Depth(); depth > plan.MaxDepth {
+		t.c.r.errorf(t.x.pos(e), RuleAggregateCall, "an aggregate keeps values nested in at most %d lists, maps and optionals, and these are nested in %d; aggregate an element of them",
+			plan.MaxDepth, depth)
+	}
+	return out
 }
 
 // windowOf reads a window literal that has been checked; none is unbounded.

@@ -79,6 +79,17 @@ func (t Type) Unwrap() Type {
 	return t
 }
 
+// Depth is how many collections a value of type t is nested in; compare MaxDepth.
+func (t Type) Depth() int {
+	depth := 0
+	for _, inner := range []*Type{t.Key, t.Elem} {
+		if inner != nil {
+			depth = max(depth, 1+inner.Depth())
+		}
+	}
+	return depth
+}
+
 // String writes t as the language does: "int", "optional(double)", "map(string, int)".
 func (t Type) String() string {
 	switch t.Kind {

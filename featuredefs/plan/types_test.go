@@ -15,3 +15,14 @@ func TestTypesReadBack(t *testing.T) {
 		}
 	}
 }
+
+func TestDepth(t *testing.T) {
+	for text, want := range map[string]int{
+		"int": 0, "dyn": 0, "list(int)": 1, "optional(list(int))": 2, "map(string, list(list(int)))": 3, "map(list(int), int)": 2,
+	} {
+		typ, err := ParseType(text)
+		if err != nil || typ.Depth() != want {
+			t.Errorf("%s is %d deep, want %d (%v)", text, typ.Depth(), want, err)
+		}
+	}
+}
