@@ -74,7 +74,7 @@ var aggMutants = []mutant{
 	{
 		name: "chain-tie-last-wins", tag: "o3", breaks: "In training only, of two rows with the extreme the one that comes last wins.",
 		file: "internal/kernel/agg/chain.go", old: "return cmp < 0 || cmp == 0 && c.compareRows(in, old, r) <= 0", new: "return cmp <= 0",
-		tests: []string{aggTests},
+		tests: []string{oracleTests},
 	},
 	{
 		name: "top-k-tie-by-storage", tag: "o3", breaks: "Values of equal count are listed as they lie in memory.",

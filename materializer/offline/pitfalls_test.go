@@ -121,6 +121,19 @@ func TestO4_TiedRowsHaveOneAnswer(t *testing.T) {
 	}
 }
 
+// Of rows with one id, the one that could be known first stands, then the smallest:
+// never the one that is read first.
+func TestP7_ConflictsDoNotDependOnPlace(t *testing.T) {
+	early := `('a', 1, '2025-01-01 10:00:00', 7, '2025-01-01 10:00:01')`
+	late := `('a', 1, '2025-01-01 10:00:00', 1, '2025-01-01 10:30:00')`
+	small := `('b', 1, '2025-01-01 10:05:00', 2, '2025-01-01 10:05:00')`
+	large := `('b', 1, '2025-01-01 10:05:00', 3, '2025-01-01 10:05:00')`
+	for _, orders := range []string{early + ", " + late + ", " + small + ", " + large, large + ", " + small + ", " + late + ", " + early} {
+		got := trainOn(t, "known_at: seen", orders, `(1, '2025-01-01 10:10:00'), (1, '2025-01-01 11:00:00')`, nil)
+		expectRows(t, orders, got, "2 9.0 b a", "2 9.0 b a")
+	}
+}
+
 // What is held in memory at a time follows the bound and not the length of history.
 func TestP8_MemoryFollowsTheBound(t *testing.T) {
 	p := newProject(t)

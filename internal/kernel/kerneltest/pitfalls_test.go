@@ -137,6 +137,27 @@ expect:
 `)
 }
 
+// Ties are broken by what the events are, on every path, and also when the window has
+// left the first of them.
+func TestO3_TiesAreBrokenAlike(t *testing.T) {
+	everywhere(t, `
+  least: 'min_by(id, amount, "1h/exact")'
+  most: 'max_by(id, amount, "1h/exact")'
+  first: 'earliest(id, "1h/exact")'
+  last: 'latest(id, "1h/exact")'
+`, `
+events:
+  - {user_id: 1, ts: 2025-01-01T10:10:00Z, seen: 2025-01-01T10:10:00Z, id: b, amount: 5.0}
+  - {user_id: 1, ts: 2025-01-01T10:10:00Z, seen: 2025-01-01T10:10:00Z, id: a, amount: 5.0}
+  - {user_id: 1, ts: 2025-01-01T10:20:00Z, seen: 2025-01-01T10:20:00Z, id: d, amount: 5.0}
+  - {user_id: 1, ts: 2025-01-01T10:20:00Z, seen: 2025-01-01T10:20:00Z, id: c, amount: 5.0}
+expect:
+  - {user_id: 1, at: 2025-01-01T10:15:00Z, least: a, most: b, first: a, last: b}
+  - {user_id: 1, at: 2025-01-01T10:30:00Z, least: a, most: d, first: a, last: d}
+  - {user_id: 1, at: 2025-01-01T11:15:00Z, least: c, most: d, first: c, last: d}
+`)
+}
+
 // The same rows on all paths, whatever is absent about them.
 func TestN1_AbsenceIsToldApart(t *testing.T) {
 	everywhere(t, `
@@ -156,6 +177,23 @@ expect:
   - {user_id: 2, at: 2025-01-01T10:30:00Z, total: 0.0, given: 2, rows: 2, last: {value: -0.0, status: PRESENT}, even: {value: null, status: ERROR}, qtys: {value: null, status: ERROR}}
   - {user_id: 2, at: 2025-01-01T12:00:00Z, total: 0.0, given: 0, rows: 0, last: {value: null, status: EMPTY}, even: {value: null, status: EMPTY}, qtys: {value: 0, status: PRESENT}}
   - {user_id: 3, at: 2025-01-01T10:30:00Z, total: 0.0, given: 0, rows: 0, last: {value: null, status: UNKNOWN_ENTITY}, even: {value: null, status: UNKNOWN_ENTITY}, qtys: {value: 0, status: PRESENT}}
+`)
+}
+
+// A row on which an argument or a filter fails is left out, alone.
+func TestC7_FailedRowsAreLeftOut(t *testing.T) {
+	everywhere(t, `
+  total: 'sum(qty * 1000000000000000000, "1h")'
+  rows: 'count("1h").where(qty * 1000000000000000000 > 0)'
+  last: 'latest(qty * 1000000000000000000, "1h")'
+`, `
+events:
+  - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: a, qty: 2}
+  - {user_id: 1, ts: 2025-01-01T10:01:00Z, seen: 2025-01-01T10:01:00Z, id: b, qty: 10}
+  - {user_id: 1, ts: 2025-01-01T10:02:00Z, seen: 2025-01-01T10:02:00Z, id: c, qty: null}
+expect:
+  - {user_id: 1, at: 2025-01-01T10:30:00Z, total: 2000000000000000000, rows: 1, last: 2000000000000000000}
+  - {user_id: 1, at: 2025-01-01T12:00:00Z, total: 0, rows: 0, last: {value: null, status: EMPTY}}
 `)
 }
 
@@ -215,20 +253,40 @@ expect:
 `)
 }
 
+// A row that comes after its window has passed is never taken out of it.
+func TestW1_RowsThatCameTooLate(t *testing.T) {
+	everywhere(t, `
+  n: 'count("1h/exact")'
+  total: 'sum(amount, "1h/exact")'
+`, `
+events:
+  - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: a, amount: 1.0}
+  - {user_id: 1, ts: 2025-01-01T10:10:00Z, seen: 2025-01-01T10:30:00Z, id: b, amount: 2.0}
+  - {user_id: 1, ts: 2025-01-01T10:20:00Z, seen: 2025-01-01T15:00:00Z, id: c, amount: 4.0}
+  - {user_id: 1, ts: 2025-01-01T11:15:00Z, seen: 2025-01-01T11:15:00Z, id: d, amount: 8.0}
+expect:
+  - {user_id: 1, at: 2025-01-01T10:30:00Z, n: 1, total: 1.0}
+  - {user_id: 1, at: 2025-01-01T11:30:00Z, n: 1, total: 8.0}
+  - {user_id: 1, at: 2025-01-01T12:10:00Z, n: 1, total: 8.0}
+  - {user_id: 1, at: 2025-01-01T16:00:00Z, n: 0, total: 0.0}
+`)
+}
+
 // An outcome is in a feature once it is known, and not with the row it belongs to.
 func TestW3_OutcomesWaitForTheirOwnTime(t *testing.T) {
 	everywhere(t, `
   orders: 'count("7d")'
+  paid: 'sum(amount, "7d")'
   refunds: 'sum(refund, "7d")'
 `, `
 events:
   - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: a, amount: 1.0, refund: 1.0, refunded: 2025-01-03T00:00:00Z}
   - {user_id: 1, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, id: b, amount: 2.0, refund: 2.0, refunded: null}
 expect:
-  - {user_id: 1, at: 2025-01-02T00:00:00Z, orders: 2, refunds: 0.0}
-  - {user_id: 1, at: 2025-01-03T00:00:00Z, orders: 2, refunds: 0.0}
-  - {user_id: 1, at: 2025-01-03T00:00:00.000001Z, orders: 2, refunds: 1.0}
-  - {user_id: 1, at: 2025-01-05T00:00:00Z, orders: 2, refunds: 1.0}
+  - {user_id: 1, at: 2025-01-02T00:00:00Z, orders: 2, paid: 3.0, refunds: 0.0}
+  - {user_id: 1, at: 2025-01-03T00:00:00Z, orders: 2, paid: 3.0, refunds: 0.0}
+  - {user_id: 1, at: 2025-01-03T00:00:00.000001Z, orders: 2, paid: 3.0, refunds: 1.0}
+  - {user_id: 1, at: 2025-01-05T00:00:00Z, orders: 2, paid: 3.0, refunds: 1.0}
 `)
 }
 
