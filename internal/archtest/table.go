@@ -109,7 +109,6 @@ var Owners = []struct {
 	{"google.golang.org/protobuf", []string{"internal/gen", "internal/gen/*", "internal/kernel/expr/conformance", "internal/wire", "server", "sdk"}},
 	{"buf.build", []string{"internal/gen", "internal/gen/*", "server"}},
 	{"github.com/prometheus/client_golang", []string{"materializer/online", "server", "cmd/unskew"}},
-	{"golang.org/x/net", []string{"server"}},
 	{"golang.org/x/sync", []string{"materializer/*", "server", "validate/*", "cmd/unskew"}},
 	{"golang.org/x/term", []string{"cmd/unskew"}},
 	{"github.com/spf13/cobra", []string{"cmd/unskew"}},
