@@ -45,6 +45,14 @@ features:
 // and live state to answer a FeatureTest's expectations.
 func everywhere(t *testing.T, features, test string) {
 	t.Helper()
+	dir := projectOf(t, features, test)
+	runCase(t, dir)
+	runSingly(t, dir)
+}
+
+// projectOf writes features over the orders above, and a FeatureTest, to a folder.
+func projectOf(t *testing.T, features, test string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		featuredefs.ConfigFile:     "project: pitfalls\n",
@@ -59,8 +67,7 @@ func everywhere(t *testing.T, features, test string) {
 			t.Fatal(err)
 		}
 	}
-	runCase(t, dir)
-	runSingly(t, dir)
+	return dir
 }
 
 // runSingly replays the events one to a batch, forwards and backwards.
@@ -307,4 +314,23 @@ expect:
   - {user_id: 1, at: 2025-01-01T12:00:00Z, n: 1, share: 0.0, last: false}
   - {user_id: 1, at: 2025-01-01T12:00:00.000001Z, n: 3, last: true}
 `)
+}
+
+// Two definitions may have states of one form; neither reads the other's.
+func TestP4_StateIsReadByItsOwnDefinition(t *testing.T) {
+	var views []*kernel.View
+	for _, expr := range []string{`sum(qty, "1d")`, `sum(qty + 1, "1d")`} {
+		project, _, err := featuredefs.Load(projectOf(t, "  total: '"+expr+"'\n", "events: []\nexpect:\n  - {user_id: 1, at: 2025-01-01T00:00:00Z, total: 0}\n"), featuredefs.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		views = append(views, compiled(t, project.Tests[0]))
+	}
+	stored := views[0].NewState().Append(nil)
+	if err := views[0].NewState().Decode(stored); err != nil {
+		t.Fatal(err)
+	}
+	if err := views[1].NewState().Decode(stored); err == nil {
+		t.Error("a definition reads the state of another")
+	}
 }
