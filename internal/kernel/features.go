@@ -215,10 +215,11 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 }
 
 func (k *View) readNothing(i int) {
-	for a := range k.aggs {
-		acc := k.accs[k.plan.Aggregates[a].Slot]
-		acc.Reset(0)
-		acc.Value(0, k.aggs[a], i)
+	for g := range k.groups {
+		k.groups[g].acc.Reset(0)
+		for w := range k.groups[g].windows {
+			k.groups[g].emit(w, k.aggs, i)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *State) fold(p *pendingRow) {
 		Arg: unboxed(slot.arg, slot.plan.Arg, p.arg), By: unboxed(slot.by, slot.plan.By, p.by), Group: unboxed(slot.group, slot.plan.Group, p.group),
 		Time: []plan.EventTime{p.time}, ID: []string{p.id},
 	}
-	s.series[g].Column(c).Add(tile, &in, 0)
+	s.series[g].Partials().Add(c, tile, &in, 0)
 }
 
 func unboxed(r *rowExpr, e *plan.Expr, x plan.Value) *vector.Vector {

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/agg"
 	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/kernel/window"
 )
@@ -17,23 +16,18 @@ import (
 // events and on nothing else, and so do its bytes. Not safe for concurrent use.
 type State struct {
 	view     *View
-	position uint64         // newest log position applied
-	newest   plan.EventTime // newest visible time in the tiles; Always when there is none
-	events   uint64         // visible events of the entity, before any filter
-	series   []*window.Series
-	pending  []pendingRow // sorted once encoded
+	position uint64          // newest log position applied
+	newest   plan.EventTime  // newest visible time in the tiles; Always when there is none
+	events   uint64          // visible events of the entity, before any filter
+	series   []window.Series // by group of slots
+	pending  []pendingRow    // sorted once encoded
 }
 
 // NewState is the state of an entity without events.
 func (k *View) NewState() *State {
-	s := &State{view: k, newest: plan.Always}
-	for _, g := range k.groups {
-		cols := make([]agg.Column, len(g.slots))
-		for i, slot := range g.slots {
-			// NewView has made a column of every slot, so this cannot fail.
-			cols[i], _ = agg.New(&k.plan.Slots[slot])
-		}
-		s.series = append(s.series, window.NewSeries(g.ladder, cols))
+	s := &State{view: k, newest: plan.Always, series: make([]window.Series, len(k.groups))}
+	for g := range k.groups {
+		s.series[g] = window.NewSeries(k.groups[g].ladder, k.groups[g].layout.NewBlock())
 	}
 	return s
 }
@@ -41,8 +35,8 @@ func (k *View) NewState() *State {
 // Reset makes s the state of an entity without events, keeping its memory.
 func (s *State) Reset() {
 	s.position, s.newest, s.events, s.pending = 0, plan.Always, 0, s.pending[:0]
-	for _, series := range s.series {
-		series.Clear()
+	for g := range s.series {
+		s.series[g].Clear()
 	}
 }
 
@@ -65,8 +59,8 @@ func (s *State) Pending() int { return len(s.pending) }
 // Tiles is the number of tiles.
 func (s *State) Tiles() int {
 	n := 0
-	for _, series := range s.series {
-		n += series.Tiles()
+	for g := range s.series {
+		n += s.series[g].Tiles()
 	}
 	return n
 }
@@ -115,36 +109,37 @@ func (s *State) setNewest(v plan.EventTime) {
 		return
 	}
 	s.newest = v
-	for _, series := range s.series {
-		series.Advance(v)
+	for g := range s.series {
+		s.series[g].Advance(v)
 	}
 }
 
 func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTime) {
-	series := s.series[g]
+	series, slots := &s.series[g], s.view.groups[g].slots
+	tiles := series.Partials()
 	for _, i := range sel {
-		p, tiled := -1, false
-		for c, slot := range s.view.groups[g].slots {
+		const none = -1
+		tile := none - 1 // not looked for yet
+		for c, slot := range slots {
 			in := &rows.slots[slot]
 			if !in.pass.Get(int(i)) {
 				continue
 			}
-			if in.visible[i] == plan.Never {
+			switch v := in.visible[i]; {
+			case v == plan.Never:
 				continue // a column it reads is not known yet: a later event may say
-			}
-			if in.visible[i] >= horizon {
+			case v >= horizon:
 				s.pending = append(s.pending, newPending(in, int(i), slot))
 				continue
 			}
-			if !tiled {
-				tiled = true
-				p = -1
-				if tile, ok := series.Tile(rows.Time[i]); ok {
-					p = tile
+			if tile < none {
+				tile = none
+				if p, ok := series.Tile(rows.Time[i]); ok {
+					tile = p
 				}
 			}
-			if p >= 0 {
-				series.Column(c).Add(p, &in.input, int(i))
+			if tile > none {
+				tiles.Add(c, tile, &in.input, int(i))
 			}
 		}
 	}
@@ -153,7 +148,7 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 // The encoding of a state, see docs/formats/state.md: revision, format,
 // fingerprint, newest, events, series, pending, CRC-32C.
 const (
-	stateFormat    = 2
+	stateFormat    = 3
 	fingerprintLen = 16
 	stateHeader    = 8 + 1 + fingerprintLen
 )
@@ -172,8 +167,8 @@ func (s *State) Append(dst []byte) []byte {
 	dst = append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
 	dst = binary.AppendVarint(dst, int64(s.newest))
 	dst = binary.AppendUvarint(dst, s.events)
-	for _, series := range s.series {
-		dst = series.Append(dst)
+	for g := range s.series {
+		dst = s.series[g].Append(dst)
 	}
 	dst = s.appendPending(dst)
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
@@ -213,10 +208,10 @@ func (s *State) decode(b []byte) error {
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}
-	for i, series := range s.series {
+	for g := range s.series {
 		var err error
-		if body, err = series.Decode(body, s.newest); err != nil {
-			return fmt.Errorf("state: group %d: %w", i, err)
+		if body, err = s.series[g].Decode(body, s.newest); err != nil {
+			return fmt.Errorf("state: group %d: %w", g, err)
 		}
 	}
 	return s.decodePending(body)
@@ -250,30 +245,26 @@ func (s *State) readAggregates(out []*vector.Vector, i int, t plan.EventTime) {
 // readGroup merges the tiles from the newest back, and reads each window when it has
 // come to its tail.
 func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) {
-	k, series := s.view, s.series[g]
-	grp := &k.groups[g]
-	for _, slot := range grp.slots {
-		k.accs[slot].Reset(0)
-	}
+	series, grp := &s.series[g], &s.view.groups[g]
+	acc, tiles := &grp.acc, series.Partials()
+	acc.Reset(0)
 	var order [16]tail
-	partials := series.Partials()
-	end := len(partials)
+	end := series.Tiles()
 	for _, x := range grp.tails(order[:0], t) {
-		begin := series.Before(x.lower)
-		if begin < end {
-			for c, slot := range grp.slots {
-				agg.MergeAll(k.accs[slot], 0, series.Column(c), partials[begin:end])
+		if begin := series.Before(x.lower); begin < end {
+			for c := range grp.slots {
+				acc.Merge(c, 0, tiles, begin, end)
 			}
 			end = begin
 		}
-		k.emit(grp.windows[x.window].aggs, out, i)
+		grp.emit(x.window, out, i)
 	}
 }
 
-func (k *View) emit(aggs []int, out []*vector.Vector, i int) {
-	for _, a := range aggs {
-		slot := k.plan.Aggregates[a].Slot
-		agg.ValueAs(k.plan.Slots[slot].Func, k.accs[k.slots[slot].home], 0, out[a], i)
+// emit stores the values of the aggregates over a window.
+func (g *group) emit(window int, out []*vector.Vector, i int) {
+	for _, r := range g.windows[window].aggs {
+		g.acc.Value(r.column, 0, r.as, out[r.agg], i)
 	}
 }
 

@@ -21,7 +21,6 @@ type View struct {
 	outer  *outer
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
-	accs   []agg.Column     // scratch of Read, one a slot, one partial each
 
 	ordered bool  // a slot's value depends on event ids
 	late    []int // slots that see events later than their row is known
@@ -54,6 +53,8 @@ type rowExpr struct {
 type group struct {
 	ladder *window.Ladder
 	slots  []int
+	layout *agg.Layout // of the partials of slots
+	acc    agg.Block   // scratch of Read, one row
 	// readers are the aggregates of all slots ordered so that one pass over the
 	// tiles from the newest back meets their tails in turn: by window, widest last.
 	windows []windowReaders
@@ -61,7 +62,14 @@ type group struct {
 
 type windowReaders struct {
 	window plan.Window
-	aggs   []int
+	aggs   []groupRead
+}
+
+// groupRead is an aggregate, where in the group its partials are, and what it makes of
+// them.
+type groupRead struct {
+	agg, column int
+	as          plan.AggFunc
 }
 
 // NewView compiles v.
@@ -72,21 +80,15 @@ func NewView(v *plan.View) (*View, error) {
 			return nil, fmt.Errorf("view %s, slot %d (%s): %w", v.Name, i, v.Slots[i].Func, err)
 		}
 	}
-	k.groupSlots()
-	var err error
+	err := k.groupSlots()
+	if err != nil {
+		return nil, err
+	}
 	if k.outer, err = newOuter(v); err != nil {
 		return nil, fmt.Errorf("view %s: %w", v.Name, err)
 	}
 	for _, a := range v.Aggregates {
 		k.aggs = append(k.aggs, vector.New(v.Slots[a.Slot].Type, 0))
-	}
-	for i := range v.Slots {
-		c, err := agg.New(&v.Slots[i])
-		if err != nil {
-			return nil, fmt.Errorf("view %s, slot %d (%s): %w", v.Name, i, v.Slots[i].Func, err)
-		}
-		c.Grow(1)
-		k.accs = append(k.accs, c)
 	}
 	return k, nil
 }
@@ -173,7 +175,7 @@ func newRowExpr(e *plan.Expr, src *plan.Source) (*rowExpr, error) {
 }
 
 // groupSlots collects the slots with equal ladders and, for each group, its windows.
-func (k *View) groupSlots() {
+func (k *View) groupSlots() error {
 	for i := range k.slots {
 		if k.slots[i].home != i {
 			continue
@@ -190,22 +192,34 @@ func (k *View) groupSlots() {
 		}
 		k.groups[g].slots = append(k.groups[g].slots, i)
 	}
-	for g := range k.groups {
-		k.groups[g].windows = k.readers(k.groups[g].slots)
+	for i := range k.groups {
+		g := &k.groups[i]
+		g.windows = k.readers(g.slots)
+		slots := make([]*plan.Slot, len(g.slots))
+		for c, slot := range g.slots {
+			slots[c] = &k.plan.Slots[slot]
+		}
+		var err error
+		if g.layout, err = agg.NewLayout(slots); err != nil {
+			return fmt.Errorf("view %s: %w", k.plan.Name, err)
+		}
+		g.acc = g.layout.NewBlock()
+		g.acc.Grow(1)
 	}
+	return nil
 }
 
 func (k *View) readers(slots []int) []windowReaders {
 	var out []windowReaders
-	for _, s := range slots {
+	for column, s := range slots {
 		for _, a := range k.slots[s].members {
-			w := k.plan.Aggregates[a].Window
-			i := slices.IndexFunc(out, func(r windowReaders) bool { return r.window == w })
+			of := k.plan.Aggregates[a]
+			i := slices.IndexFunc(out, func(r windowReaders) bool { return r.window == of.Window })
 			if i < 0 {
 				i = len(out)
-				out = append(out, windowReaders{window: w})
+				out = append(out, windowReaders{window: of.Window})
 			}
-			out[i].aggs = append(out[i].aggs, a)
+			out[i].aggs = append(out[i].aggs, groupRead{a, column, k.plan.Slots[of.Slot].Func})
 		}
 	}
 	return out

@@ -4,12 +4,12 @@ package main
 var aggMutants = []mutant{
 	{
 		name: "int-sum-wraps", tag: "c7", breaks: "A sum of ints that overflows is wrapped around.",
-		file: "internal/kernel/agg/sum.go", old: "return int64(s.lo), s.hi == uint64(int64(s.lo)>>63)", new: "return int64(s.lo), true",
+		file: "internal/kernel/agg/sum.go", old: "case hi != uint64(int64(lo)>>63):", new: "case hi != uint64(int64(lo)>>63) && lo == 0:",
 		tests: []string{aggTests},
 	},
 	{
 		name: "int-sum-loses-carry", tag: "o1", breaks: "Merging sums of ints drops the carry between words.",
-		file: "internal/kernel/agg/sum.go", old: "bits.Add64(s.hi, o.hi, c)", new: "bits.Add64(s.hi, o.hi, c&0)",
+		file: "internal/kernel/agg/sum.go", old: "bits.Add64(hi, o[1], carry)", new: "bits.Add64(hi, o[1], carry&0)",
 		tests: []string{aggTests},
 	},
 	{
@@ -30,6 +30,21 @@ var aggMutants = []mutant{
 		tests: []string{aggTests},
 	},
 	{
+		name: "short-sum-overflows", tag: "o1", breaks: "Merged short sums wrap around instead of becoming a long one.",
+		file: "internal/kernel/agg/doublesum.go", old: "c[0], c[1], c[2] = lo, hi, count\n\tif (hi+guard)>>63 != 0 {", new: "c[0], c[1], c[2] = lo, hi, count\n\tif (hi+guard)>>63 > 1 {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "short-sum-cut-off", tag: "o1", breaks: "A sum too fine for a short one is cut off to fit.",
+		file: "internal/kernel/agg/exact.go", old: "bits.TrailingZeros64(mag[0]) < shortBit ||", new: "bits.TrailingZeros64(mag[0]) < 0 ||",
+		tests: []string{aggTests},
+	},
+	{
+		name: "packed-without-sign", tag: "o6", breaks: "A sum is stored in a byte too few for its sign.",
+		file: "internal/kernel/agg/pack.go", old: "+ 8) / 8 // one", new: "+ 7) / 8 // one",
+		tests: []string{aggTests},
+	},
+	{
 		name: "infinities-cancel", tag: "o1", breaks: "The sum of both infinities is the one that is looked at first.",
 		file: "internal/kernel/agg/exact.go", old: "x.posInf != 0 && x.negInf != 0", new: "x.posInf < 0 && x.negInf != 0",
 		tests: []string{aggTests},
@@ -41,7 +56,7 @@ var aggMutants = []mutant{
 	},
 	{
 		name: "nan-is-the-smallest", tag: "c1", breaks: "A minimum over NaN is the least of the other values.",
-		file: "internal/kernel/agg/extreme.go", old: "c.lane.kind == plan.Double && k == nanKey", new: "c.dir == 0 && k == nanKey",
+		file: "internal/kernel/agg/extreme.go", old: "k.lane.kind == plan.Double && key == nanKey", new: "k.dir == 0 && key == nanKey",
 		tests: []string{aggTests},
 	},
 	{

@@ -77,9 +77,7 @@ var timeMutants = []mutant{
 	},
 	{
 		name: "released-tile-not-cleared", tag: "o6", breaks: "A new tile begins with what an expired one held.",
-		file:  "internal/kernel/window/series.go",
-		old:   "c.Reset(int(p))\n\t}\n\ts.free",
-		new:   "_ = c\n\t}\n\ts.free",
-		tests: []string{windowTests},
+		file: "internal/kernel/agg/cell.go", old: "clear(g.words[from:])\n\t\treturn", new: "return",
+		tests: []string{aggTests},
 	},
 }

@@ -5,20 +5,28 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/bench"
 	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // raceAdd adds amounts to one sum, exactly and plainly.
 func raceAdd() (float64, error) {
 	const n = 1 << 15
 	r := rand.New(rand.NewPCG(5, 6))
-	xs := make([]float64, n)
+	xs, rows := make([]float64, n), make([]int32, n)
 	for i := range xs {
-		xs[i] = amount(r)
+		xs[i], rows[i] = amount(r), int32(i)
 	}
+	double := plan.T(plan.Double)
+	column, err := agg.New(&plan.Slot{Func: plan.Sum, Type: double, Arg: &plan.Expr{Kind: plan.Column, Type: double}})
+	if err != nil {
+		return 0, err
+	}
+	column.Grow(1)
+	in := &agg.Input{Arg: &vector.Vector{Type: double, N: n, Double: xs}}
 	var plain float64
-	var exact agg.ExactSum // a copy of a sum that is not used afterwards
 	best := bench.Race(500, func() {
 		s := 0.0
 		for _, x := range xs {
@@ -26,14 +34,13 @@ func raceAdd() (float64, error) {
 		}
 		plain = s
 	}, func() {
-		var s agg.ExactSum
-		for _, x := range xs {
-			s.Add(x)
-		}
-		exact = s
+		column.Reset(0)
+		agg.AddRows(column, 0, in, rows)
 	})
-	if !near(exact.Float64(), plain, 1) {
-		return 0, fmt.Errorf("exact add: the exact sum is %v, the plain one %v", exact.Float64(), plain)
+	exact := vector.New(double, 1)
+	column.Value(0, exact, 0)
+	if !near(exact.Double[0], plain, 1) {
+		return 0, fmt.Errorf("exact add: the exact sum is %v, the plain one %v", exact.Double[0], plain)
 	}
 	return line("add a double to a sum", "ns", float64(best[0].Nanoseconds())/n, float64(best[1].Nanoseconds())/n), nil
 }

@@ -17,7 +17,7 @@ func rowNumbers(from, to int) []int32 {
 	return rows
 }
 
-// TestBulkIsOneByOne: many rows or partials at once give what one after the other gives.
+// TestBulkIsOneByOne: many rows at once give what one after the other gives.
 func TestBulkIsOneByOne(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c, in := column(testingOf(t), slot), input(slot, rows)
@@ -27,8 +27,9 @@ func TestBulkIsOneByOne(t *testing.T) {
 		mustEqual(t, "rows added at once", look(slot, c, 0), look(slot, c, addAll(c, in, upTo(len(rows)))))
 		AddRows(c, 1, in, rowNumbers(0, cut))
 		AddRows(c, 2, in, rowNumbers(cut, len(rows)))
-		MergeAll(c, 3, c, []int32{2, 1})
-		mustEqual(t, "partials merged at once", look(slot, c, 3), look(slot, c, 0))
+		c.Merge(3, c, 2)
+		c.Merge(3, c, 1)
+		mustEqual(t, "partials merged", look(slot, c, 3), look(slot, c, 0))
 		if Removable(slot) {
 			RemoveRows(c, 3, in, rowNumbers(cut, len(rows)))
 			mustEqual(t, "rows removed at once", look(slot, c, 3), look(slot, c, 1))

@@ -53,9 +53,20 @@ func openPartial(b []byte, tag byte) (r reader, empty bool) {
 func (r *reader) close(c Column, p int, what string) ([]byte, error) {
 	if r.bad {
 		c.Reset(p)
-		return nil, fmt.Errorf("partial of %s: truncated or malformed; it was not written for this aggregate, or is damaged", what)
+		return nil, errMalformed(what)
 	}
 	return r.b, nil
+}
+
+func errMalformed(what string) error {
+	return fmt.Errorf("partial of %s: truncated or malformed; it was not written for this aggregate, or is damaged", what)
+}
+
+// expect fails unless a tag is the one wanted.
+func (r *reader) expect(tag, want byte) {
+	if tag != want {
+		r.fail()
+	}
 }
 
 func (r *reader) fail() { r.b, r.bad = nil, true }

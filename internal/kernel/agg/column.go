@@ -25,6 +25,24 @@ func (c *cells[P]) Reset(p int) {
 	c.ps[p] = zero
 }
 
+// open makes an empty partial p; those from p on move one up.
+func (c *cells[P]) open(p int) {
+	c.Grow(1)
+	last := c.ps[len(c.ps)-1]
+	copy(c.ps[p+1:], c.ps[p:])
+	c.ps[p] = last
+}
+
+// cut takes the partials [from, to) away, which are empty.
+func (c *cells[P]) cut(from, to int) {
+	n := from + copy(c.ps[from:], c.ps[to:])
+	clear(c.ps[n:])
+	c.ps = c.ps[:n]
+}
+
+// swap exchanges two partials.
+func (c *cells[P]) swap(p, q int) { c.ps[p], c.ps[q] = c.ps[q], c.ps[p] }
+
 // irremovable is embedded by the Columns of aggregates whose Add cannot be undone.
 type irremovable struct{}
 

@@ -3,91 +3,131 @@ package agg
 import (
 	"encoding/binary"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// countColumn is count(), with or without an argument.
-type countColumn struct{ cells[int64] }
+// countKind is count(), with or without an argument: a cell is the number of rows.
+type countKind struct{}
 
-func (c *countColumn) Add(p int, _ *Input, _ int)    { c.ps[p]++ }
-func (c *countColumn) Remove(p int, _ *Input, _ int) { c.ps[p]-- }
-func (c *countColumn) Empty(p int) bool              { return c.ps[p] == 0 }
+func (countKind) size() int    { return 1 }
+func (countKind) what() string { return "count" }
 
-func (c *countColumn) Merge(p int, from Column, q int) {
-	c.ps[p] += sibling[*countColumn](from).ps[q]
+func (countKind) empty(g *grid, at int) bool           { return g.words[at] == 0 }
+func (countKind) reset(g *grid, at int)                { g.words[at] = 0 }
+func (countKind) add(g *grid, at int, _ *Input, _ int) { g.words[at]++ }
+func (countKind) packs(*grid, int, []int32) bool       { return true }
+
+func (countKind) append(dst []byte, g *grid, at int) []byte {
+	return binary.AppendUvarint(append(dst, tagCount), g.words[at])
 }
 
-func (c *countColumn) Value(p int, out *vector.Vector, i int) { out.Int[i] = c.ps[p] }
+func (countKind) decode(g *grid, at int, tag byte, r *reader) {
+	r.expect(tag, tagCount)
+	g.words[at] = uint64(r.rows(1))
+}
 
-func (c *countColumn) Append(dst []byte, p int) []byte {
-	if c.ps[p] == 0 {
-		return append(dst, tagEmpty)
+func (countKind) addRows(g *grid, at int, _ *Input, rows []int32) { g.words[at] += uint64(len(rows)) }
+
+func (countKind) removeRows(g *grid, at int, _ *Input, rows []int32) {
+	g.words[at] -= uint64(len(rows))
+}
+
+func (countKind) mergeRows(g *grid, at int, from *grid, q, n int) {
+	total := uint64(0)
+	for ; n > 0; n-- {
+		total += from.words[q]
+		q += from.width
 	}
-	return binary.AppendUvarint(append(dst, tagCount), uint64(c.ps[p]))
+	g.words[at] += total
 }
 
-func (c *countColumn) Decode(p int, b []byte) ([]byte, error) {
-	r, empty := openPartial(b, tagCount)
-	c.ps[p] = 0
-	if !empty {
-		c.ps[p] = r.rows(1)
+func (countKind) value(_ plan.AggFunc, g *grid, at int, out *vector.Vector, i int) {
+	out.Int[i] = int64(g.words[at])
+}
+
+func (countKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
+	return appendUints(dst, g, off, rows, 0)
+}
+
+func (countKind) unpack(g *grid, off int, rows []int32, r *reader) {
+	r.uints(g, off, rows, 0)
+	r.atLeastOne(g, off, rows)
+}
+
+// boolKind is any and all: a cell is the rows that are true and those that are false.
+type boolKind struct{}
+
+func (boolKind) size() int    { return 2 }
+func (boolKind) what() string { return "any or all" }
+
+func (boolKind) empty(g *grid, at int) bool     { return g.words[at]|g.words[at+1] == 0 }
+func (boolKind) reset(g *grid, at int)          { g.words[at], g.words[at+1] = 0, 0 }
+func (boolKind) packs(*grid, int, []int32) bool { return true }
+
+func (boolKind) add(g *grid, at int, in *Input, row int) {
+	if !in.Arg.Bits.Get(row) {
+		at++
 	}
-	return r.close(c, p, "count")
+	g.words[at]++
 }
 
-// boolCounts are the rows that are true and false.
-type boolCounts struct{ yes, no int64 }
-
-// boolColumn is any and all.
-type boolColumn struct {
-	cells[boolCounts]
-	all bool
-}
-
-func (c *boolColumn) Add(p int, in *Input, row int)    { c.count(p, in, row, 1) }
-func (c *boolColumn) Remove(p int, in *Input, row int) { c.count(p, in, row, -1) }
-func (c *boolColumn) Empty(p int) bool                 { return c.ps[p] == boolCounts{} }
-
-func (c *boolColumn) count(p int, in *Input, row int, n int64) {
-	if in.Arg.Bits.Get(row) {
-		c.ps[p].yes += n
-	} else {
-		c.ps[p].no += n
-	}
-}
-
-func (c *boolColumn) Merge(p int, from Column, q int) {
-	o := &sibling[*boolColumn](from).ps[q]
-	c.ps[p].yes += o.yes
-	c.ps[p].no += o.no
-}
-
-func (c *boolColumn) Value(p int, out *vector.Vector, i int) { c.value(c.all, p, out, i) }
-
-func (c *boolColumn) value(all bool, p int, out *vector.Vector, i int) {
-	if all {
-		out.Bits.Put(i, c.ps[p].no == 0)
-	} else {
-		out.Bits.Put(i, c.ps[p].yes != 0)
+func (k boolKind) addRows(g *grid, at int, in *Input, rows []int32) {
+	for _, r := range rows {
+		k.add(g, at, in, int(r))
 	}
 }
 
-func (c *boolColumn) Append(dst []byte, p int) []byte {
-	if c.Empty(p) {
-		return append(dst, tagEmpty)
-	}
-	dst = binary.AppendUvarint(append(dst, tagBools), uint64(c.ps[p].yes))
-	return binary.AppendUvarint(dst, uint64(c.ps[p].no))
-}
-
-func (c *boolColumn) Decode(p int, b []byte) ([]byte, error) {
-	r, empty := openPartial(b, tagBools)
-	c.Reset(p)
-	if !empty {
-		c.ps[p] = boolCounts{yes: r.rows(0), no: r.rows(0)}
-		if c.Empty(p) {
-			r.fail()
+func (boolKind) removeRows(g *grid, at int, in *Input, rows []int32) {
+	for _, r := range rows {
+		if in.Arg.Bits.Get(int(r)) {
+			g.words[at]--
+		} else {
+			g.words[at+1]--
 		}
 	}
-	return r.close(c, p, "any or all")
+}
+
+func (boolKind) mergeRows(g *grid, at int, from *grid, q, n int) {
+	for ; n > 0; n-- {
+		g.words[at] += from.words[q]
+		g.words[at+1] += from.words[q+1]
+		q += from.width
+	}
+}
+
+func (boolKind) value(f plan.AggFunc, g *grid, at int, out *vector.Vector, i int) {
+	if f == plan.All {
+		out.Bits.Put(i, g.words[at+1] == 0)
+	} else {
+		out.Bits.Put(i, g.words[at] != 0)
+	}
+}
+
+func (boolKind) append(dst []byte, g *grid, at int) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(append(dst, tagBools), g.words[at]), g.words[at+1])
+}
+
+func (k boolKind) decode(g *grid, at int, tag byte, r *reader) {
+	r.expect(tag, tagBools)
+	g.words[at], g.words[at+1] = uint64(r.rows(0)), uint64(r.rows(0))
+	if k.empty(g, at) {
+		r.fail()
+	}
+}
+
+func (boolKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
+	return appendUints(appendUints(dst, g, off, rows, 0), g, off+1, rows, 0)
+}
+
+func (k boolKind) unpack(g *grid, off int, rows []int32, r *reader) {
+	r.uints(g, off, rows, 0)
+	r.uints(g, off+1, rows, 0)
+	for _, p := range rows {
+		at := g.row(int(p)) + off
+		if k.empty(g, at) || (g.words[at]|g.words[at+1])>>63 != 0 {
+			r.fail()
+			return
+		}
+	}
 }

@@ -325,6 +325,50 @@ func (s *ExactSum) addSpecials(x *exactExt) {
 	s.ext.negInf += x.negInf
 }
 
+// special reports whether NaN or an infinity is in the sum.
+func (s *ExactSum) special() bool {
+	return s.ext != nil && (s.ext.nan|s.ext.posInf|s.ext.negInf) != 0
+}
+
+// exactOfShort is a short sum as an ExactSum, see doubleSumKind.
+func exactOfShort(lo, hi uint64) ExactSum {
+	if lo|hi == 0 {
+		return ExactSum{}
+	}
+	const shift = shortBit % 64
+	return ExactSum{base: shortLimb, win: [4]uint64{
+		lo << shift, lo>>(64-shift) | hi<<shift, uint64(int64(hi) >> (64 - shift)), uint64(int64(hi) >> 63),
+	}}
+}
+
+// short is the sum as a short one, if it can be.
+func (s *ExactSum) short() (lo, hi uint64, ok bool) {
+	if s.special() {
+		return 0, 0, false
+	}
+	var buf [72]uint64
+	limbs, base := s.limbs()
+	mag, base := trim(magnitude(buf[:0], limbs), base)
+	if len(mag) == 0 {
+		return 0, 0, true
+	}
+	if 64*base+bits.TrailingZeros64(mag[0]) < shortBit || topBit(mag, base) > shortBit+127 {
+		return 0, 0, false
+	}
+	for i, w := range mag {
+		if up := 64*(base+i) - shortBit; up < 0 {
+			lo |= w >> -up
+		} else {
+			l, h := shiftLeft(w, 0, uint(up))
+			lo, hi = lo|l, hi|h
+		}
+	}
+	neg := signOf(limbs)
+	lo, c := bits.Add64(lo^neg, neg&1, 0)
+	hi, _ = bits.Add64(hi^neg, 0, c)
+	return lo, hi, (hi+guard)>>63 == 0
+}
+
 // limbs are the two's complement limbs of the sum and the index of the first.
 func (s *ExactSum) limbs() ([]uint64, int) {
 	if s.base == spilled {
@@ -411,17 +455,6 @@ func (s *ExactSum) readFinite(r *reader) {
 		low = w >> 1 >> (^shift & 63)
 	}
 	s.addMagnitude(bit>>6, mag[:], neg)
-}
-
-// setShort makes s, which is zero, ±m·2^shift at limb k, 0 or 1, of the window at home.
-func (s *ExactSum) setShort(k int, shift uint, m, neg uint64) {
-	var mag [4]uint64
-	mag[k], mag[k+1] = m<<shift, m>>1>>(^shift&63)
-	c := neg & 1
-	for i := range mag {
-		s.win[i], c = bits.Add64(mag[i]^neg, 0, c)
-	}
-	s.base = homeLimb
 }
 
 // readLong adds or subtracts the natural number m·2^(bit-2176).

@@ -9,84 +9,157 @@ import (
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// fixedExtreme is the winning key of a fixed lane, as the column directs it.
-type fixedExtreme struct {
-	key uint64
-	has bool
-}
-
-// extremeColumn is min and max of a fixed lane, and latest_time and earliest_time.
-type extremeColumn struct {
-	cells[fixedExtreme]
-	irremovable
+// extremeKind is min and max of a fixed lane, and latest_time and earliest_time. The
+// first word of a cell is the winning key, directed so that the largest wins. Doubles
+// and times have no key 0, so 0 is the empty cell; for the others a second word tells.
+type extremeKind struct {
+	irremovableCells
 	lane   lane
 	ofTime bool   // the argument is the row's event time
-	dir    uint64 // all ones for the smallest: keys are complemented, so that the largest wins
+	dir    uint64 // all ones for the smallest: keys are complemented
+	marked bool   // cells have the second word
 }
 
-// nanKey is larger than every directed key of another double, so NaN wins.
-var nanKey = plan.OrderedDouble(math.NaN())
+func newExtremeKind(l lane, ofTime, smallest bool) *extremeKind {
+	marked := l.kind != plan.Double && l.kind != plan.Timestamp
+	return &extremeKind{lane: l, ofTime: ofTime, dir: direction(smallest), marked: marked}
+}
 
-// direct turns the smallest key into the largest where the column wants it so, and
+func (k *extremeKind) size() int {
+	if k.marked {
+		return 2
+	}
+	return 1
+}
+
+func (*extremeKind) what() string { return "min or max" }
+
+func (k *extremeKind) empty(g *grid, at int) bool {
+	return g.words[at] == 0 && (!k.marked || g.words[at+1] == 0)
+}
+
+func (k *extremeKind) reset(g *grid, at int) { clear(g.words[at : at+k.size()]) }
+
+// The keys of NaN, which is larger than every other double, and of the infinities.
+var (
+	nanKey    = plan.OrderedDouble(math.NaN())
+	posInfKey = plan.OrderedDouble(math.Inf(1))
+	negInfKey = plan.OrderedDouble(math.Inf(-1))
+)
+
+// direct turns the smallest key into the largest where the smallest is wanted, and
 // back; NaN stays on top.
-func (c *extremeColumn) direct(k uint64) uint64 {
-	if c.lane.kind == plan.Double && k == nanKey {
-		return k
+func (k *extremeKind) direct(key uint64) uint64 {
+	if k.lane.kind == plan.Double && key == nanKey {
+		return key
 	}
-	return k ^ c.dir
+	return key ^ k.dir
 }
 
-func (c *extremeColumn) directed(in *Input, row int) uint64 {
-	if c.ofTime {
-		return uint64(in.Time[row]) ^ signBit ^ c.dir
+func (k *extremeKind) directed(in *Input, row int) uint64 {
+	if k.ofTime {
+		return uint64(in.Time[row]) ^ signBit ^ k.dir
 	}
-	return c.direct(c.lane.key(in.Arg, row))
+	return k.direct(k.lane.key(in.Arg, row))
 }
 
-func (c *extremeColumn) offer(p int, k uint64) {
-	if e := &c.ps[p]; !e.has || k > e.key {
-		*e = fixedExtreme{k, true}
+// set makes key the cell's, if it wins.
+func (k *extremeKind) set(g *grid, at int, key uint64) {
+	if k.marked {
+		g.words[at+1] = 1
 	}
-}
-
-func (c *extremeColumn) Add(p int, in *Input, row int) { c.offer(p, c.directed(in, row)) }
-func (c *extremeColumn) Empty(p int) bool              { return !c.ps[p].has }
-
-func (c *extremeColumn) Merge(p int, from Column, q int) {
-	if o := sibling[*extremeColumn](from).ps[q]; o.has {
-		c.offer(p, o.key)
+	if key > g.words[at] {
+		g.words[at] = key
 	}
 }
 
-func (c *extremeColumn) Value(p int, out *vector.Vector, i int) {
-	if e := c.ps[p]; e.has {
-		c.lane.put(out, i, c.direct(e.key), nil)
+func (k *extremeKind) add(g *grid, at int, in *Input, row int) { k.set(g, at, k.directed(in, row)) }
+
+func (k *extremeKind) addRows(g *grid, at int, in *Input, rows []int32) {
+	for _, r := range rows {
+		k.add(g, at, in, int(r))
+	}
+}
+
+func (k *extremeKind) mergeRows(g *grid, at int, from *grid, q, n int) {
+	best := g.words[at]
+	for i, p := n, q; i > 0; i-- {
+		best = max(best, from.words[p])
+		p += from.width
+	}
+	g.words[at] = best
+	if !k.marked {
 		return
 	}
-	out.SetNull(i)
-}
-
-func (c *extremeColumn) Append(dst []byte, p int) []byte {
-	if !c.ps[p].has {
-		return append(dst, tagEmpty)
+	for ; n > 0; n-- {
+		g.words[at+1] |= from.words[q+1]
+		q += from.width
 	}
-	return c.lane.append(append(dst, tagExtreme), c.direct(c.ps[p].key), nil)
 }
 
-func (c *extremeColumn) Decode(p int, b []byte) ([]byte, error) {
-	if c.lane.kind == plan.Double && len(b) >= 9 && b[0] == tagExtreme {
-		if f := math.Float64frombits(binary.LittleEndian.Uint64(b[1:])); f == f {
-			c.ps[p] = fixedExtreme{plan.OrderedDouble(f) ^ c.dir, true}
-			return b[9:], nil
+func (k *extremeKind) value(_ plan.AggFunc, g *grid, at int, out *vector.Vector, i int) {
+	if k.empty(g, at) {
+		out.SetNull(i)
+		return
+	}
+	k.lane.put(out, i, k.direct(g.words[at]), nil)
+}
+
+func (k *extremeKind) append(dst []byte, g *grid, at int) []byte {
+	return k.lane.append(append(dst, tagExtreme), k.direct(g.words[at]), nil)
+}
+
+func (k *extremeKind) decode(g *grid, at int, tag byte, r *reader) {
+	r.expect(tag, tagExtreme)
+	key, _ := k.lane.read(r)
+	if k.set(g, at, k.direct(key)); k.empty(g, at) {
+		r.fail() // a time that is none
+	}
+}
+
+func (*extremeKind) packs(*grid, int, []int32) bool { return true }
+
+// pack writes the least directed key and what the others are above it.
+func (k *extremeKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
+	least := ^uint64(0)
+	for _, p := range rows {
+		least = min(least, g.words[g.row(int(p))+off])
+	}
+	return appendUints(binary.LittleEndian.AppendUint64(dst, least), g, off, rows, least)
+}
+
+func (k *extremeKind) unpack(g *grid, off int, rows []int32, r *reader) {
+	least := r.uint64()
+	r.uints(g, off, rows, least)
+	if k.marked {
+		for _, p := range rows {
+			g.words[g.row(int(p))+off+1] = 1
+		}
+	} else if least == 0 {
+		r.fail()
+	}
+	lowest := ^uint64(0)
+	for _, p := range rows {
+		key := g.words[g.row(int(p))+off]
+		if lowest = min(lowest, key); k.lane.kind == plan.Double && key != nanKey && key^k.dir-negInfKey > posInfKey-negInfKey {
+			r.fail()
+			return
 		}
 	}
-	r, empty := openPartial(b, tagExtreme)
-	c.Reset(p)
-	if !empty {
-		k, _ := c.lane.read(&r)
-		c.ps[p] = fixedExtreme{c.direct(k), true}
+	// Keys that the differences carried around zero are below the least.
+	if lowest != least {
+		r.fail()
 	}
-	return r.close(c, p, "min or max")
+}
+
+// extremeColumn is a Column of extremes, which can be chained.
+type extremeColumn struct {
+	cellColumn
+	*extremeKind
+}
+
+func newExtremes(k *extremeKind, f plan.AggFunc) *extremeColumn {
+	return &extremeColumn{*newCells(k, f), k}
 }
 
 // stringExtreme is the winning string in memory of its own, reused when it changes.

@@ -23,16 +23,12 @@ func Family(f plan.AggFunc) plan.AggFunc {
 // f's type.
 func ValueAs(f plan.AggFunc, c Column, p int, out *vector.Vector, i int) {
 	switch c := c.(type) {
-	case *intSumColumn:
-		c.value(f == plan.Mean, p, out, i)
-	case *doubleSumColumn:
-		c.value(f == plan.Mean, p, out, i)
+	case *cellColumn:
+		c.kind.value(f, &c.grid, c.row(p), out, i)
 	case *intMomentsColumn:
 		c.value(spreadOf(f), p, out, i)
 	case *doubleMomentsColumn:
 		c.value(spreadOf(f), p, out, i)
-	case *boolColumn:
-		c.value(f == plan.All, p, out, i)
 	default:
 		c.Value(p, out, i)
 	}

@@ -51,6 +51,8 @@ var edgeDoubles = []float64{
 	math.MaxFloat64, -math.MaxFloat64, 1e308, -1e308, 1.7e308,
 	math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, 3 * math.SmallestNonzeroFloat64,
 	0x1p-1022, -0x1p-1022, 0x1.fffffffffffffp-1023, 0x1p-537, 0x1.8p-538, 0x1p-60, 0x1p52, 0x1p53, 0x1p-12, 1e-300, 1e300,
+	// Around what a short sum holds.
+	0x1p45, -0x1p45, 0x1.8p45, 0x1p46, -0x1p46, 0x1p-80, 0x1p-81, 0x1.fffffffffffffp-28, 0x1.0000000000001p-29, 0x1.fffffffffffffp35, 0x1p36,
 }
 
 var nonFinite = []float64{math.Inf(1), math.Inf(-1), math.NaN(), math.Float64frombits(0xfff0000000000001)}

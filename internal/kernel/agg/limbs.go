@@ -107,6 +107,24 @@ func roundTop(top uint64, sticky bool, exp int) float64 {
 	return math.Float64frombits(uint64(exp+1022)<<52 + mant)
 }
 
+// wideFloat rounds the 128-bit two's complement number hi:lo of units of 2^-unit to the
+// nearest double, ties to even.
+func wideFloat(lo, hi uint64, unit int) float64 {
+	neg := uint64(int64(hi) >> 63)
+	lo, c := bits.Add64(lo^neg, neg&1, 0)
+	hi, _ = bits.Add64(hi^neg, 0, c)
+	exp := 127 - unit
+	if hi == 0 {
+		if lo == 0 {
+			return 0
+		}
+		hi, lo, exp = lo, 0, exp-64
+	}
+	lz := uint(bits.LeadingZeros64(hi))
+	top := hi<<lz | lo>>1>>(^lz&63)
+	return signed(roundTop(top, lo<<lz != 0, exp-int(lz)), neg)
+}
+
 func signed(f float64, neg uint64) float64 {
 	if f != 0 && neg != 0 {
 		return -f

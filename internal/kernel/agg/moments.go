@@ -38,6 +38,31 @@ func (f spread) put(out *vector.Vector, i int, s *varianceScratch, n int64, sum,
 	out.Double[i] = v
 }
 
+// intSum is an exact sum of n int64s.
+type intSum struct {
+	lo, hi uint64 // two's complement
+	n      int64
+}
+
+func (s *intSum) add(x int64) {
+	var c uint64
+	s.lo, c = bits.Add64(s.lo, uint64(x), 0)
+	s.hi, _ = bits.Add64(s.hi, uint64(x>>63), c)
+}
+
+func (s *intSum) sub(x int64) {
+	var c uint64
+	s.lo, c = bits.Sub64(s.lo, uint64(x), 0)
+	s.hi, _ = bits.Sub64(s.hi, uint64(x>>63), c)
+}
+
+func (s *intSum) merge(o *intSum) {
+	var c uint64
+	s.lo, c = bits.Add64(s.lo, o.lo, 0)
+	s.hi, _ = bits.Add64(s.hi, o.hi, c)
+	s.n += o.n
+}
+
 // intMoments are exact Σx and Σx² of n int64s: 192 bits hold 2^63 squares.
 type intMoments struct {
 	intSum

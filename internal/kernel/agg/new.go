@@ -17,15 +17,57 @@ const (
 // New makes an empty Column for the slot. It fails when the slot is not an
 // aggregate of docs/semantics.md §4 over arguments of the types given there.
 func New(slot *plan.Slot) (Column, error) {
+	k, err := newKind(slot)
+	switch x := k.(type) {
+	case nil:
+		if err != nil {
+			return nil, err
+		}
+		return newColumn(slot)
+	case *extremeKind:
+		return newExtremes(x, slot.Func), nil
+	}
+	return newCells(k, slot.Func), nil
+}
+
+// newKind checks the slot and is its aggregate's kind of cell, nil where the partials
+// have no fixed size.
+func newKind(slot *plan.Slot) (cellKind, error) {
+	if slot.Group != nil {
+		return nil, nil
+	}
+	if err := checkShape(slot); err != nil {
+		return nil, err
+	}
+	smallest := slot.Func == plan.Min || slot.Func == plan.EarliestTime
+	switch slot.Func {
+	case plan.Count:
+		return countKind{}, nil
+	case plan.Any, plan.All:
+		return boolKind{}, nil
+	case plan.Sum, plan.Mean:
+		if slot.Arg.Type.Unwrap().Kind == plan.Double {
+			return doubleSumKind{}, nil
+		}
+		return intSumKind{}, nil
+	case plan.LatestTime, plan.EarliestTime:
+		return newExtremeKind(laneOf(plan.T(plan.Timestamp)), true, smallest), nil
+	case plan.Min, plan.Max:
+		if l := laneOf(slot.Arg.Type); l.fixed {
+			return newExtremeKind(l, false, smallest), nil
+		}
+	}
+	return nil, nil
+}
+
+// newColumn makes the Column of a slot whose partials are no cells.
+func newColumn(slot *plan.Slot) (movable, error) {
 	if slot.Group != nil {
 		return newGrouped(slot)
 	}
 	build, ok := makers[slot.Func]
 	if !ok {
 		return nil, fmt.Errorf("aggregate %q does not exist", slot.Func)
-	}
-	if err := checkShape(slot); err != nil {
-		return nil, err
 	}
 	return build(slot)
 }
@@ -43,30 +85,23 @@ var removable = map[plan.AggFunc]bool{
 // groupable are the aggregates that have .by.
 var groupable = []plan.AggFunc{plan.Count, plan.Sum, plan.Mean, plan.Min, plan.Max}
 
-var makers = map[plan.AggFunc]func(*plan.Slot) (Column, error){
-	plan.Count:          newCount,
-	plan.Sum:            newSum,
-	plan.Mean:           newSum,
+var makers = map[plan.AggFunc]func(*plan.Slot) (movable, error){
 	plan.VarPop:         newMoments,
 	plan.VarSamp:        newMoments,
 	plan.StddevPop:      newMoments,
 	plan.StddevSamp:     newMoments,
-	plan.Min:            newExtreme,
-	plan.Max:            newExtreme,
+	plan.Min:            newStringExtreme,
+	plan.Max:            newStringExtreme,
 	plan.Latest:         newEvent,
 	plan.Earliest:       newEvent,
 	plan.LatestN:        newEvents,
 	plan.EarliestN:      newEvents,
-	plan.LatestTime:     newTime,
-	plan.EarliestTime:   newTime,
 	plan.MaxBy:          newExtremeBy,
 	plan.MinBy:          newExtremeBy,
 	plan.DistinctCount:  newTally,
 	plan.TopK:           newTally,
 	plan.ApproxDistinct: newHyperLogLog,
 	plan.ApproxQuantile: newSketch,
-	plan.Any:            newBool,
-	plan.All:            newBool,
 }
 
 // argumentKinds are the argument types of each aggregate; none: any type. The
@@ -127,7 +162,7 @@ func checkKind(f plan.AggFunc, what string, x *plan.Expr, kinds []plan.Kind) err
 	return fmt.Errorf("aggregate %s: its %s is of type %v; it takes %s", f, what, x.Type, strings.Join(names, ", "))
 }
 
-func newGrouped(slot *plan.Slot) (Column, error) {
+func newGrouped(slot *plan.Slot) (movable, error) {
 	switch {
 	case !slices.Contains(groupable, slot.Func):
 		return nil, fmt.Errorf("aggregate %s: .by(…) exists for count, sum, mean, min and max only", slot.Func)
@@ -145,21 +180,7 @@ func newGrouped(slot *plan.Slot) (Column, error) {
 	return newGroupColumn(inner, slot.Type), nil
 }
 
-func newCount(*plan.Slot) (Column, error) { return &countColumn{}, nil }
-
-func newBool(slot *plan.Slot) (Column, error) {
-	return &boolColumn{all: slot.Func == plan.All}, nil
-}
-
-func newSum(slot *plan.Slot) (Column, error) {
-	mean := slot.Func == plan.Mean
-	if slot.Arg.Type.Unwrap().Kind == plan.Double {
-		return &doubleSumColumn{mean: mean}, nil
-	}
-	return &intSumColumn{mean: mean}, nil
-}
-
-func newMoments(slot *plan.Slot) (Column, error) {
+func newMoments(slot *plan.Slot) (movable, error) {
 	f := spreadOf(slot.Func)
 	if slot.Arg.Type.Unwrap().Kind == plan.Double {
 		return &doubleMomentsColumn{spread: f}, nil
@@ -175,41 +196,32 @@ func direction(smallest bool) uint64 {
 	return 0
 }
 
-func newExtreme(slot *plan.Slot) (Column, error) {
-	l := laneOf(slot.Arg.Type)
-	if l.fixed {
-		return &extremeColumn{lane: l, dir: direction(slot.Func == plan.Min)}, nil
-	}
+func newStringExtreme(slot *plan.Slot) (movable, error) {
 	sign := 1
 	if slot.Func == plan.Min {
 		sign = -1
 	}
-	return &stringExtremeColumn{lane: l, sign: sign}, nil
+	return &stringExtremeColumn{lane: laneOf(slot.Arg.Type), sign: sign}, nil
 }
 
-func newTime(slot *plan.Slot) (Column, error) {
-	dir := direction(slot.Func == plan.EarliestTime)
-	return &extremeColumn{lane: laneOf(plan.T(plan.Timestamp)), ofTime: true, dir: dir}, nil
-}
-
-func newEvent(slot *plan.Slot) (Column, error) {
+func newEvent(slot *plan.Slot) (movable, error) {
 	order := eventOrder{arg: laneOf(slot.Arg.Type), dir: direction(slot.Func == plan.Earliest)}
 	return &eventColumn{eventOrder: order}, nil
 }
 
-func newEvents(slot *plan.Slot) (Column, error) {
+func newEvents(slot *plan.Slot) (movable, error) {
 	if slot.N < 1 || slot.N > maxListed {
 		return nil, fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, maxListed)
 	}
 	return &eventsColumn{arg: laneOf(slot.Arg.Type), n: slot.N, earliest: slot.Func == plan.EarliestN}, nil
 }
 
-func newExtremeBy(slot *plan.Slot) (Column, error) {
+func newExtremeBy(slot *plan.Slot) (movable, error) {
 	order := eventOrder{arg: laneOf(slot.Arg.Type), dir: direction(slot.Func == plan.MinBy)}
 	return &extremeByColumn{eventOrder: order, by: laneOf(slot.By.Type)}, nil
 }
 
-func newTally(slot *plan.Slot) (Column, error) {
+func newTally(slot *plan.Slot) (movable, error) {
 	top, limit := 0, slot.N
 	switch {
 	case slot.Func == plan.TopK:
@@ -228,11 +240,11 @@ func newTally(slot *plan.Slot) (Column, error) {
 	return &tallyColumn[string]{keys: stringKeys(l), topK: top, limit: limit}, nil
 }
 
-func newHyperLogLog(slot *plan.Slot) (Column, error) {
+func newHyperLogLog(slot *plan.Slot) (movable, error) {
 	return &hllColumn{lane: laneOf(slot.Arg.Type)}, nil
 }
 
-func newSketch(slot *plan.Slot) (Column, error) {
+func newSketch(slot *plan.Slot) (movable, error) {
 	if !(slot.Quantile >= 0 && slot.Quantile <= 1) {
 		return nil, fmt.Errorf("aggregate approx_quantile: q is %v; it goes from 0 to 1", slot.Quantile)
 	}

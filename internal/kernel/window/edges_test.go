@@ -6,6 +6,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
+	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // edgeWindows are windows whose hops divide each other, do not, or are exact.
@@ -105,12 +106,13 @@ func TestB2_GuardsStayUntilTheySay(t *testing.T) {
 
 // A tile that expired or was merged leaves nothing to the one that gets its place.
 func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
-	slot := plan.Slot{Func: plan.Count, Type: plan.T(plan.Int)}
-	column, err := agg.New(&slot)
+	str := &plan.Expr{Type: plan.T(plan.String)}
+	layout, err := agg.NewLayout([]*plan.Slot{{Func: plan.Count, Type: plan.T(plan.Int)}, {Func: plan.Max, Arg: str, Type: plan.OptionalOf(str.Type)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewSeries(NewLadder([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), []agg.Column{column})
+	s := NewSeries(NewLadder([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), layout.NewBlock())
+	arg := vector.Of(str.Type, plan.StringValue("x"))
 	const events = 500
 	for i := range events {
 		at := plan.EventTime(i) * plan.EventTime(plan.Hour)
@@ -119,12 +121,17 @@ func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 		if !ok {
 			t.Fatalf("no tile for an event at the newest time %v", at)
 		}
-		if !column.Empty(tile) {
-			t.Fatalf("the new tile of %v is not empty", at)
+		n, most := vector.New(plan.T(plan.Int), 1), vector.New(plan.OptionalOf(str.Type), 1)
+		s.Partials().Value(0, tile, plan.Count, n, 0)
+		s.Partials().Value(1, tile, plan.Max, most, 0)
+		if n.Int[0] != 0 || !most.IsNull(0) {
+			t.Fatalf("the new tile of %v has %d events already, the most of which is %v", at, n.Int[0], most.Value(0))
 		}
-		column.Add(tile, &agg.Input{Time: []plan.EventTime{at}}, 0)
+		for slot := range 2 {
+			s.Partials().Add(slot, tile, &agg.Input{Arg: arg, Time: []plan.EventTime{at}}, 0)
+		}
 	}
-	if column.Len() > events/2 {
-		t.Fatalf("%d events an hour apart take %d partials, so none was used again", events, column.Len())
+	if s.Tiles() > events/2 {
+		t.Fatalf("%d events an hour apart leave %d tiles of a minute", events, s.Tiles())
 	}
 }

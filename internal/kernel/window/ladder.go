@@ -97,14 +97,8 @@ func (l *Ladder) place(t plan.EventTime, guards []plan.EventTime) (start plan.Ev
 	return floorTo(t, l.widths[level]), true
 }
 
-// begins reports whether a tile can start at the given time.
-func (l *Ladder) begins(start plan.EventTime, guards []plan.EventTime) bool {
-	if start == plan.Always {
-		return l.unbounded || len(l.widths) == 0
-	}
-	at, keep := l.place(start, guards)
-	return keep && at == start
-}
+// hasOlder reports whether there is a tile with everything older.
+func (l *Ladder) hasOlder() bool { return l.unbounded || len(l.widths) == 0 }
 
 func floorTo(t plan.EventTime, w plan.Micros) plan.EventTime {
 	return plan.EventTime(plan.FloorDiv(int64(t), int64(w)) * int64(w))

@@ -1,42 +1,35 @@
 package window
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
 )
 
-// Series is the tiles of one entity for the slots that share a ladder. It is not
-// safe for concurrent use.
+// Series is the tiles of one entity for the slots that share a ladder: row i of its
+// Block is tile i, oldest first. It is not safe for concurrent use.
 type Series struct {
-	ladder   *Ladder
-	cols     []agg.Column     // one a slot
-	starts   []plan.EventTime // of the tiles, ascending
-	partials []int32          // of each tile, the same in every column
-	free     []int32          // partials no tile uses, empty
-	newest   plan.EventTime
-	guards   []plan.EventTime // as of when the series was settled
-	until    plan.EventTime   // up to which newest the guards stay
-	next     []plan.EventTime // scratch of settle
-	room     int              // tiles to have before the series is settled again
+	ladder *Ladder
+	starts []plan.EventTime // of the tiles, ascending
+	tiles  agg.Block
+	newest plan.EventTime
+	until  plan.EventTime   // up to which newest the guards stay
+	guards []plan.EventTime // as of when the series was settled
+	next   []plan.EventTime // scratch of settle
+	room   int              // tiles to have before the series is settled again
 }
 
-// NewSeries makes an empty series; it takes ownership of the columns, one for
-// each slot, which must be empty.
-func NewSeries(l *Ladder, cols []agg.Column) *Series {
-	return &Series{ladder: l, cols: cols, newest: plan.Always, until: plan.Always}
+// NewSeries makes an empty series; it takes ownership of tiles, which has no rows and a
+// slot for each that the ladder was made for.
+func NewSeries(l *Ladder, tiles agg.Block) Series {
+	return Series{ladder: l, tiles: tiles, newest: plan.Always, until: plan.Always}
 }
 
 // Clear empties the series, keeping memory.
 func (s *Series) Clear() {
-	for _, c := range s.cols {
-		c.Truncate(0)
-	}
-	s.starts, s.partials, s.free = s.starts[:0], s.partials[:0], s.free[:0]
+	s.tiles.Clear()
+	s.starts = s.starts[:0]
 	s.newest, s.guards, s.until, s.room = plan.Always, s.guards[:0], plan.Always, 0
 }
 
@@ -80,19 +73,21 @@ func (s *Series) move(lo int, before plan.EventTime) {
 	kept, i := lo, lo
 	for ; i < len(s.starts) && s.starts[i] < before; i++ {
 		start, keep := s.place(s.starts[i])
-		p := s.partials[i]
 		switch {
 		case !keep:
-			s.release(p)
+			s.tiles.Reset(i)
 		case kept > 0 && s.starts[kept-1] == start:
-			s.absorb(s.partials[kept-1], p)
+			s.tiles.Absorb(kept-1, i)
 		default:
-			s.starts[kept], s.partials[kept] = start, p
+			if s.starts[kept] = start; kept < i {
+				s.tiles.Move(kept, i)
+			}
 			kept++
 		}
 	}
 	if kept < i {
-		s.starts, s.partials = slices.Delete(s.starts, kept, i), slices.Delete(s.partials, kept, i)
+		s.starts = slices.Delete(s.starts, kept, i)
+		s.tiles.Remove(kept, i)
 	}
 }
 
@@ -105,36 +100,24 @@ func (s *Series) place(start plan.EventTime) (plan.EventTime, bool) {
 	return s.ladder.place(start, s.guards)
 }
 
-func (s *Series) absorb(into, from int32) {
-	for _, c := range s.cols {
-		c.Merge(int(into), c, int(from))
-	}
-	s.release(from)
-}
-
-func (s *Series) release(p int32) {
-	for _, c := range s.cols {
-		c.Reset(int(p))
-	}
-	s.free = append(s.free, p)
-}
-
-// Tile is the partial index in every column for event time t, or false when no
-// window can reach t any more. Advance must have been called with a visible time
-// not before the event's own.
+// Tile is the number of the tile for event time t, or false when no window can reach t
+// any more. Advance must have been called with a visible time not before the event's
+// own. The number is good until the next call of Tile or Advance.
 func (s *Series) Tile(t plan.EventTime) (p int, ok bool) {
 	start, keep := s.ladder.place(t, s.guards)
 	if !keep {
 		return 0, false
 	}
-	if n := len(s.starts); n > 0 && s.starts[n-1] == start {
-		return int(s.partials[n-1]), true
+	n := len(s.starts)
+	if n > 0 && s.starts[n-1] == start {
+		return n - 1, true
 	}
 	i := s.Before(start)
-	if i == len(s.starts) || s.starts[i] != start {
-		s.starts, s.partials = slices.Insert(s.starts, i, start), slices.Insert(s.partials, i, s.alloc())
+	if i == n || s.starts[i] != start {
+		s.starts = slices.Insert(s.starts, i, start)
+		s.tiles.Insert(i)
 	}
-	return int(s.partials[i]), true
+	return i, true
 }
 
 // Before is the number of tiles that start before t.
@@ -153,109 +136,9 @@ func (s *Series) Before(t plan.EventTime) int {
 	return lo
 }
 
-func (s *Series) alloc() int32 {
-	if n := len(s.free); n > 0 {
-		p := s.free[n-1]
-		s.free = s.free[:n-1]
-		return p
-	}
-	p := len(s.starts)
-	for _, c := range s.cols {
-		p = c.Len()
-		c.Grow(1)
-	}
-	return int32(p)
-}
-
-// Column is the partials of the i-th slot of the series.
-func (s *Series) Column(i int) agg.Column { return s.cols[i] }
+// Partials is the partials of the tiles. The series owns it; only Add of a row that
+// Tile has returned is allowed.
+func (s *Series) Partials() *agg.Block { return &s.tiles }
 
 // Tiles is the number of tiles.
 func (s *Series) Tiles() int { return len(s.starts) }
-
-// Partials lists the partials of the tiles by start. The series owns it.
-func (s *Series) Partials() []int32 { return s.partials }
-
-// Append appends the canonical encoding: tiles by start, each with the partials
-// of its slots. The layout is docs/formats/state.md.
-func (s *Series) Append(dst []byte) []byte {
-	s.settle()
-	dst = binary.AppendUvarint(dst, uint64(len(s.starts)))
-	prev := plan.EventTime(0)
-	for i, start := range s.starts {
-		if start == plan.Always {
-			dst = append(dst, 0)
-		} else {
-			dst = append(dst, 1)
-			dst = binary.AppendVarint(dst, int64(start-prev))
-			prev = start
-		}
-		for _, c := range s.cols {
-			dst = c.Append(dst, int(s.partials[i]))
-		}
-	}
-	return dst
-}
-
-var errSeries = errors.New("tiles: truncated or malformed")
-
-// Decode replaces the series by one read from the front of b, whose newest
-// applied visible time is given (Always: none), and returns the rest.
-func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
-	s.Clear()
-	if newest != plan.Always {
-		s.newest = newest
-		s.guards, s.until = s.ladder.guards(s.guards, newest)
-	}
-	n, k := binary.Uvarint(b)
-	if k <= 0 || k > 1 && b[k-1] == 0 || n > uint64(len(b)) || n > 0 && newest == plan.Always {
-		return nil, errSeries
-	}
-	b = b[k:]
-	for _, c := range s.cols {
-		c.Grow(int(n))
-	}
-	prev := plan.EventTime(0)
-	for i := 0; i < int(n); i++ {
-		start, rest, err := decodeStart(b, prev)
-		if err != nil {
-			return nil, err
-		}
-		if !s.ladder.begins(start, s.guards) || i > 0 && start <= s.starts[i-1] {
-			return nil, errSeries
-		}
-		if start != plan.Always {
-			prev = start
-		}
-		s.starts, s.partials = append(s.starts, start), append(s.partials, int32(i))
-		if b, err = s.decodePartials(rest, i); err != nil {
-			return nil, err
-		}
-	}
-	s.room = len(s.starts) + len(s.starts)/2 + leastRoom
-	return b, nil
-}
-
-func decodeStart(b []byte, prev plan.EventTime) (plan.EventTime, []byte, error) {
-	if len(b) == 0 || b[0] > 1 {
-		return 0, nil, errSeries
-	}
-	if b[0] == 0 {
-		return plan.Always, b[1:], nil
-	}
-	d, k := binary.Varint(b[1:])
-	if k <= 0 || k > 1 && b[k] == 0 {
-		return 0, nil, errSeries
-	}
-	return prev + plan.EventTime(d), b[1+k:], nil
-}
-
-func (s *Series) decodePartials(b []byte, p int) ([]byte, error) {
-	for i, c := range s.cols {
-		var err error
-		if b, err = c.Decode(p, b); err != nil {
-			return nil, fmt.Errorf("tile %d, slot %d: %w", p, i, err)
-		}
-	}
-	return b, nil
-}

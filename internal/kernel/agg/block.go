@@ -1,0 +1,336 @@
+package agg
+
+import (
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// Layout is what the Blocks of some slots have in common. It is not changed once made
+// and may be shared.
+type Layout struct {
+	places []place
+	width  int
+	others []*plan.Slot // slots whose partials are no cells
+}
+
+// place is where the partials of a slot are: in cells at an offset, or in a Column.
+type place struct {
+	kind  cellKind // nil for a Column
+	off   int
+	other int // of the Columns
+}
+
+// NewLayout lays out the partials of slots. It fails where New would.
+func NewLayout(slots []*plan.Slot) (*Layout, error) {
+	l := &Layout{}
+	for _, s := range slots {
+		k, err := newKind(s)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil {
+			l.places = append(l.places, place{kind: k, off: l.width})
+			l.width += k.size()
+			continue
+		}
+		if _, err := newColumn(s); err != nil {
+			return nil, err
+		}
+		l.places = append(l.places, place{other: len(l.others)})
+		l.others = append(l.others, s)
+	}
+	return l, nil
+}
+
+// Block holds partials of several slots, one of each in a row; rows are numbered from
+// 0 and move when others come or go. The partials of fixed size lie side by side, so
+// that an event touches little memory. Like a Column it keeps no reference into what
+// it is given and is not safe for concurrent use.
+type Block struct {
+	grid
+	layout *Layout
+	others []movable
+	rows   int
+	all    []int32 // the numbers from 0
+	some   []int32 // scratch: numbers of rows
+}
+
+// movable is a Column whose partials can change places.
+type movable interface {
+	Column
+	open(p int)
+	cut(from, to int)
+	swap(p, q int)
+}
+
+// NewBlock makes a Block without rows.
+func (l *Layout) NewBlock() Block {
+	b := Block{layout: l, grid: grid{width: l.width}}
+	for _, s := range l.others {
+		// NewLayout has made one before, so this cannot fail.
+		c, _ := newColumn(s)
+		b.others = append(b.others, c)
+	}
+	return b
+}
+
+// Len is the number of rows.
+func (b *Block) Len() int { return b.rows }
+
+// Clear takes all rows away, keeping memory.
+func (b *Block) Clear() {
+	for _, c := range b.others {
+		c.Truncate(0)
+	}
+	clear(b.long)
+	b.words, b.long, b.spare, b.rows = b.words[:0], b.long[:0], b.spare[:0], 0
+}
+
+// Grow appends n empty rows.
+func (b *Block) Grow(n int) {
+	b.grow(n)
+	for _, c := range b.others {
+		c.Grow(n)
+	}
+	b.rows += n
+}
+
+// Insert makes an empty row p; those from p on move one up.
+func (b *Block) Insert(p int) {
+	b.grow(1)
+	if at := b.row(p); p < b.rows {
+		copy(b.words[at+b.width:], b.words[at:])
+		clear(b.words[at : at+b.width])
+	}
+	for _, c := range b.others {
+		c.open(p)
+	}
+	b.rows++
+}
+
+// Remove takes the empty rows [from, to) away; those after them move down.
+func (b *Block) Remove(from, to int) {
+	n := copy(b.words[b.row(from):], b.words[b.row(to):])
+	b.words = b.words[:b.row(from)+n]
+	for _, c := range b.others {
+		c.cut(from, to)
+	}
+	b.rows -= to - from
+}
+
+// Move makes empty row to what row from is, and that one empty.
+func (b *Block) Move(to, from int) {
+	source := b.words[b.row(from):b.row(from+1)]
+	copy(b.words[b.row(to):], source)
+	clear(source)
+	for _, c := range b.others {
+		c.swap(to, from)
+	}
+}
+
+// Reset makes a row empty.
+func (b *Block) Reset(p int) {
+	at := b.row(p)
+	for _, x := range b.layout.places {
+		if x.kind != nil {
+			x.kind.reset(&b.grid, at+x.off)
+		} else {
+			b.others[x.other].Reset(p)
+		}
+	}
+}
+
+// Add adds row i of the input to the partial of a slot in row p.
+func (b *Block) Add(slot, p int, in *Input, i int) {
+	if x := &b.layout.places[slot]; x.kind != nil {
+		x.kind.add(&b.grid, b.row(p)+x.off, in, i)
+	} else {
+		b.others[x.other].Add(p, in, i)
+	}
+}
+
+// Absorb merges row q into row p, another one, and makes q empty.
+func (b *Block) Absorb(p, q int) {
+	for slot := range b.layout.places {
+		b.Merge(slot, p, b, q, q+1)
+	}
+	b.Reset(q)
+}
+
+// Merge adds the partials of a slot in rows [lo, hi) of from, a Block of the same
+// layout and possibly b, to the one in row p of b, which is none of them.
+func (b *Block) Merge(slot, p int, from *Block, lo, hi int) {
+	x := &b.layout.places[slot]
+	if x.kind != nil {
+		x.kind.mergeRows(&b.grid, b.row(p)+x.off, &from.grid, from.row(lo)+x.off, hi-lo)
+		return
+	}
+	c, source := b.others[x.other], from.others[x.other]
+	for q := lo; q < hi; q++ {
+		c.Merge(p, source, q)
+	}
+}
+
+// Value stores what aggregate f, of the slot's family, makes of the partial in row p
+// in row i of out. See Column.
+func (b *Block) Value(slot, p int, f plan.AggFunc, out *vector.Vector, i int) {
+	if x := &b.layout.places[slot]; x.kind != nil {
+		x.kind.value(f, &b.grid, b.row(p)+x.off, out, i)
+	} else {
+		ValueAs(f, b.others[x.other], p, out, i)
+	}
+}
+
+// Append appends the canonical encoding of the partials of all rows, slot by slot. The
+// number of rows is not part of it. The layout is docs/formats/state.md.
+func (b *Block) Append(dst []byte) []byte {
+	for i := range b.layout.places {
+		if x := &b.layout.places[i]; x.kind != nil {
+			dst = b.appendCells(dst, x)
+		} else {
+			for p := range b.rows {
+				dst = b.others[x.other].Append(dst, p)
+			}
+		}
+	}
+	return dst
+}
+
+// The cells of a slot begin with a byte: which of them are not empty, and whether
+// these are packed.
+const (
+	cellsNone = 0
+	cellsAll  = 1
+	cellsSome = 2 // one bit for each row follows
+	cellsWide = 4 // added: not packed, but partial by partial
+)
+
+func (b *Block) appendCells(dst []byte, x *place) []byte {
+	rows := b.some[:0]
+	for p := range b.rows {
+		if !x.kind.empty(&b.grid, b.row(p)+x.off) {
+			rows = append(rows, int32(p))
+		}
+	}
+	b.some = rows
+	if len(rows) == 0 {
+		return append(dst, cellsNone)
+	}
+	mode := len(dst)
+	if dst = append(dst, cellsAll); len(rows) < b.rows {
+		dst[mode] = cellsSome
+		dst = appendBits(dst, rows, b.rows)
+	}
+	if x.kind.packs(&b.grid, x.off, rows) {
+		return x.kind.pack(dst, &b.grid, x.off, rows)
+	}
+	dst[mode] |= cellsWide
+	for _, p := range rows {
+		dst = x.kind.append(dst, &b.grid, b.row(int(p))+x.off)
+	}
+	return dst
+}
+
+// appendBits appends n bits, lowest first, those of rows set.
+func appendBits(dst []byte, rows []int32, n int) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, (n+7)/8)...)
+	for _, p := range rows {
+		dst[at+int(p)/8] |= 1 << (p % 8)
+	}
+	return dst
+}
+
+// Decode replaces the partials by those of n rows at the front of p and returns the
+// rest. What it accepts, Append writes again byte for byte. It takes memory for n rows;
+// after an error b is to be cleared.
+func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
+	b.Clear()
+	b.Grow(n)
+	for i := range b.layout.places {
+		if x := &b.layout.places[i]; x.kind != nil {
+			p, err = b.decodeCells(p, x)
+		} else {
+			p, err = decodeColumn(p, b.others[x.other], n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("slot %d: %w", i, err)
+		}
+	}
+	return p, nil
+}
+
+func decodeColumn(b []byte, c Column, n int) (rest []byte, err error) {
+	for p := range n {
+		if b, err = c.Decode(p, b); err != nil {
+			return nil, fmt.Errorf("tile %d: %w", p, err)
+		}
+	}
+	return b, nil
+}
+
+func (b *Block) decodeCells(p []byte, x *place) ([]byte, error) {
+	r := reader{b: p}
+	mode := r.byte()
+	if mode != cellsNone {
+		rows := b.readRows(&r, mode&^cellsWide)
+		switch {
+		case r.bad:
+		case mode&cellsWide == 0:
+			x.kind.unpack(&b.grid, x.off, rows, &r)
+		default:
+			b.readCells(&r, x, rows)
+		}
+	}
+	if r.bad {
+		return nil, errMalformed(x.kind.what())
+	}
+	return r.b, nil
+}
+
+// readRows reads which rows have cells that are not empty.
+func (b *Block) readRows(r *reader, mode byte) []int32 {
+	rows := b.some[:0]
+	switch mode {
+	case cellsAll:
+		if b.rows == 0 {
+			r.fail()
+		}
+		for p := len(b.all); p < b.rows; p++ {
+			b.all = append(b.all, int32(p))
+		}
+		return b.all[:b.rows]
+	case cellsSome:
+		bits := r.take((b.rows + 7) / 8)
+		for i, c := range bits {
+			for j := range 8 {
+				if c>>j&1 != 0 {
+					rows = append(rows, int32(8*i+j))
+				}
+			}
+		}
+		if n := len(rows); n == 0 || n >= b.rows || int(rows[n-1]) >= b.rows {
+			r.fail()
+		}
+	default:
+		r.fail()
+	}
+	b.some = rows
+	return rows
+}
+
+// readCells reads cells partial by partial, which is for those alone that cannot be packed.
+func (b *Block) readCells(r *reader, x *place, rows []int32) {
+	for _, p := range rows {
+		at := b.row(int(p)) + x.off
+		if r.cell(x.kind, &b.grid, at); r.bad || x.kind.empty(&b.grid, at) {
+			r.fail()
+			return
+		}
+	}
+	if x.kind.packs(&b.grid, x.off, rows) {
+		r.fail()
+	}
+}

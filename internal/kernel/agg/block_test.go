@@ -1,0 +1,210 @@
+package agg
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// modelled is a Block beside the rows of input that each of its rows was given.
+type modelled struct {
+	slots  []*plan.Slot
+	in     []*Input // by slot
+	layout *Layout
+	block  Block
+	rows   [][]int
+}
+
+// slotsOf draws slots, more of those with cells of several kinds.
+func slotsOf(t *rapid.T) []*plan.Slot {
+	return rapid.SliceOfN(rapid.SampledFrom(everySlot()), 1, 5).Draw(t, "slots")
+}
+
+const modelRows = 24
+
+func newModelled(t *rapid.T) *modelled {
+	m := &modelled{slots: slotsOf(t)}
+	for _, s := range m.slots {
+		m.in = append(m.in, input(s, rowsOf(s, modelRows).Draw(t, "rows")))
+	}
+	var err error
+	if m.layout, err = NewLayout(m.slots); err != nil {
+		t.Fatal(err)
+	}
+	m.block = m.layout.NewBlock()
+	return m
+}
+
+// step does one thing to the block and to the model.
+func (m *modelled) step(t *rapid.T) {
+	n := len(m.rows)
+	at := func(what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
+	switch op := rapid.IntRange(0, 5).Draw(t, "op"); {
+	case op == 0 || n == 0:
+		p := rapid.IntRange(0, n).Draw(t, "insert")
+		m.block.Insert(p)
+		m.rows = slices.Insert(m.rows, p, nil)
+	case op == 1 && n > 1:
+		p, q := at("absorb into"), at("absorb")
+		if p != q {
+			m.block.Absorb(p, q)
+			m.rows[p], m.rows[q] = append(m.rows[p], m.rows[q]...), nil
+		}
+	case op == 2:
+		from := at("remove from")
+		to := rapid.IntRange(from, n).Draw(t, "to")
+		for p := from; p < to; p++ {
+			m.block.Reset(p)
+		}
+		m.block.Remove(from, to)
+		m.rows = slices.Delete(m.rows, from, to)
+	case op == 3 && n > 1:
+		to, from := at("move to"), at("move from")
+		if to != from {
+			m.block.Reset(to)
+			m.block.Move(to, from)
+			m.rows[to], m.rows[from] = m.rows[from], nil
+		}
+	default:
+		p := at("add to")
+		for range rapid.IntRange(1, 4).Draw(t, "times") {
+			i := rapid.IntRange(0, modelRows-1).Draw(t, "row")
+			m.add(p, i)
+			m.rows[p] = append(m.rows[p], i)
+		}
+	}
+}
+
+// add adds input row i, as far as a slot has so many.
+func (m *modelled) add(p, i int) {
+	for s, in := range m.in {
+		if i < len(in.Time) {
+			m.block.Add(s, p, in, i)
+		}
+	}
+}
+
+// again is a Block that is given the same rows in another order and nothing else.
+func (m *modelled) again(t *rapid.T) *modelled {
+	c := &modelled{slots: m.slots, in: m.in, layout: m.layout, block: m.layout.NewBlock(), rows: m.rows}
+	c.block.Grow(len(m.rows))
+	for p, rows := range m.rows {
+		for _, i := range shuffled(t, rows) {
+			c.add(p, i)
+		}
+	}
+	return c
+}
+
+// check compares every partial with one of a Column, and merged ranges too.
+func (m *modelled) check(t *rapid.T) {
+	if m.block.Len() != len(m.rows) {
+		t.Fatalf("%d rows, want %d", m.block.Len(), len(m.rows))
+	}
+	acc := m.layout.NewBlock()
+	acc.Grow(1)
+	for s, slot := range m.slots {
+		c := column(testingOf(t), slot)
+		lo := rapid.IntRange(0, len(m.rows)).Draw(t, "merge from")
+		acc.Merge(s, 0, &m.block, lo, len(m.rows))
+		var all []int
+		for p, rows := range m.rows {
+			rows = slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return i >= len(m.in[s].Time) })
+			if p >= lo {
+				all = append(all, rows...)
+			}
+			m.same(t, slot, c, addAll(c, m.in[s], rows), &m.block, s, p)
+		}
+		m.same(t, slot, c, addAll(c, m.in[s], all), &acc, s, 0)
+	}
+}
+
+func (m *modelled) same(t *rapid.T, slot *plan.Slot, c Column, q int, b *Block, s, p int) {
+	got, want := vector.New(slot.Type, 1), vector.New(slot.Type, 1)
+	b.Value(s, p, slot.Func, got, 0)
+	c.Value(q, want, 0)
+	if got.IsErr(0) != want.IsErr(0) || !got.Value(0).Equal(want.Value(0)) {
+		t.Fatalf("%s of row %d is %v, error %v; of a column it is %v, error %v", name(slot), p, got.Value(0), got.IsErr(0), want.Value(0), want.IsErr(0))
+	}
+}
+
+// TestBlocksAreColumns: whatever is done to the rows of a Block, each slot has the
+// partials that a Column has of the same rows; their encoding is that of a Block which
+// was given no others, and is read back.
+func TestBlocksAreColumns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModelled(t)
+		for range rapid.IntRange(0, 30).Draw(t, "steps") {
+			m.step(t)
+		}
+		m.check(t)
+		encoded := m.block.Append(nil)
+		if again := m.again(t).block.Append(nil); !bytes.Equal(encoded, again) {
+			t.Fatalf("encodes as %x; its rows alone as %x", encoded, again)
+		}
+		m.check(t)
+		rest, err := m.block.Decode(append(encoded, 1, 2), len(m.rows))
+		if err != nil || len(rest) != 2 {
+			t.Fatalf("decoding leaves %d bytes, want 2; %v; of %x", len(rest), err, encoded)
+		}
+		m.check(t)
+		if again := m.block.Append(nil); !bytes.Equal(encoded, again) {
+			t.Fatalf("decoded %x, encodes as %x", encoded, again)
+		}
+	})
+}
+
+// TestBlockDecodeIsStrict: damaged encodings are refused, or are what Append writes.
+func TestBlockDecodeIsStrict(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModelled(t)
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			m.step(t)
+		}
+		b := damaged(t, m.block.Append(nil))
+		n := max(0, len(m.rows)+rapid.IntRange(-1, 1).Draw(t, "more rows"))
+		rest, err := m.block.Decode(b, n)
+		if err != nil {
+			m.block.Clear()
+			if m.block.Len() != 0 {
+				t.Fatal("rows are left")
+			}
+			return
+		}
+		if used := b[:len(b)-len(rest)]; !bytes.Equal(used, m.block.Append(nil)) {
+			t.Fatalf("accepted %x, writes %x", used, m.block.Append(nil))
+		}
+	})
+}
+
+// TestSumsGrowLong doubles the sum in a row by merging until it is far beyond a short
+// one; every sum on the way has its value, and its encoding is read back.
+func TestSumsGrowLong(t *testing.T) {
+	for _, x := range []float64{0x1.8p40, -0x1.8p40, 0x1.fffffffffffffp44, -0x1p45, 0x1p-90, 0x1.1p-85} {
+		slot := slotOf(plan.Sum, plan.T(plan.Double))
+		layout, err := NewLayout([]*plan.Slot{slot})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, out := layout.NewBlock(), vector.New(slot.Type, 1)
+		b.Grow(2)
+		b.Add(0, 0, &Input{Arg: vector.Of(slot.Arg.Type, plan.DoubleValue(x))}, 0)
+		for n := range 40 {
+			b.Value(0, 0, plan.Sum, out, 0)
+			if want := math.Ldexp(x, n); out.Double[0] != want {
+				t.Fatalf("%v doubled %d times is %v", x, n, out.Double[0])
+			}
+			if rest, err := b.Decode(b.Append(nil), 2); err != nil || len(rest) != 0 {
+				t.Fatalf("%v doubled %d times: %d bytes are left, %v", x, n, len(rest), err)
+			}
+			b.Merge(0, 1, &b, 0, 1)
+			b.Absorb(0, 1)
+		}
+	}
+}

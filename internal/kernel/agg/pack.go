@@ -1,0 +1,206 @@
+package agg
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// What follows encodes one word, or a number of two words, of many rows of a grid at
+// once: the width that the widest needs, then all of them in that width.
+
+// widthFor is the number of bytes, 0, 1, 2, 4 or 8, that hold all of x.
+func widthFor(x uint64) int {
+	switch {
+	case x == 0:
+		return 0
+	case x>>8 == 0:
+		return 1
+	case x>>16 == 0:
+		return 2
+	case x>>32 == 0:
+		return 4
+	}
+	return 8
+}
+
+// appendUints appends word off of the rows, less base, which none is below.
+func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte {
+	var all uint64
+	for _, p := range rows {
+		all |= g.words[g.row(int(p))+off] - base
+	}
+	width := widthFor(all)
+	dst = append(dst, byte(width))
+	for _, p := range rows {
+		x := g.words[g.row(int(p))+off] - base
+		switch width {
+		case 1:
+			dst = append(dst, byte(x))
+		case 2:
+			dst = binary.LittleEndian.AppendUint16(dst, uint16(x))
+		case 4:
+			dst = binary.LittleEndian.AppendUint32(dst, uint32(x))
+		case 8:
+			dst = binary.LittleEndian.AppendUint64(dst, x)
+		}
+	}
+	return dst
+}
+
+// uints reads what appendUints wrote.
+func (r *reader) uints(g *grid, off int, rows []int32, base uint64) {
+	width := int(r.byte())
+	b := r.take(width * len(rows))
+	if r.bad {
+		return
+	}
+	words, step := g.words[off:], g.width
+	var all uint64
+	switch width {
+	case 0:
+		for _, p := range rows {
+			words[int(p)*step] = base
+		}
+	case 1:
+		for i, p := range rows {
+			x := uint64(b[i])
+			all |= x
+			words[int(p)*step] = x + base
+		}
+	case 2:
+		for i, p := range rows {
+			x := uint64(binary.LittleEndian.Uint16(b[2*i:]))
+			all |= x
+			words[int(p)*step] = x + base
+		}
+	case 4:
+		for i, p := range rows {
+			x := uint64(binary.LittleEndian.Uint32(b[4*i:]))
+			all |= x
+			words[int(p)*step] = x + base
+		}
+	case 8:
+		for i, p := range rows {
+			x := binary.LittleEndian.Uint64(b[8*i:])
+			all |= x
+			words[int(p)*step] = x + base
+		}
+	}
+	if widthFor(all) != width {
+		r.fail()
+	}
+}
+
+// atLeastOne fails where word off of a row is no number of rows, 1 to 2^63-1.
+func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
+	var bad uint64
+	for _, p := range rows {
+		bad |= g.words[g.row(int(p))+off] - 1
+	}
+	if bad>>63 != 0 {
+		r.fail()
+	}
+}
+
+// appendWide appends the 128-bit two's complement numbers in words off and off+1 of
+// the rows: the number of bytes that holds all of them once their common power of two
+// is taken out, that power, and the numbers, lowest byte first.
+func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
+	var low, magnitude [2]uint64
+	for _, p := range rows {
+		at := g.row(int(p)) + off
+		lo, hi := g.words[at], g.words[at+1]
+		low[0], low[1] = low[0]|lo, low[1]|hi
+		sign := uint64(int64(hi) >> 63)
+		magnitude[0], magnitude[1] = magnitude[0]|(lo^sign), magnitude[1]|(hi^sign)
+	}
+	if low == ([2]uint64{}) {
+		return append(dst, 0)
+	}
+	shift := uint(bits.TrailingZeros64(low[0]))
+	if low[0] == 0 {
+		shift = 64 + uint(bits.TrailingZeros64(low[1]))
+	}
+	width := wideWidth(magnitude[0], magnitude[1], shift)
+	dst = append(dst, byte(width), byte(shift))
+	for _, p := range rows {
+		at := g.row(int(p)) + off
+		lo, hi := shiftRight(g.words[at], g.words[at+1], shift)
+		end := len(dst) + width
+		dst = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, lo), hi)[:end]
+	}
+	return dst
+}
+
+// wideWidth is the number of bytes for numbers whose bits, sign bits apart, are all in
+// hi:lo, without the lowest shift of these.
+func wideWidth(lo, hi uint64, shift uint) int {
+	return (max(wideLen(lo, hi)-int(shift), 0) + 8) / 8 // one bit more for the sign
+}
+
+func wideLen(lo, hi uint64) int {
+	if hi != 0 {
+		return 64 + bits.Len64(hi)
+	}
+	return bits.Len64(lo)
+}
+
+// shiftRight shifts a two's complement number by less than 128 bits.
+func shiftRight(lo, hi uint64, n uint) (uint64, uint64) {
+	if n >= 64 {
+		return uint64(int64(hi) >> (n - 64)), uint64(int64(hi) >> 63)
+	}
+	return lo>>n | hi<<1<<(63-n), uint64(int64(hi) >> n)
+}
+
+func shiftLeft(lo, hi uint64, n uint) (uint64, uint64) {
+	if n >= 64 {
+		return 0, lo << (n - 64)
+	}
+	return lo << n, hi<<n | lo>>1>>(63-n)
+}
+
+// wide reads what appendWide wrote.
+func (r *reader) wide(g *grid, off int, rows []int32) {
+	width := int(r.byte())
+	if width == 0 {
+		return // the cells are empty before
+	}
+	shift := uint(r.byte())
+	beyond := r.b // more than there is to take, so that most numbers can be read whole
+	b := r.take(width * len(rows))
+	if r.bad || width > 16 || shift > 127 {
+		r.fail()
+		return
+	}
+	words, step := g.words[off:], g.width
+	var low, magnitudeLo, magnitudeHi uint64
+	for i, p := range rows {
+		lo, hi := wideAt(beyond, b, i*width, width)
+		sign := uint64(int64(hi) >> 63)
+		magnitudeLo, magnitudeHi = magnitudeLo|(lo^sign), magnitudeHi|(hi^sign)
+		low |= lo
+		cell := words[int(p)*step:]
+		cell[0], cell[1] = shiftLeft(lo, hi, shift)
+	}
+	if low&1 == 0 || wideWidth(magnitudeLo, magnitudeHi, 0) != width || wideLen(magnitudeLo, magnitudeHi)+int(shift) > 127 {
+		r.fail()
+	}
+}
+
+// wideAt is the number of width bytes at i of b, which beyond goes on from.
+func wideAt(beyond, b []byte, i, width int) (lo, hi uint64) {
+	if i+16 <= len(beyond) {
+		lo, hi = binary.LittleEndian.Uint64(beyond[i:]), binary.LittleEndian.Uint64(beyond[i+8:])
+	} else {
+		var padded [16]byte
+		copy(padded[:], b[i:i+width])
+		lo, hi = binary.LittleEndian.Uint64(padded[:]), binary.LittleEndian.Uint64(padded[8:])
+	}
+	if width > 8 {
+		n := 128 - 8*uint(width)
+		return lo, uint64(int64(hi<<n) >> n)
+	}
+	n := 64 - 8*uint(width)
+	return uint64(int64(lo<<n) >> n), uint64(int64(lo<<n) >> 63)
+}

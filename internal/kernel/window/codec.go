@@ -1,0 +1,136 @@
+package window
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// The encoding of a series: of each level, from the coarsest, the number of its tiles
+// and where they start, in tiles of the level's width; then their partials. The layout
+// is docs/formats/state.md.
+
+var errSeries = errors.New("tiles: truncated or malformed")
+
+// Append appends the canonical encoding.
+func (s *Series) Append(dst []byte) []byte {
+	s.settle()
+	tiles := 0
+	if s.ladder.hasOlder() {
+		if tiles = s.Before(plan.Always + 1); tiles > 0 {
+			dst = append(dst, 1)
+		} else {
+			dst = append(dst, 0)
+		}
+	}
+	for level := len(s.ladder.widths) - 1; level >= 0; level-- {
+		first := tiles
+		if tiles = len(s.starts); level > 0 && len(s.guards) > 0 {
+			tiles = s.Before(s.guards[level-1])
+		}
+		dst = s.appendStarts(dst, s.starts[first:tiles], s.ladder.widths[level])
+	}
+	return s.tiles.Append(dst)
+}
+
+// appendStarts appends the starts of the tiles of one level, each after the first as
+// what lies between it and the one before.
+func (s *Series) appendStarts(dst []byte, starts []plan.EventTime, width plan.Micros) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(starts)))
+	last := int64(0)
+	for i, start := range starts {
+		n := plan.FloorDiv(int64(start), int64(width))
+		if i == 0 {
+			dst = binary.AppendVarint(dst, n)
+		} else {
+			dst = binary.AppendUvarint(dst, uint64(n-last-1))
+		}
+		last = n
+	}
+	return dst
+}
+
+// Decode replaces the series by one read from the front of b, whose newest
+// applied visible time is given (Always: none), and returns the rest. After an error
+// the series is to be cleared.
+func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
+	s.Clear()
+	if newest != plan.Always {
+		s.newest = newest
+		s.guards, s.until = s.ladder.guards(s.guards, newest)
+	}
+	if s.ladder.hasOlder() {
+		if len(b) == 0 || b[0] > 1 {
+			return nil, errSeries
+		}
+		if b[0] == 1 {
+			s.starts = append(s.starts, plan.Always)
+		}
+		b = b[1:]
+	}
+	var err error
+	for level := len(s.ladder.widths) - 1; level >= 0; level-- {
+		if b, err = s.decodeStarts(b, level); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.starts) > 0 && newest == plan.Always {
+		return nil, errSeries
+	}
+	if b, err = s.tiles.Decode(b, len(s.starts)); err != nil {
+		return nil, fmt.Errorf("tiles: %w", err)
+	}
+	s.room = len(s.starts) + len(s.starts)/2 + leastRoom
+	return b, nil
+}
+
+// decodeStarts reads the tiles of one level, which are within what the guards leave it.
+func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
+	count, k := binary.Uvarint(b)
+	if k <= 0 || k > 1 && b[k-1] == 0 || count > uint64(len(b)) {
+		return nil, errSeries
+	}
+	b = b[k:]
+	if count == 0 {
+		return b, nil
+	}
+	if s.newest == plan.Always {
+		return nil, errSeries
+	}
+	width := int64(s.ladder.widths[level])
+	least, most := s.span(level)
+	n, k := binary.Varint(b)
+	if k <= 0 || k > 1 && b[k-1] == 0 || n < least {
+		return nil, errSeries
+	}
+	b = b[k:]
+	for ; ; count-- {
+		if n > most {
+			return nil, errSeries
+		}
+		if s.starts = append(s.starts, plan.EventTime(n*width)); count == 1 {
+			return b, nil
+		}
+		if len(b) > 0 && b[0] < 0x80 {
+			n, b = n+1+int64(b[0]), b[1:]
+			continue
+		}
+		gap, k := binary.Uvarint(b)
+		if k <= 0 || b[k-1] == 0 || gap >= uint64(most-n) {
+			return nil, errSeries
+		}
+		n, b = n+1+int64(gap), b[k:]
+	}
+}
+
+// span is the numbers of the first and the last tile that a level may have.
+func (s *Series) span(level int) (least, most int64) {
+	end := s.newest
+	if level > 0 {
+		end = min(end, s.guards[level-1]-1)
+	}
+	width := int64(s.ladder.widths[level])
+	return plan.FloorDiv(int64(s.guards[level]), width), plan.FloorDiv(int64(end), width)
+}
