@@ -109,7 +109,7 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 				of.inputs[i] = resolve(leaf)
 			}
 		}
-		o.out.Cols[f].fill(of.plan, f, of.eval(n), known)
+		o.out.Cols[f].fill(of, f, of.eval(n), known)
 	}
 	return &o.out
 }
@@ -121,10 +121,14 @@ func (of *outerFeature) eval(n int) *vector.Vector {
 	return of.program.Eval(of.inputs, n, nil)
 }
 
-// fill copies the result of feature number f and settles its statuses, defaults and NaNs.
-func (c *FeatureColumn) fill(p *plan.Feature, f int, result *vector.Vector, known func(f, i int) bool) {
+// fill takes the result of feature number f and settles its statuses, defaults and NaNs.
+func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, known func(f, i int) bool) {
 	n := result.N
-	copyLanes(c.Vec, result)
+	if of.plain && of.plan.Default == nil {
+		c.Vec = result // nothing is put in, and aggregates make no other NaN
+	} else {
+		copyLanes(c.Vec, result)
+	}
 	if cap(c.Status) < n {
 		c.Status, c.Reason = make([]Status, n), make([]Status, n)
 	}
@@ -138,7 +142,7 @@ func (c *FeatureColumn) fill(p *plan.Feature, f int, result *vector.Vector, know
 	}
 	for i := range c.Status {
 		if !result.Valid(i) {
-			c.settle(p, i, result.IsErr(i), known(f, i))
+			c.settle(of.plan, i, result.IsErr(i), known(f, i))
 		}
 	}
 }
@@ -200,8 +204,10 @@ func copyLanes(dst, src *vector.Vector) {
 // exceed the state's Newest; states are folded up to it.
 func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 	n := len(at)
-	for a := range k.aggs {
-		k.aggs[a].Resize(n)
+	for _, v := range k.aggs {
+		if v.N != n || v.Null != nil || v.Err != nil {
+			v.Resize(n)
+		}
 	}
 	for i, s := range states {
 		if s == nil {

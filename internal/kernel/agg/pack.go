@@ -175,32 +175,36 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	}
 	words, step := g.words[off:], g.width
 	var low, magnitudeLo, magnitudeHi uint64
+	spare := 64 - 8*uint(width)&63 // bits of the highest word that no number has
 	for i, p := range rows {
 		lo, hi := wideAt(beyond, b, i*width, width)
+		if width > 8 {
+			hi = uint64(int64(hi<<(spare&63)) >> (spare & 63))
+		} else {
+			lo = uint64(int64(lo<<(spare&63)) >> (spare & 63))
+			hi = uint64(int64(lo) >> 63)
+		}
 		sign := uint64(int64(hi) >> 63)
 		magnitudeLo, magnitudeHi = magnitudeLo|(lo^sign), magnitudeHi|(hi^sign)
 		low |= lo
-		cell := words[int(p)*step:]
-		cell[0], cell[1] = shiftLeft(lo, hi, shift)
+		if shift > 63 {
+			lo, hi = 0, lo
+		}
+		cell := words[int(p)*step:][:2:2]
+		cell[0], cell[1] = lo<<(shift&63), hi<<(shift&63)|lo>>1>>(^shift&63)
 	}
 	if low&1 == 0 || wideWidth(magnitudeLo, magnitudeHi, 0) != width || wideLen(magnitudeLo, magnitudeHi)+int(shift) > 127 {
 		r.fail()
 	}
 }
 
-// wideAt is the number of width bytes at i of b, which beyond goes on from.
+// wideAt is the 16 bytes at i of b, which beyond goes on from, or as many of width as
+// there are.
 func wideAt(beyond, b []byte, i, width int) (lo, hi uint64) {
 	if i+16 <= len(beyond) {
-		lo, hi = binary.LittleEndian.Uint64(beyond[i:]), binary.LittleEndian.Uint64(beyond[i+8:])
-	} else {
-		var padded [16]byte
-		copy(padded[:], b[i:i+width])
-		lo, hi = binary.LittleEndian.Uint64(padded[:]), binary.LittleEndian.Uint64(padded[8:])
+		return binary.LittleEndian.Uint64(beyond[i:]), binary.LittleEndian.Uint64(beyond[i+8:])
 	}
-	if width > 8 {
-		n := 128 - 8*uint(width)
-		return lo, uint64(int64(hi<<n) >> n)
-	}
-	n := 64 - 8*uint(width)
-	return uint64(int64(lo<<n) >> n), uint64(int64(lo<<n) >> 63)
+	var padded [16]byte
+	copy(padded[:], b[i:i+width])
+	return binary.LittleEndian.Uint64(padded[:]), binary.LittleEndian.Uint64(padded[8:])
 }
