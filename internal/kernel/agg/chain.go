@@ -29,12 +29,12 @@ func extend(chain, rows []int32, beaten func(old, r int) bool) []int32 {
 }
 
 func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
-	if c.lane.kind == plan.Double {
+	if c.of.lane.kind == plan.Double {
 		return c.extendDoubles(chain, in.Arg.Double, rows)
 	}
 	for _, r := range rows {
-		key := c.directed(in, int(r))
-		for len(chain) > 0 && c.directed(in, int(chain[len(chain)-1])) <= key {
+		key := c.of.directed(in, int(r))
+		for len(chain) > 0 && c.of.directed(in, int(chain[len(chain)-1])) <= key {
 			chain = chain[:len(chain)-1]
 		}
 		chain = append(chain, r)
@@ -45,7 +45,7 @@ func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
 // extendDoubles compares doubles as such, and keys only where that does not decide:
 // zeros of either sign, and NaN.
 func (c *extremeColumn) extendDoubles(chain []int32, xs []float64, rows []int32) []int32 {
-	smallest := c.dir != 0
+	smallest := c.of.dir != 0
 	for _, r := range rows {
 		x := xs[r]
 		for len(chain) > 0 {
@@ -56,7 +56,7 @@ func (c *extremeColumn) extendDoubles(chain []int32, xs []float64, rows []int32)
 			if low > high {
 				break
 			}
-			if !(low < high) && c.direct(plan.OrderedDouble(xs[chain[len(chain)-1]])) > c.direct(plan.OrderedDouble(x)) {
+			if !(low < high) && c.of.direct(plan.OrderedDouble(xs[chain[len(chain)-1]])) > c.of.direct(plan.OrderedDouble(x)) {
 				break
 			}
 			chain = chain[:len(chain)-1]

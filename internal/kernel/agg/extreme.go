@@ -155,7 +155,7 @@ func (k *extremeKind) unpack(g *grid, off int, rows []int32, r *reader) {
 // extremeColumn is a Column of extremes, which can be chained.
 type extremeColumn struct {
 	cellColumn
-	*extremeKind
+	of *extremeKind // the kind of the cells
 }
 
 func newExtremes(k *extremeKind, f plan.AggFunc) *extremeColumn {
