@@ -100,6 +100,9 @@ func (l *laboratory) one(ctx context.Context, m mutant) outcome {
 		o.verdict, o.detail = isBroken, err.Error()
 		return o
 	}
+	if m.compiled != "" {
+		o.detail, o.verdict = l.fused(ctx, overlay, m.compiled)
+	}
 	for _, pkg := range m.tests {
 		var text []byte
 		if text, o.verdict = l.test(ctx, overlay, pkg); o.verdict == isMissed {
@@ -157,6 +160,26 @@ func (l *laboratory) test(ctx context.Context, overlay string, pkgs ...string) (
 	}
 	return out, isCaught
 }
+
+// fused looks for fused operations in the code of a package for arm64, as make
+// check-fma does.
+func (l *laboratory) fused(ctx context.Context, overlay, pkg string) (string, verdict) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-gcflags=-S", "-overlay", overlay, "./"+pkg)
+	cmd.Dir = l.root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=arm64")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%s\n%v", out, err), isBroken
+	case fusedOperation.Match(out):
+		return "make check-fma in " + pkg, isCaught
+	}
+	return "", isMissed
+}
+
+var fusedOperation = regexp.MustCompile(`\sFN?M(ADD|SUB)[SD]\s`)
 
 // unfinished is what the go command says of tests that could not be built, and of
 // some that ran too long.

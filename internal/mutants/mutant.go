@@ -17,6 +17,8 @@ type mutant struct {
 	old    string // exactly once in file
 	new    string
 	tests  []string // packages; a test of one of them fails
+	// compiled is a package in whose code for arm64, instead, a fused operation appears.
+	compiled string
 }
 
 // tables is all mutants, by the part of the program they break.

@@ -49,7 +49,7 @@ func TestMutantsAreDescribed(t *testing.T) {
 		if !tag.MatchString(m.tag) || !bytes.Contains(pitfalls, fmt.Appendf(nil, "| %s |", m.tag)) {
 			t.Errorf("%s: docs/pitfalls.md has no line %q", m.name, m.tag)
 		}
-		if !strings.HasSuffix(m.breaks, ".") || len(m.tests) == 0 {
+		if !strings.HasSuffix(m.breaks, ".") || len(m.tests) == 0 && m.compiled == "" {
 			t.Errorf("%s: say in a sentence what it breaks, and which packages test that", m.name)
 		}
 		for _, pkg := range m.tests {

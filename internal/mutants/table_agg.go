@@ -60,6 +60,16 @@ var aggMutants = []mutant{
 		tests: []string{aggTests},
 	},
 	{
+		name: "estimate-fused", tag: "o2", breaks: "A product of the estimator is fused with the sum it goes into, where the processor can.",
+		file: "internal/kernel/agg/hyperloglog.go", old: "z += float64(x * y)", new: "z += x * y",
+		compiled: "internal/kernel/agg",
+	},
+	{
+		name: "bucket-fused", tag: "o2", breaks: "A gap of the estimator is fused with what it is taken from, where the processor can.",
+		file: "internal/kernel/agg/hyperloglog.go", old: "z -= float64(float64(gap*gap) * y)", new: "z -= gap * gap * y",
+		compiled: "internal/kernel/agg",
+	},
+	{
 		name: "merge-shares-id", tag: "o6", breaks: "Two partials share the bytes of an id after a merge.",
 		file: "internal/kernel/agg/event.go", old: "e.id = append(e.id[:0], f.id...)\n\te.str", new: "e.id = f.id\n\te.str",
 		tests: []string{aggTests},

@@ -45,6 +45,16 @@ var exprMutants = []mutant{
 		tests: []string{exprTests},
 	},
 	{
+		name: "zones-ignored", tag: "c4", breaks: "Hours of a zone are those of UTC.",
+		file: "internal/kernel/expr/timefields.go", old: "celenv.Location(k.val.Str())", new: "celenv.Location(\"UTC\" + k.val.Str()[:0])",
+		tests: []string{exprTests},
+	},
+	{
+		name: "doubles-in-full", tag: "c6", breaks: "string(1000000.0) is 1000000.",
+		file: "internal/kernel/expr/convert.go", old: "a.Double[i], 'g', -1, 64)", new: "a.Double[i], 'f', -1, 64)",
+		tests: []string{exprTests},
+	},
+	{
 		name: "days-truncate", tag: "b4", breaks: "The weekday before 1970 is that of the next day.",
 		file: "internal/kernel/expr/timefields.go", old: "floorMod(plan.FloorDiv(local, microsPerDay)+4, 7)", new: "floorMod(local/microsPerDay+4, 7)",
 		tests: []string{exprTests},

@@ -31,6 +31,11 @@ var stateMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "state-without-tails", tag: "n3", breaks: "Serving reads all tiles it has, past the tail of a window.",
+		file: stateFile, old: "series.Before(x.lower)", new: "series.Before(x.lower) * 0",
+		tests: []string{oracleTests},
+	},
+	{
 		name: "state-anchored-to-events", tag: "b9", breaks: "Windows end at the newest event instead of the time of the reading.",
 		file: stateFile, old: "x := tail{g.windows[w].window.Lower(t), w}", new: "x := tail{g.windows[w].window.Lower(t - t%1000), w}",
 		tests: []string{oracleTests},

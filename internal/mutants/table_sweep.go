@@ -18,6 +18,26 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "sweep-known-from-its-second", tag: "b6", breaks: "An event is seen from the beginning of the second in which it becomes known.",
+		file: sweepFile, old: "t.visible[t.byVisible[t.in]] < at {", new: "t.visible[t.byVisible[t.in]]-t.visible[t.byVisible[t.in]]%1000000 < at {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "sweep-known-afterwards", tag: "b7", breaks: "An entity is known to the rows before its first event.",
+		file: sweepFile, old: "if firstVisible < at {", new: "if firstVisible > at {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "late-group-is-known", tag: "w3", breaks: "A column that only the group reads is taken for known with its row.",
+		file: "featuredefs/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.By, s.Filter)",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "late-order-is-known", tag: "w3", breaks: "A column that only the value to order by reads is taken for known with its row.",
+		file: "featuredefs/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.Group, s.Filter)",
+		tests: []string{oracleTests},
+	},
+	{
 		name: "sweep-leaves-unentered", tag: "b1", breaks: "Events that passed through a window between two rows are taken out of it.",
 		file: sweepFile, old: "w.left = t.byTime[out:max(out, min(w.out, in))]", new: "w.left = t.byTime[out:w.out]",
 		tests: []string{oracleTests},

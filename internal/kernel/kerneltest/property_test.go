@@ -27,19 +27,23 @@ type scenario struct {
 func check(t *testing.T, property func(s *scenario)) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		text := gen.Definitions(rt, 6)
-		projectDir(rt, dir, text)
-		s := &scenario{t: rt, plan: load(rt, dir, text), oracle: kerneltest.New()}
-		s.events = gen.Events(rt, s.plan, 24)
-		s.unique = kerneltest.Deduplicate(s.plan.Source, s.events)
-		s.reads = gen.Reads(rt, s.plan, s.events, 8)
-		var err error
-		if s.view, err = kernel.NewView(s.plan); err != nil {
-			rt.Fatalf("%v\nin\n%s", err, text)
-		}
-		rt.Logf("%s", text)
-		property(s)
+		property(newScenario(rt, dir, gen.Definitions(rt, 6)))
 	})
+}
+
+// newScenario draws events and readings for a view.
+func newScenario(t *rapid.T, dir, text string) *scenario {
+	projectDir(t, dir, text)
+	s := &scenario{t: t, plan: load(t, dir, text), oracle: kerneltest.New()}
+	s.events = gen.Events(t, s.plan, 24)
+	s.unique = kerneltest.Deduplicate(s.plan.Source, s.events)
+	s.reads = gen.Reads(t, s.plan, s.events, 8)
+	var err error
+	if s.view, err = kernel.NewView(s.plan); err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	t.Logf("%s", text)
+	return s
 }
 
 // expect is what the oracle answers to a read over the given events.
@@ -69,57 +73,57 @@ func (s *scenario) batches() [][]kerneltest.Event {
 
 // The replay answers as the oracle does, whatever the order and batching of the
 // events and the number of shards.
-func TestReplayAgreesWithTheOracle(t *testing.T) {
-	check(t, func(s *scenario) {
-		var batches []*kernel.Events
-		var before [][32]byte
-		for _, b := range s.batches() {
-			batches = append(batches, batchOf(s.plan, b))
-			before = append(before, hashOf(batches[len(batches)-1]))
+func TestReplayAgreesWithTheOracle(t *testing.T) { check(t, replayAgrees) }
+
+func replayAgrees(s *scenario) {
+	var batches []*kernel.Events
+	var before [][32]byte
+	for _, b := range s.batches() {
+		batches = append(batches, batchOf(s.plan, b))
+		before = append(before, hashOf(batches[len(batches)-1]))
+	}
+	got, err := replay(s.view, batches, s.reads, rapid.IntRange(1, 3).Draw(s.t, "shards"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i, r := range s.reads {
+		if err := s.compare(s.expect(s.events, r), got[i]); err != nil {
+			s.t.Fatalf("%v at %v: %v", r.Key, r.At, err)
 		}
-		got, err := replay(s.view, batches, s.reads, rapid.IntRange(1, 3).Draw(s.t, "shards"))
-		if err != nil {
-			s.t.Fatal(err)
+	}
+	for i, b := range batches {
+		if hashOf(b) != before[i] {
+			s.t.Fatal("the replay changed its input")
 		}
-		for i, r := range s.reads {
-			if err := s.compare(s.expect(s.events, r), got[i]); err != nil {
-				s.t.Fatalf("%v at %v: %v", r.Key, r.At, err)
-			}
-		}
-		for i, b := range batches {
-			if hashOf(b) != before[i] {
-				s.t.Fatal("the replay changed its input")
-			}
-		}
-	})
+	}
 }
 
 // Online state answers as the oracle does over the events applied so far, whatever
 // their order and batching, with readings in between and states stored and loaded
 // between batches.
-func TestOnlineAgreesWithTheOracle(t *testing.T) {
-	check(t, func(s *scenario) {
-		o := newOnline(s.t, s.view)
-		batches, reads := s.batches(), s.reads
-		var applied []kerneltest.Event
-		for len(batches)+len(reads) > 0 {
-			switch step := rapid.IntRange(0, 3).Draw(s.t, "step"); {
-			case step == 0 && len(o.states) > 0:
-				o.restore()
-			case len(reads) > 0 && (step == 1 || len(batches) == 0):
-				if err := s.compare(s.expect(applied, reads[0]), o.read(reads[0])); err != nil {
-					s.t.Fatalf("%v at %v after %d events: %v", reads[0].Key, reads[0].At, len(applied), err)
-				}
-				o.horizon, reads = reads[0].At, reads[1:]
-			case len(batches) > 0:
-				if len(reads) > 0 && step == 2 {
-					o.horizon = reads[0].At
-				}
-				o.apply(batches[0])
-				applied, batches = append(applied, batches[0]...), batches[1:]
+func TestOnlineAgreesWithTheOracle(t *testing.T) { check(t, onlineAgrees) }
+
+func onlineAgrees(s *scenario) {
+	o := newOnline(s.t, s.view)
+	batches, reads := s.batches(), s.reads
+	var applied []kerneltest.Event
+	for len(batches)+len(reads) > 0 {
+		switch step := rapid.IntRange(0, 3).Draw(s.t, "step"); {
+		case step == 0 && len(o.states) > 0:
+			o.restore()
+		case len(reads) > 0 && (step == 1 || len(batches) == 0):
+			if err := s.compare(s.expect(applied, reads[0]), o.read(reads[0])); err != nil {
+				s.t.Fatalf("%v at %v after %d events: %v", reads[0].Key, reads[0].At, len(applied), err)
 			}
+			o.horizon, reads = reads[0].At, reads[1:]
+		case len(batches) > 0:
+			if len(reads) > 0 && step == 2 {
+				o.horizon = reads[0].At
+			}
+			o.apply(batches[0])
+			applied, batches = append(applied, batches[0]...), batches[1:]
 		}
-	})
+	}
 }
 
 // The bytes of a state depend on the events alone: not on their order and batching,

@@ -2,92 +2,92 @@ package gen
 
 import (
 	"fmt"
+	"strings"
 
 	"pgregory.net/rapid"
 )
 
-// function is an aggregate of the language: how to draw its arguments, and its
-// type given them ("?" optional, "[]" list).
+// function is an aggregate of the language: the types of its arguments, the literals
+// that may follow them, and its type given the first one's ("?" optional, "[]" list).
 type function struct {
-	name string
-	args func(*rapid.T) []typed
-	kind func([]typed) string
+	name     string
+	args     [][]string
+	literals []string
+	kind     string // %s is the type of the first argument
 }
 
 var aggregates = []function{
-	{"count", nothing, always("int")},
-	{"count", one(anything...), always("int")},
-	{"sum", one("int", "double", "duration"), same("%s")},
-	{"sum", one("double"), same("%s")},
-	{"mean", one("int", "double"), always("?double")},
-	{"var_pop", one("int", "double"), always("?double")},
-	{"var_samp", one("int", "double"), always("?double")},
-	{"stddev_pop", one("int", "double"), always("?double")},
-	{"stddev_samp", one("int", "double"), always("?double")},
-	{"min", one(ordered...), same("?%s")},
-	{"max", one(ordered...), same("?%s")},
-	{"latest", one(anything...), same("?%s")},
-	{"earliest", one(anything...), same("?%s")},
-	{"latest_n", counted(anything...), same("[%s]")},
-	{"earliest_n", counted(anything...), same("[%s]")},
-	{"latest_time", nothing, always("?timestamp")},
-	{"earliest_time", nothing, always("?timestamp")},
-	{"max_by", two(anything, ordered), same("?%s")},
-	{"min_by", two(anything, ordered), same("?%s")},
-	{"distinct_count", one("int", "string", "bool", "bytes", "timestamp"), always("int")},
-	{"approx_distinct", one("int", "string", "bool", "bytes", "timestamp"), always("int")},
-	{"approx_quantile", quantiled("int", "double"), always("?double")},
-	{"top_k", counted("int", "string"), same("[%s]")},
-	{"any", one("bool"), always("bool")},
-	{"all", one("bool"), always("bool")},
+	{"count", nil, nil, "int"},
+	{"count", args(anything), nil, "int"},
+	{"sum", args(additive), nil, "%s"},
+	{"sum", args(kinds("double")), nil, "%s"},
+	{"mean", args(numbers), nil, "?double"},
+	{"var_pop", args(numbers), nil, "?double"},
+	{"var_samp", args(numbers), nil, "?double"},
+	{"stddev_pop", args(numbers), nil, "?double"},
+	{"stddev_samp", args(numbers), nil, "?double"},
+	{"min", args(ordered), nil, "?%s"},
+	{"max", args(ordered), nil, "?%s"},
+	{"latest", args(whatever), nil, "?%s"},
+	{"earliest", args(whatever), nil, "?%s"},
+	{"latest_n", args(anything), counts, "[%s]"},
+	{"earliest_n", args(anything), counts, "[%s]"},
+	{"latest_time", nil, nil, "?timestamp"},
+	{"earliest_time", nil, nil, "?timestamp"},
+	{"max_by", args(whatever, ordered), nil, "?%s"},
+	{"min_by", args(whatever, ordered), nil, "?%s"},
+	{"distinct_count", args(discrete), nil, "int"},
+	{"approx_distinct", args(discrete), nil, "int"},
+	{"approx_quantile", args(numbers), []string{"0.0", "0.25", "0.5", "0.99", "1.0"}, "?double"},
+	{"top_k", args(kinds("int", "string")), counts, "[%s]"},
+	{"any", args(kinds("bool")), nil, "bool"},
+	{"all", args(kinds("bool")), nil, "bool"},
 }
 
 var (
-	ordered  = []string{"int", "double", "string", "timestamp", "duration"}
-	anything = append([]string{"bool", "bytes"}, ordered...)
+	numbers  = kinds("int", "double")
+	additive = kinds("int", "double", "duration")
+	ordered  = kinds("int", "double", "string", "timestamp", "duration")
+	discrete = kinds("int", "string", "bool", "bytes", "timestamp")
+	anything = append(kinds("bool", "bytes"), ordered...)
+	whatever = append(kinds("[int]", "{double}"), anything...)
+	counts   = []string{"1", "2", "3", "1000"}
 )
 
-func nothing(*rapid.T) []typed { return nil }
+func kinds(list ...string) []string     { return list }
+func args(lists ...[]string) [][]string { return lists }
 
-func one(kinds ...string) func(*rapid.T) []typed {
-	return func(t *rapid.T) []typed {
-		return []typed{pick(t, among(t, kinds, "kind"))}
+// draw draws the arguments of a call.
+func (f *function) draw(t *rapid.T) []typed {
+	var out []typed
+	for _, list := range f.args {
+		out = append(out, pick(t, among(t, list, "kind")))
 	}
-}
-
-func two(first, second []string) func(*rapid.T) []typed {
-	return func(t *rapid.T) []typed { return append(one(first...)(t), one(second...)(t)...) }
-}
-
-func counted(kinds ...string) func(*rapid.T) []typed {
-	return func(t *rapid.T) []typed {
-		n := among(t, []int{1, 2, 3, 1000}, "n")
-		return append(one(kinds...)(t), typed{fmt.Sprint(n), "int"})
+	if f.literals != nil {
+		out = append(out, typed{among(t, f.literals, "literal"), "literal"})
 	}
+	return out
 }
 
-func quantiled(kinds ...string) func(*rapid.T) []typed {
-	return func(t *rapid.T) []typed {
-		q := among(t, []string{"0.0", "0.25", "0.5", "0.99", "1.0"}, "q")
-		return append(one(kinds...)(t), typed{q, "double"})
+// result is the type of a call with the given arguments.
+func (f *function) result(args []typed) string {
+	if strings.Contains(f.kind, "%s") {
+		return fmt.Sprintf(f.kind, args[0].kind)
 	}
-}
-
-func always(kind string) func([]typed) string { return func([]typed) string { return kind } }
-
-func same(format string) func([]typed) string {
-	return func(args []typed) string { return fmt.Sprintf(format, args[0].kind) }
+	return f.kind
 }
 
 // rowExpressions over the generated columns, by type. Some fail on some rows.
 var rowExpressions = map[string][]string{
 	"int":       {"qty", "qty", "big", "charge", "qty * 2", "big + qty", "qty % 7", "size(note)", "int(amount)", "qty == null ? -1 : qty", "seen.getDayOfWeek()", "seen.getHours('America/New_York')"},
 	"double":    {"amount", "amount", "fee", "late", "amount - fee", "amount * 0.1 + fee", "fee / amount", "double(qty)", "qty > 2 ? amount : fee", "amount + late", "-amount"},
-	"string":    {"country", "country", "note", "country + ':' + note", "flag ? country : note", "note.lowerAscii()"},
-	"bool":      {"flag", "chargeback", "amount > 10.0", "country == 'US'", "note != null", "!flag", "qty in [1, 2, 3]", "fee < amount || flag", "chargeback && flag", "country.startsWith('U')", "late == late", "seen < ts"},
-	"bytes":     {"raw", "raw", "bytes(note)"},
-	"timestamp": {"seen", "ts", "seen + duration('36h')"},
-	"duration":  {"ts - seen", "flag ? duration('90s') : duration('-1ms')"},
+	"string":    {"country", "country", "note", "country + ':' + note", "flag ? country : note", "note.lowerAscii()", "string(charge)", "chargeback ? 'x' : country", "foreign ? note : country"},
+	"bool":      {"flag", "chargeback", "amount > 10.0", "country == 'US'", "note != null", "!flag", "qty in [1, 2, 3]", "fee < amount || flag", "chargeback && flag", "country.startsWith('U')", "late == late", "seen < ts", "foreign"},
+	"bytes":     {"raw", "raw", "bytes(note)", "k_raw"},
+	"timestamp": {"seen", "ts", "seen + duration('36h')", "late > 1.0 ? seen : ts"},
+	"duration":  {"ts - seen", "took", "flag ? duration('90s') : duration('-1ms')", "chargeback ? took : duration('1ns')"},
+	"[int]":     {"[qty, 7]", "[size(note)]", "note.split('a').map(x, size(x))"},
+	"{double}":  {"{'a': amount}", "{country: fee, 'none': 0.5}"},
 }
 
 func pick(t *rapid.T, kind string) typed {

@@ -22,6 +22,7 @@ const columns = `  k_int: {type: int}
   k_two: {type: string}
   k_time: {type: timestamp}
   k_bool: {type: bool}
+  k_raw: {type: bytes}
   ts: {type: timestamp}
   id: {type: string}
   known: {type: timestamp}
@@ -36,6 +37,7 @@ const columns = `  k_int: {type: int}
   flag: {type: bool}
   seen: {type: timestamp}
   raw: {type: bytes}
+  took: {type: duration}
   late: {type: double, known_at: late_at}
   charge: {type: int, known_at: {delay: 1h}}
   chargeback: {type: bool, outcome: true, known_at: chargeback_at}
@@ -47,6 +49,7 @@ var entityKeys = [][]struct{ column, kind string }{
 	{{"k_str", "string"}},
 	{{"k_str", "string"}, {"k_two", "string"}},
 	{{"k_time", "timestamp"}, {"k_bool", "bool"}},
+	{{"k_raw", "bytes"}},
 }
 
 var knownAt = []string{
@@ -63,20 +66,7 @@ func Definitions(t *rapid.T, maxFeatures int) string {
 // view is Definitions, and the features with the types of references to them.
 func view(t *rapid.T, maxFeatures int) (string, []typed) {
 	var b strings.Builder
-	keys := among(t, entityKeys, "keys")
-	var declared, mapped []string
-	for i, k := range keys {
-		declared = append(declared, fmt.Sprintf("{name: key%d, type: %s}", i, k.kind))
-		mapped = append(mapped, fmt.Sprintf("key%d: %s", i, k.column))
-	}
-	fmt.Fprintf(&b, "kind: Entity\nname: who\nkeys: [%s]\n---\n", strings.Join(declared, ", "))
-	fmt.Fprintf(&b, "kind: Source\nname: %s\nstream: true\nevent_time: ts\n", SourceName)
-	if rapid.Bool().Draw(t, "event ids") {
-		b.WriteString("event_id: id\n")
-	}
-	b.WriteString(among(t, knownAt, "known_at"))
-	fmt.Fprintf(&b, "columns:\n%s---\n", columns)
-	fmt.Fprintf(&b, "kind: FeatureView\nname: %s\nentity: who\nsource: %s\nkeys: {%s}\n", ViewName, SourceName, strings.Join(mapped, ", "))
+	header(t, &b)
 	if chance(t, 4, "view filter") {
 		fmt.Fprintf(&b, "where: %s\n", quote(boolColumn(t)))
 	}
@@ -86,6 +76,37 @@ func view(t *rapid.T, maxFeatures int) (string, []typed) {
 		b.WriteString(g.next())
 	}
 	return b.String(), g.made
+}
+
+// DefinitionsOf is Definitions with the given features, expressions each, and no filter
+// of the view.
+func DefinitionsOf(t *rapid.T, exprs []string) string {
+	var b strings.Builder
+	header(t, &b)
+	b.WriteString("features:\n")
+	for i, e := range exprs {
+		fmt.Fprintf(&b, "  f%d: %s\n", i, quote(e))
+	}
+	return b.String()
+}
+
+// header draws the entity, the source and the beginning of the view.
+func header(t *rapid.T, b *strings.Builder) {
+	keys := among(t, entityKeys, "keys")
+	var declared, mapped []string
+	for i, k := range keys {
+		declared = append(declared, fmt.Sprintf("{name: key%d, type: %s}", i, k.kind))
+		mapped = append(mapped, fmt.Sprintf("key%d: %s", i, k.column))
+	}
+	fmt.Fprintf(b, "kind: Entity\nname: who\nkeys: [%s]\n---\n", strings.Join(declared, ", "))
+	fmt.Fprintf(b, "kind: Source\nname: %s\nstream: true\nevent_time: ts\n", SourceName)
+	if rapid.Bool().Draw(t, "event ids") {
+		b.WriteString("event_id: id\n")
+	}
+	b.WriteString(among(t, knownAt, "known_at"))
+	fmt.Fprintf(b, "columns:\n%s---\n", columns)
+	fmt.Fprintf(b, "kind: FeatureView\nname: %s\nentity: who\nsource: %s\nkeys: {%s}\n", ViewName, SourceName, strings.Join(mapped, ", "))
+	b.WriteString("let: {foreign: \"country != 'US'\"}\n")
 }
 
 func quote(s string) string {
@@ -207,24 +228,63 @@ var groupable = []string{"count", "sum", "mean", "min", "max"}
 
 // aggregate draws one call, with its window, filter and groups.
 func aggregate(t *rapid.T) typed {
-	f := among(t, aggregates, "aggregate")
-	args := f.args(t)
-	if w := among(t, windows, "window"); w != "" {
-		args = append(args, typed{quote(w), "window"})
-	}
-	texts := make([]string, len(args))
-	for i, a := range args {
-		texts[i] = a.text
-	}
-	call := typed{fmt.Sprintf("%s(%s)", f.name, strings.Join(texts, ", ")), f.kind(args)}
+	f := &aggregates[below(len(aggregates)).Draw(t, "aggregate")]
+	args := f.draw(t)
+	call := typed{f.call(args, among(t, windows, "window")), f.result(args)}
 	if chance(t, 4, "filtered") {
 		call.text += fmt.Sprintf(".where(%s)", boolColumn(t))
 	}
 	if slices.Contains(groupable, f.name) && chance(t, 4, "grouped") {
-		if kind := strings.TrimPrefix(call.kind, "?"); kind == "int" || kind == "double" {
-			call.text += fmt.Sprintf(".by(%s)", pick(t, "string").text)
-			call.kind = "{" + kind + "}"
-		}
+		call.text += fmt.Sprintf(".by(%s)", pick(t, "string").text)
+		call.kind = "{" + strings.TrimPrefix(call.kind, "?") + "}"
 	}
 	return call
+}
+
+// call is the text of a call.
+func (f *function) call(args []typed, window string) string {
+	var texts []string
+	for _, a := range args {
+		texts = append(texts, a.text)
+	}
+	if window != "" {
+		texts = append(texts, quote(window))
+	}
+	return fmt.Sprintf("%s(%s)", f.name, strings.Join(texts, ", "))
+}
+
+// Every lists a call of every aggregate over every type of its first argument and every
+// window: as it is, filtered, and by group where there is one. Expressions, filters and
+// what else there is to choose take turns.
+func Every() []string {
+	var out []string
+	turn := 0
+	next := func(list []string) string { turn++; return list[turn%len(list)] }
+	for i := range aggregates {
+		f := &aggregates[i]
+		first := []string{""}
+		if len(f.args) > 0 {
+			first = f.args[0]
+		}
+		for _, kind := range first {
+			for _, w := range windows {
+				var args []typed
+				for n, list := range f.args {
+					if n > 0 {
+						kind = next(list)
+					}
+					args = append(args, typed{next(rowExpressions[kind]), kind})
+				}
+				if f.literals != nil {
+					args = append(args, typed{next(f.literals), "literal"})
+				}
+				call := f.call(args, w)
+				out = append(out, call, fmt.Sprintf("%s.where(%s)", call, next(rowExpressions["bool"])))
+				if slices.Contains(groupable, f.name) {
+					out = append(out, fmt.Sprintf("%s.by(%s)", call, next(rowExpressions["string"])))
+				}
+			}
+		}
+	}
+	return out
 }

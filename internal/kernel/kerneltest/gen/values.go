@@ -2,6 +2,7 @@ package gen
 
 import (
 	"math"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -48,12 +49,14 @@ func clamp(t plan.EventTime) plan.EventTime {
 }
 
 var (
-	tameDoubles = []float64{0, 1, -1, 0.1, 0.2, 0.3, 2.5, 10, 10.000000000000002, 1e16, -1e16, 1e16 + 2, 1.0 / 3, 12.34}
-	wildDoubles = []float64{math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 2.2250738585072014e-308, 1e-300, 1e300, 1 << 53, 1<<63 + 0.0}
-	tameInts    = []int64{0, 1, 2, 3, 3, -1, 7, 1 << 53}
-	wildInts    = []int64{math.MinInt64, math.MaxInt64, math.MaxInt64 - 1, 1<<53 + 1, -(1 << 53) - 1}
-	countries   = []string{"US", "US", "DE", "FR", "Ω", ""}
-	wildStrings = []string{"\x00", "a\x00", "a\x00b", "a", "A", "é", "é", "\x00\xc3\xbf", "a rather long text, longer than any small buffer would hold inline"}
+	tameDoubles   = []float64{0, 1, -1, 0.1, 0.2, 0.3, 2.5, 10, 10.000000000000002, 1e16, -1e16, 1e16 + 2, 1.0 / 3, 12.34}
+	wildDoubles   = []float64{math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 5e-324, -5e-324, 2.2250738585072014e-308, 1e-300, 1e300, 1 << 53, 1<<63 + 0.0}
+	tameInts      = []int64{0, 1, 2, 3, 3, -1, 7, 1 << 53}
+	wildInts      = []int64{math.MinInt64, math.MaxInt64, math.MaxInt64 - 1, 1<<53 + 1, -(1 << 53) - 1}
+	tameDurations = []time.Duration{0, 1, -1, time.Microsecond, time.Second, 90 * time.Minute, 36 * time.Hour}
+	wildDurations = []time.Duration{math.MinInt64, math.MaxInt64, math.MaxInt64 - 1, -time.Nanosecond}
+	countries     = []string{"US", "US", "DE", "FR", "Ω", ""}
+	wildStrings   = []string{"\x00", "a\x00", "a\x00b", "a", "A", "é", "é", "\x00\xc3\xbf", "a rather long text, longer than any small buffer would hold inline"}
 )
 
 // value draws a value of a scalar kind. Wild ones are those that spoil sums.
@@ -74,6 +77,8 @@ func value(t *rapid.T, kind plan.Kind, wild bool) plan.Value {
 		return plan.BytesValue([]byte(among(t, []string{"a", "", "\x00", "\xff", "a\x00"}, "bytes")))
 	case plan.Timestamp:
 		return plan.TimestampValue(near(t, among(t, instants, "instant")))
+	case plan.Duration:
+		return plan.DurationValue(oneOf(t, tameDurations, wildDurations, wild))
 	}
 	panic("gen: no values of kind " + kind.String())
 }
