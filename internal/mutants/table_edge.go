@@ -69,6 +69,13 @@ var edgeMutants = []mutant{
 		tests: []string{"materializer/offline"},
 	},
 	{
+		name: "unknown-feature-left-out", tag: "n5", breaks: "A misspelt feature is left out of the answer.",
+		file:  "server/bind.go",
+		old:   "\t\tif !ok {\n\t\t\treturn nil, invalid(\"service %s has no feature",
+		new:   "\t\tif !ok {\n\t\t\tcontinue\n\t\t}\n\t\tif !ok {\n\t\t\treturn nil, invalid(\"service %s has no feature",
+		tests: []string{"server"},
+	},
+	{
 		name: "far-future-accepted", tag: "p6", breaks: "An event dated years ahead is accepted and waits.",
 		file: "materializer/online/ingester.go", old: "ahead > plan.EventTime(s.plan.MaxAhead) {", new: "ahead > plan.EventTime(s.plan.MaxAhead) && now < 0 {",
 		tests: []string{onlineTests},

@@ -50,6 +50,18 @@ var exprMutants = []mutant{
 		tests: []string{exprTests},
 	},
 	{
+		name: "nan-of-the-machine", tag: "n7", breaks: "The bits of a NaN are those that the processor makes.",
+		file: "internal/kernel/features.go", old: "math.Float64frombits(plan.DoubleBits(f))", new: "math.Float64frombits(math.Float64bits(f))",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "double-negation-is-none", tag: "c3", breaks: "The fingerprint of -(-x) is that of x negated once.",
+		file:  "featuredefs/plan/fingerprint.go",
+		old:   "func (e *encoder) expr(x *Expr) {\n",
+		new:   "func (e *encoder) expr(x *Expr) {\n\tfor x.Kind == Call && x.Name == \"-_\" && x.Args[0].Kind == Call && x.Args[0].Name == \"-_\" {\n\t\tx = x.Args[0].Args[0]\n\t}\n",
+		tests: []string{defsTests},
+	},
+	{
 		name: "doubles-in-full", tag: "c6", breaks: "string(1000000.0) is 1000000.",
 		file: "internal/kernel/expr/convert.go", old: "a.Double[i], 'g', -1, 64)", new: "a.Double[i], 'f', -1, 64)",
 		tests: []string{exprTests},

@@ -5,6 +5,7 @@ const (
 	windowTests = "internal/kernel/window"
 	oracleTests = "internal/kernel/kerneltest"
 	aggTests    = "internal/kernel/agg"
+	defsTests   = "featuredefs"
 	exprTests   = "internal/kernel/expr"
 )
 

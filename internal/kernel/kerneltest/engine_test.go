@@ -3,6 +3,7 @@ package kerneltest_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,9 @@ type cell struct {
 func cellsOf(f *kernel.Features, i int) []cell {
 	out := make([]cell, len(f.Cols))
 	for c, col := range f.Cols {
+		if v := col.Vec; vector.Lane(v.Type) == plan.Double && v.Valid(i) && math.Float64bits(v.Double[i]) != plan.DoubleBits(v.Double[i]) {
+			panic(fmt.Sprintf("feature %d is the NaN %x, which not every machine makes", c, math.Float64bits(v.Double[i])))
+		}
 		out[c] = cell{value: col.Vec.Value(i), status: col.Status[i].String(), reason: col.Reason[i].String()}
 	}
 	return out

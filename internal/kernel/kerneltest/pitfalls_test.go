@@ -188,6 +188,19 @@ expect:
 }
 
 // A row on which an argument or a filter fails is left out, alone.
+// The one NaN is every NaN's bits, whichever the processor makes of 0/0 or takes from a
+// literal.
+func TestN7_ThereIsOneNaN(t *testing.T) {
+	everywhere(t, `  undefined: "(double(count()) - 1.0) / (sum(amount) - sum(amount))"
+  negated: "-(sum(amount) / 0.0 - sum(amount) / 0.0)"
+  most: max(amount / (amount - amount) * 0.0).orValue(1.0)
+`, `events:
+  - {user_id: 1, id: a, ts: 2025-01-01T00:00:00Z, seen: 2025-01-01T00:00:00Z, amount: 1.0}
+expect:
+  - {user_id: 1, at: 2025-01-02T00:00:00Z, undefined: .nan, negated: .nan, most: .nan}
+`)
+}
+
 func TestC7_FailedRowsAreLeftOut(t *testing.T) {
 	everywhere(t, `
   total: 'sum(qty * 1000000000000000000, "1h")'
