@@ -47,7 +47,7 @@ test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
 
 FUZZTIME := 30s
 .PHONY: fuzz
-fuzz: need-go ## compare random expressions with cel-go and feed decoders noise, each for FUZZTIME=30s
+fuzz: need-go ## compare random expressions with cel-go and random features with the oracle, and feed decoders noise, each for FUZZTIME=30s
 	@tally=$$(mktemp); trap 'rm -f "$$tally"' EXIT; failed=; \
 	fuzz() { $(GO) test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${@:3}" || failed="$$failed $$2"; }; \
 	$(GO) test ./internal/kernel/expr -v -timeout 0 -run '^TestSweep$$' -sweep.time $(FUZZTIME) -sweep.seed $$(date +%s) -tally "$$tally" || failed=" TestSweep"; \
@@ -55,6 +55,10 @@ fuzz: need-go ## compare random expressions with cel-go and feed decoders noise,
 	fuzz ./internal/kernel/agg FuzzDecode; \
 	fuzz ./internal/kernel FuzzStateDecode; \
 	fuzz ./featuredefs/plan FuzzDecodeCanonical; \
+	forever() { timeout $(FUZZTIME) $(GO) test "$$1" -run "^$$2\$$" -timeout 0 -rapid.checks 1000000000 || [ $$? -eq 124 ] || failed="$$failed $$2"; }; \
+	for test in Replay Online Service; do forever ./internal/kernel/kerneltest Test$${test}AgreesWithTheOracle; done; \
+	forever ./internal/kernel/kerneltest TestStateBytesDependOnTheEventsAlone; \
+	forever ./internal/kernel/agg TestBlocksAreColumns; \
 	awk '{rows += $$1; differing += $$2} END {printf "fuzz: %d row comparisons with cel-go, %d differences\n", rows, differing}' "$$tally"; \
 	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed" >&2; exit 1; fi
 
