@@ -3,6 +3,7 @@ package agg
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // What follows encodes one word, or a number of two words, of many rows of a grid at
@@ -30,21 +31,35 @@ func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte
 		all |= g.words[g.row(int(p))+off] - base
 	}
 	width := widthFor(all)
-	dst = append(dst, byte(width))
-	for _, p := range rows {
-		x := g.words[g.row(int(p))+off] - base
-		switch width {
-		case 1:
-			dst = append(dst, byte(x))
-		case 2:
-			dst = binary.LittleEndian.AppendUint16(dst, uint16(x))
-		case 4:
-			dst = binary.LittleEndian.AppendUint32(dst, uint32(x))
-		case 8:
-			dst = binary.LittleEndian.AppendUint64(dst, x)
+	dst, b := lengthened(append(dst, byte(width)), width*len(rows), 0)
+	words, step := g.words[off:], g.width
+	switch width {
+	case 1:
+		for i, p := range rows {
+			b[i] = byte(words[int(p)*step] - base)
+		}
+	case 2:
+		for i, p := range rows {
+			binary.LittleEndian.PutUint16(b[2*i:], uint16(words[int(p)*step]-base))
+		}
+	case 4:
+		for i, p := range rows {
+			binary.LittleEndian.PutUint32(b[4*i:], uint32(words[int(p)*step]-base))
+		}
+	case 8:
+		for i, p := range rows {
+			binary.LittleEndian.PutUint64(b[8*i:], words[int(p)*step]-base)
 		}
 	}
 	return dst
+}
+
+// lengthened appends n bytes, which are to be written through b. There is room for spare
+// bytes more in b, which do not count.
+func lengthened(dst []byte, n, spare int) (longer, b []byte) {
+	from := len(dst)
+	dst = slices.Grow(dst, n+spare)
+	return dst[:from+n], dst[from : from+n+spare]
 }
 
 // uints reads what appendUints wrote.
@@ -122,12 +137,12 @@ func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
 		shift = 64 + uint(bits.TrailingZeros64(low[1]))
 	}
 	width := wideWidth(magnitude[0], magnitude[1], shift)
-	dst = append(dst, byte(width), byte(shift))
-	for _, p := range rows {
+	dst, b := lengthened(append(dst, byte(width), byte(shift)), width*len(rows), 16)
+	for i, p := range rows {
 		at := g.row(int(p)) + off
 		lo, hi := shiftRight(g.words[at], g.words[at+1], shift)
-		end := len(dst) + width
-		dst = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(dst, lo), hi)[:end]
+		binary.LittleEndian.PutUint64(b[i*width:], lo)
+		binary.LittleEndian.PutUint64(b[i*width+8:], hi)
 	}
 	return dst
 }
