@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"maps"
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -26,9 +27,13 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 	if e.Known, ok = knownTime(src.Known, e.Time, columns, final); !ok || e.Known == plan.Never {
 		return bad(src.Known.Column, "no known time in the years 0001 to 9999")
 	}
+	e.Columns = infinityAsNull(src, columns)
 	for _, c := range src.Columns {
-		if v := columns[c.Name]; v.Kind() == plan.String && !utf8.ValidString(v.Str()) {
+		switch v := e.Columns[c.Name]; {
+		case v.Kind() == plan.String && !utf8.ValidString(v.Str()):
 			return bad(c.Name, "not UTF-8")
+		case v.Kind() == plan.Timestamp && !v.Time().Valid():
+			return bad(c.Name, "not a time in the years 0001 to 9999")
 		}
 		if c.Known == nil {
 			continue
@@ -38,6 +43,18 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 		}
 	}
 	return e, nil
+}
+
+// infinityAsNull is the columns with null for the infinity of one that says when another
+// is known.
+func infinityAsNull(src *plan.Source, columns map[string]plan.Value) map[string]plan.Value {
+	out := maps.Clone(columns)
+	for _, c := range src.Columns {
+		if c.Known != nil && c.Known.Kind == plan.KnownColumn && !out[c.Known.Column].IsNull() && out[c.Known.Column].Time() == plan.Never {
+			out[c.Known.Column] = plan.NullValue()
+		}
+	}
+	return out
 }
 
 // eventID is the id's bytes: a string itself, another type as people write it.
@@ -57,7 +74,7 @@ func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value, fi
 	switch {
 	case final || k.Kind == plan.KnownAtEvent:
 		return t, true
-	case k.Kind == plan.KnownColumn && columns[k.Column].IsNull():
+	case k.Kind == plan.KnownColumn && (columns[k.Column].IsNull() || columns[k.Column].Time() == plan.Never):
 		return plan.Never, true
 	case k.Kind == plan.KnownColumn:
 		t = columns[k.Column].Time()
