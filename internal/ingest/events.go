@@ -21,10 +21,11 @@ const (
 	NullKnown                // no known time, though the source has a column for it
 	WrongKnown               // known time outside the years 0001 to 9999
 	BadUTF8                  // a string that is not UTF-8
+	WrongStamp               // another timestamp outside the years 0001 to 9999
 	reasons
 )
 
-var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8"}
+var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range"}
 
 // String is the reason as manifests and metrics name it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -35,6 +36,7 @@ var reasonTexts = [reasons]string{
 	NullKnown:  "the known time is null",
 	WrongKnown: "the known time lies outside the years 0001 to 9999",
 	BadUTF8:    "the string is not valid UTF-8",
+	WrongStamp: "the timestamp lies outside the years 0001 to 9999",
 }
 
 // BadRow is a row that is no event, of a source that does not skip such rows.
@@ -190,6 +192,7 @@ func (s *Source) Events(b *vector.Batch, appended []plan.EventTime) (*kernel.Eve
 	for c := range s.columns {
 		s.readColumnKnown(&s.columns[c], b)
 	}
+	b = s.checkStamps(b)
 	s.readIDs(b)
 	if len(s.bad) > 0 {
 		slices.SortStableFunc(s.bad, func(a, b badRow) int { return a.row - b.row })
@@ -292,6 +295,48 @@ func (s *Source) checkText(b *vector.Batch) {
 			}
 		}
 	}
+}
+
+// checkStamps rejects rows with timestamps that are none, and returns b with null for
+// the infinity of a column that says when another is known.
+func (s *Source) checkStamps(b *vector.Batch) *vector.Batch {
+	for c, col := range b.Cols {
+		name := b.Fields[c].Name
+		if col.Type.Kind != plan.Timestamp || name == s.plan.EventTime || name == s.row.column {
+			continue
+		}
+		var never []int
+		for i, t := range col.Int[:b.N] {
+			switch {
+			case plan.EventTime(t).Valid() || !col.Valid(i):
+			case plan.EventTime(t) == plan.Never && s.tells(name):
+				never = append(never, i)
+			default:
+				s.reject(i, name, WrongStamp)
+			}
+		}
+		if never != nil {
+			b = &vector.Batch{N: b.N, Fields: b.Fields, Cols: slices.Clone(b.Cols)}
+			b.Cols[c] = withNulls(col, never)
+		}
+	}
+	return b
+}
+
+// tells reports whether a column says when another one is known.
+func (s *Source) tells(column string) bool {
+	return slices.ContainsFunc(s.columns, func(c columnRule) bool { return c.column == column })
+}
+
+// withNulls is v with more rows null; it shares the values.
+func withNulls(v *vector.Vector, rows []int) *vector.Vector {
+	out := *v
+	out.Null = vector.NewBitmap(v.N)
+	copy(out.Null, v.Null)
+	for _, i := range rows {
+		out.Null.Set(i)
+	}
+	return &out
 }
 
 func (s *Source) readIDs(b *vector.Batch) {

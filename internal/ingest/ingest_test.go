@@ -29,6 +29,7 @@ func payments() *plan.Source {
 		Columns: []plan.SourceColumn{
 			column("user", plan.Int), column("ts", plan.Timestamp), column("seen", plan.Timestamp),
 			column("id", plan.String), column("amount", plan.Double), column("chargeback", plan.Bool), column("closed", plan.Timestamp),
+			column("due", plan.Timestamp),
 		},
 	}
 	s.Columns[5].Known = &plan.Known{Kind: plan.KnownColumn, Column: "closed"}
@@ -123,6 +124,9 @@ func TestBadRows(t *testing.T) {
 		{WrongKnown, "seen", plan.TimestampValue(plan.Never)},
 		{WrongKnown, "closed", plan.TimestampValue(plan.MaxTime + 1)},
 		{BadUTF8, "id", plan.StringValue("caf\xe9")},
+		{WrongStamp, "due", plan.TimestampValue(plan.Never)},
+		{WrongStamp, "due", plan.TimestampValue(plan.Always)},
+		{WrongStamp, "due", plan.TimestampValue(plan.MinTime - 1)},
 	} {
 		src := payments()
 		b := vector.NewBatch(newSource(t, src).Fields(), 3)

@@ -63,8 +63,8 @@ func TestIngestionAgreesWithTheOracle(t *testing.T) {
 		if got.ID != nil {
 			id = got.ID[0]
 		}
-		w := fmt.Sprint(want.Time, max(want.Time, want.Known), want.ColumnKnown["late"], want.ID)
-		if g := fmt.Sprint(got.Time[0], got.Visible(0), got.ColumnKnown["late"][0], id); g != w {
+		w := fmt.Sprint(want.Time, max(want.Time, want.Known), want.ColumnKnown["late"], want.ID, want.Columns["known"])
+		if g := fmt.Sprint(got.Time[0], got.Visible(0), got.ColumnKnown["late"][0], id, got.Batch.Col("known").Value(0)); g != w {
 			t.Fatalf("the oracle has %s, ingestion %s", w, g)
 		}
 	})
@@ -79,6 +79,9 @@ func maybe(t *rapid.T, v plan.Value) plan.Value {
 
 // drawTime draws times of all centuries, often at whole minutes, sometimes invalid.
 func drawTime(t *rapid.T) plan.Value {
+	if rapid.IntRange(0, 19).Draw(t, "infinite") == 1 {
+		return plan.TimestampValue(rapid.SampledFrom([]plan.EventTime{plan.Never, plan.Always}).Draw(t, "infinity"))
+	}
 	at := rapid.SampledFrom([]plan.EventTime{0, plan.MinTime, plan.MaxTime, plan.MaxTime - plan.EventTime(plan.Day), 1735689600000000}).Draw(t, "base")
 	if rapid.Bool().Draw(t, "any day") {
 		at = plan.EventTime(rapid.Int64Range(-25567, 25567).Draw(t, "day")) * plan.EventTime(plan.Day)
