@@ -23,7 +23,8 @@ type Features struct {
 
 // FeatureColumn is the values and statuses of one feature. Where the status is
 // Present or Defaulted, and where an error has a default, the row has a value;
-// elsewhere it is null or an error in Vec. NaN is plan.CanonicalNaN.
+// elsewhere it is null or an error in Vec, which is not to be written to: two columns
+// may share it. NaN is plan.CanonicalNaN.
 type FeatureColumn struct {
 	Vec    *vector.Vector
 	Status []Status

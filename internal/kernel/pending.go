@@ -139,7 +139,7 @@ func (s *State) decodePending(b []byte) error {
 	for ; n > 0; n-- {
 		p, rest, ok := decodePendingRow(b)
 		row := b[:len(b)-len(rest)]
-		if !ok || !s.view.accepts(&p) || bytes.Compare(last, row) > 0 {
+		if !ok || !s.view.accepts(&p, s.newest) || bytes.Compare(last, row) > 0 {
 			return errState
 		}
 		s.pending = append(s.pending, p)
@@ -166,12 +166,16 @@ func decodePendingRow(b []byte) (p pendingRow, rest []byte, ok bool) {
 	}, b, true
 }
 
-// accepts reports whether a decoded row is one that Apply makes.
-func (k *View) accepts(p *pendingRow) bool {
+// accepts reports whether a decoded row is one that Apply makes of an event that is not
+// visible at newest.
+func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
+	if p.visible <= newest || !p.visible.Valid() && p.visible != plan.Never {
+		return false
+	}
 	if p.slot == entityRow {
 		return p.time == 0 && p.id == "" && p.arg.IsNull() && p.by.IsNull() && p.group.IsNull()
 	}
-	return p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].home == p.slot && k.slots[p.slot].accepts(p)
+	return p.time.Valid() && p.visible >= p.time && p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].home == p.slot && k.slots[p.slot].accepts(p)
 }
 
 // accepts reports whether a decoded row has the values the slot's aggregate adds.

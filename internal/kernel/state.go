@@ -204,7 +204,9 @@ func (s *State) decode(b []byte) error {
 	if !ok {
 		return errState
 	}
-	s.newest = plan.EventTime(newest)
+	if s.newest = plan.EventTime(newest); s.newest != plan.Always && !s.newest.Valid() {
+		return errState
+	}
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}

@@ -51,13 +51,11 @@ type rowExpr struct {
 
 // group is the slots whose windows, and so whose tiles, are the same.
 type group struct {
-	ladder *window.Ladder
-	slots  []int
-	layout *agg.Layout // of the partials of slots
-	acc    agg.Block   // scratch of Read, one row
-	// readers are the aggregates of all slots ordered so that one pass over the
-	// tiles from the newest back meets their tails in turn: by window, widest last.
-	windows []windowReaders
+	ladder  *window.Ladder
+	slots   []int
+	layout  *agg.Layout     // of the partials of slots
+	acc     agg.Block       // scratch of Read, one row
+	windows []windowReaders // the aggregates of all slots by window
 }
 
 type windowReaders struct {

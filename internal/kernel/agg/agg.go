@@ -22,7 +22,8 @@ type Input struct {
 }
 
 // Column holds the partials of one slot, addressed by index; what an index
-// stands for (an entity, a tile, a node of a tree) is the caller's business.
+// stands for (a window, a group, a node of a tree) is the caller's business. Tiles, which
+// have partials of many slots, are rows of a Block.
 // A Column is not safe for concurrent use. No method keeps a reference into an
 // Input or into another Column: strings are cloned when kept.
 type Column interface {

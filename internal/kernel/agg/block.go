@@ -2,6 +2,7 @@ package agg
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
@@ -55,6 +56,7 @@ type Block struct {
 	rows   int
 	all    []int32 // the numbers from 0
 	some   []int32 // scratch: numbers of rows
+	used   []bool  // scratch of Decode: rows in which some slot has a partial
 }
 
 // movable is a Column whose partials can change places.
@@ -184,7 +186,8 @@ func (b *Block) Value(slot, p int, f plan.AggFunc, out *vector.Vector, i int) {
 }
 
 // Append appends the canonical encoding of the partials of all rows, slot by slot. The
-// number of rows is not part of it. The layout is docs/formats/state.md.
+// number of rows is not part of it. The layout is docs/formats/state.md. It may change
+// how b keeps a partial, not what it is.
 func (b *Block) Append(dst []byte) []byte {
 	for i := range b.layout.places {
 		if x := &b.layout.places[i]; x.kind != nil {
@@ -244,31 +247,37 @@ func appendBits(dst []byte, rows []int32, n int) []byte {
 }
 
 // Decode replaces the partials by those of n rows at the front of p and returns the
-// rest. What it accepts, Append writes again byte for byte. It takes memory for n rows;
-// after an error b is to be cleared.
+// rest. It refuses a row in which no slot has a partial; what it accepts, Append writes
+// again byte for byte. It takes memory for n rows. After an error b is to be cleared.
 func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
 	b.Clear()
 	b.Grow(n)
+	b.used = slices.Grow(b.used[:0], n)[:n]
+	clear(b.used)
 	for i := range b.layout.places {
 		if x := &b.layout.places[i]; x.kind != nil {
 			p, err = b.decodeCells(p, x)
 		} else {
-			p, err = decodeColumn(p, b.others[x.other], n)
+			p, err = b.decodeColumn(p, b.others[x.other])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("slot %d: %w", i, err)
 		}
 	}
+	if row := slices.Index(b.used, false); row >= 0 {
+		return nil, fmt.Errorf("row %d is empty", row)
+	}
 	return p, nil
 }
 
-func decodeColumn(b []byte, c Column, n int) (rest []byte, err error) {
-	for p := range n {
-		if b, err = c.Decode(p, b); err != nil {
-			return nil, fmt.Errorf("tile %d: %w", p, err)
+func (b *Block) decodeColumn(p []byte, c Column) (rest []byte, err error) {
+	for row := range b.rows {
+		if p, err = c.Decode(row, p); err != nil {
+			return nil, fmt.Errorf("row %d: %w", row, err)
 		}
+		b.used[row] = b.used[row] || !c.Empty(row)
 	}
-	return b, nil
+	return p, nil
 }
 
 func (b *Block) decodeCells(p []byte, x *place) ([]byte, error) {
@@ -276,6 +285,9 @@ func (b *Block) decodeCells(p []byte, x *place) ([]byte, error) {
 	mode := r.byte()
 	if mode != cellsNone {
 		rows := b.readRows(&r, mode&^cellsWide)
+		for _, row := range rows {
+			b.used[row] = true
+		}
 		switch {
 		case r.bad:
 		case mode&cellsWide == 0:
@@ -313,6 +325,7 @@ func (b *Block) readRows(r *reader, mode byte) []int32 {
 		}
 		if n := len(rows); n == 0 || n >= b.rows || int(rows[n-1]) >= b.rows {
 			r.fail()
+			return nil
 		}
 	default:
 		r.fail()

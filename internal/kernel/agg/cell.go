@@ -56,7 +56,8 @@ type cellKind interface {
 	append(dst []byte, g *grid, at int) []byte
 	decode(g *grid, at int, tag byte, r *reader)
 	// packs reports whether pack can encode the cells of the given rows, at word off
-	// of each, none of them empty. pack writes them all at once, unpack reads them.
+	// of each, none of them empty; it may change how a cell keeps its partial. pack
+	// writes them all at once, unpack reads them.
 	packs(g *grid, off int, rows []int32) bool
 	pack(dst []byte, g *grid, off int, rows []int32) []byte
 	unpack(g *grid, off int, rows []int32, r *reader)
@@ -110,7 +111,7 @@ func (c *cellColumn) removeRows(p int, in *Input, rows []int32) {
 
 func (c *cellColumn) Merge(p int, from Column, q int) {
 	o := cellsOf(from)
-	if o.kind.what() != c.kind.what() {
+	if o.kind.what() != c.kind.what() { // as far as can be told
 		panic("agg: merging partials of different slots")
 	}
 	c.kind.mergeRows(&c.grid, c.row(p), &o.grid, o.row(q), 1)
@@ -151,6 +152,11 @@ func (r *reader) cell(k cellKind, g *grid, at int) {
 		k.decode(g, at, tag, r)
 	}
 }
+
+// alwaysPacks is embedded by the kinds of which every cell can be packed.
+type alwaysPacks struct{}
+
+func (alwaysPacks) packs(*grid, int, []int32) bool { return true }
 
 // irremovableCells is embedded by the kinds whose additions cannot be undone.
 type irremovableCells struct{}

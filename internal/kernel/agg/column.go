@@ -1,13 +1,13 @@
 package agg
 
-// cells is what most Columns are made of: one struct for each partial, whose zero
+// partials is what most Columns are made of: one struct for each partial, whose zero
 // value is the empty partial.
-type cells[P any] struct{ ps []P }
+type partials[P any] struct{ ps []P }
 
-func (c *cells[P]) Len() int { return len(c.ps) }
+func (c *partials[P]) Len() int { return len(c.ps) }
 
 // Grow finds zeros where the memory suffices: Truncate leaves nothing else behind.
-func (c *cells[P]) Grow(n int) {
+func (c *partials[P]) Grow(n int) {
 	if n += len(c.ps); n <= cap(c.ps) {
 		c.ps = c.ps[:n]
 		return
@@ -15,18 +15,18 @@ func (c *cells[P]) Grow(n int) {
 	c.ps = append(c.ps, make([]P, n-len(c.ps))...)
 }
 
-func (c *cells[P]) Truncate(n int) {
+func (c *partials[P]) Truncate(n int) {
 	clear(c.ps[n:])
 	c.ps = c.ps[:n]
 }
 
-func (c *cells[P]) Reset(p int) {
+func (c *partials[P]) Reset(p int) {
 	var zero P
 	c.ps[p] = zero
 }
 
 // open makes an empty partial p; those from p on move one up.
-func (c *cells[P]) open(p int) {
+func (c *partials[P]) open(p int) {
 	c.Grow(1)
 	last := c.ps[len(c.ps)-1]
 	copy(c.ps[p+1:], c.ps[p:])
@@ -34,14 +34,14 @@ func (c *cells[P]) open(p int) {
 }
 
 // cut takes the partials [from, to) away, which are empty.
-func (c *cells[P]) cut(from, to int) {
+func (c *partials[P]) cut(from, to int) {
 	n := from + copy(c.ps[from:], c.ps[to:])
 	clear(c.ps[n:])
 	c.ps = c.ps[:n]
 }
 
 // swap exchanges two partials.
-func (c *cells[P]) swap(p, q int) { c.ps[p], c.ps[q] = c.ps[q], c.ps[p] }
+func (c *partials[P]) swap(p, q int) { c.ps[p], c.ps[q] = c.ps[q], c.ps[p] }
 
 // irremovable is embedded by the Columns of aggregates whose Add cannot be undone.
 type irremovable struct{}

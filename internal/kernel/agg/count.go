@@ -8,7 +8,7 @@ import (
 )
 
 // countKind is count(), with or without an argument: a cell is the number of rows.
-type countKind struct{}
+type countKind struct{ alwaysPacks }
 
 func (countKind) size() int    { return 1 }
 func (countKind) what() string { return "count" }
@@ -16,7 +16,6 @@ func (countKind) what() string { return "count" }
 func (countKind) empty(g *grid, at int) bool           { return g.words[at] == 0 }
 func (countKind) reset(g *grid, at int)                { g.words[at] = 0 }
 func (countKind) add(g *grid, at int, _ *Input, _ int) { g.words[at]++ }
-func (countKind) packs(*grid, int, []int32) bool       { return true }
 
 func (countKind) append(dst []byte, g *grid, at int) []byte {
 	return binary.AppendUvarint(append(dst, tagCount), g.words[at])
@@ -56,14 +55,13 @@ func (countKind) unpack(g *grid, off int, rows []int32, r *reader) {
 }
 
 // boolKind is any and all: a cell is the rows that are true and those that are false.
-type boolKind struct{}
+type boolKind struct{ alwaysPacks }
 
 func (boolKind) size() int    { return 2 }
 func (boolKind) what() string { return "any or all" }
 
-func (boolKind) empty(g *grid, at int) bool     { return g.words[at]|g.words[at+1] == 0 }
-func (boolKind) reset(g *grid, at int)          { g.words[at], g.words[at+1] = 0, 0 }
-func (boolKind) packs(*grid, int, []int32) bool { return true }
+func (boolKind) empty(g *grid, at int) bool { return g.words[at]|g.words[at+1] == 0 }
+func (boolKind) reset(g *grid, at int)      { g.words[at], g.words[at+1] = 0, 0 }
 
 func (boolKind) add(g *grid, at int, in *Input, row int) {
 	if !in.Arg.Bits.Get(row) {

@@ -165,7 +165,7 @@ func (s *ddSketch) quantile(q float64) float64 {
 
 // sketchColumn is approx_quantile.
 type sketchColumn struct {
-	cells[ddSketch]
+	partials[ddSketch]
 	q    float64
 	ints bool
 }

@@ -30,129 +30,129 @@ const (
 func (doubleSumKind) size() int    { return 3 }
 func (doubleSumKind) what() string { return "a sum of doubles" }
 
+func isLong(g *grid, at int) bool { return g.words[at+2]&longMark != 0 }
+
+// longOf is the sum of a long cell.
+func longOf(g *grid, at int) *ExactSum { return &g.long[g.words[at]] }
+
+// count adds n, which may be negative, to the number of rows. It leaves the mark alone
+// even where a damaged encoding has claimed more rows than there can be.
+func (doubleSumKind) count(g *grid, at int, n uint64) {
+	c := g.words[at+2]
+	g.words[at+2] = c&longMark | (c+n)&^longMark
+}
+
 func (doubleSumKind) empty(g *grid, at int) bool { return g.words[at+2]&^longMark == 0 }
 
 func (doubleSumKind) reset(g *grid, at int) {
-	c := g.words[at : at+3 : at+3]
-	if c[2]&longMark != 0 {
-		g.long[c[0]] = ExactSum{}
-		g.spare = append(g.spare, int(c[0]))
+	if isLong(g, at) {
+		*longOf(g, at) = ExactSum{}
+		g.spare = append(g.spare, int(g.words[at]))
 	}
-	clear(c)
+	clear(g.words[at : at+3])
 }
 
-func (doubleSumKind) add(g *grid, at int, in *Input, row int) {
-	g.words[at+2]++
-	g.addDouble(at, in.Arg.Double[row])
+func (k doubleSumKind) add(g *grid, at int, in *Input, row int) {
+	k.count(g, at, 1)
+	k.addOne(g, at, in.Arg.Double[row])
 }
 
-func (doubleSumKind) addRows(g *grid, at int, in *Input, rows []int32) {
-	g.words[at+2] += uint64(len(rows))
+func (k doubleSumKind) addRows(g *grid, at int, in *Input, rows []int32) {
+	k.count(g, at, uint64(len(rows)))
 	for len(rows) > 0 {
-		if rows = rows[g.addUsual(at, in.Arg.Double, rows, 0):]; len(rows) > 0 {
-			g.addDouble(at, in.Arg.Double[rows[0]])
+		if rows = rows[k.addUsual(g, at, in.Arg.Double, rows, 0):]; len(rows) > 0 {
+			k.addOne(g, at, in.Arg.Double[rows[0]])
 			rows = rows[1:]
 		}
 	}
 }
 
-func (doubleSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
-	g.words[at+2] -= uint64(len(rows))
+func (k doubleSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
+	k.count(g, at, -uint64(len(rows)))
 	for len(rows) > 0 {
-		if rows = rows[g.addUsual(at, in.Arg.Double, rows, 1<<63):]; len(rows) > 0 {
+		if rows = rows[k.addUsual(g, at, in.Arg.Double, rows, 1<<63):]; len(rows) > 0 {
 			if x := in.Arg.Double[rows[0]]; finite(x) {
-				g.addDouble(at, -x)
+				k.addOne(g, at, -x)
 			} else {
-				g.long[g.words[at]].Sub(x)
+				longOf(g, at).Sub(x) // adding x has made the cell long
 			}
 			rows = rows[1:]
 		}
 	}
 }
 
+// shortOf is a double with the given bits as a short sum, if it is of usual size: in
+// [2^-28, 2^36), so that all its bits count and none is near the highest.
+func shortOf(b uint64) (lo, hi, carry uint64, usual bool) {
+	pos := b>>52&0x7ff - shortBias
+	m := b&(1<<52-1) | 1<<52
+	neg := uint64(int64(b) >> 63)
+	// The sum with carry is the negation where neg is all ones.
+	return m<<(pos&63) ^ neg, m>>1>>(^pos&63) ^ neg, neg & 1, pos <= 63
+}
+
 // addUsual adds the first of the rows, as many as are of usual size while the sum is
 // short, and returns their number. It flips their signs where flip is the sign bit.
-func (g *grid) addUsual(at int, xs []float64, rows []int32, flip uint64) int {
-	c := g.words[at : at+3 : at+3]
-	lo, hi := c[0], c[1]
-	if c[2]&longMark != 0 {
+func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, flip uint64) int {
+	if isLong(g, at) {
 		return 0
 	}
+	lo, hi := g.words[at], g.words[at+1]
 	done := 0
 	for _, r := range rows {
-		b := math.Float64bits(xs[r]) ^ flip
-		pos := b>>52&0x7ff - shortBias
-		if pos > 63 || (hi+guard)>>63 != 0 {
+		xlo, xhi, carry, usual := shortOf(math.Float64bits(xs[r]) ^ flip)
+		if !usual || (hi+guard)>>63 != 0 {
 			break
 		}
-		m := b&(1<<52-1) | 1<<52
-		neg := uint64(int64(b) >> 63)
-		var carry uint64
-		lo, carry = bits.Add64(lo, m<<(pos&63)^neg, neg&1)
-		hi, _ = bits.Add64(hi, m>>1>>(^pos&63)^neg, carry)
+		lo, carry = bits.Add64(lo, xlo, carry)
+		hi, _ = bits.Add64(hi, xhi, carry)
 		done++
 	}
-	c[0], c[1] = lo, hi
-	if (hi+guard)>>63 != 0 {
-		g.lengthen(at)
-	}
+	k.setShort(g, at, lo, hi)
 	return done
 }
 
-// addDouble adds x to the sum alone.
-func (g *grid) addDouble(at int, x float64) {
-	c := g.words[at : at+3 : at+3]
-	b := math.Float64bits(x)
-	pos := b>>52&0x7ff - shortBias
-	if pos > 63 || c[2]&longMark != 0 {
-		g.addRare(at, x)
+// addOne adds x to the sum alone.
+func (k doubleSumKind) addOne(g *grid, at int, x float64) {
+	lo, hi, carry, usual := shortOf(math.Float64bits(x))
+	if !usual || isLong(g, at) {
+		k.addRare(g, at, x)
 		return
 	}
-	m := b&(1<<52-1) | 1<<52
-	neg := uint64(int64(b) >> 63)
-	var carry uint64
-	c[0], carry = bits.Add64(c[0], m<<(pos&63)^neg, neg&1)
-	c[1], _ = bits.Add64(c[1], m>>1>>(^pos&63)^neg, carry)
-	if (c[1]+guard)>>63 != 0 {
-		g.lengthen(at)
-	}
+	lo, carry = bits.Add64(g.words[at], lo, carry)
+	hi, _ = bits.Add64(g.words[at+1], hi, carry)
+	k.setShort(g, at, lo, hi)
 }
 
 // addRare adds what is no double of usual size, or adds to a long sum.
-func (g *grid) addRare(at int, x float64) {
+func (k doubleSumKind) addRare(g *grid, at int, x float64) {
 	if x == 0 {
 		return
 	}
-	if g.words[at+2]&longMark == 0 {
+	if !isLong(g, at) {
 		var s ExactSum
 		s.Add(x)
 		if lo, hi, ok := s.short(); ok {
-			g.addShort(at, lo, hi)
+			lo, carry := bits.Add64(g.words[at], lo, 0)
+			hi, _ = bits.Add64(g.words[at+1], hi, carry)
+			k.setShort(g, at, lo, hi)
 			return
 		}
-		g.lengthen(at)
+		k.setLong(g, at, exactOfShort(g.words[at], g.words[at+1]))
 	}
-	g.long[g.words[at]].Add(x)
+	longOf(g, at).Add(x)
 }
 
-// addShort adds a short sum to one.
-func (g *grid) addShort(at int, lo, hi uint64) {
-	c := g.words[at : at+3 : at+3]
-	var carry uint64
-	c[0], carry = bits.Add64(c[0], lo, 0)
-	c[1], _ = bits.Add64(c[1], hi, carry)
-	if (c[1]+guard)>>63 != 0 {
-		g.lengthen(at)
+// setShort makes hi:lo the sum of a short cell, which becomes long where two such sums
+// might not fit.
+func (k doubleSumKind) setShort(g *grid, at int, lo, hi uint64) {
+	if g.words[at], g.words[at+1] = lo, hi; (hi+guard)>>63 != 0 {
+		k.setLong(g, at, exactOfShort(lo, hi))
 	}
 }
 
-// lengthen makes a short cell a long one.
-func (g *grid) lengthen(at int) {
-	c := g.words[at : at+3 : at+3]
-	g.setLong(at, exactOfShort(c[0], c[1]))
-}
-
-func (g *grid) setLong(at int, s ExactSum) {
+// setLong makes s, which it takes over, the sum of a short cell, and the cell long.
+func (doubleSumKind) setLong(g *grid, at int, s ExactSum) {
 	var i int
 	if n := len(g.spare); n > 0 {
 		i, g.spare = g.spare[n-1], g.spare[:n-1]
@@ -160,23 +160,23 @@ func (g *grid) setLong(at int, s ExactSum) {
 	} else {
 		i, g.long = len(g.long), append(g.long, s)
 	}
-	c := g.words[at : at+3 : at+3]
-	c[0], c[1], c[2] = uint64(i), 0, c[2]|longMark
+	g.words[at], g.words[at+1] = uint64(i), 0
+	g.words[at+2] |= longMark
 }
 
-// exactSum is the sum of a cell. What a long one owns is shared.
-func (g *grid) exactSum(at int) ExactSum {
-	if g.words[at+2]&longMark != 0 {
-		return g.long[g.words[at]]
+// exact is the sum of a cell. What a long one owns is shared.
+func (doubleSumKind) exact(g *grid, at int) ExactSum {
+	if isLong(g, at) {
+		return *longOf(g, at)
 	}
 	return exactOfShort(g.words[at], g.words[at+1])
 }
 
 func (k doubleSumKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 	for n > 0 {
-		done := g.mergeShort(at, from, q, n)
+		done := k.mergeShort(g, at, from, q, n)
 		if done == 0 {
-			g.mergeRare(at, from, q)
+			k.mergeRare(g, at, from, q)
 			done = 1
 		}
 		n -= done
@@ -186,12 +186,11 @@ func (k doubleSumKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 
 // mergeShort merges the first of n cells, as many as are short while the sum is, and
 // returns their number.
-func (g *grid) mergeShort(at int, from *grid, q, n int) int {
-	c := g.words[at : at+3 : at+3]
-	lo, hi, count := c[0], c[1], c[2]
-	if count&longMark != 0 {
+func (k doubleSumKind) mergeShort(g *grid, at int, from *grid, q, n int) int {
+	if isLong(g, at) {
 		return 0
 	}
+	lo, hi, rows := g.words[at], g.words[at+1], uint64(0)
 	done := 0
 	for ; done < n; done++ {
 		o := from.words[q : q+3 : q+3]
@@ -201,29 +200,27 @@ func (g *grid) mergeShort(at int, from *grid, q, n int) int {
 		var carry uint64
 		lo, carry = bits.Add64(lo, o[0], 0)
 		hi, _ = bits.Add64(hi, o[1], carry)
-		count += o[2]
+		rows += o[2]
 		q += from.width
 	}
-	c[0], c[1], c[2] = lo, hi, count
-	if (hi+guard)>>63 != 0 {
-		g.lengthen(at)
-	}
+	k.count(g, at, rows)
+	k.setShort(g, at, lo, hi)
 	return done
 }
 
-func (g *grid) mergeRare(at int, from *grid, q int) {
-	g.words[at+2] += from.words[q+2] &^ longMark
-	if g.words[at+2]&longMark == 0 {
-		g.lengthen(at)
+func (k doubleSumKind) mergeRare(g *grid, at int, from *grid, q int) {
+	k.count(g, at, from.words[q+2]&^longMark)
+	if !isLong(g, at) {
+		k.setLong(g, at, exactOfShort(g.words[at], g.words[at+1]))
 	}
-	o := from.exactSum(q)
-	g.long[g.words[at]].Merge(&o)
+	o := k.exact(from, q)
+	longOf(g, at).Merge(&o)
 }
 
 func (doubleSumKind) value(f plan.AggFunc, g *grid, at int, out *vector.Vector, i int) {
 	var sum float64
-	if g.words[at+2]&longMark != 0 {
-		sum = g.long[g.words[at]].Float64()
+	if isLong(g, at) {
+		sum = longOf(g, at).Float64()
 	} else {
 		sum = wideFloat(g.words[at], g.words[at+1], shortUnit)
 	}
@@ -234,8 +231,8 @@ func (doubleSumKind) value(f plan.AggFunc, g *grid, at int, out *vector.Vector, 
 	out.Double[i] = sum
 }
 
-func (doubleSumKind) append(dst []byte, g *grid, at int) []byte {
-	s, n := g.exactSum(at), g.words[at+2]&^longMark
+func (k doubleSumKind) append(dst []byte, g *grid, at int) []byte {
+	s, n := k.exact(g, at), g.words[at+2]&^longMark
 	if !s.special() {
 		return s.appendFinite(binary.AppendUvarint(append(dst, tagDoubleSum), n))
 	}
@@ -245,7 +242,7 @@ func (doubleSumKind) append(dst []byte, g *grid, at int) []byte {
 	return binary.AppendUvarint(dst, uint64(s.ext.negInf))
 }
 
-func (doubleSumKind) decode(g *grid, at int, tag byte, r *reader) {
+func (k doubleSumKind) decode(g *grid, at int, tag byte, r *reader) {
 	special := tag == tagDoubleSumSpecial
 	if !special {
 		r.expect(tag, tagDoubleSum)
@@ -262,50 +259,41 @@ func (doubleSumKind) decode(g *grid, at int, tag byte, r *reader) {
 	if lo, hi, ok := s.short(); ok {
 		g.words[at], g.words[at+1] = lo, hi
 	} else {
-		g.setLong(at, s)
+		k.setLong(g, at, s)
 	}
 }
 
-// packs reports whether every sum can be short. A long one may have become so.
-func (doubleSumKind) packs(g *grid, off int, rows []int32) bool {
+// packs makes short what can be, and reports whether all cells are.
+func (k doubleSumKind) packs(g *grid, off int, rows []int32) bool {
 	for _, p := range rows {
 		at := g.row(int(p)) + off
-		if g.words[at+2]&longMark != 0 {
-			if _, _, ok := g.long[g.words[at]].short(); !ok {
-				return false
-			}
+		if !isLong(g, at) {
+			continue
 		}
+		lo, hi, ok := longOf(g, at).short()
+		if !ok {
+			return false
+		}
+		n := g.words[at+2] &^ longMark
+		k.reset(g, at)
+		g.words[at], g.words[at+1], g.words[at+2] = lo, hi, n
 	}
 	return true
 }
 
-func (k doubleSumKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
-	for _, p := range rows {
-		g.shorten(g.row(int(p)) + off)
-	}
+func (doubleSumKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
 	return appendWide(appendUints(dst, g, off+2, rows, 0), g, off, rows)
-}
-
-// shorten makes a long cell short, which it can be.
-func (g *grid) shorten(at int) {
-	n := g.words[at+2] &^ longMark
-	if n == g.words[at+2] {
-		return
-	}
-	lo, hi, _ := g.long[g.words[at]].short()
-	doubleSumKind{}.reset(g, at)
-	g.words[at], g.words[at+1], g.words[at+2] = lo, hi, n
 }
 
 func (doubleSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.uints(g, off+2, rows, 0)
 	r.atLeastOne(g, off+2, rows)
 	r.wide(g, off, rows)
-	var beyond uint64
+	var over uint64
 	for _, p := range rows {
-		beyond |= g.words[g.row(int(p))+off+1] + guard
+		over |= g.words[g.row(int(p))+off+1] + guard
 	}
-	if beyond>>63 != 0 {
+	if over>>63 != 0 {
 		r.fail()
 	}
 }

@@ -111,7 +111,7 @@ func (o *eventOrder) read(r *reader, e *event) {
 
 // eventColumn is latest and earliest.
 type eventColumn struct {
-	cells[event]
+	partials[event]
 	irremovable
 	eventOrder
 }

@@ -60,7 +60,7 @@ func (l *listing) reserve(n int) {
 // eventsColumn is latest_n and earliest_n: at most n rows. Rows that are equal in
 // all parts are kept as often as they come.
 type eventsColumn struct {
-	cells[listing]
+	partials[listing]
 	irremovable
 	arg      lane
 	n        int

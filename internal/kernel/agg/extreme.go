@@ -11,9 +11,11 @@ import (
 
 // extremeKind is min and max of a fixed lane, and latest_time and earliest_time. The
 // first word of a cell is the winning key, directed so that the largest wins. Doubles
-// and times have no key 0, so 0 is the empty cell; for the others a second word tells.
+// and event times have no key 0, so 0 is the empty cell; for others, infinite timestamps
+// among them, a second word tells.
 type extremeKind struct {
 	irremovableCells
+	alwaysPacks
 	lane   lane
 	ofTime bool   // the argument is the row's event time
 	dir    uint64 // all ones for the smallest: keys are complemented
@@ -21,7 +23,7 @@ type extremeKind struct {
 }
 
 func newExtremeKind(l lane, ofTime, smallest bool) *extremeKind {
-	marked := l.kind != plan.Double && l.kind != plan.Timestamp
+	marked := l.kind != plan.Double && !ofTime
 	return &extremeKind{lane: l, ofTime: ofTime, dir: direction(smallest), marked: marked}
 }
 
@@ -117,8 +119,6 @@ func (k *extremeKind) decode(g *grid, at int, tag byte, r *reader) {
 	}
 }
 
-func (*extremeKind) packs(*grid, int, []int32) bool { return true }
-
 // pack writes the least directed key and what the others are above it.
 func (k *extremeKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
 	least := ^uint64(0)
@@ -170,7 +170,7 @@ type stringExtreme struct {
 
 // stringExtremeColumn is min and max of strings.
 type stringExtremeColumn struct {
-	cells[stringExtreme]
+	partials[stringExtreme]
 	irremovable
 	lane lane
 	sign int // -1 for the smallest

@@ -17,7 +17,7 @@ type ranked struct {
 // argument). A NaN y is the greatest, as plan.Compare has it: max_by prefers it,
 // min_by takes it only when there is nothing else.
 type extremeByColumn struct {
-	cells[ranked]
+	partials[ranked]
 	irremovable
 	eventOrder
 	by lane

@@ -17,7 +17,7 @@ const maxGroups = 1000
 // groupColumn is an aggregate.by(s): for each key a partial of inner, whose
 // indexes groupColumn hands out. No key has an empty partial.
 type groupColumn struct {
-	cells[table[string, int32]]
+	partials[table[string, int32]]
 	inner    Column
 	free     []int32 // unused partials of inner, all empty
 	optional bool    // the values of the map are optionals
@@ -54,7 +54,7 @@ func (c *groupColumn) Truncate(n int) {
 	for p := n; p < len(c.ps); p++ {
 		c.Reset(p)
 	}
-	c.cells.Truncate(n)
+	c.partials.Truncate(n)
 }
 
 func (c *groupColumn) Reset(p int) {

@@ -202,7 +202,7 @@ func hllTau(x float64) float64 {
 
 // hllColumn is approx_distinct.
 type hllColumn struct {
-	cells[hyperLogLog]
+	partials[hyperLogLog]
 	irremovable
 	lane lane
 }

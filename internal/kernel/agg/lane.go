@@ -102,7 +102,7 @@ func (l *lane) strValue(s string) plan.Value {
 	return composite([]byte(s))
 }
 
-// composite decodes a canonical encoding that AppendCanonical or wellFormed vouches for.
+// composite decodes a canonical encoding that AppendCanonical or read vouches for.
 func composite(b []byte) plan.Value {
 	v, _, err := plan.DecodeCanonical(b)
 	if err != nil {
@@ -146,73 +146,11 @@ func (l *lane) read(r *reader) (k uint64, s []byte) {
 	}
 	s = r.bytes()
 	if l.kind != plan.String && l.kind != plan.Bytes {
-		if rest, ok := wellFormed(l.typ, s); !ok || len(rest) != 0 {
+		if v, rest, err := plan.DecodeCanonical(s); err != nil || len(rest) != 0 || v.IsNull() || !v.HasType(l.typ) {
 			r.fail()
 		}
 	}
 	return 0, s
-}
-
-// wellFormed reports whether b begins with the canonical encoding of a null or
-// a value of type t, and returns what follows it. It recurses as deep as the type.
-func wellFormed(t plan.Type, b []byte) ([]byte, bool) {
-	if len(b) == 0 {
-		return nil, false
-	}
-	kind := plan.Kind(b[0])
-	b = b[1:]
-	if kind == plan.Null {
-		return b, true
-	}
-	if kind != t.Kind {
-		return nil, false
-	}
-	switch kind {
-	case plan.Bool:
-		return cutFixed(b, 1, func(b []byte) bool { return b[0] <= 1 })
-	case plan.Double:
-		return cutFixed(b, 8, func(b []byte) bool {
-			u := binary.BigEndian.Uint64(b)
-			return plan.OrderedDouble(plan.DoubleOfOrdered(u)) == u
-		})
-	case plan.Int, plan.Uint, plan.Timestamp, plan.Duration:
-		return cutFixed(b, 8, func([]byte) bool { return true })
-	case plan.String, plan.Bytes:
-		_, rest, err := plan.DecodeEscaped(b)
-		return rest, err == nil
-	case plan.List, plan.Optional:
-		return wellFormedElements(b, *t.Elem, *t.Elem)
-	case plan.Map:
-		return wellFormedElements(b, *t.Key, *t.Elem)
-	}
-	return nil, false
-}
-
-// wellFormedElements reads alternating values of types even and odd up to the
-// closing 0.
-func wellFormedElements(b []byte, even, odd plan.Type) ([]byte, bool) {
-	for n := 0; len(b) > 0; n++ {
-		if b[0] == 0 {
-			paired := even.Equal(odd) || n%2 == 0
-			return b[1:], paired
-		}
-		t := even
-		if n%2 == 1 {
-			t = odd
-		}
-		var ok bool
-		if b, ok = wellFormed(t, b); !ok {
-			return nil, false
-		}
-	}
-	return nil, false
-}
-
-func cutFixed(b []byte, n int, valid func([]byte) bool) ([]byte, bool) {
-	if len(b) < n || !valid(b[:n]) {
-		return nil, false
-	}
-	return b[n:], true
 }
 
 // compareBytes orders kept bytes against a string without copying either.

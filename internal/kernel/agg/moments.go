@@ -71,7 +71,7 @@ type intMoments struct {
 
 // intMomentsColumn is var_* and stddev_* of ints.
 type intMomentsColumn struct {
-	cells[intMoments]
+	partials[intMoments]
 	spread
 	scratch varianceScratch
 }
@@ -160,7 +160,7 @@ type doubleMoments struct {
 
 // doubleMomentsColumn is var_* and stddev_* of doubles.
 type doubleMomentsColumn struct {
-	cells[doubleMoments]
+	partials[doubleMoments]
 	spread
 	scratch varianceScratch
 }

@@ -31,7 +31,7 @@ func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte
 		all |= g.words[g.row(int(p))+off] - base
 	}
 	width := widthFor(all)
-	dst, b := lengthened(append(dst, byte(width)), width*len(rows), 0)
+	dst, b := room(append(dst, byte(width)), width*len(rows), 0)
 	words, step := g.words[off:], g.width
 	switch width {
 	case 1:
@@ -54,9 +54,9 @@ func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte
 	return dst
 }
 
-// lengthened appends n bytes, which are to be written through b. There is room for spare
+// room appends n bytes, which are to be written through b. There is room for spare
 // bytes more in b, which do not count.
-func lengthened(dst []byte, n, spare int) (longer, b []byte) {
+func room(dst []byte, n, spare int) (longer, b []byte) {
 	from := len(dst)
 	dst = slices.Grow(dst, n+spare)
 	return dst[:from+n], dst[from : from+n+spare]
@@ -137,7 +137,7 @@ func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
 		shift = 64 + uint(bits.TrailingZeros64(low[1]))
 	}
 	width := wideWidth(magnitude[0], magnitude[1], shift)
-	dst, b := lengthened(append(dst, byte(width), byte(shift)), width*len(rows), 16)
+	dst, b := room(append(dst, byte(width), byte(shift)), width*len(rows), 16)
 	for i, p := range rows {
 		at := g.row(int(p)) + off
 		lo, hi := shiftRight(g.words[at], g.words[at+1], shift)
@@ -182,7 +182,7 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 		return // the cells are empty before
 	}
 	shift := uint(r.byte())
-	beyond := r.b // more than there is to take, so that most numbers can be read whole
+	rest := r.b // more than there is to take, so that most numbers can be read whole
 	b := r.take(width * len(rows))
 	if r.bad || width > 16 || shift > 127 {
 		r.fail()
@@ -192,7 +192,7 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	var low, magnitudeLo, magnitudeHi uint64
 	spare := 64 - 8*uint(width)&63 // bits of the highest word that no number has
 	for i, p := range rows {
-		lo, hi := wideAt(beyond, b, i*width, width)
+		lo, hi := wideAt(rest, b, i*width, width)
 		if width > 8 {
 			hi = uint64(int64(hi<<(spare&63)) >> (spare & 63))
 		} else {
@@ -213,11 +213,11 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	}
 }
 
-// wideAt is the 16 bytes at i of b, which beyond goes on from, or as many of width as
+// wideAt is the 16 bytes at i of b, which rest goes on from, or as many of width as
 // there are.
-func wideAt(beyond, b []byte, i, width int) (lo, hi uint64) {
-	if i+16 <= len(beyond) {
-		return binary.LittleEndian.Uint64(beyond[i:]), binary.LittleEndian.Uint64(beyond[i+8:])
+func wideAt(rest, b []byte, i, width int) (lo, hi uint64) {
+	if i+16 <= len(rest) {
+		return binary.LittleEndian.Uint64(rest[i:]), binary.LittleEndian.Uint64(rest[i+8:])
 	}
 	var padded [16]byte
 	copy(padded[:], b[i:i+width])

@@ -10,14 +10,13 @@ import (
 
 // intSumKind is sum and mean of ints and durations. A cell is the exact sum in two's
 // complement, 128 bits of which hold 2^63 of them, and the number of rows.
-type intSumKind struct{}
+type intSumKind struct{ alwaysPacks }
 
 func (intSumKind) size() int    { return 3 }
 func (intSumKind) what() string { return "a sum of ints" }
 
-func (intSumKind) empty(g *grid, at int) bool     { return g.words[at+2] == 0 }
-func (intSumKind) reset(g *grid, at int)          { clear(g.words[at : at+3]) }
-func (intSumKind) packs(*grid, int, []int32) bool { return true }
+func (intSumKind) empty(g *grid, at int) bool { return g.words[at+2] == 0 }
+func (intSumKind) reset(g *grid, at int)      { clear(g.words[at : at+3]) }
 
 func (intSumKind) add(g *grid, at int, in *Input, row int) {
 	c, x := g.words[at:at+3:at+3], in.Arg.Int[row]

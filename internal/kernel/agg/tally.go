@@ -24,7 +24,7 @@ type tallyKeys[K cmp.Ordered] struct {
 
 // tallyColumn is distinct_count and top_k: values with their multiplicities.
 type tallyColumn[K cmp.Ordered] struct {
-	cells[table[K, int64]]
+	partials[table[K, int64]]
 	keys    tallyKeys[K]
 	topK    int // top_k; 0 for distinct_count
 	limit   int // distinct_count fails above it

@@ -113,12 +113,13 @@ func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 		if s.starts = append(s.starts, plan.EventTime(n*width)); count == 1 {
 			return b, nil
 		}
+		gap, k := uint64(0), 1
 		if len(b) > 0 && b[0] < 0x80 {
-			n, b = n+1+int64(b[0]), b[1:]
-			continue
+			gap = uint64(b[0])
+		} else if gap, k = binary.Uvarint(b); k <= 0 || b[k-1] == 0 {
+			return nil, errSeries
 		}
-		gap, k := binary.Uvarint(b)
-		if k <= 0 || b[k-1] == 0 || gap >= uint64(most-n) {
+		if gap >= uint64(most-n) {
 			return nil, errSeries
 		}
 		n, b = n+1+int64(gap), b[k:]
