@@ -168,6 +168,10 @@ func (c *compiler) reportOverload(x *expression, e *common.Error, function, oper
 	switch {
 	case function == "getMilliseconds" && target == "duration":
 		c.r.errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
+	case isMember && args == "null" && (function == whereName || function == byName):
+		c.r.errorf(pos, RuleNullType, "%s does not take a null; %s", function, branchHint)
+	case function == operators.Conditional && strings.Contains(args, "null"):
+		c.r.errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; use optional.of(…) and optional.none()", joinOperands(target, args))
 	case function == whereName && isMember:
 		c.r.errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
 	case function == byName && isMember:

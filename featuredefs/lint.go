@@ -16,7 +16,7 @@ import (
 // mean the same everywhere. The guards are conditions known to hold.
 func (c *compiler) lint(x *expression, tree *ast.AST, guards []ast.Expr) {
 	l := &linter{c: c, x: x, tree: tree}
-	l.dynamic(tree.Expr())
+	l.types(tree.Expr())
 	l.visit(tree.Expr(), guards)
 }
 
@@ -24,32 +24,6 @@ type linter struct {
 	c    *compiler
 	x    *expression
 	tree *ast.AST
-}
-
-// dynamic reports the innermost expressions whose type is not known.
-func (l *linter) dynamic(e ast.Expr) bool {
-	found := false
-	for _, child := range children(e) {
-		found = l.dynamic(child) || found
-	}
-	if found || !mentionsDyn(l.tree.GetType(e.ID())) {
-		return found
-	}
-	l.c.r.errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known when it runs; give all elements one type, and empty lists, maps and optionals an element type by their use")
-	return true
-}
-
-func mentionsDyn(t *types.Type) bool {
-	switch t.Kind() {
-	case types.DynKind, types.AnyKind, types.TypeParamKind:
-		return true
-	}
-	for _, p := range t.Parameters() {
-		if mentionsDyn(p) {
-			return true
-		}
-	}
-	return false
 }
 
 // children are the operands of e in order. The range of a comprehension without

@@ -44,6 +44,7 @@ const (
 	RuleZoneLiteral     RuleID = "zone-literal"
 	RuleMilliseconds    RuleID = "duration-milliseconds"
 	RuleDynamicType     RuleID = "dynamic-type"
+	RuleNullType        RuleID = "null-type"
 	RuleFeatureType     RuleID = "feature-type"
 	RuleDefault         RuleID = "default"
 	RuleServiceKeys     RuleID = "service-keys"
@@ -100,6 +101,7 @@ func Rules() []Rule {
 		{RuleZoneLiteral, "A time zone is a literal name of the zone database."},
 		{RuleMilliseconds, "getMilliseconds() of a duration means different things in different CELs."},
 		{RuleDynamicType, "The type of an expression is known before it runs."},
+		{RuleNullType, "An expression that has values besides null has their type."},
 		{RuleFeatureType, "A feature is a scalar, a list or map of scalars, or an optional of those."},
 		{RuleDefault, "A default has the feature's type and something to stand in for."},
 		{RuleServiceKeys, "A request key has one type, whatever views use it."},
