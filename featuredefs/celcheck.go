@@ -124,7 +124,7 @@ func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...a
 	}
 	tree := checked.NativeRep()
 	before := c.r.errors
-	c.lint(x, tree, guards)
+	c.lint(x, tree, meanings, guards)
 	if c.r.errors > before {
 		return nil
 	}

@@ -2,6 +2,7 @@ package featuredefs
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,21 +10,23 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 )
 
 // lint reports what type-checks but does not mean what it says, or would not
 // mean the same everywhere. The guards are conditions known to hold.
-func (c *compiler) lint(x *expression, tree *ast.AST, guards []ast.Expr) {
-	l := &linter{c: c, x: x, tree: tree}
+func (c *compiler) lint(x *expression, tree *ast.AST, meanings map[string]meaning, guards []ast.Expr) {
+	l := &linter{c: c, x: x, tree: tree, meanings: meanings}
 	l.types(tree.Expr())
 	l.visit(tree.Expr(), guards)
 }
 
 type linter struct {
-	c    *compiler
-	x    *expression
-	tree *ast.AST
+	c        *compiler
+	x        *expression
+	tree     *ast.AST
+	meanings map[string]meaning
 }
 
 // children are the operands of e in order. The range of a comprehension without
@@ -80,6 +83,8 @@ func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
 		l.visit(call.Target(), append(guards[:len(guards):len(guards)], call.Args()[0]))
 		l.visit(call.Args()[0], guards)
 		return
+	case string(plan.Count):
+		l.countedWindow(call)
 	case operators.Equals, operators.NotEquals:
 		l.optionalNull(e, call)
 	case operators.Divide, operators.Modulo:
@@ -91,6 +96,25 @@ func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
 	for _, child := range children(e) {
 		l.visit(child, guards)
 	}
+}
+
+// countedWindow reports count(w) where w is the same string for every event: as the
+// argument it would make count ignore what was meant to be a window.
+func (l *linter) countedWindow(call ast.CallExpr) {
+	args := call.Args()
+	if len(args) != 1 || isString(args[0]) || l.tree.GetType(args[0].ID()).Kind() != types.StringKind || l.readsColumn(args[0]) {
+		return
+	}
+	l.c.r.errorf(l.x.pos(args[0]), RuleWindowLiteral, "the window of count must be a string literal like \"7d\"; to count events by a value, name a column in it")
+}
+
+// readsColumn reports whether the value of e can differ between events.
+func (l *linter) readsColumn(e ast.Expr) bool {
+	if e.Kind() == ast.IdentKind {
+		m, ok := l.meanings[e.AsIdent()]
+		return ok && (m.let == nil || len(plan.Columns(m.let)) > 0)
+	}
+	return slices.ContainsFunc(children(e), l.readsColumn)
 }
 
 // optionalNull: an optional is never null, so the comparison has one answer.
