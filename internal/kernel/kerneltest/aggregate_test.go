@@ -96,6 +96,7 @@ func TestAggregate(t *testing.T) {
 		"top_k":                      {plan.Slot{Func: plan.TopK, N: 2}, words("b", "a", "c", "c"), plan.ListValue(words("c", "a"))},
 		"top_k of nothing":           {plan.Slot{Func: plan.TopK, N: 2}, nil, plan.ListValue(nil)},
 		"distinct_count":             {plan.Slot{Func: plan.DistinctCount, N: 2}, words("a", "b", "a"), plan.IntValue(2)},
+		"distinct_count at its cap":  {plan.Slot{Func: plan.DistinctCount, N: 3}, words("c", "a", "b", "a"), plan.IntValue(3)},
 		"any of nothing":             {plan.Slot{Func: plan.Any}, nil, plan.BoolValue(false)},
 		"all of nothing":             {plan.Slot{Func: plan.All}, nil, plan.BoolValue(true)},
 		"all":                        {plan.Slot{Func: plan.All}, []plan.Value{plan.BoolValue(true), plan.BoolValue(false)}, plan.BoolValue(false)},
@@ -123,6 +124,7 @@ func TestAggregate_Errors(t *testing.T) {
 	}{
 		"sum of ints overflows": {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Int)}, rowsOf(ints(math.MinInt64, -1))},
 		"distinct_count's cap":  {plan.Slot{Func: plan.DistinctCount, N: 1}, rowsOf(words("a", "b"))},
+		"a greater cap":         {plan.Slot{Func: plan.DistinctCount, N: 3}, rowsOf(words("a", "b", "c", "d", "d"))},
 		"too many groups":       {plan.Slot{Func: plan.Count, Group: &plan.Expr{}, Type: plan.MapOf(plan.T(plan.String), plan.T(plan.Int))}, many},
 	} {
 		if v, err := aggregate(&tc.slot, tc.rows); err == nil {
