@@ -79,11 +79,8 @@ var aggregates = []aggregate{
 	{fn: plan.All, roles: oneValue, args: boolean, result: aBool},
 }
 
-// Bounds of literal arguments, from docs/semantics.md §4.
-const (
-	maxN        = 1000   // latest_n, earliest_n, top_k
-	distinctCap = 10_000 // distinct_count
-)
+// maxN bounds the n of latest_n, earliest_n and top_k, by docs/semantics.md §4.
+const maxN = 1000
 
 // groupable are the aggregates that take .by(string).
 var groupable = map[plan.AggFunc]bool{plan.Count: true, plan.Sum: true, plan.Mean: true, plan.Min: true, plan.Max: true}
@@ -100,6 +97,7 @@ var aggregateByName = func() map[string]*aggregate {
 const (
 	whereName = "where"
 	byName    = "by"
+	capName   = "cap"
 )
 
 // signature is the call as the documentation writes it.
@@ -121,7 +119,7 @@ func declareAggregates() []cel.EnvOption {
 	for i := range aggregates {
 		opts = append(opts, cel.Function(string(aggregates[i].fn), aggregates[i].overloads()...))
 	}
-	return append(opts, declareWhere(), declareBy())
+	return append(opts, declareWhere(), declareBy(), declareCap())
 }
 
 // overloads are one for each type of the value (and y), each with and without a
@@ -212,4 +210,10 @@ func declareBy() cel.EnvOption {
 			cel.MemberOverload("agg_by_optional_"+k.String(), []*cel.Type{cel.OptionalType(t), cel.StringType}, grouped, cel.LateFunctionBinding()))
 	}
 	return cel.Function(byName, overloads...)
+}
+
+// declareCap: of the aggregates only distinct_count gets here with it, see resolver.caps.
+func declareCap() cel.EnvOption {
+	return cel.Function(capName,
+		cel.MemberOverload("agg_cap", []*cel.Type{cel.IntType, cel.IntType}, cel.IntType, cel.LateFunctionBinding()))
 }

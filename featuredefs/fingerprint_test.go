@@ -40,6 +40,7 @@ features:
   g: {expr: 'mean(amount, "30d")', default: 0.5}
   h: '[1, 2].map(x, x * qty_sum).size() > 1 && f > 1.0'
   qty_sum: sum(qty)
+  kinds: distinct_count(txn_id).cap(20000)
 ---
 kind: FeatureService
 name: s
@@ -148,18 +149,20 @@ func TestFingerprint_Sensitive(t *testing.T) {
 		{"hop", `"7d/1h"`, `"7d/2h"`, "f h service"},
 		{"filter", ".where(big)", ".where(!big)", "f h service"},
 		{"let", "big: amount > 100.0", "big: amount > 101.0", "f h service"},
-		{"view filter", "where: qty > 0", "where: qty > 1", "f g h qty_sum r service"},
-		{"no view filter", "where: qty > 0\n", "", "f g h qty_sum r service"},
+		{"view filter", "where: qty > 0", "where: qty > 1", "f g h kinds qty_sum r service"},
+		{"no view filter", "where: qty > 0\n", "", "f g h kinds qty_sum r service"},
 		{"argument", "amount * 2.0 + late", "amount * 2.5 + late", "f h service"},
 		{"sign of a zero", "amount * 2.0 + late", "amount * 2.0 + late + -0.0", "f h service"},
 		{"type of the argument", "qty_sum: sum(qty)", "qty_sum: sum(qty * 1)", "qty_sum h service"},
 		{"default", "default: 0.5", "default: 0.25", "g r service"},
+		{"cap", "cap(20000)", "cap(20001)", "kinds service"},
+		{"no cap", ".cap(20000)", "", "kinds service"},
 		{"on error", "default: 0.5", "default: 0.5, on_error: default", "g r service"},
-		{"known time", "known_at: ingested_at", "known_at: {delay: 5m}", "f g h qty_sum r service"},
+		{"known time", "known_at: ingested_at", "known_at: {delay: 5m}", "f g h kinds qty_sum r service"},
 		{"known time of a column", "{delay: 1h}", "{delay: 2h}", "f h service"},
-		{"event id", "event_id: txn_id\n", "", "f g h qty_sum r service"},
-		{"sql", "from: data/*.parquet", "sql: SELECT * FROM x", "f g h qty_sum r service"},
-		{"key column", "name: spend\n", "name: spend\nkeys: {user_id: qty}\n", "f g h qty_sum r service"},
+		{"event id", "event_id: txn_id\n", "", "f g h kinds qty_sum r service"},
+		{"sql", "from: data/*.parquet", "sql: SELECT * FROM x", "f g h kinds qty_sum r service"},
+		{"key column", "name: spend\n", "name: spend\nkeys: {user_id: qty}\n", "f g h kinds qty_sum r service"},
 		{"expression of a sibling's reader", "f > 1.0", "f > 2.0", "h service"},
 		{"request", "request: {amount: double}", "request: {amount: double, x: int}", "service"},
 		{"derived", "request.amount / spend.g", "spend.g / request.amount", "r service"},
@@ -176,6 +179,18 @@ func TestFingerprint_Sensitive(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestFingerprint_CapsAreOfSlots(t *testing.T) {
+	of := func(kinds string) plan.Fingerprint {
+		return prints(loadText(t, replaced(t, "distinct_count(txn_id).cap(20000)", kinds)))["kinds"]
+	}
+	if of("distinct_count(txn_id)") != of("distinct_count(txn_id).cap(10000)") {
+		t.Error("the cap without .cap is not 10000")
+	}
+	if of("distinct_count(txn_id).cap(5).where(big)") != of("distinct_count(txn_id).where(big).cap(5)") {
+		t.Error("the order of .cap and .where shows")
 	}
 }
 

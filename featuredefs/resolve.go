@@ -263,6 +263,8 @@ func (r *resolver) globalName(e ast.Expr, call ast.CallExpr) {
 func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
 	name := call.FunctionName()
 	switch {
+	case name == capName:
+		r.errorf(e, RuleAggregatePlace, ".cap() belongs directly to distinct_count, like distinct_count(country, \"7d\").cap(50000)")
 	case name == whereName || name == byName:
 		r.errorf(e, RuleAggregatePlace, ".%s() belongs directly to an aggregate, like count(\"7d\").%s(…)", name, name)
 	case r.c.macros[name]:
@@ -299,16 +301,17 @@ func (r *resolver) namespaced(e ast.Expr, p place) bool {
 	return true
 }
 
-// aggregateCall is an aggregate with the .where and .by that follow it.
+// aggregateCall is an aggregate with the .where, .by and .cap that follow it.
 type aggregateCall struct {
 	root   ast.Expr // the whole chain
 	base   ast.Expr // the aggregate itself
 	decl   *aggregate
 	wheres []ast.Expr // the calls
 	bys    []ast.Expr
+	caps   []ast.Expr
 }
 
-// aggregateChain takes e apart when it is an aggregate, or .where or .by of one.
+// aggregateChain takes e apart when it is an aggregate, or .where, .by or .cap of one.
 func aggregateChain(e ast.Expr) *aggregateCall {
 	call := &aggregateCall{root: e}
 	for {
@@ -323,6 +326,7 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 			}
 			slices.Reverse(call.wheres)
 			slices.Reverse(call.bys)
+			slices.Reverse(call.caps)
 			return call
 		}
 		switch c.FunctionName() {
@@ -330,6 +334,8 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 			call.wheres = append(call.wheres, e)
 		case byName:
 			call.bys = append(call.bys, e)
+		case capName:
+			call.caps = append(call.caps, e)
 		default:
 			return nil
 		}
@@ -362,6 +368,25 @@ func (r *resolver) aggregate(call *aggregateCall, p place) {
 			r.errorf(b, RuleAggregateCall, "only count, sum, mean, min and max take .by(), and only once")
 		}
 		r.modifier(b, inside)
+	}
+	r.caps(call)
+}
+
+// caps checks that a cap is one, of distinct_count, and a literal within bounds.
+func (r *resolver) caps(call *aggregateCall) {
+	for i, c := range call.caps {
+		if i > 0 || call.decl.fn != plan.DistinctCount {
+			r.errorf(c, RuleAggregateCall, "only distinct_count takes .cap(), and only once")
+			continue
+		}
+		args := c.AsCall().Args()
+		if len(args) != 1 {
+			r.errorf(c, RuleAggregateCall, ".cap() takes one argument, an int literal from 1 to %d", plan.MaxDistinctCap)
+			continue
+		}
+		if n, ok := intLiteral(args[0]); !ok || n < 1 || n > plan.MaxDistinctCap {
+			r.errorf(args[0], RuleLiteralArgument, "the cap of distinct_count must be an int literal from 1 to %d; approx_distinct has no cap", plan.MaxDistinctCap)
+		}
 	}
 }
 
@@ -439,12 +464,17 @@ func (r *resolver) window(call *aggregateCall, e ast.Expr) {
 }
 
 func (r *resolver) countLiteral(call *aggregateCall, e ast.Expr) {
-	if e.Kind() == ast.LiteralKind {
-		if n, ok := e.AsLiteral().(types.Int); ok && n >= 1 && n <= maxN {
-			return
-		}
+	if n, ok := intLiteral(e); ok && n >= 1 && n <= maxN {
+		return
 	}
 	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.fn, maxN)
+}
+
+func intLiteral(e ast.Expr) (n types.Int, ok bool) {
+	if e.Kind() == ast.LiteralKind {
+		n, ok = e.AsLiteral().(types.Int)
+	}
+	return n, ok
 }
 
 func (r *resolver) quantileLiteral(e ast.Expr) {

@@ -65,7 +65,10 @@ func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (p
 		}
 	}
 	if slot.Func == plan.DistinctCount {
-		slot.N = distinctCap
+		slot.N = plan.DistinctCap
+	}
+	for _, c := range call.caps {
+		slot.N = int(c.AsCall().Args()[0].AsLiteral().(types.Int))
 	}
 	for _, b := range call.bys {
 		slot.Group = t.stored(b.AsCall().Args()[0])

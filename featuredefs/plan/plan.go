@@ -106,6 +106,12 @@ const (
 	All            AggFunc = "all"
 )
 
+// Caps of distinct_count, by docs/semantics.md §4.
+const (
+	DistinctCap    = 10_000    // of one that declares none
+	MaxDistinctCap = 1_000_000 // the greatest one to declare
+)
+
 // Slot is what has to be accumulated about the events of an entity: an
 // aggregate function of row expressions, whatever the window. Aggregates that
 // differ only in their window share a slot, and so its tiles.

@@ -130,6 +130,9 @@ func (s *Slot) String() string {
 	if s.Filter != nil {
 		text += ".where(" + s.Filter.String() + ")"
 	}
+	if s.Func == DistinctCount && s.N != DistinctCap {
+		text += fmt.Sprintf(".cap(%d)", s.N)
+	}
 	return text + " " + s.Type.String()
 }
 

@@ -88,6 +88,7 @@ var aggregateExamples = []example{
 	{"any", `any(ok, "1d")`, "true", "false"},
 	{"all", `all(ok, "1d")`, "false", "true"},
 	{"where", `count("1d").where(amount > 5.0)`, "2", "0"},
+	{"cap", `distinct_count(country, "1d").where(ok).cap(50000)`, "1", "0"},
 	{"by", `sum(amount, "1d").by(country)`, `{"DE": 14.0, "FR": 20.0}`, "{}"},
 	{"by", `mean(amount, "1d").where(ok).by(country)`, `{"DE": 7.0}`, "{}"},
 }
@@ -371,6 +372,8 @@ func aggregateTable() string {
 		switch e.name {
 		case "where":
 			fmt.Fprintf(&b, "| `agg.where(bool)` | | as agg | %s | %s | %s |\n", code(e.empty), code(e.expr), code(e.value))
+		case "cap":
+			fmt.Fprintf(&b, "| `distinct_count(…).cap(n)` | n from 1 to %d | `int` | %s | %s | %s |\n", plan.MaxDistinctCap, code(e.empty), code(e.expr), code(e.value))
 		case "by":
 			call := ""
 			if aggregateExamples[i-1].name != "by" {

@@ -8,11 +8,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Bounds and defaults of docs/semantics.md §4.
-const (
-	maxListed       = 1000   // latest_n, earliest_n
-	defaultDistinct = 10_000 // distinct_count without a cap
-)
+// maxListed bounds the n of latest_n and earliest_n, by docs/semantics.md §4.
+const maxListed = 1000
 
 // New makes an empty Column for the slot. It fails when the slot is not an
 // aggregate of docs/semantics.md §4 over arguments of the types given there.
@@ -228,10 +225,10 @@ func newTally(slot *plan.Slot) (movable, error) {
 		if top = slot.N; top < 1 {
 			return nil, fmt.Errorf("aggregate top_k: k is %d; it must be at least 1", slot.N)
 		}
-	case limit < 0:
-		return nil, fmt.Errorf("aggregate distinct_count: its cap is %d; it must be positive", slot.N)
 	case limit == 0:
-		limit = defaultDistinct
+		limit = plan.DistinctCap
+	case limit < 0 || limit > plan.MaxDistinctCap:
+		return nil, fmt.Errorf("aggregate distinct_count: its cap is %d; it goes from 1 to %d", slot.N, plan.MaxDistinctCap)
 	}
 	l := laneOf(slot.Arg.Type)
 	if l.fixed {

@@ -16,7 +16,8 @@ import (
 const sharedCases = "../../../../shared/cases"
 
 // Cases are projects with values from an implementation of docs/semantics.md that
-// shares nothing with this repository; cases of testdata/found were once random.
+// shares nothing with this repository; those of testdata/found are small, about what was
+// wrong once or is easily so.
 func TestCases(t *testing.T) {
 	for _, root := range []string{"testdata/cases", "testdata/found", sharedCases} {
 		dirs, err := filepath.Glob(filepath.Join(root, "*", featuredefs.ConfigFile))
