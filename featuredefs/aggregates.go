@@ -27,7 +27,8 @@ type aggregate struct {
 	roles    []role
 	optional bool        // the value may be left out, as in count()
 	args     []plan.Kind // scalar types the value may have
-	any      bool        // the value may also be a list or a map
+	any      bool        // the value may also be a uint, a list or a map
+	nones    bool        // the value may also be an optional; none is left out
 	result   func(value *cel.Type) *cel.Type
 }
 
@@ -54,7 +55,7 @@ func maybeInstant(*cel.Type) *cel.Type { return cel.OptionalType(cel.TimestampTy
 
 // aggregates are the rows of docs/semantics.md §4, in its order.
 var aggregates = []aggregate{
-	{fn: plan.Count, roles: oneValue, optional: true, args: scalarKinds, any: true, result: anInt},
+	{fn: plan.Count, roles: oneValue, optional: true, args: scalarKinds, any: true, nones: true, result: anInt},
 	{fn: plan.Sum, roles: oneValue, args: summable, result: same},
 	{fn: plan.Mean, roles: oneValue, args: numeric, result: maybeDouble},
 	{fn: plan.VarPop, roles: oneValue, args: numeric, result: maybeDouble},
@@ -65,8 +66,8 @@ var aggregates = []aggregate{
 	{fn: plan.Max, roles: oneValue, args: ordered, result: maybe},
 	{fn: plan.Latest, roles: oneValue, args: scalarKinds, any: true, result: maybe},
 	{fn: plan.Earliest, roles: oneValue, args: scalarKinds, any: true, result: maybe},
-	{fn: plan.LatestN, roles: withN, args: scalarKinds, result: list},
-	{fn: plan.EarliestN, roles: withN, args: scalarKinds, result: list},
+	{fn: plan.LatestN, roles: withN, args: scalarKinds, any: true, result: list},
+	{fn: plan.EarliestN, roles: withN, args: scalarKinds, any: true, result: list},
 	{fn: plan.LatestTime, result: maybeInstant},
 	{fn: plan.EarliestTime, result: maybeInstant},
 	{fn: plan.MaxBy, roles: withY, args: scalarKinds, any: true, result: maybe},
@@ -163,8 +164,12 @@ func (a *aggregate) valueTypes() []namedType {
 	}
 	if a.any {
 		out = append(out,
+			namedType{"uint", cel.UintType},
 			namedType{"list", cel.ListType(cel.TypeParamType("E"))},
 			namedType{"map", cel.MapType(cel.TypeParamType("K"), cel.TypeParamType("V"))})
+	}
+	if a.nones {
+		out = append(out, namedType{"optional", cel.OptionalType(cel.TypeParamType("O"))})
 	}
 	return out
 }

@@ -197,12 +197,20 @@ func joinOperands(target, args string) string {
 }
 
 func (a *aggregate) typeNames() string {
-	var names []string
-	for _, k := range a.args {
-		names = append(names, k.String())
-	}
+	text := kindNames(a.args)
 	if a.any {
-		names = append(names, "list", "map")
+		text += ", uint, list, map"
+	}
+	if slices.Contains(a.roles, byRole) {
+		text += " and a y of type " + kindNames(ordered)
+	}
+	return text
+}
+
+func kindNames(kinds []plan.Kind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.String()
 	}
 	return strings.Join(names, ", ")
 }

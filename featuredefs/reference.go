@@ -34,17 +34,13 @@ func (a *aggregate) values() string {
 	if len(a.roles) == 0 {
 		return ""
 	}
-	if a.any {
+	switch {
+	case a.nones:
 		return "any"
+	case a.any:
+		return "any but optional"
 	}
-	if len(a.args) == len(scalarKinds) {
-		return "any scalar"
-	}
-	var names []string
-	for _, k := range a.args {
-		names = append(names, k.String())
-	}
-	return strings.Join(names, ", ")
+	return kindNames(a.args)
 }
 
 // resultText names the result for a value of type T.
