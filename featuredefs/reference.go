@@ -1,6 +1,8 @@
 package featuredefs
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -14,6 +16,7 @@ type AggregateReference struct {
 	Func      plan.AggFunc
 	Signature string // as it is written, optional arguments with a question mark
 	Values    string // types the value may have; "" without a value
+	Bounds    string // of the other arguments and of the result; "" where there are none
 	Result    string // type of the result; T is the value's type
 	Groups    bool   // takes .by(string)
 }
@@ -24,7 +27,7 @@ func Aggregates() []AggregateReference {
 	for i := range aggregates {
 		a := &aggregates[i]
 		out = append(out, AggregateReference{
-			Func: a.fn, Signature: a.signature(), Values: a.values(), Result: resultText(a), Groups: groupable[a.fn],
+			Func: a.fn, Signature: a.signature(), Values: a.values(), Bounds: a.bounds(), Result: resultText(a), Groups: groupable[a.fn],
 		})
 	}
 	return out
@@ -41,6 +44,20 @@ func (a *aggregate) values() string {
 		return "any but optional"
 	}
 	return kindNames(a.args)
+}
+
+func (a *aggregate) bounds() string {
+	switch {
+	case a.fn == plan.DistinctCount:
+		return fmt.Sprintf("more than %d in a window, or than .cap(n), are an error", plan.DistinctCap)
+	case slices.Contains(a.roles, countRole):
+		return fmt.Sprintf("n from 1 to %d", maxN)
+	case slices.Contains(a.roles, quantileRole):
+		return "q from 0.0 to 1.0"
+	case slices.Contains(a.roles, byRole):
+		return "y " + kindNames(ordered)
+	}
+	return ""
 }
 
 // resultText names the result for a value of type T.

@@ -360,6 +360,9 @@ func aggregateTable() string {
 			call, values, result := "", "", ""
 			if first {
 				call, values, result = code(a.Signature), a.Values, code(a.Result)
+				if a.Bounds != "" {
+					values += "; " + a.Bounds
+				}
 			}
 			value := code(e.value)
 			if e.value == "" {
@@ -375,11 +378,11 @@ func aggregateTable() string {
 		case "cap":
 			fmt.Fprintf(&b, "| `distinct_count(…).cap(n)` | n from 1 to %d | `int` | %s | %s | %s |\n", plan.MaxDistinctCap, code(e.empty), code(e.expr), code(e.value))
 		case "by":
-			call := ""
+			call, values := "", ""
 			if aggregateExamples[i-1].name != "by" {
-				call = "`agg.by(string)`"
+				call, values = "`agg.by(string)`", "agg: count, sum, mean, min, max; more than 1000 keys are an error"
 			}
-			fmt.Fprintf(&b, "| %s | | `map(string, T)` | %s | %s | %s |\n", call, code(e.empty), code(e.expr), code(e.value))
+			fmt.Fprintf(&b, "| %s | %s | `map(string, T)` | %s | %s | %s |\n", call, values, code(e.empty), code(e.expr), code(e.value))
 		}
 	}
 	return b.String()
