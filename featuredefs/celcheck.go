@@ -106,7 +106,7 @@ type meaning struct {
 
 // check type-checks x, in which names mean what meanings says by internal name
 // and the guards are known to hold. It is nil after a report.
-func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...ast.Expr) *ast.AST {
+func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...guard) *ast.AST {
 	vars := make([]cel.EnvOption, 0, len(meanings))
 	for _, internal := range sortedKeys(meanings) {
 		vars = append(vars, cel.Variable(internal, meanings[internal].typ))

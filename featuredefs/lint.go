@@ -11,12 +11,11 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 )
 
 // lint reports what type-checks but does not mean what it says, or would not
-// mean the same everywhere. The guards are conditions known to hold.
-func (c *compiler) lint(x *expression, tree *ast.AST, meanings map[string]meaning, guards []ast.Expr) {
+// mean the same everywhere, where the guards hold.
+func (c *compiler) lint(x *expression, tree *ast.AST, meanings map[string]meaning, guards []guard) {
 	l := &linter{c: c, x: x, tree: tree, meanings: meanings}
 	l.types(tree.Expr())
 	l.visit(tree.Expr(), guards)
@@ -60,9 +59,8 @@ func children(e ast.Expr) []ast.Expr {
 	return nil
 }
 
-// visit checks e and what is below it; guards are the conditions that have been
-// decided by the time e is evaluated.
-func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
+// visit checks e and what is below it, where the guards hold.
+func (l *linter) visit(e ast.Expr, guards []guard) {
 	if e.Kind() != ast.CallKind {
 		for _, child := range children(e) {
 			l.visit(child, guards)
@@ -71,17 +69,19 @@ func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
 	}
 	call := e.AsCall()
 	switch call.FunctionName() {
-	case operators.Conditional, operators.LogicalAnd, operators.LogicalOr:
+	case operators.Conditional:
 		args := call.Args()
 		l.visit(args[0], guards)
-		inside := append(guards[:len(guards):len(guards)], args[0])
-		for _, a := range args[1:] {
-			l.visit(a, inside)
-		}
+		l.visit(args[1], with(guards, args[0], true))
+		l.visit(args[2], with(guards, args[0], false))
 		return
-	case whereName:
-		l.visit(call.Target(), append(guards[:len(guards):len(guards)], call.Args()[0]))
-		l.visit(call.Args()[0], guards)
+	case operators.LogicalAnd, operators.LogicalOr:
+		a, b, holds := call.Args()[0], call.Args()[1], call.FunctionName() == operators.LogicalAnd
+		l.visit(a, with(guards, b, holds)) // what b decides absorbs an error of a
+		l.visit(b, with(guards, a, holds))
+		return
+	case whereName, byName, capName:
+		l.modified(aggregateChain(e), guards)
 		return
 	case string(plan.Count):
 		l.countedWindow(call)
@@ -95,6 +95,26 @@ func (l *linter) visit(e ast.Expr, guards []ast.Expr) {
 	}
 	for _, child := range children(e) {
 		l.visit(child, guards)
+	}
+}
+
+// modified visits an aggregate whose filters hold for all that it reads.
+func (l *linter) modified(call *aggregateCall, guards []guard) {
+	for i, w := range call.wheres {
+		others := guards
+		for j, o := range call.wheres {
+			if i != j {
+				others = with(others, o.AsCall().Args()[0], true)
+			}
+		}
+		l.visit(w.AsCall().Args()[0], others)
+	}
+	for _, w := range call.wheres {
+		guards = with(guards, w.AsCall().Args()[0], true)
+	}
+	l.visit(call.base, guards)
+	for _, b := range call.bys {
+		l.visit(b.AsCall().Args()[0], guards)
 	}
 }
 
@@ -133,53 +153,6 @@ func (l *linter) isOptional(e ast.Expr) bool { return isOptionalType(l.tree.GetT
 
 func isOptionalType(t *types.Type) bool {
 	return t.Kind() == types.OpaqueKind && t.TypeName() == types.OptionalType.TypeName()
-}
-
-// division warns of an int division whose divisor may be zero: it is neither a
-// literal nor compared with anything in a condition around.
-func (l *linter) division(e ast.Expr, call ast.CallExpr, guards []ast.Expr) {
-	divisor := call.Args()[1]
-	if t, err := celenv.FromCEL(l.tree.GetType(divisor.ID())); err != nil || t.String() != "int" {
-		return
-	}
-	if divisor.Kind() == ast.LiteralKind {
-		if divisor.AsLiteral().Equal(types.Int(0)) == types.True {
-			l.c.r.errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
-		}
-		return
-	}
-	for _, g := range guards {
-		if compares(g, divisor) {
-			return
-		}
-	}
-	l.c.r.warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
-}
-
-// compares reports whether a condition holds a comparison with e as an operand.
-func compares(condition, e ast.Expr) bool {
-	if condition.Kind() == ast.CallKind && isComparison(condition.AsCall().FunctionName()) {
-		for _, a := range condition.AsCall().Args() {
-			if ast.EquivExpr(a, e) {
-				return true
-			}
-		}
-	}
-	for _, child := range children(condition) {
-		if compares(child, e) {
-			return true
-		}
-	}
-	return false
-}
-
-func isComparison(function string) bool {
-	switch function {
-	case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals,
-		operators.Greater, operators.GreaterEquals, operators.In:
-		return true
-	}
-	return false
 }
 
 // hasZone reports whether an overload is an accessor like ts.getHours("UTC").

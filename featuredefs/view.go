@@ -256,7 +256,7 @@ func (l *loader) compileLets(c *compiler, v *viewDecl) {
 }
 
 // compileWhere makes the view's filter, nil without one, and its tree as a guard.
-func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []ast.Expr) {
+func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []guard) {
 	if v.where == nil {
 		return nil, nil
 	}
@@ -268,7 +268,7 @@ func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []ast.Expr)
 	if expr.Type.Kind != plan.Bool {
 		l.errorf(expr.Pos, RuleTypeMismatch, "where must be a bool, not %s; compare with something", withArticle(expr.Type))
 	}
-	return expr, []ast.Expr{tree.Expr()}
+	return expr, []guard{{tree.Expr(), true}}
 }
 
 // compileRow checks and converts an expression about one event; nil after a report.
@@ -285,7 +285,7 @@ func (l *loader) compileRow(c *compiler, v *viewDecl, x *expression, refs map[st
 	return t.convert(tree.Expr()), tree
 }
 
-func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split *splitter, guards []ast.Expr) {
+func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split *splitter, guards []guard) {
 	if d.broken {
 		return
 	}
