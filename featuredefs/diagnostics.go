@@ -53,12 +53,40 @@ func formatPos(p plan.Pos) string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// Render is String followed by the source line and a caret under the column.
+// Render is String followed by the source line, or what of a long one is near the
+// column, and a caret under the column.
 func (d Diagnostic) Render() string {
 	if d.Source == "" {
 		return d.String() + "\n"
 	}
-	return d.String() + "\n  " + d.Source + "\n  " + caretIndent(d.Source, d.Pos.Col) + "^\n"
+	line, col := excerpt(d.Source, d.Pos.Col)
+	return d.String() + "\n  " + line + "\n  " + caretIndent(line, col) + "^\n"
+}
+
+// An excerpt has at most excerptWidth characters, and excerptBefore of them before the
+// column, unless the line ends soon after.
+const (
+	excerptWidth  = 160
+	excerptBefore = 100
+)
+
+// excerpt cuts a long line around col and is where col is in what remains. An ellipsis
+// takes the place of a character.
+func excerpt(line string, col int) (string, int) {
+	text := []rune(line)
+	if len(text) <= excerptWidth {
+		return line, col
+	}
+	from := max(0, min(col-1-excerptBefore, len(text)-excerptWidth))
+	to := from + excerptWidth
+	text, col = slices.Clone(text[from:to]), col-from
+	if from > 0 {
+		text[0] = '…'
+	}
+	if to < len([]rune(line)) {
+		text[excerptWidth-1] = '…'
+	}
+	return string(text), col
 }
 
 // caretIndent is white space as wide as the first col-1 characters of line; tabs

@@ -1,0 +1,39 @@
+package featuredefs
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+func TestRender_LongLines(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		length, col int
+		first, last rune // of the excerpt
+	}{
+		{"fits", 160, 160, 'x', 'x'},
+		{"at the beginning", 5000, 2, 'x', '…'},
+		{"in the middle", 5000, 2500, '…', '…'},
+		{"at the end", 5000, 5000, '…', 'x'},
+		{"behind the end", 5000, 5001, '…', 'x'},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			source := []rune(strings.Repeat("x", c.length))
+			if c.col <= c.length && c.col > 1 && c.col < c.length {
+				source[c.col-1] = '→'
+			}
+			d := Diagnostic{Pos: plan.Pos{File: "f", Line: 1, Col: c.col}, Source: string(source)}
+			lines := strings.Split(d.Render(), "\n")
+			text, caret := []rune(lines[1])[2:], utf8.RuneCountInString(lines[2])-3
+			if len(text) > excerptWidth || text[0] != c.first || text[len(text)-1] != c.last {
+				t.Errorf("the excerpt is %q", string(text))
+			}
+			if caret > len(text) || caret < len(text) && strings.ContainsRune(string(text), '→') && text[caret] != '→' {
+				t.Errorf("the caret is under column %d of %q", caret, string(text))
+			}
+		})
+	}
+}
