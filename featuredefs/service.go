@@ -32,6 +32,9 @@ func (l *loader) parseService(n *node) {
 			l.errorf(f.pos, RuleWrongValue, "FeatureService.features must be a list of views and view.features, found %s", f.describe())
 		}
 		s.items = f.items
+		if f.kind == sequenceNode && len(f.items) == 0 {
+			l.errorf(f.pos, RuleWrongValue, "FeatureService.features is empty; a service reads at least one feature of a view")
+		}
 	}
 	if r := o.get("request"); r != nil {
 		l.parseRequest(s, r)
@@ -160,6 +163,7 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 	}
 	ref, ok := s.roles[role]
 	if !ok {
+		l.sameRole(s, v, item, keys)
 		ref = len(s.service.Views)
 		s.roles[role] = ref
 		s.service.Views = append(s.service.Views, plan.ViewRef{View: v.view, As: role, Keys: keys})
@@ -171,6 +175,18 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 		return 0, false
 	}
 	return ref, true
+}
+
+// sameRole warns of a second name for the same entity of a view: its values can only
+// be those of the first.
+func (l *loader) sameRole(s *serviceDecl, v *viewDecl, item itemDecl, keys []string) {
+	for _, r := range s.service.Views {
+		if r.View == v.view && slices.Equal(r.Keys, keys) {
+			l.warnf(item.n.pos, RuleServiceKeys, "%s reads the entity that %s reads: view %s by %s; name other request keys under keys:, or drop it",
+				item.role, r.As, v.view.Name, strings.Join(keys, ", "))
+			return
+		}
+	}
 }
 
 // addServiceFeature reports whether the feature was new to the service.
@@ -304,6 +320,11 @@ func (l *loader) strayInService(s *serviceDecl, r *reference) {
 			l.errorf(r.pos, RuleUnknownName, "%q is a feature of a view; write %s", r.name, f.Name)
 			return
 		}
+	}
+	if r.name == "request" {
+		l.errorf(r.pos, RuleUnknownName, "request is no value by itself; name a field of it that is declared under request:, like request.%s",
+			append(sortedKeys(s.request), "amount")[0])
+		return
 	}
 	candidates := append(sortedKeys(s.roles), sortedKeys(s.derived.names())...)
 	l.errorf(r.pos, RuleUnknownName, "there is no name %q in this service%s; it sees view.feature, request.field, its derived features and now",

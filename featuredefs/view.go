@@ -48,6 +48,9 @@ func (l *loader) parseView(n *node) {
 	}
 	if features := o.need("features"); features != nil {
 		v.features = l.parseFeatures(features, "FeatureView.features")
+		if features.kind == mappingNode && len(features.entries) == 0 {
+			l.errorf(features.pos, RuleWrongValue, "FeatureView.features is empty; a view computes at least one feature")
+		}
 	}
 	v.broken = l.errors > before
 	l.views.add(&l.reporter, "view", v.view.Name, n.pos, v)
