@@ -9,7 +9,7 @@ var exprMutants = []mutant{
 	},
 	{
 		name: "nan-against-null", tag: "c2", breaks: "NaN < null is an error like null < NaN.",
-		file: "internal/kernel/expr/compare.go", old: "if x.kind == plan.Double && r.Null != nil {", new: "if x.kind == plan.Double && b.n < 0 {",
+		file: "internal/kernel/expr/compare.go", old: "if x.kind == plan.Double && r.Null != nil {", new: "if x.kind == plan.Double && n < 0 {",
 		tests: []string{exprTests},
 	},
 	{
@@ -24,7 +24,7 @@ var exprMutants = []mutant{
 	},
 	{
 		name: "error-not-absorbed", tag: "c7", breaks: "true || error is an error.",
-		file: "internal/kernel/expr/logic.go", old: "o.Err[w] &= open[w]", new: "o.Err[w] &= ^uint64(0)",
+		file: "internal/kernel/expr/logic.go", old: "o.Err[w] &= open", new: "o.Err[w] &= ^uint64(0)",
 		tests: []string{exprTests},
 	},
 	{

@@ -10,15 +10,6 @@ import (
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// unary and binary are the operands of kernels.
-type unary struct{ arg node }
-
-func (x *unary) children() []node { return []node{x.arg} }
-
-type binary struct{ l, r node }
-
-func (x *binary) children() []node { return []node{x.l, x.r} }
-
 var arithmeticRules = map[string]rule{
 	overloads.AddInt64:                 intRule(plan.Int, addInt),
 	overloads.SubtractInt64:            intRule(plan.Int, subInt),
@@ -46,25 +37,28 @@ type intKernel func(dst, a, b []int64) (bad uint64)
 
 func intRule(k plan.Kind, f intKernel) rule {
 	return rule{[]plan.Kind{k, k}, func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &intNode{binary{args[0].node, args[1].node}, f, newCol(e.Type)}}
+		x := &intNode{two(e.Type, args[0], args[1]), f}
+		return then(x, x.out, args[0], args[1])
 	}}
 }
 
 type intNode struct {
 	binary
 	kernel intKernel
-	out    *col
 }
 
-func (x *intNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
+func (x *intNode) eval(n int, need vector.Bitmap) {
+	l, r, o := x.l, x.r, x.out
+	o.reset(n)
 	o.strictBoth(l, r)
-	for from := 0; from < b.n; from += 64 {
-		to := min(from+64, b.n)
+	if n <= 64 {
+		o.addErrWord(0, x.kernel(o.Int, l.Int, r.Int))
+		return
+	}
+	for from := 0; from < n; from += 64 {
+		to := min(from+64, n)
 		o.addErrWord(from/64, x.kernel(o.Int[from:to], l.Int[from:to], r.Int[from:to]))
 	}
-	return o
 }
 
 func addInt(dst, a, b []int64) (bad uint64) {
@@ -185,52 +179,56 @@ func modUint(dst, a, b []int64) (bad uint64) {
 	return bad
 }
 
-// doubleKernel computes whole lanes; doubles never fail.
-type doubleKernel func(dst, a, b []float64)
+// doubleKernel fills o; doubles never fail.
+type doubleKernel func(o, l, r *col)
 
 func doubleRule(f doubleKernel) rule {
 	return rule{[]plan.Kind{plan.Double, plan.Double}, func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &doubleNode{binary{args[0].node, args[1].node}, f, newCol(e.Type)}}
+		x := &doubleNode{two(e.Type, args[0], args[1]), f}
+		return then(x, x.out, args[0], args[1])
 	}}
 }
 
 type doubleNode struct {
 	binary
 	kernel doubleKernel
-	out    *col
 }
 
-func (x *doubleNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
-	o.strictBoth(l, r)
-	x.kernel(o.Double, l.Double[:b.n], r.Double[:b.n])
-	return o
+func (x *doubleNode) eval(n int, need vector.Bitmap) {
+	x.out.reset(n)
+	x.out.strictBoth(x.l, x.r)
+	x.kernel(x.out, x.l, x.r)
 }
 
-func addDouble(dst, a, b []float64) {
-	a, b = a[:len(dst)], b[:len(dst)]
+// doubles are the lanes of a double operator, of one length.
+func doubles(o, l, r *col) (dst, a, b []float64) {
+	dst = o.Double
+	return dst, l.Double[:len(dst)], r.Double[:len(dst)]
+}
+
+func addDouble(o, l, r *col) {
+	dst, a, b := doubles(o, l, r)
 	for i := range dst {
 		dst[i] = a[i] + b[i]
 	}
 }
 
-func subDouble(dst, a, b []float64) {
-	a, b = a[:len(dst)], b[:len(dst)]
+func subDouble(o, l, r *col) {
+	dst, a, b := doubles(o, l, r)
 	for i := range dst {
 		dst[i] = a[i] - b[i]
 	}
 }
 
-func mulDouble(dst, a, b []float64) {
-	a, b = a[:len(dst)], b[:len(dst)]
+func mulDouble(o, l, r *col) {
+	dst, a, b := doubles(o, l, r)
 	for i := range dst {
 		dst[i] = a[i] * b[i]
 	}
 }
 
-func divDouble(dst, a, b []float64) {
-	a, b = a[:len(dst)], b[:len(dst)]
+func divDouble(o, l, r *col) {
+	dst, a, b := doubles(o, l, r)
 	for i := range dst {
 		dst[i] = a[i] / b[i]
 	}
@@ -240,20 +238,19 @@ func divDouble(dst, a, b []float64) {
 type mapNode struct {
 	unary
 	apply func(o, a *col)
-	out   *col
 }
 
-func (x *mapNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *mapNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
 	o.strict(a)
 	x.apply(o, a)
-	return o
 }
 
 // mapTerm is a kernel of one operand that fails on null.
 func mapTerm(t plan.Type, arg *term, apply func(o, a *col)) *term {
-	return &term{typ: t, node: &mapNode{unary{arg.node}, apply, newCol(t)}}
+	x := &mapNode{one(t, arg), apply}
+	return then(x, x.out, arg)
 }
 
 func negateInt(_ *compiler, e *plan.Expr, args []*term) *term {

@@ -109,7 +109,7 @@ func rowActivation(cols []*vector.Vector) *activation {
 	act := &activation{}
 	for k, in := range testInputs {
 		c := newCol(in.Type)
-		c.view(cols[k], cols[k].N)
+		c.Vector = cols[k]
 		act.vars = append(act.vars, variable{in.Name, c})
 	}
 	return act

@@ -10,57 +10,79 @@ import (
 // tell them apart, so held exists between nodes only.
 //
 // A node owns its col and overwrites it at its next evaluation; nobody else
-// modifies it. A view aliases the lanes of another col and is never resized.
+// modifies it. A view aliases the lanes of another col and is never resized. The col
+// of an input shows the caller's vector and is only read.
 type col struct {
-	vector.Vector
-	held vector.Bitmap // optional.of(null); Null is clear there
-	// reset has made lanes of N rows, and they are numbers
-	made, numbers bool
+	*vector.Vector
+	marked bool // Null or Err is not nil
+	// ready is the number of rows for which reset has nothing to do, -1 for none: while
+	// there are masks, and always for strings.
+	ready int
+	held  vector.Bitmap // optional.of(null); Null is clear there
+	Type  plan.Type     // that of the expression, whatever an input's vector says
 
+	own                      vector.Vector
 	errMem, nullMem, heldMem vector.Bitmap
 }
 
-func newCol(t plan.Type) *col { return &col{Vector: vector.Vector{Type: t}} }
+func newCol(t plan.Type) *col {
+	c := &col{Type: t, ready: -1, own: vector.Vector{Type: t}}
+	c.Vector = &c.own
+	return c
+}
 
-// reset makes c a col of n rows with no null and no error. Numbers are
+// reset makes c a col of n rows with no null and no error. Numbers and truths are
 // unspecified; strings are empty, because those of an earlier batch may lie in
 // memory that is gone, and operators above read rows that nobody needs.
 func (c *col) reset(n int) {
-	if c.numbers && c.N == n {
-		c.Null, c.Err, c.held = nil, nil, nil
-		return
+	if c.ready != n {
+		c.remake(n)
 	}
-	c.remake(n)
 }
 
-// remake is reset where there is more to do than to forget the masks.
+// remake is reset where there is something to do.
 func (c *col) remake(n int) {
-	if c.made && c.N == n {
-		c.Null, c.Err = nil, nil
-		clear(c.Bits)
-	} else {
+	if c.N != n {
 		c.Resize(n)
-		lane := vector.Lane(c.Type)
-		c.made, c.numbers = true, lane == plan.Int || lane == plan.Double
 	}
-	c.held = nil
+	c.Null, c.Err, c.held, c.marked = nil, nil, nil, false
 	clear(c.Str)
 	clear(c.Any)
+	c.ready = -1
+	if len(c.Str) == 0 && len(c.Any) == 0 {
+		c.ready = n
+	}
 }
+
+// resetFalse is reset with every truth false, for kernels that set bits one by one.
+func (c *col) resetFalse(n int) {
+	c.reset(n)
+	for w := range c.Bits {
+		c.Bits[w] = 0
+	}
+}
+
+// show makes c, a view, the same as src.
+func (c *col) show(src *col) { c.Vector, c.held, c.marked = src.Vector, src.held, src.marked }
 
 // alias makes c, a view, show the lanes of src and none of its masks.
 func (c *col) alias(src *col) {
+	c.Vector = &c.own
 	c.N = src.N
 	c.Bits, c.Int, c.Double, c.Str = src.Bits, src.Int, src.Double, src.Str
-	c.Null, c.Err, c.held = nil, nil, nil
+	c.Null, c.Err, c.held, c.marked = nil, nil, nil, false
 }
 
-// addErr marks the rows of ms as failed; nil masks have none.
-func (c *col) addErr(ms ...vector.Bitmap) {
-	for _, m := range ms {
-		if m != nil {
-			or(c.errs(), m)
-		}
+// mark gives c, a view, the masks of others.
+func (c *col) mark(null, err vector.Bitmap) {
+	c.Null, c.Err = null, err
+	c.marked = null != nil || err != nil
+}
+
+// addErr marks the rows of m as failed.
+func (c *col) addErr(m vector.Bitmap) {
+	if m != nil {
+		or(c.errs(), m)
 	}
 }
 
@@ -74,7 +96,7 @@ func (c *col) addErrWord(w int, bad uint64) {
 // errs is c's error mask, made when it has none.
 func (c *col) errs() vector.Bitmap {
 	if c.Err == nil {
-		c.Err = zeroed(&c.errMem, c.N)
+		c.Err, c.marked, c.ready = zeroed(&c.errMem, c.N), true, -1
 	}
 	return c.Err
 }
@@ -82,7 +104,7 @@ func (c *col) errs() vector.Bitmap {
 // nulls is c's null mask, made when it has none.
 func (c *col) nulls() vector.Bitmap {
 	if c.Null == nil {
-		c.Null = zeroed(&c.nullMem, c.N)
+		c.Null, c.marked, c.ready = zeroed(&c.nullMem, c.N), true, -1
 	}
 	return c.Null
 }
@@ -90,22 +112,30 @@ func (c *col) nulls() vector.Bitmap {
 // holds is c's mask of held nulls, made when it has none.
 func (c *col) holds() vector.Bitmap {
 	if c.held == nil {
-		c.held = zeroed(&c.heldMem, c.N)
+		c.held, c.ready = zeroed(&c.heldMem, c.N), -1
 	}
 	return c.held
 }
 
 // strict gives c the errors of an operator that fails on an error or null operand.
 func (c *col) strict(a *col) {
-	if a.Err != nil || a.Null != nil {
-		c.addErr(a.Err, a.Null)
+	if a.marked {
+		c.addFailed(a)
 	}
 }
 
 // strictBoth is strict for two operands.
 func (c *col) strictBoth(l, r *col) {
-	if l.Err != nil || l.Null != nil || r.Err != nil || r.Null != nil {
-		c.addErr(l.Err, l.Null, r.Err, r.Null)
+	if l.marked || r.marked {
+		c.addFailed(l, r)
+	}
+}
+
+// addFailed marks the rows as failed where an operand has no value.
+func (c *col) addFailed(operands ...*col) {
+	for _, a := range operands {
+		c.addErr(a.Err)
+		c.addErr(a.Null)
 	}
 }
 
@@ -119,6 +149,9 @@ func zeroed(mem *vector.Bitmap, n int) vector.Bitmap {
 // sized is a bitmap of n rows with unspecified bits in the memory of mem.
 func sized(mem *vector.Bitmap, n int) vector.Bitmap {
 	w := vector.Words(n)
+	if len(*mem) == w {
+		return *mem
+	}
 	if cap(*mem) < w {
 		*mem = make(vector.Bitmap, w)
 	}

@@ -44,10 +44,11 @@ func orderRule(k plan.Kind, op order) rule {
 		if args[0].floored || args[1].floored {
 			return nil
 		}
-		if n := orderWithConstant(e, k, op, args); n != nil {
-			return &term{typ: e.Type, node: n}
+		if t := orderWithLiteral(e, op, args); t != nil {
+			return t
 		}
-		return &term{typ: e.Type, node: &orderNode{binary{args[0].node, args[1].node}, k, op, newCol(e.Type)}}
+		x := &orderNode{two(e.Type, args[0], args[1]), k, op}
+		return then(x, x.out, args[0], args[1])
 	}}
 }
 
@@ -55,12 +56,11 @@ type orderNode struct {
 	binary
 	kind plan.Kind
 	op   order
-	out  *col
 }
 
-func (x *orderNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
+func (x *orderNode) eval(n int, need vector.Bitmap) {
+	l, r, o := x.l, x.r, x.out
+	o.resetFalse(n)
 	o.strictBoth(l, r)
 	if x.kind == plan.Double && r.Null != nil {
 		o.forgiveNaN(l, r)
@@ -70,105 +70,14 @@ func (x *orderNode) eval(b *batch, need vector.Bitmap) *col {
 	}
 	switch {
 	case x.kind == plan.Double:
-		orderLanes(o.Bits, l.Double[:b.n], r.Double, x.op.equal)
+		orderLanes(o.Bits, l.Double[:n], r.Double, x.op.equal)
 	case x.kind == plan.Uint:
-		orderUints(o.Bits, l.Int[:b.n], r.Int, x.op.equal)
+		orderUints(o.Bits, l.Int[:n], r.Int, x.op.equal)
 	case vector.Lane(l.Type) == plan.Int:
-		orderLanes(o.Bits, l.Int[:b.n], r.Int, x.op.equal)
+		orderLanes(o.Bits, l.Int[:n], r.Int, x.op.equal)
 	default:
-		orderLanes(o.Bits, l.Str[:b.n], r.Str, x.op.equal)
+		orderLanes(o.Bits, l.Str[:n], r.Str, x.op.equal)
 	}
-	return o
-}
-
-// orderWithConstant is the node for a right operand that is a literal number, or nil.
-func orderWithConstant(e *plan.Expr, k plan.Kind, op order, args []*term) node {
-	lit := args[1].lit
-	if lit == nil || lit.null || lit.err || k == plan.Uint || k == plan.String || k == plan.Bytes {
-		return nil
-	}
-	return &orderConstNode{unary{args[0].node}, k == plan.Double, op, lit.val, newCol(e.Type)}
-}
-
-// orderConstNode compares numbers with one number.
-type orderConstNode struct {
-	unary
-	double bool
-	op     order
-	val    plan.Value
-	out    *col
-}
-
-func (x *orderConstNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
-	o.strict(a)
-	if x.double {
-		orderConst(o.Bits, a.Double[:b.n], x.val.Double(), x.op)
-	} else {
-		orderConst(o.Bits, a.Int[:b.n], x.val.Int(), x.op)
-	}
-	return o
-}
-
-func orderConst[T int64 | float64](dst vector.Bitmap, a []T, k T, op order) {
-	for w := range dst {
-		part := a[w*64 : min(w*64+64, len(a))]
-		switch op {
-		case order{}:
-			dst[w] = belowWord(part, k)
-		case order{equal: true}:
-			dst[w] = atMostWord(part, k)
-		case order{swap: true}:
-			dst[w] = aboveWord(part, k)
-		default:
-			dst[w] = atLeastWord(part, k)
-		}
-	}
-}
-
-func belowWord[T int64 | float64](a []T, k T) (bits uint64) {
-	for i, x := range a {
-		var bit uint64
-		if x < k {
-			bit = 1
-		}
-		bits |= bit << i
-	}
-	return bits
-}
-
-func atMostWord[T int64 | float64](a []T, k T) (bits uint64) {
-	for i, x := range a {
-		var bit uint64
-		if x <= k {
-			bit = 1
-		}
-		bits |= bit << i
-	}
-	return bits
-}
-
-func aboveWord[T int64 | float64](a []T, k T) (bits uint64) {
-	for i, x := range a {
-		var bit uint64
-		if x > k {
-			bit = 1
-		}
-		bits |= bit << i
-	}
-	return bits
-}
-
-func atLeastWord[T int64 | float64](a []T, k T) (bits uint64) {
-	for i, x := range a {
-		var bit uint64
-		if x >= k {
-			bit = 1
-		}
-		bits |= bit << i
-	}
-	return bits
 }
 
 // forgiveNaN clears the errors of rows where cel-go looks for NaN before it looks
@@ -247,24 +156,27 @@ func (c *compiler) equality(e *plan.Expr) *term {
 	if args == nil || args[0].floored || args[1].floored {
 		return nil
 	}
-	return &term{typ: e.Type, node: &equalNode{binary{args[0].node, args[1].node}, not, newCol(e.Type)}}
+	if t := equalityWithLiteral(e, args); t != nil {
+		return t
+	}
+	x := &equalNode{two(e.Type, args[0], args[1]), not}
+	return then(x, x.out, args[0], args[1])
 }
 
 type equalNode struct {
 	binary
 	not bool
-	out *col
 }
 
-func (x *equalNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
-	o.addErr(l.Err, r.Err)
-	equalRows(o.Bits, l, r, b.n)
+func (x *equalNode) eval(n int, need vector.Bitmap) {
+	l, r, o := x.l, x.r, x.out
+	o.reset(n)
+	o.addErr(l.Err)
+	o.addErr(r.Err)
+	equalRows(o.Bits, l, r, n)
 	if x.not {
 		o.invert(o.Bits)
 	}
-	return o
 }
 
 // equalRows sets the rows where l and r are equal, two nulls among them.
@@ -326,232 +238,30 @@ func (c *compiler) nullTest(e, arg *plan.Expr, not bool) *term {
 	if a == nil || a.loose {
 		return nil
 	}
-	return &term{typ: e.Type, node: &nullNode{unary{a.node}, not, newCol(e.Type)}}
+	x := &nullNode{one(e.Type, a), not}
+	return then(x, x.out, a)
 }
 
 type nullNode struct {
 	unary
 	not bool
-	out *col
 }
 
-func (x *nullNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
-	o.addErr(a.Err)
-	// none is not null, and neither is an optional that holds null.
-	if a.Null != nil && a.Type.Kind != plan.Optional {
-		copy(o.Bits, a.Null)
+func (x *nullNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
+	nulls := a.Null
+	if a.Type.Kind == plan.Optional {
+		nulls = nil // none is not null, and neither is an optional that holds null
 	}
-	if x.not {
-		o.invert(o.Bits)
-	}
-	return o
-}
-
-// membership compiles `x in [a, b, c]`; other containers fall back.
-func (c *compiler) membership(e *plan.Expr) *term {
-	if len(e.Args) != 2 {
-		return nil
-	}
-	x, list := e.Args[0], e.Args[1]
-	if list.Kind != plan.ListLit || len(list.Optional) != 0 || !x.Type.Kind.Scalar() {
-		return nil
-	}
-	for _, m := range list.Args {
-		if !isNull(m) && !m.Type.Equal(x.Type) {
-			return nil
+	for w := range o.Bits {
+		bits := word(nulls, w)
+		if x.not {
+			bits = ^bits & tail(w, n)
 		}
+		o.Bits[w] = bits
 	}
-	arg := c.compile(x)
-	if arg == nil || arg.floored {
-		return nil
-	}
-	n := &inNode{arg: arg.node, out: newCol(e.Type)}
-	for _, m := range list.Args {
-		t := c.member(m, x.Type)
-		if t == nil || t.floored {
-			return nil
-		}
-		n.add(t)
-	}
-	n.index()
-	return &term{typ: e.Type, node: n}
-}
-
-func (c *compiler) member(m *plan.Expr, t plan.Type) *term {
-	if isNull(m) {
-		return nullTerm(t)
-	}
-	return c.compile(m)
-}
-
-// inNode tests membership in a list: a set of constants and any other members.
-type inNode struct {
-	arg     node
-	consts  []*constNode
-	null    bool // null is a member
-	members []node
-	ints    map[int64]struct{}
-	short   []uint64 // the constants as packed strings, when all are short
-	strs    map[string]struct{}
-	eqMem   vector.Bitmap
-	out     *col
-}
-
-func (x *inNode) children() []node { return append([]node{x.arg}, x.members...) }
-
-func (x *inNode) add(t *term) {
-	switch {
-	case t.lit == nil || t.lit.err:
-		x.members = append(x.members, t.node)
-	case t.lit.null:
-		x.null = true
-	default:
-		x.consts = append(x.consts, t.lit)
-	}
-}
-
-// smallSet is the number of constants up to which comparing beats hashing.
-const smallSet = 6
-
-func (x *inNode) index() {
-	if len(x.consts) <= smallSet {
-		x.pack()
-		return
-	}
-	switch vector.Lane(x.consts[0].mem.Type) {
-	case plan.Int:
-		x.ints = make(map[int64]struct{}, len(x.consts))
-		for _, k := range x.consts {
-			x.ints[k.val.Int()] = struct{}{}
-		}
-	case plan.String:
-		x.strs = make(map[string]struct{}, len(x.consts))
-		for _, k := range x.consts {
-			x.strs[k.val.Str()] = struct{}{}
-		}
-	}
-}
-
-// pack packs the constants if they are strings and all of them short.
-func (x *inNode) pack() {
-	if len(x.consts) < 2 || vector.Lane(x.consts[0].mem.Type) != plan.String {
-		return
-	}
-	for _, k := range x.consts {
-		s, ok := packed(k.val.Str())
-		if !ok {
-			x.short = nil
-			return
-		}
-		x.short = append(x.short, s)
-	}
-}
-
-// packed is a string of up to 7 bytes as a number, with its length in the highest byte.
-func packed(s string) (p uint64, ok bool) {
-	if len(s) > 7 {
-		return 0, false
-	}
-	p = uint64(len(s)) << 56
-	for i := 0; i < len(s); i++ {
-		p |= uint64(s[i]) << (8 * i)
-	}
-	return p, true
-}
-
-func (x *inNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
-	o.addErr(a.Err)
-	x.searchConsts(o, a)
-	if a.Null != nil {
-		for w := range o.Bits {
-			o.Bits[w] &^= a.Null[w]
-			if x.null {
-				o.Bits[w] |= a.Null[w]
-			}
-		}
-	}
-	eq := sized(&x.eqMem, b.n)
-	for _, m := range x.members {
-		v := m.eval(b, need)
-		o.addErr(v.Err)
-		equalRows(eq, a, v, b.n)
-		or(o.Bits, eq)
-	}
-	return o
-}
-
-func (x *inNode) searchConsts(o, a *col) {
-	switch {
-	case x.ints != nil:
-		for i, v := range a.Int[:a.N] {
-			if _, ok := x.ints[v]; ok {
-				o.Bits.Set(i)
-			}
-		}
-	case x.short != nil:
-		searchShort(o.Bits, a.Str[:a.N], x.short)
-	case x.strs != nil:
-		for i, v := range a.Str[:a.N] {
-			if _, ok := x.strs[v]; ok {
-				o.Bits.Set(i)
-			}
-		}
-	default:
-		for _, k := range x.consts {
-			searchConst(o.Bits, a, k.val)
-		}
-	}
-}
-
-// searchShort sets the rows that are among short strings.
-func searchShort(dst vector.Bitmap, a []string, short []uint64) {
-	for i, s := range a {
-		p, ok := packed(s)
-		if !ok {
-			continue
-		}
-		for _, k := range short {
-			if p == k {
-				dst.Set(i)
-				break
-			}
-		}
-	}
-}
-
-func searchConst(dst vector.Bitmap, a *col, k plan.Value) {
-	switch vector.Lane(a.Type) {
-	case plan.Bool:
-		for w := range dst {
-			if k.Bool() {
-				dst[w] |= a.Bits[w]
-			} else {
-				dst[w] |= ^a.Bits[w] & tail(w, a.N)
-			}
-		}
-	case plan.Int:
-		searchLane(dst, a.Int[:a.N], k.Int())
-	case plan.Double:
-		searchLane(dst, a.Double[:a.N], k.Double())
-	default:
-		searchLane(dst, a.Str[:a.N], k.Str())
-	}
-}
-
-func searchLane[T int64 | float64 | string](dst vector.Bitmap, a []T, k T) {
-	for w := range dst {
-		var bits uint64
-		for i, x := range a[w*64 : min(w*64+64, len(a))] {
-			var bit uint64
-			if x == k {
-				bit = 1
-			}
-			bits |= bit << i
-		}
-		dst[w] |= bits
+	if a.marked {
+		o.addErr(a.Err)
 	}
 }

@@ -7,13 +7,12 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // term is a compiled sub-expression with what operators above it must know.
 type term struct {
-	node node
-	typ  plan.Type
+	block
+	typ plan.Type
 	// floored: a timestamp whose part below a microsecond was dropped, so it must
 	// not be compared or computed with any more; its fields are still right.
 	floored bool
@@ -24,7 +23,7 @@ type term struct {
 	// tell from none.
 	loose bool
 	// lit is the value of a literal, nil for anything else.
-	lit *constNode
+	lit *constant
 }
 
 // plain reports whether the lanes of t say everything cel-go would know.
@@ -57,29 +56,29 @@ type compiler struct {
 	*shared
 	index  map[string]int
 	locals []local
-	err    error // the first thing that cannot be compiled at all
+	read   []*input // by number of the input; nil: not read so far
+	err    error    // the first thing that cannot be compiled at all
 }
 
 // local is a variable bound by cel.bind or optMap.
 type local struct {
 	name string
-	slot *slot
 	term *term
 }
 
-func compile(sh *shared) (*compiler, node, error) {
-	c := &compiler{shared: sh, index: map[string]int{}}
+func compile(sh *shared) (*block, error) {
+	c := &compiler{shared: sh, index: map[string]int{}, read: make([]*input, len(sh.inputs))}
 	for i, in := range sh.inputs {
 		c.index[in.Name] = i
 	}
 	t := c.compile(sh.expr)
 	if c.err != nil {
-		return nil, nil, c.err
+		return nil, c.err
 	}
 	if t == nil {
-		return nil, nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(sh.expr))
+		return nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(sh.expr))
 	}
-	return c, t.node, nil
+	return &t.block, nil
 }
 
 func position(e *plan.Expr) string {
@@ -186,7 +185,10 @@ func (c *compiler) input(e *plan.Expr) *term {
 	if !c.inputs[i].Type.Equal(e.Type) {
 		return c.fail(e, "the expression reads %q as %v, but the input is %v", name, e.Type, c.inputs[i].Type)
 	}
-	return &term{node: &inputNode{index: i, lane: vector.Lane(e.Type), out: newCol(e.Type)}, typ: e.Type}
+	if c.read[i] == nil {
+		c.read[i] = &input{i, newCol(e.Type)}
+	}
+	return &term{block: block{out: c.read[i].out, inputs: c.read[i : i+1 : i+1]}, typ: e.Type}
 }
 
 func (c *compiler) local(e *plan.Expr) *term {
@@ -195,7 +197,7 @@ func (c *compiler) local(e *plan.Expr) *term {
 		return nil
 	}
 	t := *b.term
-	t.node, t.lit = &localNode{slot: b.slot}, nil
+	t.block, t.lit = block{out: b.term.out}, nil
 	return &t
 }
 
@@ -222,14 +224,15 @@ func (c *compiler) let(e *plan.Expr) *term {
 	if init == nil {
 		return nil
 	}
-	s := &slot{}
-	c.locals = append(c.locals, local{name: x.AccuVar, slot: s, term: init})
+	c.locals = append(c.locals, local{name: x.AccuVar, term: init})
 	body := c.compile(x.Result)
 	c.locals = c.locals[:len(c.locals)-1]
 	if body == nil {
 		return nil
 	}
 	t := *body
-	t.node, t.lit = &letNode{slot: s, init: init.node, body: body.node}, nil
+	t.block, t.lit = init.block, nil
+	t.add(&body.block)
+	t.out = body.out
 	return &t
 }

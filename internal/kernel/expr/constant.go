@@ -44,8 +44,8 @@ func (c *compiler) constant(e *plan.Expr) *term {
 
 // constTerm is a constant of native type t, or nil when v is not a value of t.
 func constTerm(t plan.Type, v ref.Val) *term {
-	x := &constNode{mem: newCol(t), out: newCol(t)}
-	out := &term{node: x, typ: t, lit: x}
+	x := &constant{mem: newCol(t), out: newCol(t)}
+	out := &term{block: block{out: x.out, consts: []*constant{x}}, typ: t, lit: x}
 	if o, ok := v.(*types.Optional); ok && t.Kind == plan.Optional {
 		if !o.HasValue() {
 			x.null = true

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"math/bits"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -48,22 +49,20 @@ var conversionRules = map[string]rule{
 
 // identity is a conversion of a value to its own type, which fails on null.
 func identity(_ *compiler, e *plan.Expr, args []*term) *term {
-	t := *args[0]
-	t.lit = nil
-	t.node = &identityNode{unary{args[0].node}, newCol(e.Type)}
-	return &t
+	x := &identityNode{one(e.Type, args[0])}
+	return like(args[0], then(x, x.out, args[0]))
 }
 
-type identityNode struct {
-	unary
-	out *col // view
-}
+type identityNode struct{ unary }
 
-func (x *identityNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
+func (x *identityNode) eval(int, vector.Bitmap) {
+	a, o := x.arg, x.out
+	if !a.marked {
+		o.show(a)
+		return
+	}
 	o.alias(a)
 	o.strict(a)
-	return o
 }
 
 // conversion converts row i and reports whether that succeeds.
@@ -71,26 +70,30 @@ type conversion func(o, a *col, i int) bool
 
 func convert(f conversion) builder {
 	return func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &convertNode{unary{args[0].node}, f, newCol(e.Type)}}
+		x := &convertNode{one(e.Type, args[0]), f}
+		return then(x, x.out, args[0])
 	}
 }
 
 type convertNode struct {
 	unary
 	convert conversion
-	out     *col
 }
 
-func (x *convertNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *convertNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
 	o.strict(a)
-	for i := 0; i < b.n; i++ {
-		if wanted(o, need, i) && !x.convert(o, a, i) {
-			o.errs().Set(i)
+	for w := range vector.Words(n) {
+		var bad uint64
+		for rows := o.wanted(need, w); rows != 0; rows &= rows - 1 {
+			i := bits.TrailingZeros64(rows)
+			if !x.convert(o, a, w*64+i) {
+				bad |= 1 << i
+			}
 		}
+		o.addErrWord(w, bad)
 	}
-	return o
 }
 
 func sameLane(o, a *col, i int) bool     { o.Int[i] = a.Int[i]; return true }
@@ -173,7 +176,8 @@ type formatter func(dst []byte, a *col, i int) []byte
 
 func format(f formatter) builder {
 	return func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &formatNode{unary{args[0].node}, f, newCol(e.Type)}}
+		x := &formatNode{unary: one(e.Type, args[0]), format: f}
+		return then(x, x.out, args[0])
 	}
 }
 
@@ -181,21 +185,22 @@ func format(f formatter) builder {
 type formatNode struct {
 	unary
 	format formatter
-	out    *col
+	text   arena
 }
 
-func (x *formatNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *formatNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
 	o.strict(a)
-	var t stringBuilder
+	t := &x.text
 	for i := range o.Str {
 		if wanted(o, need, i) {
+			t.grow(minArena)
+			from := len(t.buf)
 			t.buf = x.format(t.buf, a, i)
-			o.Str[i] = t.cut()
+			o.Str[i] = asString(t.buf[from:])
 		}
 	}
-	return o
 }
 
 func appendBool(dst []byte, a *col, i int) []byte { return strconv.AppendBool(dst, a.Bits.Get(i)) }

@@ -77,7 +77,7 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 		return fmt.Errorf("%s: %w", text, err)
 	}
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
-	for _, n := range []int{n, 1, n} { // scratch memory shrinks and grows
+	for _, n := range []int{n, 0, 1, 0, n} { // scratch memory shrinks and grows
 		cols := randomColumns(r, n)
 		if err := compareRows(p, prg, src.expr.Type, cols, n, nil); err != nil {
 			return fmt.Errorf("%s: %w", text, err)

@@ -22,39 +22,27 @@ type Fallback struct {
 type fallbackNode struct {
 	expr *plan.Expr
 	prg  cel.Program
-	vars []operand
 	act  activation
 	out  *col
-}
-
-// operand is a variable of a fallback: the node that computes it.
-type operand struct {
-	name string
-	node node
-}
-
-func (x *fallbackNode) children() []node {
-	out := make([]node, len(x.vars))
-	for i, v := range x.vars {
-		out[i] = v.node
-	}
-	return out
 }
 
 // fallback makes cel-go run all of e, or is nil when e reads a bound variable
 // whose lanes do not say everything cel-go would know.
 func (c *compiler) fallback(e *plan.Expr) *term {
-	vars, ok := c.free(e)
-	if !ok || c.err != nil {
+	free := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
+	free.visit(e, nil)
+	if !free.ok || c.err != nil {
 		return nil
 	}
 	prg, err := c.program(e)
 	if err != nil {
 		return c.fail(e, "%v", err)
 	}
-	x := &fallbackNode{expr: e, prg: prg, vars: vars, out: newCol(e.Type)}
+	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: free.vars}, out: newCol(e.Type)}
 	isTime := e.Type.Unwrap().Kind == plan.Timestamp
-	return &term{node: x, typ: e.Type, floored: isTime, zoned: isTime, loose: e.Type.Kind == plan.Optional}
+	t := then(x, x.out, free.terms...)
+	t.floored, t.zoned, t.loose = isTime, isTime, e.Type.Kind == plan.Optional
+	return t
 }
 
 // program plans e once for all clones.
@@ -69,18 +57,13 @@ func (c *compiler) program(e *plan.Expr) (cel.Program, error) {
 	return p, err
 }
 
-// free finds the variables e reads: inputs and variables bound above e.
-func (c *compiler) free(e *plan.Expr) ([]operand, bool) {
-	f := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
-	f.visit(e, nil)
-	return f.vars, f.ok
-}
-
+// freeVars finds the variables an expression reads: inputs and variables bound above it.
 type freeVars struct {
-	c    *compiler
-	vars []operand
-	seen map[string]plan.ExprKind
-	ok   bool
+	c     *compiler
+	vars  []variable
+	terms []*term // of vars
+	seen  map[string]plan.ExprKind
+	ok    bool
 }
 
 func (f *freeVars) visit(e *plan.Expr, bound []string) {
@@ -127,16 +110,12 @@ func (f *freeVars) add(e *plan.Expr, name string) {
 		f.ok = false
 		return
 	}
-	f.vars = append(f.vars, operand{name, t.node})
+	f.vars, f.terms = append(f.vars, variable{name, t.out}), append(f.terms, t)
 }
 
-func (x *fallbackNode) eval(b *batch, need vector.Bitmap) *col {
-	x.act.vars = x.act.vars[:0]
-	for _, v := range x.vars {
-		x.act.vars = append(x.act.vars, variable{v.name, v.node.eval(b, need)})
-	}
-	x.out.reset(b.n)
-	for i := 0; i < b.n; i++ {
+func (x *fallbackNode) eval(n int, need vector.Bitmap) {
+	x.out.reset(n)
+	for i := 0; i < n; i++ {
 		if need != nil && !need.Get(i) {
 			continue
 		}
@@ -148,7 +127,6 @@ func (x *fallbackNode) eval(b *batch, need vector.Bitmap) *col {
 		}
 		x.out.store(i, v)
 	}
-	return x.out
 }
 
 // store puts a CEL value in row i; one of another type is an error.

@@ -32,11 +32,14 @@ func (c *compiler) junction(e *plan.Expr) *term {
 	if args == nil {
 		return nil
 	}
-	x := &junctionNode{decisive: e.Name == operators.LogicalOr, out: newCol(e.Type)}
-	for _, a := range args {
-		x.terms = append(x.terms, a.node)
+	x := &junctionNode{first: args[0].out, out: newCol(e.Type)}
+	if e.Name == operators.LogicalAnd {
+		x.flip = ^uint64(0)
 	}
-	return &term{typ: e.Type, node: x}
+	for _, a := range args[1:] {
+		x.rest = append(x.rest, a.block)
+	}
+	return then(x, x.out, args[0])
 }
 
 func flatten(e *plan.Expr, op string, out *[]*plan.Expr) {
@@ -54,59 +57,85 @@ func flatten(e *plan.Expr, op string, out *[]*plan.Expr) {
 // undecided row with an error or a null operand is an error. Later operands are
 // evaluated only for undecided rows.
 type junctionNode struct {
-	decisive bool
-	terms    []node
-	openMem  vector.Bitmap
-	out      *col
+	flip  uint64 // what turns a deciding operand into ones: all ones for &&
+	first *col
+	rest  []block
+	out   *col
 }
 
-func (x *junctionNode) children() []node { return x.terms }
-
-func (x *junctionNode) eval(b *batch, need vector.Bitmap) *col {
-	o := x.out
-	o.reset(b.n)
-	open := sized(&x.openMem, b.n)
-	for w := range open {
-		open[w] = needWord(need, w, b.n)
+func (x *junctionNode) branches() []*block {
+	out := make([]*block, len(x.rest))
+	for i := range x.rest {
+		out[i] = &x.rest[i]
 	}
-	for i, t := range x.terms {
-		// Asking for all rows keeps cheap kernels free of masks.
-		ask := open
-		if i == 0 {
-			ask = need
-		}
-		v := t.eval(b, ask)
+	return out
+}
+
+func (x *junctionNode) eval(n int, need vector.Bitmap) {
+	o := x.out
+	o.reset(n)
+	if len(o.Bits) == 1 {
+		x.evalWord(n, needWord(need, 0, n))
+		return
+	}
+	open := o.Bits // the rows that nothing has decided so far
+	for w := range open {
+		open[w] = needWord(need, w, n)
+	}
+	for v, i := x.first, 0; ; i++ {
 		left := uint64(0)
 		for w := range open {
-			bad := word(v.Err, w) | word(v.Null, w)
-			hit := v.Bits[w] &^ bad
-			if !x.decisive {
-				hit = ^v.Bits[w] &^ bad
-			}
-			o.addErrWord(w, bad&open[w])
-			open[w] &^= hit
+			open[w] = x.decide(v, w, open[w])
 			left |= open[w]
 		}
-		if left == 0 {
+		if left == 0 || i == len(x.rest) {
 			break
 		}
+		v = x.rest[i].eval(n, open)
 	}
-	x.settle(o, open, need)
-	return o
+	for w := range open {
+		x.settle(w, open[w], needWord(need, w, n))
+	}
+}
+
+// evalWord is eval of up to 64 rows, which keeps the open ones in a register.
+func (x *junctionNode) evalWord(n int, rows uint64) {
+	open := rows
+	for v, i := x.first, 0; ; i++ {
+		open = x.decide(v, 0, open)
+		if open == 0 || i == len(x.rest) {
+			break
+		}
+		x.out.Bits[0] = open
+		v = x.rest[i].eval(n, x.out.Bits)
+	}
+	x.settle(0, open, rows)
+}
+
+// decide closes the open rows of a word that v decides, and notes where v fails.
+func (x *junctionNode) decide(v *col, w int, open uint64) uint64 {
+	if v.marked {
+		return x.decideMarked(v, w, open)
+	}
+	return open &^ (v.Bits[w] ^ x.flip)
+}
+
+func (x *junctionNode) decideMarked(v *col, w int, open uint64) uint64 {
+	bad := word(v.Err, w) | word(v.Null, w)
+	x.out.addErrWord(w, bad&open)
+	return open &^ ((v.Bits[w] ^ x.flip) &^ bad)
 }
 
 // settle turns the rows left open into results: decided rows have no error.
-func (x *junctionNode) settle(o *col, open, need vector.Bitmap) {
-	for w := range open {
-		if o.Err != nil {
-			o.Err[w] &= open[w]
-		}
-		if x.decisive {
-			o.Bits[w] = needWord(need, w, o.N) &^ open[w]
-		} else {
-			o.Bits[w] = open[w]
-		}
+func (x *junctionNode) settle(w int, open, rows uint64) {
+	o := x.out
+	if o.marked {
+		o.Err[w] &= open
 	}
+	if x.flip == 0 {
+		open = rows &^ open
+	}
+	o.Bits[w] = open
 }
 
 // conditional compiles c ? a : b.
@@ -119,8 +148,10 @@ func (c *compiler) conditional(e *plan.Expr) *term {
 	if cond == nil || yes == nil || no == nil {
 		return nil
 	}
-	x := &conditionalNode{cond: cond.node, yes: yes.node, no: no.node, out: newCol(e.Type), one: newCol(e.Type)}
-	return either(e.Type, x, yes, no)
+	x := &conditionalNode{
+		cond: cond.out, yes: yes.block, no: no.block, mixed: newCol(e.Type), out: newCol(e.Type),
+	}
+	return either(yes, no, then(x, x.out, cond))
 }
 
 // arm compiles an expression whose value becomes one of type t.
@@ -134,54 +165,61 @@ func (c *compiler) arm(e *plan.Expr, t plan.Type) *term {
 	return c.compile(e)
 }
 
-// either is a node that yields values of a or of b.
-func either(t plan.Type, n node, a, b *term) *term {
-	return &term{
-		node: n, typ: t,
-		floored: a.floored || b.floored,
-		zoned:   a.zoned || b.zoned,
-		loose:   a.loose || b.loose,
-	}
+// either marks t, which yields values of a or of b.
+func either(a, b, t *term) *term {
+	t.floored = a.floored || b.floored
+	t.zoned = a.zoned || b.zoned
+	t.loose = a.loose || b.loose
+	return t
 }
+
+// like marks t, which yields the values of a.
+func like(a, t *term) *term { return either(a, a, t) }
 
 type conditionalNode struct {
-	cond, yes, no node
+	cond          *col
+	yes, no       block
 	yesMem, noMem vector.Bitmap
-	out           *col
-	one           *col // view of the only arm that was evaluated
+	mixed         *col
+	out           *col // shows mixed or the only arm that was evaluated
 }
 
-func (x *conditionalNode) children() []node { return []node{x.cond, x.yes, x.no} }
+func (x *conditionalNode) branches() []*block { return []*block{&x.yes, &x.no} }
 
-func (x *conditionalNode) eval(b *batch, need vector.Bitmap) *col {
-	cond := x.cond.eval(b, need)
-	yes, no := sized(&x.yesMem, b.n), sized(&x.noMem, b.n)
+func (x *conditionalNode) eval(n int, need vector.Bitmap) {
+	cond := x.cond
+	yes, no := sized(&x.yesMem, n), sized(&x.noMem, n)
 	anyYes, anyNo := uint64(0), uint64(0)
 	for w := range yes {
-		rows := needWord(need, w, b.n) &^ (word(cond.Err, w) | word(cond.Null, w))
+		rows := needWord(need, w, n)
+		if cond.marked {
+			rows &^= word(cond.Err, w) | word(cond.Null, w)
+		}
 		yes[w], no[w] = rows&cond.Bits[w], rows&^cond.Bits[w]
 		anyYes, anyNo = anyYes|yes[w], anyNo|no[w]
 	}
-	var o *col
 	switch {
 	case anyNo == 0:
-		o = x.only(x.yes.eval(b, yes))
+		x.only(x.yes.eval(n, yes))
 	case anyYes == 0:
-		o = x.only(x.no.eval(b, no))
+		x.only(x.no.eval(n, no))
 	default:
-		o = x.out
-		o.reset(b.n)
-		o.blend(yes, x.yes.eval(b, yes), x.no.eval(b, no))
+		x.mixed.reset(n)
+		x.mixed.blend(yes, x.yes.eval(n, yes), x.no.eval(n, no))
+		x.mixed.strict(cond)
+		x.out.show(x.mixed)
 	}
-	o.strict(cond)
-	return o
 }
 
-// only shows a, with masks of its own so that errors can be added.
-func (x *conditionalNode) only(a *col) *col {
-	x.one.alias(a)
-	x.one.copyMasks(a)
-	return x.one
+// only makes the result a, the only arm that was evaluated.
+func (x *conditionalNode) only(a *col) {
+	if !x.cond.marked {
+		x.out.show(a)
+		return
+	}
+	x.out.alias(a)
+	x.out.copyMasks(a)
+	x.out.strict(x.cond)
 }
 
 // copyMasks gives c copies of the masks of a.

@@ -97,7 +97,8 @@ type choice func(o, l, r *col, i int) bool
 
 func extreme(f choice) builder {
 	return func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &extremeNode{binary{args[0].node, args[1].node}, f, newCol(e.Type)}}
+		x := &extremeNode{two(e.Type, args[0], args[1]), f}
+		return then(x, x.out, args[0], args[1])
 	}
 }
 
@@ -106,19 +107,17 @@ func extreme(f choice) builder {
 type extremeNode struct {
 	binary
 	choose choice
-	out    *col
 }
 
-func (x *extremeNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
+func (x *extremeNode) eval(n int, need vector.Bitmap) {
+	l, r, o := x.l, x.r, x.out
+	o.reset(n)
 	o.strictBoth(l, r)
-	for i := 0; i < b.n; i++ {
+	for i := 0; i < n; i++ {
 		if !x.choose(o, l, r, i) {
 			o.errs().Set(i)
 		}
 	}
-	return o
 }
 
 func minInt(o, l, r *col, i int) bool { o.Int[i] = min(l.Int[i], r.Int[i]); return true }

@@ -45,32 +45,28 @@ func wrapper(nonZero bool) func(*compiler, *plan.Expr) *term {
 		if a == nil || nonZero && a.floored {
 			return nil
 		}
-		t := *a
-		t.typ, t.lit = e.Type, nil
-		t.node = &wrapNode{unary{a.node}, nonZero, newCol(e.Type)}
-		return &t
+		x := &wrapNode{one(e.Type, a), nonZero}
+		return like(a, then(x, x.out, a))
 	}
 }
 
 type wrapNode struct {
 	unary
 	nonZero bool
-	out     *col // view
 }
 
-func (x *wrapNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
+func (x *wrapNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
 	o.alias(a)
-	o.Err = a.Err
+	o.mark(nil, a.Err)
 	if !x.nonZero {
 		o.held = a.Null
-		return o
+		return
 	}
 	if a.Null != nil {
 		copy(o.nulls(), a.Null)
 	}
 	o.dropZeros()
-	return o
 }
 
 // dropZeros makes the rows with a zero value none.
@@ -99,24 +95,18 @@ func (c *compiler) value(e *plan.Expr) *term {
 	if a == nil {
 		return nil
 	}
-	t := *a
-	t.typ, t.lit = e.Type, nil
-	t.node = &valueNode{unary{a.node}, newCol(e.Type)}
-	return &t
+	x := &valueNode{one(e.Type, a)}
+	return like(a, then(x, x.out, a))
 }
 
 // valueNode is the content of an optional; none is an error.
-type valueNode struct {
-	unary
-	out *col // view
-}
+type valueNode struct{ unary }
 
-func (x *valueNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
+func (x *valueNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
 	o.alias(a)
-	o.Null = a.held
+	o.mark(a.held, nil)
 	o.strict(a)
-	return o
 }
 
 func (c *compiler) hasValue(e *plan.Expr) *term {
@@ -124,23 +114,20 @@ func (c *compiler) hasValue(e *plan.Expr) *term {
 	if a == nil {
 		return nil
 	}
-	return &term{typ: e.Type, node: &hasValueNode{unary{a.node}, newCol(e.Type)}}
+	x := &hasValueNode{one(e.Type, a)}
+	return then(x, x.out, a)
 }
 
-type hasValueNode struct {
-	unary
-	out *col
-}
+type hasValueNode struct{ unary }
 
-func (x *hasValueNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *hasValueNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.resetFalse(n)
 	o.addErr(a.Err)
 	if a.Null != nil {
 		copy(o.Bits, a.Null)
 	}
 	o.invert(o.Bits)
-	return o
 }
 
 // orElse compiles orValue and or.
@@ -156,42 +143,47 @@ func (c *compiler) orElse(e *plan.Expr) *term {
 	if alt == nil || e.Type.Kind != plan.Optional && !e.Type.Equal(*e.Args[0].Type.Elem) {
 		return nil
 	}
-	x := &orElseNode{opt: a.node, alt: alt.node, unwrap: e.Type.Kind != plan.Optional}
-	x.some, x.out = newCol(e.Type), newCol(e.Type)
-	return either(e.Type, x, a, alt)
+	x := &orElseNode{
+		opt: a.out, alt: alt.block, unwrap: e.Type.Kind != plan.Optional,
+		some: newCol(e.Type), mixed: newCol(e.Type), out: newCol(e.Type),
+	}
+	return either(a, alt, then(x, x.out, a))
 }
 
 // orElseNode takes the alternative where the optional is none, and evaluates it
 // only there.
 type orElseNode struct {
-	opt, alt node
-	unwrap   bool // orValue: the result is the content
-	noneMem  vector.Bitmap
-	some     *col // view of opt as a value of the result's type
-	out      *col
+	opt     *col
+	alt     block
+	unwrap  bool // orValue: the result is the content
+	noneMem vector.Bitmap
+	some    *col // view of opt as a value of the result's type
+	mixed   *col
+	out     *col // shows some or mixed
 }
 
-func (x *orElseNode) children() []node { return []node{x.opt, x.alt} }
+func (x *orElseNode) branches() []*block { return []*block{&x.alt} }
 
-func (x *orElseNode) eval(b *batch, need vector.Bitmap) *col {
-	opt, some := x.opt.eval(b, need), x.some
+func (x *orElseNode) eval(n int, need vector.Bitmap) {
+	opt, some := x.opt, x.some
 	some.alias(opt)
-	some.Err = opt.Err
 	if x.unwrap {
-		some.Null = opt.held
+		some.mark(opt.held, opt.Err)
 	} else {
+		some.mark(nil, opt.Err)
 		some.held = opt.held
 	}
-	none := sized(&x.noneMem, b.n)
+	none := sized(&x.noneMem, n)
 	left := uint64(0)
 	for w := range none {
-		none[w] = word(opt.Null, w) &^ word(opt.Err, w) & needWord(need, w, b.n)
+		none[w] = word(opt.Null, w) &^ word(opt.Err, w) & needWord(need, w, n)
 		left |= none[w]
 	}
 	if left == 0 {
-		return some
+		x.out.show(some)
+		return
 	}
-	x.out.reset(b.n)
-	x.out.blend(none, x.alt.eval(b, none), some)
-	return x.out
+	x.mixed.reset(n)
+	x.mixed.blend(none, x.alt.eval(n, none), some)
+	x.out.show(x.mixed)
 }

@@ -1,15 +1,17 @@
 // Package expr evaluates checked expressions over columns, exactly as cel-go
 // does: the one evaluator of the kernel.
 //
-// An expression becomes a tree of nodes, each of which computes one operator for
+// An expression becomes a list of nodes, each of which computes one operator for
 // a whole batch over typed lanes, with null and error bitmaps. No node fuses two
-// operators, so no floating-point operation is ever contracted. A sub-tree that
-// has no kernel is run by cel-go row by row. Expensive nodes evaluate only the
-// rows that operators above them have not decided.
+// operators, so no floating-point operation is ever contracted. A sub-expression
+// that has no kernel is run by cel-go row by row. Operands that matter for some rows
+// only are lists of their own, and expensive nodes evaluate only the rows that the
+// operators above them have not decided.
 package expr
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -29,9 +31,10 @@ type Input struct {
 // is not safe for concurrent use; Clone makes one for another goroutine.
 type Program struct {
 	shared *shared
-	root   node
-	batch  batch
-	out    vector.Vector // of optionals that hold null
+	root   *block
+	inputs []input       // of root, each once
+	filled int           // rows of the constants, -1 at first
+	out    vector.Vector // where the root's does not do
 	null   vector.Bitmap
 }
 
@@ -53,22 +56,28 @@ func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
 		plans:  map[*plan.Expr]cel.Program{},
 		whole:  sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
 	}
-	c, root, err := compile(sh)
+	root, err := compile(sh)
 	if err != nil {
 		return nil, err
 	}
-	sh.fallbacks = c.report(root)
+	sh.fallbacks = root.fallbacks()
 	return newProgram(sh, root), nil
 }
 
-func newProgram(sh *shared, root node) *Program {
-	return &Program{shared: sh, root: root}
+func newProgram(sh *shared, root *block) *Program {
+	p := &Program{shared: sh, root: root, filled: -1}
+	for _, x := range root.inputs {
+		if !slices.Contains(p.inputs, *x) {
+			p.inputs = append(p.inputs, *x)
+		}
+	}
+	return p
 }
 
 // Clone makes a program for another goroutine. It may be called concurrently
 // with Eval and Clone.
 func (p *Program) Clone() *Program {
-	_, root, err := compile(p.shared)
+	root, err := compile(p.shared)
 	if err != nil {
 		panic(fmt.Sprintf("expr: what compiled once does not compile again: %v", err))
 	}
@@ -84,12 +93,39 @@ func (p *Program) Type() plan.Type { return p.shared.expr.Type }
 // anything afterwards. The result belongs to the program until its next Eval
 // and may alias cols; strings in it stay valid.
 func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector.Vector {
-	p.batch.cols, p.batch.n = cols, n
-	c := p.root.eval(&p.batch, need)
-	if c.held == nil {
-		return &c.Vector
+	for i := range p.inputs {
+		x := &p.inputs[i]
+		v, o := cols[x.index], x.out
+		o.Vector, o.marked = v, v.Null != nil || v.Err != nil
+		if v.N != n {
+			o.cut(n)
+		}
 	}
-	p.out = c.Vector
+	if p.filled != n {
+		p.fill(n)
+	}
+	c := p.root.eval(n, need)
+	if c.held == nil && c.Vector.Type == c.Type {
+		return c.Vector
+	}
+	return p.settle(c, n)
+}
+
+// fill gives the constants n rows.
+func (p *Program) fill(n int) {
+	p.filled = n
+	for _, x := range p.root.consts {
+		x.resize(n)
+	}
+}
+
+// settle makes c, which has held nulls or shows a vector of another type, a result.
+func (p *Program) settle(c *col, n int) *vector.Vector {
+	p.out = *c.Vector
+	p.out.Type = c.Type
+	if c.held == nil {
+		return &p.out
+	}
 	p.out.Null = zeroed(&p.null, n)
 	or(p.out.Null, c.held)
 	if c.Null != nil {
@@ -111,7 +147,7 @@ func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
 	for i, in := range p.shared.inputs {
 		if reads[in.Name] {
 			c := newCol(in.Type)
-			c.view(cols[i], cols[i].N)
+			c.Vector = cols[i]
 			act.vars = append(act.vars, variable{in.Name, c})
 		}
 	}
@@ -123,17 +159,3 @@ func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
 
 // Fallbacks lists the sub-trees that cel-go runs row by row, in evaluation order.
 func (p *Program) Fallbacks() []Fallback { return p.shared.fallbacks }
-
-// batch is the input of one evaluation.
-type batch struct {
-	cols []*vector.Vector
-	n    int
-}
-
-// node is one operator. eval computes the rows of need (nil: all); the others
-// hold anything. The result is the node's until its next eval, which comes
-// with the next batch.
-type node interface {
-	eval(b *batch, need vector.Bitmap) *col
-	children() []node
-}

@@ -58,12 +58,12 @@ type countingNode struct {
 	asked int
 }
 
-func (x *countingNode) eval(b *batch, need vector.Bitmap) *col {
-	for w := range vector.Words(b.n) {
-		m := vector.Bitmap{needWord(need, w, b.n)}
+func (x *countingNode) eval(n int, need vector.Bitmap) {
+	for w := range vector.Words(n) {
+		m := vector.Bitmap{needWord(need, w, n)}
 		x.asked += m.Count()
 	}
-	return x.node.eval(b, need)
+	x.node.eval(n, need)
 }
 
 func TestNeed_IsPushedDown(t *testing.T) {
@@ -92,26 +92,17 @@ func TestNeed_IsPushedDown(t *testing.T) {
 	}
 }
 
-// replaceMatch puts the counter in the place of the first match node.
-func replaceMatch(root node, counter *countingNode) {
-	swap := func(at *node) {
-		if m, ok := (*at).(*matchNode); ok {
-			counter.node = m
-			*at = counter
-			return
+// replaceMatch puts the counter in the place of the match node.
+func replaceMatch(x *block, counter *countingNode) {
+	for i, n := range x.steps {
+		switch n := n.(type) {
+		case *matchNode:
+			counter.node, x.steps[i] = n, counter
+		case branching:
+			for _, y := range n.branches() {
+				replaceMatch(y, counter)
+			}
 		}
-		replaceMatch(*at, counter)
-	}
-	switch x := root.(type) {
-	case *junctionNode:
-		for i := range x.terms {
-			swap(&x.terms[i])
-		}
-	case *conditionalNode:
-		swap(&x.yes)
-		swap(&x.no)
-	case *letNode:
-		swap(&x.init)
 	}
 }
 

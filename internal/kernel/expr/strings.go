@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"math/bits"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -31,7 +32,8 @@ var stringRules = map[string]rule{
 
 func predicateRule(test func(s, x string) bool) rule {
 	return rule{[]plan.Kind{plan.String, plan.String}, func(_ *compiler, e *plan.Expr, args []*term) *term {
-		return &term{typ: e.Type, node: &predicateNode{binary{args[0].node, args[1].node}, test, newCol(e.Type)}}
+		x := &predicateNode{two(e.Type, args[0], args[1]), test}
+		return then(x, x.out, args[0], args[1])
 	}}
 }
 
@@ -39,23 +41,31 @@ func predicateRule(test func(s, x string) bool) rule {
 type predicateNode struct {
 	binary
 	test func(s, x string) bool
-	out  *col
 }
 
-func (x *predicateNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
+func (x *predicateNode) eval(n int, need vector.Bitmap) {
+	l, r, o := x.l, x.r, x.out
+	o.reset(n)
 	o.strictBoth(l, r)
-	for i := 0; i < b.n; i++ {
-		if wanted(o, need, i) && x.test(l.Str[i], r.Str[i]) {
-			o.Bits.Set(i)
+	for w := range o.Bits {
+		a, k := l.Str[w*64:n], r.Str[w*64:n]
+		var hits uint64
+		for rows := o.wanted(need, w); rows != 0; rows &= rows - 1 {
+			if i := bits.TrailingZeros64(rows); x.test(a[i], k[i]) {
+				hits |= 1 << i
+			}
 		}
+		o.Bits[w] = hits
 	}
-	return o
 }
 
-// wanted reports whether a kernel whose rows are expensive must compute row i:
-// somebody needs it, and it has not failed already.
+// wanted is the rows of word w that a kernel whose rows are expensive must compute:
+// somebody needs them, and they have not failed already.
+func (c *col) wanted(need vector.Bitmap, w int) uint64 {
+	return needWord(need, w, c.N) &^ word(c.Err, w)
+}
+
+// wanted is the same for one row.
 func wanted(o *col, need vector.Bitmap, i int) bool {
 	return (need == nil || need.Get(i)) && !o.Err.Get(i)
 }
@@ -71,25 +81,29 @@ func matches(_ *compiler, e *plan.Expr, args []*term) *term {
 	if err != nil {
 		return nil
 	}
-	return &term{typ: e.Type, node: &matchNode{unary{args[0].node}, re, newCol(e.Type)}}
+	x := &matchNode{one(e.Type, args[0]), re}
+	return then(x, x.out, args[0])
 }
 
 type matchNode struct {
 	unary
-	re  *regexp.Regexp
-	out *col
+	re *regexp.Regexp
 }
 
-func (x *matchNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *matchNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
 	o.strict(a)
-	for i := 0; i < b.n; i++ {
-		if wanted(o, need, i) && x.re.MatchString(a.Str[i]) {
-			o.Bits.Set(i)
+	for w := range o.Bits {
+		part := a.Str[w*64 : n]
+		var hits uint64
+		for rows := o.wanted(need, w); rows != 0; rows &= rows - 1 {
+			if i := bits.TrailingZeros64(rows); x.re.MatchString(part[i]) {
+				hits |= 1 << i
+			}
 		}
+		o.Bits[w] = hits
 	}
-	return o
 }
 
 func stringSize(_ *compiler, e *plan.Expr, args []*term) *term {
@@ -110,35 +124,66 @@ func bytesSize(_ *compiler, e *plan.Expr, args []*term) *term {
 	})
 }
 
+// concat compiles +, flattening nested ones.
 func concat(_ *compiler, e *plan.Expr, args []*term) *term {
-	return &term{typ: e.Type, node: &concatNode{binary{args[0].node, args[1].node}, newCol(e.Type)}}
+	x := &concatNode{out: newCol(e.Type)}
+	t := &term{typ: e.Type}
+	for _, a := range args {
+		if last, ok := a.last().(*concatNode); ok && last.out == a.out {
+			a.steps = a.steps[:len(a.steps)-1]
+			x.parts = append(x.parts, last.parts...)
+		} else {
+			x.parts = append(x.parts, a.out)
+		}
+		t.add(&a.block)
+	}
+	t.steps, t.out = append(t.steps, x), x.out
+	return t
 }
 
-// concatNode joins strings, in one allocation for a batch.
+// concatNode joins strings.
 type concatNode struct {
-	binary
-	out *col
+	parts []*col
+	lanes [][]string // of parts
+	text  arena
+	out   *col
 }
 
-func (x *concatNode) eval(b *batch, need vector.Bitmap) *col {
-	l, r, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
-	o.strictBoth(l, r)
+func (x *concatNode) eval(n int, need vector.Bitmap) {
+	o := x.out
+	o.reset(n)
+	x.lanes = x.lanes[:0]
+	for _, a := range x.parts {
+		o.strict(a)
+		x.lanes = append(x.lanes, a.Str[:n])
+	}
+	x.text.grow(x.size(need))
+	buf := x.text.buf
+	from := len(buf)
+	for i := range o.Str {
+		if !wanted(o, need, i) {
+			continue
+		}
+		for _, a := range x.lanes {
+			buf = append(buf, a[i]...)
+		}
+		o.Str[i] = asString(buf[from:])
+		from = len(buf)
+	}
+	x.text.buf = buf
+}
+
+// size is at least the number of bytes that the rows of need take.
+func (x *concatNode) size(need vector.Bitmap) int {
 	size := 0
-	for i := range o.Str {
-		if wanted(o, need, i) {
-			size += len(l.Str[i]) + len(r.Str[i])
+	for _, a := range x.lanes {
+		for i, s := range a {
+			if wanted(x.out, need, i) {
+				size += len(s)
+			}
 		}
 	}
-	t := newText(size)
-	for i := range o.Str {
-		if wanted(o, need, i) {
-			t.buf = append(t.buf, l.Str[i]...)
-			t.buf = append(t.buf, r.Str[i]...)
-			o.Str[i] = t.cut()
-		}
-	}
-	return o
+	return size
 }
 
 func appendLower(dst []byte, a *col, i int) []byte {
@@ -165,18 +210,18 @@ func appendUpper(dst []byte, a *col, i int) []byte {
 
 func trim(o, a *col, i int) bool { o.Str[i] = strings.TrimSpace(a.Str[i]); return true }
 
-// stringBuilder collects the strings of one batch in one piece of memory, which
-// is never written again, so that they stay valid.
-type stringBuilder struct {
-	buf  []byte
-	from int
+// arena is memory for strings, each part of which is written once, so that they stay
+// valid. A string keeps up to maxArena bytes of others alive.
+type arena struct{ buf []byte }
+
+const minArena, maxArena = 64, 64 << 10
+
+// grow makes room for size bytes.
+func (t *arena) grow(size int) {
+	if cap(t.buf)-len(t.buf) < size {
+		t.buf = make([]byte, 0, max(size, min(2*cap(t.buf), maxArena), minArena))
+	}
 }
 
-func newText(size int) stringBuilder { return stringBuilder{buf: make([]byte, 0, size)} }
-
-// cut is what was appended since the last cut.
-func (t *stringBuilder) cut() string {
-	s := t.buf[t.from:]
-	t.from = len(t.buf)
-	return unsafe.String(unsafe.SliceData(s), len(s))
-}
+// asString is b, which is not written again, as a string.
+func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

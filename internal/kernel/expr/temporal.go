@@ -31,10 +31,10 @@ func shiftRule(sign int64, ts int) builder {
 		}
 		k := d.lit
 		whole := k != nil && (k.err || k.null || k.val.Duration()%time.Microsecond == 0)
-		return &term{
-			node: &shiftNode{binary{t.node, d.node}, sign, newCol(e.Type)},
-			typ:  e.Type, floored: !whole, zoned: t.zoned,
-		}
+		x := &shiftNode{two(e.Type, t, d), sign}
+		out := then(x, x.out, t, d)
+		out.floored, out.zoned = !whole, t.zoned
+		return out
 	}
 }
 
@@ -43,12 +43,11 @@ func shiftRule(sign int64, ts int) builder {
 type shiftNode struct {
 	binary
 	sign int64
-	out  *col
 }
 
-func (x *shiftNode) eval(b *batch, need vector.Bitmap) *col {
-	t, d, o := x.l.eval(b, need), x.r.eval(b, need), x.out
-	o.reset(b.n)
+func (x *shiftNode) eval(n int, need vector.Bitmap) {
+	t, d, o := x.l, x.r, x.out
+	o.reset(n)
 	o.strictBoth(t, d)
 	for i := range o.Int {
 		ns := d.Int[i]
@@ -66,7 +65,6 @@ func (x *shiftNode) eval(b *batch, need vector.Bitmap) *col {
 		}
 		o.Int[i] = sum
 	}
-	return o
 }
 
 // elapsed is the duration between two timestamps. cel-go scales whole seconds to
@@ -75,7 +73,8 @@ func elapsed(_ *compiler, e *plan.Expr, args []*term) *term {
 	if args[0].floored || args[1].floored {
 		return nil
 	}
-	return &term{typ: e.Type, node: &intNode{binary{args[0].node, args[1].node}, subTime, newCol(e.Type)}}
+	x := &intNode{two(e.Type, args[0], args[1]), subTime}
+	return then(x, x.out, args[0], args[1])
 }
 
 // maxSeconds is the number of whole seconds whose nanoseconds fit an int64.

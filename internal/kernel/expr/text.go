@@ -9,14 +9,18 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// report lists the fallbacks below root.
-func (c *compiler) report(root node) []Fallback {
+// fallbacks lists the fallbacks of x and of what its nodes evaluate.
+func (x *block) fallbacks() []Fallback {
 	var out []Fallback
-	if f, ok := root.(*fallbackNode); ok {
-		out = append(out, Fallback{Text: text(f.expr), Pos: f.expr.Pos, NsPerRow: estimate(f.expr)})
-	}
-	for _, n := range root.children() {
-		out = append(out, c.report(n)...)
+	for _, n := range x.steps {
+		switch n := n.(type) {
+		case *fallbackNode:
+			out = append(out, Fallback{Text: text(n.expr), Pos: n.expr.Pos, NsPerRow: estimate(n.expr)})
+		case branching:
+			for _, y := range n.branches() {
+				out = append(out, y.fallbacks()...)
+			}
+		}
 	}
 	return out
 }

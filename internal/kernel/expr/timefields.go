@@ -130,7 +130,8 @@ func zonedField(f field) builder {
 		if err != nil {
 			return nil
 		}
-		return &term{typ: e.Type, node: &zonedNode{unary: unary{args[0].node}, field: f, zone: zone{loc: loc}, out: newCol(e.Type)}}
+		x := &zonedNode{unary: one(e.Type, args[0]), field: f, zone: zone{loc: loc}}
+		return then(x, x.out, args[0])
 	}
 }
 
@@ -138,12 +139,11 @@ type zonedNode struct {
 	unary
 	field field
 	zone  zone
-	out   *col
 }
 
-func (x *zonedNode) eval(b *batch, need vector.Bitmap) *col {
-	a, o := x.arg.eval(b, need), x.out
-	o.reset(b.n)
+func (x *zonedNode) eval(n int, need vector.Bitmap) {
+	a, o := x.arg, x.out
+	o.reset(n)
 	o.strict(a)
 	for i := range o.Int {
 		if wanted(o, need, i) {
@@ -151,7 +151,6 @@ func (x *zonedNode) eval(b *batch, need vector.Bitmap) *col {
 			o.Int[i] = x.field(t + x.zone.offset(t))
 		}
 	}
-	return o
 }
 
 // zone remembers the offsets that held around the last times it was asked for.

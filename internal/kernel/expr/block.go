@@ -1,0 +1,79 @@
+package expr
+
+import (
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// node is one operator. eval fills the col that was made for the result when the
+// node was, from the cols of its operands, which are filled already. It computes the
+// rows of need (nil: all); the others hold anything.
+type node interface {
+	eval(n int, need vector.Bitmap)
+}
+
+// block is an expression as nodes in the order of evaluation. A block without nodes
+// is a leaf.
+type block struct {
+	steps  []node
+	out    *col // the result, until the block's next evaluation
+	inputs []*input
+	consts []*constant
+}
+
+func (x *block) eval(n int, need vector.Bitmap) *col {
+	for _, s := range x.steps {
+		s.eval(n, need)
+	}
+	return x.out
+}
+
+// last is the node that is evaluated last, nil of a leaf.
+func (x *block) last() node {
+	if len(x.steps) == 0 {
+		return nil
+	}
+	return x.steps[len(x.steps)-1]
+}
+
+// add appends the nodes of y, so that y's result is there for the nodes after them.
+func (x *block) add(y *block) {
+	x.steps = append(x.steps, y.steps...)
+	x.adopt(y)
+}
+
+// adopt notes the leaves of y, which a node of x evaluates.
+func (x *block) adopt(y *block) {
+	x.inputs = append(x.inputs, y.inputs...)
+	x.consts = append(x.consts, y.consts...)
+}
+
+// branching is a node that evaluates blocks of its own for some rows only.
+type branching interface {
+	node
+	branches() []*block
+}
+
+// then is the term of a node that fills out from the results of operands.
+func then(n node, out *col, operands ...*term) *term {
+	t := &term{typ: out.Type}
+	for _, a := range operands {
+		t.add(&a.block)
+	}
+	if n, ok := n.(branching); ok {
+		for _, x := range n.branches() {
+			t.adopt(x)
+		}
+	}
+	t.steps, t.out = append(t.steps, n), out
+	return t
+}
+
+// unary and binary are the operands and the result of kernels.
+type unary struct{ arg, out *col }
+
+func one(t plan.Type, a *term) unary { return unary{a.out, newCol(t)} }
+
+type binary struct{ l, r, out *col }
+
+func two(t plan.Type, l, r *term) binary { return binary{l.out, r.out, newCol(t)} }
