@@ -103,9 +103,8 @@ func newContests(n int) ([]*contest, error) {
 	}
 	data := columns(v.Source, n)
 	contests := make([]*contest, len(expressions))
-	for i, f := range v.Features {
-		x := v.Slots[v.Aggregates[f.Expr.Index].Slot].Arg
-		if contests[i], err = newContest(v.Source, x, data, n); err != nil {
+	for i := range v.Features {
+		if contests[i], err = newContest(v.Source, slotArg(v, i), data, n); err != nil {
 			return nil, fmt.Errorf("%s: %w", expressions[i].text, err)
 		}
 		contests[i].kind, contests[i].text = expressions[i].kind, expressions[i].text

@@ -23,6 +23,8 @@ type report struct {
 	Strings bench.Figure `json:"bulk_string_ratio"`
 	Single  bench.Figure `json:"single_ratio"`
 	Allocs  bench.Figure `json:"allocs_per_row"`
+	// Repeated is the ratio for strings of which there are few.
+	Repeated bench.Figure `json:"bulk_repeated_ratio"`
 }
 
 func main() {
@@ -60,11 +62,15 @@ func run(rows, rounds int, budget time.Duration) error {
 		}
 		allocs = max(allocs, r.allocs)
 	}
+	repeated, err := raceStrings(rows, rounds, budget)
+	if err != nil {
+		return err
+	}
 	out := report{
 		"cel", bench.Figure(bench.Median(all)), bench.Figure(bench.Median(numeric)), bench.Figure(bench.Median(text)),
-		bench.Figure(bench.Median(single)), bench.Figure(allocs),
+		bench.Figure(bench.Median(single)), bench.Figure(allocs), bench.Figure(repeated),
 	}
-	fmt.Printf("\nmedians: bulk %.1fx (numbers %.1fx, strings %.1fx), single row %.1fx; allocations per row are those of the worst expression\n",
-		out.Bulk, out.Numeric, out.Strings, out.Single)
+	fmt.Printf("\nmedians: bulk %.1fx (numbers %.1fx, strings %.1fx), single row %.1fx, repeated strings %.1fx; allocations per row are those of the worst expression\n",
+		out.Bulk, out.Numeric, out.Strings, out.Single, out.Repeated)
 	return bench.Report(out)
 }

@@ -19,6 +19,7 @@ type block struct {
 	out    *col // the result, until the block's next evaluation
 	inputs []*input
 	consts []*constant
+	dicts  []*dictionary
 }
 
 func (x *block) eval(n int, need vector.Bitmap) *col {
@@ -46,6 +47,7 @@ func (x *block) add(y *block) {
 func (x *block) adopt(y *block) {
 	x.inputs = append(x.inputs, y.inputs...)
 	x.consts = append(x.consts, y.consts...)
+	x.dicts = append(x.dicts, y.dicts...)
 }
 
 // branching is a node that evaluates blocks of its own for some rows only.

@@ -56,8 +56,10 @@ type compiler struct {
 	*shared
 	index  map[string]int
 	locals []local
-	read   []*input // by number of the input; nil: not read so far
-	err    error    // the first thing that cannot be compiled at all
+	read   []*input      // by number of the input; nil: not read so far
+	dicts  []*dictionary // of inputs, nil where there is none
+	inMemo bool
+	err    error // the first thing that cannot be compiled at all
 }
 
 // local is a variable bound by cel.bind or optMap.
@@ -67,7 +69,7 @@ type local struct {
 }
 
 func compile(sh *shared) (*block, error) {
-	c := &compiler{shared: sh, index: map[string]int{}, read: make([]*input, len(sh.inputs))}
+	c := &compiler{shared: sh, index: map[string]int{}, read: make([]*input, len(sh.inputs)), dicts: make([]*dictionary, len(sh.inputs))}
 	for i, in := range sh.inputs {
 		c.index[in.Name] = i
 	}
@@ -96,6 +98,9 @@ func (c *compiler) fail(e *plan.Expr, format string, args ...any) *term {
 // neither is possible below a variable binding that e reads, so that the binding
 // itself must go to cel-go, and after an error.
 func (c *compiler) compile(e *plan.Expr) *term {
+	if t := c.memo(e); t != nil || c.err != nil {
+		return t
+	}
 	if t := c.native(e); t != nil || c.err != nil {
 		return t
 	}

@@ -72,12 +72,17 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 	if err != nil {
 		return fmt.Errorf("%s: cel-go cannot plan it: %w", text, err)
 	}
-	p, err := Compile(src.expr, testInputs)
+	r := rand.New(rand.NewPCG(seed, uint64(n)))
+	p, err := compileFor(src.expr, testInputs, []int{never, worthMemo, 1, 0}[r.IntN(4)])
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	r := rand.New(rand.NewPCG(seed, uint64(n)))
-	for _, n := range []int{n, 0, 1, 0, n} { // scratch memory shrinks and grows
+	some := p.Clone() // is asked for some rows only
+	if r.IntN(2) == 0 {
+		starve(r, p)
+		starve(r, some)
+	}
+	for _, n := range []int{n, 0, 1, 0, n} { // scratch memory shrinks and grows, memos are used again
 		cols := randomColumns(r, n)
 		if err := compareRows(p, prg, src.expr.Type, cols, n, nil); err != nil {
 			return fmt.Errorf("%s: %w", text, err)
@@ -86,7 +91,7 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 		for i := range n {
 			need.Put(i, r.IntN(2) == 0)
 		}
-		if err := compareRows(p.Clone(), prg, src.expr.Type, cols, n, need); err != nil {
+		if err := compareRows(some, prg, src.expr.Type, cols, n, need); err != nil {
 			return fmt.Errorf("%s, some rows: %w", text, err)
 		}
 	}

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"slices"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -29,18 +31,18 @@ type fallbackNode struct {
 // fallback makes cel-go run all of e, or is nil when e reads a bound variable
 // whose lanes do not say everything cel-go would know.
 func (c *compiler) fallback(e *plan.Expr) *term {
-	free := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
-	free.visit(e, nil)
-	if !free.ok || c.err != nil {
+	vars := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
+	free(e, nil, vars.add)
+	if !vars.ok || c.err != nil {
 		return nil
 	}
 	prg, err := c.program(e)
 	if err != nil {
 		return c.fail(e, "%v", err)
 	}
-	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: free.vars}, out: newCol(e.Type)}
+	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: vars.vars}, out: newCol(e.Type)}
 	isTime := e.Type.Unwrap().Kind == plan.Timestamp
-	t := then(x, x.out, free.terms...)
+	t := then(x, x.out, vars.terms...)
 	t.floored, t.zoned, t.loose = isTime, isTime, e.Type.Kind == plan.Optional
 	return t
 }
@@ -57,7 +59,7 @@ func (c *compiler) program(e *plan.Expr) (cel.Program, error) {
 	return p, err
 }
 
-// freeVars finds the variables an expression reads: inputs and variables bound above it.
+// freeVars collects the variables of an expression.
 type freeVars struct {
 	c     *compiler
 	vars  []variable
@@ -66,34 +68,37 @@ type freeVars struct {
 	ok    bool
 }
 
-func (f *freeVars) visit(e *plan.Expr, bound []string) {
+// free calls f for the variables that e reads and that are bound neither in e nor by
+// name: inputs and the variables of expressions around e.
+func free(e *plan.Expr, bound []string, f func(*plan.Expr)) {
 	switch {
 	case e.Kind == plan.Comprehension:
 		x := e.Comp
-		f.visit(x.Range, bound)
-		f.visit(x.Init, bound)
+		free(x.Range, bound, f)
+		free(x.Init, bound, f)
 		inner := append(bound[:len(bound):len(bound)], x.AccuVar)
-		f.visit(x.Result, inner)
+		free(x.Result, inner, f)
 		inner = append(inner, x.IterVar, x.IterVar2)
-		f.visit(x.Cond, inner)
-		f.visit(x.Step, inner)
+		free(x.Cond, inner, f)
+		free(x.Step, inner, f)
 		return
 	case e.Kind == plan.Local:
-		for _, b := range bound {
-			if b == e.Name {
-				return
-			}
+		if !slices.Contains(bound, e.Name) {
+			f(e)
 		}
-		f.add(e, e.Name)
 	case celenv.InputName(e) != "":
-		f.add(e, celenv.InputName(e))
+		f(e)
 	}
-	e.Children(func(a *plan.Expr) { f.visit(a, bound) })
+	e.Children(func(a *plan.Expr) { free(a, bound, f) })
 }
 
 // add notes a variable. An input and a bound variable of one name cannot both be
 // passed to cel-go.
-func (f *freeVars) add(e *plan.Expr, name string) {
+func (f *freeVars) add(e *plan.Expr) {
+	name := e.Name
+	if e.Kind != plan.Local {
+		name = celenv.InputName(e)
+	}
 	isLocal := func(k plan.ExprKind) bool { return k == plan.Local }
 	if kind, ok := f.seen[name]; ok {
 		f.ok = f.ok && isLocal(kind) == isLocal(e.Kind)

@@ -54,6 +54,7 @@ var templates = map[string][]string{
 		"(%T in [%T, %T])", "(%string in ['a', 'US', 'é', 'b', 'c', 'd', 'e', ''])", "(%int in [1, 2, 3, 4, 5, 6, 7, 8])", "(%double in [0.0, 2.5])",
 		"(%string in ['US', 'us', '12'])", "(%string in ['a', 'US', 'abc'])", "(%string in ['true', 'abcd'])", "(%string in ['x\x00y', 'abc'])", "(%string == 'abc')", "('true' != %string)", "(%string == 'a,b ')", "(%string > 'ab')",
 		"%string.startsWith(%string)", "%string.endsWith(%string)", "%string.contains(%string)", "%string.matches('^a.*b?$')", "%string.matches('[')", "%string.matches(%string)",
+		"cel.bind(x, %string, s.matches(x))", "cel.bind(x, %string, (s + x).lowerAscii() == t)", "(s.matches('a') || s.reverse() == 'a')",
 		"bool(%string)", "%O.hasValue()", "(%bool < %bool)", "li.exists(x, x > %int)", "('a' in m)", "(%string in m)", "(%int in li)", "math.isNaN(%double)", "math.isInf(%double)", "math.isFinite(%double)",
 		"(%O == %O)", "%optional(int).hasValue(%int)", "(%string in [])", "(%timestamp in [%timestamp, timestamp('2025-03-01T00:00:00Z')])",
 	},
@@ -79,7 +80,7 @@ var templates = map[string][]string{
 }
 
 // common are operators of every type R.
-var common = []string{"(%bool ? %R : %R)", "cel.bind(x, %R, %bool ? x : %R)", "(%bool ? null : %N)", "(%bool ? %N : null)", "[%R, %R][0]"}
+var common = []string{"(%bool ? %R : %R)", "cel.bind(x, %R, %bool ? x : %R)", "cel.bind(x, %R, cel.bind(y, %string, %string.contains(y) ? x : %R))", "(%bool ? null : %N)", "(%bool ? %N : null)", "[%R, %R][0]"}
 
 // optionals are the operators that make an optional of R.
 var optionals = []string{"optional.of(%R)", "optional.ofNonZeroValue(%R)", "%O.or(%O)", "(%bool ? %O : %O)", "%O.optMap(x, x)", "(%bool ? %O : null)"}

@@ -26,11 +26,17 @@ func rows(list ...vars) []*vector.Vector {
 
 func program(t testing.TB, text string) *Program {
 	t.Helper()
+	return programFor(t, text, worthMemo)
+}
+
+// programFor is program with another limit for memos.
+func programFor(t testing.TB, text string, worth int) *Program {
+	t.Helper()
 	src, err := parse(testEnv(t), text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Compile(src.expr, testInputs)
+	p, err := compileFor(src.expr, testInputs, worth)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +88,9 @@ func TestC2_NaNAgainstNull(t *testing.T) {
 		wantRow(t, "d "+op+" f", vars{"d": nan}, "false")
 		wantRow(t, "d "+op+" f", vars{"f": nan}, "error")
 		wantRow(t, "d "+op+" f", vars{"d": double(1)}, "error")
+		wantRow(t, "(0.0 / 0.0) "+op+" f", nil, "false")
+		wantRow(t, "f "+op+" (0.0 / 0.0)", nil, "error")
+		wantRow(t, "1.0 "+op+" f", nil, "error")
 	}
 }
 

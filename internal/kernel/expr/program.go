@@ -6,7 +6,8 @@
 // operators, so no floating-point operation is ever contracted. A sub-expression
 // that has no kernel is run by cel-go row by row. Operands that matter for some rows
 // only are lists of their own, and expensive nodes evaluate only the rows that the
-// operators above them have not decided.
+// operators above them have not decided. An expensive sub-expression of one column of
+// strings is evaluated once for each string, as long as strings come again.
 package expr
 
 import (
@@ -33,6 +34,7 @@ type Program struct {
 	shared *shared
 	root   *block
 	inputs []input       // of root, each once
+	dicts  []*dictionary // of root, each once
 	filled int           // rows of the constants, -1 at first
 	out    vector.Vector // where the root's does not do
 	null   vector.Bitmap
@@ -44,17 +46,24 @@ type shared struct {
 	inputs    []Input
 	plans     map[*plan.Expr]cel.Program // of the sub-trees cel-go runs
 	fallbacks []Fallback
+	worthMemo int // see memo
 	whole     func() (cel.Program, error)
 }
 
 // Compile compiles e over the given inputs, which must include every variable
 // that e reads, with the same type.
 func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
+	return compileFor(e, inputs, worthMemo)
+}
+
+// compileFor is Compile with a limit of its own for what a memo is worth.
+func compileFor(e *plan.Expr, inputs []Input, worth int) (*Program, error) {
 	sh := &shared{
-		expr:   e,
-		inputs: inputs,
-		plans:  map[*plan.Expr]cel.Program{},
-		whole:  sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
+		expr:      e,
+		inputs:    inputs,
+		plans:     map[*plan.Expr]cel.Program{},
+		worthMemo: worth,
+		whole:     sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
 	}
 	root, err := compile(sh)
 	if err != nil {
@@ -69,6 +78,11 @@ func newProgram(sh *shared, root *block) *Program {
 	for _, x := range root.inputs {
 		if !slices.Contains(p.inputs, *x) {
 			p.inputs = append(p.inputs, *x)
+		}
+	}
+	for _, d := range root.dicts {
+		if !slices.Contains(p.dicts, d) {
+			p.dicts = append(p.dicts, d)
 		}
 	}
 	return p
@@ -100,6 +114,9 @@ func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector
 		if v.N != n {
 			o.cut(n)
 		}
+	}
+	for _, d := range p.dicts {
+		d.begin(n)
 	}
 	if p.filled != n {
 		p.fill(n)

@@ -79,7 +79,7 @@ func TestNeed_IsPushedDown(t *testing.T) {
 		"!b && (c || s.matches('a'))":    -1,
 		"cel.bind(x, s.matches('a'), x)": n,
 	} {
-		p := program(t, text)
+		p := programFor(t, text, never)
 		counter := &countingNode{}
 		replaceMatch(p.root, counter)
 		if counter.node == nil {
@@ -111,7 +111,7 @@ func TestEval_AllocatesNothing(t *testing.T) {
 	for _, text := range []string{
 		"d * 1.1 + f / 2.0", "(i + 3) * j - 7", "b && i > 2 || s == 'US'", "s.contains('a') && size(s) > 2",
 		"i > 5 ? d : f", "ts.getHours('Europe/Berlin') > 3", "s in ['a', 'b']", "od.orValue(1.0)", "int(d) / (i + 1)",
-		"f == null", "cel.bind(x, d + 1.0, x * x)",
+		"f == null", "cel.bind(x, d + 1.0, x * x)", "s.matches('a') || t.contains('b') && t.contains('c')", "s.reverse()",
 	} {
 		p := program(t, text)
 		p.Eval(cols, 200, nil)

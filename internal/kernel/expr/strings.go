@@ -14,9 +14,9 @@ import (
 )
 
 var stringRules = map[string]rule{
-	overloads.StartsWithString: predicateRule(strings.HasPrefix),
-	overloads.EndsWithString:   predicateRule(strings.HasSuffix),
-	overloads.ContainsString:   predicateRule(strings.Contains),
+	overloads.StartsWithString: predicateRule(strings.HasPrefix, 3),
+	overloads.EndsWithString:   predicateRule(strings.HasSuffix, 3),
+	overloads.ContainsString:   predicateRule(strings.Contains, 8),
 	overloads.MatchesString:    {[]plan.Kind{plan.String, plan.String}, matches},
 	overloads.Matches:          {[]plan.Kind{plan.String, plan.String}, matches},
 	overloads.SizeString:       {[]plan.Kind{plan.String}, stringSize},
@@ -30,9 +30,9 @@ var stringRules = map[string]rule{
 	overloads.AddBytes:         {[]plan.Kind{plan.Bytes, plan.Bytes}, concat},
 }
 
-func predicateRule(test func(s, x string) bool) rule {
+func predicateRule(test func(s, x string) bool, cost int) rule {
 	return rule{[]plan.Kind{plan.String, plan.String}, func(_ *compiler, e *plan.Expr, args []*term) *term {
-		x := &predicateNode{two(e.Type, args[0], args[1]), test}
+		x := &predicateNode{two(e.Type, args[0], args[1]), test, cost}
 		return then(x, x.out, args[0], args[1])
 	}}
 }
@@ -41,6 +41,7 @@ func predicateRule(test func(s, x string) bool) rule {
 type predicateNode struct {
 	binary
 	test func(s, x string) bool
+	cost int // see block.cost
 }
 
 func (x *predicateNode) eval(n int, need vector.Bitmap) {

@@ -1,0 +1,309 @@
+package expr
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// worthMemo is the cost of a sub-expression, in nanoseconds per row, from which on it
+// is evaluated once for each string: to find a string and copy a result takes 7.
+const worthMemo = 15
+
+// Below fewRows rows a memo is only asked when its body costs muchMore.
+const fewRows, muchMore = 16, 60
+
+// memo compiles a sub-expression of one column of strings so that it is evaluated once
+// for each string, or is nil when e is no such sub-expression or is cheap.
+func (c *compiler) memo(e *plan.Expr) *term {
+	if c.inMemo || !native(e.Type) {
+		return nil
+	}
+	name := onlyInput(e)
+	i, ok := c.index[name]
+	if !ok || vector.Lane(c.inputs[i].Type) != plan.String {
+		return nil
+	}
+	c.inMemo = true
+	body := c.compile(e)
+	c.inMemo = false
+	if body == nil || len(body.steps) == 0 {
+		return body
+	}
+	cost := body.cost()
+	if cost < c.worthMemo {
+		return body
+	}
+	x := &memoNode{dict: c.dictionary(i), body: body.block, filled: -1, copied: newCol(e.Type), out: newCol(e.Type)}
+	if cost < muchMore {
+		x.minRows = fewRows
+	}
+	// The body's constants are not adopted: their number of rows is the memo's business.
+	return like(body, &term{typ: e.Type, block: block{
+		steps: []node{x}, out: x.out, inputs: body.inputs, dicts: []*dictionary{x.dict},
+	}})
+}
+
+// onlyInput is the name of the one variable that e reads, once or more, or "".
+func onlyInput(e *plan.Expr) string {
+	if e.Kind != plan.Call && e.Kind != plan.Comprehension {
+		return ""
+	}
+	var names []string
+	free(e, nil, func(v *plan.Expr) {
+		if name := celenv.InputName(v); !slices.Contains(names, name) {
+			names = append(names, name) // that of a bound variable is "", and so no input's
+		}
+	})
+	if len(names) != 1 {
+		return ""
+	}
+	return names[0]
+}
+
+// dictionary is the one dictionary of input i.
+func (c *compiler) dictionary(i int) *dictionary {
+	if c.dicts[i] == nil {
+		c.dicts[i] = newDictionary(c.read[i].out)
+	}
+	return c.dicts[i]
+}
+
+// cost guesses what the nodes of x take for a row, in nanoseconds.
+func (x *block) cost() int {
+	sum := 0
+	for _, n := range x.steps {
+		switch n := n.(type) {
+		case *matchNode:
+			sum += 100
+		case *fallbackNode:
+			sum += estimate(n.expr)
+		case *formatNode:
+			sum += 20
+		case *convertNode:
+			if vector.Lane(n.arg.Type) == plan.String {
+				sum += 12
+			}
+		case *inNode:
+			if n.strs != nil {
+				sum += 15
+			}
+		case *predicateNode:
+			sum += n.cost
+		case *mapNode, *orderNode, *concatNode:
+			sum += 5
+		case branching:
+			for _, y := range n.branches() {
+				sum += y.cost()
+			}
+		}
+	}
+	return sum
+}
+
+// What a memo says about an entry.
+const (
+	saysTrue uint8 = 1 << iota
+	saysNull
+	saysErr
+	saysHeld
+	asked
+	known
+)
+
+// memoNode evaluates its body once for every entry of a dictionary that a needed row
+// has, and otherwise copies the results. While the dictionary rests it evaluates all
+// needed rows.
+type memoNode struct {
+	dict    *dictionary
+	body    block // reads the dictionary's column
+	filled  int   // rows of the body's constants
+	minRows int   // rows of a batch from which on it is worth it
+
+	generation int // of the dictionary
+	flags      []uint8
+	ints       []int64
+	doubles    []float64
+	strs       []string
+	unknown    int  // entries that are strings and have no result yet
+	marked     bool // an entry is null, failed or held
+
+	open     []uint16 // entries to evaluate
+	question vector.Vector
+	copied   *col
+	out      *col // shows copied or the body's result
+}
+
+func (x *memoNode) branches() []*block { return []*block{&x.body} }
+
+func (x *memoNode) eval(n int, need vector.Bitmap) {
+	if n < x.minRows || !x.dict.encode(n, need) {
+		x.out.show(x.run(n, need))
+		return
+	}
+	x.grow()
+	x.findOpen(n, need)
+	if len(x.open) > 0 {
+		x.learn()
+	}
+	x.recall(n, need)
+	x.out.show(x.copied)
+}
+
+// run evaluates the body for n rows of the column.
+func (x *memoNode) run(n int, need vector.Bitmap) *col {
+	if x.filled != n {
+		x.filled = n
+		for _, k := range x.body.consts {
+			k.resize(n)
+		}
+	}
+	return x.body.eval(n, need)
+}
+
+// grow makes room for the entries of the dictionary.
+func (x *memoNode) grow() {
+	if x.generation != x.dict.generation {
+		x.generation, x.marked, x.unknown = x.dict.generation, false, -firstCode
+		x.flags, x.ints, x.doubles, x.strs = x.flags[:0], x.ints[:0], x.doubles[:0], x.strs[:0]
+	}
+	more := len(x.dict.entries) - len(x.flags)
+	if more == 0 {
+		return
+	}
+	x.unknown += more
+	x.flags = append(x.flags, make([]uint8, more)...)
+	switch vector.Lane(x.out.Type) {
+	case plan.Int:
+		x.ints = append(x.ints, make([]int64, more)...)
+	case plan.Double:
+		x.doubles = append(x.doubles, make([]float64, more)...)
+	case plan.String:
+		x.strs = append(x.strs, make([]string, more)...)
+	}
+}
+
+// findOpen finds the entries that a needed row has and that are not known yet.
+func (x *memoNode) findOpen(n int, need vector.Bitmap) {
+	x.open = x.open[:0]
+	if x.unknown == 0 && !x.dict.in.marked {
+		return
+	}
+	for w := range vector.Words(n) {
+		codes := x.dict.codes[w*64:]
+		for rows := needWord(need, w, n); rows != 0; rows &= rows - 1 {
+			if c := codes[bits.TrailingZeros64(rows)]; x.flags[c] == 0 {
+				x.flags[c] = asked
+				x.open = append(x.open, c)
+			}
+		}
+	}
+}
+
+// learn evaluates the open entries as a column of their own.
+func (x *memoNode) learn() {
+	q, in := &x.question, x.dict.in
+	q.Type = in.Type
+	q.Resize(len(x.open))
+	for i, c := range x.open {
+		q.Str[i] = x.dict.entries[c].str
+		switch c {
+		case nullCode:
+			q.SetNull(i)
+		case errCode:
+			q.SetErr(i)
+		}
+	}
+	column, marked := in.Vector, in.marked
+	in.Vector, in.marked = q, q.Null != nil || q.Err != nil
+	a := x.run(q.N, nil)
+	in.Vector, in.marked = column, marked
+	for i, c := range x.open {
+		x.note(c, a, i)
+	}
+}
+
+// note keeps row i of a as the result of entry c.
+func (x *memoNode) note(c uint16, a *col, i int) {
+	f := known
+	if a.Null.Get(i) {
+		f |= saysNull
+	}
+	if a.Err.Get(i) {
+		f |= saysErr
+	}
+	if a.held.Get(i) {
+		f |= saysHeld
+	}
+	x.marked = x.marked || f != known
+	switch vector.Lane(x.out.Type) {
+	case plan.Bool:
+		if a.Bits.Get(i) {
+			f |= saysTrue
+		}
+	case plan.Int:
+		x.ints[c] = a.Int[i]
+	case plan.Double:
+		x.doubles[c] = a.Double[i]
+	default:
+		x.strs[c] = a.Str[i]
+	}
+	x.flags[c] = f
+	if c >= firstCode {
+		x.unknown--
+	}
+}
+
+// recall copies the results of the needed rows.
+func (x *memoNode) recall(n int, need vector.Bitmap) {
+	o := x.copied
+	o.reset(n)
+	lane := vector.Lane(o.Type)
+	for w := range vector.Words(n) {
+		rows, codes := needWord(need, w, n), x.dict.codes[w*64:n]
+		switch lane {
+		case plan.Bool:
+			o.Bits[w] = x.flagged(saysTrue, codes, rows)
+		case plan.Int:
+			recallLane(o.Int[w*64:], x.ints, codes, rows)
+		case plan.Double:
+			recallLane(o.Double[w*64:], x.doubles, codes, rows)
+		default:
+			recallLane(o.Str[w*64:], x.strs, codes, rows)
+		}
+		if x.marked {
+			x.recallMarks(w, codes, rows)
+		}
+	}
+}
+
+func recallLane[T any](dst, memo []T, codes []uint16, rows uint64) {
+	for ; rows != 0; rows &= rows - 1 {
+		i := bits.TrailingZeros64(rows)
+		dst[i] = memo[codes[i]]
+	}
+}
+
+// flagged is the rows whose entry has the flag.
+func (x *memoNode) flagged(flag uint8, codes []uint16, rows uint64) (hits uint64) {
+	shift := bits.TrailingZeros8(flag)
+	for ; rows != 0; rows &= rows - 1 {
+		i := bits.TrailingZeros64(rows)
+		hits |= uint64(x.flags[codes[i]]>>shift&1) << i
+	}
+	return hits
+}
+
+func (x *memoNode) recallMarks(w int, codes []uint16, rows uint64) {
+	o := x.copied
+	o.addErrWord(w, x.flagged(saysErr, codes, rows))
+	if m := x.flagged(saysNull, codes, rows); m != 0 {
+		o.nulls()[w] |= m
+	}
+	if m := x.flagged(saysHeld, codes, rows); m != 0 {
+		o.holds()[w] |= m
+	}
+}

@@ -1,0 +1,247 @@
+package expr
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// never is a limit that no memo is worth.
+const never = math.MaxInt
+
+// starve makes the dictionaries of p so small that they fill up and rest.
+func starve(r *rand.Rand, p *Program) {
+	for _, d := range p.dicts {
+		d.limit, d.rest = firstCode+r.IntN(12), r.IntN(100)
+	}
+}
+
+// memoOf is the first memo of a program.
+func memoOf(t *testing.T, p *Program) *memoNode {
+	t.Helper()
+	var find func(x *block) *memoNode
+	find = func(x *block) *memoNode {
+		for _, n := range x.steps {
+			if m, ok := n.(*memoNode); ok {
+				return m
+			}
+			if n, ok := n.(branching); ok {
+				for _, y := range n.branches() {
+					if m := find(y); m != nil {
+						return m
+					}
+				}
+			}
+		}
+		return nil
+	}
+	m := find(p.root)
+	if m == nil {
+		t.Fatal("there is no memo")
+	}
+	return m
+}
+
+func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
+	for text, want := range map[string]int{
+		"s.matches('a')":                                  1,
+		"s.matches('a') && s.contains('b')":               1,
+		"s.matches('a') && t.matches('a')":                2,
+		"d > 1.0 && s.matches('a')":                       1,
+		"s.lowerAscii() + t":                              1,
+		"s + ':' + t":                                     0,
+		"s == 'a' || s.startsWith('b')":                   0,
+		"s.matches(t)":                                    0,
+		"cel.bind(x, s.lowerAscii(), x == 'a' || x == t)": 1,
+		"cel.bind(x, s.lowerAscii(), x.matches('a'))":     1,
+		"cel.bind(x, t, s.matches(x))":                    0,
+		"y.size() > 0 && string(y) == 'a'":                1,
+		"os.orValue('').reverse() == ''":                  1,
+		"string(i)":                                       0,
+		"'a'.matches('a')":                                0,
+	} {
+		var count func(x *block) int
+		count = func(x *block) (n int) {
+			for _, s := range x.steps {
+				if _, ok := s.(*memoNode); ok {
+					n++
+				} else if b, ok := s.(branching); ok {
+					for _, y := range b.branches() {
+						n += count(y)
+					}
+				}
+			}
+			return n
+		}
+		if got := count(program(t, text).root); got != want {
+			t.Errorf("%s has %d memos, want %d", text, got, want)
+		}
+	}
+}
+
+// column is a column of strings, nil for null.
+func column(list ...any) []*vector.Vector {
+	var out []vars
+	for _, s := range list {
+		if s == nil {
+			out = append(out, vars{})
+			continue
+		}
+		out = append(out, vars{"s": plan.StringValue(s.(string))})
+	}
+	return rows(out...)
+}
+
+func TestMemo_EvaluatesAStringOnce(t *testing.T) {
+	p := program(t, "s.matches('a')")
+	m := memoOf(t, p)
+	counter := &countingNode{}
+	replaceMatch(&m.body, counter)
+	failed := column("a", "b")
+	failed[8].SetErr(1)
+	for i, step := range []struct {
+		cols  []*vector.Vector
+		need  vector.Bitmap
+		want  string
+		asked int
+	}{
+		{column("a", "b", "a", "c", "b"), nil, "true false true false false", 3},
+		{column("c", "b", "a"), nil, "false false true", 3},
+		{column("d", nil, "ae", nil), vector.Bitmap{0b0001}, "false - - -", 4},
+		{column("ae", nil, "d", nil), vector.Bitmap{0b1110}, "- error false error", 5},
+		{column(nil, "ae"), nil, "error true", 6},
+		{failed, nil, "true error", 7},
+		{failed, nil, "true error", 7},
+		{column(), nil, "", 7},
+	} {
+		n := step.cols[0].N
+		out := p.Eval(step.cols, n, step.need)
+		var got []string
+		for i := range n {
+			if step.need != nil && !step.need.Get(i) {
+				got = append(got, "-")
+			} else {
+				got = append(got, result(out, i).String())
+			}
+		}
+		if s := strings.Join(got, " "); s != step.want || counter.asked != step.asked {
+			t.Errorf("step %d gives %s and has evaluated %d strings, want %s and %d", i, s, counter.asked, step.want, step.asked)
+		}
+	}
+}
+
+func TestMemo_OfOptionals(t *testing.T) {
+	for text, want := range map[string][3]string{
+		"optional.of(s).or(optional.of(t)).orValue('z')":             {`"a"`, "null", "null"},
+		"optional.ofNonZeroValue(s).or(optional.of(t)).orValue('z')": {`"a"`, `"t"`, "null"},
+		"os.or(optional.of(t)).orValue('z')":                         {`"o"`, `"t"`, "null"},
+		"(s == 'a' ? os : optional.none()).orValue(t)":               {`"o"`, `"t"`, "null"},
+	} {
+		p := programFor(t, text, 0)
+		other := plan.StringValue("t")
+		cols := rows(slices.Repeat([]vars{
+			{"s": plan.StringValue("a"), "os": plan.StringValue("o"), "t": other}, {"t": other}, {},
+		}, fewRows)...)
+		for range 2 {
+			out := p.Eval(cols, 3*fewRows, nil)
+			for i := range 3 * fewRows {
+				if got, w := result(out, i).String(), want[i%3]; got != w {
+					t.Errorf("%s: row %d is %s, want %s", text, i, got, w)
+				}
+			}
+		}
+	}
+}
+
+// TestMemo_TellsStringsApart: strings whose keys are alike.
+func TestMemo_TellsStringsApart(t *testing.T) {
+	var list []any
+	for n := range 40 {
+		list = append(list, strings.Repeat("a", n), strings.Repeat("\x00", n), strings.Repeat("a", n)+"b"+strings.Repeat("a", n))
+	}
+	cols := column(list...)
+	p := programFor(t, "s.reverse() + '.'", 0)
+	for range 2 {
+		out := p.Eval(cols, len(list), nil)
+		for i, s := range list {
+			if got, want := out.Str[i], s.(string)+"."; got != want {
+				t.Errorf("row %d is %q, want %q", i, got, want)
+			}
+		}
+	}
+}
+
+// TestMemo_KeepsNoBorrowedString: the strings of a batch may lie in memory that is
+// written again after it.
+func TestMemo_KeepsNoBorrowedString(t *testing.T) {
+	for _, text := range []string{"s.matches('^a') ? s : s", "string(s.reverse().reverse())", "s.upperAscii().matches('^.') ? s : ''"} {
+		p := programFor(t, text, 0)
+		mem := []byte("abcdefghij")
+		cols := column("")
+		cols[8].Str[0] = unsafe.String(&mem[0], len(mem))
+		p.Eval(cols, 1, nil)
+		copy(mem, "0123456789")
+		again := column("abcdefghij", "0123456789")
+		out := p.Eval(again, 2, nil)
+		for i := range 2 {
+			if out.Str[i] != again[8].Str[i] {
+				t.Errorf("%s of %q is %q", text, again[8].Str[i], out.Str[i])
+			}
+		}
+	}
+}
+
+func distinct(from, n int) []*vector.Vector {
+	list := make([]any, n)
+	for i := range list {
+		list[i] = fmt.Sprint("name ", from+i)
+	}
+	return column(list...)
+}
+
+func TestMemo_IsBounded(t *testing.T) {
+	p := program(t, "s.matches('7$')")
+	m := memoOf(t, p)
+	check := func(from, n int) {
+		t.Helper()
+		cols := distinct(from, n)
+		out := p.Eval(cols, n, nil)
+		for i := range n {
+			if got, want := out.Bits.Get(i), strings.HasSuffix(cols[8].Str[i], "7"); got != want {
+				t.Fatalf("%q is %v", cols[8].Str[i], got)
+			}
+		}
+		if len(m.dict.entries) > maxEntries || len(m.flags) > maxEntries {
+			t.Fatalf("%d entries", len(m.dict.entries))
+		}
+	}
+	check(0, 2*maxEntries) // more than there is room for
+	check(0, 10)
+	if m.dict.left <= 0 {
+		t.Error("a dictionary of strings that never come again does not rest")
+	}
+	for range 2 * minRest / 1000 {
+		check(0, 1000)
+	}
+	if m.dict.left > 0 || len(m.dict.entries) != 1000+firstCode {
+		t.Errorf("after its rest the dictionary has %d entries, and rests for %d rows", len(m.dict.entries), m.dict.left)
+	}
+	check(10_000, maxEntries) // more than there is room for now
+	for _, from := range []int{503, 0, 4} {
+		check(from, 1000) // other codes for the same strings
+	}
+	if len(m.dict.entries) != 1503+firstCode {
+		t.Errorf("a dictionary whose strings come again has %d entries", len(m.dict.entries))
+	}
+	long := column(strings.Repeat("x", maxBytes+1), "b7")
+	if out := p.Eval(long, 2, nil); out.Bits[0] != 0b10 || m.dict.bytes > maxBytes {
+		t.Errorf("a long string gives %b and takes %d bytes", out.Bits[0], m.dict.bytes)
+	}
+}
