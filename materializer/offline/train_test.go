@@ -223,7 +223,14 @@ func TestTrainAgreesWithTheOracle(t *testing.T) {
 		reads := rapid.Permutation(gen.Reads(t, view, events, 8)).Draw(t, "spine")
 		reads = append(reads, reads[0]) // a spine row twice
 
-		view.Source.From = "events-*.parquet"
+		// Parquet has no durations of this precision.
+		if strings.Count(text, "took") > 1 {
+			view.Source.SQL = "SELECT * REPLACE (to_microseconds(took // 1000) AS took) FROM 'events-*.parquet'"
+			events = inMicroseconds(events)
+		} else {
+			view.Source.From = "events-*.parquet"
+			view.Source.Columns = slices.DeleteFunc(view.Source.Columns, func(c plan.SourceColumn) bool { return c.Name == "took" })
+		}
 		set := &plan.TrainingSet{Name: "set", Service: service, Spine: plan.Spine{From: "spine.parquet", Time: "at"}}
 		rows := p.writeSpine(t, service, view, reads)
 
@@ -303,6 +310,16 @@ func (p *project) writeSpine(t *rapid.T, s *plan.Service, v *plan.View, reads []
 	}
 	p.write(t, "spine.parquet", fields, rows)
 	return named
+}
+
+// inMicroseconds is the events with durations as DuckDB has them.
+func inMicroseconds(events []kerneltest.Event) []kerneltest.Event {
+	for _, e := range events {
+		if v := e.Columns["took"]; v.Kind() == plan.Duration {
+			e.Columns["took"] = plan.DurationValue(v.Duration().Truncate(time.Microsecond))
+		}
+	}
+	return events
 }
 
 // writeEvents divides the events at random among files.
