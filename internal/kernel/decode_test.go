@@ -60,6 +60,12 @@ features:
   top: top_k(shop, 2, "7d")
   good: all(ok, "1d")
   per: sum(qty, "7d").by(shop)
+  spent: sum(amount, "1d")
+  typical: mean(amount, "7d")
+  fewest: min(qty, "1d")
+  newest: latest_time("1d")
+  wait: max(known - ts, "7d")
+  large: sum(amount * 1e20, "7d")
 `
 
 func spendingView(t testing.TB) *kernel.View {
@@ -159,6 +165,42 @@ func checkState(t *testing.T, k *kernel.View, b []byte) {
 	k.Read([]*kernel.State{s}, []plan.EventTime{max(at, s.Newest()+1)})
 	if again := k.NewState(); again.Decode(s.Append(nil)) != nil {
 		t.Fatal("a state does not decode what it wrote")
+	}
+}
+
+// TestStateDecode_RefusesWhatNoEventsMake: a newest time that is none, and rows that wait
+// though they are visible already, happen after they are visible, or never were.
+func TestStateDecode_RefusesWhatNoEventsMake(t *testing.T) {
+	k := spendingView(t)
+	empty := k.NewState().Append(nil)
+	body := empty[header : len(empty)-checksum]
+	_, n := binary.Varint(body)
+	for _, newest := range []plan.EventTime{plan.Never, plan.Never - 1, plan.MaxTime + 1, plan.MinTime - 1} {
+		b := append(binary.AppendVarint(nil, int64(newest)), body[n:]...)
+		if err := k.NewState().Decode(sealed(k, b)); err == nil {
+			t.Errorf("a state whose newest time is %d decodes", newest)
+		}
+	}
+	pending := func(visible, at plan.EventTime, slot int64) []byte {
+		b := append(bytes.Clone(body[:len(body)-1]), 1)
+		for _, v := range []plan.Value{plan.TimestampValue(visible), plan.IntValue(slot), plan.TimestampValue(at), plan.StringValue(""), plan.NullValue(), plan.NullValue(), plan.NullValue()} {
+			b = plan.AppendCanonical(b, v)
+		}
+		return sealed(k, b)
+	}
+	if err := k.NewState().Decode(pending(5, 5, 0)); err != nil {
+		t.Errorf("a row that waits: %v", err)
+	}
+	for what, b := range map[string][]byte{
+		"is visible always":          pending(plan.Always, 5, 0),
+		"is visible before the year": pending(plan.MinTime-1, 5, 0),
+		"happens later":              pending(5, 6, 0),
+		"never happens":              pending(5, plan.Never, 0),
+		"counts and happens":         pending(5, 5, -1),
+	} {
+		if err := k.NewState().Decode(b); err == nil {
+			t.Errorf("a state with a waiting row that %s decodes", what)
+		}
 	}
 }
 
