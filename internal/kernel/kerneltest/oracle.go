@@ -46,10 +46,13 @@ type Result struct {
 
 // Oracle reads features. It remembers compiled expressions, nothing else. It is
 // not safe for concurrent use.
-type Oracle struct{ programs programs }
+type Oracle struct {
+	programs programs
+	estimate Estimate // nil: none is accepted
+}
 
 // New makes an Oracle.
-func New() *Oracle { return &Oracle{programs{}} }
+func New() *Oracle { return &Oracle{programs: programs{}} }
 
 // View reads every feature of v for one entity as of T, in the order of v.Features,
 // from the events of all sources in any order.
@@ -85,6 +88,9 @@ func (o *Oracle) view(v *plan.View, events []Event, key []plan.Value, at plan.Ev
 		}
 		leaves[i].exact = Exact(slot.Func)
 		leaves[i].value, leaves[i].err = aggregate(slot, rows)
+		if leaves[i], err = o.accept(leaves[i], v, i, key, at); err != nil {
+			return reading{}, fmt.Errorf("view %s: %w", v.Name, err)
+		}
 	}
 	for _, i := range v.Order {
 		f := v.Features[i]
