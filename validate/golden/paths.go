@@ -192,11 +192,15 @@ func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
 	return cols
 }
 
-// Online computes as the server does, over fresh stores.
+// Online computes as the server does, over fresh stores. Redeliveries are pushed like
+// everything else; the log finds them.
 func Online(name string, stores parity.Stores) Path {
 	return Path{name, func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
 		out := make([][]parity.Cell, len(c.Rows))
-		cfg := parity.Config{Plan: c.Plan, Service: c.Service, Rows: c.Rows, History: history(c.Test), Stores: stores, From: plan.Always}
+		cfg := parity.Config{
+			Plan: c.Plan, Service: c.Service, Rows: c.Rows,
+			History: deliveries(c.Test), Redelivers: true, Stores: stores, From: plan.Always,
+		}
 		_, err := parity.Serve(ctx, cfg, func(rows []parity.Row, got [][]parity.Cell) error {
 			for i, r := range rows {
 				out[r.Number] = got[i]
@@ -209,33 +213,30 @@ func Online(name string, stores parity.Stores) Path {
 
 // history is the events of a test, redeliveries removed as everywhere: among events
 // with one id the one with the smallest visible time stands, then the smallest payload.
-func history(t *featuredefs.Test) parity.History {
+func history(t *featuredefs.Test) parity.History { return arranged(t, firsts) }
+
+// deliveries is the events of a test with all redeliveries. Which of those visible at
+// once comes first is not for a test to say: the smallest payload does, as it stands in
+// a history.
+func deliveries(t *featuredefs.Test) parity.History { return arranged(t, byPayload) }
+
+// arranged is the events of a test that rows lists, in its order.
+func arranged(t *featuredefs.Test, rows func(*kernel.Events) []int) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 		in, err := ingest.NewSource(src)
 		if err != nil {
 			return err
 		}
-		for _, rows := range t.Events {
-			if rows.Source != src {
+		for _, of := range t.Events {
+			if of.Source != src {
 				continue
 			}
-			b := vector.NewBatch(in.Fields(), len(rows.Rows))
-			for i, row := range rows.Rows {
-				for c, v := range row.Values {
-					b.Cols[c].Set(i, v)
-				}
-			}
-			ev, _, err := in.Events(b, nil)
-			if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
-				return fmt.Errorf("event at line %d: %s", rows.Rows[bad.Row].Pos.Line, bad.What())
-			}
+			ev, err := ingested(in, of)
 			if err != nil {
 				return err
 			}
-			if keep := firsts(ev); len(keep) < b.N {
-				if ev, _, err = in.Events(ingest.Take(nil, ev.Batch, keep), nil); err != nil {
-					return err
-				}
+			if ev, _, err = in.Events(ingest.Take(nil, ev.Batch, rows(ev)), nil); err != nil {
+				return err
 			}
 			if err := f(ev); err != nil {
 				return err
@@ -243,6 +244,20 @@ func history(t *featuredefs.Test) parity.History {
 		}
 		return nil
 	}
+}
+
+func ingested(in *ingest.Source, rows featuredefs.SourceRows) (*kernel.Events, error) {
+	b := vector.NewBatch(in.Fields(), len(rows.Rows))
+	for i, row := range rows.Rows {
+		for c, v := range row.Values {
+			b.Cols[c].Set(i, v)
+		}
+	}
+	ev, _, err := in.Events(b, nil)
+	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
+		return nil, fmt.Errorf("event at line %d: %s", rows.Rows[bad.Row].Pos.Line, bad.What())
+	}
+	return ev, err
 }
 
 // firsts lists the events that stand.
@@ -266,6 +281,17 @@ func firsts(ev *kernel.Events) []int {
 		}
 	}
 	return keep
+}
+
+// byPayload lists all events, the smallest payload first.
+func byPayload(ev *kernel.Events) []int {
+	rows := make([]int, ev.Batch.N)
+	payloads := make([][]byte, ev.Batch.N)
+	for i := range rows {
+		rows[i], payloads[i] = i, canonical(ev.Batch, i)
+	}
+	slices.SortStableFunc(rows, func(i, j int) int { return bytes.Compare(payloads[i], payloads[j]) })
+	return rows
 }
 
 // canonical is the values of row i in the source's order, as payloads are compared.

@@ -41,6 +41,9 @@ type Config struct {
 	Rows    []Row // asked in order of At
 	History History
 	Stores  Stores
+	// Redelivers says that History has redeliveries, which the log then has to find. They
+	// can only be pushed: From is Always.
+	Redelivers bool
 	// From is where pushing begins: what is visible before it is materialized from
 	// history. Always pushes everything.
 	From plan.EventTime
@@ -118,10 +121,14 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 	if len(rows) == 0 {
 		return nil, errors.New("parity: there are no rows to ask for")
 	}
+	if cfg.Redelivers && cfg.From != plan.Always {
+		return nil, errors.New("parity: redeliveries cannot be materialized")
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(Phase, int64) {}
 	}
 	d := newDrive(func(n int64) { cfg.Progress(Pushing, n) })
+	d.redelivers = cfg.Redelivers
 	log, store, err := cfg.Stores(ctx, d.clock.read)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// History reads every event of a source, redeliveries removed.
+// History reads every event of a source, redeliveries removed unless Config.Redelivers
+// says otherwise.
 type History func(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error
 
 // timeline is the events of one source in the order in which serving would have
