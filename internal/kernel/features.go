@@ -19,6 +19,7 @@ type Features struct {
 	// Known has the rows of a View's results whose entity has a visible event,
 	// before any filter; a Service needs it of its views.
 	Known vector.Bitmap
+	from  *outer // what made it
 }
 
 // FeatureColumn is the values and statuses of one feature. Where the status is
@@ -29,6 +30,7 @@ type FeatureColumn struct {
 	Vec    *vector.Vector
 	Status []Status
 	Reason []Status // what a default stands for: Empty or UnknownEntity; 0 elsewhere
+	Errors int      // rows whose status is Failed
 }
 
 // outer is the compiled outer expressions of a view or a service.
@@ -36,6 +38,7 @@ type outer struct {
 	features []outerFeature
 	order    []int
 	now      *vector.Vector
+	cause    func(leaf *plan.Expr, row int) string // why a leaf failed, in the results at hand
 	out      Features
 }
 
@@ -48,7 +51,7 @@ type outerFeature struct {
 }
 
 func newOuter(v *plan.View) (*outer, error) {
-	return compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
+	o, err := compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
 		switch e.Kind {
 		case plan.Aggregate:
 			return v.Slots[v.Aggregates[e.Index].Slot].Type
@@ -57,6 +60,16 @@ func newOuter(v *plan.View) (*outer, error) {
 		}
 		return e.Type
 	})
+	if err != nil {
+		return nil, err
+	}
+	o.cause = func(leaf *plan.Expr, row int) string {
+		if leaf.Kind == plan.Aggregate {
+			return aggregateError(&v.Slots[v.Aggregates[leaf.Index].Slot])
+		}
+		return o.out.ErrorText(leaf.Index, row)
+	}
+	return o, nil
 }
 
 // compileOuter compiles the expressions of features; typeOf gives the type of a leaf.
@@ -84,6 +97,7 @@ func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr)
 		}
 		o.features = append(o.features, of)
 	}
+	o.out.from = o
 	o.out.Cols = make([]FeatureColumn, len(features))
 	for i, f := range features {
 		o.out.Cols[i].Vec = &vector.Vector{Type: f.RefType()}
@@ -134,6 +148,7 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 		c.Status, c.Reason = make([]Status, n), make([]Status, n)
 	}
 	c.Status, c.Reason = c.Status[:n], c.Reason[:n]
+	c.Errors = 0
 	clear(c.Reason)
 	for i := range c.Status {
 		c.Status[i] = Present
@@ -152,6 +167,7 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 func (c *FeatureColumn) settle(f *plan.Feature, i int, failed, known bool) {
 	if failed {
 		c.Status[i] = Failed
+		c.Errors++
 		if f.OnErrorDefault && f.Default != nil {
 			c.put(i, *f.Default)
 			return

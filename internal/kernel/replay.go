@@ -21,9 +21,10 @@ type Replay struct {
 		entity []int32 // 0 for a row without one
 		at     []plan.EventTime
 	}
-	events  history
-	nullKey int
-	shards  []*Shard
+	events   history
+	nullKey  int
+	failures failures
+	shards   []*Shard
 
 	keyCols []*vector.Vector // scratch
 	of, sel []int32          // scratch: entity of each row of a batch, rows to keep
@@ -64,6 +65,7 @@ func (r *Replay) AddSpine(keys []*vector.Vector, at []plan.EventTime) {
 // AddEvents appends events. ev is not kept.
 func (r *Replay) AddEvents(ev *Events) {
 	rows := r.view.Eval(ev)
+	r.failures.note(r.view, ev, rows)
 	r.keyCols = r.view.KeyColumns(ev, r.keyCols)
 	r.of = r.entities.look(r.of[:0], r.keyCols, rows.n)
 	r.sel = r.sel[:0]

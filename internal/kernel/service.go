@@ -32,6 +32,8 @@ func NewService(s *plan.Service) (*Service, error) {
 		return nil, fmt.Errorf("service %s: %w", s.Name, err)
 	}
 	out := &Service{plan: s, outer: o, behind: make([][]int, len(s.Derived))}
+	outputs := s.Outputs()
+	o.cause = func(leaf *plan.Expr, _ int) string { return outputs[leaf.Index].Name + " failed" }
 	for _, d := range s.Order {
 		out.behind[d] = viewsBehind(s, d, out.behind)
 	}

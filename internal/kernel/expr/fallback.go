@@ -227,7 +227,10 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // Parent is nil: there are no other variables.
 func (a *activation) Parent() interpreter.Activation { return nil }
 
-var errInput = types.NewErr("the input of the expression failed")
+// InputFailed is the error text of an expression that fails with what it reads.
+const InputFailed = "the input of the expression failed"
+
+var errInput = types.NewErr(InputFailed)
 
 // box is row i as a CEL value.
 func (c *col) box(i int) ref.Val {

@@ -1,0 +1,84 @@
+package kernel
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/expr"
+)
+
+// ErrorText says why feature c failed on a row of the results, running it again in
+// cel-go. It is asked before the next results, of rows whose status is Failed.
+func (f *Features) ErrorText(c, row int) string {
+	of := &f.from.features[c]
+	text := of.program.ErrorText(of.inputs, row)
+	if text != expr.InputFailed {
+		return ShownError(text)
+	}
+	for i, leaf := range of.leaves {
+		if of.inputs[i].IsErr(row) {
+			return f.from.cause(leaf, row)
+		}
+	}
+	return text
+}
+
+// ErrorText says why output number o failed on a row of the results that Assemble was
+// given last; see Features.ErrorText.
+func (s *Service) ErrorText(views []*Features, derived *Features, o, row int) string {
+	if d := o - len(s.plan.Features); d >= 0 {
+		return derived.ErrorText(d, row)
+	}
+	f := s.plan.Features[o]
+	return views[f.Ref].ErrorText(f.Feature, row)
+}
+
+// aggregateError says why the value of a slot can fail.
+func aggregateError(s *plan.Slot) string {
+	switch {
+	case s.Group != nil && s.Func == plan.Sum && s.Type.Elem.Kind != plan.Double:
+		return "sum(…).by(…) has more than 1,000 keys, or a sum that overflows"
+	case s.Group != nil:
+		return string(s.Func) + "(…).by(…) has more than 1,000 keys"
+	case s.Func == plan.DistinctCount:
+		return "distinct_count(…) has more values than its cap"
+	}
+	return string(s.Func) + "(…) overflows"
+}
+
+// shownError bounds the bytes of an error text that is shown.
+const shownError = 200
+
+// ShownError makes an error text fit for summaries and manifests: on one line, of
+// bounded length, without the given values wherever they stand in it. A text that is
+// empty, as cel-go's is when it has no error where the engine has one, says so.
+func ShownError(text string, hidden ...plan.Value) string {
+	if text == "" {
+		return "failed here, though not in cel-go: please report this"
+	}
+	for _, v := range hidden {
+		s := v.String()
+		if v.Kind() == plan.String || v.Kind() == plan.Bytes {
+			s = v.Str()
+		}
+		if s != "" {
+			text = strings.ReplaceAll(text, s, "…")
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	if len(text) <= shownError {
+		return text
+	}
+	cut := shownError
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut] + "…"
+}

@@ -1,0 +1,155 @@
+package kernel
+
+import (
+	"bytes"
+	"cmp"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// KeptFailures bounds the failures whose reason is kept, of a slot or a feature.
+const KeptFailures = 3
+
+// Failure is an event that a feature leaves out because a filter or an argument
+// failed on it.
+type Failure struct {
+	Time plan.EventTime
+	ID   string // "" without one
+	Text string // what cel-go says, as ShownError has it; values of key columns are hidden
+
+	read    []byte   // canonical values of what the expression reads
+	pending *rowExpr // set until Text is: row of the batch at hand
+	row     int
+}
+
+// compare orders failures by time, id and what the expression read, on which the
+// text depends.
+func (f *Failure) compare(g *Failure) int {
+	return cmp.Or(cmp.Compare(f.Time, g.Time), cmp.Compare(f.ID, g.ID), bytes.Compare(f.read, g.read))
+}
+
+// failures is the first few of each slot, the same for any order and batching of
+// events. Only batches with a failure cost anything.
+type failures [][]Failure
+
+// note takes over the failures of the batch that k evaluated last.
+func (f *failures) note(k *View, ev *Events, rows *Rows) {
+	for i := range rows.slots {
+		if rows.slots[i].errors == 0 {
+			continue
+		}
+		if *f == nil {
+			*f = make(failures, len(rows.slots))
+		}
+		kept := (*f)[i]
+		k.slots[i].failing(rows.n, func(x *rowExpr, row int) { kept = keepFirst(kept, ev, x, row) })
+		for j := range kept {
+			kept[j].settle(k, ev)
+		}
+		(*f)[i] = kept
+	}
+}
+
+// failing calls f with every row that the slot leaves out of the batch evaluated last
+// because an expression failed, and with that expression.
+func (s *slot) failing(n int, f func(x *rowExpr, row int)) {
+	pass := vector.NewBitmap(n)
+	pass.Fill(n)
+	for _, x := range []*rowExpr{s.filter, s.arg, s.by, s.group} {
+		if x == nil {
+			continue
+		}
+		for w, failed := range x.result.Err {
+			for failed &= pass[w]; failed != 0; failed &= failed - 1 {
+				f(x, w*64+bits.TrailingZeros64(failed))
+			}
+		}
+		var truth vector.Bitmap
+		if x == s.filter {
+			truth = x.result.Bits
+		}
+		keep(pass, x.result, truth)
+	}
+}
+
+// keepFirst puts a failure in its place among the first ones, unless one that cannot be
+// told from it is there.
+func keepFirst(kept []Failure, ev *Events, x *rowExpr, row int) []Failure {
+	full := len(kept) == KeptFailures
+	if full && ev.Time[row] > kept[len(kept)-1].Time {
+		return kept
+	}
+	f := Failure{Time: ev.Time[row], pending: x, row: row}
+	if ev.ID != nil {
+		f.ID = ev.ID[row]
+	}
+	for _, col := range x.inputs {
+		f.read = plan.AppendCanonical(f.read, col.Value(row))
+	}
+	at, found := slices.BinarySearchFunc(kept, f, func(a, b Failure) int { return a.compare(&b) })
+	if found || at == KeptFailures {
+		return kept
+	}
+	if full {
+		kept = kept[:len(kept)-1]
+	}
+	return slices.Insert(kept, at, f)
+}
+
+// settle finds the text while the batch is at hand.
+func (f *Failure) settle(k *View, ev *Events) {
+	if f.pending == nil {
+		return
+	}
+	f.ID = strings.Clone(f.ID)
+	var hidden []plan.Value
+	for i, name := range f.pending.columns {
+		if slices.Contains(k.plan.KeyColumns, name) {
+			hidden = append(hidden, f.pending.inputs[i].Value(f.row))
+		}
+	}
+	f.Text = ShownError(f.pending.program.ErrorText(f.pending.inputs, f.row), hidden...)
+	f.pending = nil
+}
+
+// LeftOut is the number of events, of any entity, that feature number i leaves out because
+// a filter or an argument failed on them, once for each aggregate that it reaches, also
+// through other features; and the first few of them by time, id and values read.
+func (r *Replay) LeftOut(i int) (n int, first []Failure) {
+	for _, s := range r.view.slotsBehind(i) {
+		n += r.events.slots[s].errors
+		if r.failures != nil {
+			first = append(first, r.failures[s]...)
+		}
+	}
+	slices.SortFunc(first, func(a, b Failure) int { return cmp.Or(a.compare(&b), cmp.Compare(a.Text, b.Text)) })
+	first = slices.CompactFunc(first, func(a, b Failure) bool { return a.Time == b.Time && a.ID == b.ID && a.Text == b.Text })
+	return n, first[:min(len(first), KeptFailures)]
+}
+
+// slotsBehind lists the slots of the aggregates that a feature reaches.
+func (k *View) slotsBehind(feature int) []int {
+	slots, seen := []int{}, map[int]bool{}
+	var visit func(f int)
+	visit = func(f int) {
+		if seen[f] {
+			return
+		}
+		seen[f] = true
+		k.plan.Features[f].Expr.Walk(func(e *plan.Expr) {
+			switch e.Kind {
+			case plan.Aggregate:
+				slots = append(slots, k.plan.Aggregates[e.Index].Slot)
+			case plan.FeatureRef:
+				visit(e.Index)
+			}
+		})
+	}
+	visit(feature)
+	slices.Sort(slots)
+	return slices.Compact(slots)
+}

@@ -1,0 +1,193 @@
+package kernel_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+const failing = `kind: Entity
+name: who
+keys: [{name: who, type: string}]
+---
+kind: Source
+name: payments
+stream: true
+event_time: ts
+event_id: id
+columns:
+  who: {type: string}
+  ts: {type: timestamp}
+  id: {type: string}
+  qty: {type: int}
+  code: {type: string}
+---
+kind: FeatureView
+name: v
+entity: who
+source: payments
+features:
+  codes: sum(int(code)) + count().where(100 / qty > 3)
+  again: codes + 1
+  mine: 'count({"x": 1}[who])'
+  total: sum(qty)
+  more: total + 1
+  share: 10 / count("1h/exact")
+  twice: share * 2
+  groups: count().by(string(ts))
+  kept: {expr: 1 / count("1h/exact"), default: 7, on_error: default}
+`
+
+// compiled compiles definitions with one view.
+func compiled(t testing.TB, text string) *kernel.View {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": text} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil || found.HasErrors() {
+		t.Fatal(err, found)
+	}
+	k, err := kernel.NewView(project.Plan.Views[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+type payment struct {
+	ts   plan.EventTime
+	id   string
+	qty  int64
+	code string
+}
+
+func paymentBatch(src *plan.Source, list []payment) *kernel.Events {
+	var fields []plan.Field
+	for _, c := range src.Columns {
+		fields = append(fields, c.Field)
+	}
+	ev := &kernel.Events{Batch: vector.NewBatch(fields, len(list))}
+	for i, p := range list {
+		ev.Time, ev.ID = append(ev.Time, p.ts), append(ev.ID, p.id)
+		for c, v := range []plan.Value{plan.StringValue("secret"), plan.TimestampValue(p.ts), plan.StringValue(p.id), plan.IntValue(p.qty), plan.StringValue(p.code)} {
+			ev.Batch.Cols[c].Set(i, v)
+		}
+	}
+	return ev
+}
+
+func swept(t testing.TB, k *kernel.View, at plan.EventTime, batches ...[]payment) *kernel.Replay {
+	t.Helper()
+	r := kernel.NewReplay(k)
+	r.AddSpine([]*vector.Vector{vector.Of(plan.T(plan.String), plan.StringValue("secret"))}, []plan.EventTime{at})
+	for _, b := range batches {
+		r.AddEvents(paymentBatch(k.Plan().Source, b))
+	}
+	shards, err := r.Shards(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shards {
+		s.Sweep()
+	}
+	return r
+}
+
+func texts(first []kernel.Failure) string {
+	var out []string
+	for _, f := range first {
+		out = append(out, fmt.Sprintf("%d %s %s", f.Time, f.ID, f.Text))
+	}
+	return strings.Join(out, "; ")
+}
+
+// The reasons that are kept are the first by time and id, whatever the order and the
+// batching of events, and name no key.
+func TestFirstFailures(t *testing.T) {
+	k := compiled(t, failing)
+	events := []payment{
+		{9, "z", 1, "late"}, {8, "y", 1, "7"}, {5, "c", 0, "12"}, {5, "b", 1, "x\n"}, {5, "a", 2, "3"}, {3, "d", 0, "y"}, {6, "e", 0, "1"},
+	}
+	const (
+		codes = "3 d division by zero; 3 d type conversion error from 'string' to 'int'; 5 b type conversion error from 'string' to 'int'"
+		mine  = "3 d no such key: …; 5 a no such key: …; 5 b no such key: …"
+	)
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		batches := slices.Collect(slices.Chunk(events, 1+random.IntN(len(events))))
+		r := swept(t, k, 10, batches...)
+		for i, want := range map[int]struct {
+			n     int
+			first string
+		}{0: {6, codes}, 1: {6, codes}, 2: {7, mine}, 3: {0, ""}} {
+			if n, first := r.LeftOut(i); n != want.n || texts(first) != want.first {
+				t.Fatalf("seed %d: feature %d left out %d events, first\n%s\nwant %d\n%s", seed, i, n, texts(first), want.n, want.first)
+			}
+		}
+	}
+}
+
+// An outer expression that failed says why, also when what failed is an aggregate
+// or a feature that it reads.
+func TestErrorTexts(t *testing.T) {
+	k := compiled(t, failing)
+	events := []payment{{1, "a", math.MaxInt64, "1"}, {2, "b", math.MaxInt64, "1"}}
+	for i := range 1001 {
+		events = append(events, payment{plan.EventTime(3 + i), fmt.Sprint(i), 0, "1"})
+	}
+	err := swept(t, k, plan.EventTime(3*plan.Hour), events).Results(func(_ int, f *kernel.Features) error {
+		for c, want := range map[int]string{
+			3: "sum(…) overflows", 4: "sum(…) overflows", 5: "division by zero", 6: "division by zero", 8: "division by zero",
+			7: "count(…).by(…) has more than 1,000 keys",
+		} {
+			if col := f.Cols[c]; col.Errors != 1 || col.Status[0] != kernel.Failed || f.ErrorText(c, 0) != want {
+				t.Errorf("feature %d: %d errors, %v, %q, want %q", c, col.Errors, col.Status[0], f.ErrorText(c, 0), want)
+			}
+		}
+		if f.Cols[0].Errors != 0 {
+			t.Errorf("%d errors where there are none", f.Cols[0].Errors)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShownError(t *testing.T) {
+	long := strings.Repeat("ä", 150)
+	for _, c := range []struct {
+		text   string
+		hidden []plan.Value
+		want   string
+	}{
+		{"no such key: 42", []plan.Value{plan.IntValue(42)}, "no such key: …"},
+		{"no such key: ab", []plan.Value{plan.StringValue("ab"), plan.StringValue(""), plan.BytesValue([]byte("key"))}, "no such …: …"},
+		{"a\nb\x1b[1m", nil, "a b [1m"},
+		{"x" + long, nil, "x" + strings.Repeat("ä", 99) + "…"},
+		{"", nil, "failed here, though not in cel-go: please report this"},
+	} {
+		if got := kernel.ShownError(c.text, c.hidden...); got != c.want {
+			t.Errorf("%q is shown as %q, want %q", c.text, got, c.want)
+		}
+	}
+}
