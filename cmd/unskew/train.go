@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -214,9 +216,7 @@ func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
 		}
 	}
 	for _, f := range m.Outputs {
-		if f.RowErrors > 0 {
-			fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
-		}
+		printFailures(w, f)
 	}
 	if s := m.Split; s != nil && s.DroppedByEmbargo+s.DroppedByLabelTime > 0 {
 		fmt.Fprintf(w, "split: %s dropped within the embargo of %s, %s whose label was known too late\n",
@@ -226,6 +226,26 @@ func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
 		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
 	}
 	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+}
+
+// printFailures says how often an output failed, and the first reasons.
+func printFailures(w io.Writer, f offline.OutputManifest) {
+	if f.RowErrors > 0 {
+		fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
+	}
+	for _, e := range f.RowErrorSamples {
+		event := "event"
+		if e.EventID != "" {
+			event = fmt.Sprintf("event %q", e.EventID)
+		}
+		fmt.Fprintf(w, "  %s at %s: %s\n", event, e.EventTime, e.Error)
+	}
+	if n := f.Statuses[kernel.Failed.String()]; n > 0 {
+		fmt.Fprintf(w, "feature %s: %s on which its expression failed\n", f.Name, quantity(n, "row"))
+	}
+	for _, r := range f.ErrorSamples {
+		fmt.Fprintf(w, "  row %d as of %s: %s\n", r.Row, r.AsOf, r.Error)
+	}
 }
 
 // sourceSummary says what became of a source's rows; nothing is dropped without a number.

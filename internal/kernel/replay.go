@@ -92,10 +92,6 @@ func (k *View) KeyColumns(ev *Events, dst []*vector.Vector) []*vector.Vector {
 // NullKeys is the number of events without an entity so far.
 func (r *Replay) NullKeys() int { return r.nullKey }
 
-// Errors is the number of events on which slot i's filter or argument failed, of
-// any entity.
-func (r *Replay) Errors(i int) int { return r.events.slots[i].errors }
-
 // Rows is the number of spine rows.
 func (r *Replay) Rows() int { return len(r.spine.at) }
 

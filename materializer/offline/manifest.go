@@ -82,11 +82,29 @@ type ViewManifest struct {
 
 // OutputManifest is one column of values.
 type OutputManifest struct {
-	Name        string           `json:"name"`
-	Type        string           `json:"type"`
-	Fingerprint string           `json:"fingerprint"`
-	RowErrors   int64            `json:"row_errors"` // events left out because the argument or a filter failed on them
-	Statuses    map[string]int64 `json:"statuses"`   // rows of the files by status
+	Name        string `json:"name"`
+	Type        string `json:"type"`
+	Fingerprint string `json:"fingerprint"`
+	RowErrors   int64  `json:"row_errors"` // events left out because the argument or a filter failed on them
+	// The first few of the events of RowErrors, by time, id and what the expression read.
+	RowErrorSamples []EventFailure   `json:"row_error_samples,omitempty"`
+	Statuses        map[string]int64 `json:"statuses"` // rows of the files by status
+	// The first few of the rows with the status ERROR, in the order of the spine.
+	ErrorSamples []RowFailure `json:"error_samples,omitempty"`
+}
+
+// EventFailure is why an event was left out.
+type EventFailure struct {
+	EventTime string `json:"event_time"`
+	EventID   string `json:"event_id,omitempty"`
+	Error     string `json:"error"`
+}
+
+// RowFailure is why a feature has no value on a row.
+type RowFailure struct {
+	Row   int64  `json:"row"` // of the spine, from 0
+	AsOf  string `json:"as_of"`
+	Error string `json:"error"`
 }
 
 // SplitManifest says where the parts begin and what lies between them.

@@ -19,21 +19,36 @@ import (
 
 // role is a view of the service in one role: what is replayed for it.
 type role struct {
-	ref    *plan.ViewRef
-	view   *kernel.View
-	keys   []*vector.Vector // of the spine
-	pass   []uint8          // the pass that each spine row is computed in; nil: one pass
-	replay *kernel.Replay   // of the current pass
-	errors []int            // events on which each slot failed
-	nulls  int              // events without an entity
+	ref     *plan.ViewRef
+	view    *kernel.View
+	keys    []*vector.Vector // of the spine
+	pass    []uint8          // the pass that each spine row is computed in; nil: one pass
+	replay  *kernel.Replay   // of the current pass
+	rows    []int            // of the spine, in the current pass; nil: all
+	leftOut []leftOut        // of each feature
+	failed  *failedRows      // of each feature
+	nulls   int              // events without an entity
 }
 
-func newRole(ref *plan.ViewRef, s *spine) (*role, error) {
+// leftOut is the events that a feature leaves out because a filter or an argument
+// failed on them, and the first few of them.
+type leftOut struct {
+	events int
+	first  []kernel.Failure
+}
+
+func newRole(ref *plan.ViewRef, s *spine, p *partition) (*role, error) {
 	view, err := kernel.NewView(ref.View)
 	if err != nil {
 		return nil, err
 	}
-	return &role{ref: ref, view: view, keys: s.keys(ref)}, nil
+	r := &role{ref: ref, view: view, keys: s.keys(ref)}
+	var hidden []*vector.Vector
+	if readsKeys(ref.View) {
+		hidden = r.keys
+	}
+	r.failed = newFailedRows(p, hidden, len(ref.View.Features))
+	return r, nil
 }
 
 // maxPasses bounds how often a history is read.
@@ -64,50 +79,24 @@ func (r *role) begin(pass int, at []plan.EventTime) {
 		r.replay.AddSpine(r.keys, at)
 		return
 	}
-	var rows []int
+	r.rows = r.rows[:0]
 	for i, p := range r.pass {
 		if int(p) == pass {
-			rows = append(rows, i)
+			r.rows = append(r.rows, i)
 		}
 	}
 	b := &vector.Batch{Cols: r.keys, Fields: make([]plan.Field, len(r.keys))}
-	r.replay.AddSpine(ingest.Take(nil, b, rows).Cols, pick(at, rows))
+	r.replay.AddSpine(ingest.Take(nil, b, r.rows).Cols, pick(at, r.rows))
 }
 
 // settle keeps what the first pass learned of the events, which is the same in every one.
 func (r *role) settle() {
 	r.nulls = r.replay.NullKeys()
-	r.errors = make([]int, len(r.ref.View.Slots))
-	for i := range r.errors {
-		r.errors[i] = r.replay.Errors(i)
+	r.leftOut = make([]leftOut, len(r.ref.View.Features))
+	for i := range r.leftOut {
+		l := &r.leftOut[i]
+		l.events, l.first = r.replay.LeftOut(i)
 	}
-}
-
-// rowErrors is the number of events left out of a feature because an argument or a filter failed
-// on them: of every aggregate that it reaches, also through other features.
-func (r *role) rowErrors(feature int) int64 {
-	slots, seen := map[int]bool{}, map[int]bool{}
-	var visit func(f int)
-	visit = func(f int) {
-		if seen[f] {
-			return
-		}
-		seen[f] = true
-		r.ref.View.Features[f].Expr.Walk(func(e *plan.Expr) {
-			switch e.Kind {
-			case plan.Aggregate:
-				slots[r.ref.View.Aggregates[e.Index].Slot] = true
-			case plan.FeatureRef:
-				visit(e.Index)
-			}
-		})
-	}
-	visit(feature)
-	var n int64
-	for s := range slots {
-		n += int64(r.errors[s])
-	}
-	return n
 }
 
 // sweep computes the replays of a pass with the given number of threads.

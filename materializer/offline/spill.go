@@ -28,8 +28,8 @@ func (s *spill) path(pass int) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%s-%d", s.name, pass))
 }
 
-// write appends the file of the next pass.
-func (s *spill) write(r *kernel.Replay) error {
+// write appends the file of the next pass of r.
+func (s *spill) write(r *role) error {
 	f, err := os.Create(s.path(len(s.files)))
 	if err != nil {
 		return fmt.Errorf("intermediate results: %w", err)
@@ -37,7 +37,8 @@ func (s *spill) write(r *kernel.Replay) error {
 	s.files = append(s.files, f)
 	w := bufio.NewWriterSize(f, 1<<20)
 	var row, length []byte
-	err = r.Results(func(_ int, features *kernel.Features) error {
+	err = r.replay.Results(func(from int, features *kernel.Features) error {
+		r.failed.see(features, func(i int) int { return r.rows[from+i] })
 		for i := range features.N {
 			row = append(row[:0], known(features, i))
 			for c := range features.Cols {

@@ -18,6 +18,9 @@ type partition struct {
 	unlabelled int64   // rows dropped because their label was not known before the boundary
 }
 
+// drops reports whether a row is in no part.
+func (p *partition) drops(row int) bool { return p.of != nil && p.of[row] == dropped }
+
 // wholeSet is the partition of a training set without a split.
 func wholeSet() *partition { return &partition{names: []string{"data"}} }
 

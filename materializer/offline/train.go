@@ -73,6 +73,7 @@ type trainer struct {
 	partition *partition
 	passes    int
 	spills    []*spill                  // one a role, when there are several passes
+	failed    *failedRows               // of each derived feature
 	writer    func(io.Writer) io.Writer // see staging
 }
 
@@ -134,7 +135,7 @@ func (t *trainer) bindRoles(ctx context.Context) error {
 	var bytes int64
 	for i := range t.Set.Service.Views {
 		ref := &t.Set.Service.Views[i]
-		r, err := newRole(ref, t.spine)
+		r, err := newRole(ref, t.spine, t.partition)
 		if err != nil {
 			return err
 		}
@@ -147,6 +148,7 @@ func (t *trainer) bindRoles(ctx context.Context) error {
 		s.history.Columns = append(s.history.Columns, viewColumns(ref.View)...)
 		bytes += s.rows * bytesPerEvent(ref.View)
 	}
+	t.failed = t.newFailedRows()
 	t.passes = 1
 	if t.Memory > 0 {
 		t.passes = int(min(maxPasses, (bytes+t.Memory-1)/t.Memory))
@@ -225,10 +227,10 @@ func (t *trainer) runPass(ctx context.Context, pass int) error {
 			r.settle()
 		}
 		if t.passes > 1 {
-			if err := t.spills[i].write(r.replay); err != nil {
+			if err := t.spills[i].write(r); err != nil {
 				return err
 			}
-			r.replay = nil
+			r.replay, r.rows = nil, nil
 		}
 	}
 	return nil
@@ -350,8 +352,10 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 	for i, o := range svc.Outputs() {
 		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: out.statuses[i]}
 		if i < len(svc.Features) {
-			om.RowErrors = t.roles[svc.Features[i].Ref].rowErrors(svc.Features[i].Feature)
+			f := svc.Features[i]
+			om.RowErrors = int64(t.roles[f.Ref].leftOut[f.Feature].events)
 		}
+		om.RowErrorSamples, om.ErrorSamples = t.failures(i)
 		m.Outputs = append(m.Outputs, om)
 	}
 	m.Split = t.splitManifest()
@@ -451,13 +455,20 @@ func (j *join) advance() error {
 			return fmt.Errorf("view %s: %d results where others have %d", j.t.roles[i].ref.View.Name, f.N, n)
 		}
 		j.views[i], n = f, f.N
+		if j.t.passes == 1 { // else the pass has seen them
+			j.t.roles[i].failed.see(f, j.number)
+		}
 	}
 	to := j.row + n
 	derived := j.service.Derive(j.views, j.t.spine.request(j.row, to), j.t.spine.at[j.row:to])
+	j.t.failed.see(derived, j.number)
 	j.batch = j.service.Assemble(j.views, derived)
 	j.row, j.n, j.used = to, n, 0
 	return nil
 }
+
+// number is the spine's number of row i of the batch that is being computed.
+func (j *join) number(i int) int { return j.row + i }
 
 func (j *join) close() {
 	for _, s := range j.streams {

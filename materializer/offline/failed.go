@@ -1,0 +1,116 @@
+package offline
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/kernel/vector"
+)
+
+// failedRows keeps the first rows of the files on which each of some features failed, in
+// the order of the spine: the same for any number of passes.
+type failedRows struct {
+	partition *partition
+	hidden    []*vector.Vector // columns of the spine whose values no text may show
+	first     [][]failedRow    // by feature
+}
+
+type failedRow struct {
+	row  int // of the spine
+	text string
+}
+
+func newFailedRows(p *partition, hidden []*vector.Vector, features int) *failedRows {
+	return &failedRows{partition: p, hidden: hidden, first: make([][]failedRow, features)}
+}
+
+// see looks at results that were just computed; number tells which row of the spine
+// row i of them is, and ascends. Without failures it costs nothing.
+func (f *failedRows) see(results *kernel.Features, number func(i int) int) {
+	for c := range results.Cols {
+		if results.Cols[c].Errors > 0 {
+			f.seeColumn(results, c, number)
+		}
+	}
+}
+
+func (f *failedRows) seeColumn(results *kernel.Features, c int, number func(i int) int) {
+	for i, status := range results.Cols[c].Status {
+		if status != kernel.Failed {
+			continue
+		}
+		kept, row := f.first[c], number(i)
+		full := len(kept) == kernel.KeptFailures
+		if full && row > kept[len(kept)-1].row {
+			return
+		}
+		if f.partition.drops(row) {
+			continue
+		}
+		if full {
+			kept = kept[:len(kept)-1]
+		}
+		at, _ := slices.BinarySearchFunc(kept, row, func(k failedRow, row int) int { return cmp.Compare(k.row, row) })
+		f.first[c] = slices.Insert(kept, at, failedRow{row, f.shown(results.ErrorText(c, i), row)})
+	}
+}
+
+func (f *failedRows) shown(text string, row int) string {
+	var hidden []plan.Value
+	for _, col := range f.hidden {
+		hidden = append(hidden, col.Value(row))
+	}
+	return kernel.ShownError(text, hidden...)
+}
+
+// readsKeys reports whether an aggregate of the view reads a key, so that the texts of
+// its failures may hold it.
+func readsKeys(v *plan.View) bool {
+	for i := range v.Slots {
+		s := &v.Slots[i]
+		for _, name := range plan.Columns(s.Arg, s.By, s.Group, s.Filter) {
+			if slices.Contains(v.KeyColumns, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// newFailedRows are those of the derived features, after the roles are bound.
+func (t *trainer) newFailedRows() *failedRows {
+	svc := t.Set.Service
+	hide := slices.ContainsFunc(svc.Views, func(r plan.ViewRef) bool { return readsKeys(r.View) }) ||
+		slices.ContainsFunc(svc.Request, func(f plan.Field) bool {
+			return slices.ContainsFunc(svc.Keys, func(k plan.Field) bool { return k.Name == f.Name })
+		})
+	var hidden []*vector.Vector
+	if hide {
+		for _, k := range svc.Keys {
+			hidden = append(hidden, t.spine.columns[k.Name])
+		}
+	}
+	return newFailedRows(t.partition, hidden, len(svc.Derived))
+}
+
+// failures is what the manifest says of output number o.
+func (t *trainer) failures(o int) (events []EventFailure, rows []RowFailure) {
+	svc := t.Set.Service
+	var failed []failedRow
+	if d := o - len(svc.Features); d >= 0 {
+		failed = t.failed.first[d]
+	} else {
+		f := svc.Features[o]
+		r := t.roles[f.Ref]
+		failed = r.failed.first[f.Feature]
+		for _, e := range r.leftOut[f.Feature].first {
+			events = append(events, EventFailure{e.Time.String(), e.ID, e.Text})
+		}
+	}
+	for _, r := range failed {
+		rows = append(rows, RowFailure{int64(r.row), t.spine.at[r.row].String(), r.text})
+	}
+	return events, rows
+}
