@@ -110,7 +110,7 @@ func (t *trainer) failures(o int) (events []EventFailure, rows []RowFailure) {
 		}
 	}
 	for _, r := range failed {
-		rows = append(rows, RowFailure{int64(r.row), t.spine.at[r.row].String(), r.text})
+		rows = append(rows, RowFailure{int64(r.row) + 1, t.spine.at[r.row].String(), r.text})
 	}
 	return events, rows
 }

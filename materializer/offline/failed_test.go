@@ -41,7 +41,7 @@ derived:
   behind: v.idle + 1
 `
 
-// wantFailures is what the manifest says of failing; row 0 of the spine is dropped.
+// wantFailures is what the manifest says of failing; row 1 of the spine is dropped.
 const wantFailures = `v.shares: 20 events, 0 rows
 [{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"division by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"division by zero"},{"event_time":"2025-01-01T01:00:00Z","event_id":"e21","error":"division by zero"}]
 v.more: 40 events, 0 rows
@@ -49,13 +49,13 @@ v.more: 40 events, 0 rows
 v.keyed: 45 events, 0 rows
 [{"event_time":"2025-01-01T00:00:00Z","event_id":"e10","error":"no such key: …"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"no such key: …"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e50","error":"no such key: …"}]
 v.idle: 0 events, 1999 rows
-[{"row":1,"as_of":"2025-01-02T00:01:00Z","error":"division by zero"},{"row":2,"as_of":"2025-01-02T00:02:00Z","error":"division by zero"},{"row":3,"as_of":"2025-01-02T00:03:00Z","error":"division by zero"}]
+[{"row":2,"as_of":"2025-01-02T00:01:00Z","error":"division by zero"},{"row":3,"as_of":"2025-01-02T00:02:00Z","error":"division by zero"},{"row":4,"as_of":"2025-01-02T00:03:00Z","error":"division by zero"}]
 v.held: 0 events, 1999 rows
-[{"row":1,"as_of":"2025-01-02T00:01:00Z","error":"no such key: …"},{"row":2,"as_of":"2025-01-02T00:02:00Z","error":"no such key: …"},{"row":3,"as_of":"2025-01-02T00:03:00Z","error":"no such key: …"}]
+[{"row":2,"as_of":"2025-01-02T00:01:00Z","error":"no such key: …"},{"row":3,"as_of":"2025-01-02T00:02:00Z","error":"no such key: …"},{"row":4,"as_of":"2025-01-02T00:03:00Z","error":"no such key: …"}]
 ratio: 0 events, 400 rows
-[{"row":3,"as_of":"2025-01-02T00:03:00Z","error":"division by zero"},{"row":8,"as_of":"2025-01-02T00:08:00Z","error":"division by zero"},{"row":13,"as_of":"2025-01-02T00:13:00Z","error":"division by zero"}]
+[{"row":4,"as_of":"2025-01-02T00:03:00Z","error":"division by zero"},{"row":9,"as_of":"2025-01-02T00:08:00Z","error":"division by zero"},{"row":14,"as_of":"2025-01-02T00:13:00Z","error":"division by zero"}]
 behind: 0 events, 1999 rows
-[{"row":1,"as_of":"2025-01-02T00:01:00Z","error":"v.idle failed"},{"row":2,"as_of":"2025-01-02T00:02:00Z","error":"v.idle failed"},{"row":3,"as_of":"2025-01-02T00:03:00Z","error":"v.idle failed"}]
+[{"row":2,"as_of":"2025-01-02T00:01:00Z","error":"v.idle failed"},{"row":3,"as_of":"2025-01-02T00:02:00Z","error":"v.idle failed"},{"row":4,"as_of":"2025-01-02T00:03:00Z","error":"v.idle failed"}]
 `
 
 // TestReasonsOfFailures: the manifest says why events were left out and rows have no

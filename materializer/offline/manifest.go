@@ -102,7 +102,7 @@ type EventFailure struct {
 
 // RowFailure is why a feature has no value on a row.
 type RowFailure struct {
-	Row   int64  `json:"row"` // of the spine, from 0
+	Row   int64  `json:"row"` // of the spine, from 1
 	AsOf  string `json:"as_of"`
 	Error string `json:"error"`
 }

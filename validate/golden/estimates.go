@@ -52,7 +52,7 @@ func (e estimates) replay(ctx context.Context, c *Case, ref plan.ViewRef) error 
 	v := ref.View
 	ref.View = bare
 	_, at := spine(c)
-	out, err := replayView(ctx, c, &ref, at)
+	out, _, err := replayView(ctx, c, &ref, at)
 	if err != nil {
 		return err
 	}

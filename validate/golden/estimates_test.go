@@ -8,7 +8,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/kerneltest"
-	"github.com/unskew/unskew/validate/parity"
 )
 
 const sketches = `kind: Entity
@@ -67,7 +66,7 @@ func TestEstimatesOutsideTheirBound(t *testing.T) {
 	o := kerneltest.NewAccepting(func(*plan.View, int, []plan.Value, plan.EventTime) (plan.Value, error) {
 		return plan.OptionalValue(plan.DoubleValue(1.52)), nil
 	})
-	wrong := Path{"oracle", func(_ context.Context, c *Case) ([][]parity.Cell, error) {
+	wrong := Path{"oracle", func(_ context.Context, c *Case) ([][]Cell, error) {
 		events, err := oracleEvents(c.Test)
 		if err != nil {
 			return nil, err

@@ -17,7 +17,14 @@ import (
 // cell for each output of the test's service.
 type Path struct {
 	Name string
-	Read func(ctx context.Context, t *Case) ([][]parity.Cell, error)
+	Read func(ctx context.Context, t *Case) ([][]Cell, error)
+}
+
+// Cell is a value with its status and, where the path can tell, why it is an error or
+// which events were left out of it.
+type Cell struct {
+	parity.Cell
+	Reason string
 }
 
 // Case is a test in the form all paths take: as a test of a service.
@@ -36,6 +43,7 @@ type Failure struct {
 	Feature string `json:"feature,omitempty"`
 	Want    string `json:"want,omitempty"`
 	Got     string `json:"got,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 	Error   string `json:"error,omitempty"`
 }
 
@@ -44,7 +52,11 @@ func (f Failure) String() string {
 	if f.Error != "" {
 		return where + ": " + f.Error
 	}
-	return fmt.Sprintf("%s: %s is %s, expected %s", where, f.Feature, f.Got, f.Want)
+	text := fmt.Sprintf("%s: %s is %s, expected %s", where, f.Feature, f.Got, f.Want)
+	if f.Reason != "" {
+		text += ": " + f.Reason
+	}
+	return text
 }
 
 // Result counts what was checked.
@@ -100,14 +112,14 @@ func serviceOf(v *plan.View) *plan.Service {
 	return s
 }
 
-func (r *Result) check(path string, t *featuredefs.Test, got [][]parity.Cell) {
+func (r *Result) check(path string, t *featuredefs.Test, got [][]Cell) {
 	for i, e := range t.Expect {
 		for _, f := range e.Features {
 			r.Values++
 			cell := got[i][f.Index]
-			if want, ok := meets(f, cell); !ok {
+			if want, ok := meets(f, cell.Cell); !ok {
 				r.Failures = append(r.Failures, Failure{
-					Path: path, File: f.Pos.File, Line: f.Pos.Line, Feature: f.Name, Want: want, Got: cell.String(),
+					Path: path, File: f.Pos.File, Line: f.Pos.Line, Feature: f.Name, Want: want, Got: cell.String(), Reason: cell.Reason,
 				})
 			}
 		}

@@ -196,12 +196,16 @@ expect:
 }
 
 // expectFailures compares failures with the wanted ones, "line: what", on every path.
+// Reasons are not compared, as not every path has them.
 func expectFailures(t *testing.T, r *Result, paths []Path, want []string) {
 	t.Helper()
 	got := r.Failures
 	for _, path := range paths {
 		for _, w := range want {
 			line, what, _ := strings.Cut(w, ": ")
+			if len(got) > 0 {
+				got[0].Reason = ""
+			}
 			if text := fmt.Sprintf("features/defs_test.yaml:%s: %s: %s", line, path.Name, what); len(got) == 0 || got[0].String() != text {
 				t.Fatalf("failures begin with\n%v\nwant\n%s", got[:min(1, len(got))], text)
 			}

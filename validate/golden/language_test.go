@@ -248,10 +248,10 @@ func TestExamplesHold(t *testing.T) {
 			if !ok || e.value == "" {
 				continue // an estimate, or an auxiliary feature
 			}
-			if text := shown(got[0][i]); text != e.value {
+			if text := shown(got[0][i].Cell); text != e.value {
 				t.Errorf("%s: %s is %s, the reference says %s", path.Name, e.expr, text, e.value)
 			}
-			if text := shown(got[1][i]); e.empty != "" && text != e.empty {
+			if text := shown(got[1][i].Cell); e.empty != "" && text != e.empty {
 				t.Errorf("%s: %s of nothing is %s, the reference says %s", path.Name, e.expr, text, e.empty)
 			}
 		}

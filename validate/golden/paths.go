@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -24,7 +25,7 @@ func Oracle() Path {
 	o := kerneltest.NewAccepting(func(v *plan.View, aggregate int, key []plan.Value, at plan.EventTime) (plan.Value, error) {
 		return e.of(v, aggregate, key, at)
 	})
-	return Path{"oracle", func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
+	return Path{"oracle", func(ctx context.Context, c *Case) ([][]Cell, error) {
 		events, err := oracleEvents(c.Test)
 		if err != nil {
 			return nil, err
@@ -32,7 +33,7 @@ func Oracle() Path {
 		if e, err = newEstimates(ctx, c); err != nil {
 			return nil, err
 		}
-		var out [][]parity.Cell
+		var out [][]Cell
 		for _, row := range c.Rows {
 			results, err := o.Service(c.Service, events, byName(c.Service.Keys, row.Keys), byName(c.Service.Request, row.Request), row.At)
 			if err != nil {
@@ -48,14 +49,17 @@ func Oracle() Path {
 	}}
 }
 
-func oracleCells(results []kerneltest.Result) ([]parity.Cell, error) {
-	cells := make([]parity.Cell, len(results))
+func oracleCells(results []kerneltest.Result) ([]Cell, error) {
+	cells := make([]Cell, len(results))
 	for i, r := range results {
 		status, err := kernel.ParseStatus(string(r.Status))
 		if err != nil {
 			return nil, err
 		}
-		cells[i] = parity.Cell{Value: r.Value, Status: status}
+		cells[i].Cell = parity.Cell{Value: r.Value, Status: status}
+		if status == kernel.Failed {
+			cells[i].Reason = kernel.ShownError(r.Reason)
+		}
 	}
 	return cells, nil
 }
@@ -95,8 +99,8 @@ const replayRows = 1000
 
 // Replay computes as training sets are built.
 func Replay() Path {
-	return Path{"replay", func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
-		var out [][]parity.Cell
+	return Path{"replay", func(ctx context.Context, c *Case) ([][]Cell, error) {
+		var out [][]Cell
 		for rows := range slices.Chunk(c.Rows, replayRows) {
 			part := *c
 			part.Rows = rows
@@ -110,12 +114,13 @@ func Replay() Path {
 	}}
 }
 
-func replayCase(ctx context.Context, c *Case) ([][]parity.Cell, error) {
+func replayCase(ctx context.Context, c *Case) ([][]Cell, error) {
 	request, at := spine(c)
 	views := make([]*kernel.Features, len(c.Service.Views))
+	leftOut := make([][]string, len(views))
 	for i := range views {
 		var err error
-		if views[i], err = replayView(ctx, c, &c.Service.Views[i], at); err != nil {
+		if views[i], leftOut[i], err = replayView(ctx, c, &c.Service.Views[i], at); err != nil {
 			return nil, err
 		}
 	}
@@ -123,11 +128,20 @@ func replayCase(ctx context.Context, c *Case) ([][]parity.Cell, error) {
 	if err != nil {
 		return nil, err
 	}
-	cols := s.Assemble(views, s.Derive(views, request, at))
-	out := make([][]parity.Cell, len(at))
+	derived := s.Derive(views, request, at)
+	cols := s.Assemble(views, derived)
+	out := make([][]Cell, len(at))
 	for i := range out {
-		for _, col := range cols {
-			out[i] = append(out[i], parity.Cell{Value: col.Vec.Value(i), Status: col.Status[i]})
+		for o, col := range cols {
+			cell := Cell{Cell: parity.Cell{Value: col.Vec.Value(i), Status: col.Status[i]}}
+			switch {
+			case cell.Status == kernel.Failed:
+				cell.Reason = s.ErrorText(views, derived, o, i)
+			case o < len(c.Service.Features):
+				f := c.Service.Features[o]
+				cell.Reason = leftOut[f.Ref][f.Feature]
+			}
+			out[i] = append(out[i], cell)
 		}
 	}
 	return out, nil
@@ -146,11 +160,12 @@ func spine(c *Case) (*vector.Batch, []plan.EventTime) {
 	return request, at
 }
 
-// replayView replays one view for at most replayRows rows.
-func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.EventTime) (*kernel.Features, error) {
+// replayView replays one view for at most replayRows rows, and says of each feature
+// which events it left out.
+func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.EventTime) (*kernel.Features, []string, error) {
 	view, err := kernel.NewView(ref.View)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := kernel.NewReplay(view)
 	r.AddSpine(keyColumns(c, ref), at)
@@ -159,21 +174,44 @@ func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.Event
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	shards, err := r.Shards(2)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, s := range shards {
 		s.Sweep()
+	}
+	leftOut := make([]string, len(ref.View.Features))
+	for i := range leftOut {
+		leftOut[i] = shownLeftOut(r.LeftOut(i))
 	}
 	var out *kernel.Features
 	err = r.Results(func(_ int, f *kernel.Features) error {
 		out = f
 		return nil
 	})
-	return out, err
+	return out, leftOut, err
+}
+
+// shownLeftOut is "" when nothing was left out.
+func shownLeftOut(n int, first []kernel.Failure) string {
+	if n == 0 {
+		return ""
+	}
+	parts := []string{"1 event left out"}
+	if n > 1 {
+		parts[0] = fmt.Sprintf("%d events left out", n)
+	}
+	for _, f := range first {
+		event := "event"
+		if f.ID != "" {
+			event = fmt.Sprintf("event %q", f.ID)
+		}
+		parts = append(parts, fmt.Sprintf("%s at %v: %s", event, f.Time, f.Text))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
@@ -195,15 +233,17 @@ func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
 // Online computes as the server does, over fresh stores. Redeliveries are pushed like
 // everything else; the log finds them.
 func Online(name string, stores parity.Stores) Path {
-	return Path{name, func(ctx context.Context, c *Case) ([][]parity.Cell, error) {
-		out := make([][]parity.Cell, len(c.Rows))
+	return Path{name, func(ctx context.Context, c *Case) ([][]Cell, error) {
+		out := make([][]Cell, len(c.Rows))
 		cfg := parity.Config{
 			Plan: c.Plan, Service: c.Service, Rows: c.Rows,
 			History: deliveries(c.Test), Redelivers: true, Stores: stores, From: plan.Always,
 		}
 		_, err := parity.Serve(ctx, cfg, func(rows []parity.Row, got [][]parity.Cell) error {
 			for i, r := range rows {
-				out[r.Number] = got[i]
+				for _, cell := range got[i] {
+					out[r.Number] = append(out[r.Number], Cell{Cell: cell})
+				}
 			}
 			return nil
 		})

@@ -130,7 +130,10 @@ func (s *scenario) train() {
 		s.t.Fatal(err)
 	}
 	for i := range s.rows {
-		s.rows[i].Want = want[i]
+		s.rows[i].Want = nil
+		for _, cell := range want[i] {
+			s.rows[i].Want = append(s.rows[i].Want, cell.Cell)
+		}
 	}
 }
 
