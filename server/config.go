@@ -42,6 +42,10 @@ type Config struct {
 	Log      *slog.Logger
 	// Metrics receives the server's metrics and is what /metrics shows; nil: a new one.
 	Metrics *prometheus.Registry
+	// Failed, when set, hears why an output has the status ERROR, of each row of a read and
+	// before the response, which has no place for it. Each text is a run of cel-go: this is
+	// for reads by hand. Calls may overlap.
+	Failed func(output string, row int, text string)
 
 	MaxRows  int           // rows of one request; default 10000
 	MaxBytes int           // one request, decompressed; default 32 MiB

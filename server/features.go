@@ -37,6 +37,9 @@ func (h *featureHandler) GetFeatures(ctx context.Context, req *connect.Request[u
 			return err
 		}
 		h.metrics.read(svc.plan.Name, q.n, a.cols)
+		if h.cfg.Failed != nil {
+			r.explain(q, a, h.cfg.Failed)
+		}
 		res, err = svc.response(q, a, req.Msg.GetWithStates())
 		return err
 	})

@@ -60,9 +60,11 @@ func (r *reader) forget() {
 
 // answer is the result of a request; it belongs to the reader until its next one.
 type answer struct {
-	asOf  plan.EventTime
-	cols  []kernel.FeatureColumn // all outputs of the service, in its order
-	views []*viewReader
+	asOf     plan.EventTime
+	cols     []kernel.FeatureColumn // all outputs of the service, in its order
+	views    []*viewReader
+	features []*kernel.Features // of each view
+	derived  *kernel.Features
 }
 
 // read computes all views and then the derived features, as of t or, when an applied
@@ -87,7 +89,21 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 		features[i] = v.kernel.Read(v.rows, at)
 	}
 	derived := r.derive.Derive(features, q.request, at)
-	return &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views}, nil
+	return &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views, features: features, derived: derived}, nil
+}
+
+// explain tells why outputs that were asked for failed.
+func (r *reader) explain(q *query, a *answer, failed func(output string, row int, text string)) {
+	for _, o := range q.outputs {
+		if a.cols[o].Errors == 0 {
+			continue
+		}
+		for row, s := range a.cols[o].Status {
+			if s == kernel.Failed {
+				failed(r.service.outputs[o].Name, row, r.derive.ErrorText(a.features, a.derived, o, row))
+			}
+		}
+	}
 }
 
 // decode reads fetched states, each once, and returns the newest visible time in

@@ -7,6 +7,7 @@ import (
 	"math"
 	"sort"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -28,15 +29,17 @@ func newGet(o *options) *cobra.Command {
 		Use:   "get SERVICE",
 		Short: "Read the features of one entity, as a model would",
 		Long: `Reads every feature of a service for one combination of keys and request fields, and
-prints value and status of each. It reads the project's online store, or asks a
-running server with --server. A key or field that is left out is null.`,
+prints value and status of each. It reads the project's online store, and says why an
+expression failed, or asks a running server with --server, which does not say. A key or
+field that is left out is null.`,
 		Example: `  unskew get fraud_v1 --key user_id=42 --key merchant_id=m7 --request amount=12.5
   unskew get fraud_v1 --key user_id=42 --server http://localhost:7171 --json`,
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.withServer(c, url, func(ctx context.Context, client *sdk.Client) error {
-				return o.get(c, client, args[0], keys, request)
+			var why reasons
+			return o.withServer(c, url, why.hear, func(ctx context.Context, client *sdk.Client) error {
+				return o.get(c, client, &why, args[0], keys, request)
 			})
 		},
 	}
@@ -49,8 +52,9 @@ running server with --server. A key or field that is left out is null.`,
 }
 
 // withServer calls f with a client of the server at url, or of one that runs in this
-// process on the project's own store for as long as f does.
-func (o *options) withServer(c *cobra.Command, url string, f func(context.Context, *sdk.Client) error) (err error) {
+// process on the project's own store for as long as f does, and tells failed why values
+// are errors.
+func (o *options) withServer(c *cobra.Command, url string, failed func(output string, row int, text string), f func(context.Context, *sdk.Client) error) (err error) {
 	if url != "" {
 		client, err := sdk.New(url)
 		if err != nil {
@@ -67,7 +71,7 @@ func (o *options) withServer(c *cobra.Command, url string, f func(context.Contex
 		return orServer(err)
 	}
 	defer closeWith(&err, st)
-	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store)})
+	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store), Failed: failed})
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (o *options) withServer(c *cobra.Command, url string, f func(context.Contex
 	return f(ctx, client)
 }
 
-func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys, request []string) error {
+func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, service string, keys, request []string) error {
 	info, err := client.DescribeService(c.Context(), service)
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys
 		return err
 	}
 	if o.json {
-		row, err := jsonRow(rows)
+		row, err := jsonRow(rows, why)
 		if err != nil {
 			return err
 		}
@@ -120,7 +124,7 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%s\t%v\t%s\n", f.Name(), v, status(f))
+		fmt.Fprintf(w, "%s\t%v\t%s\n", f.Name(), v, status(f, why))
 	}
 	fmt.Fprintf(w, "\nas of %s, service %s version %s\n", rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), service, short(rows.Fingerprint))
 	return w.Flush()
@@ -128,9 +132,34 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, service string, keys
 
 func short(fingerprint string) string { return fingerprint[:min(12, len(fingerprint))] }
 
-func status(f *sdk.Feature) string {
+// reasons is why outputs are errors, as far as the server at hand tells.
+type reasons struct {
+	mu sync.Mutex
+	of map[string]string
+}
+
+func (r *reasons) hear(output string, _ int, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil {
+		r.of = map[string]string{}
+	}
+	r.of[output] = text
+}
+
+// text is "" where nothing was told.
+func (r *reasons) text(output string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[output]
+}
+
+func status(f *sdk.Feature, why *reasons) string {
 	if r := f.Reason(0); r != 0 {
 		return fmt.Sprintf("%v (%v)", f.Status(0), r)
+	}
+	if text := why.text(f.Name()); text != "" {
+		return fmt.Sprintf("%v (%s)", f.Status(0), text)
 	}
 	return f.Status(0).String()
 }
@@ -148,11 +177,12 @@ func value(f *sdk.Feature) (plan.Value, error) {
 	return v.Value(0), nil
 }
 
-func jsonRow(rows *sdk.Rows) (any, error) {
+func jsonRow(rows *sdk.Rows, why *reasons) (any, error) {
 	type cell struct {
 		Value  any    `json:"value"`
 		Status string `json:"status"`
 		Reason string `json:"reason,omitempty"`
+		Error  string `json:"error,omitempty"`
 	}
 	features := map[string]cell{}
 	for _, f := range rows.Features() {
@@ -160,7 +190,7 @@ func jsonRow(rows *sdk.Rows) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		x := cell{Value: plainJSON(v), Status: f.Status(0).String()}
+		x := cell{Value: plainJSON(v), Status: f.Status(0).String(), Error: why.text(f.Name())}
 		if r := f.Reason(0); r != 0 {
 			x.Reason = r.String()
 		}
