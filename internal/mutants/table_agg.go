@@ -31,7 +31,7 @@ var aggMutants = []mutant{
 	},
 	{
 		name: "short-sum-overflows", tag: "o1", breaks: "Merged short sums wrap around instead of becoming a long one.",
-		file: "internal/kernel/agg/doublesum.go", old: "c[0], c[1], c[2] = lo, hi, count\n\tif (hi+guard)>>63 != 0 {", new: "c[0], c[1], c[2] = lo, hi, count\n\tif (hi+guard)>>63 > 1 {",
+		file: "internal/kernel/agg/doublesum.go", old: "= lo, hi; (hi+guard)>>63 != 0 {", new: "= lo, hi; (hi+guard)>>63 > 1 {",
 		tests: []string{aggTests},
 	},
 	{
