@@ -4,13 +4,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
 )
 
 // lint reports what type-checks but does not mean what it says, or would not
@@ -162,8 +162,8 @@ func hasZone(overloads []string) bool {
 
 var zoneOffset = regexp.MustCompile(`^[+-]?(0?[0-9]|1[0-4]):[0-5][0-9]$`)
 
-// zone checks the argument of a zone accessor. Names other than offsets come
-// from the embedded zone database, so that no host can give another answer.
+// zone checks the argument of a zone accessor. Names other than offsets are looked up
+// where evaluation looks them up, in the embedded zone database: a host may know more.
 func (l *linter) zone(e ast.Expr) {
 	if !isString(e) {
 		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "a time zone must be a string literal like \"Europe/Berlin\" or \"+02:00\"")
@@ -173,7 +173,7 @@ func (l *linter) zone(e ast.Expr) {
 	if zoneOffset.MatchString(name) {
 		return
 	}
-	if _, err := time.LoadLocation(name); name == "Local" || name == "" || err != nil {
+	if _, err := celenv.Location(name); name == "" || err != nil {
 		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "%q is neither an offset nor a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
 	}
 }
