@@ -11,7 +11,8 @@
 //
 // What is replaced: the time accessors with a zone read an embedded, versioned
 // time zone database instead of the host's, and comprehensions over maps visit
-// the keys in order instead of at random.
+// the keys in order instead of at random. Map literals fail for a key that is null
+// or of a kind that CEL has no keys of.
 //
 // The package declares no variables and no aggregates; featuredefs does.
 package celenv

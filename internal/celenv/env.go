@@ -28,7 +28,7 @@ const (
 
 // envRevision numbers what the library versions do not say: the functions left
 // out and the ones this package replaces.
-const envRevision = 1
+const envRevision = 2
 
 // NewEnv makes an environment of Options and opts, which declare the variables
 // and aggregates an expression may use.
@@ -54,6 +54,7 @@ func Options() []cel.EnvOption {
 		cel.CrossTypeNumericComparisons(false),
 		cel.EagerlyValidateDeclarations(true),
 		sortedMapFunction(),
+		mapKeyFunction(),
 	}
 	return append(opts, zonedFunctions()...)
 }

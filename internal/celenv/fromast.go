@@ -29,7 +29,8 @@ type Checked struct {
 }
 
 // FromAST is the plan expression of e, a node of c.Tree. It inverts Rebuild, except that
-// Rebuild has comprehensions over maps call a function that sorts them.
+// Rebuild has comprehensions over maps call a function that sorts them, and map literals
+// one that checks their keys.
 func FromAST(c *Checked, e ast.Expr) *plan.Expr {
 	r := &reader{Checked: c}
 	return r.expr(e)

@@ -36,7 +36,7 @@ func InputName(e *plan.Expr) string {
 
 // Rebuild makes a checked CEL tree of e, which an environment with Options runs
 // with PlanProgram. Its variables are those InputName names. Comprehensions over
-// maps visit the keys in order.
+// maps visit the keys in order, and map literals fail for what is no key.
 func Rebuild(e *plan.Expr) (*ast.AST, error) {
 	b := &rebuilder{
 		fac:   ast.NewExprFactory(),
@@ -150,8 +150,9 @@ func (b *rebuilder) mapLit(id int64, e *plan.Expr, args []ast.Expr) (ast.Expr, e
 	}
 	entries := make([]ast.EntryExpr, len(args)/2)
 	for i := range entries {
+		key := b.keyed(e.Args[2*i], args[2*i])
 		b.lastID++
-		entries[i] = b.fac.NewMapEntry(b.lastID, args[2*i], args[2*i+1], slices.Contains(e.Optional, i))
+		entries[i] = b.fac.NewMapEntry(b.lastID, key, args[2*i+1], slices.Contains(e.Optional, i))
 	}
 	return b.fac.NewMap(id, entries), nil
 }

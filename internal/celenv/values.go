@@ -75,8 +75,8 @@ func elemType(t plan.Type) plan.Type {
 // FromRef is a CEL value as a plan value of type t. Timestamps are floored to
 // microseconds and NaN becomes plan.CanonicalNaN. An optional becomes an
 // optional; optional.of(null) and a null of an optional type become none,
-// because absence has one form outside expressions. An error, an unknown and a
-// value of another type are errors.
+// because absence has one form outside expressions. An error, an unknown, a map
+// with a null key and a value of another type are errors.
 func FromRef(val ref.Val, t plan.Type) (plan.Value, error) {
 	switch v := val.(type) {
 	case *types.Err:
@@ -167,7 +167,7 @@ func mapFromRef(m traits.Mapper, t plan.Type) (plan.Value, error) {
 	var keys, values []plan.Value
 	for it := m.Iterator(); it.HasNext() == types.True; {
 		k := it.Next()
-		kv, err := FromRef(k, key)
+		kv, err := FromRef(mapKey(k), key)
 		if err != nil {
 			return plan.Value{}, err
 		}

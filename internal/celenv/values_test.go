@@ -7,6 +7,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -145,6 +146,10 @@ func TestFromRef(t *testing.T) {
 		if got, err := celenv.FromRef(v.val, v.typ); err == nil {
 			t.Errorf("a string became %v of type %v", got, v.typ)
 		}
+	}
+	nullKey := types.NewRefValMap(types.DefaultTypeAdapter, map[ref.Val]ref.Val{types.NullValue: types.Int(1)})
+	if got, err := celenv.FromRef(nullKey, plan.MapOf(plan.T(plan.String), plan.T(plan.Int))); err == nil {
+		t.Errorf("a map with a null key became %v", got)
 	}
 	if _, err := celenv.FromRef(types.NewErr("boom"), plan.T(plan.Int)); err == nil {
 		t.Error("an error became a value")
