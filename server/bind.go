@@ -39,6 +39,9 @@ func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, e
 	if err != nil {
 		return nil, err
 	}
+	if err := s.shortTexts(request); err != nil {
+		return nil, err
+	}
 	if err := s.sameColumn(keys, request, n); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,19 @@ func (s *service) bindColumns(what string, fields []plan.Field, cols []*unskewv1
 		return nil, invalid("%s %q (%v) of service %s is missing; it needs %s", what, fields[i].Name, fields[i].Type, s.plan.Name, listFields(fields))
 	}
 	return out, nil
+}
+
+// shortTexts refuses texts longer than those that the cost of an expression is bounded for.
+func (s *service) shortTexts(request []*vector.Vector) error {
+	for f, v := range request {
+		for i, text := range v.Str {
+			if len(text) > plan.MaxRequestText {
+				return invalid("row %d: request field %q of service %s has %d bytes, and %d are allowed; send the part that the features need",
+					i, s.plan.Request[f].Name, s.plan.Name, len(text), plan.MaxRequestText)
+			}
+		}
+	}
+	return nil
 }
 
 // sameColumn makes sure that a key and a request field of one name have equal values:

@@ -47,3 +47,23 @@ func TestKeyAndRequestFieldOfOneName(t *testing.T) {
 		})
 	}
 }
+
+// The cost of an expression is bounded for short texts, so a caller cannot send long ones.
+func TestRequestTextsAreShort(t *testing.T) {
+	s, err := newService(project().Services[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int{plan.MaxRequestText, plan.MaxRequestText + 1} {
+		ints := &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: []int64{1}}}
+		_, err := s.bind(&unskewv1.GetFeaturesRequest{
+			Keys: []*unskewv1.Column{{Name: "user_id", Values: ints}, {Name: "receiver_id", Values: ints},
+				{Name: "merchant", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{"kiosk"}}}}},
+			Request: []*unskewv1.Column{{Name: "amount", Values: &unskewv1.Column_Doubles{Doubles: &unskewv1.Doubles{Values: []float64{1}}}},
+				{Name: "note", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{strings.Repeat("x", n)}}}}},
+		}, 10)
+		if long := n > plan.MaxRequestText; (err != nil) != long || long && !strings.Contains(err.Error(), `request field "note"`) {
+			t.Errorf("a note of %d bytes: %v", n, err)
+		}
+	}
+}
