@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/kernel/expr"
@@ -11,7 +12,7 @@ type Profile struct {
 	Owner     string // "view.feature", or "service.derived"
 	Part      string // "value", "filter", "by", "group" of an aggregate, or "result"
 	Pos       plan.Pos
-	Units     uint64 // bound of one evaluation, see celenv.Cost
+	Units     uint64 // bound of one evaluation, see featuredefs.Costs
 	Fallbacks []expr.Fallback
 }
 
@@ -19,12 +20,13 @@ type Profile struct {
 // then the expression over them.
 func Profiles(p *plan.Plan) ([]Profile, error) {
 	var out []Profile
+	costs := featuredefs.Costs(p)
 	add := func(owner, part string, e *plan.Expr, typeOf func(*plan.Expr) plan.Type) error {
 		if e == nil {
 			return nil
 		}
 		x, err := profile(e, typeOf)
-		x.Owner, x.Part = owner, part
+		x.Owner, x.Part, x.Units = owner, part, costs[e]
 		out = append(out, x)
 		return err
 	}
@@ -75,10 +77,6 @@ func profileView(v *plan.View, add func(owner, part string, e *plan.Expr, typeOf
 
 func profile(e *plan.Expr, typeOf func(*plan.Expr) plan.Type) (Profile, error) {
 	x := Profile{Pos: e.Pos}
-	var err error
-	if x.Units, err = celenv.Cost(e); err != nil {
-		return x, err
-	}
 	program, err := expr.Compile(e, inputsOf(e, typeOf))
 	if err != nil {
 		return x, err

@@ -3,62 +3,215 @@ package celenv
 import (
 	"math"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/cost"
-	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/operators"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Sizes that a cost bound assumes for what an expression is given. Lists and maps are
-// never longer: latest_n and its siblings hold at most 1000 elements, .by 1000 keys.
+// Bounds of what expressions are given.
 const (
-	assumedText  = 4096 // bytes of a string or bytes value
-	assumedItems = 1000
+	// MaxText is the bytes of a text that costs are bounded for: of a request field at
+	// most, of a column as a rule.
+	MaxText = plan.MaxRequestText
+	// maxListText is the bytes of all texts of a list that costs are bounded for.
+	maxListText = 64 * MaxText
+	// maxItems is the elements of a list that an aggregate or lists.range makes, and the
+	// keys of .by.
+	maxItems = 1000
 )
 
-// UnknownCost is the cost of an expression that CEL's model cannot bound: it works on a text
-// that another function made, whose length the model does not follow.
+// UnknownCost is the cost of an expression that has no bound.
 const UnknownCost = math.MaxUint64
 
-// Cost bounds what evaluating e once can cost, in CEL's units (about one for each node that
-// is visited), for strings of up to 4 KiB; or it is UnknownCost.
-func Cost(e *plan.Expr) (uint64, error) {
-	env, err := runtime()
-	if err != nil {
-		return 0, err
+// maxVisits bounds the work of bounding: loops in loops are looked at twice each.
+const maxVisits = 1 << 18
+
+// Cost bounds what evaluating e once can cost, in units of about ten nanoseconds, and the
+// size of its value, given the sizes of its leaves. The cost is UnknownCost if there is no
+// bound. It is of evaluation by cel-go, which the kernels do not exceed.
+func Cost(e *plan.Expr, leaf func(*plan.Expr) Size) (uint64, Size) {
+	c := &coster{leaf: leaf, literals: map[*plan.Expr]Size{}}
+	cost, size := c.expr(e)
+	if c.visits > maxVisits {
+		return UnknownCost, size
 	}
-	tree, err := Rebuild(e)
-	if err != nil {
-		return 0, err
-	}
-	checked, err := ast.ToProto(tree)
-	if err != nil {
-		return 0, err
-	}
-	estimate, err := env.EstimateCost(cel.CheckedExprToAst(checked), sizes{})
-	return estimate.Max, err
+	// The value is read out in the end.
+	return add(cost, mul(size.inside(), 10), size.text/64), size
 }
 
-// sizes estimates what cel-go cannot see.
-type sizes struct{}
-
-// EstimateSize bounds variables and the results of functions that cel-go has no bound for.
-func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
-	if computed := n.ComputedSize(); computed != nil && computed.Max < math.MaxUint64 {
-		return nil
-	}
-	switch n.Type().Kind() {
-	case types.StringKind, types.BytesKind, types.OpaqueKind: // an optional is as long as what is in it
-		return &cost.SizeEstimate{Max: assumedText}
-	case types.ListKind, types.MapKind:
-		return &cost.SizeEstimate{Max: assumedItems}
-	}
-	return nil
+// coster adds up costs. A body of a loop is priced for each element by the amount there
+// is in all of them (see loop), so that the parts of a text cost no more than the text.
+type coster struct {
+	leaf     func(*plan.Expr) Size
+	literals map[*plan.Expr]Size
+	locals   []local
+	visits   int
 }
 
-// EstimateCallCost leaves functions to the libraries that declare them.
-func (sizes) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
-	return nil
+type local struct {
+	name string
+	size Size
+}
+
+// nodeUnits is the cost of visiting a node, boxing its value included.
+const nodeUnits = 3
+
+func (c *coster) expr(e *plan.Expr) (uint64, Size) {
+	c.visits++
+	if c.visits > maxVisits {
+		return UnknownCost, scalar
+	}
+	switch e.Kind {
+	case plan.Literal:
+		size, ok := c.literals[e]
+		if !ok {
+			size = SizeOf(e.Lit)
+			c.literals[e] = size
+		}
+		return nodeUnits, size
+	case plan.Local:
+		return nodeUnits, c.local(e)
+	case plan.Comprehension:
+		return c.comprehension(e.Comp)
+	case plan.Call, plan.Select, plan.ListLit, plan.MapLit:
+	default:
+		return nodeUnits, c.leaf(e)
+	}
+	sum, args := uint64(nodeUnits), make([]Size, len(e.Args))
+	for i, a := range e.Args {
+		cost, size := c.expr(a)
+		sum, args[i] = add(sum, cost), size
+	}
+	var cost uint64
+	var size Size
+	switch e.Kind {
+	case plan.Call:
+		cost, size = callCost(e, args)
+	case plan.Select:
+		cost, size = 2+uint64(len(e.Name))/16, args[0].element()
+		if e.TestOnly {
+			size = scalar
+		}
+	case plan.ListLit:
+		size = listOf(args)
+	case plan.MapLit:
+		cost, size = 40+30*uint64(len(args)/2), mapOf(args)
+	}
+	return add(sum, cost), size
+}
+
+func (c *coster) local(e *plan.Expr) Size {
+	for i := len(c.locals) - 1; i >= 0; i-- {
+		if c.locals[i].name == e.Name {
+			return c.locals[i].size
+		}
+	}
+	return SizeOfType(e.Type) // of an expression that is looked at by itself
+}
+
+// with prices e where the variables are bound.
+func (c *coster) with(e *plan.Expr, bound ...local) (uint64, Size) {
+	depth := len(c.locals)
+	c.locals = append(c.locals, bound...)
+	cost, size := c.expr(e)
+	c.locals = c.locals[:depth]
+	return cost, size
+}
+
+// loopUnits is the cost of one turn of a loop besides its condition and its step.
+const loopUnits = 12
+
+func (c *coster) comprehension(f *plan.Comp) (uint64, Size) {
+	before, over := c.expr(f.Range)
+	cost, accu := c.expr(f.Init)
+	cost = add(before, cost)
+	if f.Range.Kind != plan.ListLit || len(f.Range.Args) > 0 { // else it is cel.bind, whose Init is the value
+		turns, grown := c.loop(f, over, accu)
+		cost, accu = add(cost, turns), grown
+	}
+	after, size := c.with(f.Result, local{f.AccuVar, accu})
+	return add(cost, after), size
+}
+
+// loop prices the turns over a collection and bounds what they accumulate. What a turn
+// costs grows with its element at least in proportion, so the turns together cost most
+// when as few elements as possible share all that there is and the others are empty.
+func (c *coster) loop(f *plan.Comp, over, accu Size) (uint64, Size) {
+	sort := uint64(0)
+	if f.Range.Type.Kind == plan.Map {
+		sort = sortCost(over.items, *over.key)
+	}
+	full := over.variables()
+	heavy := c.turn(f, accu, full)
+	light, k := heavy, over.items
+	if !full.single() {
+		light, k = c.turn(f, accu, full.empty()), over.heaviest()
+	}
+	rest := over.items - k
+	cost := add(sort, mul(k, heavy.cost), mul(rest, light.cost))
+	if !heavy.grows {
+		return cost, heavy.accu
+	}
+	grown := Size{
+		items: add(accu.items, mul(k, heavy.accu.items), mul(rest, light.accu.items)),
+		nodes: add(accu.nodes, mul(k, heavy.accu.inside()), mul(rest, light.accu.inside())),
+		text:  add(accu.text, mul(k, heavy.accu.text), mul(rest, light.accu.text)),
+		elem:  JoinSizes(accu.element(), heavy.accu.element()).ref(),
+	}
+	return cost, grown
+}
+
+// variable is what the variables of a loop stand for.
+type variables struct{ first, second Size }
+
+func (v variables) single() bool     { return v.first.single() && v.second.single() }
+func (v variables) empty() variables { return variables{v.first.empty(), v.second.empty()} }
+
+type turn struct {
+	cost  uint64
+	accu  Size // after the turn; of one that grows, what the turn appends
+	grows bool
+}
+
+func (c *coster) turn(f *plan.Comp, accu Size, v variables) turn {
+	bound := []local{{f.AccuVar, accu}, {f.IterVar, v.first}, {f.IterVar2, v.second}}
+	appends := f.Step.Type.Kind == plan.List
+	if appends {
+		bound[0].size = listOf(nil) // appending costs what is appended
+	}
+	cond, _ := c.with(f.Cond, bound...)
+	step, after := c.with(f.Step, bound...)
+	cost := add(loopUnits, cond, step)
+	// Macros accumulate a scalar, or a list by appending to it; nothing else has a bound.
+	if appends && !appendsTo(f.Step, f.AccuVar) || !appends && !after.single() {
+		cost = UnknownCost
+	}
+	return turn{cost: cost, accu: after, grows: appends}
+}
+
+// appendsTo reports whether e is the accumulator, perhaps with a list appended that does
+// not depend on it.
+func appendsTo(e *plan.Expr, accu string) bool {
+	switch {
+	case e.Kind == plan.Local:
+		return e.Name == accu
+	case e.Kind == plan.Call && e.Name == operators.Conditional:
+		return !mentions(e.Args[0], accu) && appendsTo(e.Args[1], accu) && appendsTo(e.Args[2], accu)
+	case e.Kind == plan.Call && e.Name == operators.Add:
+		return appendsTo(e.Args[0], accu) && !mentions(e.Args[1], accu)
+	}
+	return false
+}
+
+// mentions reports whether e uses the variable; loops inside may use its name for others.
+func mentions(e *plan.Expr, name string) bool {
+	if e.Kind == plan.Local {
+		return e.Name == name
+	}
+	found := false
+	if f := e.Comp; f != nil && (f.AccuVar == name || f.IterVar == name || f.IterVar2 == name) {
+		return mentions(f.Range, name) || mentions(f.Init, name) || f.AccuVar != name && mentions(f.Result, name)
+	}
+	e.Children(func(child *plan.Expr) { found = found || mentions(child, name) })
+	return found
 }

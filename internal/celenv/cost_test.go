@@ -1,17 +1,160 @@
 package celenv
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// A sum of two columns costs next to nothing.
-func TestCostOfArithmetic(t *testing.T) {
-	e := &plan.Expr{Kind: plan.Call, Name: "_+_", Overloads: []string{"add_int64"}, Type: plan.T(plan.Int), Args: []*plan.Expr{
-		{Kind: plan.Column, Name: "a", Type: plan.T(plan.Int)}, {Kind: plan.Column, Name: "b", Type: plan.T(plan.Int)},
-	}}
-	if units, err := Cost(e); err != nil || units == 0 || units > 20 {
-		t.Fatalf("cost %d, %v", units, err)
+// priced compiles an expression over some columns and bounds its cost.
+func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
+	t.Helper()
+	env, err := NewEnv(
+		cel.Variable("i", cel.IntType), cel.Variable("d", cel.DoubleType), cel.Variable("s", cel.StringType), cel.Variable("p", cel.StringType),
+		cel.Variable("ts", cel.TimestampType), cel.Variable("l", cel.ListType(cel.IntType)), cel.Variable("words", cel.ListType(cel.StringType)),
+		cel.Variable("m", cel.MapType(cel.StringType, cel.DoubleType)), cel.Variable("o", cel.OptionalType(cel.StringType)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked, iss := env.Compile(text)
+	if iss.Err() != nil {
+		t.Fatalf("%s: %v", text, iss.Err())
+	}
+	tree := checked.NativeRep()
+	e := FromAST(&Checked{
+		Tree: tree, Pos: func(ast.Expr) plan.Pos { return plan.Pos{} },
+		Variable: func(out *plan.Expr, name string) (*plan.Expr, error) {
+			out.Kind, out.Name = plan.Column, name
+			return out, nil
+		},
+		Fail: func(_ plan.Pos, err error) { t.Fatalf("%s: %v", text, err) },
+	}, tree.Expr())
+	cost, size := Cost(e, func(leaf *plan.Expr) Size { return SizeOfType(leaf.Type) })
+	return cost, size, e
+}
+
+// affordable are expressions over whatever a column or a request may hold.
+var affordable = []string{
+	"i + i", "d * 2.0 > 1.0 && s.startsWith('a')", "s.size()", "ts.getHours('Europe/Berlin')", "o.orValue('x').size()", "m.map(k, m[k])",
+	"regex.replace(s, '[0-9]', '#')", "regex.extractAll(s, '[a-z]+')", "regex.extract(s, '(a*)b').orValue('')", "s.matches('^a.*z$')", "regex.replace(s, '<.*?>', '')",
+	"['a', 'b+'].exists(q, s.matches(q))", "s.replace(',', ';')", "s.replace('', s)", "s.split(',').map(x, x.trim())", "s.split('').map(x, x.upperAscii())",
+	"s.split(',').map(x, x.upperAscii()).sort()", "s.split(',').distinct().size()", "s.split(',').map(x, x.split(';').map(y, y.trim()).size())",
+	"s.split(' ').map(w, regex.replace(w, '[0-9]+', '#')).join(' ')", "s.indexOf(p)", "s.contains(p)", "strings.quote(s)", "'%s %d'.format([s, i])", "s.reverse()", "s + p",
+	"words.sort()", "words.distinct()", "words.filter(w, w in words)", "words.map(w, w.upperAscii())", "words.join(',')", "words.sortBy(w, w.size())", "sets.intersects(words, words)",
+	"l.sort()", "l.distinct()", "l.map(x, x * x).filter(x, x > 3)", "l + l", "(l + l + l).sort()", "l.map(x, [x, x]).flatten()", "lists.range(i).map(x, x + 1)", "math.greatest(l)",
+	"l.map(x, {'a': x})", "l.slice(0, 3)", "l.first().orValue(0)", "cel.bind(x, s.upperAscii(), x + x)", "{s: 1.0}", "i in l", "s in words",
+}
+
+// costly are expressions that a caller could make run long, or grow.
+var costly = []string{
+	"lists.range(i).map(x, lists.range(i).map(y, x)).size()", "l.map(a, l.exists(b, b > a))", "l.map(a, l.map(b, b)).flatten()",
+	"s.matches(p)", "regex.replace(s, p, '')", "words.exists(w, s.matches(w))", "regex.extractAll(s, 'a.*b|a')", "s.matches('.{1000}.{1000}b')",
+	"s.replace('', s).replace('', s)", "s.split('').map(x, s.split(''))", "s.split('').map(x, s.replace('', s))", "s.split('').map(x, s).join(s).split('')",
+	"words.map(w, words.map(v, w + v))", "s.split('').map(x, s.indexOf(s))", "l.map(x, s.replace('', s).size())", "l.map(x, s.replace('', s))",
+}
+
+const limit = 10_000_000 // featuredefs.CostLimit
+
+func TestCost_Affordable(t *testing.T) {
+	for _, text := range affordable {
+		if cost, _, _ := priced(t, text); cost > limit {
+			t.Errorf("%s costs %d", text, cost)
+		}
+	}
+	if cost, _, _ := priced(t, "i + i"); cost == 0 || cost > 20 {
+		t.Errorf("a sum of two columns costs %d", cost)
+	}
+}
+
+func TestCost_Costly(t *testing.T) {
+	for _, text := range costly {
+		if cost, _, _ := priced(t, text); cost <= limit {
+			t.Errorf("%s costs %d", text, cost)
+		}
+	}
+}
+
+// TestCost_DeepLoopsAreBounded: the bound of a cost does not take long itself.
+func TestCost_DeepLoopsAreBounded(t *testing.T) {
+	text := "'x'"
+	for range 40 {
+		text = "[p].map(x, " + text + ")[0]"
+	}
+	if cost, _, _ := priced(t, text); cost != UnknownCost {
+		t.Errorf("40 loops in one another cost %d", cost)
+	}
+}
+
+// TestCost_EveryFunctionHasAPrice: one without has no bound, and no expression may call it.
+func TestCost_EveryFunctionHasAPrice(t *testing.T) {
+	all, err := Signatures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		if len(f.Overloads) > 0 && prices[f.Name] == nil && f.Name != "optional.none" {
+			t.Errorf("%s has no price", f.Name)
+		}
+	}
+}
+
+// TestCost_ValuesAreNoLargerThanTheirBounds runs the affordable expressions on inputs as
+// large as costs are bounded for.
+func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
+	var numbers strings.Builder
+	for i := 0; numbers.Len() < MaxText-8; i++ {
+		fmt.Fprintf(&numbers, "%x,", i)
+	}
+	ints, words := make([]plan.Value, maxItems), make([]plan.Value, maxItems)
+	for i := range ints {
+		ints[i], words[i] = plan.IntValue(int64(i)), plan.StringValue(strings.Repeat("x", 250)+strconv.Itoa(i))
+	}
+	str, list := plan.T(plan.String), plan.ListOf(plan.T(plan.Int))
+	for _, s := range []string{"", numbers.String(), strings.Repeat(",", MaxText), strings.Repeat(`"\`, MaxText/2), strings.Repeat("7", MaxText), strings.Repeat("€", MaxText/3)} {
+		vars := map[string]any{
+			"i": maxItems, "d": 1.5, "s": s, "p": s, "ts": time.Unix(0, 0), "l": ToRef(plan.ListValue(ints), list), "words": ToRef(plan.ListValue(words), plan.ListOf(str)),
+			"m": ToRef(plan.MapValue(words, ints), plan.MapOf(str, plan.T(plan.Int))), "o": ToRef(plan.StringValue(s), plan.OptionalOf(str)),
+		}
+		for _, text := range affordable {
+			_, bound, e := priced(t, text)
+			prg, err := Plan(e)
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			out, _, err := prg.Eval(vars)
+			if err != nil {
+				continue
+			}
+			v, err := FromRef(out, e.Type)
+			if err != nil {
+				continue
+			}
+			if got := SizeOf(v); got.items > bound.items || got.nodes > bound.nodes || got.text > bound.text {
+				t.Errorf("%s of %.10q… has %d items, %d values and %d bytes, bounded by %d, %d and %d",
+					text, s, got.items, got.nodes, got.text, bound.items, bound.nodes, bound.text)
+			}
+		}
+	}
+}
+
+// TestPattern_Waste: what a search may read beyond a match, in characters; -1: all of the rest.
+func TestPattern_Waste(t *testing.T) {
+	for text, want := range map[string]int64{
+		"a": 0, "[0-9]+": 1, "a*": 1, "(.*)": 1, `\s+$`: 0, `\bfoo\b`: 0, "(?i)foo|bar": 0, "(a+)+b": 0, "x*y*z": 0,
+		"<[^>]*>": 0, "<.*?>": 0, `"[^"]*"`: 0, `\w+@\w+`: 1, `\d+(\.\d+)?`: 2, `\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?`: 6, `\pL+`: 1,
+		"a.*b|a": -1, "ab.*c|b": -1, ".*;": -1, "(a|b|aa)*?c|a": -1, "(": 0,
+	} {
+		p := pattern{text: text}
+		p.learn()
+		if int64(p.waste) != want {
+			t.Errorf("%s wastes %d, want %d", text, int64(p.waste), want)
+		}
 	}
 }

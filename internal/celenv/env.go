@@ -27,8 +27,8 @@ const (
 )
 
 // envRevision numbers what the library versions do not say: the functions left
-// out and the ones this package replaces.
-const envRevision = 2
+// out, the ones this package replaces, and the bounds of functions.
+const envRevision = 3
 
 // NewEnv makes an environment of Options and opts, which declare the variables
 // and aggregates an expression may use.
@@ -45,7 +45,7 @@ func Options() []cel.EnvOption {
 		cel.OptionalTypes(cel.OptionalTypesVersion(optionalVersion)),
 		ext.Strings(ext.StringsVersion(stringsVersion)),
 		ext.Math(ext.MathVersion(mathVersion)),
-		ext.Lists(ext.ListsVersion(listsVersion)),
+		ext.Lists(ext.ListsVersion(listsVersion), ext.ListsMaxRangeSize(maxItems)),
 		ext.Sets(ext.SetsVersion(setsVersion)),
 		ext.Regex(ext.RegexVersion(regexVersion)),
 		ext.Bindings(ext.BindingsVersion(bindingsVersion)),

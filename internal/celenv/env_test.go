@@ -54,3 +54,24 @@ func TestEnv_Rejects(t *testing.T) {
 		}
 	}
 }
+
+// lists.range makes no longer list than a feature can hold, whatever it is asked for.
+func TestEnv_RangesAreBounded(t *testing.T) {
+	env, err := celenv.NewEnv(cel.Variable("n", cel.IntType))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast, iss := env.Compile("lists.range(n).size()")
+	if iss.Err() != nil {
+		t.Fatal(iss.Err())
+	}
+	prg, err := env.Program(ast)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, fails := range map[int64]bool{0: false, 1000: false, 1001: true, 1 << 40: true, -1: true} {
+		if _, _, err := prg.Eval(map[string]any{"n": n}); (err != nil) != fails {
+			t.Errorf("lists.range(%d): %v", n, err)
+		}
+	}
+}

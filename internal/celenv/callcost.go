@@ -1,0 +1,233 @@
+package celenv
+
+import (
+	"math/bits"
+
+	"cel.dev/cel-go/common/operators"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// price is the cost of a call besides its arguments, and the size of its value. It grows
+// with the sizes of the arguments, and with what is in an element at least in proportion.
+type price func(e *plan.Expr, args []Size) (uint64, Size)
+
+// callCost is the price of a call; of a function that has none, there is no bound.
+func callCost(e *plan.Expr, args []Size) (uint64, Size) {
+	if p, ok := prices[e.Name]; ok && len(args) > 0 {
+		return p(e, args)
+	}
+	if e.Name == "optional.none" {
+		return 0, scalar
+	}
+	return UnknownCost, scalar
+}
+
+var prices = map[string]price{
+	operators.Add: concat, operators.Subtract: flat, operators.Negate: flat, operators.Multiply: flat,
+	operators.Divide: flat, operators.Modulo: flat,
+	operators.LogicalNot: free, operators.LogicalAnd: free, operators.LogicalOr: free, operators.NotStrictlyFalse: free,
+	operators.Conditional: func(_ *plan.Expr, args []Size) (uint64, Size) { return 0, JoinSizes(args[1], args[2]) },
+	operators.Equals:      compared, operators.NotEquals: compared,
+	operators.Less: compared, operators.LessEquals: compared, operators.Greater: compared, operators.GreaterEquals: compared,
+	operators.In: member, operators.Index: element, operators.OptIndex: element,
+
+	"bool": parsed, "double": parsed, "duration": parsed, "int": parsed, "uint": parsed, "timestamp": parsed,
+	"bytes": copied(16), "string": printed, "type": flat, "size": scanned(8),
+
+	"charAt": copied(1), "substring": copied(1), "lowerAscii": copied(1), "upperAscii": copied(1), "trim": copied(1), "reverse": reversed,
+	"contains": scanned(4), "startsWith": scanned(4), "endsWith": scanned(4), "indexOf": found, "lastIndexOf": found,
+	"replace": replaced, "split": split, "join": joinedText, "format": formatted, "strings.quote": quoted,
+	"matches": matched, "regex.extract": extracted, "regex.extractAll": extractedAll, "regex.replace": replacedAll,
+
+	"getFullYear": flat, "getMonth": flat, "getDate": flat, "getDayOfMonth": flat, "getDayOfWeek": flat, "getDayOfYear": flat,
+	"getHours": flat, "getMinutes": flat, "getSeconds": flat, "getMilliseconds": flat,
+
+	"math.abs": flat, "math.ceil": flat, "math.floor": flat, "math.round": flat, "math.trunc": flat, "math.sign": flat, "math.sqrt": flat,
+	"math.isNaN": flat, "math.isInf": flat, "math.isFinite": flat, "math.bitAnd": flat, "math.bitOr": flat, "math.bitXor": flat,
+	"math.bitNot": flat, "math.bitShiftLeft": flat, "math.bitShiftRight": flat, "math.@max": extreme, "math.@min": extreme,
+
+	"optional.of": same, "optional.ofNonZeroValue": same, "value": same, "hasValue": compared, "or": either2, "orValue": either2,
+	"optional.unwrap": relisted, "unwrapOpt": relisted,
+
+	"first": element, "last": element, "slice": relisted, "flatten": flattened, "distinct": distinct,
+	"sort": sorted, "@sortByAssociatedKeys": sortedBy,
+	"lists.range": func(*plan.Expr, []Size) (uint64, Size) { return 4 * maxItems, ListSize(maxItems, scalar) },
+
+	"sets.contains": pairs, "sets.equivalent": pairs, "sets.intersects": pairs,
+	"hasAll": pairs, "hasAny": pairs, "hasExactly": pairs, "hasOnly": pairs,
+}
+
+// flat functions take and give scalars; getHours and its like take a zone too.
+func flat(*plan.Expr, []Size) (uint64, Size) { return 2, scalar }
+
+func free(*plan.Expr, []Size) (uint64, Size) { return 0, scalar }
+
+func same(_ *plan.Expr, args []Size) (uint64, Size) { return 10, args[0] }
+
+func either2(_ *plan.Expr, args []Size) (uint64, Size) { return 0, JoinSizes(args[0], args[1]) }
+
+// element looks one up by an index or a key.
+func element(_ *plan.Expr, args []Size) (uint64, Size) {
+	if len(args) == 1 { // first, last
+		return add(8, mul(args[0].items, 3)), args[0].element()
+	}
+	return add(8, args[1].text/64, mul(args[0].links, 8)), args[0].element()
+}
+
+// relisted functions make a list of elements of their argument.
+func relisted(_ *plan.Expr, args []Size) (uint64, Size) { return mul(args[0].items, 30), args[0] }
+
+func extreme(_ *plan.Expr, args []Size) (uint64, Size) { return add(4, mul(args[0].nodes, 8)), scalar }
+
+// scanned functions read texts at bytes per unit. What is not a text tells its size at once.
+func scanned(bytes uint64) price {
+	return func(_ *plan.Expr, args []Size) (uint64, Size) {
+		cost := uint64(4)
+		for _, a := range args {
+			cost = add(cost, a.text/bytes)
+		}
+		return cost, scalar
+	}
+}
+
+// copied functions give a part or as much as their text, at bytes per unit.
+func copied(bytes uint64) price {
+	return func(_ *plan.Expr, args []Size) (uint64, Size) {
+		return add(4, args[0].text/bytes), textOf(args[0].text)
+	}
+}
+
+func parsed(_ *plan.Expr, args []Size) (uint64, Size) { return add(20, args[0].text), scalar }
+
+// printed values are shorter than 64 bytes, unless they are texts.
+func printed(_ *plan.Expr, args []Size) (uint64, Size) {
+	return add(30, args[0].text/8), textOf(max(args[0].text, 64))
+}
+
+func quoted(_ *plan.Expr, args []Size) (uint64, Size) {
+	return mul(args[0].text, 4), textOf(add(2, mul(args[0].text, 3)))
+}
+
+func reversed(e *plan.Expr, args []Size) (uint64, Size) {
+	if e.Type.Kind == plan.List {
+		return relisted(e, args)
+	}
+	return add(4, mul(args[0].text, 3)), textOf(args[0].text)
+}
+
+func found(_ *plan.Expr, args []Size) (uint64, Size) {
+	text, part := args[0].text, args[1].text
+	return add(4, text, part, mul(text, part)/8), scalar
+}
+
+// walk is the cost of visiting everything in a value once.
+func walk(s Size) uint64 { return add(mul(s.inside(), 4), s.text/64) }
+
+func compared(_ *plan.Expr, args []Size) (uint64, Size) {
+	if len(args) < 2 {
+		return 2, scalar
+	}
+	return add(2, walk(args[0]), walk(args[1])), scalar
+}
+
+func member(e *plan.Expr, args []Size) (uint64, Size) {
+	if e.Args[1].Type.Kind == plan.Map {
+		return add(20, args[0].text/64), scalar
+	}
+	one, list := args[0], args[1]
+	return add(8, mul(list.nodes, 6), add(list.text, mul(list.items, one.text))/512), scalar
+}
+
+// pairs compares every element of one list with every one of another.
+func pairs(_ *plan.Expr, args []Size) (uint64, Size) {
+	a, b := args[0], args[1]
+	return add(8, mul(a.items, b.inside(), 3), mul(b.items, a.inside(), 3), add(mul(a.items, b.text), mul(b.items, a.text))/512), scalar
+}
+
+// distinct compares every element with those before it that differ.
+func distinct(_ *plan.Expr, args []Size) (uint64, Size) {
+	l := args[0]
+	inside := mul(l.items, l.inside()-min(l.items, l.inside()), 3)
+	return add(8, mul(l.items, l.items)/2, mul(l.items, l.text)/1024, inside), l
+}
+
+func sorted(_ *plan.Expr, args []Size) (uint64, Size) {
+	return sortCost(args[0].items, args[0]), args[0]
+}
+
+func sortedBy(_ *plan.Expr, args []Size) (uint64, Size) {
+	return sortCost(args[1].items, args[1]), args[0]
+}
+
+// sortCost is of n values, of which all has the text.
+func sortCost(n uint64, all Size) uint64 {
+	rounds := uint64(bits.Len64(n))
+	return add(8, mul(n, rounds, add(14, mul(all.links, 8))), mul(all.text, rounds)/64)
+}
+
+func flattened(_ *plan.Expr, args []Size) (uint64, Size) {
+	l := args[0]
+	inner := l.element().element()
+	return mul(l.nodes, 10), Size{items: l.inside(), nodes: l.nodes, text: l.text, elem: &inner}
+}
+
+// concat is +. Lists are linked and read through the links.
+func concat(e *plan.Expr, args []Size) (uint64, Size) {
+	a, b := args[0], args[1]
+	switch e.Type.Kind {
+	case plan.String, plan.Bytes:
+		return add(4, add(a.text, b.text)/8), textOf(add(a.text, b.text))
+	case plan.List:
+		return add(4, mul(add(a.items, b.items), 4)), Size{
+			items: add(a.items, b.items), nodes: add(a.nodes, b.inside()), text: add(a.text, b.text), elem: joined(a.elem, b.elem),
+			links: add(a.links, b.links, 1),
+		}
+	}
+	return flat(e, args)
+}
+
+// literalText is the text of an argument that is a literal.
+func literalText(e *plan.Expr) (string, bool) {
+	if e.Kind == plan.Literal && e.Lit.Kind() == plan.String {
+		return e.Lit.Str(), true
+	}
+	return "", false
+}
+
+// occurrences bounds how often argument i, a separator, is found in the text before it.
+func occurrences(e *plan.Expr, i int, text uint64) uint64 {
+	if s, ok := literalText(e.Args[i]); ok && len(s) > 0 {
+		return text / uint64(len(s))
+	}
+	return add(text, 1)
+}
+
+func replaced(e *plan.Expr, args []Size) (uint64, Size) {
+	n := occurrences(e, 1, args[0].text)
+	size := textOf(add(args[0].text, mul(n, args[2].text)))
+	return add(4, args[0].text/4, n, size.text/8), size
+}
+
+// split: the parts together are no longer than the text.
+func split(e *plan.Expr, args []Size) (uint64, Size) {
+	text := args[0].text
+	n := add(1, occurrences(e, 1, text))
+	size := Size{items: n, nodes: add(1, n), text: text, elem: textOf(text).ref()}
+	return add(4, mul(n, 6), text/4), size
+}
+
+func joinedText(_ *plan.Expr, args []Size) (uint64, Size) {
+	text := args[0].text
+	if len(args) > 1 {
+		text = add(text, mul(args[0].items, args[1].text))
+	}
+	return add(4, mul(args[0].items, 6), text/4), textOf(text)
+}
+
+// formatted: each clause prints one argument, which are at most 512 bytes for a number
+// with all its places, and for a text no more than it has.
+func formatted(_ *plan.Expr, args []Size) (uint64, Size) {
+	text := add(args[0].text, mul(args[1].text, 4), mul(args[1].nodes, 512))
+	return add(8, args[0].text, mul(args[1].nodes, 40), text/2), textOf(text)
+}
