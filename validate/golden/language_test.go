@@ -22,9 +22,9 @@ const languageFile = "../../docs/language.md"
 
 // rows are the events of the reference's examples; they are read as of 12:00.
 const rows = `
-  - {user_id: 1, ts: 2025-03-01T09:00:00Z, amount: 10.0, qty: 2, country: DE, ok: true}
-  - {user_id: 1, ts: 2025-03-01T10:00:00Z, amount: 20.0, qty: 3, country: FR, ok: false}
-  - {user_id: 1, ts: 2025-03-01T11:00:00Z, amount: 4.0, qty: null, country: DE, ok: true}
+  - {user_id: 1, ts: 2025-03-01T09:00:00Z, amount: 10.0, qty: 2, country: DE, ok: true, s: "Hello, World"}
+  - {user_id: 1, ts: 2025-03-01T10:00:00Z, amount: 20.0, qty: 3, country: FR, ok: false, s: "Hello, World"}
+  - {user_id: 1, ts: 2025-03-01T11:00:00Z, amount: 4.0, qty: null, country: DE, ok: true, s: "Hello, World"}
 `
 
 const exampleProject = `kind: Entity
@@ -35,7 +35,7 @@ kind: Source
 name: orders
 stream: true
 event_time: ts
-columns: {user_id: {type: int}, ts: {type: timestamp}, amount: {type: double}, qty: {type: int}, country: {type: string}, ok: {type: bool}}
+columns: {user_id: {type: int}, ts: {type: timestamp}, amount: {type: double}, qty: {type: int}, country: {type: string}, ok: {type: bool}, s: {type: string}}
 ---
 kind: FeatureView
 name: v
@@ -138,15 +138,15 @@ var functionExamples = []example{
 	{name: "upperAscii", expr: `request.s.upperAscii()`, value: `"HELLO, WORLD"`},
 	{name: "matches", expr: `request.s.matches("^H.*d$")`, value: "true"},
 	{name: "replace", expr: `request.s.replace("l", "L", 2)`, value: `"HeLLo, World"`},
-	{name: "reverse", expr: `"abc".reverse()`, value: `"cba"`},
+	{name: "reverse", expr: `request.s.reverse()`, value: `"dlroW ,olleH"`},
 	{name: "split", expr: `request.s.split(", ")`, value: `["Hello", "World"]`},
 	{name: "substring", expr: `request.s.substring(7, 12)`, value: `"World"`},
-	{name: "trim", expr: `"  x ".trim()`, value: `"x"`},
-	{name: "join", expr: `["a", "b"].join("-")`, value: `"a-b"`},
-	{name: "strings.quote", expr: `strings.quote("a\nb")`, value: `"\"a\\nb\""`},
+	{name: "trim", expr: `request.s.substring(6).trim()`, value: `"World"`},
+	{name: "join", expr: `request.s.split(", ").join("-")`, value: `"Hello-World"`},
+	{name: "strings.quote", expr: `strings.quote(request.s)`, value: `"\"Hello, World\""`},
 	{name: "regex.extract", expr: `regex.extract(request.s, "W(o.)ld").orValue("")`, value: `"or"`},
-	{name: "regex.extractAll", expr: `regex.extractAll("id:1, id:2", "id:([0-9])")`, value: `["1", "2"]`},
-	{name: "regex.replace", expr: `regex.replace("a1b2", "[0-9]", "#")`, value: `"a#b#"`},
+	{name: "regex.extractAll", expr: `regex.extractAll(request.s, "o(.?)")`, value: `[",", "r"]`},
+	{name: "regex.replace", expr: `regex.replace(request.s, "[aeiou]", "#")`, value: `"H#ll#, W#rld"`},
 
 	{name: "getFullYear", expr: `request.t.getFullYear()`, value: "2025"},
 	{name: "getMonth", expr: `request.t.getMonth()`, value: "2"},
@@ -199,12 +199,14 @@ var functionExamples = []example{
 	{name: "map", expr: `[1, 2, 3].map(x, x * x)`, value: "[1, 4, 9]"},
 	{name: "bind", expr: `cel.bind(x, request.i * 2, x * x)`, value: "196"},
 	{name: "distinct", expr: `[1, 2, 1].distinct()`, value: "[1, 2]"},
+	{name: "distinct", expr: `request.s.split("").distinct().size()`, value: "9"},
 	{name: "first", expr: `[1, 2].first().orValue(0)`, value: "1"},
 	{name: "last", expr: `[1, 2].last().orValue(0)`, value: "2"},
 	{name: "flatten", expr: `[[1], [2, 3]].flatten()`, value: "[1, 2, 3]"},
 	{name: "lists.range", expr: `lists.range(3)`, value: "[0, 1, 2]"},
 	{name: "slice", expr: `[1, 2, 3].slice(1, 3)`, value: "[2, 3]"},
 	{name: "sort", expr: `[3, 1, 2].sort()`, value: "[1, 2, 3]"},
+	{name: "sort", expr: `request.s.split(", ").map(x, x.upperAscii()).sort()`, value: `["HELLO", "WORLD"]`},
 	{name: "sortBy", expr: `["bb", "a"].sortBy(s, size(s))`, value: `["a", "bb"]`},
 	{name: "sets.contains", expr: `sets.contains([1, 2, 3], [2])`, value: "true"},
 	{name: "sets.equivalent", expr: `sets.equivalent([1, 2], [2, 1, 1])`, value: "true"},
@@ -234,7 +236,8 @@ func TestEveryFunctionHasAnExample(t *testing.T) {
 	}
 }
 
-// TestExamplesHold runs every example of the reference along every path.
+// TestExamplesHold runs every example of the reference along every path, those about a
+// text on a request field and on a column.
 func TestExamplesHold(t *testing.T) {
 	p, service := examples(t)
 	c := newCase(p.Plan, p.Tests[0])
@@ -258,6 +261,12 @@ func TestExamplesHold(t *testing.T) {
 	}
 }
 
+// ofColumn is an example about a text of the request for the column of that name.
+func ofColumn(expr string) (string, bool) {
+	column := strings.ReplaceAll(expr, "request.s", "s")
+	return column, column != expr && !strings.Contains(column, "request.")
+}
+
 func shown(c parity.Cell) string {
 	if c.Value.IsNull() {
 		if s := c.Status.String(); s == "EMPTY" || s == "UNKNOWN_ENTITY" {
@@ -277,6 +286,9 @@ func exampleOf(output string) (example, bool) {
 	if _, err := fmt.Sscanf(output, "f%d", &n); err == nil {
 		return functionExamples[n], true
 	}
+	if _, err := fmt.Sscanf(output, "v.c%d", &n); err == nil {
+		return functionExamples[n], true
+	}
 	return example{}, false
 }
 
@@ -288,6 +300,9 @@ func examples(t *testing.T) (*featuredefs.Project, *plan.Service) {
 	}
 	features.WriteString("  x_mean: 'mean(amount, \"1d\")'\n  x_none: 'mean(amount, \"30m\")'\n")
 	for i, e := range functionExamples {
+		if column, ok := ofColumn(e.expr); ok {
+			fmt.Fprintf(&features, "  c%d: %s\n", i, quoted("latest("+column+")"))
+		}
 		fmt.Fprintf(&derived, "  f%d: %s\n", i, quoted(e.expr))
 	}
 	dir := t.TempDir()
