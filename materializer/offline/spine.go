@@ -3,6 +3,8 @@ package offline
 import (
 	"context"
 	"fmt"
+	"math"
+	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/duckdb"
@@ -65,6 +67,9 @@ func (s *spine) load(ctx context.Context, db *duckdb.DB, set plan.Spine, progres
 			}
 			s.at = append(s.at, t)
 		}
+		if row, err := s.refuse(b); err != nil {
+			return fmt.Errorf("%s, %w", db.Where(ctx, s.rel, int64(len(s.at)-b.N+row)), err)
+		}
 		for c, f := range s.fields {
 			appendRows(s.columns[f.Name], b.Cols[c])
 		}
@@ -83,6 +88,44 @@ func (s *spine) load(ctx context.Context, db *duckdb.DB, set plan.Spine, progres
 		}
 	}
 	return nil
+}
+
+// refuse finds the first row with a key or a request field that a server refuses, so that
+// a model is not trained on rows that can never be served.
+func (s *spine) refuse(b *vector.Batch) (row int, err error) {
+	row = b.N
+	check := func(f plan.Field, limit int) {
+		col := b.Col(f.Name)
+		for i := range row {
+			if !col.Valid(i) {
+				continue
+			}
+			if what := unservable(col, i, limit); what != "" {
+				row, err = i, fmt.Errorf("column %q: %s, which a server refuses", f.Name, what)
+				return
+			}
+		}
+	}
+	for _, f := range s.service.Keys {
+		check(f, math.MaxInt)
+	}
+	for _, f := range s.service.Request {
+		check(f, plan.MaxRequestText)
+	}
+	return row, err
+}
+
+// unservable says what is wrong with row i of a key or a request field, "" for nothing.
+func unservable(v *vector.Vector, i, limit int) string {
+	switch k := v.Type.Kind; {
+	case k == plan.Timestamp && !plan.EventTime(v.Int[i]).Valid():
+		return "the timestamp lies outside the years 0001 to 9999"
+	case k == plan.String && !utf8.ValidString(v.Str[i]):
+		return "the string is not valid UTF-8"
+	case (k == plan.String || k == plan.Bytes) && len(v.Str[i]) > limit:
+		return fmt.Sprintf("it has %d bytes and a request field at most %d", len(v.Str[i]), limit)
+	}
+	return ""
 }
 
 func (s *spine) rows() int { return len(s.at) }
