@@ -231,6 +231,9 @@ func aggregate(t *rapid.T) typed {
 	f := &aggregates[below(len(aggregates)).Draw(t, "aggregate")]
 	args := f.draw(t)
 	call := typed{f.call(args, among(t, windows, "window")), f.result(args)}
+	if f.name == "distinct_count" && chance(t, 3, "capped") {
+		call.text += ".cap(2)"
+	}
 	if chance(t, 4, "filtered") {
 		call.text += fmt.Sprintf(".where(%s)", boolColumn(t))
 	}
@@ -280,6 +283,9 @@ func Every() []string {
 				}
 				call := f.call(args, w)
 				out = append(out, call, fmt.Sprintf("%s.where(%s)", call, next(rowExpressions["bool"])))
+				if f.name == "distinct_count" {
+					out = append(out, call+".cap(1)")
+				}
 				if slices.Contains(groupable, f.name) {
 					out = append(out, fmt.Sprintf("%s.by(%s)", call, next(rowExpressions["string"])))
 				}
