@@ -224,3 +224,23 @@ func TestSumsGrowLong(t *testing.T) {
 		}
 	}
 }
+
+// TestO6_NewRowsAreEmpty: a row that comes where others were has nothing of theirs.
+func TestO6_NewRowsAreEmpty(t *testing.T) {
+	slot := slotOf(plan.Count, plan.Type{})
+	layout, err := NewLayout([]*plan.Slot{slot})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, out := layout.NewBlock(), vector.New(slot.Type, 1)
+	b.Grow(3)
+	for p := range 3 {
+		b.Add(0, p, &Input{}, 0)
+	}
+	b.Reset(0)
+	b.Remove(0, 1)
+	b.Insert(2)
+	if b.Value(0, 2, plan.Count, out, 0); out.Int[0] != 0 {
+		t.Errorf("a new last row has %d events", out.Int[0])
+	}
+}
