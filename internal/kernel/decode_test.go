@@ -5,11 +5,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/kernel/vector"
@@ -70,26 +67,7 @@ features:
 
 func spendingView(t testing.TB) *kernel.View {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{featuredefs.ConfigFile: "project: fuzz\n", "features/defs.yaml": spending} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || len(found) > 0 {
-		t.Fatal(err, found)
-	}
-	v, _ := project.Plan.View("spending")
-	k, err := kernel.NewView(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return compiled(t, spending)
 }
 
 // payments are n events in the ten days after the epoch, some known later.

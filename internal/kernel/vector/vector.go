@@ -32,6 +32,8 @@ type Vector struct {
 	Any    []plan.Value
 	Null   Bitmap
 	Err    Bitmap
+
+	null, err Bitmap // memory of SetNull and SetErr
 }
 
 // Lane is the kind whose lane a vector of type t uses.
@@ -55,7 +57,7 @@ func New(t plan.Type, n int) *Vector {
 }
 
 // Resize sets the length to n, keeping lane memory where it suffices. Values
-// are unspecified afterwards; Null and Err are dropped.
+// are unspecified afterwards; Null and Err are dropped, and their memory is used again.
 func (v *Vector) Resize(n int) {
 	v.N, v.Null, v.Err = n, nil, nil
 	switch Lane(v.Type) {
@@ -92,7 +94,8 @@ func (v *Vector) Valid(i int) bool { return !v.Null.Get(i) && !v.Err.Get(i) }
 // SetNull marks row i null.
 func (v *Vector) SetNull(i int) {
 	if v.Null == nil {
-		v.Null = NewBitmap(v.N)
+		v.null = zeroed(v.null, v.N)
+		v.Null = v.null
 	}
 	v.Null.Set(i)
 }
@@ -100,9 +103,17 @@ func (v *Vector) SetNull(i int) {
 // SetErr marks row i failed.
 func (v *Vector) SetErr(i int) {
 	if v.Err == nil {
-		v.Err = NewBitmap(v.N)
+		v.err = zeroed(v.err, v.N)
+		v.Err = v.err
 	}
 	v.Err.Set(i)
+}
+
+// zeroed is b, or new memory where that does not suffice, with n bits that are not set.
+func zeroed(b Bitmap, n int) Bitmap {
+	b = grow(b, Words(n))
+	b.Zero()
+	return b
 }
 
 // Value boxes row i: null for null and failed rows, and for an optional its
