@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (f *failures) note(k *View, ev *Events, rows *Rows) {
 			*f = make(failures, len(rows.slots))
 		}
 		kept := (*f)[i]
-		k.slots[i].failing(rows.n, func(x *rowExpr, row int) { kept = keepFirst(kept, ev, x, row) })
+		k.slots[i].failing(rows.n, &rows.slots[i], func(x *rowExpr, row int) { kept = keepFirst(kept, ev, x, row) })
 		for j := range kept {
 			kept[j].settle(k, ev)
 		}
@@ -56,9 +57,9 @@ func (f *failures) note(k *View, ev *Events, rows *Rows) {
 
 // failing calls f with every row that the slot leaves out of the batch evaluated last
 // because an expression failed, and with that expression.
-func (s *slot) failing(n int, f func(x *rowExpr, row int)) {
+func (s *slot) failing(n int, in *slotRows, f func(x *rowExpr, row int)) {
 	pass := vector.NewBitmap(n)
-	pass.Fill(n)
+	s.known(pass, n, in)
 	for _, x := range []*rowExpr{s.filter, s.arg, s.by, s.group} {
 		if x == nil {
 			continue
@@ -107,12 +108,21 @@ func (f *Failure) settle(k *View, ev *Events) {
 	}
 	f.ID = strings.Clone(f.ID)
 	var hidden []plan.Value
+	var null []string
 	for i, name := range f.pending.columns {
 		if slices.Contains(k.plan.KeyColumns, name) {
 			hidden = append(hidden, f.pending.inputs[i].Value(f.row))
 		}
+		if f.pending.inputs[i].IsNull(f.row) {
+			null = append(null, name)
+		}
 	}
-	f.Text = ShownError(f.pending.program.ErrorText(f.pending.inputs, f.row), hidden...)
+	text := f.pending.program.ErrorText(f.pending.inputs, f.row)
+	if null != nil && (strings.Contains(text, "no such overload") || strings.Contains(text, "invalid qualifier")) {
+		// CEL does not say that null is what there is no overload for.
+		text = fmt.Sprintf("%s null here: %s", strings.Join(null, ", "), text)
+	}
+	f.Text = ShownError(text, hidden...)
 	f.pending = nil
 }
 

@@ -191,3 +191,56 @@ func TestShownError(t *testing.T) {
 		}
 	}
 }
+
+const outcomes = `kind: Entity
+name: who
+keys: [{name: who, type: string}]
+---
+kind: Source
+name: payments
+stream: true
+event_time: ts
+columns:
+  who: {type: string}
+  ts: {type: timestamp}
+  qty: {type: int}
+  paid: {type: bool, outcome: true, known_at: paid_at}
+  paid_at: {type: timestamp}
+---
+kind: FeatureView
+name: v
+entity: who
+source: payments
+features:
+  bare: count().where(paid)
+  both: sum(qty).where(paid && qty > 0)
+  each: count().by(string(paid))
+`
+
+// What is not known yet has not failed; what is known and null has, and the reason says
+// which column is.
+func TestWhatIsNotKnownHasNotFailed(t *testing.T) {
+	k := compiled(t, outcomes)
+	var fields []plan.Field
+	for _, c := range k.Plan().Source.Columns {
+		fields = append(fields, c.Field)
+	}
+	ev := &kernel.Events{Batch: vector.NewBatch(fields, 2), Time: []plan.EventTime{1, 2}, ColumnKnown: map[string][]plan.EventTime{"paid": {plan.Never, 2}}}
+	for i := range 2 {
+		ev.Batch.Col("who").Set(i, plan.StringValue("a"))
+		ev.Batch.Col("qty").Set(i, plan.IntValue(1))
+		ev.Batch.Col("paid").Set(i, plan.NullValue())
+	}
+	r := kernel.NewReplay(k)
+	r.AddSpine([]*vector.Vector{vector.Of(plan.T(plan.String), plan.StringValue("a"))}, []plan.EventTime{5})
+	r.AddEvents(ev)
+	if n, first := r.LeftOut(0); n != 0 {
+		t.Errorf("a filter that is null: %d failures, %s", n, texts(first))
+	}
+	const want = "2  paid null here: no such overload"
+	for _, i := range []int{1, 2} {
+		if n, first := r.LeftOut(i); n != 1 || !strings.HasPrefix(texts(first), want) {
+			t.Errorf("feature %d: %d failures, %s; want 1, %s", i, n, texts(first), want)
+		}
+	}
+}

@@ -169,7 +169,7 @@ func decodePendingRow(b []byte) (p pendingRow, rest []byte, ok bool) {
 // accepts reports whether a decoded row is one that Apply makes of an event that is not
 // visible at newest.
 func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
-	if p.visible <= newest || !p.visible.Valid() && p.visible != plan.Never {
+	if p.visible <= newest || !p.visible.Valid() {
 		return false
 	}
 	if p.slot == entityRow {

@@ -125,10 +125,7 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 			if !in.pass.Get(int(i)) {
 				continue
 			}
-			switch v := in.visible[i]; {
-			case v == plan.Never:
-				continue // a column it reads is not known yet: a later event may say
-			case v >= horizon:
+			if in.visible[i] >= horizon {
 				s.pending = append(s.pending, newPending(in, int(i), slot))
 				continue
 			}

@@ -267,9 +267,12 @@ func (k *View) Eval(ev *Events) *Rows {
 	if r.slots == nil {
 		r.slots = make([]slotRows, len(k.slots))
 	}
+	for i := range k.slots {
+		k.slots[i].see(ev, r, &r.slots[i])
+	}
 	k.filter(ev.Batch, r)
 	for i := range k.slots {
-		k.slots[i].eval(ev, r, &r.slots[i])
+		k.slots[i].eval(ev, &r.slots[i])
 	}
 	return r
 }
@@ -293,6 +296,35 @@ func (k *View) filter(b *vector.Batch, r *Rows) {
 	}
 }
 
+// see finds when the slot sees each row.
+func (s *slot) see(ev *Events, r *Rows, out *slotRows) {
+	out.visible = r.Visible
+	if len(s.plan.KnownColumns) == 0 {
+		return
+	}
+	out.late = append(out.late[:0], r.Visible...)
+	for _, c := range s.plan.KnownColumns {
+		for i, k := range ev.ColumnKnown[c] {
+			out.late[i] = max(out.late[i], k)
+		}
+	}
+	out.visible = out.late
+}
+
+// known sets in pass all rows but those with a column that is not known yet: a later
+// event may say what is in it, and until then nothing fails on them.
+func (s *slot) known(pass vector.Bitmap, n int, in *slotRows) {
+	pass.Fill(n)
+	if len(s.plan.KnownColumns) == 0 {
+		return
+	}
+	for i, v := range in.visible {
+		if v == plan.Never {
+			pass.Put(i, false)
+		}
+	}
+}
+
 // filterRows sets the rows that the slot's filter lets pass.
 func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
 	if words := vector.Words(b.N); cap(out.pass) < words {
@@ -300,18 +332,18 @@ func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
 	} else {
 		out.pass = out.pass[:words]
 	}
-	out.pass.Fill(b.N)
+	s.known(out.pass, b.N, out)
 	out.errors = 0
 	if s.filter != nil {
 		s.filter.need.Fill(b.N)
 		f := s.filter.eval(b)
+		out.errors = countBoth(f.Err, out.pass)
 		keep(out.pass, f, f.Bits)
-		out.errors = f.Err.Count()
 	}
 }
 
 // eval evaluates the arguments and clears the rows without one.
-func (s *slot) eval(ev *Events, r *Rows, out *slotRows) {
+func (s *slot) eval(ev *Events, out *slotRows) {
 	out.input = agg.Input{Time: ev.Time, ID: ev.ID}
 	for _, half := range [3]struct {
 		src *rowExpr
@@ -324,16 +356,6 @@ func (s *slot) eval(ev *Events, r *Rows, out *slotRows) {
 		*half.dst = v
 		out.errors += countBoth(v.Err, out.pass)
 		keep(out.pass, v, nil)
-	}
-	out.visible = r.Visible
-	if len(s.plan.KnownColumns) > 0 {
-		out.late = append(out.late[:0], r.Visible...)
-		for _, c := range s.plan.KnownColumns {
-			for i, k := range ev.ColumnKnown[c] {
-				out.late[i] = max(out.late[i], k)
-			}
-		}
-		out.visible = out.late
 	}
 }
 

@@ -12,7 +12,7 @@ const (
 var stateMutants = []mutant{
 	{
 		name: "state-sees-now", tag: "w4", breaks: "An event visible exactly at the horizon is in the tiles.",
-		file: stateFile, old: "case v >= horizon:", new: "case v > horizon:",
+		file: stateFile, old: "if in.visible[i] >= horizon {", new: "if in.visible[i] > horizon {",
 		tests: []string{oracleTests},
 	},
 	{
@@ -22,7 +22,7 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "state-ignores-late-columns", tag: "w3", breaks: "A column known later than its row is added with the row.",
-		file: stateFile, old: "case v >= horizon:", new: "case rows.Visible[i] >= horizon:",
+		file: stateFile, old: "if in.visible[i] >= horizon {", new: "if rows.Visible[i] >= horizon {",
 		tests: []string{oracleTests},
 	},
 	{
