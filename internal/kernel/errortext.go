@@ -1,6 +1,9 @@
 package kernel
 
 import (
+	"cmp"
+	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -43,7 +46,7 @@ func aggregateError(s *plan.Slot) string {
 	case s.Group != nil:
 		return string(s.Func) + "(…).by(…) has more than 1,000 keys"
 	case s.Func == plan.DistinctCount:
-		return "distinct_count(…) has more values than its cap"
+		return fmt.Sprintf("distinct_count(…) has more values than its cap of %d; .cap(n) raises it up to %d, approx_distinct has none", cmp.Or(s.N, plan.DistinctCap), plan.MaxDistinctCap)
 	}
 	return string(s.Func) + "(…) overflows"
 }
@@ -51,22 +54,23 @@ func aggregateError(s *plan.Slot) string {
 // shownError bounds the bytes of an error text that is shown.
 const shownError = 200
 
+// values are what cel-go quotes of the data in an error: texts in double quotes, and keys
+// that a map does not have.
+var values = regexp.MustCompile(`"(?:[^"\\]|\\.)*(?:"|$)|(?s:no such key: .*)`)
+
 // ShownError makes an error text fit for summaries and manifests: on one line, of
-// bounded length, without the given values wherever they stand in it. A text that is
+// bounded length, without the values in it, which may be those of keys. A text that is
 // empty, as cel-go's is when it has no error where the engine has one, says so.
-func ShownError(text string, hidden ...plan.Value) string {
+func ShownError(text string) string {
 	if text == "" {
 		return "failed here, though not in cel-go: please report this"
 	}
-	for _, v := range hidden {
-		s := v.String()
-		if v.Kind() == plan.String || v.Kind() == plan.Bytes {
-			s = v.Str()
+	text = values.ReplaceAllStringFunc(text, func(s string) string {
+		if s[0] == '"' {
+			return "…"
 		}
-		if s != "" {
-			text = strings.ReplaceAll(text, s, "…")
-		}
-	}
+		return "no such key: …"
+	})
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

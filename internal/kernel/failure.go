@@ -20,17 +20,18 @@ const KeptFailures = 3
 type Failure struct {
 	Time plan.EventTime
 	ID   string // "" without one
-	Text string // what cel-go says, as ShownError has it; values of key columns are hidden
+	Text string // what cel-go says, as ShownError has it
 
+	part    int      // which expression: filter, argument, y or group
 	read    []byte   // canonical values of what the expression reads
 	pending *rowExpr // set until Text is: row of the batch at hand
 	row     int
 }
 
-// compare orders failures by time, id and what the expression read, on which the
-// text depends.
+// compare orders failures by time, id, expression and what it read, on which the text
+// depends.
 func (f *Failure) compare(g *Failure) int {
-	return cmp.Or(cmp.Compare(f.Time, g.Time), cmp.Compare(f.ID, g.ID), bytes.Compare(f.read, g.read))
+	return cmp.Or(cmp.Compare(f.Time, g.Time), cmp.Compare(f.ID, g.ID), cmp.Compare(f.part, g.part), bytes.Compare(f.read, g.read))
 }
 
 // failures is the first few of each slot, the same for any order and batching of
@@ -47,26 +48,26 @@ func (f *failures) note(k *View, ev *Events, rows *Rows) {
 			*f = make(failures, len(rows.slots))
 		}
 		kept := (*f)[i]
-		k.slots[i].failing(rows.n, &rows.slots[i], func(x *rowExpr, row int) { kept = keepFirst(kept, ev, x, row) })
+		k.slots[i].failing(rows.n, &rows.slots[i], func(part int, x *rowExpr, row int) { kept = keepFirst(kept, ev, part, x, row) })
 		for j := range kept {
-			kept[j].settle(k, ev)
+			kept[j].settle()
 		}
 		(*f)[i] = kept
 	}
 }
 
 // failing calls f with every row that the slot leaves out of the batch evaluated last
-// because an expression failed, and with that expression.
-func (s *slot) failing(n int, in *slotRows, f func(x *rowExpr, row int)) {
+// because an expression failed, with that expression and which one it is.
+func (s *slot) failing(n int, in *slotRows, f func(part int, x *rowExpr, row int)) {
 	pass := vector.NewBitmap(n)
 	s.known(pass, n, in)
-	for _, x := range []*rowExpr{s.filter, s.arg, s.by, s.group} {
+	for part, x := range []*rowExpr{s.filter, s.arg, s.by, s.group} {
 		if x == nil {
 			continue
 		}
 		for w, failed := range x.result.Err {
 			for failed &= pass[w]; failed != 0; failed &= failed - 1 {
-				f(x, w*64+bits.TrailingZeros64(failed))
+				f(part, x, w*64+bits.TrailingZeros64(failed))
 			}
 		}
 		var truth vector.Bitmap
@@ -79,12 +80,12 @@ func (s *slot) failing(n int, in *slotRows, f func(x *rowExpr, row int)) {
 
 // keepFirst puts a failure in its place among the first ones, unless one that cannot be
 // told from it is there.
-func keepFirst(kept []Failure, ev *Events, x *rowExpr, row int) []Failure {
+func keepFirst(kept []Failure, ev *Events, part int, x *rowExpr, row int) []Failure {
 	full := len(kept) == KeptFailures
 	if full && ev.Time[row] > kept[len(kept)-1].Time {
 		return kept
 	}
-	f := Failure{Time: ev.Time[row], pending: x, row: row}
+	f := Failure{Time: ev.Time[row], part: part, pending: x, row: row}
 	if ev.ID != nil {
 		f.ID = ev.ID[row]
 	}
@@ -102,17 +103,13 @@ func keepFirst(kept []Failure, ev *Events, x *rowExpr, row int) []Failure {
 }
 
 // settle finds the text while the batch is at hand.
-func (f *Failure) settle(k *View, ev *Events) {
+func (f *Failure) settle() {
 	if f.pending == nil {
 		return
 	}
 	f.ID = strings.Clone(f.ID)
-	var hidden []plan.Value
 	var null []string
 	for i, name := range f.pending.columns {
-		if slices.Contains(k.plan.KeyColumns, name) {
-			hidden = append(hidden, f.pending.inputs[i].Value(f.row))
-		}
 		if f.pending.inputs[i].IsNull(f.row) {
 			null = append(null, name)
 		}
@@ -122,7 +119,7 @@ func (f *Failure) settle(k *View, ev *Events) {
 		// CEL does not say that null is what there is no overload for.
 		text = fmt.Sprintf("%s null here: %s", strings.Join(null, ", "), text)
 	}
-	f.Text = ShownError(text, hidden...)
+	f.Text = ShownError(text)
 	f.pending = nil
 }
 

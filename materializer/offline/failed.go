@@ -4,17 +4,14 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
 // failedRows keeps the first rows of the files on which each of some features failed, in
 // the order of the spine: the same for any number of passes.
 type failedRows struct {
 	partition *partition
-	hidden    []*vector.Vector // columns of the spine whose values no text may show
-	first     [][]failedRow    // by feature
+	first     [][]failedRow // by feature
 }
 
 type failedRow struct {
@@ -22,8 +19,8 @@ type failedRow struct {
 	text string
 }
 
-func newFailedRows(p *partition, hidden []*vector.Vector, features int) *failedRows {
-	return &failedRows{partition: p, hidden: hidden, first: make([][]failedRow, features)}
+func newFailedRows(p *partition, features int) *failedRows {
+	return &failedRows{partition: p, first: make([][]failedRow, features)}
 }
 
 // see looks at results that were just computed; number tells which row of the spine
@@ -53,46 +50,8 @@ func (f *failedRows) seeColumn(results *kernel.Features, c int, number func(i in
 			kept = kept[:len(kept)-1]
 		}
 		at, _ := slices.BinarySearchFunc(kept, row, func(k failedRow, row int) int { return cmp.Compare(k.row, row) })
-		f.first[c] = slices.Insert(kept, at, failedRow{row, f.shown(results.ErrorText(c, i), row)})
+		f.first[c] = slices.Insert(kept, at, failedRow{row, results.ErrorText(c, i)})
 	}
-}
-
-func (f *failedRows) shown(text string, row int) string {
-	var hidden []plan.Value
-	for _, col := range f.hidden {
-		hidden = append(hidden, col.Value(row))
-	}
-	return kernel.ShownError(text, hidden...)
-}
-
-// readsKeys reports whether an aggregate of the view reads a key, so that the texts of
-// its failures may hold it.
-func readsKeys(v *plan.View) bool {
-	for i := range v.Slots {
-		s := &v.Slots[i]
-		for _, name := range plan.Columns(s.Arg, s.By, s.Group, s.Filter) {
-			if slices.Contains(v.KeyColumns, name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// newFailedRows are those of the derived features, after the roles are bound.
-func (t *trainer) newFailedRows() *failedRows {
-	svc := t.Set.Service
-	hide := slices.ContainsFunc(svc.Views, func(r plan.ViewRef) bool { return readsKeys(r.View) }) ||
-		slices.ContainsFunc(svc.Request, func(f plan.Field) bool {
-			return slices.ContainsFunc(svc.Keys, func(k plan.Field) bool { return k.Name == f.Name })
-		})
-	var hidden []*vector.Vector
-	if hide {
-		for _, k := range svc.Keys {
-			hidden = append(hidden, t.spine.columns[k.Name])
-		}
-	}
-	return newFailedRows(t.partition, hidden, len(svc.Derived))
 }
 
 // failures is what the manifest says of output number o.

@@ -43,11 +43,7 @@ func newRole(ref *plan.ViewRef, s *spine, p *partition) (*role, error) {
 		return nil, err
 	}
 	r := &role{ref: ref, view: view, keys: s.keys(ref)}
-	var hidden []*vector.Vector
-	if readsKeys(ref.View) {
-		hidden = r.keys
-	}
-	r.failed = newFailedRows(p, hidden, len(ref.View.Features))
+	r.failed = newFailedRows(p, len(ref.View.Features))
 	return r, nil
 }
 

@@ -148,7 +148,7 @@ func (t *trainer) bindRoles(ctx context.Context) error {
 		s.history.Columns = append(s.history.Columns, viewColumns(ref.View)...)
 		bytes += s.rows * bytesPerEvent(ref.View)
 	}
-	t.failed = t.newFailedRows()
+	t.failed = newFailedRows(t.partition, len(t.Set.Service.Derived))
 	t.passes = 1
 	if t.Memory > 0 {
 		t.passes = int(min(maxPasses, (bytes+t.Memory-1)/t.Memory))

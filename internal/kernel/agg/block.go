@@ -57,6 +57,7 @@ type Block struct {
 	all    []int32 // the numbers from 0
 	some   []int32 // scratch: numbers of rows
 	used   []bool  // scratch of Decode: rows in which some slot has a partial
+	full   bool    // all of them are
 }
 
 // movable is a Column whose partials can change places.
@@ -254,6 +255,7 @@ func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
 	b.Grow(n)
 	b.used = slices.Grow(b.used[:0], n)[:n]
 	clear(b.used)
+	b.full = n == 0
 	for i := range b.layout.places {
 		if x := &b.layout.places[i]; x.kind != nil {
 			p, err = b.decodeCells(p, x)
@@ -264,10 +266,20 @@ func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
 			return nil, fmt.Errorf("slot %d: %w", i, err)
 		}
 	}
-	if row := slices.Index(b.used, false); row >= 0 {
+	if row := slices.Index(b.used, false); !b.full && row >= 0 {
 		return nil, fmt.Errorf("row %d is empty", row)
 	}
 	return p, nil
+}
+
+// use marks rows in which a slot has a partial.
+func (b *Block) use(rows []int32) {
+	if b.full = b.full || len(rows) == b.rows; b.full {
+		return
+	}
+	for _, row := range rows {
+		b.used[row] = true
+	}
 }
 
 func (b *Block) decodeColumn(p []byte, c Column) (rest []byte, err error) {
@@ -285,9 +297,7 @@ func (b *Block) decodeCells(p []byte, x *place) ([]byte, error) {
 	mode := r.byte()
 	if mode != cellsNone {
 		rows := b.readRows(&r, mode&^cellsWide)
-		for _, row := range rows {
-			b.used[row] = true
-		}
+		b.use(rows)
 		switch {
 		case r.bad:
 		case mode&cellsWide == 0:
