@@ -181,7 +181,8 @@ func format(f formatter) builder {
 	}
 }
 
-// formatNode writes values as strings, in few allocations for a batch.
+// formatNode writes values as strings, in few allocations for a batch. The text of a
+// string is as long as the string; that of another value has up to minArena bytes.
 type formatNode struct {
 	unary
 	format formatter
@@ -192,10 +193,14 @@ func (x *formatNode) eval(n int, need vector.Bitmap) {
 	a, o := x.arg, x.out
 	o.reset(n)
 	o.strict(a)
-	t := &x.text
+	t, isText := &x.text, vector.Lane(a.Type) == plan.String
 	for i := range o.Str {
 		if wanted(o, need, i) {
-			t.grow(minArena)
+			size := minArena
+			if isText {
+				size = len(a.Str[i])
+			}
+			t.grow(size)
 			from := len(t.buf)
 			t.buf = x.format(t.buf, a, i)
 			o.Str[i] = asString(t.buf[from:])

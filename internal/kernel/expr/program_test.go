@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,6 +188,30 @@ func TestEval_ForgetsEarlierStrings(t *testing.T) {
 		out := p.Eval(rows(vars{}, text("b")), 2, vector.Bitmap{2})
 		if got := out.Str[0]; got != "" {
 			t.Errorf("%s leaves %q in a row that is not needed", expr, got)
+		}
+	}
+}
+
+// TestEval_KeepsLittleText: the memory of texts does not grow with what has been
+// written to it.
+func TestEval_KeepsLittleText(t *testing.T) {
+	for text, node := range map[string]func(n node) *arena{
+		"(s + '').lowerAscii()": func(n node) *arena { return &n.(*formatNode).text },
+		"s.upperAscii()":        func(n node) *arena { return &n.(*formatNode).text },
+		"string(d)":             func(n node) *arena { return &n.(*formatNode).text },
+		"s + s":                 func(n node) *arena { return &n.(*concatNode).text },
+	} {
+		p := programFor(t, text, never)
+		written := node(p.root.last())
+		for size := range 40 {
+			v := vars{"s": plan.StringValue(strings.Repeat("A", 25*size)), "d": plan.DoubleValue(1 / 3.0)}
+			cols := rows(slices.Repeat([]vars{v}, 100)...)
+			for range 20 {
+				p.Eval(cols, 100, nil)
+			}
+			if got, most := cap(written.buf), max(maxArena, 2*100*25*size); got > most {
+				t.Fatalf("%s of %d bytes holds %d bytes, want at most %d", text, 25*size, got, most)
+			}
 		}
 	}
 }

@@ -212,12 +212,13 @@ func appendUpper(dst []byte, a *col, i int) []byte {
 func trim(o, a *col, i int) bool { o.Str[i] = strings.TrimSpace(a.Str[i]); return true }
 
 // arena is memory for strings, each part of which is written once, so that they stay
-// valid. A string keeps up to maxArena bytes of others alive.
+// valid. A string keeps the block alive that it lies in: maxArena bytes, or as many as
+// one call of grow asked for.
 type arena struct{ buf []byte }
 
 const minArena, maxArena = 64, 64 << 10
 
-// grow makes room for size bytes.
+// grow makes room for size bytes; who writes more makes the block grow.
 func (t *arena) grow(size int) {
 	if cap(t.buf)-len(t.buf) < size {
 		t.buf = make([]byte, 0, max(size, min(2*cap(t.buf), maxArena), minArena))
