@@ -3,7 +3,6 @@ package expr
 import (
 	"hash/maphash"
 	"math/bits"
-	"strings"
 
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
@@ -11,7 +10,7 @@ import (
 // The limits of a dictionary.
 const (
 	maxEntries = 4096
-	maxBytes   = 1 << 20 // of all strings together
+	maxBytes   = 1 << 19 // of all strings together, and of the strings that memos keep for them
 )
 
 // The codes of rows without a string.
@@ -34,7 +33,8 @@ type dictionary struct {
 
 	entries    []entry
 	table      []uint16 // entries by hash, 0 where there is none
-	bytes      int
+	text       arena    // of the entries and of what memos keep for them
+	bytes      int      // of text
 	generation int // raised when codes get another meaning
 
 	limit int           // of entries
@@ -90,7 +90,18 @@ func (d *dictionary) forget() {
 	d.generation++
 	d.entries = make([]entry, firstCode)
 	d.table = make([]uint16, 64)
-	d.bytes, d.hits, d.full = 0, 0, false
+	d.text, d.bytes = arena{}, 0
+	d.hits, d.full = 0, false
+}
+
+// keep copies s, which lives as long as the entries, or finds the dictionary full.
+func (d *dictionary) keep(s string) (string, bool) {
+	if d.bytes+len(s) > maxBytes {
+		d.full = true
+		return "", false
+	}
+	d.bytes += len(s)
+	return d.text.clone(s), true
 }
 
 // begin prepares for a batch of n rows.
@@ -178,12 +189,15 @@ func (d *dictionary) code(s string) uint16 {
 
 func (d *dictionary) insert(k key, s string) uint16 {
 	c := len(d.entries)
-	if c >= d.limit || d.bytes+len(s) > maxBytes {
+	if c >= d.limit {
 		d.full = true
 		return nullCode
 	}
-	d.bytes += len(s)
-	d.entries = append(d.entries, entry{k, strings.Clone(s)})
+	own, ok := d.keep(s)
+	if !ok {
+		return nullCode
+	}
+	d.entries = append(d.entries, entry{k, own})
 	if 2*len(d.entries) <= len(d.table) {
 		d.place(c)
 		return uint16(c)

@@ -116,7 +116,8 @@ const (
 
 // memoNode evaluates its body once for every entry of a dictionary that a needed row
 // has, and otherwise copies the results. While the dictionary rests it evaluates all
-// needed rows.
+// needed rows. Results live as long as the entries; those that are strings lie in the
+// memory of the dictionary and count for its limit.
 type memoNode struct {
 	dict    *dictionary
 	body    block // reads the dictionary's column
@@ -140,17 +141,23 @@ type memoNode struct {
 func (x *memoNode) branches() []*block { return []*block{&x.body} }
 
 func (x *memoNode) eval(n int, need vector.Bitmap) {
-	if n < x.minRows || !x.dict.encode(n, need) {
+	if x.generation != x.dict.generation {
+		x.forget()
+	}
+	if n < x.minRows || !x.dict.encode(n, need) || !x.know(n, need) {
 		x.out.show(x.run(n, need))
 		return
 	}
-	x.grow()
-	x.findOpen(n, need)
-	if len(x.open) > 0 {
-		x.learn()
-	}
 	x.recall(n, need)
 	x.out.show(x.copied)
+}
+
+// know finds the results of all entries that needed rows have. It reports false when
+// there is no room for them.
+func (x *memoNode) know(n int, need vector.Bitmap) bool {
+	x.grow()
+	x.findOpen(n, need)
+	return len(x.open) == 0 || x.learn()
 }
 
 // run evaluates the body for n rows of the column.
@@ -164,12 +171,14 @@ func (x *memoNode) run(n int, need vector.Bitmap) *col {
 	return x.body.eval(n, need)
 }
 
+// forget drops the results of entries that the dictionary has dropped.
+func (x *memoNode) forget() {
+	x.generation, x.marked, x.unknown = x.dict.generation, false, -firstCode
+	x.flags, x.ints, x.doubles, x.strs, x.question = nil, nil, nil, nil, vector.Vector{}
+}
+
 // grow makes room for the entries of the dictionary.
 func (x *memoNode) grow() {
-	if x.generation != x.dict.generation {
-		x.generation, x.marked, x.unknown = x.dict.generation, false, -firstCode
-		x.flags, x.ints, x.doubles, x.strs = x.flags[:0], x.ints[:0], x.doubles[:0], x.strs[:0]
-	}
 	more := len(x.dict.entries) - len(x.flags)
 	if more == 0 {
 		return
@@ -203,8 +212,9 @@ func (x *memoNode) findOpen(n int, need vector.Bitmap) {
 	}
 }
 
-// learn evaluates the open entries as a column of their own.
-func (x *memoNode) learn() {
+// learn evaluates the open entries as a column of their own. It reports false when
+// there is no room for the results.
+func (x *memoNode) learn() bool {
 	q, in := &x.question, x.dict.in
 	q.Type = in.Type
 	q.Resize(len(x.open))
@@ -222,12 +232,15 @@ func (x *memoNode) learn() {
 	a := x.run(q.N, nil)
 	in.Vector, in.marked = column, marked
 	for i, c := range x.open {
-		x.note(c, a, i)
+		if !x.note(c, a, i) {
+			return false
+		}
 	}
+	return true
 }
 
-// note keeps row i of a as the result of entry c.
-func (x *memoNode) note(c uint16, a *col, i int) {
+// note keeps row i of a as the result of entry c, if there is room for it.
+func (x *memoNode) note(c uint16, a *col, i int) bool {
 	f := known
 	if a.Null.Get(i) {
 		f |= saysNull
@@ -249,12 +262,17 @@ func (x *memoNode) note(c uint16, a *col, i int) {
 	case plan.Double:
 		x.doubles[c] = a.Double[i]
 	default:
-		x.strs[c] = a.Str[i]
+		own, ok := x.dict.keep(a.Str[i])
+		if !ok {
+			return false
+		}
+		x.strs[c] = own
 	}
 	x.flags[c] = f
 	if c >= firstCode {
 		x.unknown--
 	}
+	return true
 }
 
 // recall copies the results of the needed rows.

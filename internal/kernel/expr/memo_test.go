@@ -245,3 +245,54 @@ func TestMemo_IsBounded(t *testing.T) {
 		t.Errorf("a long string gives %b and takes %d bytes", out.Bits[0], m.dict.bytes)
 	}
 }
+
+// TestMemo_ResultsAreBounded: the strings that a memo keeps count like those of the
+// dictionary, lie in memory of their own, and go when those go.
+func TestMemo_ResultsAreBounded(t *testing.T) {
+	const text = "s.replace('a', '0123456789') + '!'"
+	long := func(from, n int) []*vector.Vector {
+		list := make([]any, n)
+		for i := range list {
+			list[i] = fmt.Sprint(from+i, strings.Repeat("a", 400))
+		}
+		return column(list...)
+	}
+	p := program(t, text)
+	m := memoOf(t, p)
+	kept := func() (bytes int) {
+		for _, s := range m.strs {
+			bytes += len(s)
+		}
+		return bytes
+	}
+	check := func(from, n int) {
+		t.Helper()
+		cols := long(from, n)
+		out := p.Eval(cols, n, nil)
+		for i := range n {
+			if got, want := out.Str[i], strings.ReplaceAll(cols[8].Str[i], "a", "0123456789")+"!"; got != want {
+				t.Fatalf("%q gives %q", cols[8].Str[i], got)
+			}
+		}
+		if kept() > maxBytes || m.dict.bytes > maxBytes {
+			t.Fatalf("%d bytes of results, %d of the dictionary", kept(), m.dict.bytes)
+		}
+	}
+	check(0, 50)
+	if kept() == 0 {
+		t.Fatal("the memo has kept nothing")
+	}
+	if body := m.body.out; unsafe.StringData(m.strs[firstCode]) == unsafe.StringData(body.Str[0]) {
+		t.Error("the memo keeps a string of its body, and what lies around it")
+	}
+	check(0, 200) // more than there is room for
+	if !m.dict.full {
+		t.Error("the dictionary is not full")
+	}
+	check(1000, 200)
+	m.dict.full, m.dict.rest = true, 1<<10
+	check(0, 20)
+	if m.dict.left <= 0 || m.strs != nil || m.question.Str != nil {
+		t.Errorf("a memo of a resting dictionary keeps %d bytes", kept())
+	}
+}

@@ -225,5 +225,13 @@ func (t *arena) grow(size int) {
 	}
 }
 
+// clone copies s.
+func (t *arena) clone(s string) string {
+	t.grow(len(s))
+	from := len(t.buf)
+	t.buf = append(t.buf, s...)
+	return asString(t.buf[from:])
+}
+
 // asString is b, which is not written again, as a string.
 func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
