@@ -11,6 +11,7 @@ import (
 const (
 	maxEntries = 4096
 	maxBytes   = 1 << 19 // of all strings together, and of the strings that memos keep for them
+	maxString  = 1 << 12 // of a string
 )
 
 // The codes of rows without a string.
@@ -20,12 +21,13 @@ const (
 	firstCode // of the strings
 )
 
-// A dictionary is poor when few of its strings came again. Then it rests for so many
-// rows, each time for longer.
-const minRest, maxRest = 1 << 16, 1 << 24
-
 // dictionary numbers the distinct strings of a column, over all batches. It forgets
-// them when they are too many, and rests while few of them come again.
+// all of them when they are too many, and rests while few of them come again.
+//
+// A program has one for each of its columns that a memo asks about, so a column of
+// which many features are computed has many. Each takes at most maxBytes, and some
+// 60 bytes and the results that are no strings for each of maxEntries strings: 0.8 MB
+// and 0.1 MB for each memo.
 type dictionary struct {
 	in     *col // the column
 	seed   maphash.Seed
@@ -35,16 +37,15 @@ type dictionary struct {
 	table      []uint16 // entries by hash, 0 where there is none
 	text       arena    // of the entries and of what memos keep for them
 	bytes      int      // of text
-	generation int // raised when codes get another meaning
+	limit      int      // of entries
+	generation int      // raised when codes get another meaning
+	full       bool     // there was no room, so nothing gets a code until the next generation
+	rests      rests
 
-	limit int           // of entries
-	codes []uint16      // by row of the batch
-	coded vector.Bitmap // the rows that have a code
-	fresh bool          // nothing is coded yet
-	full  bool          // a string of the batch has no code
-
-	hits       int // rows whose string had a code already
-	rest, left int // rows: how long the next rest is, and what is left of this one
+	codes    []uint16      // by row of the batch
+	coded    vector.Bitmap // the rows that have a code
+	fresh    bool          // nothing of the batch is coded yet
+	overlong bool          // the batch has a string over maxString, and gets no codes
 }
 
 // entry is a string and its key.
@@ -79,7 +80,7 @@ func (d *dictionary) hash(k key, n int) uint64 {
 }
 
 func newDictionary(in *col) *dictionary {
-	d := &dictionary{in: in, seed: maphash.MakeSeed(), limit: maxEntries, rest: minRest}
+	d := &dictionary{in: in, seed: maphash.MakeSeed(), limit: maxEntries, rests: rests{next: minRest}}
 	d.secret = key{maphash.String(d.seed, "a"), maphash.String(d.seed, "b")}
 	d.forget()
 	return d
@@ -91,7 +92,7 @@ func (d *dictionary) forget() {
 	d.entries = make([]entry, firstCode)
 	d.table = make([]uint16, 64)
 	d.text, d.bytes = arena{}, 0
-	d.hits, d.full = 0, false
+	d.full = false
 }
 
 // keep copies s, which lives as long as the entries, or finds the dictionary full.
@@ -106,32 +107,19 @@ func (d *dictionary) keep(s string) (string, bool) {
 
 // begin prepares for a batch of n rows.
 func (d *dictionary) begin(n int) {
-	d.fresh = true
-	if d.left > 0 {
-		d.left -= n
+	d.fresh, d.overlong = true, false
+	if d.rests.pass(n) {
 		return
 	}
-	poor := d.poor()
-	if poor {
-		d.left, d.rest = d.rest, min(2*d.rest, maxRest)
-	}
-	if poor || d.full {
+	if d.rests.due(len(d.entries), d.limit, d.full) || d.full {
 		d.forget()
 	}
-}
-
-// poor asks less of a dictionary that is being filled.
-func (d *dictionary) poor() bool {
-	if d.full {
-		return d.hits < 3*len(d.entries)
-	}
-	return len(d.entries) > d.limit/4 && d.hits < len(d.entries)/4
 }
 
 // encode gives the rows of need a code. It reports false when some get none; then no
 // code may be used.
 func (d *dictionary) encode(n int, need vector.Bitmap) bool {
-	if d.left > 0 || d.full {
+	if d.rests.left > 0 {
 		return false
 	}
 	if d.fresh {
@@ -143,12 +131,15 @@ func (d *dictionary) encode(n int, need vector.Bitmap) bool {
 		d.codes = d.codes[:n]
 	}
 	for w := range d.coded {
+		if d.full || d.overlong {
+			return false
+		}
 		if rows := needWord(need, w, n) &^ d.coded[w]; rows != 0 {
 			d.coded[w] |= rows
 			d.encodeWord(w, rows)
 		}
 	}
-	return !d.full
+	return !d.full && !d.overlong
 }
 
 func (d *dictionary) encodeWord(w int, rows uint64) {
@@ -164,16 +155,18 @@ func (d *dictionary) encodeWord(w int, rows uint64) {
 		}
 		rows &^= nulls | errs
 	}
-	d.hits += bits.OnesCount64(rows) + len(d.entries)
 	for ; rows != 0; rows &= rows - 1 {
 		i := bits.TrailingZeros64(rows)
 		codes[i] = d.code(strs[i])
 	}
-	d.hits -= len(d.entries)
 }
 
-// code is the number of s; it is wrong when the dictionary is full.
+// code is the number of s; it is wrong when the dictionary is full or s overlong.
 func (d *dictionary) code(s string) uint16 {
+	if len(s) > maxString {
+		d.overlong = true
+		return nullCode
+	}
 	k := d.key(s)
 	mask := uint64(len(d.table) - 1)
 	for at := d.hash(k, len(s)) & mask; ; at = (at + 1) & mask {
@@ -182,6 +175,7 @@ func (d *dictionary) code(s string) uint16 {
 			return d.insert(k, s)
 		}
 		if e := &d.entries[c]; e.key == k && len(e.str) == len(s) && (len(s) <= maxKey || e.str == s) {
+			d.rests.hits++
 			return c
 		}
 	}

@@ -19,7 +19,7 @@ const never = math.MaxInt
 // starve makes the dictionaries of p so small that they fill up and rest.
 func starve(r *rand.Rand, p *Program) {
 	for _, d := range p.dicts {
-		d.limit, d.rest = firstCode+r.IntN(12), r.IntN(100)
+		d.limit, d.rests.next = firstCode+r.IntN(12), r.IntN(100)
 	}
 }
 
@@ -224,14 +224,14 @@ func TestMemo_IsBounded(t *testing.T) {
 	}
 	check(0, 2*maxEntries) // more than there is room for
 	check(0, 10)
-	if m.dict.left <= 0 {
+	if m.dict.rests.left <= 0 {
 		t.Error("a dictionary of strings that never come again does not rest")
 	}
 	for range 2 * minRest / 1000 {
 		check(0, 1000)
 	}
-	if m.dict.left > 0 || len(m.dict.entries) != 1000+firstCode {
-		t.Errorf("after its rest the dictionary has %d entries, and rests for %d rows", len(m.dict.entries), m.dict.left)
+	if m.dict.rests.left > 0 || len(m.dict.entries) != 1000+firstCode {
+		t.Errorf("after its rest the dictionary has %d entries, and rests for %d rows", len(m.dict.entries), m.dict.rests.left)
 	}
 	check(10_000, maxEntries) // more than there is room for now
 	for _, from := range []int{503, 0, 4} {
@@ -290,9 +290,9 @@ func TestMemo_ResultsAreBounded(t *testing.T) {
 		t.Error("the dictionary is not full")
 	}
 	check(1000, 200)
-	m.dict.full, m.dict.rest = true, 1<<10
+	m.dict.full, m.dict.rests.next = true, 1<<10
 	check(0, 20)
-	if m.dict.left <= 0 || m.strs != nil || m.question.Str != nil {
+	if m.dict.rests.left <= 0 || m.strs != nil || m.question.Str != nil {
 		t.Errorf("a memo of a resting dictionary keeps %d bytes", kept())
 	}
 }
