@@ -39,13 +39,14 @@ type dictionary struct {
 	bytes      int      // of text
 	limit      int      // of entries
 	generation int      // raised when codes get another meaning
-	full       bool     // there was no room, so nothing gets a code until the next generation
+	full       bool     // there was no room, so the generation ends
 	rests      rests
 
-	codes    []uint16      // by row of the batch
-	coded    vector.Bitmap // the rows that have a code
-	fresh    bool          // nothing of the batch is coded yet
-	overlong bool          // the batch has a string over maxString, and gets no codes
+	begun  bool          // somebody has asked about the batch
+	length int           // mean of the batch's strings, more or less
+	codes  []uint16      // by row of the batch
+	coded  vector.Bitmap // the rows that have a code
+	closed bool          // the batch gets no codes, or no more
 }
 
 // entry is a string and its key.
@@ -95,43 +96,60 @@ func (d *dictionary) forget() {
 	d.full = false
 }
 
+// fill ends the generation with this batch.
+func (d *dictionary) fill() { d.full, d.closed = true, true }
+
 // keep copies s, which lives as long as the entries, or finds the dictionary full.
 func (d *dictionary) keep(s string) (string, bool) {
 	if d.bytes+len(s) > maxBytes {
-		d.full = true
+		d.fill()
 		return "", false
 	}
 	d.bytes += len(s)
 	return d.text.clone(s), true
 }
 
-// begin prepares for a batch of n rows.
+// begin prepares for a batch of n rows, the first time that somebody asks about it.
 func (d *dictionary) begin(n int) {
-	d.fresh, d.overlong = true, false
-	if d.rests.pass(n) {
+	if d.begun {
 		return
 	}
-	if d.rests.due(len(d.entries), d.limit, d.full) || d.full {
+	d.begun = true
+	if d.closed = d.rests.pass(n); d.closed {
+		return
+	}
+	d.closed = d.rests.due(len(d.entries), d.limit, d.full)
+	if d.closed || d.full {
 		d.forget()
 	}
+	d.length = meanLength(d.in.Str)
+	zeroed(&d.coded, n)
+	if cap(d.codes) < n {
+		d.codes = make([]uint16, n)
+	}
+	d.codes = d.codes[:n]
+}
+
+// samples is the number of rows whose strings stand for those of a batch.
+const samples = 16
+
+// meanLength is the mean length of some of the strings.
+func meanLength(list []string) int {
+	sum, count := 0, 0
+	for i := 0; i < len(list); i += (len(list) + samples - 1) / samples {
+		sum, count = sum+len(list[i]), count+1
+	}
+	if count > 1 {
+		sum /= count
+	}
+	return sum
 }
 
 // encode gives the rows of need a code. It reports false when some get none; then no
 // code may be used.
 func (d *dictionary) encode(n int, need vector.Bitmap) bool {
-	if d.rests.left > 0 {
-		return false
-	}
-	if d.fresh {
-		d.fresh = false
-		zeroed(&d.coded, n)
-		if cap(d.codes) < n {
-			d.codes = make([]uint16, n)
-		}
-		d.codes = d.codes[:n]
-	}
 	for w := range d.coded {
-		if d.full || d.overlong {
+		if d.closed {
 			return false
 		}
 		if rows := needWord(need, w, n) &^ d.coded[w]; rows != 0 {
@@ -139,7 +157,7 @@ func (d *dictionary) encode(n int, need vector.Bitmap) bool {
 			d.encodeWord(w, rows)
 		}
 	}
-	return !d.full && !d.overlong
+	return !d.closed
 }
 
 func (d *dictionary) encodeWord(w int, rows uint64) {
@@ -164,7 +182,7 @@ func (d *dictionary) encodeWord(w int, rows uint64) {
 // code is the number of s; it is wrong when the dictionary is full or s overlong.
 func (d *dictionary) code(s string) uint16 {
 	if len(s) > maxString {
-		d.overlong = true
+		d.closed = true
 		return nullCode
 	}
 	k := d.key(s)
@@ -184,7 +202,7 @@ func (d *dictionary) code(s string) uint16 {
 func (d *dictionary) insert(k key, s string) uint16 {
 	c := len(d.entries)
 	if c >= d.limit {
-		d.full = true
+		d.fill()
 		return nullCode
 	}
 	own, ok := d.keep(s)

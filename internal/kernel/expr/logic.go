@@ -32,7 +32,7 @@ func (c *compiler) junction(e *plan.Expr) *term {
 	if args == nil {
 		return nil
 	}
-	x := &junctionNode{first: args[0].out, out: newCol(e.Type)}
+	x := &junctionNode{first: args[0].out, cost: args[0].price().always, out: newCol(e.Type)}
 	if e.Name == operators.LogicalAnd {
 		x.flip = ^uint64(0)
 	}
@@ -59,9 +59,12 @@ func flatten(e *plan.Expr, op string, out *[]*plan.Expr) {
 type junctionNode struct {
 	flip  uint64 // what turns a deciding operand into ones: all ones for &&
 	first *col
+	cost  int // of first
 	rest  []block
 	out   *col
 }
+
+func (x *junctionNode) guard() int { return x.cost }
 
 func (x *junctionNode) branches() []*block {
 	out := make([]*block, len(x.rest))
@@ -149,7 +152,7 @@ func (c *compiler) conditional(e *plan.Expr) *term {
 		return nil
 	}
 	x := &conditionalNode{
-		cond: cond.out, yes: yes.block, no: no.block, mixed: newCol(e.Type), out: newCol(e.Type),
+		cond: cond.out, cost: cond.price().always, yes: yes.block, no: no.block, mixed: newCol(e.Type), out: newCol(e.Type),
 	}
 	return either(yes, no, then(x, x.out, cond))
 }
@@ -178,6 +181,7 @@ func like(a, t *term) *term { return either(a, a, t) }
 
 type conditionalNode struct {
 	cond          *col
+	cost          int // of cond
 	yes, no       block
 	yesMem, noMem vector.Bitmap
 	mixed         *col
@@ -185,6 +189,7 @@ type conditionalNode struct {
 }
 
 func (x *conditionalNode) branches() []*block { return []*block{&x.yes, &x.no} }
+func (x *conditionalNode) guard() int         { return x.cost }
 
 func (x *conditionalNode) eval(n int, need vector.Bitmap) {
 	cond := x.cond

@@ -2,107 +2,10 @@ package expr
 
 import (
 	"math/bits"
-	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
-
-// worthMemo is the cost of a sub-expression, in nanoseconds per row, from which on it
-// is evaluated once for each string: to find a string and copy a result takes 7.
-const worthMemo = 15
-
-// Below fewRows rows a memo is only asked when its body costs muchMore.
-const fewRows, muchMore = 16, 60
-
-// memo compiles a sub-expression of one column of strings so that it is evaluated once
-// for each string, or is nil when e is no such sub-expression or is cheap.
-func (c *compiler) memo(e *plan.Expr) *term {
-	if c.inMemo || !native(e.Type) {
-		return nil
-	}
-	name := onlyInput(e)
-	i, ok := c.index[name]
-	if !ok || vector.Lane(c.inputs[i].Type) != plan.String {
-		return nil
-	}
-	c.inMemo = true
-	body := c.compile(e)
-	c.inMemo = false
-	if body == nil || len(body.steps) == 0 {
-		return body
-	}
-	cost := body.cost()
-	if cost < c.worthMemo {
-		return body
-	}
-	x := &memoNode{dict: c.dictionary(i), body: body.block, filled: -1, copied: newCol(e.Type), out: newCol(e.Type)}
-	if cost < muchMore {
-		x.minRows = fewRows
-	}
-	// The body's constants are not adopted: their number of rows is the memo's business.
-	return like(body, &term{typ: e.Type, block: block{
-		steps: []node{x}, out: x.out, inputs: body.inputs, dicts: []*dictionary{x.dict},
-	}})
-}
-
-// onlyInput is the name of the one variable that e reads, once or more, or "".
-func onlyInput(e *plan.Expr) string {
-	if e.Kind != plan.Call && e.Kind != plan.Comprehension {
-		return ""
-	}
-	var names []string
-	free(e, nil, func(v *plan.Expr) {
-		if name := celenv.InputName(v); !slices.Contains(names, name) {
-			names = append(names, name) // that of a bound variable is "", and so no input's
-		}
-	})
-	if len(names) != 1 {
-		return ""
-	}
-	return names[0]
-}
-
-// dictionary is the one dictionary of input i.
-func (c *compiler) dictionary(i int) *dictionary {
-	if c.dicts[i] == nil {
-		c.dicts[i] = newDictionary(c.read[i].out)
-	}
-	return c.dicts[i]
-}
-
-// cost guesses what the nodes of x take for a row, in nanoseconds.
-func (x *block) cost() int {
-	sum := 0
-	for _, n := range x.steps {
-		switch n := n.(type) {
-		case *matchNode:
-			sum += 100
-		case *fallbackNode:
-			sum += estimate(n.expr)
-		case *formatNode:
-			sum += 20
-		case *convertNode:
-			if vector.Lane(n.arg.Type) == plan.String {
-				sum += 12
-			}
-		case *inNode:
-			if n.strs != nil {
-				sum += 15
-			}
-		case *predicateNode:
-			sum += n.cost
-		case *mapNode, *orderNode, *concatNode:
-			sum += 5
-		case branching:
-			for _, y := range n.branches() {
-				sum += y.cost()
-			}
-		}
-	}
-	return sum
-}
 
 // What a memo says about an entry.
 const (
@@ -119,10 +22,10 @@ const (
 // needed rows. Results live as long as the entries; those that are strings lie in the
 // memory of the dictionary and count for its limit.
 type memoNode struct {
-	dict    *dictionary
-	body    block // reads the dictionary's column
-	filled  int   // rows of the body's constants
-	minRows int   // rows of a batch from which on it is worth it
+	dict                  *dictionary
+	body                  block // reads the dictionary's column
+	filled                int   // rows of the body's constants
+	longest, longestOfFew int   // mean length of strings up to which it is worth it
 
 	generation int // of the dictionary
 	flags      []uint8
@@ -139,12 +42,10 @@ type memoNode struct {
 }
 
 func (x *memoNode) branches() []*block { return []*block{&x.body} }
+func (x *memoNode) guard() int         { return 0 }
 
 func (x *memoNode) eval(n int, need vector.Bitmap) {
-	if x.generation != x.dict.generation {
-		x.forget()
-	}
-	if n < x.minRows || !x.dict.encode(n, need) || !x.know(n, need) {
+	if n < fewRows && x.longestOfFew < 0 || !x.know(n, need) {
 		x.out.show(x.run(n, need))
 		return
 	}
@@ -153,8 +54,20 @@ func (x *memoNode) eval(n int, need vector.Bitmap) {
 }
 
 // know finds the results of all entries that needed rows have. It reports false when
-// there is no room for them.
+// the batch gets no codes, or not for this memo, or there is no room for the results.
 func (x *memoNode) know(n int, need vector.Bitmap) bool {
+	d := x.dict
+	d.begin(n)
+	if x.generation != d.generation {
+		x.forget()
+	}
+	most := x.longest
+	if n < fewRows {
+		most = x.longestOfFew
+	}
+	if d.length > most || !d.encode(n, need) {
+		return false
+	}
 	x.grow()
 	x.findOpen(n, need)
 	return len(x.open) == 0 || x.learn()

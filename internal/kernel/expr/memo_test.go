@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,8 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// never is a limit that no memo is worth.
-const never = math.MaxInt
+// Biases for which nothing and everything is worth a memo.
+const never, always = -1 << 30, 1 << 20
 
 // starve makes the dictionaries of p so small that they fill up and rest.
 func starve(r *rand.Rand, p *Program) {
@@ -62,7 +61,8 @@ func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
 		"cel.bind(x, s.lowerAscii(), x == 'a' || x == t)": 1,
 		"cel.bind(x, s.lowerAscii(), x.matches('a'))":     1,
 		"cel.bind(x, t, s.matches(x))":                    0,
-		"y.size() > 0 && string(y) == 'a'":                1,
+		"y.size() > 0 && string(y) == 'a'":                0,
+		"string(y).matches('a')":                          1,
 		"os.orValue('').reverse() == ''":                  1,
 		"string(i)":                                       0,
 		"'a'.matches('a')":                                0,
@@ -86,6 +86,64 @@ func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
 	}
 }
 
+// TestMemo_LeavesSparedOperandsAlone: what a cheap condition may spare is no reason to
+// look up every row, but may have a memo of its own.
+func TestMemo_LeavesSparedOperandsAlone(t *testing.T) {
+	for text, whole := range map[string]bool{
+		"s == 'US' && s.matches('^U')":                   false,
+		"s in ['a', 'b'] || s.matches('7$')":             false,
+		"s == '' ? '' : s.lowerAscii()":                  false,
+		"!(s.startsWith('z') && s.matches('7$'))":        false,
+		"os.orValue('').reverse() == ''":                 true,
+		"s.matches('^U') && s == 'US'":                   true,
+		"s.contains('a') && s.matches('7$')":             true,
+		"s.matches('a') ? s == 'a' : s.reverse() == 'b'": true,
+		"s == 'a' && s == 'b'":                           false,
+	} {
+		p := program(t, text)
+		_, isMemo := p.root.last().(*memoNode)
+		if isMemo != whole {
+			t.Errorf("%s is one memo: %v, want %v", text, isMemo, whole)
+		}
+	}
+	p := program(t, "s == 'a' && s.matches('^a')")
+	m := memoOf(t, p)
+	p.Eval(column(slices.Repeat([]any{"a", "b", "c", "d"}, fewRows)...), 4*fewRows, nil)
+	if got := len(m.dict.entries) - firstCode; got != 1 {
+		t.Errorf("%d strings have codes, want the one that is not spared", got)
+	}
+}
+
+// TestMemo_IsForShortStrings: a string that costs more to find than to evaluate is
+// evaluated.
+func TestMemo_IsForShortStrings(t *testing.T) {
+	const seven = "s in ['a', 'b', 'c', 'd', 'e', 'f', 'g']"
+	for _, x := range []struct {
+		text      string
+		size      int
+		bulk, few bool
+	}{
+		{seven, maxKey, true, false},
+		{seven, maxKey + 1, false, false},
+		{"s.contains('a') && s.contains('b')", 40, false, false},
+		{"s.matches('^a')", maxKey, true, false},
+		{"s.matches('^a')", 128, true, false},
+		{"s.matches('^a')", 129, false, false},
+		{"s.matches('^a.*b')", 128, true, true},
+		{"s.replace('a', 'b') == ''", 512, true, true},
+		{"s.replace('a', 'b') == ''", 513, false, false},
+	} {
+		for n, want := range map[int]bool{fewRows: x.bulk, fewRows - 1: x.few} {
+			p := program(t, x.text)
+			d := memoOf(t, p).dict
+			p.Eval(column(slices.Repeat([]any{strings.Repeat("x", x.size)}, n)...), n, nil)
+			if got := len(d.entries) > firstCode; got != want {
+				t.Errorf("%s of %d strings of %d bytes looks them up: %v", x.text, n, x.size, got)
+			}
+		}
+	}
+}
+
 // column is a column of strings, nil for null.
 func column(list ...any) []*vector.Vector {
 	var out []vars
@@ -100,7 +158,7 @@ func column(list ...any) []*vector.Vector {
 }
 
 func TestMemo_EvaluatesAStringOnce(t *testing.T) {
-	p := program(t, "s.matches('a')")
+	p := program(t, "s.matches('a+')")
 	m := memoOf(t, p)
 	counter := &countingNode{}
 	replaceMatch(&m.body, counter)
@@ -144,7 +202,7 @@ func TestMemo_OfOptionals(t *testing.T) {
 		"os.or(optional.of(t)).orValue('z')":                         {`"o"`, `"t"`, "null"},
 		"(s == 'a' ? os : optional.none()).orValue(t)":               {`"o"`, `"t"`, "null"},
 	} {
-		p := programFor(t, text, 0)
+		p := programFor(t, text, always)
 		other := plan.StringValue("t")
 		cols := rows(slices.Repeat([]vars{
 			{"s": plan.StringValue("a"), "os": plan.StringValue("o"), "t": other}, {"t": other}, {},
@@ -167,7 +225,7 @@ func TestMemo_TellsStringsApart(t *testing.T) {
 		list = append(list, strings.Repeat("a", n), strings.Repeat("\x00", n), strings.Repeat("a", n)+"b"+strings.Repeat("a", n))
 	}
 	cols := column(list...)
-	p := programFor(t, "s.reverse() + '.'", 0)
+	p := programFor(t, "s.reverse() + '.'", always)
 	for range 2 {
 		out := p.Eval(cols, len(list), nil)
 		for i, s := range list {
@@ -182,7 +240,7 @@ func TestMemo_TellsStringsApart(t *testing.T) {
 // written again after it.
 func TestMemo_KeepsNoBorrowedString(t *testing.T) {
 	for _, text := range []string{"s.matches('^a') ? s : s", "string(s.reverse().reverse())", "s.upperAscii().matches('^.') ? s : ''"} {
-		p := programFor(t, text, 0)
+		p := programFor(t, text, always)
 		mem := []byte("abcdefghij")
 		cols := column("")
 		cols[8].Str[0] = unsafe.String(&mem[0], len(mem))
@@ -223,7 +281,7 @@ func TestMemo_IsBounded(t *testing.T) {
 		}
 	}
 	check(0, 2*maxEntries) // more than there is room for
-	check(0, 10)
+	check(0, fewRows)
 	if m.dict.rests.left <= 0 {
 		t.Error("a dictionary of strings that never come again does not rest")
 	}

@@ -144,7 +144,7 @@ func (c *compiler) orElse(e *plan.Expr) *term {
 		return nil
 	}
 	x := &orElseNode{
-		opt: a.out, alt: alt.block, unwrap: e.Type.Kind != plan.Optional,
+		opt: a.out, cost: a.price().always, alt: alt.block, unwrap: e.Type.Kind != plan.Optional,
 		some: newCol(e.Type), mixed: newCol(e.Type), out: newCol(e.Type),
 	}
 	return either(a, alt, then(x, x.out, a))
@@ -154,6 +154,7 @@ func (c *compiler) orElse(e *plan.Expr) *term {
 // only there.
 type orElseNode struct {
 	opt     *col
+	cost    int // of opt
 	alt     block
 	unwrap  bool // orValue: the result is the content
 	noneMem vector.Bitmap
@@ -163,6 +164,7 @@ type orElseNode struct {
 }
 
 func (x *orElseNode) branches() []*block { return []*block{&x.alt} }
+func (x *orElseNode) guard() int         { return x.cost }
 
 func (x *orElseNode) eval(n int, need vector.Bitmap) {
 	opt, some := x.opt, x.some

@@ -26,17 +26,17 @@ func rows(list ...vars) []*vector.Vector {
 
 func program(t testing.TB, text string) *Program {
 	t.Helper()
-	return programFor(t, text, worthMemo)
+	return programFor(t, text, 0)
 }
 
-// programFor is program with another limit for memos.
-func programFor(t testing.TB, text string, worth int) *Program {
+// programFor is program with a bias for memos.
+func programFor(t testing.TB, text string, bias int) *Program {
 	t.Helper()
 	src, err := parse(testEnv(t), text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := compileFor(src.expr, testInputs, worth)
+	p, err := compileFor(src.expr, testInputs, bias)
 	if err != nil {
 		t.Fatal(err)
 	}

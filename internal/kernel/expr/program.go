@@ -46,24 +46,24 @@ type shared struct {
 	inputs    []Input
 	plans     map[*plan.Expr]cel.Program // of the sub-trees cel-go runs
 	fallbacks []Fallback
-	worthMemo int // see memo
+	bias      int // of costs, see memo
 	whole     func() (cel.Program, error)
 }
 
 // Compile compiles e over the given inputs, which must include every variable
 // that e reads, with the same type.
 func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
-	return compileFor(e, inputs, worthMemo)
+	return compileFor(e, inputs, 0)
 }
 
-// compileFor is Compile with a limit of its own for what a memo is worth.
-func compileFor(e *plan.Expr, inputs []Input, worth int) (*Program, error) {
+// compileFor is Compile with a bias added to the cost of what may have a memo.
+func compileFor(e *plan.Expr, inputs []Input, bias int) (*Program, error) {
 	sh := &shared{
-		expr:      e,
-		inputs:    inputs,
-		plans:     map[*plan.Expr]cel.Program{},
-		worthMemo: worth,
-		whole:     sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
+		expr:   e,
+		inputs: inputs,
+		plans:  map[*plan.Expr]cel.Program{},
+		bias:   bias,
+		whole:  sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
 	}
 	root, err := compile(sh)
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector
 		}
 	}
 	for _, d := range p.dicts {
-		d.begin(n)
+		d.begun = false
 	}
 	if p.filled != n {
 		p.fill(n)

@@ -51,7 +51,7 @@ func codes(p *Program, d *dictionary, n int, text func(row int) string) bool {
 		list[i] = text(i)
 	}
 	p.Eval(column(list...), n, nil)
-	return d.rests.left <= 0 && !d.full && !d.overlong
+	return !d.closed
 }
 
 func TestDictionary_RestsForLargeBatchesToo(t *testing.T) {

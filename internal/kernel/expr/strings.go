@@ -30,9 +30,9 @@ var stringRules = map[string]rule{
 	overloads.AddBytes:         {[]plan.Kind{plan.Bytes, plan.Bytes}, concat},
 }
 
-func predicateRule(test func(s, x string) bool, cost int) rule {
+func predicateRule(test func(s, x string) bool, price int) rule {
 	return rule{[]plan.Kind{plan.String, plan.String}, func(_ *compiler, e *plan.Expr, args []*term) *term {
-		x := &predicateNode{two(e.Type, args[0], args[1]), test, cost}
+		x := &predicateNode{two(e.Type, args[0], args[1]), test, price}
 		return then(x, x.out, args[0], args[1])
 	}}
 }
@@ -40,8 +40,8 @@ func predicateRule(test func(s, x string) bool, cost int) rule {
 // predicateNode tests pairs of strings.
 type predicateNode struct {
 	binary
-	test func(s, x string) bool
-	cost int // see block.cost
+	test  func(s, x string) bool
+	price int // see nodePrice
 }
 
 func (x *predicateNode) eval(n int, need vector.Bitmap) {

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/overloads"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
@@ -23,38 +22,6 @@ func (x *block) fallbacks() []Fallback {
 		}
 	}
 	return out
-}
-
-// The parts of estimate, measured for cel-go v0.33.2 on one machine.
-const (
-	nsPerEval    = 90
-	nsPerNode    = 35
-	nsPerElement = 16 // assumed length of lists and maps
-	nsPerRegex   = 2500
-)
-
-// estimate guesses what cel-go takes for one row of e.
-func estimate(e *plan.Expr) int { return nsPerEval + cost(e) }
-
-func cost(e *plan.Expr) int {
-	ns := nsPerNode
-	switch {
-	case e.Kind == plan.Comprehension:
-		x := e.Comp
-		return ns + cost(x.Range) + cost(x.Init) + cost(x.Result) + nsPerElement*(cost(x.Cond)+cost(x.Step))
-	case e.Kind == plan.Call && compilesPattern(e):
-		ns = nsPerRegex
-	}
-	e.Children(func(a *plan.Expr) { ns += cost(a) })
-	return ns
-}
-
-// compilesPattern reports whether cel-go compiles a regular expression per row.
-func compilesPattern(e *plan.Expr) bool {
-	if strings.HasPrefix(e.Name, "regex.") {
-		return true
-	}
-	return e.Name == overloads.Matches && e.Args[len(e.Args)-1].Kind != plan.Literal
 }
 
 // text writes e for people; macros stay expanded.
