@@ -354,3 +354,20 @@ func TestMemo_ResultsAreBounded(t *testing.T) {
 		t.Errorf("a memo of a resting dictionary keeps %d bytes", kept())
 	}
 }
+
+// TestMemo_LeavesItsColumnAlone: the body reads the strings of entries in the place of
+// the column, which nodes after it read too.
+func TestMemo_LeavesItsColumnAlone(t *testing.T) {
+	p := programFor(t, "s.matches('a') ? s : t", always)
+	var list []vars
+	for _, s := range []string{"a", "a", "b", "ab"} {
+		list = append(list, vars{"s": plan.StringValue(s), "t": plan.StringValue("t" + s)})
+	}
+	out := p.Eval(rows(list...), 4, nil)
+	memoOf(t, p)
+	for i, want := range []string{"a", "a", "tb", "ab"} {
+		if got := result(out, i).String(); got != fmt.Sprintf("%q", want) {
+			t.Errorf("row %d is %s, want %q", i, got, want)
+		}
+	}
+}

@@ -215,3 +215,19 @@ func TestEval_KeepsLittleText(t *testing.T) {
 		}
 	}
 }
+
+// TestConcat_IsFlat: a sum of sums is one node, but a sum that others read stays.
+func TestConcat_IsFlat(t *testing.T) {
+	row := vars{"s": plan.StringValue("a"), "t": plan.StringValue("b")}
+	for text, want := range map[string]string{
+		"cel.bind(x, s + t, s) + t":     `"ab"`,
+		"cel.bind(x, s + t, x + x) + t": `"ababb"`,
+		"(s + t) + (t + s)":             `"abba"`,
+		"s + (s + (s + t))":             `"aaab"`,
+	} {
+		wantRow(t, text, row, want)
+	}
+	if p := program(t, "(s + t) + (t + s)"); len(p.root.steps) != 1 {
+		t.Errorf("a sum of sums has %d nodes", len(p.root.steps))
+	}
+}
