@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 
+	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/operators"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -53,8 +54,10 @@ func init() {
 }
 
 type compiler struct {
-	*shared
-	index  map[string]int
+	inputs []Input
+	index  map[string]int             // of inputs, by name
+	plans  map[*plan.Expr]cel.Program // of the sub-trees cel-go runs, which may be compiled twice
+	bias   int                        // of costs, see memo
 	locals []local
 	read   []*input      // by number of the input; nil: not read so far
 	dicts  []*dictionary // of inputs, nil where there is none
@@ -68,17 +71,24 @@ type local struct {
 	term *term
 }
 
-func compile(sh *shared) (*block, error) {
-	c := &compiler{shared: sh, index: map[string]int{}, read: make([]*input, len(sh.inputs)), dicts: make([]*dictionary, len(sh.inputs))}
-	for i, in := range sh.inputs {
+func compile(e *plan.Expr, inputs []Input, bias int) (*block, error) {
+	c := &compiler{
+		inputs: inputs,
+		index:  map[string]int{},
+		plans:  map[*plan.Expr]cel.Program{},
+		bias:   bias,
+		read:   make([]*input, len(inputs)),
+		dicts:  make([]*dictionary, len(inputs)),
+	}
+	for i, in := range inputs {
 		c.index[in.Name] = i
 	}
-	t := c.compile(sh.expr)
+	t := c.compile(e)
 	if c.err != nil {
 		return nil, c.err
 	}
 	if t == nil {
-		return nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(sh.expr))
+		return nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(e))
 	}
 	return &t.block, nil
 }

@@ -73,11 +73,15 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 		return fmt.Errorf("%s: cel-go cannot plan it: %w", text, err)
 	}
 	r := rand.New(rand.NewPCG(seed, uint64(n)))
-	p, err := compileFor(src.expr, testInputs, []int{never, 0, 20, always}[r.IntN(4)])
+	bias := []int{never, 0, 20, always}[r.IntN(4)]
+	p, err := compileFor(src.expr, testInputs, bias)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	some := p.Clone() // is asked for some rows only
+	some, err := compileFor(src.expr, testInputs, bias) // is asked for some rows only
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
 	if r.IntN(2) == 0 {
 		starve(r, p)
 		starve(r, some)

@@ -47,7 +47,7 @@ func (c *compiler) fallback(e *plan.Expr) *term {
 	return t
 }
 
-// program plans e once for all clones.
+// program plans e once, although memo may compile it twice.
 func (c *compiler) program(e *plan.Expr) (cel.Program, error) {
 	if p, ok := c.plans[e]; ok {
 		return p, nil

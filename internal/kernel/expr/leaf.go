@@ -11,21 +11,6 @@ type input struct {
 	out   *col
 }
 
-// prefix is the mask of the first n rows.
-func prefix(m vector.Bitmap, n int) vector.Bitmap {
-	if m == nil {
-		return nil
-	}
-	return m[:vector.Words(n)]
-}
-
-// cut makes c a view of the first n rows.
-func (c *col) cut(n int) {
-	c.own, c.Vector = *c.Vector, &c.own
-	c.own.N = n
-	c.own.Null, c.own.Err = prefix(c.own.Null, n), prefix(c.own.Err, n)
-}
-
 // constant is one value, null or error for every row.
 type constant struct {
 	val    plan.Value // of the lane's type

@@ -22,30 +22,36 @@ func starve(r *rand.Rand, p *Program) {
 	}
 }
 
+// everyNode calls f for the nodes of x and of the blocks they evaluate.
+func everyNode(x *block, f func(node)) {
+	for _, n := range x.steps {
+		f(n)
+		if n, ok := n.(branching); ok {
+			for _, y := range n.branches() {
+				everyNode(y, f)
+			}
+		}
+	}
+}
+
+// memosOf are the memos of a program.
+func memosOf(p *Program) (memos []*memoNode) {
+	everyNode(p.root, func(n node) {
+		if m, ok := n.(*memoNode); ok {
+			memos = append(memos, m)
+		}
+	})
+	return memos
+}
+
 // memoOf is the first memo of a program.
 func memoOf(t *testing.T, p *Program) *memoNode {
 	t.Helper()
-	var find func(x *block) *memoNode
-	find = func(x *block) *memoNode {
-		for _, n := range x.steps {
-			if m, ok := n.(*memoNode); ok {
-				return m
-			}
-			if n, ok := n.(branching); ok {
-				for _, y := range n.branches() {
-					if m := find(y); m != nil {
-						return m
-					}
-				}
-			}
-		}
-		return nil
-	}
-	m := find(p.root)
-	if m == nil {
+	memos := memosOf(p)
+	if len(memos) == 0 {
 		t.Fatal("there is no memo")
 	}
-	return m
+	return memos[0]
 }
 
 func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
@@ -67,20 +73,7 @@ func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
 		"string(i)":                                       0,
 		"'a'.matches('a')":                                0,
 	} {
-		var count func(x *block) int
-		count = func(x *block) (n int) {
-			for _, s := range x.steps {
-				if _, ok := s.(*memoNode); ok {
-					n++
-				} else if b, ok := s.(branching); ok {
-					for _, y := range b.branches() {
-						n += count(y)
-					}
-				}
-			}
-			return n
-		}
-		if got := count(program(t, text).root); got != want {
+		if got := len(memosOf(program(t, text))); got != want {
 			t.Errorf("%s has %d memos, want %d", text, got, want)
 		}
 	}

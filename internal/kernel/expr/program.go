@@ -29,25 +29,18 @@ type Input struct {
 }
 
 // Program is a compiled expression with the scratch memory of one goroutine. It
-// is not safe for concurrent use; Clone makes one for another goroutine.
+// is not safe for concurrent use.
 type Program struct {
-	shared *shared
-	root   *block
-	inputs []input       // of root, each once
-	dicts  []*dictionary // of root, each once
-	filled int           // rows of the constants, -1 at first
-	out    vector.Vector // where the root's does not do
-	null   vector.Bitmap
-}
-
-// shared is the part of a program that all its clones use concurrently.
-type shared struct {
 	expr      *plan.Expr
-	inputs    []Input
-	plans     map[*plan.Expr]cel.Program // of the sub-trees cel-go runs
+	reads     []Input
+	root      *block
+	inputs    []input       // of root, each once
+	dicts     []*dictionary // of root, each once
 	fallbacks []Fallback
-	bias      int // of costs, see memo
 	whole     func() (cel.Program, error)
+	filled    int           // rows of the constants, -1 at first
+	out       vector.Vector // where the root's does not do
+	null      vector.Bitmap
 }
 
 // Compile compiles e over the given inputs, which must include every variable
@@ -58,23 +51,18 @@ func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
 
 // compileFor is Compile with a bias added to the cost of what may have a memo.
 func compileFor(e *plan.Expr, inputs []Input, bias int) (*Program, error) {
-	sh := &shared{
-		expr:   e,
-		inputs: inputs,
-		plans:  map[*plan.Expr]cel.Program{},
-		bias:   bias,
-		whole:  sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
-	}
-	root, err := compile(sh)
+	root, err := compile(e, inputs, bias)
 	if err != nil {
 		return nil, err
 	}
-	sh.fallbacks = root.fallbacks()
-	return newProgram(sh, root), nil
-}
-
-func newProgram(sh *shared, root *block) *Program {
-	p := &Program{shared: sh, root: root, filled: -1}
+	p := &Program{
+		expr:      e,
+		reads:     inputs,
+		root:      root,
+		fallbacks: root.fallbacks(),
+		whole:     sync.OnceValues(func() (cel.Program, error) { return celenv.Plan(e) }),
+		filled:    -1,
+	}
 	for _, x := range root.inputs {
 		if !slices.Contains(p.inputs, *x) {
 			p.inputs = append(p.inputs, *x)
@@ -85,34 +73,27 @@ func newProgram(sh *shared, root *block) *Program {
 			p.dicts = append(p.dicts, d)
 		}
 	}
-	return p
-}
-
-// Clone makes a program for another goroutine. It may be called concurrently
-// with Eval and Clone.
-func (p *Program) Clone() *Program {
-	root, err := compile(p.shared)
-	if err != nil {
-		panic(fmt.Sprintf("expr: what compiled once does not compile again: %v", err))
-	}
-	return newProgram(p.shared, root)
+	return p, nil
 }
 
 // Type is the type of the results.
-func (p *Program) Type() plan.Type { return p.shared.expr.Type }
+func (p *Program) Type() plan.Type { return p.expr.Type }
 
 // Eval computes the expression for n rows. cols are parallel to the inputs of
 // Compile and have n rows each; a column the expression does not read may be
 // nil. need says which rows matter, nil all of them; the others hold
-// anything afterwards. The result belongs to the program until its next Eval
-// and may alias cols; strings in it stay valid.
+// anything afterwards. need has no bits beyond row n-1 and is not part of a result.
+//
+// The result belongs to the program until its next Eval, and must not be modified. It
+// may alias cols, and strings in it may be strings of cols: they stay valid as long as
+// the memory of those does, and the others for ever.
 func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector.Vector {
 	for i := range p.inputs {
 		x := &p.inputs[i]
 		v, o := cols[x.index], x.out
 		o.Vector, o.marked = v, v.Null != nil || v.Err != nil
 		if v.N != n {
-			o.cut(n)
+			panic(fmt.Sprintf("expr: a column of %d rows in a batch of %d", v.N, n))
 		}
 	}
 	for _, d := range p.dicts {
@@ -154,14 +135,14 @@ func (p *Program) settle(c *col, n int) *vector.Vector {
 // ErrorText is what cel-go says about the failure of one row, "" when the row
 // does not fail.
 func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
-	prg, err := p.shared.whole()
+	prg, err := p.whole()
 	if err != nil {
 		return err.Error()
 	}
 	act := &activation{row: row}
 	reads := map[string]bool{}
-	p.shared.expr.Walk(func(e *plan.Expr) { reads[celenv.InputName(e)] = true })
-	for i, in := range p.shared.inputs {
+	p.expr.Walk(func(e *plan.Expr) { reads[celenv.InputName(e)] = true })
+	for i, in := range p.reads {
 		if reads[in.Name] {
 			c := newCol(in.Type)
 			c.Vector = cols[i]
@@ -175,4 +156,4 @@ func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
 }
 
 // Fallbacks lists the sub-trees that cel-go runs row by row, in evaluation order.
-func (p *Program) Fallbacks() []Fallback { return p.shared.fallbacks }
+func (p *Program) Fallbacks() []Fallback { return p.fallbacks }

@@ -3,7 +3,6 @@ package expr
 import (
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -139,30 +138,13 @@ func TestEval_NoRows(t *testing.T) {
 	}
 }
 
-func TestClone_IsIndependent(t *testing.T) {
-	p := program(t, "s.reverse() + string(i * j) + (b ? t : 'x')")
-	cols := tameColumns(64)
-	var want []string
-	out := p.Eval(cols, 64, nil)
-	for i := range 64 {
-		want = append(want, result(out, i).String())
-	}
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			q := p.Clone()
-			for range 20 {
-				out := q.Eval(cols, 64, nil)
-				for i := range 64 {
-					if got := result(out, i).String(); got != want[i] {
-						t.Errorf("row %d of a clone is %s, want %s", i, got, want[i])
-						return
-					}
-				}
-			}
-		})
-	}
-	wg.Wait()
+func TestEval_WantsAsManyRowsAsTheBatchHas(t *testing.T) {
+	defer func() {
+		if r := recover(); r != "expr: a column of 3 rows in a batch of 2" {
+			t.Errorf("a column that is too long gives %v", r)
+		}
+	}()
+	program(t, "i + 1").Eval(rows(vars{}, vars{}, vars{}), 2, nil)
 }
 
 func TestEval_UnreadColumnsMayBeMissing(t *testing.T) {
