@@ -14,6 +14,13 @@ type node interface {
 
 // block is an expression as nodes in the order of evaluation. A block without nodes
 // is a leaf.
+//
+// A col holds its value until the node that fills it runs again, so every node that
+// reads it stands after that node: in the same block, or in a block that a later node
+// of the same block evaluates. Such a block may run for fewer rows than the node did,
+// never for others: a bound variable is read under a part of the need that it was
+// computed for. A node runs once in a batch, but those of a memo's body twice when the
+// first run, over entries, finds no room.
 type block struct {
 	steps  []node
 	out    *col // the result, until the block's next evaluation

@@ -8,10 +8,31 @@ import (
 	"github.com/unskew/unskew/internal/kernel/vector"
 )
 
-// order is one of the four ordering operators.
-type order struct {
-	swap  bool // > and >= are < and <= with the operands exchanged
-	equal bool // <= and >=
+// test is a comparison of two values.
+type test uint8
+
+const (
+	below test = iota
+	atMost
+	above
+	atLeast
+	equalTo
+	unequalTo
+)
+
+// mirrored is the test of b against a that says what t says of a against b.
+func (t test) mirrored() test {
+	switch t {
+	case below:
+		return above
+	case atMost:
+		return atLeast
+	case above:
+		return below
+	case atLeast:
+		return atMost
+	}
+	return t
 }
 
 var comparisonRules = makeComparisonRules()
@@ -31,23 +52,23 @@ func makeComparisonRules() map[string]rule {
 		{plan.Timestamp, overloads.LessTimestamp, overloads.LessEqualsTimestamp, overloads.GreaterTimestamp, overloads.GreaterEqualsTimestamp},
 		{plan.Duration, overloads.LessDuration, overloads.LessEqualsDuration, overloads.GreaterDuration, overloads.GreaterEqualsDuration},
 	} {
-		rules[k.lt] = orderRule(k.kind, order{})
-		rules[k.le] = orderRule(k.kind, order{equal: true})
-		rules[k.gt] = orderRule(k.kind, order{swap: true})
-		rules[k.ge] = orderRule(k.kind, order{swap: true, equal: true})
+		rules[k.lt] = orderRule(k.kind, below)
+		rules[k.le] = orderRule(k.kind, atMost)
+		rules[k.gt] = orderRule(k.kind, above)
+		rules[k.ge] = orderRule(k.kind, atLeast)
 	}
 	return rules
 }
 
-func orderRule(k plan.Kind, op order) rule {
+func orderRule(k plan.Kind, t test) rule {
 	return rule{[]plan.Kind{k, k}, func(_ *compiler, e *plan.Expr, args []*term) *term {
 		if args[0].floored || args[1].floored {
 			return nil
 		}
-		if t := orderWithLiteral(e, op, args); t != nil {
-			return t
+		if x := orderWithLiteral(e, t, args); x != nil {
+			return x
 		}
-		x := &orderNode{two(e.Type, args[0], args[1]), k, op}
+		x := &orderNode{two(e.Type, args[0], args[1]), k, t}
 		return then(x, x.out, args[0], args[1])
 	}}
 }
@@ -55,7 +76,7 @@ func orderRule(k plan.Kind, op order) rule {
 type orderNode struct {
 	binary
 	kind plan.Kind
-	op   order
+	test test // an ordering
 }
 
 func (x *orderNode) eval(n int, need vector.Bitmap) {
@@ -65,18 +86,20 @@ func (x *orderNode) eval(n int, need vector.Bitmap) {
 	if x.kind == plan.Double && r.Null != nil {
 		o.forgiveNaN(l, r)
 	}
-	if x.op.swap {
-		l, r = r, l
+	t := x.test
+	if t == above || t == atLeast {
+		l, r, t = r, l, t.mirrored()
 	}
+	equal := t == atMost
 	switch {
 	case x.kind == plan.Double:
-		orderLanes(o.Bits, l.Double[:n], r.Double, x.op.equal)
+		orderLanes(o.Bits, l.Double[:n], r.Double, equal)
 	case x.kind == plan.Uint:
-		orderUints(o.Bits, l.Int[:n], r.Int, x.op.equal)
+		orderUints(o.Bits, l.Int[:n], r.Int, equal)
 	case vector.Lane(l.Type) == plan.Int:
-		orderLanes(o.Bits, l.Int[:n], r.Int, x.op.equal)
+		orderLanes(o.Bits, l.Int[:n], r.Int, equal)
 	default:
-		orderLanes(o.Bits, l.Str[:n], r.Str, x.op.equal)
+		orderLanes(o.Bits, l.Str[:n], r.Str, equal)
 	}
 }
 
@@ -156,8 +179,12 @@ func (c *compiler) equality(e *plan.Expr) *term {
 	if args == nil || args[0].floored || args[1].floored {
 		return nil
 	}
-	if t := equalityWithLiteral(e, args); t != nil {
-		return t
+	t := equalTo
+	if not {
+		t = unequalTo
+	}
+	if x := withLiteral(e, t, args); x != nil {
+		return x
 	}
 	x := &equalNode{two(e.Type, args[0], args[1]), not}
 	return then(x, x.out, args[0], args[1])

@@ -1,22 +1,8 @@
 package expr
 
 import (
-	"cel.dev/cel-go/common/operators"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
-)
-
-// test is a comparison with a literal.
-type test uint8
-
-const (
-	below test = iota
-	atMost
-	above
-	atLeast
-	equalTo
-	unequalTo
 )
 
 // literalNode compares a column with a literal.
@@ -165,10 +151,13 @@ func literal(args []*term) (val plan.Value, left bool, other *term) {
 }
 
 // withLiteral compiles a comparison with the literal among args, or is nil.
-func withLiteral(e *plan.Expr, args []*term, t test) *term {
-	val, _, other := literal(args)
+func withLiteral(e *plan.Expr, t test, args []*term) *term {
+	val, left, other := literal(args)
 	if other == nil {
 		return nil
+	}
+	if left {
+		t = t.mirrored()
 	}
 	x := &literalNode{unary: one(e.Type, other), test: t, lane: vector.Lane(other.typ)}
 	switch x.lane {
@@ -184,38 +173,14 @@ func withLiteral(e *plan.Expr, args []*term, t test) *term {
 	return then(x, x.out, other)
 }
 
-// orderWithLiteral compiles an ordering against a literal, or is nil.
-func orderWithLiteral(e *plan.Expr, op order, args []*term) *term {
-	val, left, other := literal(args)
+// orderWithLiteral is withLiteral for orderings.
+func orderWithLiteral(e *plan.Expr, t test, args []*term) *term {
+	val, _, other := literal(args)
 	if other == nil || other.typ.Kind == plan.Uint {
 		return nil
 	}
 	if k := val.Kind(); k == plan.Double && val.Double() != val.Double() {
 		return nil // see forgiveNaN
 	}
-	switch op {
-	case order{}:
-		return withLiteral(e, args, mirrored(below, left))
-	case order{equal: true}:
-		return withLiteral(e, args, mirrored(atMost, left))
-	case order{swap: true}:
-		return withLiteral(e, args, mirrored(above, left))
-	}
-	return withLiteral(e, args, mirrored(atLeast, left))
-}
-
-// mirrored is the test of b against a that answers t of a against b, if so.
-func mirrored(t test, so bool) test {
-	if !so {
-		return t
-	}
-	return map[test]test{below: above, atMost: atLeast, above: below, atLeast: atMost}[t]
-}
-
-// equalityWithLiteral compiles == or != with a literal, or is nil.
-func equalityWithLiteral(e *plan.Expr, args []*term) *term {
-	if e.Name == operators.NotEquals {
-		return withLiteral(e, args, unequalTo)
-	}
-	return withLiteral(e, args, equalTo)
+	return withLiteral(e, t, args)
 }
