@@ -122,7 +122,7 @@ func TestMemo_IsForShortStrings(t *testing.T) {
 		{"s.matches('^a')", maxKey, true, false},
 		{"s.matches('^a')", 128, true, false},
 		{"s.matches('^a')", 129, false, false},
-		{"s.matches('^a.*b')", 128, true, true},
+		{"s.matches('^a.*b')", 512, true, true},
 		{"s.replace('a', 'b') == ''", 512, true, true},
 		{"s.replace('a', 'b') == ''", 513, false, false},
 	} {
