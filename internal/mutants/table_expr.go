@@ -71,4 +71,69 @@ var exprMutants = []mutant{
 		file: "internal/kernel/expr/timefields.go", old: "floorMod(plan.FloorDiv(local, microsPerDay)+4, 7)", new: "floorMod(local/microsPerDay+4, 7)",
 		tests: []string{exprTests},
 	},
+	{
+		name: "memo-in-place-of-its-column", tag: "o6", breaks: "The nodes after a memo read the strings of its entries in the place of their column.",
+		file: "internal/kernel/expr/memo.go", old: "in.Vector, in.marked = column, marked", new: "in.marked = column != nil && marked",
+		tests: []string{exprTests},
+	},
+	{
+		name: "memo-of-forgotten-strings", tag: "o6", breaks: "A memo gives a string the result of one that the dictionary has forgotten.",
+		file: "internal/kernel/expr/memo.go", old: "if x.generation != d.generation {", new: "if x.generation == 0 {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "memo-shares-its-results", tag: "o6", breaks: "The strings that a memo keeps are parts of memory that others use.",
+		file: "internal/kernel/expr/memo.go", old: "own, ok := x.dict.keep(a.Str[i])", new: "own, ok := a.Str[i], true",
+		tests: []string{exprTests},
+	},
+	{
+		name: "memo-forgets-nulls", tag: "n1", breaks: "A memo tells nulls and failures only if the last string it has learned has one.",
+		file: "internal/kernel/expr/memo.go", old: "x.marked = x.marked || f != known", new: "x.marked = f != known",
+		tests: []string{exprTests},
+	},
+	{
+		name: "dictionary-borrows", tag: "o6", breaks: "A dictionary keeps strings in memory that is written again after the batch.",
+		file: "internal/kernel/expr/dictionary.go", old: "return d.text.clone(s), true", new: "return s, true",
+		tests: []string{exprTests},
+	},
+	{
+		name: "dictionary-unbounded", tag: "p8", breaks: "A dictionary keeps all strings that are not too long one by one.",
+		file: "internal/kernel/expr/dictionary.go", old: "if d.bytes+len(s) > maxBytes {", new: "if len(s) > maxBytes {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "codes-of-the-last-batch", tag: "o6", breaks: "A row has the code of the row of the batch before.",
+		file: "internal/kernel/expr/dictionary.go", old: "zeroed(&d.coded, n)", new: "sized(&d.coded, n)",
+		tests: []string{exprTests},
+	},
+	{
+		name: "failed-rows-are-null", tag: "n1", breaks: "A failed row has the code of null.",
+		file: "internal/kernel/expr/dictionary.go", old: "if errs>>i&1 != 0 {", new: "if errs>>i&1 > 1 {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "keys-of-first-bytes", tag: "k1", breaks: "Two strings of one length with equal first bytes are one.",
+		file: "internal/kernel/expr/dictionary.go", old: "key{le64(s), le64(s[n-8:])}", new: "key{le64(s), le64(s)}",
+		tests: []string{exprTests},
+	},
+	{
+		name: "lengths-lost", tag: "k1", breaks: "A short string is equal to one that goes on with zero bytes.",
+		file: "internal/kernel/expr/short.go", old: "p := uint64(n) << 56", new: "p := uint64(n&1) << 56",
+		tests: []string{exprTests},
+	},
+	{
+		name: "null-against-a-literal", tag: "n1", breaks: "Null is not unequal to a literal.",
+		file: "internal/kernel/expr/literal.go", old: "case x.test == unequalTo:", new: "case x.test == unequalTo && a.N < 0:",
+		tests: []string{exprTests},
+	},
+	{
+		name: "nan-literal-against-null", tag: "c2", breaks: "NaN < null is an error when NaN is a constant.",
+		file: "internal/kernel/expr/literal.go", old: "val.Double() != val.Double() {", new: "val.Double() != val.Double() && val.Double() > 0 {",
+		tests: []string{exprTests},
+	},
+	{
+		name: "constants-of-single-rows", tag: "p7", breaks: "A constant null is a value in a batch of one row.",
+		file: "internal/kernel/expr/leaf.go", old: "if x.null {", new: "if x.null && n > 1 {",
+		tests: []string{exprTests},
+	},
 }
