@@ -142,7 +142,9 @@ func (x *memoNode) learn() bool {
 	}
 	column, marked := in.Vector, in.marked
 	in.Vector, in.marked = q, q.Null != nil || q.Err != nil
+	x.generation = 0 // of no dictionary: should the body panic, the open entries are forgotten
 	a := x.run(q.N, nil)
+	x.generation = x.dict.generation
 	in.Vector, in.marked = column, marked
 	for i, c := range x.open {
 		if !x.note(c, a, i) {

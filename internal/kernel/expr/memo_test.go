@@ -364,3 +364,32 @@ func TestMemo_LeavesItsColumnAlone(t *testing.T) {
 		}
 	}
 }
+
+// panicNode panics once.
+type panicNode struct {
+	node
+	done bool
+}
+
+func (x *panicNode) eval(n int, need vector.Bitmap) {
+	if !x.done {
+		x.done = true
+		panic("once")
+	}
+	x.node.eval(n, need)
+}
+
+// TestMemo_KnowsNothingAfterAPanic: who recovers from a panic may use the program again.
+func TestMemo_KnowsNothingAfterAPanic(t *testing.T) {
+	p := program(t, "s.matches('a+')")
+	m := memoOf(t, p)
+	m.body.steps[0] = &panicNode{node: m.body.steps[0]}
+	cols := column("a", "b")
+	func() {
+		defer func() { _ = recover() }()
+		p.Eval(cols, 2, nil)
+	}()
+	if out := p.Eval(cols, 2, nil); out.Bits[0] != 0b01 || out.Err != nil {
+		t.Errorf("after a panic the answers are %b", out.Bits[0])
+	}
+}
