@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
@@ -33,13 +35,15 @@ func newParity(o *options) *cobra.Command {
 		Long: `Builds a training set, then drives the same history through the online path (event log,
 applier, online store, server on a loopback port) under a simulated clock, asks for the
 features of sampled rows at their own times, and compares every value and status with the
-training set's, as bits. It uses a store of the kind the project names, fresh and thrown
-away afterwards; nothing of the project's own is touched.
+training set's, as bits. The history is what train reads: files, and what was pushed to
+the project's log, known when the log took it. The replay uses a store of the kind the
+project names, fresh and thrown away afterwards; the project's own is only read.
 
 With --from, history before that time is materialized and the rest is pushed event by
 event; without, all of it is pushed. Only rows from then on are asked for.
 
-Exit code 1 when anything differs.`,
+Exit code 1 when anything differs, 2 when there was nothing to replay: no event that any
+row asked could see.`,
 		Example: "  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z",
 		Args:    takes(0, 0),
 		RunE:    func(c *cobra.Command, _ []string) error { return o.parity(c, f) },
@@ -75,16 +79,18 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	log, closeLog, err := o.trainingLog(c, p, set)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeLog(err) }()
 	dir, err := os.MkdirTemp("", "unskew-parity-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	run := &replay{o: o, project: p, db: db, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
-	if err := run.train(c.Context(), dir); err != nil {
-		return err
-	}
-	report, err := run.serve(c.Context(), dir)
+	run := &replay{o: o, project: p, db: db, log: log, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	report, err := run.run(c.Context(), dir)
 	if err != nil {
 		return err
 	}
@@ -104,6 +110,7 @@ type replay struct {
 	o        *options
 	project  *featuredefs.Project
 	db       *duckdb.DB
+	log      eventlog.Log // nil: the files are all there is
 	set      *plan.TrainingSet
 	from     plan.EventTime
 	rows     int
@@ -112,13 +119,52 @@ type replay struct {
 	observe  func(row parity.Row, got []parity.Cell) // hears of every row asked; may be nil
 }
 
-// train builds the training set in dir, from the files alone: what was pushed to the
-// project's own log is no part of the replay.
+// run trains and serves. A replay of nothing is an error: it proves nothing.
+func (r *replay) run(ctx context.Context, dir string) (*parity.Report, error) {
+	if err := r.train(ctx, dir); err != nil {
+		return nil, err
+	}
+	if r.events() == 0 {
+		return nil, fmt.Errorf("there is nothing to replay: %s no event, neither in files nor pushed", r.sources("has", "have"))
+	}
+	report, err := r.serve(ctx, dir)
+	if err == nil && report.Pushed+report.Materialized == 0 {
+		return nil, fmt.Errorf("there is nothing to replay: no event of %s was known before the latest row asked; a pushed event is known when the log takes it",
+			r.sources("", ""))
+	}
+	return report, err
+}
+
+// events is how many events the training set was built from.
+func (r *replay) events() int64 {
+	var n int64
+	for _, s := range r.manifest.Sources {
+		n += s.Rows
+		for _, skipped := range s.Skipped {
+			n -= skipped
+		}
+	}
+	return n
+}
+
+// sources names what the training set was built from, with a verb.
+func (r *replay) sources(one, several string) string {
+	var names []string
+	for _, s := range r.manifest.Sources {
+		names = append(names, s.Name)
+	}
+	if len(names) == 1 {
+		return strings.TrimSpace("source " + names[0] + " " + one)
+	}
+	return strings.TrimSpace("the sources " + strings.Join(names, ", ") + " " + several)
+}
+
+// train builds the training set in dir.
 func (r *replay) train(ctx context.Context, dir string) error {
 	show := newTrainProgress(r.progress)
 	var err error
 	r.manifest, err = offline.Train(ctx, offline.Config{
-		DB: r.db, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
+		DB: r.db, Log: r.log, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
 		Engine: celenv.Engine(), Version: release, Command: []string{"unskew", "train", r.set.Name, "--with-status"}, Progress: show.hear,
 	})
 	if err != nil {
@@ -146,13 +192,25 @@ func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) 
 	return report, nil
 }
 
+// history reads what the training set was built from: of the log, no more than that.
 func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
-	h := offline.History{DB: r.db, Source: src}
+	end := r.logEnd(src)
+	h := offline.History{DB: r.db, Log: r.log, Source: src, Until: &end}
 	for _, col := range src.Columns {
 		h.Columns = append(h.Columns, col.Name)
 	}
 	_, err := h.Read(ctx, f)
 	return err
+}
+
+// logEnd is the position up to which training read the log of a source.
+func (r *replay) logEnd(src *plan.Source) eventlog.Position {
+	for _, s := range r.manifest.Sources {
+		if s.Name == src.Name {
+			return eventlog.Position(s.LogEnd)
+		}
+	}
+	return 0
 }
 
 // replayProgress turns the phases of a replay into lines. Pushing and asking take
