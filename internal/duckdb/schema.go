@@ -144,6 +144,19 @@ func (db *DB) Check(ctx context.Context, rel Relation, columns []plan.Field) err
 	return err
 }
 
+// CheckName makes sure that a relation has a column, of whatever type.
+func (db *DB) CheckName(ctx context.Context, rel Relation, name string) error {
+	t, err := db.open(ctx, rel)
+	if err != nil {
+		return err
+	}
+	found, err := db.describe(ctx, t)
+	if err == nil && !slices.ContainsFunc(found, func(c column) bool { return c.name == name }) {
+		err = t.missing(name, found)
+	}
+	return err
+}
+
 // selection is how the declared columns of a table are read.
 type selection struct {
 	exprs     []string

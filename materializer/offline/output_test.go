@@ -304,7 +304,7 @@ func TestSpinesThatCannotBe(t *testing.T) {
 	for _, tc := range []struct{ sql, want string }{
 		{"SELECT * RENAME (to_id AS toid) FROM 'spine.parquet'", `spine of set: its sql: has no column "to_id" (did you mean "toid"?)`},
 		{"SELECT * REPLACE (user_id::VARCHAR AS user_id) FROM 'spine.parquet'", `column "user_id" is declared as int but its sql: holds VARCHAR`},
-		{"SELECT * EXCLUDE paid FROM 'spine.parquet'", `has no column "paid", its label`},
+		{"SELECT * EXCLUDE paid FROM 'spine.parquet'", `spine of set: its sql: has no column "paid"`},
 		{"SELECT * REPLACE (CASE WHEN price = 3 THEN NULL ELSE \"at\" END AS \"at\") FROM 'spine.parquet'", `spine of set: row 3 of its sql, column "at": the as-of time is null`},
 		{"SELECT *, 1 AS \"Spend.N\" FROM 'spine.parquet'", `two columns "Spend.N" and "spend.n"`},
 		{"SELECT *, INTERVAL '1 day' AS term FROM 'spine.parquet'", `column "term" of the spine`},

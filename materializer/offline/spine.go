@@ -43,7 +43,18 @@ func newSpine(set *plan.TrainingSet) *spine {
 // columns that training needs, without reading its rows.
 func CheckSpine(ctx context.Context, db *duckdb.DB, set *plan.TrainingSet) error {
 	s := newSpine(set)
-	return db.Check(ctx, s.rel, s.fields)
+	if err := db.Check(ctx, s.rel, s.fields); err != nil {
+		return err
+	}
+	return s.checkLabel(ctx, db, set.Spine)
+}
+
+// checkLabel looks for the label, which passes through whatever its type is.
+func (s *spine) checkLabel(ctx context.Context, db *duckdb.DB, set plan.Spine) error {
+	if set.Label == "" {
+		return nil
+	}
+	return db.CheckName(ctx, s.rel, set.Label)
 }
 
 // declare adds a column once; a key that is a request field too is one column.
@@ -57,6 +68,9 @@ func (s *spine) declare(f plan.Field) {
 
 // load reads the declared columns.
 func (s *spine) load(ctx context.Context, db *duckdb.DB, set plan.Spine, progress func(rows int64)) error {
+	if err := s.checkLabel(ctx, db, set); err != nil {
+		return err
+	}
 	err := db.Scan(ctx, s.rel, s.fields, func(b *vector.Batch) error {
 		times := b.Col(set.Time)
 		for i := range b.N {

@@ -265,9 +265,6 @@ func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) 
 		}
 	}()
 	err = t.DB.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) error {
-		if err := t.checkLabel(schema); err != nil {
-			return err
-		}
 		l, err := newLayout(schema, t.Set.Service, t.WithStatus)
 		if err == nil {
 			out, err = newOutput(l, t.partition, stage)
@@ -297,13 +294,6 @@ func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) 
 		return nil, err
 	}
 	return t.publish(ctx, stage, out)
-}
-
-func (t *trainer) checkLabel(schema *arrow.Schema) error {
-	if label := t.Set.Spine.Label; label != "" && !schema.HasField(label) {
-		return fmt.Errorf("%s has no column %q, its label", t.spine.rel.Owner, label)
-	}
-	return nil
 }
 
 // publish writes the manifest and gives all files their names.
