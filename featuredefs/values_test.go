@@ -70,6 +70,8 @@ func TestValue(t *testing.T) {
 		{"!!binary AP8=", plan.T(plan.Bytes), plan.BytesValue([]byte{0, 255})},
 		{"1h30m", plan.T(plan.Duration), plan.DurationValue(90 * time.Minute)},
 		{"1969-12-31T23:59:59.9999999Z", plan.T(plan.Timestamp), plan.TimestampValue(-1)},
+		{"2025-01-01 00:00:00", plan.T(plan.Timestamp), plan.TimestampValue(1735689600000000)},
+		{"2025-01-01", plan.T(plan.Timestamp), plan.TimestampValue(1735689600000000)},
 		{"2025-01-01T02:00:00+02:00", plan.T(plan.Timestamp), plan.TimestampValue(1735689600000000)},
 		{"[1, 2.5]", list(double), plan.ListValue([]plan.Value{plan.DoubleValue(1), plan.DoubleValue(2.5)})},
 		{"[]", list(str), plan.ListValue(nil)},
@@ -111,7 +113,7 @@ func TestValue_Refuses(t *testing.T) {
 		{"1.0", plan.Int}, {"9223372036854775808", plan.Int}, {"'1'", plan.Int}, {"1_000", plan.Int}, {"0x", plan.Int}, {"0x-1", plan.Int},
 		{"+", plan.Int}, {"1.2.3", plan.Double}, {"0x1p4", plan.Double}, {"inf", plan.Double}, {"-.nan", plan.Double}, {"e", plan.Double},
 		{"yes", plan.Bool}, {"12", plan.String}, {"true", plan.String}, {".inf", plan.String},
-		{"2025-01-01", plan.Timestamp}, {"12", plan.Duration}, {"!!binary '*'", plan.Bytes}, {"[1]", plan.Int}, {"{a: 1}", plan.String},
+		{"2025-13-01", plan.Timestamp}, {"2025-01-01T10", plan.Timestamp}, {"12", plan.Duration}, {"!!binary '*'", plan.Bytes}, {"[1]", plan.Int}, {"{a: 1}", plan.String},
 	} {
 		n, _ := parseOne(t, "v: "+c.text+"\n")
 		if got, err := value(n, plan.T(c.kind)); err == nil {

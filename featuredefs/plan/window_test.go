@@ -72,11 +72,13 @@ func TestB4_TailsFloorTowardMinusInfinity(t *testing.T) {
 	})
 }
 
-// TestB5_TimesAreMicroseconds: finer input floors, on both sides of the epoch, and text round-trips.
+// TestB5_TimesAreMicroseconds: finer input floors, on both sides of the epoch, text without a zone is UTC, and text round-trips.
 func TestB5_TimesAreMicroseconds(t *testing.T) {
 	for text, want := range map[string]EventTime{
 		"1970-01-01T00:00:00.000001Z": 1, "1969-12-31T23:59:59.999999Z": -1, "1969-12-31T23:59:59.9999999Z": -1,
 		"1970-01-01T00:00:00.0000009Z": 0, "2013-03-10T03:00:00-04:00": 1362898800000000, "0001-01-01T00:00:00Z": MinTime, "9999-12-31T23:59:59.999999Z": MaxTime,
+		"1970-01-01 00:00:01": 1_000_000, "1970-01-01T00:00:01.5": 1_500_000, "1969-12-31 23:59:59.9999999": -1, "1970-01-02": EventTime(Day),
+		"1970-01-01 02:00:00+02:00": 0, "9999-12-31 23:59:59.999999": MaxTime,
 	} {
 		got, err := ParseTime(text)
 		if err != nil || got != want {
@@ -86,7 +88,7 @@ func TestB5_TimesAreMicroseconds(t *testing.T) {
 			t.Errorf("%d prints as %q, which reads as %d, %v", got, got, back, err)
 		}
 	}
-	for _, bad := range []string{"2013-03-10", "2013-03-10 03:00:00Z", "yesterday", "0000-12-31T23:59:59Z"} {
+	for _, bad := range []string{"2013-02-30", "2013-03-10 03:00", "03:00:00", "", "2013-03-10 03:00:00 ", "yesterday", "0000-12-31T23:59:59Z"} {
 		if _, err := ParseTime(bad); err == nil {
 			t.Errorf("ParseTime(%q) succeeds", bad)
 		}

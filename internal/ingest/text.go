@@ -102,8 +102,8 @@ func (b *rowBuffer) column(name string) (int, error) {
 // and calls f with each; a batch belongs to f. While r has nothing new, no row
 // that it gave is held back. A column that a line does not have is
 // null; a name that is no column is an error. Values are typed strictly: an int is
-// written without point and exponent (and is exact to 64 bits), a timestamp as an RFC
-// 3339 string, bytes in base64, a duration as in Go ("1h30m"); a double is a number or
+// written without point and exponent (and is exact to 64 bits), a timestamp as a
+// string as plan.ParseTime reads it, bytes in base64, a duration as in Go ("1h30m"); a double is a number or
 // one of "NaN", "Infinity", "-Infinity". Errors name the line.
 func (s *Source) JSONLines(r io.Reader, f func(*vector.Batch) error) error {
 	buf := s.buffer(f)
