@@ -62,6 +62,9 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 	if _, err := os.Stat(filepath.Join(o.project, featuredefs.ConfigFile)); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the flights example is not in %s; run the demo in a checkout of the repository, or name the folder with -C", o.project)
 	}
+	if rows < 0 {
+		return fmt.Errorf("--rows %d: it is a number of flights, or 0 for all", rows)
+	}
 	db, err := o.openDuckDB("", 0)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ func (o *options) init(c *cobra.Command, dir string) error {
 			return fmt.Errorf("%s exists already; nothing was written", filepath.Join(dir, f.name))
 		}
 	}
+	wrote := []string{}
 	for _, f := range files {
 		path := filepath.Join(dir, f.name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -61,6 +62,21 @@ func (o *options) init(c *cobra.Command, dir string) error {
 		if err := os.WriteFile(path, f.text, 0o644); err != nil {
 			return err
 		}
+		wrote = append(wrote, path)
+	}
+	if o.json {
+		return printJSON(c, struct {
+			Project string   `json:"project"`
+			Wrote   []string `json:"wrote"`
+		}{dir, wrote})
+	}
+	printStarted(c, dir, wrote)
+	return nil
+}
+
+// printStarted says what was written and what to try.
+func printStarted(c *cobra.Command, dir string, wrote []string) {
+	for _, path := range wrote {
 		fmt.Fprintln(c.OutOrStdout(), "wrote", path)
 	}
 	at := ""
@@ -76,7 +92,6 @@ Now:
   unskew%[1]s materialize            build the online state
   unskew%[1]s get return_risk --key customer_id=3 --request amount=20
 `, at)
-	return nil
 }
 
 type starterFile struct {

@@ -60,6 +60,9 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 	if !f.replay {
 		return errors.New("say --replay: it is the one kind of parity check there is")
 	}
+	if f.rows < 0 {
+		return fmt.Errorf("--rows %d: it is a number of rows, or 0 for all", f.rows)
+	}
 	from := plan.Always
 	if f.from != "" {
 		if from, err = plan.ParseTime(f.from); err != nil {

@@ -34,7 +34,7 @@ func (o *options) test(c *cobra.Command, dirs []string) error {
 	if len(dirs) == 0 {
 		dirs = []string{o.project}
 	}
-	total := &golden.Result{}
+	total := &golden.Result{Failures: []golden.Failure{}}
 	tests, wrong := 0, 0
 	for _, dir := range dirs {
 		of := *o

@@ -35,6 +35,9 @@ have no columnar form and are run row by row, with what that costs.
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.json && c.Flags().Changed("format") && format != "json" {
+				return fmt.Errorf("--json and --format %s contradict each other; leave one out", format)
+			}
 			if o.json {
 				format = "json"
 			}

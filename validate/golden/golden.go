@@ -63,12 +63,12 @@ func (f Failure) String() string {
 type Result struct {
 	Tests    int       `json:"tests"`
 	Values   int       `json:"values"` // each on each path
-	Failures []Failure `json:"failures,omitempty"`
+	Failures []Failure `json:"failures"`
 }
 
 // Run runs the tests along all paths.
 func Run(ctx context.Context, p *featuredefs.Project, paths []Path) (*Result, error) {
-	r := &Result{}
+	r := &Result{Failures: []Failure{}}
 	for _, t := range p.Tests {
 		r.Tests++
 		c := newCase(p.Plan, t)

@@ -69,7 +69,7 @@ type Report struct {
 	Rows        int            `json:"rows"`
 	Compared    int            `json:"compared"` // values, each with its status
 	Different   int            `json:"different"`
-	Differences []Difference   `json:"differences,omitempty"` // the first few
+	Differences []Difference   `json:"differences"` // the first few
 	Statuses    map[string]int `json:"statuses"`
 	Stats
 }
@@ -95,7 +95,7 @@ const shownDifferences = 20
 
 // Replay serves the rows through the online path and compares.
 func Replay(ctx context.Context, cfg Config) (*Report, error) {
-	report := &Report{Statuses: map[string]int{}}
+	report := &Report{Differences: []Difference{}, Statuses: map[string]int{}}
 	stats, err := Serve(ctx, cfg, func(rows []Row, got [][]Cell) error {
 		report.compare(cfg.Service, rows, got)
 		if cfg.Observe != nil {
