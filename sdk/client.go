@@ -104,7 +104,7 @@ func Only(features ...string) ReadOption {
 }
 
 // Expect makes the read fail unless the service has this fingerprint, the one the
-// model was trained on.
+// model was trained on. Its first twelve digits or more do as well.
 func Expect(fingerprint string) ReadOption {
 	return func(r *unskewv1.GetFeaturesRequest) { r.Fingerprint = fingerprint }
 }

@@ -23,9 +23,8 @@ type query struct {
 
 // bind checks a request against the service it names.
 func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, error) {
-	if want, live := req.GetFingerprint(), s.plan.Fingerprint.String(); want != "" && want != live {
-		return nil, precondition("service %s is live with fingerprint %s, and the request expects %s; promote the version the model was trained on, or retrain",
-			s.plan.Name, live, want)
+	if err := s.expected(req.GetFingerprint()); err != nil {
+		return nil, err
 	}
 	n, err := rowCount(append(slices.Clone(req.GetKeys()), req.GetRequest()...), maxRows)
 	if err != nil {
@@ -50,6 +49,24 @@ func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, e
 		return nil, err
 	}
 	return &query{n: n, keys: keys, request: &vector.Batch{N: n, Fields: s.plan.Request, Cols: request}, outputs: outputs}, nil
+}
+
+// shortestFingerprint is how many digits of a fingerprint commands print, and as many as
+// name one.
+const shortestFingerprint = 12
+
+// expected compares the fingerprint that a request names, or the first digits of it, with
+// that of the service.
+func (s *service) expected(want string) error {
+	live := s.plan.Fingerprint.String()
+	switch {
+	case want == "", len(want) >= shortestFingerprint && strings.HasPrefix(live, want):
+		return nil
+	case len(want) < shortestFingerprint:
+		return invalid("fingerprint %q is too short; send the service_fingerprint of the training set's manifest.json, or its first %d digits or more", want, shortestFingerprint)
+	}
+	return precondition("service %s is live with fingerprint %s, and the request expects %s; serve the definitions that the model was trained on (check out their commit and materialize them), or retrain the model",
+		s.plan.Name, live, want)
 }
 
 func rowCount(cols []*unskewv1.Column, maxRows int) (int, error) {

@@ -242,6 +242,27 @@ func TestConcurrentReadsDoNotMix(t *testing.T) {
 
 // TestN5_K2_N8_MistakesAreErrors: what is unknown, missing, doubled or of another
 // type is refused with the way out, never answered with nulls.
+// TestExpectedFingerprints: a model names its version in full, or as commands print it.
+func TestExpectedFingerprints(t *testing.T) {
+	f := start(t, nil)
+	keys, request := row(1)
+	c := f.client(t)
+	info, err := c.DescribeService(t.Context(), "fraud_v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"", info.Fingerprint, info.Fingerprint[:12], info.Fingerprint[:63]} {
+		if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request, sdk.Expect(want)); err != nil {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+	for _, want := range []string{info.Fingerprint[:11], info.Fingerprint[1:], info.Fingerprint[:12] + "x"} {
+		if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request, sdk.Expect(want)); err == nil {
+			t.Errorf("%q is taken for %s", want, info.Fingerprint)
+		}
+	}
+}
+
 func TestN5_K2_N8_MistakesAreErrors(t *testing.T) {
 	f := start(t, nil)
 	for _, c := range []struct {
@@ -282,8 +303,12 @@ func TestN5_K2_N8_MistakesAreErrors(t *testing.T) {
 			connect.CodeInvalidArgument, "service: must be at least 1 character"},
 		{"no column name", func(_ *string, k, _ *[]sdk.Column, _ *[]sdk.ReadOption) { (*k)[0] = sdk.Ints("", 1) },
 			connect.CodeInvalidArgument, "keys[0].name: must be at least 1 character"},
-		{"fingerprint", func(_ *string, _, _ *[]sdk.Column, o *[]sdk.ReadOption) { *o = append(*o, sdk.Expect("abc")) },
-			connect.CodeFailedPrecondition, "and the request expects abc; promote the version the model was trained on"},
+		{"fingerprint", func(_ *string, _, _ *[]sdk.Column, o *[]sdk.ReadOption) {
+			*o = append(*o, sdk.Expect(strings.Repeat("abcd", 3)))
+		},
+			connect.CodeFailedPrecondition, "and the request expects abcdabcdabcd; serve the definitions that the model was trained on"},
+		{"short fingerprint", func(_ *string, _, _ *[]sdk.Column, o *[]sdk.ReadOption) { *o = append(*o, sdk.Expect("abc")) },
+			connect.CodeInvalidArgument, `fingerprint "abc" is too short`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			service, opts := "fraud_v1", []sdk.ReadOption(nil)

@@ -28,9 +28,13 @@ func textFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnosti
 // errors nobody can say what there is.
 func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
 	errors, warnings := tally(found)
+	name := p.Name
+	if name == "" {
+		name = "project without a name"
+	}
 	wrong := quantity(int64(errors), "error") + ", " + quantity(int64(warnings), "warning")
 	if errors > 0 {
-		return p.Name + ": " + wrong
+		return name + ": " + wrong
 	}
 	features := 0
 	for _, v := range p.Plan.Views {
@@ -40,7 +44,7 @@ func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
 	for _, s := range p.Plan.Services {
 		derived += len(s.Derived)
 	}
-	return fmt.Sprintf("%s: %s with %s, %s with %s, %s: %s", p.Name,
+	return fmt.Sprintf("%s: %s with %s, %s with %s, %s: %s", name,
 		quantity(int64(len(p.Plan.Views)), "view"), quantity(int64(features), "feature"),
 		quantity(int64(len(p.Plan.Services)), "service"), quantity(int64(derived), "derived feature"),
 		quantity(int64(len(p.Plan.Training)), "training set"), wrong)

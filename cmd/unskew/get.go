@@ -15,7 +15,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel/vector"
-	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/wire"
 	"github.com/unskew/unskew/sdk"
@@ -60,7 +59,7 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 		if err != nil {
 			return err
 		}
-		return f(c.Context(), client)
+		return orStart(f(c.Context(), client))
 	}
 	p, err := o.load(c, nil)
 	if err != nil {
@@ -286,7 +285,7 @@ func parseFields(kind string, fields []sdk.Field, pairs []string) ([]sdk.Column,
 		unknown = append(unknown, name)
 	}
 	if sort.Strings(unknown); len(unknown) > 0 {
-		return nil, fmt.Errorf("there is no %s %q%s; there are %v", kind, unknown[0], nearest.Hint(unknown[0], names), names)
+		return nil, noSuch(kind, unknown[0], names)
 	}
 	return out, nil
 }

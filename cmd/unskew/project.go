@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -211,10 +212,34 @@ func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) 
 	if name == "" && len(list) == 1 {
 		return list[0], nil
 	}
-	if name == "" {
-		return zero, fmt.Errorf("name a %s: %v", kind, names)
+	switch {
+	case name == "" && len(list) == 0:
+		return zero, fmt.Errorf("the project has no %s", kind)
+	case name == "":
+		return zero, fmt.Errorf("name a %s: %s", kind, strings.Join(names, ", "))
 	}
-	return zero, fmt.Errorf("there is no %s %q%s; there are %v", kind, name, nearest.Hint(name, names), names)
+	return zero, noSuch(kind, name, names)
+}
+
+// noSuch is the error about a name that is none of those there are.
+func noSuch(kind, name string, names []string) error {
+	there := "there are none"
+	switch len(names) {
+	case 0:
+	case 1:
+		there = "there is " + names[0]
+	default:
+		there = "there are " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("there is no %s %q%s; %s", kind, name, nearest.Hint(name, names), there)
+}
+
+// orStart adds to the error of a server that is not there how to start one.
+func orStart(err error) error {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%w; no server runs there, and unskew serve starts one", err)
+	}
+	return err
 }
 
 // orServer adds to the error of a locked store that the server which holds it can be asked.

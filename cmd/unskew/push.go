@@ -160,7 +160,7 @@ func remotePusher(client *sdk.Client, source string) pusher {
 		}
 		rows, err := client.Push(ctx, source, out...)
 		if err != nil {
-			return nil, err
+			return nil, orStart(err)
 		}
 		pushed := make([]ingest.Pushed, len(rows))
 		for i, r := range rows {

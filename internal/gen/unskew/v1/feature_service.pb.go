@@ -101,8 +101,8 @@ type GetFeaturesRequest struct {
 	// The outputs to return, in this order; empty: all, in the service's order.
 	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	// When set, the read fails with failed_precondition unless this is the
-	// fingerprint of the live service: a model then never reads features of another
-	// meaning than it was trained on.
+	// fingerprint of the live service, or its first twelve digits or more: a model then
+	// never reads features of another meaning than it was trained on.
 	Fingerprint string `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// Also return what each view's state had applied.
 	WithStates    bool `protobuf:"varint,6,opt,name=with_states,json=withStates,proto3" json:"with_states,omitempty"`
