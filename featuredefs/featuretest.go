@@ -275,6 +275,10 @@ func (l *loader) expectedRequest(s subject, x *Expectation, n *node) {
 
 func (l *loader) expectedFeature(s subject, x *Expectation, e entry) {
 	i, ok := s.index[e.key.text]
+	if isRequest := slices.ContainsFunc(s.request, func(f plan.Field) bool { return f.Name == e.key.text }); !ok && isRequest {
+		l.errorf(e.key.pos, RuleTestExpectation, "%q is a request field; write it as request: {%s: …}", e.key.text, e.key.text)
+		return
+	}
 	if !ok {
 		l.errorf(e.key.pos, RuleTestExpectation, "there is no feature %q%s", e.key.text, didYouMean(e.key.text, sortedKeys(s.index)))
 		return

@@ -38,7 +38,8 @@ that serving would have known by then count. Writes Parquet and manifest.json to
 directory; nothing appears there until all of it is complete. The same inputs give the
 same bytes whatever --memory and --threads are.
 
-Name a TrainingSet of the project, or give service, spine and time by flags.`,
+Name a TrainingSet of the project (without NAME it is the only one there is), or give
+service, spine and time by flags.`,
 		Example: `  unskew train fraud_2025q1 --out data/fraud
   unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud`,
 		Args:              takes(0, 1),
@@ -46,7 +47,7 @@ Name a TrainingSet of the project, or give service, spine and time by flags.`,
 		RunE:              func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.out, "out", "", "write to `DIR` (default: the name of the training set)")
+	flags.StringVar(&f.out, "out", "", "write to `DIR` (default: a folder of the project with the name of the training set)")
 	flags.StringVar(&f.service, "service", "", "feature service `NAME`, instead of a training set's name")
 	flags.StringVar(&f.spine, "spine", "", "`FILE` or glob with the rows to predict")
 	flags.StringVar(&f.sql, "spine-sql", "", "`QUERY` in SQL for the rows to predict, instead of --spine")
@@ -86,7 +87,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	}
 	out := f.out
 	if out == "" {
-		out = set.Name
+		out = o.inProject(set.Name)
 	}
 	log, closeLog, err := o.trainingLog(c, p, set)
 	if err != nil {

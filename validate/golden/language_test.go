@@ -337,6 +337,24 @@ func examples(t *testing.T) (*featuredefs.Project, *plan.Service) {
 // quoted is a YAML scalar in single quotes.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
+// TestReferenceTestsHold: the project that shows how tests are written has tests that hold
+// on every path.
+func TestReferenceTestsHold(t *testing.T) {
+	text, err := os.ReadFile(languageFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "<!-- A test runs this project. -->\n```yaml\n")
+	project, _, closed := strings.Cut(after, "```\n")
+	if !ok || !closed {
+		t.Fatal("docs/language.md lacks the project with tests")
+	}
+	r := runText(t, project, "", []Path{Oracle(), Replay(), Online("embedded", embedded)})
+	if r.Tests != 2 || r.Values != 3*11 || len(r.Failures) != 0 {
+		t.Errorf("%d tests with %d values: %v", r.Tests, r.Values, r.Failures)
+	}
+}
+
 // TestReferenceIsCurrent writes the tables of docs/language.md between their markers.
 func TestReferenceIsCurrent(t *testing.T) {
 	old, err := os.ReadFile(languageFile)
