@@ -226,7 +226,35 @@ func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
 	for _, f := range m.Files {
 		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
 	}
+	printEmpty(w, m)
 	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+}
+
+// printEmpty warns of what holds nothing: a training set of that is seldom meant.
+func printEmpty(w io.Writer, m *offline.Manifest) {
+	for _, s := range m.Sources {
+		if usable(s) == 0 {
+			fmt.Fprintf(w, "warning: source %s has no event\n", s.Name)
+		}
+	}
+	for _, f := range m.Files {
+		switch {
+		case f.Rows > 0:
+		case m.Spine.Rows == 0:
+			fmt.Fprintf(w, "warning: %s is empty, for the spine is\n", f.Name)
+		default:
+			fmt.Fprintf(w, "warning: %s is empty: the split and its embargo leave no row for it\n", f.Name)
+		}
+	}
+}
+
+// usable is how many rows of a source are events.
+func usable(s offline.SourceManifest) int64 {
+	n := s.Rows
+	for _, skipped := range s.Skipped {
+		n -= skipped
+	}
+	return n
 }
 
 // printFailures says how often an output failed, and the first reasons.
