@@ -45,7 +45,7 @@ derived:
 const wantFailures = `v.shares: 20 events, 0 rows
 [{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"division by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"division by zero"},{"event_time":"2025-01-01T01:00:00Z","event_id":"e21","error":"division by zero"}]
 v.more: 40 events, 0 rows
-[{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"division by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"modulus by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"division by zero"}]
+[{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"modulus by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e0","error":"division by zero"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"modulus by zero"}]
 v.keyed: 45 events, 0 rows
 [{"event_time":"2025-01-01T00:00:00Z","event_id":"e10","error":"no such key: …"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e30","error":"no such key: …"},{"event_time":"2025-01-01T00:00:00Z","event_id":"e50","error":"no such key: …"}]
 v.idle: 0 events, 1999 rows
