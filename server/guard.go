@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/unskew/unskew/internal/kernel"
 )
 
 // guard surrounds every call: it limits its time, turns a panic into an error of
@@ -39,6 +41,10 @@ func (s *Server) recovered(ctx context.Context, req connect.AnyRequest, next con
 		}
 		if p == http.ErrAbortHandler {
 			panic(p)
+		}
+		if p == kernel.ErrStopped {
+			res, err = nil, ctx.Err()
+			return
 		}
 		s.metrics.panics.Inc()
 		res, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())

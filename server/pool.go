@@ -22,8 +22,9 @@ func newPool(size int, first *reader) *pool {
 	return p
 }
 
-// withReader calls f with a reader of its own, waiting for one if need be. A
-// reader in which f panicked is not used again.
+// withReader calls f with a reader of its own, waiting for one if need be. The reader
+// panics with kernel.ErrStopped when ctx is done; one in which f panicked, of that or
+// anything else, is not used again.
 func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 	p := s.readers
 	select {
@@ -39,7 +40,9 @@ func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 			return err
 		}
 	}
+	r.stopWith(ctx)
 	err := f(r)
+	r.stopWith(nil)
 	r.forget()
 	p.put(r)
 	return err

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/sdk"
 )
@@ -466,6 +468,20 @@ func TestTimeLimit(t *testing.T) {
 	_, err := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request)
 	if connect.CodeOf(err) != connect.CodeDeadlineExceeded || !strings.Contains(err.Error(), "the server's is 20ms") {
 		t.Fatal(err)
+	}
+}
+
+// TestStoppedIsNoPanic: a kernel that stops because time is up ends the call as a late one.
+func TestStoppedIsNoPanic(t *testing.T) {
+	f := start(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	<-ctx.Done()
+	_, err := f.recovered(ctx, nil, func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
+		panic(kernel.ErrStopped)
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a stopped kernel: %v", err)
 	}
 }
 

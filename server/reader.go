@@ -67,6 +67,18 @@ type answer struct {
 	derived  *kernel.Features
 }
 
+// stopWith makes the kernels stop when ctx is done; nil lets them run.
+func (r *reader) stopWith(ctx context.Context) {
+	var stop func() bool
+	if ctx != nil {
+		stop = func() bool { return ctx.Err() != nil }
+	}
+	for _, v := range r.views {
+		v.kernel.StopWhen(stop)
+	}
+	r.derive.StopWhen(stop)
+}
+
 // read computes all views and then the derived features, as of t or, when an applied
 // event is visible at t or later, as of the first moment that sees it.
 func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {

@@ -105,6 +105,13 @@ func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr)
 	return o, nil
 }
 
+// stopWhen is View.StopWhen.
+func (o *outer) stopWhen(stop func() bool) {
+	for i := range o.features {
+		o.features[i].program.StopWhen(stop)
+	}
+}
+
 // eval computes n rows. resolve finds the vector of a leaf that is not one of the
 // outer's own features; known tells whether an entity behind feature f has visible
 // events as of row i.
@@ -215,6 +222,13 @@ func copyLanes(dst, src *vector.Vector) {
 		copy(dst.Any, src.Any)
 	}
 }
+
+// ErrStopped is what Read and Derive panic with when they have been told to stop.
+var ErrStopped = expr.ErrStopped
+
+// StopWhen makes Read ask now and then whether to stop; nil makes it never ask. If so it
+// panics with ErrStopped, and the View is good for nothing any more.
+func (k *View) StopWhen(stop func() bool) { k.outer.stopWhen(stop) }
 
 // Read computes every feature of the view for n = len(at) entities: row i from
 // states[i] as of at[i]. A nil state is an entity without events. Each at[i] must

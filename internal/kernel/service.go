@@ -60,6 +60,9 @@ func viewsBehind(s *plan.Service, d int, done [][]int) []int {
 // Plan is the plan the service was compiled from.
 func (s *Service) Plan() *plan.Service { return s.plan }
 
+// StopWhen is for Derive what View.StopWhen is for Read.
+func (s *Service) StopWhen(stop func() bool) { s.outer.stopWhen(stop) }
+
 // Derive computes the derived features for n = len(at) rows: views[r] holds the
 // results of the plan's Views[r], request the request fields by name. A feature
 // without a value is of an unknown entity when every view behind it says so of its own.

@@ -62,6 +62,7 @@ type compiler struct {
 	read   []*input      // by number of the input; nil: not read so far
 	dicts  []*dictionary // of inputs, nil where there is none
 	inMemo bool
+	halt   *halt
 	err    error // the first thing that cannot be compiled at all
 }
 
@@ -71,12 +72,13 @@ type local struct {
 	term *term
 }
 
-func compile(e *plan.Expr, inputs []Input, bias int) (*block, error) {
+func compile(e *plan.Expr, inputs []Input, bias int, h *halt) (*block, error) {
 	c := &compiler{
 		inputs: inputs,
 		index:  map[string]int{},
 		plans:  map[*plan.Expr]cel.Program{},
 		bias:   bias,
+		halt:   h,
 		read:   make([]*input, len(inputs)),
 		dicts:  make([]*dictionary, len(inputs)),
 	}

@@ -25,6 +25,7 @@ type fallbackNode struct {
 	expr *plan.Expr
 	prg  cel.Program
 	act  activation
+	halt *halt
 	out  *col
 }
 
@@ -40,7 +41,7 @@ func (c *compiler) fallback(e *plan.Expr) *term {
 	if err != nil {
 		return c.fail(e, "%v", err)
 	}
-	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: vars.vars}, out: newCol(e.Type)}
+	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: vars.vars}, halt: c.halt, out: newCol(e.Type)}
 	isTime := e.Type.Unwrap().Kind == plan.Timestamp
 	t := then(x, x.out, vars.terms...)
 	t.floored, t.zoned, t.loose = isTime, isTime, e.Type.Kind == plan.Optional
@@ -124,6 +125,7 @@ func (x *fallbackNode) eval(n int, need vector.Bitmap) {
 		if need != nil && !need.Get(i) {
 			continue
 		}
+		x.halt.check()
 		x.act.row = i
 		v, _, err := x.prg.Eval(&x.act)
 		if err != nil {

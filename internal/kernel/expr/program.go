@@ -38,6 +38,7 @@ type Program struct {
 	dicts     []*dictionary // of root, each once
 	fallbacks []Fallback
 	whole     func() (cel.Program, error)
+	halt      *halt
 	filled    int           // rows of the constants, -1 at first
 	out       vector.Vector // where the root's does not do
 	null      vector.Bitmap
@@ -51,11 +52,13 @@ func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
 
 // compileFor is Compile with a bias added to the cost of what may have a memo.
 func compileFor(e *plan.Expr, inputs []Input, bias int) (*Program, error) {
-	root, err := compile(e, inputs, bias)
+	h := &halt{}
+	root, err := compile(e, inputs, bias, h)
 	if err != nil {
 		return nil, err
 	}
 	p := &Program{
+		halt:      h,
 		expr:      e,
 		reads:     inputs,
 		root:      root,
