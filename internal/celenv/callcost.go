@@ -35,7 +35,7 @@ var prices = map[string]price{
 	"bool": parsed, "double": parsed, "duration": parsed, "int": parsed, "uint": parsed, "timestamp": parsed,
 	"bytes": copied(16), "string": printed, "type": flat, "size": scanned(8),
 
-	"charAt": copied(1), "substring": copied(1), "lowerAscii": copied(1), "upperAscii": copied(1), "trim": copied(1), "reverse": reversed,
+	"charAt": copied(1), "substring": substring, "lowerAscii": copied(1), "upperAscii": copied(1), "trim": copied(1), "reverse": reversed,
 	"contains": scanned(4), "startsWith": scanned(4), "endsWith": scanned(4), "indexOf": found, "lastIndexOf": found,
 	"replace": replaced, "split": split, "join": joinedText, "format": formatted, "strings.quote": quoted,
 	"matches": matched, "regex.extract": extracted, "regex.extractAll": extractedAll, "regex.replace": replacedAll,
@@ -50,9 +50,9 @@ var prices = map[string]price{
 	"optional.of": same, "optional.ofNonZeroValue": same, "value": same, "hasValue": compared, "or": either2, "orValue": either2,
 	"optional.unwrap": relisted, "unwrapOpt": relisted,
 
-	"first": element, "last": element, "slice": relisted, "flatten": flattened, "distinct": distinct,
+	"first": element, "last": element, "slice": sliced, "flatten": flattened, "distinct": distinct,
 	"sort": sorted, "@sortByAssociatedKeys": sortedBy,
-	"lists.range": func(*plan.Expr, []Size) (uint64, Size) { return 4 * maxItems, ListSize(maxItems, scalar) },
+	"lists.range": ranged,
 
 	"sets.contains": pairs, "sets.equivalent": pairs, "sets.intersects": pairs,
 	"hasAll": pairs, "hasAny": pairs, "hasExactly": pairs, "hasOnly": pairs,
@@ -136,7 +136,7 @@ func member(e *plan.Expr, args []Size) (uint64, Size) {
 		return add(20, args[0].text/64), scalar
 	}
 	one, list := args[0], args[1]
-	return add(8, mul(list.nodes, 6), add(list.text, mul(list.items, one.text))/512), scalar
+	return add(8, mul(list.nodes, 4), add(list.text, mul(list.items, one.text))/512), scalar
 }
 
 // pairs compares every element of one list with every one of another.
@@ -207,14 +207,6 @@ func replaced(e *plan.Expr, args []Size) (uint64, Size) {
 	n := occurrences(e, 1, args[0].text)
 	size := textOf(add(args[0].text, mul(n, args[2].text)))
 	return add(4, args[0].text/4, n, size.text/8), size
-}
-
-// split: the parts together are no longer than the text.
-func split(e *plan.Expr, args []Size) (uint64, Size) {
-	text := args[0].text
-	n := add(1, occurrences(e, 1, text))
-	size := Size{items: n, nodes: add(1, n), text: text, elem: textOf(text).ref()}
-	return add(4, mul(n, 6), text/4), size
 }
 
 func joinedText(_ *plan.Expr, args []Size) (uint64, Size) {

@@ -49,12 +49,18 @@ var affordable = []string{
 	"s.split(' ').map(w, regex.replace(w, '[0-9]+', '#')).join(' ')", "s.indexOf(p)", "s.contains(p)", "strings.quote(s)", "'%s %d'.format([s, i])", "s.reverse()", "s + p",
 	"words.sort()", "words.distinct()", "words.filter(w, w in words)", "words.map(w, w.upperAscii())", "words.join(',')", "words.sortBy(w, w.size())", "sets.intersects(words, words)",
 	"l.sort()", "l.distinct()", "l.map(x, x * x).filter(x, x > 3)", "l + l", "(l + l + l).sort()", "l.map(x, [x, x]).flatten()", "lists.range(i).map(x, x + 1)", "math.greatest(l)",
+	"lists.range(20).map(x, lists.range(20).map(y, (x * y)))", "lists.range(24).filter(x, lists.range(60).exists(y, x * y == i))",
+	"lists.range(7).map(x, l.filter(y, y % 7 == x).size())", "lists.range(math.least(20, i)).map(x, l.filter(y, y == x).size())",
+	"s.split(' ', 20).filter(w, w in p.split(' ', 20))", "s.split(' ', 20).map(w, p.split(' ', 20).size())", "s.split(',', 0)", "s.split(',', -1)",
+	"words.slice(0, 10).map(x, words.slice(0, 10).filter(y, y == x).size())", "words.slice(2, 3)", "(l + l).slice(0, math.least(9, i, 7)).map(x, l.filter(y, y == x).size())",
+	"s.substring(0, 50).split(' ').filter(w, w in p.split(' '))", "s.substring(2, 5)", "s.substring(3)",
 	"l.map(x, {'a': x})", "l.slice(0, 3)", "l.first().orValue(0)", "cel.bind(x, s.upperAscii(), x + x)", "{s: 1.0}", "i in l", "s in words",
 }
 
 // costly are expressions that a caller could make run long, or grow.
 var costly = []string{
 	"lists.range(i).map(x, lists.range(i).map(y, x)).size()", "l.map(a, l.exists(b, b > a))", "l.map(a, l.map(b, b)).flatten()",
+	"lists.range(math.greatest(20, i)).map(x, l.filter(y, y == x).size())", "l.slice(0, i).map(x, l.filter(y, y == x).size())", "s.split(' ', -1).filter(w, w in p.split(' '))",
 	"s.matches(p)", "regex.replace(s, p, '')", "words.exists(w, s.matches(w))", "regex.extractAll(s, 'a.*b|a')", "s.matches('.{1000}.{1000}b')",
 	"s.replace('', s).replace('', s)", "s.split('').map(x, s.split(''))", "s.split('').map(x, s.replace('', s))", "s.split('').map(x, s).join(s).split('')",
 	"words.map(w, words.map(v, w + v))", "s.split('').map(x, s.indexOf(s))", "l.map(x, s.replace('', s).size())", "l.map(x, s.replace('', s))",
