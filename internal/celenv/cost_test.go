@@ -43,7 +43,10 @@ func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 // affordable are expressions over whatever a column or a request may hold.
 var affordable = []string{
 	"i + i", "d * 2.0 > 1.0 && s.startsWith('a')", "s.size()", "ts.getHours('Europe/Berlin')", "o.orValue('x').size()", "m.map(k, m[k])",
-	"regex.replace(s, '[0-9]', '#')", "regex.extractAll(s, '[a-z]+')", "regex.extract(s, '(a*)b').orValue('')", "s.matches('^a.*z$')", "regex.replace(s, '<.*?>', '')",
+	"regex.replace(s, '[0-9]', '#')", "regex.extractAll(s, '[a-z]+')", "regex.extract(s, '(a*)b').orValue('')", "s.matches('^a.*z$')", `regex.replace(s, '^\\s+|\\s+$', '')`, `regex.replace(s, '/\\*.*?\\*/', '')`, "regex.replace(s, '(?m)^#.*$', '')",
+	`regex.extractAll(s, '\\b[A-Z]{2,}\\b').size()`, `regex.extractAll(s, '[A-Z0-9._%+-]+@[A-Z0-9.-]+\\.[A-Z]{2,4}')`, `regex.extractAll(s, '[\\pL]{1,100}')`,
+	"regex.extractAll(s, r'" + webAddress + "')",
+	"regex.replace(s, '<.*?>', '')",
 	"['a', 'b+'].exists(q, s.matches(q))", "s.replace(',', ';')", "s.replace('', s)", "s.split(',').map(x, x.trim())", "s.split('').map(x, x.upperAscii())",
 	"s.split(',').map(x, x.upperAscii()).sort()", "s.split(',').distinct().size()", "s.split(',').map(x, x.split(';').map(y, y.trim()).size())",
 	"s.split(' ').map(w, regex.replace(w, '[0-9]+', '#')).join(' ')", "s.indexOf(p)", "s.contains(p)", "strings.quote(s)", "'%s %d'.format([s, i])", "s.reverse()", "s + p",
@@ -150,17 +153,26 @@ func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 	}
 }
 
-// TestPattern_Waste: what a search may read beyond a match, in characters; -1: all of the rest.
+// TestPattern_Waste: what a search may read beyond a match, in characters, if other
+// matches may end in it; -1: all of the rest.
 func TestPattern_Waste(t *testing.T) {
 	for text, want := range map[string]int64{
-		"a": 0, "[0-9]+": 1, "a*": 1, "(.*)": 1, `\s+$`: 0, `\bfoo\b`: 0, "(?i)foo|bar": 0, "(a+)+b": 0, "x*y*z": 0,
-		"<[^>]*>": 0, "<.*?>": 0, `"[^"]*"`: 0, `\w+@\w+`: 1, `\d+(\.\d+)?`: 2, `\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?`: 6, `\pL+`: 1,
-		"a.*b|a": -1, "ab.*c|b": -1, ".*;": -1, "(a|b|aa)*?c|a": -1, "(": 0,
+		"a": 0, "[0-9]+": 0, "a*": 0, "(.*)": 0, `\s+$`: 0, `\bfoo\b`: 0, "(?i)foo|bar": 0, "(a+)+b": 0, "x*y*z": 0,
+		"<[^>]*>": 0, "<.*?>": 0, `"[^"]*"`: 0, `\w+@\w+`: 0, `\d+(\.\d+)?`: 0, `\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?`: 0, `\pL+`: 0, "(": 0, ".*;": 0,
+		`^\s+|\s+$`: 0, "^ +| +$": 0, `\+.*@`: 0, `/\*.*?\*/`: 0, "(?m)^#.*$": 0, `\b[A-Z]{2,}\b`: 0, `[A-Z0-9._%+-]+@[A-Z0-9.-]+\.[A-Z]{2,4}`: 0,
+		`\+?\d[\d -]{7,}\d`: 0, `[\pL]{1,100}`: 0, `https?://[^\s]{1,256}`: 0, webAddress: 0, `(?i)\b(foo|bar)\b.*$`: 0,
+		"a.*b|a": -1, "ab.*c|b": -1, "(a|b|aa)*?c|a": -1, "(a.*b)?": -1, "a(?s:.*)b|a": -1, `\b.*;|\w`: -1, "a(b{1,5}c)?|b": 6, `a(\d{3}x)?|\d`: 4,
 	} {
 		p := pattern{text: text}
+		began := time.Now()
 		p.learn()
 		if int64(p.waste) != want {
 			t.Errorf("%s wastes %d, want %d", text, int64(p.waste), want)
 		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("%s took %v", text, d)
+		}
 	}
 }
+
+const webAddress = `https?:\/\/(www\.)?[-a-zA-Z0-9@:%._\+~#=]{1,256}\.[a-zA-Z0-9()]{1,6}\b([-a-zA-Z0-9()@:%_\+.~#?&//=]*)`
