@@ -2,6 +2,7 @@ package celenv
 
 import (
 	"math/bits"
+	"strings"
 
 	"cel.dev/cel-go/common/operators"
 
@@ -33,7 +34,7 @@ var prices = map[string]price{
 	operators.In: member, operators.Index: element, operators.OptIndex: element,
 
 	"bool": parsed, "double": parsed, "duration": parsed, "int": parsed, "uint": parsed, "timestamp": parsed,
-	"bytes": copied(16), "string": printed, "type": flat, "size": scanned(8),
+	"bytes": copied(16), "string": printed, "type": flat, "size": measured,
 
 	"charAt": copied(1), "substring": substring, "lowerAscii": copied(1), "upperAscii": copied(1), "trim": copied(1), "reverse": reversed,
 	"contains": scanned(4), "startsWith": scanned(4), "endsWith": scanned(4), "indexOf": found, "lastIndexOf": found,
@@ -91,6 +92,14 @@ func scanned(bytes uint64) price {
 	}
 }
 
+// measured: the characters of a text are counted, collections know how many they hold.
+func measured(e *plan.Expr, args []Size) (uint64, Size) {
+	if k := e.Args[0].Type.Kind; k == plan.List || k == plan.Map {
+		return add(4, mul(args[0].links, 2)), scalar
+	}
+	return add(4, args[0].text/8), scalar
+}
+
 // copied functions give a part or as much as their text, at bytes per unit.
 func copied(bytes uint64) price {
 	return func(_ *plan.Expr, args []Size) (uint64, Size) {
@@ -116,9 +125,11 @@ func reversed(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(4, mul(args[0].text, 3)), textOf(args[0].text)
 }
 
+// found: the part is compared in each place where it fits.
 func found(_ *plan.Expr, args []Size) (uint64, Size) {
 	text, part := args[0].text, args[1].text
-	return add(4, text, part, mul(text, part)/8), scalar
+	compared := min(part, text/2)
+	return add(4, text, part, mul(compared, text-compared)/8), scalar
 }
 
 // walk is the cost of visiting everything in a value once.
@@ -217,9 +228,33 @@ func joinedText(_ *plan.Expr, args []Size) (uint64, Size) {
 	return add(4, mul(args[0].items, 6), text/4), textOf(text)
 }
 
-// formatted: each clause prints one argument, which are at most 512 bytes for a number
-// with all its places, and for a text no more than it has.
-func formatted(_ *plan.Expr, args []Size) (uint64, Size) {
-	text := add(args[0].text, mul(args[1].text, 4), mul(args[1].nodes, 512))
+// formatted: each clause prints one argument.
+func formatted(e *plan.Expr, args []Size) (uint64, Size) {
+	text := add(args[0].text, clauses(e, args[1]))
 	return add(8, args[0].text, mul(args[1].nodes, 40), text/2), textOf(text)
+}
+
+// printedBytes bounds what a clause prints of a value without text: 512 are for a double
+// with all its places.
+var printedBytes = map[plan.Kind]uint64{plan.String: 0, plan.Bool: 72, plan.Int: 72, plan.Uint: 72, plan.Timestamp: 72, plan.Duration: 72, plan.Double: 512}
+
+// clauses bounds what is printed of a list. A text is printed as it is or, by %x, in two
+// digits a byte; inside of other values it is quoted.
+func clauses(e *plan.Expr, list Size) uint64 {
+	nested := add(mul(list.text, 4), mul(list.nodes, 512))
+	if e.Args[1].Kind != plan.ListLit {
+		return nested
+	}
+	sum := list.text
+	if format, known := literalText(e.Args[0]); !known || strings.ContainsAny(format, "xX") {
+		sum = mul(sum, 2)
+	}
+	for _, a := range e.Args[1].Args {
+		bytes, ok := printedBytes[a.Type.Kind]
+		if !ok {
+			return nested
+		}
+		sum = add(sum, bytes)
+	}
+	return sum
 }

@@ -57,6 +57,8 @@ var affordable = []string{
 	"s.split(' ', 20).filter(w, w in p.split(' ', 20))", "s.split(' ', 20).map(w, p.split(' ', 20).size())", "s.split(',', 0)", "s.split(',', -1)",
 	"words.slice(0, 10).map(x, words.slice(0, 10).filter(y, y == x).size())", "words.slice(2, 3)", "(l + l).slice(0, math.least(9, i, 7)).map(x, l.filter(y, y == x).size())",
 	"s.substring(0, 50).split(' ').filter(w, w in p.split(' '))", "s.substring(2, 5)", "s.substring(3)",
+	"l.map(x, words.size()).size()", "words.map(w, m.size() + words.size())", "m.map(k, '%s=%s'.format([k, string(m[k])])).join(';')", "m.map(k, '%x %f %d %X'.format([k, m[k], i, i]))",
+	"m.filter(k, k.startsWith('a')).size()", "words.slice(0, 5).filter(x, s.indexOf(x) >= 0)", "'%s %s'.format([s, words])", "s.split(' ').exists(w, p.contains(w.lowerAscii()))",
 	"l.map(x, {'a': x})", "l.slice(0, 3)", "l.first().orValue(0)", "cel.bind(x, s.upperAscii(), x + x)", "{s: 1.0}", "i in l", "s in words",
 }
 

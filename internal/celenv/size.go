@@ -152,19 +152,26 @@ func (s Size) variables() variables {
 	return variables{s.element(), s.element()}
 }
 
-// heaviest is how many elements at most can be as large as an element can be.
+// heaviest is how many elements at most can be as large as an element can be. All that
+// is in a map may be in its keys, or all in its values.
 func (s Size) heaviest() uint64 {
+	k := s.shares(s.element())
 	if s.key != nil {
-		return s.items
-	}
-	k, e := uint64(0), s.element()
-	if n := e.inside(); n > 0 {
-		k = add(k, s.nodes/n, 1)
-	}
-	if e.text > 0 {
-		k = add(k, s.text/e.text, 1)
+		k = max(k, s.shares(*s.key))
 	}
 	return min(k, s.items)
+}
+
+// shares is how many of what is as large as one there can be in s.
+func (s Size) shares(one Size) uint64 {
+	k := uint64(0)
+	if n := one.inside(); n > 0 {
+		k = add(k, s.nodes/n, 1)
+	}
+	if one.text > 0 {
+		k = add(k, s.text/one.text, 1)
+	}
+	return k
 }
 
 // inside is the number of values in s.
