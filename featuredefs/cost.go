@@ -10,8 +10,8 @@ import (
 const CostLimit = 10_000_000
 
 // Costs bounds what one evaluation of each expression of a plan can cost, see celenv.Cost.
-func Costs(p *plan.Plan) map[*plan.Expr]uint64 {
-	c := &costs{of: map[*plan.Expr]uint64{}, views: map[*plan.View][]celenv.Size{}}
+func Costs(p *plan.Plan) map[*plan.Expr]celenv.Bound {
+	c := &costs{of: map[*plan.Expr]celenv.Bound{}, views: map[*plan.View][]celenv.Size{}}
 	for _, v := range p.Views {
 		c.view(v)
 	}
@@ -22,7 +22,7 @@ func Costs(p *plan.Plan) map[*plan.Expr]uint64 {
 }
 
 type costs struct {
-	of    map[*plan.Expr]uint64
+	of    map[*plan.Expr]celenv.Bound
 	views map[*plan.View][]celenv.Size // of their features' values
 }
 
@@ -120,15 +120,25 @@ func (l *loader) checkCosts() {
 	}
 }
 
-func (l *loader) checkCost(costs map[*plan.Expr]uint64, exprs ...*plan.Expr) {
+func (l *loader) checkCost(costs map[*plan.Expr]celenv.Bound, exprs ...*plan.Expr) {
 	for _, e := range exprs {
-		if e == nil || costs[e] <= CostLimit {
-			continue
+		b := costs[e]
+		switch {
+		case e == nil || b.Units <= CostLimit:
+		case b.Units == celenv.UnknownCost:
+			l.errorf(b.Most.Pos, RuleCost, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
+		default:
+			l.errorf(b.Most.Pos, RuleCost, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, CostLimit, costHints[b.Reason])
 		}
-		if costs[e] == celenv.UnknownCost {
-			l.errorf(e.Pos, RuleCost, "the cost of one evaluation has no bound; loop over shorter lists, and write patterns as literals")
-			continue
-		}
-		l.errorf(e.Pos, RuleCost, "one evaluation may cost %d units, more than the %d that are allowed; loop over shorter lists or not inside one another", costs[e], CostLimit)
 	}
+}
+
+// costHints say why something costs much and what to do.
+var costHints = map[celenv.Reason]string{
+	celenv.Large:          "it reads or makes too much; shorten texts with substring(0, n) and lists with slice(0, n)",
+	celenv.InLoop:         "it is done for every element; move what is the same for all of them out of the loop with cel.bind, or bound the list with slice(0, n), split(…, n) or lists.range(n) of a literal n",
+	celenv.LoopInLoop:     "this loop runs for every element of another; bound the lists with slice(0, n), split(…, n) or lists.range(n) of a literal n",
+	celenv.PatternUnknown: "a pattern that is no literal can be as expensive as it likes; write it as a literal",
+	celenv.PatternWaste:   "the pattern may read far beyond a match, again for each; anchor it, or exclude the character that it stops at from what it repeats, as in \"[^\"]*\"",
+	celenv.PatternLong:    "the pattern repeats too much; use smaller counts",
 }

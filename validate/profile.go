@@ -26,7 +26,7 @@ func Profiles(p *plan.Plan) ([]Profile, error) {
 			return nil
 		}
 		x, err := profile(e, typeOf)
-		x.Owner, x.Part, x.Units = owner, part, costs[e]
+		x.Owner, x.Part, x.Units = owner, part, costs[e].Units
 		out = append(out, x)
 		return err
 	}

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/validate"
 )
@@ -29,8 +32,8 @@ With --against it also compares with the definitions of a git commit, and report
 would break the models of before: a feature that a service reads and that now means something
 else or is gone, keys and request fields that callers do not send.
 
---verbose lists every expression: a bound of what one evaluation costs, and the parts that
-have no columnar form and are run row by row, with what that costs.
+--verbose lists every expression: a bound of what one evaluation costs, in units of about
+ten nanoseconds, and the parts that have no columnar form and are run row by row.
 
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: takes(0, 0),
@@ -41,10 +44,11 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 			if o.json {
 				format = "json"
 			}
-			if err := o.validate(c, format, against, offline, verbose); err != nil || !verbose {
+			p, err := o.validate(c, format, against, offline, verbose)
+			if p == nil || !verbose {
 				return err
 			}
-			return o.profile(c)
+			return cmp.Or(profile(c, p.Plan), err)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "write findings as `FORMAT`: text, json, github, sarif or junit")
@@ -55,22 +59,23 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 	return c
 }
 
-func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool) (err error) {
+// validate prints what it finds. It gives the project if every expression has been compiled.
+func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool) (*featuredefs.Project, error) {
 	if verbose && format != "text" {
-		return errors.New("--verbose is for --format text")
+		return nil, errors.New("--verbose is for --format text")
 	}
 	write, ok := formats[format]
 	if !ok {
-		return fmt.Errorf("there is no format %q; formats are text, json, github, sarif, junit", format)
+		return nil, fmt.Errorf("there is no format %q; formats are text, json, github, sarif, junit", format)
 	}
 	p, found, err := o.check(c, offline)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if against != "" && !found.HasErrors() {
 		before, err := o.planAt(c.Context(), against)
 		if err != nil {
-			return fmt.Errorf("--against %s: %w", against, err)
+			return nil, fmt.Errorf("--against %s: %w", against, err)
 		}
 		found = append(found, validate.Against(before, p.Plan)...)
 	}
@@ -78,12 +83,22 @@ func (o *options) validate(c *cobra.Command, format, against string, offline, ve
 		found = o.fromHere(found)
 	}
 	if err := write(c.OutOrStdout(), p, found); err != nil {
-		return err
+		return nil, err
 	}
 	if found.HasErrors() {
-		return &findings{}
+		if !onlyCosts(found) {
+			p = nil
+		}
+		return p, &findings{}
 	}
-	return nil
+	return p, nil
+}
+
+// onlyCosts reports whether no expression has another mistake than what it costs.
+func onlyCosts(found featuredefs.Diagnostics) bool {
+	return !slices.ContainsFunc(found, func(d featuredefs.Diagnostic) bool {
+		return d.Severity == featuredefs.Error && d.Rule != featuredefs.RuleCost
+	})
 }
 
 // fromHere names files relative to the current folder and not to the project: tools that
@@ -114,31 +129,24 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 	return p, append(found, more...), err
 }
 
-// profile lists the expressions of the project.
-func (o *options) profile(c *cobra.Command) error {
-	p, _, err := o.compile(c.Context(), nil)
-	if err != nil {
-		return err
-	}
-	profiles, err := validate.Profiles(p.Plan)
+// profile lists the expressions of a plan.
+func profile(c *cobra.Command, p *plan.Plan) error {
+	profiles, err := validate.Profiles(p)
 	if err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nexpression\tpart\tat most\trow by row")
 	for _, x := range profiles {
-		slow := ""
+		texts := make([]string, len(x.Fallbacks))
 		for i, f := range x.Fallbacks {
-			if i > 0 {
-				slow += "; "
-			}
-			slow += fmt.Sprintf("%s (about %d ns)", f.Text, f.NsPerRow)
+			texts[i] = f.Text
 		}
 		units := fmt.Sprintf("%d units", x.Units)
 		if x.Units == celenv.UnknownCost {
 			units = "unknown"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Owner, x.Part, units, slow)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Owner, x.Part, units, strings.Join(texts, "; "))
 	}
 	return w.Flush()
 }

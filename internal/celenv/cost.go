@@ -26,17 +26,17 @@ const UnknownCost = math.MaxUint64
 // maxVisits bounds the work of bounding: loops in loops are looked at twice each.
 const maxVisits = 1 << 18
 
-// Cost bounds what evaluating e once can cost, in units of about ten nanoseconds, and the
-// size of its value, given the sizes of its leaves. The cost is UnknownCost if there is no
-// bound. It is of evaluation by cel-go, which the kernels do not exceed.
-func Cost(e *plan.Expr, leaf func(*plan.Expr) Size) (uint64, Size) {
-	c := &coster{leaf: leaf, literals: map[*plan.Expr]Size{}}
+// Cost bounds what evaluating e once can cost and the size of its value, given the sizes
+// of its leaves. It is of evaluation by cel-go, which the kernels do not exceed.
+func Cost(e *plan.Expr, leaf func(*plan.Expr) Size) (Bound, Size) {
+	c := &coster{leaf: leaf, literals: map[*plan.Expr]Size{}, most: share{at: e, reason: Large}}
 	cost, size := c.expr(e)
 	if c.visits > maxVisits {
-		return UnknownCost, size
+		return Bound{Units: UnknownCost, Most: e, Reason: LoopInLoop}, size
 	}
-	// The value is read out in the end.
-	return add(cost, mul(size.inside(), 10), size.text/64), size
+	out := add(mul(size.inside(), 10), size.text/64) // the value is read out in the end
+	c.spend(e, out, Large)
+	return Bound{Units: add(cost, out), Most: c.most.at, Reason: c.most.reason}, size
 }
 
 // coster adds up costs. A body of a loop is priced for each element by the amount there
@@ -46,6 +46,8 @@ type coster struct {
 	literals map[*plan.Expr]Size
 	locals   []local
 	visits   int
+	loops    []*plan.Expr // around what is looked at
+	most     share
 }
 
 type local struct {
@@ -72,7 +74,7 @@ func (c *coster) expr(e *plan.Expr) (uint64, Size) {
 	case plan.Local:
 		return nodeUnits, c.local(e)
 	case plan.Comprehension:
-		return c.comprehension(e.Comp)
+		return c.comprehension(e)
 	case plan.Call, plan.Select, plan.ListLit, plan.MapLit:
 	default:
 		return nodeUnits, c.leaf(e)
@@ -87,6 +89,7 @@ func (c *coster) expr(e *plan.Expr) (uint64, Size) {
 	switch e.Kind {
 	case plan.Call:
 		cost, size = callCost(e, args)
+		c.spendCall(e, args, cost)
 	case plan.Select:
 		cost, size = 2+uint64(len(e.Name))/16, args[0].element()
 		if e.TestOnly {
@@ -121,12 +124,13 @@ func (c *coster) with(e *plan.Expr, bound ...local) (uint64, Size) {
 // loopUnits is the cost of one turn of a loop besides its condition and its step.
 const loopUnits = 12
 
-func (c *coster) comprehension(f *plan.Comp) (uint64, Size) {
+func (c *coster) comprehension(e *plan.Expr) (uint64, Size) {
+	f := e.Comp
 	before, over := c.expr(f.Range)
 	cost, accu := c.expr(f.Init)
 	cost = add(before, cost)
 	if f.Range.Kind != plan.ListLit || len(f.Range.Args) > 0 { // else it is cel.bind, whose Init is the value
-		turns, grown := c.loop(f, over, accu)
+		turns, grown := c.loop(e, over, accu)
 		cost, accu = add(cost, turns), grown
 	}
 	after, size := c.with(f.Result, local{f.AccuVar, accu})
@@ -136,18 +140,24 @@ func (c *coster) comprehension(f *plan.Comp) (uint64, Size) {
 // loop prices the turns over a collection and bounds what they accumulate. What a turn
 // costs grows with its element at least in proportion, so the turns together cost most
 // when as few elements as possible share all that there is and the others are empty.
-func (c *coster) loop(f *plan.Comp, over, accu Size) (uint64, Size) {
-	sort := uint64(0)
+func (c *coster) loop(e *plan.Expr, over, accu Size) (uint64, Size) {
+	f, sort := e.Comp, uint64(0)
 	if f.Range.Type.Kind == plan.Map {
 		sort = sortCost(over.items, *over.key)
 	}
-	full := over.variables()
-	heavy := c.turn(f, accu, full)
-	light, k := heavy, over.items
+	full, k := over.variables(), over.items
 	if !full.single() {
-		light, k = c.turn(f, accu, full.empty()), over.heaviest()
+		k = over.heaviest()
 	}
 	rest := over.items - k
+	c.loops = append(c.loops, e)
+	heavy := c.turns(f, accu, full, k)
+	light := heavy
+	if !full.single() {
+		light = c.turns(f, accu, full.empty(), rest)
+	}
+	c.spendLoop(e, over.items)
+	c.loops = c.loops[:len(c.loops)-1]
 	cost := add(sort, mul(k, heavy.cost), mul(rest, light.cost))
 	if !heavy.grows {
 		return cost, heavy.accu
@@ -171,6 +181,17 @@ type turn struct {
 	cost  uint64
 	accu  Size // after the turn; of one that grows, what the turn appends
 	grows bool
+}
+
+// turns prices one turn, of n that there are.
+func (c *coster) turns(f *plan.Comp, accu Size, v variables, n uint64) turn {
+	before := c.most
+	c.most = share{}
+	t := c.turn(f, accu, v)
+	inside := c.most
+	inside.units = mul(inside.units, n)
+	c.most = greater(before, inside)
+	return t
 }
 
 func (c *coster) turn(f *plan.Comp, accu Size, v variables) turn {

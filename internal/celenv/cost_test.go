@@ -37,7 +37,7 @@ func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 		Fail: func(_ plan.Pos, err error) { t.Fatalf("%s: %v", text, err) },
 	}, tree.Expr())
 	cost, size := Cost(e, func(leaf *plan.Expr) Size { return SizeOfType(leaf.Type) })
-	return cost, size, e
+	return cost.Units, size, e
 }
 
 // affordable are expressions over whatever a column or a request may hold.
