@@ -102,6 +102,7 @@ type meaning struct {
 	name  string
 	index int        // features: into View.Features or Service.Features
 	let   *plan.Expr // lets: what stands for the name
+	text  checked    // lets: what it was made of
 }
 
 // check type-checks x, in which names mean what meanings says by internal name
@@ -171,7 +172,7 @@ func (c *compiler) reportOverload(x *expression, e *common.Error, function, oper
 	case isMember && args == "null" && (function == whereName || function == byName):
 		c.r.errorf(pos, RuleNullType, "%s does not take a null; %s", function, branchHint)
 	case function == operators.Conditional && strings.Contains(args, "null"):
-		c.r.errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; use optional.of(…) and optional.none()", joinOperands(target, args))
+		c.r.errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; %s", joinOperands(target, args), x.absenceHint(e.ExprID))
 	case function == whereName && isMember:
 		c.r.errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
 	case function == byName && isMember:
@@ -187,6 +188,25 @@ func (c *compiler) reportOverload(x *expression, e *common.Error, function, oper
 	default:
 		c.r.errorf(pos, RuleTypeMismatch, "%s does not take %s", name, joinOperands(target, args))
 	}
+}
+
+// absenceHint says what to write instead of a null in the expression with an id.
+func (x *expression) absenceHint(id int64) string {
+	if x.row || inAggregate(x.tree(), id, false) {
+		return "leave the events without a value out of the aggregate with .where(…), as in .where(n != 0)"
+	}
+	return "use optional.of(…) and optional.none()"
+}
+
+// inAggregate reports whether the expression with an id is an argument of an aggregate.
+func inAggregate(e ast.Expr, id int64, inside bool) bool {
+	if e.ID() == id {
+		return inside
+	}
+	if e.Kind() == ast.CallKind && !e.AsCall().IsMemberFunction() {
+		inside = inside || aggregateByName[e.AsCall().FunctionName()] != nil
+	}
+	return slices.ContainsFunc(children(e), func(child ast.Expr) bool { return inAggregate(child, id, inside) })
 }
 
 func joinOperands(target, args string) string {

@@ -10,44 +10,138 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
+// checked is an expression, or a part of one, that has been type-checked.
+type checked struct {
+	ast.Expr
+	tree     *ast.AST
+	meanings map[string]meaning // of the names in it
+}
+
+// of is another part of the same expression.
+func (x checked) of(e ast.Expr) checked { return checked{e, x.tree, x.meanings} }
+
+// let is the text that a name stands for.
+func (x checked) let() (checked, bool) {
+	if x.Kind() != ast.IdentKind {
+		return checked{}, false
+	}
+	text := x.meanings[x.AsIdent()].text
+	return text, text.tree != nil
+}
+
+func (x checked) isInteger() bool {
+	t, err := celenv.FromCEL(x.tree.GetType(x.ID()))
+	return err == nil && (t.String() == "int" || t.String() == "uint")
+}
+
 // guard is a condition that has been decided, or decides whether an error shows, where
 // an expression is evaluated, and how.
 type guard struct {
-	condition ast.Expr
+	condition checked
 	holds     bool
 }
 
-// with is gs and one more; gs stays as it is.
-func with(gs []guard, condition ast.Expr, holds bool) []guard {
+// guarded is gs and one more; gs stays as it is.
+func guarded(gs []guard, condition checked, holds bool) []guard {
 	return append(gs[:len(gs):len(gs)], guard{condition, holds})
 }
 
-// division warns of an int division whose divisor may be zero: it is no literal, and no
-// guard excludes zero.
+func (l *linter) with(gs []guard, condition ast.Expr, holds bool) []guard {
+	return guarded(gs, checked{condition, l.tree, l.meanings}, holds)
+}
+
+// division warns of an integer division whose divisor may be zero.
 func (l *linter) division(e ast.Expr, call ast.CallExpr, guards []guard) {
-	divisor := call.Args()[1]
-	if t, err := celenv.FromCEL(l.tree.GetType(divisor.ID())); err != nil || t.String() != "int" {
+	divisor := checked{call.Args()[1], l.tree, l.meanings}
+	if !divisor.isInteger() {
 		return
 	}
-	if n, ok := intLiteral(divisor); ok {
-		if n == 0 {
-			l.c.r.errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
-		}
+	if n, ok := integer(divisor); ok && n == 0 {
+		l.c.r.errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
 		return
 	}
-	if slices.ContainsFunc(guards, func(g guard) bool { return g.excludesZero(divisor) }) {
+	if divisor.neverZero(guards) {
 		return
 	}
 	l.c.r.warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
 }
 
+// neverZero reports whether the guards leave x no zero, or what it is made of does.
+func (x checked) neverZero(guards []guard) bool {
+	if n, ok := integer(x); ok {
+		return n != 0
+	}
+	if slices.ContainsFunc(guards, func(g guard) bool { return g.excludesZero(x) }) {
+		return true
+	}
+	if text, ok := x.let(); ok {
+		return text.neverZero(guards)
+	}
+	return x.Kind() == ast.CallKind && x.callNeverZero(guards)
+}
+
+func (x checked) callNeverZero(guards []guard) bool {
+	args := x.AsCall().Args()
+	switch x.AsCall().FunctionName() {
+	case operators.Conditional:
+		c := x.of(args[0])
+		return x.of(args[1]).neverZero(guarded(guards, c, true)) && x.of(args[2]).neverZero(guarded(guards, c, false))
+	case "int", "uint": // of the other, not of a double
+		return x.of(args[0]).isInteger() && x.of(args[0]).neverZero(guards)
+	case "math.@max":
+		return slices.ContainsFunc(operands(args), func(e ast.Expr) bool { n, ok := integer(e); return ok && n > 0 })
+	case "math.@min":
+		return slices.ContainsFunc(operands(args), func(e ast.Expr) bool { n, ok := integer(e); return ok && n < 0 })
+	}
+	return false
+}
+
+// operands are the arguments, or the elements of the list that is the only one.
+func operands(args []ast.Expr) []ast.Expr {
+	if len(args) == 1 && args[0].Kind() == ast.ListKind {
+		return args[0].AsList().Elements()
+	}
+	return args
+}
+
+// integer is the value of literals and of what is calculated from them, if it is small.
+func integer(e ast.Expr) (types.Int, bool) {
+	const small = 1 << 31
+	switch e.Kind() {
+	case ast.LiteralKind:
+		if n, ok := e.AsLiteral().(types.Uint); ok {
+			return types.Int(n), n < small
+		}
+		return intLiteral(e)
+	case ast.CallKind:
+		args := e.AsCall().Args()
+		calculate := calculations[e.AsCall().FunctionName()]
+		if calculate == nil || len(args) != 2 {
+			return 0, false
+		}
+		a, ok := integer(args[0])
+		b, also := integer(args[1])
+		return calculate(a, b), ok && also && max(a, -a, b, -b) < small
+	}
+	return 0, false
+}
+
+var calculations = map[string]func(a, b types.Int) types.Int{
+	operators.Add:      func(a, b types.Int) types.Int { return a + b },
+	operators.Subtract: func(a, b types.Int) types.Int { return a - b },
+	operators.Multiply: func(a, b types.Int) types.Int { return a * b },
+}
+
 // excludesZero reports whether the guard leaves e no zero.
 func (g guard) excludesZero(e ast.Expr) bool {
+	if text, ok := g.condition.let(); ok {
+		return guard{text, g.holds}.excludesZero(e)
+	}
 	if g.condition.Kind() != ast.CallKind {
 		return false
 	}
 	call := g.condition.AsCall()
-	of := func(i int, holds bool) bool { return guard{call.Args()[i], holds}.excludesZero(e) }
+	of := func(i int, holds bool) bool { return guard{g.condition.of(call.Args()[i]), holds}.excludesZero(e) }
 	switch f := call.FunctionName(); f {
 	case operators.LogicalNot:
 		return of(0, !g.holds)
@@ -69,8 +163,8 @@ func membersExcludeZero(list ast.Expr, holds bool) bool {
 	if list.Kind() != ast.ListKind {
 		return false
 	}
-	isZero := func(e ast.Expr) bool { n, ok := intLiteral(e); return ok && n == 0 }
-	isOther := func(e ast.Expr) bool { n, ok := intLiteral(e); return ok && n != 0 }
+	isZero := func(e ast.Expr) bool { n, ok := integer(e); return ok && n == 0 }
+	isOther := func(e ast.Expr) bool { n, ok := integer(e); return ok && n != 0 }
 	if holds {
 		return !slices.ContainsFunc(list.AsList().Elements(), func(e ast.Expr) bool { return !isOther(e) })
 	}
@@ -102,9 +196,9 @@ func (g guard) comparisonExcludesZero(call ast.CallExpr, e ast.Expr) bool {
 		return false
 	}
 	left, right := call.Args()[0], call.Args()[1]
-	if _, ok := intLiteral(left); ok {
+	if _, ok := integer(left); ok {
 		left, right, relation = right, left, mirrored[relation]
 	}
-	n, ok := intLiteral(right)
+	n, ok := integer(right)
 	return ok && ast.EquivExpr(left, e) && relations[relation](n) != g.holds
 }

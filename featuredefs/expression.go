@@ -16,6 +16,7 @@ type expression struct {
 	lines  []int // offsets in text at which its lines begin
 	places offsets
 	parsed *cel.Ast // names become internal ones when they are resolved
+	row    bool     // it is a let, about one event
 }
 
 // maxExpression bounds the length of an expression, in bytes.

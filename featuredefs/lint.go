@@ -72,13 +72,13 @@ func (l *linter) visit(e ast.Expr, guards []guard) {
 	case operators.Conditional:
 		args := call.Args()
 		l.visit(args[0], guards)
-		l.visit(args[1], with(guards, args[0], true))
-		l.visit(args[2], with(guards, args[0], false))
+		l.visit(args[1], l.with(guards, args[0], true))
+		l.visit(args[2], l.with(guards, args[0], false))
 		return
 	case operators.LogicalAnd, operators.LogicalOr:
 		a, b, holds := call.Args()[0], call.Args()[1], call.FunctionName() == operators.LogicalAnd
-		l.visit(a, with(guards, b, holds)) // what b decides absorbs an error of a
-		l.visit(b, with(guards, a, holds))
+		l.visit(a, l.with(guards, b, holds)) // what b decides absorbs an error of a
+		l.visit(b, l.with(guards, a, holds))
 		return
 	case whereName, byName, capName:
 		l.modified(aggregateChain(e), guards)
@@ -104,13 +104,13 @@ func (l *linter) modified(call *aggregateCall, guards []guard) {
 		others := guards
 		for j, o := range call.wheres {
 			if i != j {
-				others = with(others, o.AsCall().Args()[0], true)
+				others = l.with(others, o.AsCall().Args()[0], true)
 			}
 		}
 		l.visit(w.AsCall().Args()[0], others)
 	}
 	for _, w := range call.wheres {
-		guards = with(guards, w.AsCall().Args()[0], true)
+		guards = l.with(guards, w.AsCall().Args()[0], true)
 	}
 	l.visit(call.base, guards)
 	for _, b := range call.bys {

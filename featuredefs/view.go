@@ -2,7 +2,6 @@ package featuredefs
 
 import (
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
@@ -30,6 +29,7 @@ type letDecl struct {
 	x      *expression
 	refs   map[string]*reference
 	expr   *plan.Expr
+	text   checked
 	broken bool
 }
 
@@ -253,17 +253,18 @@ func (l *loader) compileLets(c *compiler, v *viewDecl) {
 		if _, isColumn := v.view.Source.Column(name); isColumn {
 			l.errorf(d.node.pos, RuleDuplicateName, "let %q has the name of a column of source %s; rename it", name, v.view.Source.Name)
 		}
-		d.expr, _ = l.compileRow(c, v, d.x, d.refs)
+		d.x.row = true
+		d.expr, d.text = l.compileRow(c, v, d.x, d.refs)
 		d.broken = d.expr == nil
 	}
 }
 
-// compileWhere makes the view's filter, nil without one, and its tree as a guard.
+// compileWhere makes the view's filter, nil without one, and its text as a guard.
 func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []guard) {
 	if v.where == nil {
 		return nil, nil
 	}
-	expr, tree := l.compileRow(c, v, v.where, v.whereRef)
+	expr, text := l.compileRow(c, v, v.where, v.whereRef)
 	if expr == nil {
 		v.broken = true
 		return nil, nil
@@ -271,21 +272,21 @@ func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []guard) {
 	if expr.Type.Kind != plan.Bool {
 		l.errorf(expr.Pos, RuleTypeMismatch, "where must be a bool, not %s; compare with something", withArticle(expr.Type))
 	}
-	return expr, []guard{{tree.Expr(), true}}
+	return expr, []guard{{text, true}}
 }
 
 // compileRow checks and converts an expression about one event; nil after a report.
-func (l *loader) compileRow(c *compiler, v *viewDecl, x *expression, refs map[string]*reference) (*plan.Expr, *ast.AST) {
+func (l *loader) compileRow(c *compiler, v *viewDecl, x *expression, refs map[string]*reference) (*plan.Expr, checked) {
 	meanings, ok := l.viewMeanings(v, refs)
 	if !ok {
-		return nil, nil
+		return nil, checked{}
 	}
 	tree := c.check(x, meanings)
 	if tree == nil {
-		return nil, nil
+		return nil, checked{}
 	}
 	t := &treeConverter{c: c, x: x, tree: tree, meanings: meanings}
-	return t.convert(tree.Expr()), tree
+	return t.convert(tree.Expr()), checked{tree.Expr(), tree, meanings}
 }
 
 func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split *splitter, guards []guard) {
@@ -331,7 +332,7 @@ func (l *loader) viewMeaning(v *viewDecl, r *reference) (meaning, bool) {
 		if d.broken {
 			return m, false
 		}
-		m.let, m.typ = d.expr, celenv.NullableToCEL(d.expr.Type)
+		m.let, m.text, m.typ = d.expr, d.text, celenv.NullableToCEL(d.expr.Type)
 	case featureName:
 		d := v.features.byName[r.name]
 		if d.broken || d.feature.Expr == nil {
