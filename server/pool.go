@@ -40,9 +40,9 @@ func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 			return err
 		}
 	}
-	r.stopWith(ctx)
+	r.stopWhen(func() bool { return ctx.Err() != nil })
 	err := f(r)
-	r.stopWith(nil)
+	r.stopWhen(nil)
 	r.forget()
 	p.put(r)
 	return err

@@ -67,12 +67,8 @@ type answer struct {
 	derived  *kernel.Features
 }
 
-// stopWith makes the kernels stop when ctx is done; nil lets them run.
-func (r *reader) stopWith(ctx context.Context) {
-	var stop func() bool
-	if ctx != nil {
-		stop = func() bool { return ctx.Err() != nil }
-	}
+// stopWhen tells the kernels when to stop; nil lets them run.
+func (r *reader) stopWhen(stop func() bool) {
 	for _, v := range r.views {
 		v.kernel.StopWhen(stop)
 	}
