@@ -8,8 +8,8 @@ var aggMutants = []mutant{
 		tests: []string{aggTests},
 	},
 	{
-		name: "int-sum-loses-carry", tag: "o1", breaks: "Merging sums of ints drops the carry between words.",
-		file: "internal/kernel/agg/sum.go", old: "bits.Add64(hi, o[1], carry)", new: "bits.Add64(hi, o[1], carry&0)",
+		name: "int-sum-loses-carry", tag: "o1", breaks: "Adding numbers of two words drops the carry between them.",
+		file: "internal/kernel/agg/limbs.go", old: "bits.Add64(hi, y, carry)", new: "bits.Add64(hi, y, carry&0)",
 		tests: []string{aggTests},
 	},
 	{

@@ -133,8 +133,7 @@ func (k doubleSumKind) addRare(g *grid, at int, x float64) {
 		var s ExactSum
 		s.Add(x)
 		if lo, hi, ok := s.short(); ok {
-			lo, carry := bits.Add64(g.words[at], lo, 0)
-			hi, _ = bits.Add64(g.words[at+1], hi, carry)
+			lo, hi = add128(g.words[at], g.words[at+1], lo, hi)
 			k.setShort(g, at, lo, hi)
 			return
 		}
@@ -197,9 +196,7 @@ func (k doubleSumKind) mergeShort(g *grid, at int, from *grid, q, n int) int {
 		if o[2]&longMark != 0 || (hi+guard)>>63 != 0 {
 			break
 		}
-		var carry uint64
-		lo, carry = bits.Add64(lo, o[0], 0)
-		hi, _ = bits.Add64(hi, o[1], carry)
+		lo, hi = add128(lo, hi, o[0], o[1])
 		rows += o[2]
 		q += from.width
 	}

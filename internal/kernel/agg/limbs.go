@@ -107,6 +107,19 @@ func roundTop(top uint64, sticky bool, exp int) float64 {
 	return math.Float64frombits(uint64(exp+1022)<<52 + mant)
 }
 
+// add128 and sub128 add and subtract numbers of two words in two's complement.
+func add128(lo, hi, x, y uint64) (uint64, uint64) {
+	lo, carry := bits.Add64(lo, x, 0)
+	hi, _ = bits.Add64(hi, y, carry)
+	return lo, hi
+}
+
+func sub128(lo, hi, x, y uint64) (uint64, uint64) {
+	lo, borrow := bits.Sub64(lo, x, 0)
+	hi, _ = bits.Sub64(hi, y, borrow)
+	return lo, hi
+}
+
 // wideFloat rounds the 128-bit two's complement number hi:lo of units of 2^-unit to the
 // nearest double, ties to even.
 func wideFloat(lo, hi uint64, unit int) float64 {

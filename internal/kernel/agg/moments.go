@@ -45,21 +45,15 @@ type intSum struct {
 }
 
 func (s *intSum) add(x int64) {
-	var c uint64
-	s.lo, c = bits.Add64(s.lo, uint64(x), 0)
-	s.hi, _ = bits.Add64(s.hi, uint64(x>>63), c)
+	s.lo, s.hi = add128(s.lo, s.hi, uint64(x), uint64(x>>63))
 }
 
 func (s *intSum) sub(x int64) {
-	var c uint64
-	s.lo, c = bits.Sub64(s.lo, uint64(x), 0)
-	s.hi, _ = bits.Sub64(s.hi, uint64(x>>63), c)
+	s.lo, s.hi = sub128(s.lo, s.hi, uint64(x), uint64(x>>63))
 }
 
 func (s *intSum) merge(o *intSum) {
-	var c uint64
-	s.lo, c = bits.Add64(s.lo, o.lo, 0)
-	s.hi, _ = bits.Add64(s.hi, o.hi, c)
+	s.lo, s.hi = add128(s.lo, s.hi, o.lo, o.hi)
 	s.n += o.n
 }
 

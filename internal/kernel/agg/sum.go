@@ -2,7 +2,6 @@ package agg
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/vector"
@@ -20,9 +19,7 @@ func (intSumKind) reset(g *grid, at int)      { clear(g.words[at : at+3]) }
 
 func (intSumKind) add(g *grid, at int, in *Input, row int) {
 	c, x := g.words[at:at+3:at+3], in.Arg.Int[row]
-	var carry uint64
-	c[0], carry = bits.Add64(c[0], uint64(x), 0)
-	c[1], _ = bits.Add64(c[1], uint64(x>>63), carry)
+	c[0], c[1] = add128(c[0], c[1], uint64(x), uint64(x>>63))
 	c[2]++
 }
 
@@ -31,9 +28,7 @@ func (k intSumKind) addRows(g *grid, at int, in *Input, rows []int32) {
 	lo, hi := c[0], c[1]
 	for _, r := range rows {
 		x := in.Arg.Int[r]
-		var carry uint64
-		lo, carry = bits.Add64(lo, uint64(x), 0)
-		hi, _ = bits.Add64(hi, uint64(x>>63), carry)
+		lo, hi = add128(lo, hi, uint64(x), uint64(x>>63))
 	}
 	c[0], c[1], c[2] = lo, hi, c[2]+uint64(len(rows))
 }
@@ -43,9 +38,7 @@ func (intSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 	lo, hi := c[0], c[1]
 	for _, r := range rows {
 		x := in.Arg.Int[r]
-		var borrow uint64
-		lo, borrow = bits.Sub64(lo, uint64(x), 0)
-		hi, _ = bits.Sub64(hi, uint64(x>>63), borrow)
+		lo, hi = sub128(lo, hi, uint64(x), uint64(x>>63))
 	}
 	c[0], c[1], c[2] = lo, hi, c[2]-uint64(len(rows))
 }
@@ -55,9 +48,7 @@ func (intSumKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 	lo, hi, count := c[0], c[1], c[2]
 	for ; n > 0; n-- {
 		o := from.words[q : q+3 : q+3]
-		var carry uint64
-		lo, carry = bits.Add64(lo, o[0], 0)
-		hi, _ = bits.Add64(hi, o[1], carry)
+		lo, hi = add128(lo, hi, o[0], o[1])
 		count += o[2]
 		q += from.width
 	}

@@ -85,6 +85,9 @@ func testLane[T int64 | float64 | string](dst vector.Bitmap, a []T, k T, t test)
 	}
 }
 
+// The loops below are written out: asking within the loop which comparison it is, or
+// calling it, costs more than the comparison.
+
 func belowWord[T int64 | float64 | string](a []T, k T) (bits uint64) {
 	for i, x := range a {
 		var bit uint64
