@@ -5,6 +5,8 @@ SHELL := bash
 # DuckDB hands rows over as Arrow only with this tag.
 TAGS := duckdb_arrow
 GO := go
+# The toolchain that go.mod names is fetched where the installed one is older.
+export GOTOOLCHAIN := auto
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry \
@@ -30,7 +32,7 @@ demo: build ## build, then show the whole path on the flights example
 
 .PHONY: conformance
 conformance: need-go ## run the CEL specification's own tests through cel-go and the kernels
-	@$(GO) build -o bin/conformance ./internal/kernel/expr/conformance
+	@$(GO) build -o bin/conformance ./internal/dev/conformance
 	@bin/conformance
 
 .PHONY: test
@@ -56,23 +58,23 @@ fuzz: need-go ## compare random expressions with cel-go and random features with
 	fuzz ./internal/kernel FuzzStateDecode; \
 	fuzz ./featuredefs/plan FuzzDecodeCanonical; \
 	forever() { timeout $(FUZZTIME) $(GO) test "$$1" -run "^$$2\$$" -timeout 0 -rapid.checks 1000000000 || [ $$? -eq 124 ] || failed="$$failed $$2"; }; \
-	for test in Replay Online Service; do forever ./internal/kernel/kerneltest Test$${test}AgreesWithTheOracle; done; \
-	forever ./internal/kernel/kerneltest TestStateBytesDependOnTheEventsAlone; \
+	for test in Replay Online Service; do forever ./internal/oracle Test$${test}AgreesWithTheOracle; done; \
+	forever ./internal/oracle TestStateBytesDependOnTheEventsAlone; \
 	forever ./internal/kernel/agg TestBlocksAreColumns; \
 	awk '{rows += $$1; differing += $$2} END {printf "fuzz: %d row comparisons with cel-go, %d differences\n", rows, differing}' "$$tally"; \
 	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed" >&2; exit 1; fi
 
 .PHONY: mutants
 mutants: need-go need-c++ need-redis-server ## break the program on purpose, one line at a time, and want a test to fail each time
-	@$(GO) build -o bin/mutants ./internal/mutants
+	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
 .PHONY: bench-cel bench-agg
 bench-cel: need-go ## race the expression kernels against cel-go
-	$(GO) run ./internal/bench/cel
+	$(GO) run ./internal/dev/bench/cel
 
 bench-agg: need-go ## race the kernel against programs written for one job in plain float64
-	$(GO) run ./internal/bench/agg
+	$(GO) run ./internal/dev/bench/agg
 
 .PHONY: check
 check: check-format check-vet check-static check-lint check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files
@@ -108,7 +110,8 @@ check-fma: need-go
 check-proto: bin/tools/built
 	bin/tools/buf lint
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; bin/tools/buf generate -o "$$out"; \
-	diff -r "$$out/internal/gen" internal/gen || { echo "internal/gen is not what proto/ generates; run: make generate" >&2; exit 1; }
+	diff <(cd "$$out/proto" && find . -name '*.go' | sort | xargs sha256sum) <(cd proto && find . -name '*.go' | sort | xargs sha256sum) || \
+	{ echo "the Go files under proto/ are not what its .proto files generate; run: make generate" >&2; exit 1; }
 
 # Rewriting the golden files must change nothing.
 .PHONY: check-golden
@@ -117,7 +120,7 @@ check-golden: need-go need-c++
 	if [ "$$before" != "$$(state)" ]; then git --no-pager diff --stat; echo "golden files are not what the code writes; look at the difference and commit it" >&2; exit 1; fi
 
 .PHONY: generate
-generate: bin/tools/built ## generate internal/gen from proto/
+generate: bin/tools/built ## generate the Go files under proto/ from its .proto files
 	bin/tools/buf generate
 
 .PHONY: golden

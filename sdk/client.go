@@ -22,8 +22,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // Client talks to one server. It is safe for concurrent use.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Column is a named column of typed values, one for each row of a request.

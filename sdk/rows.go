@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
 	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Status says what a value is.

@@ -14,8 +14,8 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // canned answers every read with one message and keeps what it was asked.

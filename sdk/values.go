@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Scalar is the Go types of scalar features: bool, int, uint, double, string,

@@ -7,10 +7,10 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // query is a checked read: exactly the declared columns, of the declared types.

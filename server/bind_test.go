@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // A name that is a key and a request field is one column of a spine, so a caller cannot

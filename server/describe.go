@@ -6,7 +6,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // ListServices implements the procedure of the contract.

@@ -6,9 +6,9 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // GetFeatures implements the procedure of the contract.

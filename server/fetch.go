@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/unskew/unskew/internal/entitykey"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // fetched is the stored states of a view for a request. Rows of one entity share

@@ -7,8 +7,8 @@ import (
 
 	"connectrpc.com/connect"
 
-	healthv1 "github.com/unskew/unskew/internal/gen/unskew/health/v1"
-	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+	healthv1 "github.com/unskew/unskew/proto/unskew/health/v1"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // healthCheck is the procedure of gRPC's health protocol. Watch is not served;

@@ -8,11 +8,11 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
 	"github.com/unskew/unskew/internal/ingest"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Push implements the procedure of the contract.

@@ -18,7 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/eventlog/pebble"
 	"github.com/unskew/unskew/internal/ingest"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/sdk"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/gen/unskew/v1/unskewv1connect"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // Server answers calls under the plan promoted last. Its methods are safe for

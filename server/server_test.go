@@ -18,8 +18,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	healthv1 "github.com/unskew/unskew/internal/gen/unskew/health/v1"
 	"github.com/unskew/unskew/internal/registry"
+	healthv1 "github.com/unskew/unskew/proto/unskew/health/v1"
 	"github.com/unskew/unskew/sdk"
 )
 

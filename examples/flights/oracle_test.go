@@ -5,7 +5,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/oracle"
 )
 
 // The authors' tests hold by the specification itself, whatever the engine does.
@@ -27,16 +27,16 @@ func TestExpectationsHoldInTheOracle(t *testing.T) {
 	}
 }
 
-func eventsOf(t *testing.T, test *featuredefs.Test) []kerneltest.Event {
+func eventsOf(t *testing.T, test *featuredefs.Test) []oracle.Event {
 	t.Helper()
-	var events []kerneltest.Event
+	var events []oracle.Event
 	for _, s := range test.Events {
 		for _, row := range s.Rows {
 			columns := map[string]plan.Value{}
 			for i, c := range s.Source.Columns {
 				columns[c.Name] = row.Values[i]
 			}
-			e, err := kerneltest.NewEvent(s.Source, columns, false)
+			e, err := oracle.NewEvent(s.Source, columns, false)
 			if err != nil {
 				t.Fatalf("%s:%d: %v", row.Pos.File, row.Pos.Line, err)
 			}
@@ -46,15 +46,15 @@ func eventsOf(t *testing.T, test *featuredefs.Test) []kerneltest.Event {
 	return events
 }
 
-func ask(t *testing.T, test *featuredefs.Test, events []kerneltest.Event, expect featuredefs.Expectation) []kerneltest.Result {
+func ask(t *testing.T, test *featuredefs.Test, events []oracle.Event, expect featuredefs.Expectation) []oracle.Result {
 	t.Helper()
-	oracle := kerneltest.New()
-	var results []kerneltest.Result
+	naive := oracle.New()
+	var results []oracle.Result
 	var err error
 	if test.View != nil {
-		results, err = oracle.View(test.View, events, expect.Keys, expect.At)
+		results, err = naive.View(test.View, events, expect.Keys, expect.At)
 	} else {
-		results, err = oracle.Service(test.Service, events, named(test.Service.Keys, expect.Keys), named(test.Service.Request, expect.Request), expect.At)
+		results, err = naive.Service(test.Service, events, named(test.Service.Keys, expect.Keys), named(test.Service.Request, expect.Request), expect.At)
 	}
 	if err != nil {
 		t.Fatalf("%s:%d: %v", expect.Pos.File, expect.Pos.Line, err)

@@ -11,7 +11,7 @@ import (
 	"fmt"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Append appends the key made of the given components, none of them null.

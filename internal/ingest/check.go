@@ -3,7 +3,7 @@ package ingest
 import (
 	"slices"
 
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Check lists what is wrong with the rows of b, at most one finding a row, by

@@ -8,7 +8,7 @@ import (
 	"github.com/robfig/cron/v3"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // knownRule computes known times.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Whoever writes events one by one has each taken before the next.

@@ -15,8 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // textBatch is how many rows of text make a batch.

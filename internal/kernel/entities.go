@@ -3,7 +3,7 @@ package kernel
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // entities numbers entities by their keys, from 1 on; 0 is none of them. A key that

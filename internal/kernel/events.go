@@ -1,7 +1,7 @@
 package kernel
 
 import "github.com/unskew/unskew/featuredefs/plan"
-import "github.com/unskew/unskew/internal/kernel/vector"
+import "github.com/unskew/unskew/internal/vector"
 
 // Events is a batch of canonical source rows: times floored to microseconds and
 // valid, redeliveries removed. The kernel reads it and keeps nothing of it.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // KeptFailures bounds the failures whose reason is kept, of a slot or a feature.

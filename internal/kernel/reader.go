@@ -3,7 +3,7 @@ package kernel
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // reader makes the values of one slot while its track moves over an entity's events.

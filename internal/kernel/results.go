@@ -2,7 +2,7 @@ package kernel
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // resultBatch is the number of spine rows evaluated at a time.

@@ -7,8 +7,8 @@ import (
 	"hash/crc32"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/kernel/window"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // State is what one view knows about one entity: tiles, and the events that are

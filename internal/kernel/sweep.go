@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Shard is a part of a replay: some entities, their events and spine rows.

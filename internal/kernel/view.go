@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
 	"github.com/unskew/unskew/internal/kernel/expr"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/kernel/window"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // View is a compiled feature view. It owns scratch memory, so it serves one

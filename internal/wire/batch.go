@@ -3,8 +3,8 @@ package wire
 import (
 	"fmt"
 
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Columns copies a batch into columns of the wire, in order.

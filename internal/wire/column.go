@@ -10,8 +10,8 @@ import (
 	"math"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Column copies v into a column of the wire. Rows that are null or failed are

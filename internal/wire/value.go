@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // Value writes v as a value of the wire: null without a member, an optional as

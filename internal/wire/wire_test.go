@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	unskewv1 "github.com/unskew/unskew/internal/gen/unskew/v1"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 var (

@@ -11,9 +11,9 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Backfill builds the online state of one view from history and makes it live.

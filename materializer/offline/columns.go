@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // appendRows appends the rows of src, which has no failed rows, to dst. dst keeps

@@ -14,7 +14,7 @@ import (
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // clicks is a source of files and pushed events.

@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // role is a view of the service in one role: what is replayed for it.

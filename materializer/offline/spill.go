@@ -11,7 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // spill holds the results of a role's passes in files, one a pass, until they are

@@ -16,13 +16,13 @@ import (
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/materializer/online"
 )
 

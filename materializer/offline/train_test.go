@@ -21,8 +21,8 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/duckdb"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
-	"github.com/unskew/unskew/internal/kernel/kerneltest/gen"
+	"github.com/unskew/unskew/internal/oracle"
+	"github.com/unskew/unskew/internal/oracle/gen"
 )
 
 // failer is what *testing.T and *rapid.T have in common.
@@ -254,9 +254,9 @@ func TestTrainAgreesWithTheOracle(t *testing.T) {
 		if len(got.rows) != len(reads) {
 			t.Fatalf("%d rows for a spine of %d", len(got.rows), len(reads))
 		}
-		oracle := kerneltest.New()
+		naive := oracle.New()
 		for i, row := range got.rows {
-			want, err := oracle.Service(service, events, rows[i], map[string]plan.Value{"x": rows[i]["x"]}, reads[i].At)
+			want, err := naive.Service(service, events, rows[i], map[string]plan.Value{"x": rows[i]["x"]}, reads[i].At)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,12 +272,12 @@ func TestTrainAgreesWithTheOracle(t *testing.T) {
 	})
 }
 
-func (t *table) agree(row []plan.Value, want kerneltest.Result) error {
+func (t *table) agree(row []plan.Value, want oracle.Result) error {
 	if !want.Exact {
 		return nil
 	}
 	reason := plan.NullValue()
-	if want.Status == kerneltest.Defaulted {
+	if want.Status == oracle.Defaulted {
 		reason = plan.StringValue(want.Reason)
 	}
 	value, status := row[t.column(want.Name)], row[t.column(want.Name+".status")]
@@ -313,7 +313,7 @@ func (p *project) writeSpine(t *rapid.T, s *plan.Service, v *plan.View, reads []
 }
 
 // inMicroseconds is the events with durations as DuckDB has them.
-func inMicroseconds(events []kerneltest.Event) []kerneltest.Event {
+func inMicroseconds(events []oracle.Event) []oracle.Event {
 	for _, e := range events {
 		if v := e.Columns["took"]; v.Kind() == plan.Duration {
 			e.Columns["took"] = plan.DurationValue(v.Duration().Truncate(time.Microsecond))
@@ -323,7 +323,7 @@ func inMicroseconds(events []kerneltest.Event) []kerneltest.Event {
 }
 
 // writeEvents divides the events at random among files.
-func (p *project) writeEvents(t *rapid.T, s *plan.Source, events []kerneltest.Event) {
+func (p *project) writeEvents(t *rapid.T, s *plan.Source, events []oracle.Event) {
 	old, err := filepath.Glob(filepath.Join(p.dir, "events-*.parquet"))
 	if err != nil {
 		t.Fatal(err)

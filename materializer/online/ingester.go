@@ -8,8 +8,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Ingester checks pushed rows and appends them to the event log. It is safe for

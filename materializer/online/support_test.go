@@ -22,14 +22,14 @@ import (
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // definitions is the project under test: a stream with two views and another
@@ -167,7 +167,7 @@ type rig struct {
 	log   eventlog.Log
 	store onlinestore.Store
 	in    *Ingester
-	kept  []kerneltest.Event // what was appended, as the oracle takes it
+	kept  []oracle.Event // what was appended, as the oracle takes it
 }
 
 // noon is where the clock begins.
@@ -231,7 +231,7 @@ func (r *rig) push(source string, rows ...row) []ingest.Pushed {
 		if p.Outcome != ingest.Appended {
 			continue
 		}
-		e, err := kerneltest.NewEvent(src, rows[i], false)
+		e, err := oracle.NewEvent(src, rows[i], false)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -392,7 +392,7 @@ func entity(v *plan.View, key []plan.Value) []byte {
 func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
 	r.t.Helper()
 	v := r.view(view)
-	want, err := kerneltest.New().View(v, r.kept, key, at)
+	want, err := oracle.New().View(v, r.kept, key, at)
 	if err != nil {
 		r.t.Fatal(err)
 	}

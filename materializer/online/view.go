@@ -9,9 +9,9 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // viewApplier adds events to the states of one view.

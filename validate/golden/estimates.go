@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/oracle"
 )
 
 // estimates is what the replay answers for the aggregates of a case that have no one
@@ -80,7 +80,7 @@ func estimating(v *plan.View) (bare *plan.View, aggregates []int) {
 	copied.Features, copied.Order = nil, nil
 	for i, a := range v.Aggregates {
 		slot := v.Slots[a.Slot]
-		if kerneltest.Exact(slot.Func) {
+		if oracle.Exact(slot.Func) {
 			continue
 		}
 		copied.Order = append(copied.Order, len(aggregates))

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/oracle"
 )
 
 const sketches = `kind: Entity
@@ -63,7 +63,7 @@ func TestEstimates(t *testing.T) {
 
 // An estimate outside its bound fails the test, whatever the author wrote.
 func TestEstimatesOutsideTheirBound(t *testing.T) {
-	o := kerneltest.NewAccepting(func(*plan.View, int, []plan.Value, plan.EventTime) (plan.Value, error) {
+	o := oracle.NewAccepting(func(*plan.View, int, []plan.Value, plan.EventTime) (plan.Value, error) {
 		return plan.OptionalValue(plan.DoubleValue(1.52)), nil
 	})
 	wrong := Path{"oracle", func(_ context.Context, c *Case) ([][]Cell, error) {

@@ -55,8 +55,8 @@ func allPaths(t *testing.T) []Path {
 // casesDir holds the committed cases; sharedCases more of them in some checkouts,
 // beside the repository.
 const (
-	casesDir    = "../../internal/kernel/kerneltest/testdata/cases"
-	foundDir    = "../../internal/kernel/kerneltest/testdata/found"
+	casesDir    = "../../internal/oracle/testdata/cases"
+	foundDir    = "../../internal/oracle/testdata/found"
 	sharedCases = "../../../shared/cases"
 )
 

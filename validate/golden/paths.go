@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/oracle"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/validate/parity"
 )
 
@@ -22,7 +22,7 @@ import (
 // the replay, when that is within the bound the semantics allow.
 func Oracle() Path {
 	var e estimates
-	o := kerneltest.NewAccepting(func(v *plan.View, aggregate int, key []plan.Value, at plan.EventTime) (plan.Value, error) {
+	o := oracle.NewAccepting(func(v *plan.View, aggregate int, key []plan.Value, at plan.EventTime) (plan.Value, error) {
 		return e.of(v, aggregate, key, at)
 	})
 	return Path{"oracle", func(ctx context.Context, c *Case) ([][]Cell, error) {
@@ -49,7 +49,7 @@ func Oracle() Path {
 	}}
 }
 
-func oracleCells(results []kerneltest.Result) ([]Cell, error) {
+func oracleCells(results []oracle.Result) ([]Cell, error) {
 	cells := make([]Cell, len(results))
 	for i, r := range results {
 		status, err := kernel.ParseStatus(string(r.Status))
@@ -72,15 +72,15 @@ func byName(fields []plan.Field, values []plan.Value) map[string]plan.Value {
 	return m
 }
 
-func oracleEvents(t *featuredefs.Test) ([]kerneltest.Event, error) {
-	var out []kerneltest.Event
+func oracleEvents(t *featuredefs.Test) ([]oracle.Event, error) {
+	var out []oracle.Event
 	for _, rows := range t.Events {
 		for _, row := range rows.Rows {
 			columns := map[string]plan.Value{}
 			for i, c := range rows.Source.Columns {
 				columns[c.Name] = row.Values[i]
 			}
-			e, err := kerneltest.NewEvent(rows.Source, columns, false)
+			e, err := oracle.NewEvent(rows.Source, columns, false)
 			if err != nil && rows.Source.SkipBadRows {
 				continue
 			}

@@ -15,10 +15,10 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
-	"github.com/unskew/unskew/internal/kernel/kerneltest/gen"
-	"github.com/unskew/unskew/internal/kernel/vector"
 	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/oracle"
+	"github.com/unskew/unskew/internal/oracle/gen"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/validate/golden"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -29,7 +29,7 @@ type scenario struct {
 	t       failer
 	plan    *plan.Plan
 	service *plan.Service
-	events  []kerneltest.Event
+	events  []oracle.Event
 	rows    []parity.Row
 }
 
@@ -43,12 +43,12 @@ func load(t failer, dir string) (*plan.Plan, *plan.Service) {
 }
 
 // batch is the events of a source as rows, in their order.
-func batch(src *plan.Source, events []kerneltest.Event) *vector.Batch {
+func batch(src *plan.Source, events []oracle.Event) *vector.Batch {
 	var fields []plan.Field
 	for _, c := range src.Columns {
 		fields = append(fields, c.Field)
 	}
-	var mine []kerneltest.Event
+	var mine []oracle.Event
 	for _, e := range events {
 		if e.Source == src.Name {
 			mine = append(mine, e)
@@ -65,15 +65,15 @@ func batch(src *plan.Source, events []kerneltest.Event) *vector.Batch {
 
 // firsts leaves out redeliveries: of events with one id the one that is visible first
 // stands, and of those the one with the smallest payload.
-func firsts(src *plan.Source, events []kerneltest.Event) []kerneltest.Event {
-	order := func(e *kerneltest.Event) string {
+func firsts(src *plan.Source, events []oracle.Event) []oracle.Event {
+	order := func(e *oracle.Event) string {
 		b := plan.AppendCanonical(nil, plan.TimestampValue(max(e.Time, e.Known)))
 		for _, c := range src.Columns {
 			b = plan.AppendCanonical(b, e.Columns[c.Name])
 		}
 		return string(b)
 	}
-	var out []kerneltest.Event
+	var out []oracle.Event
 	for i := range events {
 		stands := true
 		for j := range events {
@@ -90,7 +90,7 @@ func firsts(src *plan.Source, events []kerneltest.Event) []kerneltest.Event {
 }
 
 // history hands over events, redeliveries removed, in batches of at most n.
-func history(events []kerneltest.Event, n int) parity.History {
+func history(events []oracle.Event, n int) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 		in, err := ingest.NewSource(src)
 		if err != nil {
@@ -140,9 +140,9 @@ func (s *scenario) train() {
 // check compares what training says with the oracle, as far as that is exact.
 func (s *scenario) check() {
 	s.t.Helper()
-	oracle := kerneltest.New()
+	naive := oracle.New()
 	for _, r := range s.rows {
-		want, err := oracle.Service(s.service, s.events, named(s.service.Keys, r.Keys), named(s.service.Request, r.Request), r.At)
+		want, err := naive.Service(s.service, s.events, named(s.service.Keys, r.Keys), named(s.service.Request, r.Request), r.At)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -209,7 +209,7 @@ func TestRandomProjectsAreServedAsTrained(t *testing.T) {
 }
 
 // randomRows are reads in order of time, each with another key in the other role.
-func randomRows(t *rapid.T, s *plan.Service, v *plan.View, events []kerneltest.Event) []parity.Row {
+func randomRows(t *rapid.T, s *plan.Service, v *plan.View, events []oracle.Event) []parity.Row {
 	reads := gen.Reads(t, v, events, 6)
 	others := rapid.Permutation(reads).Draw(t, "other role")
 	rows := make([]parity.Row, len(reads))
@@ -257,7 +257,7 @@ func busyHour(t *testing.T) *scenario {
 		return 1735725600000000 + plan.EventTime(minutes)*plan.EventTime(plan.Minute) // 2025-01-01T10:00:00Z
 	}
 	for i := range int64(13) {
-		e, err := kerneltest.NewEvent(s.plan.Sources[0], map[string]plan.Value{
+		e, err := oracle.NewEvent(s.plan.Sources[0], map[string]plan.Value{
 			"ts": plan.TimestampValue(at(i)), "user": plan.IntValue(1 + i/12), "amount": plan.DoubleValue(float64(i) + 0.5),
 		}, false)
 		if err != nil {
@@ -284,7 +284,7 @@ func TestPlantedDifferencesAreFound(t *testing.T) {
 				t.Fatalf("from %v, nothing planted: %+v", from, r)
 			}
 			for name, c := range map[string]struct {
-				served []kerneltest.Event
+				served []oracle.Event
 				want   []string
 			}{
 				"lost": {s.events[1:], []string{
@@ -386,18 +386,18 @@ func TestReplayFails(t *testing.T) {
 }
 
 // withoutAmount is event i of another user and with a null amount.
-func (s *scenario) withoutAmount(i int, user int64) kerneltest.Event {
+func (s *scenario) withoutAmount(i int, user int64) oracle.Event {
 	e := s.with(i, "user", plan.IntValue(user))
 	e.Columns["amount"] = plan.NullValue()
 	return e
 }
 
 // with is event i with another value in a column.
-func (s *scenario) with(i int, column string, v plan.Value) kerneltest.Event {
+func (s *scenario) with(i int, column string, v plan.Value) oracle.Event {
 	s.t.Helper()
 	columns := maps.Clone(s.events[i].Columns)
 	columns[column] = v
-	e, err := kerneltest.NewEvent(s.plan.Sources[0], columns, false)
+	e, err := oracle.NewEvent(s.plan.Sources[0], columns, false)
 	if err != nil {
 		s.t.Fatal(err)
 	}

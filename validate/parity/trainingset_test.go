@@ -8,7 +8,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/kernel/kerneltest"
+	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/validate/parity"
 )
 
@@ -74,7 +74,7 @@ spine:
   label: label
 %s`
 
-func events(t *testing.T, p *project) (out []kerneltest.Event) {
+func events(t *testing.T, p *project) (out []oracle.Event) {
 	t.Helper()
 	for _, src := range p.plan.Sources {
 		err := p.history(t.Context(), src, func(ev *kernel.Events) error {
@@ -88,7 +88,7 @@ func events(t *testing.T, p *project) (out []kerneltest.Event) {
 					}
 					columns[f.Name] = v
 				}
-				e, err := kerneltest.NewEvent(src, columns, false)
+				e, err := oracle.NewEvent(src, columns, false)
 				if err != nil {
 					return err
 				}

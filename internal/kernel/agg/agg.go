@@ -9,7 +9,7 @@ package agg
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Input is the rows an aggregate may add, already filtered: the caller adds only

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 func doublesOf(list ...float64) []row {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // benchSlots are the aggregates that replay and serving meet most.

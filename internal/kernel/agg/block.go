@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Layout is what the Blocks of some slots have in common. It is not changed once made

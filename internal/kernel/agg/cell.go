@@ -2,7 +2,7 @@ package agg
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // grid is memory for partials of fixed size: rows of equal width, in which every slot

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // countKind is count(), with or without an argument: a cell is the number of rows.

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // approx_quantile is DDSketch (Masson, Rim, Lee, "DDSketch: a fast and

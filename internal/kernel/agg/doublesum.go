@@ -6,7 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // doubleSumKind is sum and mean of doubles, exactly. A cell is short or long. Short, it

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // event is the row that wins in the event order: (t, id, argument). The buffers

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // listed is one row of latest_n or earliest_n; its strings are clones.

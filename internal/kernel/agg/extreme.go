@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // extremeKind is min and max of a fixed lane, and latest_time and earliest_time. The

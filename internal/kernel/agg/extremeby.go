@@ -3,7 +3,7 @@ package agg
 import (
 	"bytes"
 
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // ranked is the event of extreme y.

@@ -2,7 +2,7 @@ package agg
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Family is one aggregate for all those that keep the same partials of the same

@@ -8,7 +8,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // approx_distinct is HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007) with 2^14

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // lane turns the values of one type into keys that order as plan.Compare orders

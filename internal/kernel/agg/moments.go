@@ -6,7 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // canonical is f, with the one NaN a value can be.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // intSumKind is sum and mean of ints and durations. A cell is the exact sum in two's

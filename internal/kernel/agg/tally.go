@@ -9,7 +9,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // tallyKeys is how a tally handles the keys of its lane.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // edges are the values that columns of random tests mostly have.

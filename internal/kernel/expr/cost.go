@@ -6,7 +6,7 @@ import (
 	"cel.dev/cel-go/common/overloads"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // cheap is the cost below which a condition costs less than to look a string up.

@@ -2,7 +2,7 @@ package expr
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // literalNode compares a column with a literal.

@@ -5,7 +5,7 @@ import (
 	"cel.dev/cel-go/common/overloads"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 var logicRules = map[string]rule{

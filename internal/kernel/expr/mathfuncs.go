@@ -4,7 +4,7 @@ import (
 	"math"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // mathRules are the functions of CEL's math library but for its bit operations

@@ -2,7 +2,7 @@ package expr
 
 import (
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // membership compiles `x in [a, b, c]`; other containers fall back.

@@ -4,7 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // What a memo says about an entry.

@@ -9,7 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Biases for which nothing and everything is worth a memo.

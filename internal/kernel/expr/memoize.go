@@ -5,7 +5,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // fewRows is the number of rows below which the work that a memo does for each batch

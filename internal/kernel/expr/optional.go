@@ -4,7 +4,7 @@ import (
 	"cel.dev/cel-go/common/overloads"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // optionalCalls are the kernels for optionals over scalars, by overload id;

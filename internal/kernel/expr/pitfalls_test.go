@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // vars are the inputs of one row; what is absent is null.

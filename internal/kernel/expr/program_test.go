@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 func TestCompile_Errors(t *testing.T) {

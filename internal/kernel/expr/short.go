@@ -1,6 +1,6 @@
 package expr
 
-import "github.com/unskew/unskew/internal/kernel/vector"
+import "github.com/unskew/unskew/internal/vector"
 
 // Strings of a few bytes are compared as numbers, without a call and without a branch
 // that depends on the bytes.

@@ -10,7 +10,7 @@ import (
 	"cel.dev/cel-go/common/overloads"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel/vector"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 var stringRules = map[string]rule{

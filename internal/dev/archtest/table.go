@@ -1,0 +1,162 @@
+package archtest
+
+// A Package is one row of the table that ARCHITECTURE.md repeats.
+type Package struct {
+	Path string // from the module root
+	Does string
+	// Never completes the sentence "this package never …"; "" where the imports say it all.
+	Never string
+	// Imports are the packages of this module that its code may import, those of
+	// its tests apart. "…/*" stands for every package below.
+	Imports []string
+}
+
+// engine are the packages that compute features.
+var engine = []string{
+	"internal/kernel", "internal/kernel/agg", "internal/kernel/expr", "internal/vector", "internal/kernel/window",
+}
+
+// Table is the architecture: every package with code, and what it may know.
+var Table = []Package{
+	{"featuredefs", "parses, type-checks and compiles definitions; diagnostics with file, line and column", "reads data",
+		[]string{"featuredefs/plan", "internal/celenv", "internal/nearest"}},
+	{"featuredefs/plan", "the compiled form that everything else executes; canonical encodings; fingerprints", "imports more than the standard library",
+		nil},
+	{"internal/nearest", "finds the name a person probably meant", "", nil},
+	{"internal/celenv", "the pinned CEL environment: libraries, types, values", "knows features", []string{"featuredefs/plan"}},
+	{"internal/vector", "typed columns with null and error bitmaps", "knows features", []string{"featuredefs/plan"}},
+	{"internal/kernel/agg", "aggregates: add, remove, merge, value; canonical partials", "depends on order",
+		[]string{"featuredefs/plan", "internal/vector"}},
+	{"internal/kernel/expr", "evaluates checked CEL over columns", "differs from cel-go",
+		[]string{"featuredefs/plan", "internal/celenv", "internal/vector"}},
+	{"internal/dev/conformance", "runs the CEL specification's own tests through cel-go and the kernels", "",
+		[]string{"featuredefs/plan", "internal/celenv", "internal/kernel/expr", "internal/vector"}},
+	{"internal/kernel/window", "tiles, tails, expiry, assembly of windows", "evaluates expressions",
+		[]string{"featuredefs/plan", "internal/kernel/agg", "internal/vector"}},
+	{"internal/kernel", "the one implementation of a feature's value: apply events, read as of T, replay a history", "does I/O, asks a clock, starts a goroutine",
+		[]string{"featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/kernel/*", "internal/vector"}},
+	{"internal/oracle", "the oracle: the meaning of features, written to be read", "shares code with the engine but the plan",
+		[]string{"featuredefs/plan", "internal/celenv"}},
+	{"internal/oracle/gen", "random plans, events and spines that favour edges", "",
+		[]string{"featuredefs/plan", "internal/oracle"}},
+	{"internal/entitykey", "keys of entities as bytes: canonical, injective, in order", "", []string{"featuredefs/plan", "internal/vector"}},
+	{"internal/ingest", "rows of sources and pushed events become canonical events", "computes features",
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/kernel", "internal/vector", "internal/nearest"}},
+	{"internal/gate", "lets operations into a resource until it is closed", "", nil},
+	{"internal/eventlog", "contract of the ordered, durable, deduplicating log", "", []string{"featuredefs/plan"}},
+	{"internal/eventlog/logtest", "the suite that every event log passes", "", []string{"featuredefs/plan", "internal/eventlog"}},
+	{"internal/eventlog/pebble", "the event log in an embedded database", "", []string{"featuredefs/plan", "internal/eventlog", "internal/gate", "internal/pebbledir"}},
+	{"internal/eventlog/redis", "the event log on a Redis server", "", []string{"featuredefs/plan", "internal/eventlog", "internal/gate", "internal/redisconn"}},
+	{"internal/onlinestore", "contract of the store that live state is kept in", "", nil},
+	{"internal/onlinestore/storetest", "the suite that every online store passes", "", []string{"internal/onlinestore"}},
+	{"internal/onlinestore/pebble", "the online store in an embedded database", "", []string{"internal/gate", "internal/onlinestore", "internal/pebbledir"}},
+	{"internal/onlinestore/redis", "the online store on a Redis server", "", []string{"internal/gate", "internal/onlinestore", "internal/redisconn"}},
+	{"internal/pebbledir", "opens a directory with an embedded database", "", nil},
+	{"internal/redisconn", "connects to Redis and checks that the server keeps what it is given", "", []string{"internal/gate"}},
+	{"internal/redistest", "starts a real redis-server for a test", "is imported by anything but tests", nil},
+	{"internal/registry", "which build of each view's state is live, and where it lies", "", []string{"featuredefs/plan", "internal/onlinestore"}},
+	{"internal/duckdb", "any source relation as batches of columns; the only cgo", "computes features",
+		[]string{"featuredefs/plan", "internal/vector", "internal/nearest"}},
+	{"proto", "generated code of the wire contract in proto/", "is edited by hand", []string{"proto/unskew/*"}},
+	{"internal/wire", "values between the wire contract and columns", "", []string{"featuredefs/plan", "proto/unskew/*", "internal/kernel", "internal/vector"}},
+	{"materializer/offline", "spine × history → training set and manifest; backfill of live state", "imports the server",
+		append([]string{"featuredefs/plan", "internal/duckdb", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry"}, engine...)},
+	{"materializer/online", "event log → kernel → live state, and reads of it", "imports the server or DuckDB",
+		append([]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/nearest", "internal/onlinestore", "internal/registry"}, engine...)},
+	{"server", "the service: handlers, error codes, authentication, metrics", "imports DuckDB",
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "proto/unskew/*", "internal/ingest", "internal/kernel", "internal/vector",
+			"internal/nearest", "internal/onlinestore", "internal/registry", "internal/wire", "materializer/online"}},
+	{"sdk", "the Go client", "imports more than Connect, Protobuf, Arrow and the wire contract", []string{"proto/unskew/*", "internal/wire"}},
+	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
+		[]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/kernel/expr"}},
+	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
+		append([]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis",
+			"internal/ingest", "internal/oracle", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
+			"internal/registry", "materializer/offline", "materializer/online", "validate/parity"}, engine...)},
+	{"validate/parity", "drives the whole path, recomputes served values and attributes differences", "changes stored state",
+		append([]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
+			"internal/wire", "materializer/offline", "materializer/online", "sdk", "server"}, engine...)},
+	{"cmd/unskew", "the command: flags, wiring, exit codes, one file for each command", "computes anything",
+		[]string{"featuredefs", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
+	{"examples/flights", "the example: a year of flights, its definitions and their tests", "", []string{"featuredefs", "featuredefs/plan"}},
+	{"examples/flights/convert", "makes the example's data from its source", "", nil},
+	{"internal/dev/bench", "what benchmark programs share: definitions, races, reports", "", []string{"featuredefs", "featuredefs/plan"}},
+	{"internal/dev/bench/cel", "races the expression kernels against cel-go", "",
+		[]string{"featuredefs/plan", "internal/dev/bench", "internal/celenv", "internal/kernel/expr", "internal/vector"}},
+	{"internal/dev/bench/agg", "races the kernel against programs written for one job", "",
+		append([]string{"featuredefs/plan", "internal/dev/bench"}, engine...)},
+	{"internal/dev/mutants", "breaks the program on purpose and sees whether tests notice", "", nil},
+	{"internal/dev/archtest", "this table as a test that reads the sources", "", nil},
+}
+
+// Owners are the modules from elsewhere and the packages whose code may import
+// them; the first that fits counts. A module that is not here may be imported by
+// nobody.
+var Owners = []struct {
+	Module   string
+	Packages []string
+}{
+	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/dev/conformance", "internal/oracle", "internal/dev/bench/cel"}},
+	{"cel.dev/expr", []string{"internal/dev/conformance"}},
+	{"github.com/goccy/go-yaml", []string{"featuredefs"}},
+	{"github.com/robfig/cron/v3", []string{"featuredefs", "internal/ingest", "internal/oracle"}},
+	{"github.com/redis/rueidis", []string{"internal/eventlog/redis", "internal/onlinestore/redis", "internal/redisconn", "internal/redistest"}},
+	{"github.com/cockroachdb/pebble/v2/vfs", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir", "cmd/unskew"}},
+	{"github.com/cockroachdb/pebble/v2", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir"}},
+	{"github.com/duckdb", []string{"internal/duckdb"}},
+	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/ingest", "materializer/offline", "sdk", "validate/parity", "cmd/unskew", "examples/flights/convert"}},
+	{"connectrpc.com", []string{"proto", "proto/unskew/*", "server", "sdk"}},
+	{"google.golang.org/protobuf", []string{"proto", "proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk"}},
+	{"buf.build", []string{"proto", "proto/unskew/*", "server"}},
+	{"github.com/prometheus/client_golang", []string{"materializer/online", "server", "cmd/unskew"}},
+	{"golang.org/x/sync", []string{"materializer/*", "server", "validate/*", "cmd/unskew"}},
+	{"golang.org/x/term", []string{"cmd/unskew"}},
+	{"github.com/spf13/cobra", []string{"cmd/unskew"}},
+	{"github.com/cespare/xxhash/v2", []string{"internal/kernel/agg"}},
+	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
+}
+
+// TestModules may be imported by the tests of every package; vfs is for databases in memory.
+var TestModules = []string{"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs"}
+
+// TestPackages are imported by tests only, and by each other.
+var TestPackages = []string{
+	"internal/redistest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
+}
+
+// Unreachable are pairs of packages of which the first must not import the
+// second even through others: a serving binary builds without cgo, and a client
+// without an engine.
+var Unreachable = []struct{ From, To string }{
+	{"server", "internal/duckdb"},
+	{"materializer/online", "internal/duckdb"},
+	{"materializer/offline", "server"},
+	{"materializer/online", "server"},
+	{"materializer/online", "materializer/offline"},
+	{"sdk", "internal/kernel"},
+	{"sdk", "server"},
+	{"internal/kernel", "internal/onlinestore"},
+	{"internal/oracle", "internal/kernel"},
+	{"internal/oracle", "internal/kernel/agg"},
+	{"internal/oracle", "internal/kernel/expr"},
+	{"internal/oracle", "internal/kernel/window"},
+}
+
+// Pure are the packages whose code neither reads a clock nor does I/O nor starts
+// a goroutine: their results are functions of their arguments.
+var Pure = append([]string{"featuredefs/plan", "internal/celenv", "internal/entitykey"}, engine...)
+
+// impure are the packages of the standard library that Pure packages do without.
+var impure = []string{
+	"context", "database/sql", "io/fs", "io/ioutil", "log", "log/slog", "math/rand", "math/rand/v2",
+	"net", "os", "runtime/metrics", "syscall", "testing",
+}
+
+// clocks are the functions of package time that depend on when they are called.
+var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local"}
+
+// badNames say nothing about what a package does.
+var badNames = []string{"util", "utils", "common", "helper", "helpers", "manager", "managers", "misc", "shared", "impl", "base", "lib"}
+
+// maxLines is the length up to which a newcomer reads a file.
+const maxLines = 700

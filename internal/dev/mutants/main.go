@@ -1,0 +1,91 @@
+// Mutants breaks the program on purpose, once for every way of making training and
+// serving differ that its table knows, and sees whether the tests notice.
+//
+// A mutant is a change of text in one source file. It is laid over the sources
+// with go test's -overlay: the files stay as they are, and everything the change
+// does not touch comes from the build cache. A mutant is caught when a test of the
+// packages it names fails; one that does not compile, or hangs, says nothing about
+// the tests and is an error of the table.
+//
+// Usage: go run ./internal/dev/mutants [-run REGEXP] [-j N] [-checks N] [-list]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+)
+
+func main() {
+	name := flag.String("run", "", "only the mutants whose name matches this regular `expression`")
+	list := flag.Bool("list", false, "list the mutants and do nothing")
+	jobs := flag.Int("j", 2, "mutants tested at the same time")
+	checks := flag.Int("checks", 100, "cases a property is checked with")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *name, *list, *jobs, *checks); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, name string, list bool, jobs, checks int) error {
+	pattern, err := regexp.Compile(name)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	chosen := slices.DeleteFunc(slices.Concat(tables...), func(m mutant) bool { return !pattern.MatchString(m.name) })
+	if len(chosen) == 0 {
+		return fmt.Errorf("no mutant's name matches %q; -list shows them", name)
+	}
+	if list {
+		for _, m := range chosen {
+			fmt.Printf("%-5s %-28s %s: %s\n", m.tag, m.name, m.file, m.breaks)
+		}
+		return nil
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	lab := &laboratory{root: root, work: work, checks: checks}
+	if err := lab.prepare(ctx, chosen); err != nil {
+		return err
+	}
+	return report(lab.all(ctx, chosen, jobs))
+}
+
+// report prints outcomes as they come, and the sum.
+func report(outcomes <-chan outcome) error {
+	var caught, missed, broken int
+	for o := range outcomes {
+		fmt.Println(o)
+		switch o.verdict {
+		case isCaught:
+			caught++
+		case isMissed:
+			missed++
+		default:
+			broken++
+		}
+	}
+	fmt.Printf("%d caught, %d missed\n", caught, missed)
+	switch {
+	case broken > 0:
+		return fmt.Errorf("%d entries of the table are no mutants", broken)
+	case missed > 0:
+		return errors.New("nothing fails without what the missed mutants remove; write a test that does")
+	}
+	return nil
+}

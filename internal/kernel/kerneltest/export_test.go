@@ -1,5 +1,0 @@
-package kerneltest
-
-// Deduplicate is exported for the engine's side of the property tests: the kernel
-// expects events without redeliveries.
-var Deduplicate = deduplicate

@@ -1,0 +1,165 @@
+package gen
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/oracle"
+)
+
+// Events draws up to n events for the view of Definitions: few entities, clustered
+// times, redeliveries that are identical and some that conflict.
+func Events(t *rapid.T, v *plan.View, n int) []oracle.Event {
+	d := &drawer{t: t, v: v, wild: rapid.Bool().Draw(t, "wild values")}
+	d.bases = []plan.EventTime{among(t, instants, "base"), among(t, instants, "other base")}
+	for range 1 + below(3).Draw(t, "entities") {
+		d.keys = append(d.keys, d.key())
+	}
+	var out []oracle.Event
+	for i := range below(n+1).Draw(t, "events") {
+		columns := d.row(i)
+		if len(out) > 0 && chance(t, 10, "again") {
+			columns = d.again(among(t, out, "of").Columns, columns)
+		}
+		if e, err := oracle.NewEvent(v.Source, columns, false); err == nil {
+			out = append(out, e) // the others are known beyond the year 9999
+		}
+	}
+	return out
+}
+
+type drawer struct {
+	t     *rapid.T
+	v     *plan.View
+	wild  bool
+	bases []plan.EventTime
+	keys  [][]plan.Value
+}
+
+func (d *drawer) key() []plan.Value {
+	key := make([]plan.Value, len(d.v.Entity.Keys))
+	for i, k := range d.v.Entity.Keys {
+		key[i] = value(d.t, k.Type.Kind, true)
+	}
+	return key
+}
+
+// row draws the columns of the i-th event.
+func (d *drawer) row(i int) map[string]plan.Value {
+	row := map[string]plan.Value{}
+	ts := near(d.t, among(d.t, d.bases, "base"))
+	for _, c := range d.v.Source.Columns {
+		switch c.Name {
+		case "ts":
+			row[c.Name] = plan.TimestampValue(ts)
+		case "id":
+			row[c.Name] = d.id(i)
+		case "known":
+			row[c.Name] = d.knownTime(ts)
+		case "late_at", "chargeback_at":
+			if !chance(d.t, 5, "not yet") {
+				row[c.Name] = d.knownTime(ts)
+			}
+		default:
+			if !chance(d.t, 7, "null "+c.Name) {
+				row[c.Name] = value(d.t, c.Type.Kind, d.wild)
+			}
+		}
+	}
+	for j, v := range among(d.t, d.keys, "entity") {
+		if !chance(d.t, 20, "null key") {
+			row[d.v.KeyColumns[j]] = v
+		}
+	}
+	return row
+}
+
+// id draws ids in no order of arrival, and sometimes none.
+func (d *drawer) id(i int) plan.Value {
+	if chance(d.t, 10, "no id") {
+		return plan.NullValue()
+	}
+	prefix := among(d.t, []string{"b", "a", "a\x00", "é"}, "id prefix")
+	return plan.StringValue(fmt.Sprint(prefix, i))
+}
+
+// knownTime draws when an event or a column became known: before it happened, at
+// once, a little later or much later.
+func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
+	switch below(5).Draw(d.t, "known") {
+	case 0:
+		return plan.TimestampValue(clamp(ts + beside(d.t)))
+	case 1:
+		return plan.TimestampValue(near(d.t, among(d.t, d.bases, "base")))
+	case 2:
+		return plan.TimestampValue(near(d.t, ts))
+	}
+	return plan.TimestampValue(ts)
+}
+
+// again is the earlier row delivered once more: as it was, with a payload that
+// differs, or as an event of its own that is tied with it.
+func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Value {
+	row := maps.Clone(earlier)
+	switch below(3).Draw(d.t, "delivery") {
+	case 0:
+		row["amount"], row["qty"] = fresh["amount"], fresh["qty"]
+	case 1:
+		row["id"], row["country"] = fresh["id"], fresh["country"]
+	}
+	return row
+}
+
+// Row draws a value for each field, or null.
+func Row(t *rapid.T, fields []plan.Field) map[string]plan.Value {
+	row := map[string]plan.Value{}
+	for _, f := range fields {
+		if !chance(t, 7, "null "+f.Name) {
+			row[f.Name] = value(t, f.Type.Kind, true)
+		}
+	}
+	return row
+}
+
+// Read is one reading of a view.
+type Read struct {
+	Key []plan.Value
+	At  plan.EventTime
+}
+
+// Reads draws up to n readings in ascending order of time: mostly of entities that
+// have events, exactly at event times, at visible times, where an event enters or
+// leaves a window of the view, and a microsecond beside.
+func Reads(t *rapid.T, v *plan.View, events []oracle.Event, n int) []Read {
+	d := &drawer{t: t, v: v}
+	reads := make([]Read, 1+below(n).Draw(t, "reads"))
+	for i := range reads {
+		if len(events) == 0 || chance(t, 10, "stranger") {
+			reads[i] = Read{d.key(), near(t, among(t, instants, "instant"))}
+			continue
+		}
+		e := among(t, events, "of event")
+		for _, column := range v.KeyColumns {
+			reads[i].Key = append(reads[i].Key, e.Columns[column])
+		}
+		reads[i].At = readTime(t, v, e)
+	}
+	slices.SortStableFunc(reads, func(a, b Read) int { return int(min(1, max(-1, a.At-b.At))) })
+	return reads
+}
+
+func readTime(t *rapid.T, v *plan.View, e oracle.Event) plan.EventTime {
+	edges := []plan.EventTime{e.Time, max(e.Time, e.Known), max(e.Time, e.ColumnKnown["late"])}
+	for _, a := range v.Aggregates {
+		edges = append(edges, e.Time+plan.EventTime(a.Window.Width), e.Time+plan.EventTime(a.Window.Width+a.Window.Hop))
+	}
+	at := among(t, edges, "edge of window")
+	if at > plan.MaxTime {
+		at = e.Time // never known
+	}
+	return clamp(at + beside(t))
+}

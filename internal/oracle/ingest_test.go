@@ -1,0 +1,91 @@
+package oracle_test
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/oracle"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+var knownRules = []plan.Known{
+	{},
+	{Kind: plan.KnownColumn, Column: "known"},
+	{Kind: plan.KnownDelay, Delay: 15 * plan.Minute},
+	{Kind: plan.KnownSchedule, Schedule: "0 2 * * *", Delay: 30 * plan.Minute},
+	{Kind: plan.KnownSchedule, Schedule: "*/20 8-10,23 * * 1-5"},
+	{Kind: plan.KnownSchedule, Schedule: "30 4 1,15 * 5"},
+	{Kind: plan.KnownSchedule, Schedule: "0 0 29 2 *"},
+}
+
+// Ingestion and the oracle agree on what is an event, when it was known and what
+// its id is.
+func TestIngestionAgreesWithTheOracle(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		field := func(name string, k plan.Kind) plan.SourceColumn {
+			return plan.SourceColumn{Field: plan.Field{Name: name, Type: plan.T(k)}}
+		}
+		late := field("late", plan.String)
+		late.Known = &plan.Known{}
+		*late.Known = rapid.SampledFrom(knownRules).Draw(t, "known_at of the column")
+		src := &plan.Source{
+			Name: "s", EventTime: "ts", EventID: rapid.SampledFrom([]string{"", "late", "number"}).Draw(t, "event_id"),
+			Known:   rapid.SampledFrom(knownRules).Draw(t, "known_at"),
+			Columns: []plan.SourceColumn{field("ts", plan.Timestamp), field("known", plan.Timestamp), late, field("number", plan.Int)},
+		}
+		row := map[string]plan.Value{
+			"ts":     maybe(t, drawTime(t)),
+			"known":  maybe(t, drawTime(t)),
+			"late":   maybe(t, plan.StringValue(rapid.SampledFrom([]string{"", "x", "\xff", "é"}).Draw(t, "string"))),
+			"number": maybe(t, plan.IntValue(rapid.Int64().Draw(t, "number"))),
+		}
+		want, wantErr := oracle.NewEvent(src, row, false)
+		in, err := ingest.NewSource(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := vector.NewBatch(in.Fields(), 1)
+		for c, f := range in.Fields() {
+			batch.Cols[c].Set(0, row[f.Name])
+		}
+		got, _, err := in.Events(batch, nil)
+		if (err != nil) != (wantErr != nil) {
+			t.Fatalf("the oracle says %v, ingestion %v", wantErr, err)
+		}
+		if err != nil {
+			return
+		}
+		id := ""
+		if got.ID != nil {
+			id = got.ID[0]
+		}
+		w := fmt.Sprint(want.Time, max(want.Time, want.Known), want.ColumnKnown["late"], want.ID, want.Columns["known"])
+		if g := fmt.Sprint(got.Time[0], got.Visible(0), got.ColumnKnown["late"][0], id, got.Batch.Col("known").Value(0)); g != w {
+			t.Fatalf("the oracle has %s, ingestion %s", w, g)
+		}
+	})
+}
+
+func maybe(t *rapid.T, v plan.Value) plan.Value {
+	if rapid.IntRange(0, 9).Draw(t, "null") == 1 {
+		return plan.NullValue()
+	}
+	return v
+}
+
+// drawTime draws times of all centuries, often at whole minutes, sometimes invalid.
+func drawTime(t *rapid.T) plan.Value {
+	if rapid.IntRange(0, 19).Draw(t, "infinite") == 1 {
+		return plan.TimestampValue(rapid.SampledFrom([]plan.EventTime{plan.Never, plan.Always}).Draw(t, "infinity"))
+	}
+	at := rapid.SampledFrom([]plan.EventTime{0, plan.MinTime, plan.MaxTime, plan.MaxTime - plan.EventTime(plan.Day), 1735689600000000}).Draw(t, "base")
+	if rapid.Bool().Draw(t, "any day") {
+		at = plan.EventTime(rapid.Int64Range(-25567, 25567).Draw(t, "day")) * plan.EventTime(plan.Day)
+	}
+	at += plan.EventTime(rapid.Int64Range(-1, 1500).Draw(t, "minute")) * plan.EventTime(plan.Minute)
+	return plan.TimestampValue(at + plan.EventTime(rapid.Int64Range(-1, 1).Draw(t, "beside")))
+}

@@ -1,0 +1,78 @@
+package oracle_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/unskew/unskew/featuredefs"
+)
+
+// A null is no key of a map: an event whose argument would have one is left out, wherever
+// the map stands and even if it is only looked into.
+func TestN1_NullIsNoKeyOfAnEvent(t *testing.T) {
+	everywhere(t, `
+  whole: 'latest({id: amount})'
+  part: 'latest({"a": amount, id: 1.0})'
+  loops: 'latest([1.0, 2.0].map(x, {id: x})[1])'
+  looked: 'latest({id: amount}.size())'
+  inside: 'latest([{id: amount}].size())'
+  nested: 'latest({"a": {id: amount}}["a"].size())'
+  optionals: 'latest(optional.of({id: amount}).hasValue())'
+  entries: 'latest({?id: amount > 1.0 ? optional.of(amount) : optional.none()}.size())'
+  tested: 'count().where("x" in {id: amount})'
+  taken: 'latest(ok ? {"b": amount} : {id: amount})'
+  values: 'latest({"a": qty}.size())'
+`, `
+events:
+  - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: x, amount: 10.0, ok: false}
+  - {user_id: 1, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, amount: 80.0, ok: true}
+  - {user_id: 2, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, amount: 80.0, ok: false}
+expect:
+  - {user_id: 1, at: 2025-01-02T00:00:00Z, whole: {x: 10.0}, part: {a: 10.0, x: 1.0}, loops: {x: 2.0}, looked: 1, inside: 1, nested: 1,
+     optionals: true, entries: 1, tested: 1, taken: {b: 80.0}, values: 1}
+  - {user_id: 2, at: 2025-01-02T00:00:00Z, whole: {status: EMPTY}, part: {status: EMPTY}, loops: {status: EMPTY}, looked: {status: EMPTY},
+     inside: {status: EMPTY}, nested: {status: EMPTY}, optionals: {status: EMPTY}, entries: {status: EMPTY}, tested: 0, taken: {status: EMPTY}, values: 1}
+`)
+}
+
+// A null request field makes a derived feature with such a key an error.
+func TestN1_NullIsNoKeyOfARequest(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		featuredefs.ConfigFile: "project: keys\n",
+		"features/defs.yaml": ordersText + `
+  n: count()
+---
+kind: FeatureService
+name: s
+features: [v]
+request: {name: string, amount: double}
+derived:
+  whole: '{request.name: 1.0}'
+  listed: '[{request.name: 1.0}].size()'
+  looked: '{request.name: 1.0}.size()'
+  maybe: {expr: '{request.name: 1.0}["x"]', default: 7.0, on_error: default}
+  absorbed: 'request.name == null || "x" in {request.name: 1.0}'
+  valued: '{"a": request.amount}.size()'
+`,
+		"features/cases_test.yaml": `
+kind: FeatureTest
+service: s
+events: {}
+expect:
+  - {user_id: 1, at: 2025-01-02T00:00:00Z, request: {name: x, amount: 1.0}, whole: {x: 1.0}, listed: 1, looked: 1, maybe: 1.0, absorbed: true, valued: 1}
+  - {user_id: 1, at: 2025-01-02T00:00:00Z, request: {name: null, amount: null}, whole: {status: ERROR}, listed: {status: ERROR}, looked: {status: ERROR},
+     maybe: {value: 7.0, status: ERROR}, absorbed: true, valued: 1}
+`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runCase(t, dir)
+}

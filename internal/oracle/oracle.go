@@ -1,0 +1,262 @@
+package oracle
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Event is one row of a source as ingestion leaves it.
+type Event struct {
+	Source      string
+	Columns     map[string]plan.Value // a column that is missing is null
+	Time, Known plan.EventTime
+	ColumnKnown map[string]plan.EventTime // of the columns that have a known time of their own
+	ID          string                    // "": the event has none
+}
+
+// visible is the row's visible time v = max(t, k).
+func (e *Event) visible() plan.EventTime { return max(e.Time, e.Known) }
+
+// Status says how a value came about (§5). Reason of a DEFAULTED value says
+// which of EMPTY and UNKNOWN_ENTITY it would have been; of an ERROR, what failed.
+type Status string
+
+// The statuses.
+const (
+	Present       Status = "PRESENT"
+	Empty         Status = "EMPTY"
+	UnknownEntity Status = "UNKNOWN_ENTITY"
+	Defaulted     Status = "DEFAULTED"
+	Failed        Status = "ERROR"
+)
+
+// Result is one feature as a reader gets it.
+type Result struct {
+	Name   string
+	Value  plan.Value
+	Status Status
+	Reason string
+	Exact  bool // false: depends on an aggregate that is not Exact
+}
+
+// Oracle reads features. It remembers compiled expressions, nothing else. It is
+// not safe for concurrent use.
+type Oracle struct {
+	programs programs
+	estimate Estimate // nil: none is accepted
+}
+
+// New makes an Oracle.
+func New() *Oracle { return &Oracle{programs: programs{}} }
+
+// View reads every feature of v for one entity as of T, in the order of v.Features,
+// from the events of all sources in any order.
+func (o *Oracle) View(v *plan.View, events []Event, key []plan.Value, at plan.EventTime) ([]Result, error) {
+	r, err := o.view(v, events, key, at)
+	return r.results, err
+}
+
+// reading is a view's features as a reader gets them, as references see them, and
+// whether the entity has an event visible at T.
+type reading struct {
+	results  []Result
+	features []outcome
+	known    bool
+}
+
+func (o *Oracle) view(v *plan.View, events []Event, key []plan.Value, at plan.EventTime) (reading, error) {
+	if len(key) != len(v.KeyColumns) {
+		return reading{}, fmt.Errorf("view %s: %d key values for %d keys", v.Name, len(key), len(v.KeyColumns))
+	}
+	mine := ofEntity(v, deduplicate(v.Source, events), key)
+	r := reading{
+		results:  make([]Result, len(v.Features)),
+		features: make([]outcome, len(v.Features)),
+		known:    slices.ContainsFunc(mine, func(e Event) bool { return e.visible() < at }),
+	}
+	leaves := make([]outcome, len(v.Aggregates))
+	for i, a := range v.Aggregates {
+		slot := &v.Slots[a.Slot]
+		rows, err := o.members(v.Source, slot, a.Window, mine, at)
+		if err != nil {
+			return reading{}, fmt.Errorf("view %s: %s: %w", v.Name, slot.Func, err)
+		}
+		leaves[i].exact = Exact(slot.Func)
+		leaves[i].value, leaves[i].err = aggregate(slot, rows)
+		if leaves[i], err = o.accept(leaves[i], v, i, key, at); err != nil {
+			return reading{}, fmt.Errorf("view %s: %w", v.Name, err)
+		}
+	}
+	for _, i := range v.Order {
+		f := v.Features[i]
+		got, err := o.programs.eval(f.Expr, scope{aggregates: leaves, features: r.features, now: at})
+		if err != nil {
+			return reading{}, fmt.Errorf("feature %s.%s: %w", v.Name, f.Name, err)
+		}
+		r.results[i], r.features[i] = read(f, got, r.known)
+	}
+	return r, nil
+}
+
+// members is S(T): the rows of the entity's events that are visible to the
+// aggregate, inside its window, pass its filter and have an argument.
+func (o *Oracle) members(src *plan.Source, slot *plan.Slot, w plan.Window, events []Event, at plan.EventTime) ([]row, error) {
+	var rows []row
+	for i := range events {
+		e := &events[i]
+		if visibleTo(src, slot, e) >= at || e.Time < lower(w, at) {
+			continue
+		}
+		r := row{t: e.Time, id: e.ID}
+		keep := true
+		for _, part := range []struct {
+			expr *plan.Expr
+			into *plan.Value
+		}{{slot.Arg, &r.arg}, {slot.By, &r.by}, {slot.Group, &r.group}, {slot.Filter, new(plan.Value)}} {
+			if part.expr == nil {
+				continue
+			}
+			got, err := o.programs.eval(part.expr, scope{columns: e.Columns})
+			if err != nil {
+				return nil, err
+			}
+			*part.into = got.value
+			isFalse := part.expr == slot.Filter && !got.value.Equal(plan.BoolValue(true))
+			keep = keep && got.err == nil && !isNone(got.value) && !isFalse
+		}
+		if keep {
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// visibleTo is v as the aggregate has it: the latest of t, k and the known times
+// of the columns that its expressions read (§2).
+func visibleTo(src *plan.Source, slot *plan.Slot, e *Event) plan.EventTime {
+	v := e.visible()
+	for _, name := range plan.Columns(slot.Arg, slot.By, slot.Group, slot.Filter) {
+		if c, ok := src.Column(name); ok && c.Known != nil {
+			k, known := e.ColumnKnown[name]
+			if !known {
+				k = plan.Never
+			}
+			v = max(v, k)
+		}
+	}
+	return v
+}
+
+// lower is floor((T - W) / h) * h, toward minus infinity (§3).
+func lower(w plan.Window, at plan.EventTime) plan.EventTime {
+	if w.Unbounded() {
+		return plan.Always
+	}
+	start, hop := big.NewInt(int64(at)-int64(w.Width)), big.NewInt(int64(w.Hop))
+	hops := new(big.Int).Div(start, hop) // Euclidean: floors, as the hop is positive
+	return plan.EventTime(hops.Mul(hops, hop).Int64())
+}
+
+// ofEntity keeps the events with exactly this key. Keys compare by type and value; a
+// null component belongs to no entity.
+func ofEntity(v *plan.View, events []Event, key []plan.Value) []Event {
+	var out []Event
+	for _, e := range events {
+		same := true
+		for i, column := range v.KeyColumns {
+			component := canonicalKey(e.Columns[column])
+			same = same && !component.IsNull() && component.Equal(canonicalKey(key[i]))
+		}
+		if same {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// canonicalKey is v with -0.0 as +0.0.
+func canonicalKey(v plan.Value) plan.Value {
+	if v.Kind() == plan.Double && v.Double() == 0 {
+		return plan.DoubleValue(0)
+	}
+	return v
+}
+
+// deduplicate keeps the source's events, and of those that share an id the first by
+// (visible time, canonical payload).
+func deduplicate(src *plan.Source, events []Event) []Event {
+	place := map[string]int{} // of an id in out
+	var out []Event
+	for _, e := range events {
+		if e.Source != src.Name {
+			continue
+		}
+		i, seen := place[e.ID]
+		switch {
+		case e.ID == "" || !seen:
+			place[e.ID] = len(out)
+			out = append(out, e)
+		case byDelivery(src, e, out[i]) < 0:
+			out[i] = e
+		}
+	}
+	return out
+}
+
+func byDelivery(src *plan.Source, a, b Event) int {
+	return cmp.Or(cmp.Compare(a.visible(), b.visible()), bytes.Compare(payload(src, a), payload(src, b)))
+}
+
+func payload(src *plan.Source, e Event) []byte {
+	var b []byte
+	for _, c := range src.Columns {
+		b = plan.AppendCanonical(b, e.Columns[c.Name])
+	}
+	return b
+}
+
+// read applies §5 to a feature's outcome: what the reader gets, and what a
+// reference from another expression sees. known says whether the entity has an event
+// visible at T.
+func read(f *plan.Feature, got outcome, known bool) (Result, outcome) {
+	r := Result{Name: f.Name, Status: Present, Value: got.value, Exact: got.exact}
+	if f.Expr.Type.Kind == plan.Optional && got.err == nil && len(got.value.List()) > 0 {
+		r.Value = got.value.List()[0]
+	}
+	switch {
+	case got.err != nil:
+		r.Status, r.Value, r.Reason = Failed, plan.NullValue(), got.err.Error()
+		if f.Default == nil || !f.OnErrorDefault {
+			return r, got
+		}
+		r.Value = *f.Default
+		return r, outcome{value: *f.Default, exact: got.exact}
+	case isNone(got.value):
+		r.Status, r.Value = absence(known), plan.NullValue()
+		if f.Default == nil {
+			return r, got
+		}
+		r.Status, r.Reason, r.Value = Defaulted, string(r.Status), *f.Default
+		return r, outcome{value: *f.Default, exact: got.exact}
+	case f.Default != nil:
+		return r, outcome{value: r.Value, exact: got.exact}
+	}
+	return r, got
+}
+
+// isNone also holds for null, which an expression over null request fields can give.
+func isNone(v plan.Value) bool {
+	return v.IsNull() || v.Kind() == plan.Optional && (len(v.List()) == 0 || v.List()[0].IsNull())
+}
+
+func absence(known bool) Status {
+	if known {
+		return Empty
+	}
+	return UnknownEntity
+}

@@ -1,0 +1,153 @@
+package oracle_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/oracle"
+	"github.com/unskew/unskew/internal/oracle/gen"
+)
+
+// scenario is what one property check runs on.
+type scenario struct {
+	t      *rapid.T
+	view   *kernel.View
+	plan   *plan.View
+	events []oracle.Event // with redeliveries
+	unique []oracle.Event // without
+	reads  []gen.Read
+	oracle *oracle.Oracle
+}
+
+func check(t *testing.T, property func(s *scenario)) {
+	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		property(newScenario(rt, dir, gen.Definitions(rt, 6)))
+	})
+}
+
+// newScenario draws events and readings for a view.
+func newScenario(t *rapid.T, dir, text string) *scenario {
+	projectDir(t, dir, text)
+	s := &scenario{t: t, plan: load(t, dir, text), oracle: oracle.New()}
+	s.events = gen.Events(t, s.plan, 24)
+	s.unique = oracle.Deduplicate(s.plan.Source, s.events)
+	s.reads = gen.Reads(t, s.plan, s.events, 8)
+	var err error
+	if s.view, err = kernel.NewView(s.plan); err != nil {
+		t.Fatalf("%v\nin\n%s", err, text)
+	}
+	t.Logf("%s", text)
+	return s
+}
+
+// expect is what the oracle answers to a read over the given events.
+func (s *scenario) expect(events []oracle.Event, r gen.Read) []oracle.Result {
+	want, err := s.oracle.View(s.plan, events, r.Key, r.At)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return want
+}
+
+// compare is agree and near.
+func (s *scenario) compare(want []oracle.Result, got []cell) error {
+	return errors.Join(agree(want, got), near(s.plan, want, got))
+}
+
+// batches divides the events at random into batches in random order.
+func (s *scenario) batches() [][]oracle.Event {
+	rest := rapid.Permutation(s.unique).Draw(s.t, "arrival")
+	var out [][]oracle.Event
+	for len(rest) > 0 {
+		n := rapid.IntRange(1, len(rest)).Draw(s.t, "batch")
+		out, rest = append(out, rest[:n]), rest[n:]
+	}
+	return out
+}
+
+// The replay answers as the oracle does, whatever the order and batching of the
+// events and the number of shards.
+func TestReplayAgreesWithTheOracle(t *testing.T) { check(t, replayAgrees) }
+
+func replayAgrees(s *scenario) {
+	var batches []*kernel.Events
+	var before [][32]byte
+	for _, b := range s.batches() {
+		batches = append(batches, batchOf(s.plan, b))
+		before = append(before, hashOf(batches[len(batches)-1]))
+	}
+	got, err := replay(s.view, batches, s.reads, rapid.IntRange(1, 3).Draw(s.t, "shards"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i, r := range s.reads {
+		if err := s.compare(s.expect(s.events, r), got[i]); err != nil {
+			s.t.Fatalf("%v at %v: %v", r.Key, r.At, err)
+		}
+	}
+	for i, b := range batches {
+		if hashOf(b) != before[i] {
+			s.t.Fatal("the replay changed its input")
+		}
+	}
+}
+
+// Online state answers as the oracle does over the events applied so far, whatever
+// their order and batching, with readings in between and states stored and loaded
+// between batches.
+func TestOnlineAgreesWithTheOracle(t *testing.T) { check(t, onlineAgrees) }
+
+func onlineAgrees(s *scenario) {
+	o := newOnline(s.t, s.view)
+	batches, reads := s.batches(), s.reads
+	var applied []oracle.Event
+	for len(batches)+len(reads) > 0 {
+		switch step := rapid.IntRange(0, 3).Draw(s.t, "step"); {
+		case step == 0 && len(o.states) > 0:
+			o.restore()
+		case len(reads) > 0 && (step == 1 || len(batches) == 0):
+			if err := s.compare(s.expect(applied, reads[0]), o.read(reads[0])); err != nil {
+				s.t.Fatalf("%v at %v after %d events: %v", reads[0].Key, reads[0].At, len(applied), err)
+			}
+			o.horizon, reads = reads[0].At, reads[1:]
+		case len(batches) > 0:
+			if len(reads) > 0 && step == 2 {
+				o.horizon = reads[0].At
+			}
+			o.apply(batches[0])
+			applied, batches = append(applied, batches[0]...), batches[1:]
+		}
+	}
+}
+
+// The bytes of a state depend on the events alone: not on their order and batching,
+// nor on when they were applied as long as nothing was read before.
+func TestStateBytesDependOnTheEventsAlone(t *testing.T) {
+	check(t, func(s *scenario) {
+		at := s.reads[len(s.reads)-1].At
+		one, many := newOnline(s.t, s.view), newOnline(s.t, s.view)
+		one.horizon = at
+		one.apply(s.unique)
+		for _, b := range s.batches() {
+			if many.horizon < at && rapid.Bool().Draw(s.t, "advance") {
+				many.horizon = at
+			}
+			many.apply(b)
+			many.restore()
+		}
+		for k, state := range one.states {
+			other := many.states[k]
+			state.Fold(at)
+			other.Fold(at)
+			if a, b := state.Append(nil), other.Append(nil); !slices.Equal(a, b) {
+				s.t.Fatalf("two orders of the same events give different states:\n%x\n%x", a, b)
+			}
+		}
+	})
+}
