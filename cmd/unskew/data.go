@@ -5,13 +5,13 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
 // checkData compares what sources and spines declare with the data they name, without
 // reading rows.
-func checkData(ctx context.Context, db *duckdb.DB, p *plan.Plan) (featuredefs.Diagnostics, error) {
+func checkData(ctx context.Context, reader *relation.Reader, p *plan.Plan) (featuredefs.Diagnostics, error) {
 	var found featuredefs.Diagnostics
 	report := func(pos plan.Pos, err error) {
 		if err != nil {
@@ -24,11 +24,11 @@ func checkData(ctx context.Context, db *duckdb.DB, p *plan.Plan) (featuredefs.Di
 			for i, c := range s.Columns {
 				columns[i] = c.Field
 			}
-			report(s.Pos, db.Check(ctx, duckdb.SourceRelation(s), columns))
+			report(s.Pos, reader.Check(ctx, relation.SourceRelation(s), columns))
 		}
 	}
 	for _, t := range p.Training {
-		report(t.Pos, offline.CheckSpine(ctx, db, t))
+		report(t.Pos, offline.CheckSpine(ctx, reader, t))
 	}
 	return found, ctx.Err()
 }

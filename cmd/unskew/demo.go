@@ -12,7 +12,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/validate/parity"
 )
 
@@ -65,12 +65,12 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 	if rows < 0 {
 		return fmt.Errorf("--rows %d: it is a number of flights, or 0 for all", rows)
 	}
-	db, err := o.openDuckDB("", 0)
+	reader, err := o.openReader("", 0)
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, db)
-	d, err := o.newDemo(c, db, rows)
+	defer closeWith(&err, reader)
+	d, err := o.newDemo(c, reader, rows)
 	if err != nil {
 		return err
 	}
@@ -99,10 +99,10 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 	return nil
 }
 
-func (o *options) newDemo(c *cobra.Command, db *duckdb.DB, rows int) (*demo, error) {
+func (o *options) newDemo(c *cobra.Command, reader *relation.Reader, rows int) (*demo, error) {
 	d := &demo{c: c, begun: time.Now()}
 	d.say("1. Definitions in %s", o.project)
-	p, found, err := o.compile(c.Context(), db)
+	p, found, err := o.compile(c.Context(), reader)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (o *options) newDemo(c *cobra.Command, db *duckdb.DB, rows int) (*demo, err
 	if err != nil {
 		return nil, err
 	}
-	d.replay = &replay{o: o, project: p, db: db, set: set, from: from, rows: rows, progress: newProgress(c.OutOrStdout(), o.quiet), observe: d.observe}
+	d.replay = &replay{o: o, project: p, reader: reader, set: set, from: from, rows: rows, progress: newProgress(c.OutOrStdout(), o.quiet), observe: d.observe}
 	return d, nil
 }
 

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -78,7 +78,7 @@ func (e *events) read(ctx context.Context, src *plan.Source, f func(*vector.Batc
 	}
 	switch e.format {
 	case "parquet":
-		return readParquet(ctx, duckdb.Relation{Owner: "source " + src.Name, From: e.path}, in, f)
+		return readParquet(ctx, relation.Relation{Owner: "source " + src.Name, From: e.path}, in, f)
 	case "arrow":
 		return e.readArrow(ctx, src, in, f)
 	}
@@ -96,13 +96,13 @@ func (e *events) read(ctx context.Context, src *plan.Source, f func(*vector.Batc
 	return fmt.Errorf("%s: %w", e.name, err)
 }
 
-func readParquet(ctx context.Context, rel duckdb.Relation, in *ingest.Source, f func(*vector.Batch) error) (err error) {
-	db, err := duckdb.Open(duckdb.Options{})
+func readParquet(ctx context.Context, rel relation.Relation, in *ingest.Source, f func(*vector.Batch) error) (err error) {
+	r, err := relation.Open(relation.Options{})
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, db)
-	return db.Scan(ctx, rel, in.Fields(), f)
+	defer closeWith(&err, r)
+	return r.Scan(ctx, rel, in.Fields(), func(b *relation.Batch) error { return f(b.Batch) })
 }
 
 // readArrow reads an Arrow stream by way of a temporary Parquet file.
@@ -120,5 +120,5 @@ func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Sou
 	if err := errors.Join(ingest.ArrowToParquet(e, file), file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	return readParquet(ctx, duckdb.Relation{Owner: "source " + src.Name, From: path}, in, f)
+	return readParquet(ctx, relation.Relation{Owner: "source " + src.Name, From: path}, in, f)
 }

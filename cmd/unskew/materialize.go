@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -45,7 +45,7 @@ the state anyway.`,
 // materialization is one run of the command.
 type materialization struct {
 	o        *options
-	db       *duckdb.DB
+	reader   *relation.Reader
 	st       *stores
 	to       plan.EventTime
 	full     bool
@@ -55,16 +55,16 @@ type materialization struct {
 }
 
 func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err error) {
-	db, err := o.openDuckDB("", 0)
+	reader, err := o.openReader("", 0)
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, db)
-	p, err := o.load(c, db)
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
 	if err != nil {
 		return err
 	}
-	m := &materialization{o: o, db: db, to: plan.Never, full: full, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	m := &materialization{o: o, reader: reader, to: plan.Never, full: full, progress: newProgress(c.ErrOrStderr(), o.quiet)}
 	if to != "" {
 		if m.to, err = plan.ParseTime(to); err != nil {
 			return fmt.Errorf("--to: %w", err)
@@ -158,7 +158,7 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 	none := eventlog.Position(0)
 	var n int64
 	err := offline.RegisterIDs(ctx, m.st.log, src, m.to, func(ctx context.Context, f func(*kernel.Events) error) error {
-		h := offline.History{DB: m.db, Source: src, Until: &none}
+		h := offline.History{Reader: m.reader, Source: src, Until: &none}
 		for _, col := range src.Columns {
 			h.Columns = append(h.Columns, col.Name)
 		}
@@ -191,7 +191,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 			return nil
 		},
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
-			h := offline.ViewHistory(m.db, m.st.log, v, until)
+			h := offline.ViewHistory(m.reader, m.st.log, v, until)
 			h.To = &m.to
 			var err error
 			counts, err = h.Read(ctx, f)
@@ -214,14 +214,14 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byte, error) {
 	h := sha256.New()
 	if src.From != "" || src.SQL != "" {
-		files, err := m.db.Files(ctx, duckdb.SourceRelation(src))
+		files, err := m.reader.Files(ctx, relation.SourceRelation(src))
 		if err != nil {
 			return [32]byte{}, err
 		}
 		for _, f := range files {
 			fmt.Fprintf(h, "%q %d %s\n", f.Path, f.Size, f.SHA256)
 		}
-		if len(files) == 0 || slices.ContainsFunc(files, func(f duckdb.File) bool { return f.SHA256 == "" }) {
+		if len(files) == 0 || slices.ContainsFunc(files, func(f relation.File) bool { return f.SHA256 == "" }) {
 			// What cannot be hashed may have changed.
 			fmt.Fprintln(h, wallClock())
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -69,12 +69,12 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 			return fmt.Errorf("--from: %w", err)
 		}
 	}
-	db, err := o.openDuckDB("", 0)
+	reader, err := o.openReader("", 0)
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, db)
-	p, err := o.load(c, db)
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	run := &replay{o: o, project: p, db: db, log: log, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	run := &replay{o: o, project: p, reader: reader, log: log, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
 	report, err := run.run(c.Context(), dir)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 type replay struct {
 	o        *options
 	project  *featuredefs.Project
-	db       *duckdb.DB
+	reader   *relation.Reader
 	log      eventlog.Log // nil: the files are all there is
 	set      *plan.TrainingSet
 	from     plan.EventTime
@@ -164,7 +164,7 @@ func (r *replay) train(ctx context.Context, dir string) error {
 	show := newTrainProgress(r.progress)
 	var err error
 	r.manifest, err = offline.Train(ctx, offline.Config{
-		DB: r.db, Log: r.log, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
+		Reader: r.reader, Log: r.log, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
 		Engine: celenv.Engine(), Version: release, Command: []string{"unskew", "train", r.set.Name, "--with-status"}, Progress: show.hear,
 	})
 	if err != nil {
@@ -195,7 +195,7 @@ func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) 
 // history reads what the training set was built from: of the log, no more than that.
 func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 	end := r.logEnd(src)
-	h := offline.History{DB: r.db, Log: r.log, Source: src, Until: &end}
+	h := offline.History{Reader: r.reader, Log: r.log, Source: src, Until: &end}
 	for _, col := range src.Columns {
 		h.Columns = append(h.Columns, col.Name)
 	}

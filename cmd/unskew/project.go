@@ -17,7 +17,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
@@ -27,12 +26,13 @@ import (
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/pebbledir"
 	"github.com/unskew/unskew/internal/redisconn"
+	"github.com/unskew/unskew/internal/relation"
 )
 
 // load compiles the project, printing what is wrong with it. Errors in the
 // definitions come back as findings.
-func (o *options) load(c *cobra.Command, db *duckdb.DB) (*featuredefs.Project, error) {
-	p, found, err := o.compile(c.Context(), db)
+func (o *options) load(c *cobra.Command, reader *relation.Reader) (*featuredefs.Project, error) {
+	p, found, err := o.compile(c.Context(), reader)
 	if err != nil {
 		return nil, err
 	}
@@ -45,12 +45,12 @@ func (o *options) load(c *cobra.Command, db *duckdb.DB) (*featuredefs.Project, e
 	return p, nil
 }
 
-func (o *options) compile(ctx context.Context, db *duckdb.DB) (*featuredefs.Project, featuredefs.Diagnostics, error) {
+func (o *options) compile(ctx context.Context, reader *relation.Reader) (*featuredefs.Project, featuredefs.Diagnostics, error) {
 	opts := featuredefs.Options{}
-	if db != nil {
+	if reader != nil {
 		opts.Schemas = func(src *plan.Source) ([]plan.Field, error) {
-			fields, err := db.Columns(ctx, duckdb.SourceRelation(src))
-			if unsupported := (*duckdb.UnsupportedError)(nil); errors.As(err, &unsupported) {
+			fields, err := reader.Columns(ctx, relation.SourceRelation(src))
+			if unsupported := (*relation.UnsupportedError)(nil); errors.As(err, &unsupported) {
 				err = nil // no definition can use those columns, and nobody has to
 			}
 			return fields, err
@@ -79,9 +79,9 @@ func (o *options) writeLock(p *featuredefs.Project) error {
 	return os.Rename(temporary, path)
 }
 
-// openDuckDB opens an in-memory DuckDB that reads paths relative to the project.
-func (o *options) openDuckDB(memory string, threads int) (*duckdb.DB, error) {
-	return duckdb.Open(duckdb.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
+// openReader opens a reader of paths relative to the project.
+func (o *options) openReader(memory string, threads int) (*relation.Reader, error) {
+	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
 }
 
 // stores are the event log and the online store a project names.

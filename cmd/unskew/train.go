@@ -72,12 +72,12 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if f.asOf != "known" && f.asOf != "final" {
 		return fmt.Errorf("--as-of %s: it is known or final", f.asOf)
 	}
-	db, err := o.openDuckDB(readerMemory(memory), f.threads)
+	reader, err := o.openReader(readerMemory(memory), f.threads)
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, db)
-	p, err := o.load(c, db)
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	defer func() { err = closeLog(err) }()
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	m, err := offline.Train(c.Context(), offline.Config{
-		DB: db, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
+		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
 		Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear,
 	})
 	if err != nil {

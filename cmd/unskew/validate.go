@@ -116,16 +116,16 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 	if offline {
 		return o.compile(c.Context(), nil)
 	}
-	db, err := o.openDuckDB("", 0)
+	reader, err := o.openReader("", 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer closeWith(&err, db)
-	p, found, err = o.compile(c.Context(), db)
+	defer closeWith(&err, reader)
+	p, found, err = o.compile(c.Context(), reader)
 	if err != nil {
 		return nil, nil, err
 	}
-	more, err := checkData(c.Context(), db, p.Plan)
+	more, err := checkData(c.Context(), reader, p.Plan)
 	return p, append(found, more...), err
 }
 

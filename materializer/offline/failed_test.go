@@ -75,7 +75,7 @@ func TestReasonsOfFailures(t *testing.T) {
 			p.copyTo(t, fmt.Sprintf("visits-%d.parquet", (i+try)%2), fmt.Sprintf(events, i))
 		}
 		m, err := Train(context.Background(), Config{
-			DB: p.db, Set: set, Out: filepath.Join(p.dir, "out"), Threads: 1 + try%2, Memory: []int64{0, 2000, 4000, 0}[try],
+			Reader: p.db, Set: set, Out: filepath.Join(p.dir, "out"), Threads: 1 + try%2, Memory: []int64{0, 2000, 4000, 0}[try],
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -7,17 +7,17 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
 
 // History is all events of a source: the rows of its relation and, of a stream,
 // the records of its event log.
 type History struct {
-	DB      *duckdb.DB
+	Reader  *relation.Reader
 	Log     eventlog.Log // nil: without what was pushed
 	Source  *plan.Source
 	Columns []string           // what the views read; time, known-time and id columns come by themselves
@@ -107,7 +107,7 @@ func (r *historyReader) read(ctx context.Context) error {
 
 func (r *historyReader) hasFiles() bool { return r.Source.From != "" || r.Source.SQL != "" }
 
-func (r *historyReader) relation() duckdb.Relation { return duckdb.SourceRelation(r.Source) }
+func (r *historyReader) relation() relation.Relation { return relation.SourceRelation(r.Source) }
 
 // findSuspects collects ids that may occur more than once: those that do in the files
 // and all that occur in the log.
@@ -118,7 +118,7 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 	r.suspects = nil
 	if r.hasFiles() {
 		id, _ := r.Source.Column(r.Source.EventID)
-		err := r.DB.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
+		err := r.Reader.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
 			for i := range v.N {
 				r.suspects.add(ingest.EventID(v, i))
 			}
@@ -143,14 +143,12 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 	if !r.hasFiles() {
 		return nil
 	}
-	var row int64
-	return r.DB.Scan(ctx, r.relation(), r.in.Needed(r.Columns...), func(b *vector.Batch) error {
-		ev, counts, err := r.in.Events(b, nil)
+	return r.Reader.Scan(ctx, r.relation(), r.in.Needed(r.Columns...), func(b *relation.Batch) error {
+		ev, counts, err := r.in.Events(b.Batch, nil)
 		r.counts.Add(counts)
 		if err != nil {
-			return r.inFile(ctx, err, row)
+			return inFile(b, err)
 		}
-		row += int64(b.N)
 		ev = r.beforeTo(ev)
 		if len(r.suspects) > 0 {
 			ev = without(ev, func(i int) bool {
@@ -184,13 +182,11 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 	if len(r.diverted) == 0 {
 		return nil
 	}
-	var row int64
-	return r.DB.Scan(ctx, r.relation(), r.in.Fields(), func(b *vector.Batch) error {
-		ev, _, err := r.in.Events(b, nil)
+	return r.Reader.Scan(ctx, r.relation(), r.in.Fields(), func(b *relation.Batch) error {
+		ev, _, err := r.in.Events(b.Batch, nil)
 		if err != nil {
-			return r.inFile(ctx, err, row)
+			return inFile(b, err)
 		}
-		row += int64(b.N)
 		ev = r.beforeTo(ev)
 		for i := range ev.Batch.N {
 			if r.diverted.has(ev.ID[i]) {
@@ -275,9 +271,9 @@ func (r *historyReader) emit(ev *kernel.Events) error {
 	return r.f(ev)
 }
 
-func (r *historyReader) inFile(ctx context.Context, err error, row int64) error {
+func inFile(b *relation.Batch, err error) error {
 	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
-		return fmt.Errorf("%s, %s", r.DB.Where(ctx, r.relation(), row+int64(bad.Row)), bad.What())
+		return fmt.Errorf("%s, %s", b.Where(bad.Row), bad.What())
 	}
 	return err
 }
@@ -318,8 +314,8 @@ func pick[E any](s []E, rows []int) []E {
 
 // ViewHistory is the history of a view's source as far as the view reads it, with
 // the log up to the given position.
-func ViewHistory(db *duckdb.DB, log eventlog.Log, v *plan.View, until eventlog.Position) *History {
-	return &History{DB: db, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}
+func ViewHistory(r *relation.Reader, log eventlog.Log, v *plan.View, until eventlog.Position) *History {
+	return &History{Reader: r, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}
 }
 
 // viewColumns lists the columns of the source that a view reads, some perhaps twice.

@@ -142,7 +142,7 @@ func TestO5_RedeliveryIsOneEvent(t *testing.T) {
 		now := int64(100)
 		log := newLog(t, &now)
 		push(t, log, pushed...)
-		got, counts := seen(t, &History{DB: p.db, Log: log, Source: clicks(), Columns: []string{"user", "amount"}})
+		got, counts := seen(t, &History{Reader: p.db, Log: log, Source: clicks(), Columns: []string{"user", "amount"}})
 		if !slices.Equal(got, want) {
 			t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
@@ -158,7 +158,7 @@ func TestHistoryWithoutIDsOrLog(t *testing.T) {
 	src := clicks()
 	src.EventID = ""
 	n := 0
-	_, err := (&History{DB: p.db, Source: src, Columns: []string{"user"}}).Read(context.Background(), func(ev *kernel.Events) error {
+	_, err := (&History{Reader: p.db, Source: src, Columns: []string{"user"}}).Read(context.Background(), func(ev *kernel.Events) error {
 		n += ev.Batch.N
 		if ev.ID != nil || ev.Batch.Col("amount") != nil {
 			t.Error("columns that nobody asked for were read")
@@ -179,7 +179,7 @@ func TestHistoryUntil(t *testing.T) {
 	src.From = ""
 	for until := range eventlog.Position(4) {
 		n := 0
-		counts, err := (&History{DB: p.db, Log: log, Source: src, Until: &until}).Read(context.Background(), func(ev *kernel.Events) error { n += ev.Batch.N; return nil })
+		counts, err := (&History{Reader: p.db, Log: log, Source: src, Until: &until}).Read(context.Background(), func(ev *kernel.Events) error { n += ev.Batch.N; return nil })
 		if err != nil || n != int(until) || counts.LogEnd != until {
 			t.Errorf("until %d: %d events, %v", until, n, err)
 		}
@@ -189,7 +189,7 @@ func TestHistoryUntil(t *testing.T) {
 func TestFinalKnowsEverythingAtOnce(t *testing.T) {
 	p := newProject(t)
 	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 50, "a", 1})
-	_, err := (&History{DB: p.db, Source: clicks(), Columns: []string{"late"}, Final: true}).Read(context.Background(), func(ev *kernel.Events) error {
+	_, err := (&History{Reader: p.db, Source: clicks(), Columns: []string{"late"}, Final: true}).Read(context.Background(), func(ev *kernel.Events) error {
 		if ev.Visible(0) != 10e6 || ev.ColumnKnown != nil {
 			t.Errorf("visible at %v, columns known at %v", ev.Visible(0), ev.ColumnKnown)
 		}
@@ -205,12 +205,12 @@ func TestBadRowsOfAHistory(t *testing.T) {
 	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 10, "a", 1})
 	p.writeClicks(t, "clicks-1.parquet", click{1, 10, 10, "b", 1}, click{1, 10, -1, "c", 1}, click{1, 1 << 40, 10, "d", 1})
 	src := clicks()
-	_, err := (&History{DB: p.db, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
+	_, err := (&History{Reader: p.db, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
 	if want := `source clicks: row 2 of clicks-1.parquet, column "seen": the known time is null; correct it, or let the source say bad_rows: skip`; err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	src.SkipBadRows = true
-	got, counts := seen(t, &History{DB: p.db, Source: src, Columns: []string{"user", "amount"}})
+	got, counts := seen(t, &History{Reader: p.db, Source: src, Columns: []string{"user", "amount"}})
 	if len(got) != 2 || counts.Rows != 4 || counts.Skipped[ingest.NullKnown] != 1 || counts.Skipped[ingest.WrongTime] != 1 {
 		t.Errorf("events %v, counts %+v", got, counts)
 	}
@@ -219,7 +219,7 @@ func TestBadRowsOfAHistory(t *testing.T) {
 	now := int64(1)
 	log := newLog(t, &now)
 	push(t, log, click{1, 10, 10, "a", 1}, click{1, 10, -1, "b", 1})
-	_, err = (&History{DB: p.db, Log: log, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
+	_, err = (&History{Reader: p.db, Log: log, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
 	if want := `source clicks: event log, position 2, column "seen": the known time is null`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %q, want %q", err, want)
 	}

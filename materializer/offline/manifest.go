@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/relation"
 )
 
 // manifestFormat numbers the format of manifest.json, docs/formats/trainingset.md.
@@ -129,7 +129,7 @@ type FileManifest struct {
 	SHA256 string `json:"sha256"`
 }
 
-func inputs(files []duckdb.File) []InputManifest {
+func inputs(files []relation.File) []InputManifest {
 	out := make([]InputManifest, len(files))
 	for i, f := range files {
 		out[i] = InputManifest(f)

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/relation"
 )
 
 const shop = `
@@ -71,7 +71,7 @@ func newShop(t testing.TB, orders, spine int) (*project, *plan.TrainingSet) {
 }
 
 func (p *project) config(set *plan.TrainingSet) Config {
-	return Config{DB: p.db, Project: "shop", Set: set, Out: filepath.Join(p.dir, "out"), Command: []string{"unskew", "train", "set"}, Version: "test"}
+	return Config{Reader: p.db, Project: "shop", Set: set, Out: filepath.Join(p.dir, "out"), Command: []string{"unskew", "train", "set"}, Version: "test"}
 }
 
 func (p *project) train(t *testing.T, c Config) *Manifest {
@@ -103,7 +103,7 @@ func (p *project) ask(t *testing.T, sql string) []string {
 
 func (p *project) readSQL(t *testing.T, sql string) [][]plan.Value {
 	t.Helper()
-	return p.readRelation(t, duckdb.Relation{Owner: "test", SQL: sql}, nil).rows
+	return p.readRelation(t, relation.Relation{Owner: "test", SQL: sql}, nil).rows
 }
 
 // TestTrainingSetReadsBack: another implementation of Parquet finds the spine as it
@@ -154,7 +154,7 @@ func TestManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(*m) == "" || back.ServiceFingerprint != set.Service.Fingerprint.String() || back.Service != "svc" || back.AsOf != "known" || back.Engines.DuckDB != duckdb.Version() {
+	if fmt.Sprint(*m) == "" || back.ServiceFingerprint != set.Service.Fingerprint.String() || back.Service != "svc" || back.AsOf != "known" || back.Engines.DuckDB != relation.EngineVersion() {
 		t.Errorf("manifest %+v", back)
 	}
 	src := back.Sources[0]

@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
 
 // spine is what the replay needs of the rows to predict, in their order. All other
 // columns pass from the spine to the output without being held.
 type spine struct {
-	rel        duckdb.Relation
+	rel        relation.Relation
 	fields     []plan.Field // declared columns: as-of time, keys, request fields, label's known time
 	at         []plan.EventTime
 	labelKnown []plan.EventTime // Never where null; nil without such a column
@@ -23,7 +23,7 @@ type spine struct {
 }
 
 func newSpine(set *plan.TrainingSet) *spine {
-	rel := duckdb.SpineRelation(set.Spine)
+	rel := relation.SpineRelation(set.Spine)
 	rel.Owner = "spine of " + set.Name
 	s := &spine{rel: rel, service: set.Service, columns: map[string]*vector.Vector{}}
 	s.declare(plan.Field{Name: set.Spine.Time, Type: plan.T(plan.Timestamp)})
@@ -41,20 +41,20 @@ func newSpine(set *plan.TrainingSet) *spine {
 
 // CheckSpine makes sure that the spine of a training set can be read and has the
 // columns that training needs, without reading its rows.
-func CheckSpine(ctx context.Context, db *duckdb.DB, set *plan.TrainingSet) error {
+func CheckSpine(ctx context.Context, r *relation.Reader, set *plan.TrainingSet) error {
 	s := newSpine(set)
-	if err := db.Check(ctx, s.rel, s.fields); err != nil {
+	if err := r.Check(ctx, s.rel, s.fields); err != nil {
 		return err
 	}
-	return s.checkLabel(ctx, db, set.Spine)
+	return s.checkLabel(ctx, r, set.Spine)
 }
 
 // checkLabel looks for the label, which passes through whatever its type is.
-func (s *spine) checkLabel(ctx context.Context, db *duckdb.DB, set plan.Spine) error {
+func (s *spine) checkLabel(ctx context.Context, r *relation.Reader, set plan.Spine) error {
 	if set.Label == "" {
 		return nil
 	}
-	return db.CheckName(ctx, s.rel, set.Label)
+	return r.CheckName(ctx, s.rel, set.Label)
 }
 
 // declare adds a column once; a key that is a request field too is one column.
@@ -67,22 +67,22 @@ func (s *spine) declare(f plan.Field) {
 }
 
 // load reads the declared columns.
-func (s *spine) load(ctx context.Context, db *duckdb.DB, set plan.Spine, progress func(rows int64)) error {
-	if err := s.checkLabel(ctx, db, set); err != nil {
+func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, progress func(rows int64)) error {
+	if err := s.checkLabel(ctx, r, set); err != nil {
 		return err
 	}
-	err := db.Scan(ctx, s.rel, s.fields, func(b *vector.Batch) error {
+	err := r.Scan(ctx, s.rel, s.fields, func(b *relation.Batch) error {
 		times := b.Col(set.Time)
 		for i := range b.N {
 			t := plan.EventTime(times.Int[i])
 			if !times.Valid(i) || !t.Valid() {
 				return fmt.Errorf("%s, column %q: the as-of time is null or lies outside the years 0001 to 9999; nothing can be computed for such a row",
-					db.Where(ctx, s.rel, int64(len(s.at))), set.Time)
+					b.Where(i), set.Time)
 			}
 			s.at = append(s.at, t)
 		}
-		if row, err := s.refuse(b); err != nil {
-			return fmt.Errorf("%s, %w", db.Where(ctx, s.rel, int64(len(s.at)-b.N+row)), err)
+		if row, err := s.refuse(b.Batch); err != nil {
+			return fmt.Errorf("%s, %w", b.Where(row), err)
 		}
 		for c, f := range s.fields {
 			appendRows(s.columns[f.Name], b.Cols[c])

@@ -237,7 +237,7 @@ func (l *till) register(to plan.EventTime) {
 	l.t.Helper()
 	err := RegisterIDs(context.Background(), l.log, l.source(), to, func(ctx context.Context, f func(*kernel.Events) error) error {
 		none := eventlog.Position(0)
-		h := History{DB: l.db, Log: l.log, Source: l.source(), Until: &none}
+		h := History{Reader: l.db, Log: l.log, Source: l.source(), Until: &none}
 		for _, c := range l.source().Columns {
 			h.Columns = append(h.Columns, c.Name)
 		}

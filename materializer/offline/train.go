@@ -13,15 +13,15 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
 
 // Config says which training set to make.
 type Config struct {
-	DB         *duckdb.DB
+	Reader     *relation.Reader
 	Log        eventlog.Log // what was pushed to the sources that are streams; nil: nothing
 	Project    string
 	Set        *plan.TrainingSet
@@ -119,7 +119,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 }
 
 func (t *trainer) loadSpine(ctx context.Context) error {
-	err := t.spine.load(ctx, t.DB, t.Set.Spine, func(rows int64) { t.Progress(Progress{"spine", rows, 0}) })
+	err := t.spine.load(ctx, t.Reader, t.Set.Spine, func(rows int64) { t.Progress(Progress{"spine", rows, 0}) })
 	if err != nil {
 		return err
 	}
@@ -166,9 +166,9 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 			return s, nil
 		}
 	}
-	s := &source{plan: p, history: &History{DB: t.DB, Log: t.Log, Source: p, Final: t.Final}}
+	s := &source{plan: p, history: &History{Reader: t.Reader, Log: t.Log, Source: p, Final: t.Final}}
 	if p.From != "" || p.SQL != "" {
-		n, err := t.DB.Count(ctx, duckdb.SourceRelation(p))
+		n, err := t.Reader.Count(ctx, relation.SourceRelation(p))
 		if err != nil {
 			return nil, err
 		}
@@ -264,7 +264,7 @@ func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) 
 			out.abandon()
 		}
 	}()
-	err = t.DB.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) error {
+	err = t.Reader.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) error {
 		l, err := newLayout(schema, t.Set.Service, t.WithStatus)
 		if err == nil {
 			out, err = newOutput(l, t.partition, stage)
@@ -316,14 +316,14 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 	m := &Manifest{
 		Format: manifestFormat, Project: t.Project, TrainingSet: t.Set.Name,
 		Service: svc.Name, ServiceFingerprint: svc.Fingerprint.String(), SemanticsVersion: plan.SemanticsVersion,
-		Engines: Engines{Unskew: t.Version, CEL: t.Engine.CEL, CELEnv: t.Engine.Env, DuckDB: duckdb.Version()},
+		Engines: Engines{Unskew: t.Version, CEL: t.Engine.CEL, CELEnv: t.Engine.Env, DuckDB: relation.EngineVersion()},
 		Command: t.Command, AsOf: "known",
 		Spine: SpineManifest{Time: t.Set.Spine.Time, Label: t.Set.Spine.Label, LabelKnownAt: t.Set.Spine.LabelKnownAt, Rows: int64(t.spine.rows())},
 	}
 	if t.Final {
 		m.AsOf = "final"
 	}
-	files, err := t.DB.Files(ctx, t.spine.rel)
+	files, err := t.Reader.Files(ctx, t.spine.rel)
 	if err != nil {
 		return nil, err
 	}
@@ -363,7 +363,7 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	if s.plan.From == "" && s.plan.SQL == "" {
 		return m, nil
 	}
-	files, err := t.DB.Files(ctx, duckdb.SourceRelation(s.plan))
+	files, err := t.Reader.Files(ctx, relation.SourceRelation(s.plan))
 	m.Inputs = inputs(files)
 	return m, err
 }

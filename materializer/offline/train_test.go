@@ -23,6 +23,7 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
+	"github.com/unskew/unskew/internal/relation"
 )
 
 // failer is what *testing.T and *rapid.T have in common.
@@ -35,22 +36,28 @@ type failer interface {
 // project is a directory with data and a DB over it.
 type project struct {
 	dir string
-	db  *duckdb.DB
+	db  *relation.Reader
+
+	duck *duckdb.DB // writes what tests read
 }
 
 func newProject(t testing.TB) *project {
 	t.Helper()
 	dir := t.TempDir()
-	db, err := duckdb.Open(duckdb.Options{BaseDir: dir, Threads: 2})
+	db, err := relation.Open(relation.Options{BaseDir: dir, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	duck, err := duckdb.Open(duckdb.Options{Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
+		if err := errors.Join(db.Close(), duck.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return &project{dir, db}
+	return &project{dir, db, duck}
 }
 
 // define compiles definitions.
@@ -66,7 +73,7 @@ func (p *project) define(t failer, text string) *plan.Plan {
 		}
 	}
 	loaded, found, err := featuredefs.Load(p.dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
-		return p.db.Columns(context.Background(), duckdb.SourceRelation(s))
+		return p.db.Columns(context.Background(), relation.SourceRelation(s))
 	}})
 	if err != nil || found.HasErrors() {
 		t.Fatalf("%v %v\nin\n%s", err, found, text)
@@ -108,7 +115,7 @@ func (p *project) write(t failer, file string, fields []plan.Field, rows [][]pla
 // copyTo writes the result of a query to a file.
 func (p *project) copyTo(t failer, file, sql string) {
 	t.Helper()
-	if err := p.db.Exec(context.Background(), "COPY ("+sql+") TO '"+filepath.Join(p.dir, file)+"'"); err != nil {
+	if err := p.duck.Exec(context.Background(), "COPY ("+sql+") TO '"+filepath.Join(p.dir, file)+"'"); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
@@ -127,10 +134,10 @@ func (p *project) read(t failer, file string, s *plan.Service) *table {
 	for _, o := range s.Outputs() {
 		kinds[o.Name] = o.Type
 	}
-	return p.readRelation(t, duckdb.Relation{Owner: "training set", From: file}, kinds)
+	return p.readRelation(t, relation.Relation{Owner: "training set", From: file}, kinds)
 }
 
-func (p *project) readRelation(t failer, rel duckdb.Relation, kinds map[string]plan.Type) *table {
+func (p *project) readRelation(t failer, rel relation.Relation, kinds map[string]plan.Type) *table {
 	t.Helper()
 	out := &table{}
 	err := p.db.Records(context.Background(), rel, nil, func(s *arrow.Schema) error {
@@ -238,7 +245,7 @@ func TestTrainAgreesWithTheOracle(t *testing.T) {
 		for try := range 2 {
 			p.writeEvents(t, view.Source, events)
 			m, err := Train(context.Background(), Config{
-				DB: p.db, Set: set, Out: filepath.Join(p.dir, "out"), WithStatus: true,
+				Reader: p.db, Set: set, Out: filepath.Join(p.dir, "out"), WithStatus: true,
 				Threads: rapid.IntRange(1, 3).Draw(t, "threads"),
 				Memory:  rapid.SampledFrom([]int64{0, 2000, 4000}).Draw(t, "memory"),
 			})

@@ -13,7 +13,6 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/eventlog"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
@@ -23,6 +22,7 @@ import (
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -76,14 +76,14 @@ func writeProject(t failer, dir, definitions string) {
 // project is a project folder with DuckDB over it.
 type project struct {
 	dir  string
-	db   *duckdb.DB
+	db   *relation.Reader
 	plan *plan.Plan
 }
 
 // open compiles the project in dir.
 func open(t *testing.T, dir string) *project {
 	t.Helper()
-	db, err := duckdb.Open(duckdb.Options{BaseDir: dir, Threads: 2})
+	db, err := relation.Open(relation.Options{BaseDir: dir, Threads: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func open(t *testing.T, dir string) *project {
 		}
 	})
 	p, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
-		return db.Columns(t.Context(), duckdb.SourceRelation(s))
+		return db.Columns(t.Context(), relation.SourceRelation(s))
 	}})
 	if err != nil || found.HasErrors() {
 		t.Fatal(err, found)
@@ -106,7 +106,7 @@ func (p *project) train(t *testing.T, withStatus bool) (out string, m *offline.M
 	t.Helper()
 	out = t.TempDir()
 	m, err := offline.Train(t.Context(), offline.Config{
-		DB: p.db, Project: "test", Set: p.plan.Training[0], Out: out, WithStatus: withStatus, Engine: celenv.Engine(), Threads: 2,
+		Reader: p.db, Project: "test", Set: p.plan.Training[0], Out: out, WithStatus: withStatus, Engine: celenv.Engine(), Threads: 2,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func (p *project) train(t *testing.T, withStatus bool) (out string, m *offline.M
 
 // history reads the files of a source.
 func (p *project) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
-	h := offline.History{DB: p.db, Source: src}
+	h := offline.History{Reader: p.db, Source: src}
 	for _, c := range src.Columns {
 		h.Columns = append(h.Columns, c.Name)
 	}

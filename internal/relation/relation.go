@@ -1,0 +1,23 @@
+package relation
+
+import "github.com/unskew/unskew/featuredefs/plan"
+
+// Relation is files (From) or a query (SQL).
+type Relation struct {
+	Owner string // for errors: "source clicks"
+	From  string // path, pattern or URL; relative paths are relative to Options.BaseDir
+	SQL   string
+	// KeepBad hands rows with cells that cannot be read to the callback, which finds them
+	// in Batch.Bad; without it the first such row ends the scan with an error.
+	KeepBad bool
+}
+
+// SourceRelation is the history of s.
+func SourceRelation(s *plan.Source) Relation {
+	return Relation{Owner: "source " + s.Name, From: s.From, SQL: s.SQL, KeepBad: s.SkipBadRows}
+}
+
+// SpineRelation is the spine of a training set.
+func SpineRelation(s plan.Spine) Relation {
+	return Relation{Owner: "spine", From: s.From, SQL: s.SQL}
+}
