@@ -69,12 +69,16 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
-.PHONY: bench-cel bench-agg
+.PHONY: bench-cel bench-agg bench-online
 bench-cel: need-go ## race the expression kernels against cel-go
 	$(GO) run ./internal/dev/bench/cel
 
 bench-agg: need-go ## race the kernel against programs written for one job in plain float64
 	$(GO) run ./internal/dev/bench/agg
+
+bench-online: need-go need-redis-server ## measure reads of a server against one round trip to Redis
+	@$(GO) build -o bin/bench-online ./internal/dev/bench/online
+	@bin/bench-online
 
 .PHONY: check
 check: check-format check-vet check-static check-lint check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files

@@ -23,6 +23,19 @@ import (
 // View compiles definitions, the text of one YAML file, and returns the view of
 // the given name.
 func View(definitions, name string) (*plan.View, error) {
+	p, err := Plan(definitions)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := p.View(name)
+	if !ok {
+		return nil, fmt.Errorf("the benchmark's definitions have no view %s", name)
+	}
+	return v, nil
+}
+
+// Plan compiles definitions, the text of one YAML file.
+func Plan(definitions string) (*plan.Plan, error) {
 	dir, err := os.MkdirTemp("", "unskew-bench-")
 	if err != nil {
 		return nil, err
@@ -44,11 +57,7 @@ func View(definitions, name string) (*plan.View, error) {
 	if len(found) > 0 {
 		return nil, fmt.Errorf("the benchmark's definitions do not compile: %v", found)
 	}
-	v, ok := project.Plan.View(name)
-	if !ok {
-		return nil, fmt.Errorf("the benchmark's definitions have no view %s", name)
-	}
-	return v, nil
+	return project.Plan, nil
 }
 
 // Race runs every contestant in turn, rounds times, and returns the least time

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/unskew/unskew/internal/dev/bench"
+)
+
+// row is a line of the table: two contestants that take turns.
+type row struct {
+	rows, views, connections int
+	ours, against            protocol
+	ratio                    *bench.Figure // of throughputs
+	p99                      *bench.Figure // ours over the other's
+	least                    bool          // the ratio is the least of several rows
+}
+
+func table(r *report) []row {
+	return []row{
+		{rows: 1, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R1x50, p99: &r.P99},
+		{rows: 10, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R10x50},
+		{rows: 100, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R100x50},
+		{rows: 1, views: 10, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R1x250},
+		{rows: 100, views: 10, connections: 8, ours: connectProto, against: toFloor, ratio: &r.R100x250},
+		{rows: 1, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON},
+		{rows: 100, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON, least: true},
+		{rows: 1, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC},
+		{rows: 100, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC, least: true},
+	}
+}
+
+func (r row) name() string {
+	name := fmt.Sprintf("%dx%d, %d", r.rows, r.views*25, r.connections)
+	if r.against != toFloor {
+		name += fmt.Sprintf(" %s to %s", r.ours, r.against)
+	}
+	return name
+}
+
+// pooled is how many different requests a row sends.
+const pooled = 64
+
+// race measures a row and prints it.
+func (t *tested) race(ctx context.Context, r row) error {
+	users := t.draw(r.rows)
+	answered := make([]int, pooled)
+	ours, err := t.prepare(r.ours, r, users, answered)
+	if err != nil {
+		return err
+	}
+	defer ours.close()
+	against, err := t.prepare(r.against, r, users, answered)
+	if err != nil {
+		return err
+	}
+	defer against.close()
+	for turn := range t.turns + 1 {
+		for _, c := range []*contestant{ours, against} {
+			if err := c.run(ctx, t.turn); err != nil {
+				return err
+			}
+			if turn == 0 { // of warming up
+				c.forget()
+			}
+		}
+	}
+	a, b := ours.figures(), against.figures()
+	ratio := bench.Figure(a.rate / b.rate)
+	if r.least && *r.ratio != 0 {
+		ratio = min(ratio, *r.ratio)
+	}
+	*r.ratio = ratio
+	if r.p99 != nil {
+		*r.p99 = bench.Figure(a.p99.Seconds() / b.p99.Seconds())
+	}
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	fmt.Printf("%-30s %9.0f %9.2f %9.0f %9.2f %7.2f %9.1f %9.1f\n", r.name(), a.rate, ms(a.p99), b.rate, ms(b.p99), a.rate/b.rate, a.cpu, b.cpu)
+	return nil
+}
+
+// draw draws the users of each request, different ones in one request.
+func (t *tested) draw(rows int) [][]int {
+	r := rand.New(rand.NewPCG(17, uint64(rows)))
+	users := make([][]int, pooled)
+	for i := range users {
+		users[i] = r.Perm(len(t.orders))[:rows]
+	}
+	return users
+}
+
+// contestant is one side of a row: callers that send its requests all the time of a turn.
+type contestant struct {
+	callers  []caller
+	requests [][]byte
+	answers  [][]byte
+	pid      int
+	calls    int
+	took     []time.Duration // of each call
+	elapsed  time.Duration
+	cpu      time.Duration
+}
+
+// prepare makes a contestant and checks the first answer to each request. answered are the
+// lengths of the answers, which the floor is asked for.
+func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*contestant, error) {
+	to := t.ours
+	if p == toFloor {
+		to = t.floor
+	}
+	c := &contestant{pid: to.cmd.Process.Pid}
+	for range r.connections {
+		conn, err := p.dial(to.address)
+		if err != nil {
+			return nil, err
+		}
+		c.callers = append(c.callers, conn)
+	}
+	for i, list := range users {
+		request, err := p.request(r.views, list, answered[i])
+		if err != nil {
+			return nil, err
+		}
+		answer, err := c.callers[0].call(request)
+		if err != nil {
+			return nil, fmt.Errorf("first answer to %s: %w", p, err)
+		}
+		answer = slices.Clone(answer)
+		if err := t.check(p, answer, r.views, list, answered[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		answered[i] = len(answer)
+		c.requests, c.answers = append(c.requests, request), append(c.answers, answer)
+	}
+	return c, nil
+}
+
+func (c *contestant) close() {
+	for _, conn := range c.callers {
+		_ = conn.close()
+	}
+}
+
+func (c *contestant) forget() { c.calls, c.took, c.elapsed, c.cpu = 0, nil, 0, 0 }
+
+// run sends requests for the given time.
+func (c *contestant) run(ctx context.Context, d time.Duration) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(c.callers))
+	took := make([][]time.Duration, len(c.callers))
+	begin, cpu := time.Now(), bench.Spent(c.pid)
+	for i := range c.callers {
+		wg.Go(func() { took[i], errs[i] = c.send(ctx, i, begin.Add(d)) })
+	}
+	wg.Wait()
+	c.elapsed += time.Since(begin)
+	c.cpu += bench.Spent(c.pid) - cpu
+	for i, err := range errs {
+		if err != nil {
+			return err
+		}
+		c.calls += len(took[i])
+		c.took = append(c.took, took[i]...)
+	}
+	return nil
+}
+
+func (c *contestant) send(ctx context.Context, worker int, until time.Time) (took []time.Duration, err error) {
+	for n := worker * 5; ctx.Err() == nil; n++ {
+		i := n % len(c.requests)
+		begin := time.Now()
+		if begin.After(until) {
+			return took, nil
+		}
+		answer, err := c.callers[worker].call(c.requests[i])
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(begin))
+		if !bytes.Equal(answer, c.answers[i]) {
+			return nil, fmt.Errorf("request %d: the answer is another than before", i)
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// figures are what a contestant did.
+type figures struct {
+	rate float64 // calls a second
+	p99  time.Duration
+	cpu  float64 // µs of the server's processor time a call
+}
+
+func (c *contestant) figures() figures {
+	slices.Sort(c.took)
+	return figures{
+		rate: float64(c.calls) / c.elapsed.Seconds(),
+		p99:  c.took[len(c.took)*99/100],
+		cpu:  float64(c.cpu.Microseconds()) / float64(c.calls),
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strconv"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/dev/bench"
+	"github.com/unskew/unskew/internal/dev/bench/workload"
+	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/server"
+)
+
+// What a process is, besides the one that measures.
+const (
+	roleServer = "server"
+	roleFloor  = "floor"
+)
+
+// The services that are read, by their number of views.
+var services = []int{2, 10}
+
+const views = 10
+
+func compiled() (*plan.Plan, error) { return bench.Plan(workload.Definitions(views, services...)) }
+
+// untilParentEnds ends the context when standard input does: the parent holds the other end.
+func untilParentEnds(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	return ctx
+}
+
+// runServer serves the views on a free port, which it prints.
+func runServer(ctx context.Context, o options) (err error) {
+	ctx = untilParentEnds(ctx)
+	p, err := compiled()
+	if err != nil {
+		return err
+	}
+	store, err := redisstore.Open(ctx, redisstore.Options{Addresses: []string{o.redis}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	srv, err := server.New(server.Config{Clock: func() plan.EventTime { return workload.Now }, States: registry.NewReader(store)})
+	if err != nil {
+		return err
+	}
+	if err := srv.Promote(p); err != nil {
+		return err
+	}
+	ln, err := server.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if o.profile != "" {
+		stop, err := profileTo(o.profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	fmt.Println(ln.Addr())
+	return srv.Serve(ctx, ln)
+}
+
+func profileTo(file string) (stop func(), err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
+}
+
+// floor is the least that any server of features does: it reads a request, gets the bytes
+// of the states in one round trip and answers with as many bytes as ours.
+type floor struct {
+	client   rueidis.Client
+	prefixes [][]byte // of the keys of each view's states in Redis
+	answer   []byte
+}
+
+// A request to the floor begins with the number of views, the length of the answer and the
+// number of users, 4 bytes each, and the users, 8 bytes each.
+const floorHeader = 12
+
+func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || len(body) < floorHeader {
+		http.Error(w, "no request", http.StatusBadRequest)
+		return
+	}
+	views, length := binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
+	users := body[floorHeader:][:8*binary.BigEndian.Uint32(body[8:])]
+	keys := make([]string, 0, int(views)*len(users)/8)
+	for _, prefix := range f.prefixes[:views] {
+		for at := 0; at < len(users); at += 8 {
+			keys = append(keys, string(append(slices.Clip(prefix), workload.Key(int64(binary.BigEndian.Uint64(users[at:])))...)))
+		}
+	}
+	values, err := f.client.Do(r.Context(), f.client.B().Mget().Key(keys...).Build()).ToArray()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	for _, v := range values {
+		if v.IsNil() {
+			http.Error(w, "a state is missing", http.StatusInternalServerError)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.Itoa(int(length)))
+	_, _ = w.Write(f.answer[:length])
+}
+
+// longestAnswer bounds what the floor answers.
+const longestAnswer = 4 << 20
+
+func runFloor(ctx context.Context, o options) error {
+	ctx = untilParentEnds(ctx)
+	p, err := compiled()
+	if err != nil {
+		return err
+	}
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{o.redis}, DisableCache: true})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	f := &floor{client: client, answer: make([]byte, longestAnswer)}
+	for _, v := range p.Views {
+		g := registry.Generation{View: v.Fingerprint, Number: 1, Materialized: plan.Always}
+		f.prefixes = append(f.prefixes, append([]byte("unskew:state:"), g.Prefix()...))
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: f}
+	go func() {
+		<-ctx.Done()
+		_ = srv.Close()
+	}()
+	fmt.Println(ln.Addr())
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
