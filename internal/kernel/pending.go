@@ -139,7 +139,7 @@ func (s *State) decodePending(b []byte) error {
 	for ; n > 0; n-- {
 		p, rest, ok := decodePendingRow(b)
 		row := b[:len(b)-len(rest)]
-		if !ok || !s.view.accepts(&p, s.newest) || bytes.Compare(last, row) > 0 {
+		if !ok || bytes.Compare(last, row) > 0 {
 			return errState
 		}
 		s.pending = append(s.pending, p)
@@ -166,8 +166,8 @@ func decodePendingRow(b []byte) (p pendingRow, rest []byte, ok bool) {
 	}, b, true
 }
 
-// accepts reports whether a decoded row is one that Apply makes of an event that is not
-// visible at newest.
+// accepts reports whether a row is one that Apply makes of an event that is not visible at
+// newest. Check asks it before a state is stored and when one is decoded.
 func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
 	if p.visible <= newest || !p.visible.Valid() {
 		return false

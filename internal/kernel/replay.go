@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -141,18 +142,11 @@ func sortByTime(rows []int32, times []plan.EventTime) {
 		if times[rows[i-1]] > times[rows[i]] {
 			slices.SortFunc(rows, func(a, b int32) int {
 				if times[a] != times[b] {
-					return compareTimes(times[a], times[b])
+					return cmp.Compare(times[a], times[b])
 				}
 				return int(a) - int(b)
 			})
 			return
 		}
 	}
-}
-
-func compareTimes(a, b plan.EventTime) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }

@@ -68,8 +68,11 @@ func (s *State) Tiles() int {
 // Apply adds the given rows, all of this state's entity, as of horizon: what is
 // visible before horizon goes into the tiles, the rest waits until Fold. The
 // order and the batching of calls do not matter, nor does the horizon as long as
-// no reading is earlier.
+// no reading is earlier. A horizon at or before Newest, from a clock that went back or
+// runs behind another applier's, counts as the moment after Newest: no row waits that is
+// visible no later than one in the tiles.
 func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
+	horizon = max(horizon, s.newest+1)
 	s.Fold(horizon)
 	s.advance(rows, sel, horizon)
 	for _, i := range sel {
@@ -201,9 +204,7 @@ func (s *State) decode(b []byte) error {
 	if !ok {
 		return errState
 	}
-	if s.newest = plan.EventTime(newest); s.newest != plan.Always && !s.newest.Valid() {
-		return errState
-	}
+	s.newest = plan.EventTime(newest)
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}
@@ -213,7 +214,25 @@ func (s *State) decode(b []byte) error {
 			return fmt.Errorf("state: group %d: %w", g, err)
 		}
 	}
-	return s.decodePending(body)
+	if err := s.decodePending(body); err != nil {
+		return err
+	}
+	return s.Check()
+}
+
+// Check reports what Decode would refuse in the encoding of s. It is nil for every state
+// that Apply and Fold make; who stores states asks all the same, since a state that is
+// stored and cannot be read is lost.
+func (s *State) Check() error {
+	if s.newest != plan.Always && !s.newest.Valid() {
+		return fmt.Errorf("state: its newest time %d lies outside the years 0001 to 9999", int64(s.newest))
+	}
+	for i := range s.pending {
+		if p := &s.pending[i]; !s.view.accepts(p, s.newest) {
+			return fmt.Errorf("state: a row of slot %d that waits until %v and happened at %v cannot be one, beside a newest time of %v", p.slot, p.visible, p.time, s.newest)
+		}
+	}
+	return nil
 }
 
 // uvarint and varint read a number in as many bytes as it needs, no more.

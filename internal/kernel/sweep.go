@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -221,7 +222,7 @@ func (t *sweepTrack) order(times []plan.EventTime) {
 	sortByTime(t.byTime, times)
 	sortByTime(t.byVisible, t.visible)
 	t.alike = slices.Equal(t.byTime, t.byVisible)
-	t.inOrder = slices.IsSortedFunc(t.byVisible, func(a, b int32) int { return compareTimes(times[a], times[b]) })
+	t.inOrder = slices.IsSortedFunc(t.byVisible, func(a, b int32) int { return cmp.Compare(times[a], times[b]) })
 }
 
 // move lets events enter that have become visible before at, and leave that lie

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
@@ -147,6 +148,42 @@ func TestStateBytesDependOnTheEventsAlone(t *testing.T) {
 			other.Fold(at)
 			if a, b := state.Append(nil), other.Append(nil); !slices.Equal(a, b) {
 				s.t.Fatalf("two orders of the same events give different states:\n%x\n%x", a, b)
+			}
+		}
+	})
+}
+
+// A state that is applied under clocks that jump both ways, stored and loaded each time,
+// is one that can be read, has the value of its events at every later time, and the bytes
+// that they have when they are applied at once [b10].
+func TestB10_StatesUnderClocksThatJump(t *testing.T) {
+	check(t, func(s *scenario) {
+		one, many := newOnline(s.t, s.view), newOnline(s.t, s.view)
+		times := []plan.EventTime{plan.Always, plan.MinTime, plan.MaxTime}
+		for _, e := range s.unique {
+			times = append(times, e.Known-1, e.Known, e.Known+1, e.Time+1)
+		}
+		for _, b := range s.batches() {
+			many.horizon = rapid.SampledFrom(times).Draw(s.t, "clock")
+			many.apply(b)
+			many.restore()
+		}
+		one.horizon = plan.Always
+		one.apply(s.unique)
+		for k, state := range many.states {
+			at := max(state.Newest(), s.reads[0].At) + 1
+			state.Fold(at)
+			one.states[k].Fold(at)
+			if a, b := state.Append(nil), one.states[k].Append(nil); !slices.Equal(a, b) {
+				s.t.Fatalf("clocks that jump give other bytes:\n%x\n%x", a, b)
+			}
+		}
+		for _, r := range s.reads {
+			if k, ok := entitykey.AppendRow(nil, keyVectors(s.plan, []gen.Read{r}), 0); ok && many.states[string(k)] != nil {
+				r.At = max(r.At, many.states[string(k)].Newest()+1)
+			}
+			if err := s.compare(s.expect(s.unique, r), many.read(r)); err != nil {
+				s.t.Fatalf("%v at %v: %v", r.Key, r.At, err)
 			}
 		}
 	})

@@ -226,6 +226,9 @@ func (w *build) divide() {
 func (w *build) write() error {
 	var value []byte
 	for key, s := range w.states {
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("entity %x: %w", key, err)
+		}
 		value = s.Append(value[:0])
 		if err := w.loader.Put(w.result.Generation.StateKey([]byte(key)), value); err != nil {
 			return err

@@ -197,6 +197,9 @@ func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []event
 		return onlinestore.Write{}, nil, nil
 	}
 	s.Apply(rows, sel, now)
+	if err := s.Check(); err != nil {
+		return onlinestore.Write{}, nil, err
+	}
 	s.SetPosition(uint64(records[sel[len(sel)-1]].Position))
 	return onlinestore.Write{Key: key, Expect: expect, Value: s.Append(nil)}, sel, nil
 }

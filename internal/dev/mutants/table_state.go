@@ -46,6 +46,16 @@ var stateMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "state-follows-any-clock", tag: "b10", breaks: "A clock that is behind the newest event puts visible events among those that wait.",
+		file: stateFile, old: "horizon = max(horizon, s.newest+1)", new: "_ = s.newest",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "state-newest-is-ahead", tag: "b10", breaks: "What is visible at the newest time of a state waits, though the state was read after it.",
+		file: stateFile, old: "horizon = max(horizon, s.newest+1)", new: "horizon = max(horizon, s.newest)",
+		tests: []string{oracleTests},
+	},
+	{
 		name: "fold-sees-now", tag: "w4", breaks: "A waiting event enters at the moment it becomes visible, not after.",
 		file: pendingFile, old: "if p.visible >= t {", new: "if p.visible > t {",
 		tests: []string{oracleTests},

@@ -1,0 +1,196 @@
+package online
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/oracle"
+)
+
+// A server pushes and applies under a clock of its own.
+type clockedServer struct {
+	now     atomic.Int64
+	in      *Ingester
+	applier *Applier
+}
+
+func (s *clockedServer) clock() plan.EventTime { return plan.EventTime(s.now.Load()) }
+
+// clockedServers are n servers on the log and the store of r, in which the log's time is
+// that of whichever server pushes.
+func clockedServers(r *rig, n int) []*clockedServer {
+	servers := make([]*clockedServer, n)
+	for i := range servers {
+		s := &clockedServer{}
+		s.now.Store(int64(noon))
+		var err error
+		if s.in, err = NewIngester(r.plan, r.log, s.clock); err != nil {
+			r.t.Fatal(err)
+		}
+		s.applier = r.applier(func(c *Config) { c.Clock, c.Batch = s.clock, 3 })
+		servers[i] = s
+	}
+	return servers
+}
+
+// push pushes a row through the server under its clock.
+func (s *clockedServer) push(r *rig, source string, c row) {
+	r.t.Helper()
+	r.set(s.clock())
+	src, _ := r.plan.Source(source)
+	if _, err := s.in.Push(context.Background(), source, batch(src, []row{c})); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// logged is what the log of a source holds, as the oracle takes it.
+func (r *rig) logged(source string, rows map[string]row) []oracle.Event {
+	r.t.Helper()
+	src, _ := r.plan.Source(source)
+	records, err := r.log.Read(context.Background(), source, 0, 1<<20)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var out []oracle.Event
+	last := plan.Always
+	for _, rec := range records {
+		e, err := oracle.NewEvent(src, rows[rec.ID], false)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if rec.Appended < last {
+			r.t.Fatalf("the log's time went back from %v to %v", last, rec.Appended)
+		}
+		last = rec.Appended
+		e.Known = max(e.Known, rec.Appended)
+		out = append(out, e)
+	}
+	return out
+}
+
+// readable decodes every state and returns the newest time of any.
+func (r *rig) readable() plan.EventTime {
+	r.t.Helper()
+	newest := plan.Always
+	for _, v := range r.plan.Views {
+		k, err := kernel.NewView(v)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		err = r.store.Scan(context.Background(), r.live(v.Name).Prefix(), func(_, value []byte) error {
+			s := k.NewState()
+			err := s.Decode(value)
+			newest = max(newest, s.Newest())
+			return err
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return newest
+}
+
+// Two servers whose clocks differ by a millisecond, and one whose clock steps back ten, write
+// states that both can read, and values that are those of the log [b10].
+func TestB10_ClocksThatDiffer(t *testing.T) {
+	const ms = plan.EventTime(1000)
+	onEachStore(t, func(t *testing.T, open opener) {
+		for _, clocks := range [][2]plan.EventTime{{noon, noon - ms}, {noon, noon - 10*ms}, {noon - ms, noon}, {noon, noon + 365*24*3600*second}} {
+			r := newRig(t, open, compile(t, definitions))
+			servers := clockedServers(r, 2)
+			servers[0].now.Store(int64(clocks[0]))
+			servers[1].now.Store(int64(clocks[1]))
+			rows := map[string]row{}
+			for i := range 12 {
+				s := servers[i%2]
+				// Some are known at once, some a moment after the slower clock.
+				ts := s.clock() - plan.EventTime(i%3)*second + plan.EventTime(i%4)*ms/2
+				c := click(fmt.Sprint("c", i), 1, ts, float64(i), "US")
+				rows[c["id"].Str()] = c
+				s.push(r, "clicks", c)
+				for _, s := range servers {
+					r.catchUp(s.applier)
+				}
+			}
+			r.kept = r.logged("clicks", rows)
+			r.agree("spend", r.readable()+1, alice)
+			r.agree("spend", r.readable()+plan.EventTime(plan.Hour), alice)
+		}
+	})
+}
+
+// Clocks of several servers that jump both ways, while events come in and appliers
+// run, lose their offsets and overtake one another: every state can be read at every
+// step, and in the end has the bytes and the values of the log [b10].
+func TestB10_ClocksThatJump(t *testing.T) {
+	onEachStore(t, func(t *testing.T, open opener) {
+		p := compile(t, definitions)
+		rapid.Check(t, func(rt *rapid.T) { clocksJump(rt, open, p) })
+	})
+}
+
+func clocksJump(t *rapid.T, open opener, p *plan.Plan) {
+	r, closeAll := openRig(t, open, p)
+	defer func() {
+		if err := closeAll(); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	servers := clockedServers(r, 3)
+	jumps := []plan.EventTime{-10 * 24 * 3600 * second, -3600 * second, -10_000, -1000, -1, 1, 1000, second, 60 * second, 10 * 24 * 3600 * second}
+	rows := map[string]row{}
+	for i := range rapid.IntRange(1, 24).Draw(t, "steps") {
+		s := rapid.SampledFrom(servers).Draw(t, "server")
+		switch rapid.IntRange(0, 5).Draw(t, "step") {
+		case 0:
+			s.now.Store(int64(s.clock() + rapid.SampledFrom(jumps).Draw(t, "jump")))
+		case 1, 2:
+			ts := s.clock() + rapid.SampledFrom(jumps[1:9]).Draw(t, "of")
+			c := click(fmt.Sprint("c", i), rapid.Int64Range(0, 1).Draw(t, "user"), ts, float64(i), rapid.SampledFrom([]string{"US", "DE"}).Draw(t, "country"))
+			if rapid.Bool().Draw(t, "late") {
+				c = c.with("refund", plan.DoubleValue(float64(i))).with("refund_at", plan.TimestampValue(ts+rapid.SampledFrom(jumps).Draw(t, "known")))
+			}
+			rows[c["id"].Str()] = c
+			s.push(r, "clicks", c)
+		case 3:
+			r.catchUp(s.applier)
+			r.loseOffsets()
+		default:
+			r.catchUp(s.applier)
+		}
+		if i > 0 && rapid.Bool().Draw(t, "look") {
+			r.catchUp(s.applier)
+			r.readable()
+		}
+	}
+	r.catchUp(servers[0].applier)
+	r.kept = r.logged("clicks", rows)
+	at := max(r.readable(), noon) + rapid.SampledFrom([]plan.EventTime{1, second, 3600 * second}).Draw(t, "read")
+	for user := range int64(2) {
+		r.agree("spend", at, plan.IntValue(user))
+	}
+	for _, d := range differences(r.states(false, at), r.atOnce(open, at)) {
+		t.Fatal(d)
+	}
+}
+
+// atOnce is the states, folded up to a time, of another applier that starts from nothing
+// on the same log.
+func (r *rig) atOnce(open opener, at plan.EventTime) map[string]string {
+	log, store := open(r.t, r.clock)
+	fresh := &rig{t: r.t, plan: r.plan, log: r.log, store: store}
+	fresh.set(at)
+	fresh.catchUp(fresh.applier(nil))
+	states := fresh.states(false, at)
+	if err := errors.Join(log.Close(), store.Close()); err != nil {
+		r.t.Fatal(err)
+	}
+	return states
+}
