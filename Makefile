@@ -40,6 +40,26 @@ test: need-go need-c++ need-redis-server ## run all tests, those of concurrent p
 	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
 	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
+	@$(MAKE) --no-print-directory test-python
+
+# Tests of Python code have an environment of their own, made again when what it holds changes.
+PYTHON := .cache/python/bin/python
+$(PYTHON): sdk/python/requirements.txt | need-python
+	python3 -m venv --clear .cache/python
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: wheel
+wheel: need-go need-c++ $(PYTHON) ## build the Python package with the stripped binary in it: bin/wheel/unskew-*.whl
+	@mkdir -p bin/stripped
+	$(GO) build -trimpath -ldflags '-s -w' -tags $(TAGS) -o bin/stripped/unskew ./cmd/unskew
+	@$(PYTHON) sdk/python/wheel.py bin/stripped/unskew bin/wheel
+
+# The wheel is tested as a user has it: installed, away from its sources.
+.PHONY: test-python
+test-python: wheel ## install the wheel and test the Python package against a real server
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps bin/wheel/unskew-*.whl
+	cd sdk/python && ../../$(PYTHON) -P -m pytest -q -p no:cacheprovider
 
 # Where the processor can, the compiler fuses x*y+z for GOAMD64=v3 as it does for arm64.
 .PHONY: test-v3
@@ -81,7 +101,7 @@ bench-online: need-go need-redis-server ## measure reads of a server against one
 	@bin/bench-online
 
 .PHONY: check
-check: check-format check-vet check-static check-lint check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files
+check: check-format check-vet check-static check-lint check-python check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files
 
 .PHONY: check-format
 check-format: need-go
@@ -100,6 +120,10 @@ check-static: need-go
 check-lint: bin/tools/built need-c++
 	bin/tools/staticcheck -tags $(TAGS) ./...
 
+.PHONY: check-python
+check-python: $(PYTHON)
+	cd sdk/python && ../../$(PYTHON) -m mypy --no-incremental
+
 # A product that is not converted, as in float64(x*y) + z, may be fused with the sum.
 .PHONY: check-fma
 check-fma: need-go
@@ -110,12 +134,17 @@ check-fma: need-go
 	  if grep -E '\sV?FN?M(ADD|SUB)[0-9SD]*\s' "$$asm" >&2; then echo "check-fma: fused for $$GOARCH; write float64(x*y) where a product feeds a sum" >&2; exit 1; fi; \
 	done
 
+# What the Python package makes its messages of.
+DESCRIPTORS := --path proto/unskew/v1 --as-file-descriptor-set --exclude-source-info
+
 .PHONY: check-proto
 check-proto: bin/tools/built
 	bin/tools/buf lint
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; bin/tools/buf generate -o "$$out"; \
 	diff <(cd "$$out/proto" && find . -name '*.go' | sort | xargs sha256sum) <(cd proto && find . -name '*.go' | sort | xargs sha256sum) || \
-	{ echo "the Go files under proto/ are not what its .proto files generate; run: make generate" >&2; exit 1; }
+	{ echo "the Go files under proto/ are not what its .proto files generate; run: make generate" >&2; exit 1; }; \
+	bin/tools/buf build $(DESCRIPTORS) -o "$$out/wire.binpb"; \
+	cmp "$$out/wire.binpb" sdk/python/src/unskew/wire.binpb || { echo "the Python package's wire.binpb is not of the .proto files; run: make generate" >&2; exit 1; }
 
 # Rewriting the golden files must change nothing.
 .PHONY: check-golden
@@ -124,8 +153,9 @@ check-golden: need-go need-c++
 	if [ "$$before" != "$$(state)" ]; then git --no-pager diff --stat; echo "golden files are not what the code writes; look at the difference and commit it" >&2; exit 1; fi
 
 .PHONY: generate
-generate: bin/tools/built ## generate the Go files under proto/ from its .proto files
+generate: bin/tools/built ## generate what is made from the .proto files: Go code, and the descriptors of the Python package
 	bin/tools/buf generate
+	bin/tools/buf build $(DESCRIPTORS) -o sdk/python/src/unskew/wire.binpb
 
 .PHONY: golden
 golden: need-go need-c++ ## rewrite the golden files that tests compare with
@@ -136,10 +166,12 @@ bin/tools/built: tools/go.mod tools/go.sum | need-go
 	cd tools && $(GO) build -o ../bin/tools/ tool
 	@touch $@
 
-.PHONY: need-go need-c++ need-redis-server
+.PHONY: need-go need-c++ need-redis-server need-python
 need-go:
 	@command -v $(GO) >/dev/null || { echo "Go is missing. Install Go $$(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl and put its bin directory on PATH." >&2; exit 1; }
 need-c++:
 	@command -v $${CXX:-c++} >/dev/null || { echo "A C++ compiler is missing; DuckDB is linked with one. On Debian: apt-get install g++. On macOS: xcode-select --install." >&2; exit 1; }
+need-python:
+	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { echo "Python 3.10 or newer with venv is missing. On Debian: apt-get install python3-venv. On macOS: brew install python." >&2; exit 1; }
 need-redis-server:
 	@command -v redis-server >/dev/null || { echo "redis-server is missing; tests start it on a socket of their own. On Debian: apt-get install redis-server. On macOS: brew install redis." >&2; exit 1; }

@@ -1,0 +1,72 @@
+"""Unskew from Python.
+
+Two doors lead to the same engine:
+
+* :class:`Project` runs it on the spot, on a folder with definitions::
+
+    import unskew
+    ts = unskew.Project("examples/flights").training_set("delays_2013")
+    frame = ts.to_pandas("train")
+
+* :class:`Client` talks to a server::
+
+    client = unskew.Client("http://127.0.0.1:7171")
+    features = client.get_online_features("return_risk", [{"customer_id": 3, "amount": 20.0}])
+
+Tables go in as pandas or polars frames, Arrow tables, dicts of lists or lists of
+dicts, and come out as Arrow tables with ``to_pandas()`` and ``to_polars()``.
+"""
+
+from ._version import version as __version__
+from .client import Client, OnlineFeatures, Outcome, PushedRow, PushResult, Service
+from .errors import (
+    AlreadyExists,
+    Canceled,
+    CommandFailed,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InternalError,
+    InvalidArgument,
+    NaiveTimeWarning,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    UnskewError,
+)
+from .project import Finding, Materialized, ParityReport, Project, TrainingSet, ValidationReport
+
+__all__ = [
+    "AlreadyExists",
+    "Canceled",
+    "Client",
+    "CommandFailed",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Finding",
+    "InternalError",
+    "InvalidArgument",
+    "Materialized",
+    "NaiveTimeWarning",
+    "NotFound",
+    "OnlineFeatures",
+    "Outcome",
+    "ParityReport",
+    "PermissionDenied",
+    "Project",
+    "PushResult",
+    "PushedRow",
+    "ResourceExhausted",
+    "ServerError",
+    "Service",
+    "TrainingSet",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "UnskewError",
+    "ValidationReport",
+    "__version__",
+]

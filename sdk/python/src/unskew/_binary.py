@@ -1,0 +1,144 @@
+"""Finds the ``unskew`` binary and runs it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from typing import IO
+
+from .errors import CommandFailed, UnskewError
+
+_VARIABLE = "UNSKEW_BINARY"
+_KEPT_LINES = 400
+
+
+def find() -> str:
+    """Path of the binary: ``$UNSKEW_BINARY``, the one in this package, or the one on ``$PATH``."""
+    named = os.environ.get(_VARIABLE)
+    if named:
+        if not os.access(named, os.X_OK):
+            raise UnskewError(f"${_VARIABLE} is {named}, which cannot be executed")
+        return named
+    bundled = Path(__file__).with_name("bin") / "unskew"
+    if bundled.exists():
+        return str(bundled)
+    on_path = shutil.which("unskew")
+    if on_path and not _is_this_script(on_path):
+        return on_path
+    raise UnskewError(
+        "this installation of the Python package has no unskew binary in it: install the wheel that `make wheel` "
+        f"builds, put `unskew` on the PATH, or set ${_VARIABLE}"
+    )
+
+
+def _is_this_script(path: str) -> bool:
+    """Whether path is the console script of this package, which would call itself."""
+    return Path(path).resolve().parent == Path(sys.executable).resolve().parent or Path(path).parent == Path(sys.executable).parent
+
+
+def main() -> None:
+    """The ``unskew`` command of the wheel: the binary, with this process's arguments."""
+    try:
+        binary = find()
+    except UnskewError as error:
+        sys.exit(f"unskew: {error}")
+    os.execv(binary, ["unskew", *sys.argv[1:]])
+
+
+def run(arguments: list[str], *, progress: bool, accept: tuple[int, ...] = (0,)) -> tuple[str, int]:
+    """Runs the binary and returns its standard output and exit code.
+
+    Its standard error, which holds progress and errors, is passed on line by line when
+    ``progress`` is set. An exit code that is not in ``accept`` raises CommandFailed. An
+    interrupt is passed on, and the binary is waited for, so that it can clean up.
+    """
+    command = [find(), *arguments]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    said: list[str] = []
+    listener = threading.Thread(target=_listen, args=(process.stderr, said, progress), daemon=True)
+    listener.start()
+    try:
+        out = process.stdout.read()
+        code = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        listener.join()
+        process.stdout.close()
+        process.stderr.close()
+    if code not in accept:
+        raise CommandFailed(_error_text(said) or f"unskew ended with exit code {code}", code, command)
+    return out, code
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Interrupts a process, so that it can clean up, and waits for it; kills it after a while."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def serving(arguments: list[str]) -> Iterator[str]:
+    """Runs ``unskew serve`` for as long as the context lasts; yields the URL it listens on."""
+    command = [find(), *arguments]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    said: list[str] = []
+    found: Queue[str | None] = Queue()
+    listener = threading.Thread(target=_find_url, args=(process.stderr, said, found), daemon=True)
+    listener.start()
+    try:
+        url = found.get()
+        if url is None:
+            raise CommandFailed(_error_text(said) or "the server ended at once", process.wait(), command)
+        yield url
+    finally:
+        _end(process)
+        listener.join()
+        process.stderr.close()
+
+
+def _find_url(stream: IO[str], said: list[str], found: Queue[str | None]) -> None:
+    """Reads what a server says to its end, so that it never waits, and hands over the URL it names."""
+    for line in stream:
+        said.append(line.rstrip("\n"))
+        del said[:-_KEPT_LINES]
+        if line.startswith("serving "):
+            found.put(next((word for word in line.split() if word.startswith("http")), None))
+    found.put(None)
+
+
+def _listen(stream: IO[str], said: list[str], progress: bool) -> None:
+    for line in stream:
+        said.append(line.rstrip("\n"))
+        del said[:-_KEPT_LINES]
+        if progress and not line.startswith("unskew: "):
+            print(line, end="", file=sys.stderr, flush=True)
+
+
+def _error_text(said: list[str]) -> str:
+    """The error among the lines on standard error: from the last ``unskew: `` on."""
+    for i in range(len(said) - 1, -1, -1):
+        if said[i].startswith("unskew: "):
+            return "\n".join([said[i].removeprefix("unskew: "), *said[i + 1 :]])
+    return "\n".join(said[-20:])

@@ -1,0 +1,339 @@
+"""A client of an Unskew server, over gRPC."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import grpc
+import pyarrow as pa
+
+from . import wire
+from .errors import InvalidArgument, UnskewError, server_error
+from .frames import Frame, to_arrow
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+_STATUSES = wire.enum_names("Status")
+_OUTCOMES = wire.enum_names("Outcome")
+
+# Reads may be repeated, pushes are not: without an event id they would count twice.
+_SERVICE_CONFIG = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{"service": "unskew.v1.FeatureService"}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a feature service is, takes and returns. ``list_services`` leaves the columns out."""
+
+    name: str
+    fingerprint: str
+    description: str = ""
+    keys: dict[str, str] = field(default_factory=dict)  #: name to type
+    request: dict[str, str] = field(default_factory=dict)  #: name to type
+    features: dict[str, str] = field(default_factory=dict)  #: name to type, in the order of answers
+
+
+#: What became of a pushed row: APPENDED, DUPLICATE, CONFLICT, REJECTED and what else the wire contract names.
+Outcome = enum.Enum("Outcome", {name: number for number, name in _OUTCOMES.items()})  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class PushedRow:
+    """What became of one pushed row."""
+
+    outcome: Outcome
+    position: int  #: in the source's log, from 1; 0 for a rejected row
+    message: str  #: why it was rejected or conflicts
+
+
+@dataclass(frozen=True)
+class PushResult(Sequence[PushedRow]):
+    """What became of the rows of a push, in their order."""
+
+    rows: tuple[PushedRow, ...]
+
+    def __getitem__(self, i: Any) -> Any:
+        return self.rows[i]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Number of rows by the name of their outcome."""
+        return dict(Counter(r.outcome.name for r in self.rows))
+
+    def __repr__(self) -> str:
+        return f"PushResult({', '.join(f'{n}: {c}' for n, c in sorted(self.counts.items()))})"
+
+
+class OnlineFeatures:
+    """Features of a service for a number of rows, all as of one moment."""
+
+    #: Fingerprint of the service that answered.
+    fingerprint: str
+    #: The moment all rows were read as of.
+    as_of: datetime
+
+    def __init__(self, answer: Any, entities: pa.Table) -> None:
+        self.fingerprint = answer.fingerprint
+        self.as_of = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=answer.as_of_micros)
+        self._answer = answer
+        self._entities = entities
+
+    def __len__(self) -> int:
+        return int(self._answer.rows)
+
+    def __repr__(self) -> str:
+        return f"OnlineFeatures({len(self)} rows × {len(self._answer.outputs)} features as of {self.as_of.isoformat()})"
+
+    @cached_property
+    def _features(self) -> pa.Table:
+        outputs = self._answer.outputs
+        return pa.table(
+            [wire.arrow_column(o.column, o.type, len(self)) for o in outputs],
+            schema=pa.schema([(o.column.name, wire.arrow_type(o.type)) for o in outputs], metadata=self._metadata),
+        )
+
+    @property
+    def _metadata(self) -> dict[bytes | str, bytes | str]:
+        return {"unskew.service_fingerprint": self.fingerprint, "unskew.as_of": self.as_of.isoformat()}
+
+    def to_arrow(self, *, entities: bool = False) -> pa.Table:
+        """The features as an Arrow table; with ``entities`` the columns that were asked with come first."""
+        if not entities:
+            return self._features
+        columns = [*self._entities.columns, *self._features.columns]
+        return pa.table(columns, names=[*self._entities.column_names, *self._features.column_names]).replace_schema_metadata(self._metadata)
+
+    def to_pandas(self, *, entities: bool = False) -> pandas.DataFrame:
+        """The features as a pandas frame."""
+        frame: pandas.DataFrame = self.to_arrow(entities=entities).to_pandas()
+        return frame
+
+    def to_polars(self, *, entities: bool = False) -> polars.DataFrame:
+        """The features as a polars frame."""
+        import polars
+
+        frame = polars.from_arrow(self.to_arrow(entities=entities))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def to_pylist(self) -> list[dict[str, Any]]:
+        """A dict for each row."""
+        rows: list[dict[str, Any]] = self._features.to_pylist()
+        return rows
+
+    @cached_property
+    def statuses(self) -> pa.Table:
+        """The status of every value: PRESENT, EMPTY, UNKNOWN_ENTITY, DEFAULTED or ERROR."""
+        return pa.table({o.column.name: pa.array([_STATUSES.get(s, str(s)) for s in o.statuses]) for o in self._answer.outputs})
+
+    @cached_property
+    def reasons(self) -> pa.Table:
+        """What each default stands for (EMPTY or UNKNOWN_ENTITY); null where a value is no default."""
+
+        def named(o: Any) -> pa.Array:
+            if not o.reasons:
+                return pa.nulls(len(self), pa.string())
+            return pa.array([_STATUSES.get(s) if s else None for s in o.reasons], type=pa.string())
+
+        return pa.table({o.column.name: named(o) for o in self._answer.outputs})
+
+
+class Client:
+    """A connection to one server. It is safe for use by several threads; close it, or use it as a context.
+
+    Args:
+        url: address of the server, like ``http://127.0.0.1:7171``, or ``https://…`` for TLS.
+        token: sent as ``Authorization: Bearer …`` with every call.
+        ca_certificates: PEM with the authorities to trust, instead of those of the system.
+        client_certificate: PEM of a certificate and of its key, for servers that ask for one.
+        timeout: seconds a call may take unless it says otherwise.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        ca_certificates: bytes | None = None,
+        client_certificate: tuple[bytes, bytes] | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UnskewError(f"server address {url!r} is not a URL such as http://127.0.0.1:7171")
+        target = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        if ":" in parts.hostname:
+            target = f"[{parts.hostname}]:{parts.port}"
+        options = [("grpc.service_config", _SERVICE_CONFIG), ("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
+        if parts.scheme == "https":
+            certificate, key = client_certificate or (None, None)
+            credentials = grpc.ssl_channel_credentials(ca_certificates, key, certificate)
+            self._channel = grpc.secure_channel(target, credentials, options)
+        else:
+            if token:
+                raise UnskewError(f"a token is not sent to {url} without TLS; use https")
+            self._channel = grpc.insecure_channel(target, options)
+        self._url = url
+        self._timeout = timeout
+        self._metadata = [("authorization", f"Bearer {token}")] if token else []
+        self._services: dict[str, Service] = {}
+        self._calls: dict[str, Callable[..., Any]] = {}
+        self._requests: dict[str, Any] = {}
+        for service in ("FeatureService", "IngestService"):
+            for name, (path, request, response) in wire.methods(service).items():
+                self._requests[name] = request
+                self._calls[name] = self._channel.unary_unary(
+                    path, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+                )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self._url!r})"
+
+    def _call(self, name: str, request: Any, timeout: float | None) -> Any:
+        try:
+            return self._calls[name](request, timeout=timeout or self._timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            code = error.code().name.lower()
+            said = error.details() or code
+            if code == "unavailable":
+                said = f"the server at {self._url} cannot be reached: {said}"
+            raise server_error("canceled" if code == "cancelled" else code, said) from None
+
+    def list_services(self, *, timeout: float | None = None) -> list[Service]:
+        """The feature services by name, without their columns."""
+        answer = self._call("ListServices", self._requests["ListServices"](), timeout)
+        return [Service(s.name, s.fingerprint, s.description) for s in answer.services]
+
+    def describe(self, service: str, *, timeout: float | None = None) -> Service:
+        """What a feature service takes and returns."""
+        a = self._call("DescribeService", self._requests["DescribeService"](service=service), timeout)
+        described = Service(
+            a.name,
+            a.fingerprint,
+            a.description,
+            keys={f.name: f.type for f in a.keys},
+            request={f.name: f.type for f in a.request},
+            features={o.name: o.type for o in a.outputs},
+        )
+        self._services[service] = described
+        return described
+
+    def get_online_features(
+        self,
+        service: str,
+        entities: Frame,
+        *,
+        features: Sequence[str] | None = None,
+        fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> OnlineFeatures:
+        """Reads the features of a service, all rows as of one moment.
+
+        Args:
+            service: name of the feature service.
+            entities: one row for each answer, with the keys of the service and its request fields as columns.
+            features: the features to return, in this order; all by default.
+            fingerprint: fail unless the service has this fingerprint, that of the training set the model was
+                trained on (its first twelve digits or more do).
+            timeout: seconds the call may take.
+
+        Raises:
+            InvalidArgument: a column is missing, unknown or of another type.
+            FailedPrecondition: another version of the service is live.
+        """
+        table = to_arrow(entities, "entities")
+        described = self._services.get(service) or self.describe(service, timeout=timeout)
+        try:
+            return self._get(described, table, features, fingerprint, timeout)
+        except InvalidArgument:
+            # The service may have changed since it was described.
+            again = self.describe(service, timeout=timeout)
+            if again == described:
+                raise
+            return self._get(again, table, features, fingerprint, timeout)
+
+    def _get(
+        self, service: Service, table: pa.Table, features: Sequence[str] | None, fingerprint: str | None, timeout: float | None
+    ) -> OnlineFeatures:
+        expected = {**service.keys, **service.request}
+        unknown = [c for c in table.column_names if c not in expected]
+        missing = [c for c in expected if c not in table.column_names]
+        if unknown or missing:
+            takes = ", ".join(f"{name} ({kind})" for name, kind in expected.items())
+            wrong = [f"has no column {_names(missing)}"] if missing else []
+            wrong += [f"has {_names(unknown)}, which it does not take"] if unknown else []
+            raise InvalidArgument(f"service {service.name}: entities {' and '.join(wrong)}; it takes {takes}")
+        request = self._requests["GetFeatures"](service=service.name, features=features or [], fingerprint=fingerprint or "")
+        for names, columns in ((service.keys, request.keys), (service.request, request.request)):
+            for name, kind in names.items():
+                columns.append(wire.column(name, table.column(name), kind, f"service {service.name}"))
+        return OnlineFeatures(self._call("GetFeatures", request, timeout), table)
+
+    def push(self, source: str, rows: Frame, *, batch_size: int = 5000, timeout: float | None = None) -> PushResult:
+        """Appends rows to a stream source and says what became of each.
+
+        A row that the source cannot hold is an outcome, REJECTED, and not an error. After an
+        error nothing is known of the rows; pushing them again is safe for a source with an event id.
+
+        Args:
+            source: name of the source.
+            rows: its columns, of their declared types; one that is left out is null.
+            batch_size: rows sent with one call.
+            timeout: seconds each call may take.
+        """
+        table = to_arrow(rows, "rows")
+        pushed: list[PushedRow] = []
+        for batch in _slices(table, batch_size):
+            request = self._requests["Push"](source=source)
+            for name in batch.column_names:
+                if not pa.types.is_null(batch.schema.field(name).type):
+                    request.columns.append(wire.column(name, batch.column(name), None, f"source {source}"))
+            answer = self._call("Push", request, timeout)
+            pushed += [PushedRow(Outcome(r.outcome), r.position, r.message) for r in answer.rows]
+        return PushResult(tuple(pushed))
+
+
+def _slices(table: pa.Table, size: int) -> Iterator[pa.Table]:
+    for start in range(0, len(table), size):
+        yield table.slice(start, size)
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f'"{n}"' for n in names)

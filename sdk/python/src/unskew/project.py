@@ -1,0 +1,316 @@
+"""A project on disk, worked on by the binary that comes with the package."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import _binary
+from .client import Client
+from .errors import CommandFailed, UnskewError
+from .frames import Frame, times_in_utc, to_arrow
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong or doubtful in the definitions, and where."""
+
+    file: str
+    line: int
+    column: int
+    severity: str  #: "error" or "warning"
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message} [{self.rule}]"
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What ``unskew validate`` found."""
+
+    project: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error; warnings do not count."""
+        return not self.errors
+
+    @property
+    def errors(self) -> list[Finding]:
+        return [f for f in self.findings if f.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        return [f for f in self.findings if f.severity != "error"]
+
+    def raise_for_errors(self) -> None:
+        """Raises an UnskewError that lists the errors, if there are any."""
+        if self.errors:
+            raise UnskewError("\n".join(map(str, self.errors)))
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What ``unskew parity --replay`` compared: served values against a training set, as bits."""
+
+    rows: int
+    compared: int  #: values
+    different: int
+    differences: tuple[dict[str, Any], ...]  #: the first of them
+    statuses: dict[str, int]  #: values by status
+
+    @property
+    def ok(self) -> bool:
+        return self.different == 0
+
+
+@dataclass(frozen=True)
+class Materialized:
+    """What ``unskew materialize`` did for one view."""
+
+    view: str
+    up_to_date: bool  #: nothing had changed, so nothing was built
+    generation: int
+    events: int
+    entities: int
+    bytes: int
+
+
+class TrainingSet:
+    """A training set: Parquet files in a directory, and the manifest that says what they were made of.
+
+    Without ``out`` the directory lives as long as this object.
+    """
+
+    #: The directory with the Parquet files and ``manifest.json``.
+    path: Path
+    #: The content of ``manifest.json``.
+    manifest: dict[str, Any]
+
+    def __init__(self, path: str | os.PathLike[str], _keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self.path = Path(path)
+        try:
+            self.manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UnskewError(f"{self.path} holds no training set: {error}") from None
+        self._keep = _keep
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the service; give it to ``get_online_features`` when the model predicts."""
+        return str(self.manifest["service_fingerprint"])
+
+    @property
+    def service(self) -> str:
+        return str(self.manifest["service"])
+
+    @property
+    def label(self) -> str | None:
+        """The spine's column with the label, if one is declared."""
+        label: str | None = self.manifest["spine"].get("label")
+        return label
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that are features, in the order of the service."""
+        return [str(o["name"]) for o in self.manifest["outputs"]]
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The parts: ``train``, ``validation`` and ``test``, or ``data`` where the set is not split."""
+        return [Path(f["name"]).stem for f in self.manifest["files"]]
+
+    def to_arrow(self, part: str | None = None) -> pa.Table:
+        """The rows of a part, in the order of the spine: its columns, then the features."""
+        return pq.read_table(self._file(part), memory_map=True)
+
+    def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
+        """A part as a pandas frame."""
+        frame: pandas.DataFrame = self.to_arrow(part).to_pandas()
+        return frame
+
+    def to_polars(self, part: str | None = None) -> polars.DataFrame:
+        """A part as a polars frame."""
+        import polars
+
+        return polars.read_parquet(self._file(part))
+
+    def _file(self, part: str | None) -> Path:
+        if part is None:
+            if len(self.parts) != 1:
+                raise UnskewError(f"this training set is split; say which part: {', '.join(self.parts)}")
+            part = self.parts[0]
+        if part not in self.parts:
+            raise UnskewError(f"this training set has no part {part!r}; it has {', '.join(self.parts)}")
+        return self.path / f"{part}.parquet"
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{Path(f['name']).stem}: {f['rows']:,}" for f in self.manifest["files"])
+        return f"TrainingSet({self.service}, {len(self.features)} features, rows {rows}, version {self.fingerprint[:12]})"
+
+
+class Project:
+    """A folder with ``unskew.yaml`` and definitions.
+
+    Args:
+        path: the folder.
+        progress: pass the progress of commands on to standard error.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] = ".", *, progress: bool = True) -> None:
+        self.path = Path(path)
+        self._progress = progress
+        if not (self.path / "unskew.yaml").exists():
+            raise UnskewError(f"{self.path} is no project: it has no unskew.yaml; `unskew init` makes one")
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.path)!r})"
+
+    def _run(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Any:
+        out, _ = _binary.run(["-C", str(self.path), "--json", *arguments], progress=self._progress, accept=accept)
+        try:
+            return json.loads(out)
+        except json.JSONDecodeError:
+            raise UnskewError(f"`unskew {' '.join(arguments)}` printed no JSON: {out[:200]!r}") from None
+
+    def validate(self, *, against: str | None = None) -> ValidationReport:
+        """Checks the definitions; with ``against`` (a git revision) also for changes that break models."""
+        r = self._run("validate", *(["--against", against] if against else []), accept=(0, 1))
+        return ValidationReport(
+            r["project"],
+            tuple(
+                Finding(f["file"], f.get("line", 0), f.get("column", 0), f["severity"], f["rule"], f["message"])
+                for f in r["findings"]
+            ),
+        )
+
+    def test(self) -> None:
+        """Runs the authors' tests along every path; raises a CommandFailed that lists what failed."""
+        out, code = _binary.run(["-C", str(self.path), "test"], progress=self._progress, accept=(0, 1))
+        if code:
+            raise CommandFailed(out.strip(), code, ["unskew", "test"])
+
+    def training_set(
+        self,
+        name: str | None = None,
+        spine: Frame | str | os.PathLike[str] | None = None,
+        *,
+        service: str | None = None,
+        time: str | None = None,
+        label: str | None = None,
+        label_known_at: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        with_status: bool = False,
+        as_of: Literal["known", "final"] = "known",
+        memory: str | None = None,
+        threads: int | None = None,
+    ) -> TrainingSet:
+        """Builds a training set, each row as of its own time.
+
+        Either ``name`` is a TrainingSet of the project, or ``service`` is a feature service and
+        ``spine`` the rows to predict, with the keys, the request fields and ``time``.
+
+        Args:
+            name: a TrainingSet of the project; it may be left out where there is only one.
+            spine: a frame, an Arrow table, or the path of a file. Times with a zone keep their instant,
+                those without are taken as UTC, which a NaiveTimeWarning says.
+            service: the feature service, with ``spine``.
+            time: the spine's column with the time to compute features as of.
+            label: the spine's column with the label.
+            label_known_at: the spine's column with the time the label was known.
+            out: directory to write to; by default one that goes with the result.
+            with_status: also write the status of every value.
+            as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
+            memory: bytes that the engine may take, like ``"4GB"``.
+            threads: threads of the engine; one for each core by default.
+        """
+        arguments = ["train"]
+        if name is not None:
+            arguments.append(name)
+        with contextlib.ExitStack() as stack:
+            if spine is not None:
+                arguments += ["--spine", self._spine(spine, stack)]
+            for flag, value in (
+                ("service", service),
+                ("time", time),
+                ("label", label),
+                ("label-known-at", label_known_at),
+                ("memory", memory),
+                ("threads", threads),
+            ):
+                if value is not None:
+                    arguments += [f"--{flag}", str(value)]
+            if as_of != "known":
+                arguments += ["--as-of", as_of]
+            if with_status:
+                arguments.append("--with-status")
+            keep = None
+            if out is None:
+                keep = tempfile.TemporaryDirectory(prefix="unskew-training-")
+                out = keep.name
+            self._run(*arguments, "--out", os.path.abspath(out))
+            return TrainingSet(out, keep)
+
+    def _spine(self, spine: Frame | str | os.PathLike[str], stack: contextlib.ExitStack) -> str:
+        """Path of a file with the spine."""
+        if isinstance(spine, (str, os.PathLike)):
+            return os.path.abspath(spine)
+        table = times_in_utc(to_arrow(spine, "spine"), "spine")
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="unskew-spine-"))
+        path = os.path.join(folder, "spine.parquet")
+        pq.write_table(table, path)
+        return path
+
+    def parity(
+        self, training_set: str | None = None, *, rows: int | None = None, start: str | None = None
+    ) -> ParityReport:
+        """Replays history through the online path and compares what it serves with the training set, as bits.
+
+        Args:
+            training_set: its name; it may be left out where there is only one.
+            rows: how many rows to ask for, spread evenly; 0 for all.
+            start: push what became known from this time on, like ``"2013-12-01T00:00:00Z"``, and materialize what was before.
+        """
+        arguments = ["parity", "--replay"]
+        for flag, value in (("training-set", training_set), ("rows", rows), ("from", start)):
+            if value is not None:
+                arguments += [f"--{flag}", str(value)]
+        r = self._run(*arguments, accept=(0, 1))
+        return ParityReport(r["rows"], r["compared"], r["different"], tuple(r["differences"]), r["statuses"])
+
+    def materialize(self, view: str | None = None, *, full: bool = False) -> list[Materialized]:
+        """Builds the live state of all views, or of one, and makes it live."""
+        arguments = ["materialize", *(["--view", view] if view else []), *(["--full"] if full else [])]
+        return [
+            Materialized(v["view"], v["up_to_date"], v["generation"], v["events"], v["entities"], v["bytes"])
+            for v in self._run(*arguments)
+        ]
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[Client]:
+        """A server of this project on a free port of this machine, for as long as the context lasts.
+
+        ::
+
+            with project.serve() as client:
+                client.get_online_features("return_risk", [{"customer_id": 3, "amount": 20.0}])
+        """
+        with _binary.serving(["-C", str(self.path), "serve", "--listen", "127.0.0.1:0"]) as url, Client(url) as client:
+            yield client

@@ -1,0 +1,91 @@
+import datetime as dt
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import unskew
+
+
+def test_services_are_listed_and_described(client):
+    (listed,) = client.list_services()
+    service = client.describe("return_risk")
+    assert listed.name == "return_risk" and listed.fingerprint == service.fingerprint
+    assert service.keys == {"customer_id": "int"} and service.request == {"amount": "double"}
+    assert service.features["amount_ratio"] == "double"
+
+
+def test_features_of_rows(client):
+    got = client.get_online_features("return_risk", [{"customer_id": 3, "amount": 20.0}, {"customer_id": -1, "amount": 7.5}])
+    assert len(got) == 2 and abs(got.as_of - dt.datetime.now(dt.timezone.utc)) < dt.timedelta(minutes=5)
+    assert got.to_pylist()[1]["customer_orders.last_country"] == "??"
+    assert got.statuses.column("customer_orders.mean_order_30d").to_pylist() == ["EMPTY", "UNKNOWN_ENTITY"]
+    assert got.reasons.column("customer_orders.last_country").to_pylist() == ["EMPTY", "UNKNOWN_ENTITY"]
+    assert got.to_arrow(entities=True).column_names[:2] == ["customer_id", "amount"]
+    assert got.to_pandas().shape == got.to_polars().shape == (2, 7)
+
+
+def test_frames_are_the_same_request(client):
+    rows = [{"customer_id": 3, "amount": 20.0}, {"customer_id": 4, "amount": 7.5}]
+    want = client.get_online_features("return_risk", rows).to_pylist()
+    for frame in (pd.DataFrame(rows), pl.DataFrame(rows), pa.Table.from_pylist(rows), {"customer_id": [3, 4], "amount": [20.0, 7.5]}):
+        assert client.get_online_features("return_risk", frame).to_pylist() == want
+
+
+def test_only_what_is_exact_changes_its_type(client):
+    one = client.get_online_features("return_risk", {"customer_id": [3.0], "amount": [20]})
+    assert one.statuses.column("amount_ratio").to_pylist() == ["PRESENT"]
+    with pytest.raises(unskew.InvalidArgument, match='"customer_id" is declared as int'):
+        client.get_online_features("return_risk", {"customer_id": [3.5], "amount": [20.0]})
+    with pytest.raises(unskew.InvalidArgument, match="declared as int but holds strings"):
+        client.get_online_features("return_risk", {"customer_id": ["3"], "amount": [20.0]})
+    nobody = client.get_online_features("return_risk", {"customer_id": [None], "amount": [20.0]})
+    assert nobody.statuses.column("customer_orders.mean_order_30d").to_pylist() == ["UNKNOWN_ENTITY"]
+
+
+def test_mistakes_name_what_the_service_takes(client):
+    with pytest.raises(unskew.InvalidArgument, match=r'has no column "amount" and has "amout".*customer_id \(int\), amount \(double\)'):
+        client.get_online_features("return_risk", {"customer_id": [3], "amout": [20.0]})
+    with pytest.raises(unskew.NotFound, match="return_riks"):
+        client.get_online_features("return_riks", {"customer_id": [3]})
+    with pytest.raises(unskew.FailedPrecondition):
+        client.get_online_features("return_risk", {"customer_id": [3], "amount": [20.0]}, fingerprint="0" * 12)
+
+
+def test_the_version_a_model_was_trained_on(client, project):
+    ts = project.training_set
+    assert callable(ts)
+    fingerprint = client.describe("return_risk").fingerprint
+    got = client.get_online_features("return_risk", {"customer_id": [3], "amount": [20.0]}, fingerprint=fingerprint[:12], features=["amount_ratio"])
+    assert got.fingerprint == fingerprint and got.to_arrow().column_names == ["amount_ratio"]
+
+
+def test_what_is_pushed_is_served(client):
+    now = dt.datetime.now(dt.timezone.utc)
+    order = {"order_id": "new", "customer_id": 990, "ordered_at": now - dt.timedelta(seconds=1), "amount": 12.5, "country": "FR", "returned": None}
+    assert client.push("orders", [order, order]).counts == {"APPENDED": 1, "DUPLICATE": 1}
+    asked = {"customer_id": [990], "amount": [25.0]}
+    for _ in range(10_000):
+        if client.get_online_features("return_risk", asked).to_pylist()[0]["customer_orders.orders_30d"]:
+            break
+    row = client.get_online_features("return_risk", asked).to_pylist()[0]
+    assert row["customer_orders.orders_30d"] == 1 and row["amount_ratio"] == 2.0
+    wrong = client.push("orders", [{**order, "order_id": "far", "ordered_at": now + dt.timedelta(days=30)}])
+    assert wrong[0].outcome is unskew.Outcome.REJECTED and wrong[0].message
+
+
+def test_pushes_are_cut_into_calls(client):
+    now = pa.scalar(dt.datetime.now(dt.timezone.utc), pa.timestamp("us", tz="UTC"))
+    rows = pa.table({"order_id": [f"o{i}" for i in range(25)], "customer_id": list(range(25)), "ordered_at": pa.repeat(now, 25)})
+    result = client.push("orders", rows, batch_size=10)
+    assert len(result) == 25 and result.counts == {"APPENDED": 25} and "APPENDED: 25" in repr(result)
+
+
+def test_a_server_that_is_not_there():
+    with unskew.Client("http://127.0.0.1:9", timeout=5) as client, pytest.raises(unskew.Unavailable, match="cannot be reached"):
+        client.list_services()
+    with pytest.raises(unskew.UnskewError, match="is not a URL"):
+        unskew.Client("127.0.0.1:7171")
+    with pytest.raises(unskew.UnskewError, match="without TLS"):
+        unskew.Client("http://127.0.0.1:7171", token="secret")
