@@ -3,7 +3,9 @@ package featuredefs
 import (
 	"path/filepath"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // Online says where the event log and the online store live.
@@ -26,72 +28,72 @@ type Redis struct {
 const DefaultDataDir = ".unskew"
 
 // parseConfig reads unskew.yaml.
-func (l *loader) parseConfig(f *sourceFile) {
+func (l *loader) parseConfig(f *yamldoc.File) {
 	l.project.Online = Online{DataDir: DefaultDataDir}
-	docs := l.parseFile(f)
+	docs := l.Documents(f)
 	if len(docs) == 0 {
-		if l.errors == 0 {
-			l.errorf(f.pos(1, 1), RuleMissingKey, "%s is empty; it needs at least project: NAME", ConfigFile)
+		if l.Errors == 0 {
+			l.Errorf(f.Pos(1, 1), yamldoc.RuleMissingKey, "%s is empty; it needs at least project: NAME", ConfigFile)
 		}
 		return
 	}
 	for _, extra := range docs[1:] {
-		l.errorf(extra.pos, RuleYAMLSyntax, "%s holds one document; definitions belong into %s/", ConfigFile, FeaturesDir)
+		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s holds one document; definitions belong into %s/", ConfigFile, FeaturesDir)
 	}
-	o := l.object(docs[0], ConfigFile, "project", "online", "data")
+	o := l.Object(docs[0], ConfigFile, "project", "online", "data")
 	if o == nil {
 		return
 	}
-	if n := o.need("project"); n != nil {
+	if n := o.Need("project"); n != nil {
 		l.project.Name = l.projectName(n)
 		l.project.Plan.Project = l.project.Name
 	}
-	if dir := o.text("data"); dir != "" {
+	if dir := o.Text("data"); dir != "" {
 		l.project.Online.DataDir = filepath.FromSlash(dir)
 	}
-	if n := o.get("online"); n != nil {
+	if n := o.Get("online"); n != nil {
 		l.parseOnline(n)
 	}
 }
 
 // projectName is a name that can stand in keys and file names.
-func (l *loader) projectName(n *node) string {
-	s := l.scalarText(n, "project")
+func (l *loader) projectName(n *yamldoc.Node) string {
+	s := l.ScalarText(n, "project")
 	for i, c := range s {
 		ok := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || i > 0 && (c == '-' || c == '.')
 		if !ok {
-			l.errorf(n.pos, RuleBadName, "project %q: use letters, digits, underscores, and after the first character - and .", s)
+			l.Errorf(n.Pos, yamldoc.RuleBadName, "project %q: use letters, digits, underscores, and after the first character - and .", s)
 			return ""
 		}
 	}
 	return s
 }
 
-func (l *loader) parseOnline(n *node) {
-	if n.kind == scalarNode {
-		if n.text != "embedded" {
-			l.errorf(n.pos, RuleWrongValue, "online is %s%s; it takes embedded or {redis: {addresses: [host:port]}}",
-				n.describe(), didYouMean(n.text, []string{"embedded"}))
+func (l *loader) parseOnline(n *yamldoc.Node) {
+	if n.Kind == yamldoc.Scalar {
+		if n.Text != "embedded" {
+			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "online is %s%s; it takes embedded or {redis: {addresses: [host:port]}}",
+				n.Describe(), diag.DidYouMean(n.Text, []string{"embedded"}))
 		}
 		return
 	}
-	o := l.object(n, "online", "redis")
+	o := l.Object(n, "online", "redis")
 	if o == nil {
 		return
 	}
-	if n := o.need("redis"); n != nil {
+	if n := o.Need("redis"); n != nil {
 		l.project.Online.Redis = l.parseRedis(n)
 	}
 }
 
-func (l *loader) parseRedis(n *node) *Redis {
-	o := l.object(n, "online.redis", "addresses", "username", "db", "tls", "prefix")
+func (l *loader) parseRedis(n *yamldoc.Node) *Redis {
+	o := l.Object(n, "online.redis", "addresses", "username", "db", "tls", "prefix")
 	if o == nil {
 		return nil
 	}
-	o.need("addresses")
-	r := &Redis{Addresses: o.texts("addresses"), Username: o.text("username"), TLS: o.boolean("tls"), Prefix: o.text("prefix")}
-	if v, ok := o.typed("db", plan.T(plan.Int)); ok {
+	o.Need("addresses")
+	r := &Redis{Addresses: o.Texts("addresses"), Username: o.Text("username"), TLS: o.Boolean("tls"), Prefix: o.Text("prefix")}
+	if v, ok := o.Typed("db", plan.T(plan.Int)); ok {
 		r.DB = int(v.Int())
 	}
 	return r

@@ -126,9 +126,9 @@ func (l *loader) checkCost(costs map[*plan.Expr]celenv.Bound, exprs ...*plan.Exp
 		switch {
 		case e == nil || b.Units <= CostLimit:
 		case b.Units == celenv.UnknownCost:
-			l.errorf(b.Most.Pos, RuleCost, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
+			l.Errorf(b.Most.Pos, RuleCost, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
 		default:
-			l.errorf(b.Most.Pos, RuleCost, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, CostLimit, costHints[b.Reason])
+			l.Errorf(b.Most.Pos, RuleCost, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, CostLimit, costHints[b.Reason])
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
@@ -22,7 +23,7 @@ func TestDiagnostics(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no test projects: %v", err)
 	}
-	covered := map[featuredefs.RuleID]bool{}
+	covered := map[diag.RuleID]bool{}
 	for _, p := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(p), ".txtar"), func(t *testing.T) {
 			archive := readArchive(t, p)
@@ -34,7 +35,7 @@ func TestDiagnostics(t *testing.T) {
 		})
 	}
 	for _, r := range featuredefs.Rules() {
-		if !covered[r.ID] && r.ID != featuredefs.RuleSchema && r.ID != featuredefs.RuleLockMismatch {
+		if !covered[r.ID] && r.ID != featuredefs.RuleSchema.ID && r.ID != featuredefs.RuleLockMismatch.ID {
 			t.Errorf("no project in testdata/diagnostics shows rule %s", r.ID)
 		}
 	}
@@ -73,7 +74,7 @@ func writeFile(t testing.TB, path, text string) {
 	}
 }
 
-func load(t testing.TB, dir string) (*featuredefs.Project, featuredefs.Diagnostics) {
+func load(t testing.TB, dir string) (*featuredefs.Project, diag.Diagnostics) {
 	t.Helper()
 	p, diagnostics, err := featuredefs.Load(dir, featuredefs.Options{})
 	if err != nil {
@@ -82,7 +83,7 @@ func load(t testing.TB, dir string) (*featuredefs.Project, featuredefs.Diagnosti
 	return p, diagnostics
 }
 
-func render(t testing.TB, ds featuredefs.Diagnostics) string {
+func render(t testing.TB, ds diag.Diagnostics) string {
 	t.Helper()
 	var b strings.Builder
 	if err := ds.Render(&b); err != nil {

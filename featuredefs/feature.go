@@ -4,21 +4,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // featureDecl is a feature of a view or a derived feature of a service.
 type featureDecl struct {
 	name        string
 	index       int // into the features, or derived features, of its owner
-	keyNode     *node
-	exprNode    *node
-	defaultNode *node
-	onError     *node // where on_error: default stands
-	feature     *plan.Feature
-	x           *expression
-	refs        map[string]*reference
-	broken      bool
+	keyNode     *yamldoc.Node
+	exprNode    *yamldoc.Node
+	defaultNode *yamldoc.Node
+	onError     *yamldoc. // where on_error: default stands
+			Node
+	feature *plan.Feature
+	x       *lang.Expression
+	refs    map[string]*lang.Reference
+	broken  bool
 }
 
 // featureList is features in the order of their definition, by name.
@@ -37,15 +41,15 @@ func (f *featureList) names() map[string]bool {
 }
 
 // parseFeatures reads a mapping from names to expressions or to long forms.
-func (l *loader) parseFeatures(n *node, what string) featureList {
+func (l *loader) parseFeatures(n *yamldoc.Node, what string) featureList {
 	features := featureList{byName: map[string]*featureDecl{}}
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleWrongValue, "%s must be a mapping from names to expressions, found %s", what, n.describe())
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s must be a mapping from names to expressions, found %s", what, n.Describe())
 		return features
 	}
-	l.uniqueKeys(n)
-	for _, e := range n.entries {
-		name := l.identifier(e.key, "feature")
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		name := l.Identifier(e.Key, "feature")
 		if name == "" || features.byName[name] != nil {
 			continue
 		}
@@ -57,59 +61,59 @@ func (l *loader) parseFeatures(n *node, what string) featureList {
 	return features
 }
 
-func (l *loader) parseFeature(name string, e entry) *featureDecl {
-	d := &featureDecl{name: name, keyNode: e.key, feature: &plan.Feature{Name: name, Pos: e.key.pos}}
-	if e.value.kind == scalarNode {
-		d.exprNode = e.value
+func (l *loader) parseFeature(name string, e yamldoc.Entry) *featureDecl {
+	d := &featureDecl{name: name, keyNode: e.Key, feature: &plan.Feature{Name: name, Pos: e.Key.Pos}}
+	if e.Value.Kind == yamldoc.Scalar {
+		d.exprNode = e.Value
 		return d
 	}
-	before := l.errors
-	o := l.object(e.value, "feature "+name, "expr", "default", "on_error", "description", "tags", "owner")
+	before := l.Errors
+	o := l.Object(e.Value, "feature "+name, "expr", "default", "on_error", "description", "tags", "owner")
 	if o == nil {
 		d.broken = true
 		return d
 	}
-	d.exprNode = o.need("expr")
-	if v, ok := o.n.get("default"); ok {
+	d.exprNode = o.Need("expr")
+	if v, ok := o.Node.Get("default"); ok {
 		d.defaultNode = v
 	}
-	if o.choice("on_error", "error", "default") == "default" {
-		d.onError = o.get("on_error")
+	if o.Choice("on_error", "error", "default") == "default" {
+		d.onError = o.Get("on_error")
 		d.feature.OnErrorDefault = true
 	}
-	d.feature.Description, d.feature.Owner, d.feature.Tags = o.text("description"), o.text("owner"), o.texts("tags")
-	d.broken = l.errors > before
+	d.feature.Description, d.feature.Owner, d.feature.Tags = o.Text("description"), o.Text("owner"), o.Texts("tags")
+	d.broken = l.Errors > before
 	return d
 }
 
 // resolveFeature parses a feature and finds the names it uses.
-func (c *compiler) resolveFeature(d *featureDecl, words vocabulary) {
+func (l *loader) resolveFeature(c *lang.Compiler, d *featureDecl, words lang.Vocabulary) {
 	if d.exprNode == nil {
 		d.broken = true
 		return
 	}
-	words.what = "feature " + d.name
-	if d.x = c.parseExpression(d.exprNode, words.what); d.x == nil {
+	words.What = "feature " + d.name
+	if d.x = c.Parse(d.exprNode, words.What); d.x == nil {
 		d.broken = true
 		return
 	}
-	refs, ok := c.resolve(d.x, words)
+	refs, ok := c.Resolve(d.x, words)
 	d.refs = refs
 	d.broken = d.broken || !ok
 }
 
 // inOrder is the features such that each comes after those it refers to.
 // Features that refer to themselves in a circle are reported and broken.
-func (c *compiler) inOrder(features featureList) []int {
+func (l *loader) inOrder(features featureList) []int {
 	names, edges := make([]string, len(features.list)), map[string][]string{}
 	for i, d := range features.list {
 		names[i] = d.name
-		edges[d.name] = referencesOf(d.refs, featureName)
+		edges[d.name] = referencesOf(d.refs, lang.FeatureName)
 	}
 	sorted, cycles := topological(names, edges)
 	for _, cycle := range cycles {
 		d := features.byName[cycle[0]]
-		c.reportCycle(d.keyNode, "features", cycle)
+		l.reportCycle(d.keyNode, "features", cycle)
 	}
 	var order []int
 	for _, name := range sorted {
@@ -121,17 +125,17 @@ func (c *compiler) inOrder(features featureList) []int {
 	return order
 }
 
-func (c *compiler) reportCycle(n *node, what string, cycle []string) {
-	c.r.errorf(n.pos, RuleCycle, "%s refer to each other in a circle: %s; take one of the references out",
+func (l *loader) reportCycle(n *yamldoc.Node, what string, cycle []string) {
+	l.Errorf(n.Pos, RuleCycle, "%s refer to each other in a circle: %s; take one of the references out",
 		what, strings.Join(append(cycle, cycle[0]), " → "))
 }
 
 // referencesOf lists the names of a kind among refs, sorted.
-func referencesOf(refs map[string]*reference, kind nameKind) []string {
+func referencesOf(refs map[string]*lang.Reference, kind lang.NameKind) []string {
 	var names []string
 	for _, internal := range sortedKeys(refs) {
-		if r := refs[internal]; r.kind == kind {
-			names = append(names, r.name)
+		if r := refs[internal]; r.Kind == kind {
+			names = append(names, r.Name)
 		}
 	}
 	return names
@@ -183,32 +187,47 @@ func (l *loader) finishFeature(d *featureDecl, expr *plan.Expr) {
 	f := d.feature
 	f.Expr, f.Type = expr, expr.Type.Unwrap()
 	if !featureType(expr.Type) {
-		l.errorf(d.exprNode.pos, RuleFeatureType,
-			"feature %s is %s; a feature is a scalar, a list or string-keyed map of scalars, or an optional of those", d.name, withArticle(expr.Type))
+		l.Errorf(d.exprNode.Pos, lang.RuleFeatureType,
+			"feature %s is %s; a feature is a scalar, a list or string-keyed map of scalars, or an optional of those", d.name, diag.WithArticle(expr.Type))
 		d.broken = true
 		return
 	}
-	before := l.errors
+	before := l.Errors
 	l.parseDefault(d)
-	d.broken = l.errors > before
+	d.broken = l.Errors > before
 }
 
 func (l *loader) parseDefault(d *featureDecl) {
 	f := d.feature
 	switch {
 	case d.defaultNode == nil && d.onError != nil:
-		l.errorf(d.onError.pos, RuleDefault, "on_error: default needs a default")
+		l.Errorf(d.onError.Pos, RuleDefault, "on_error: default needs a default")
 	case d.defaultNode == nil:
 	case f.Expr.Type.Kind != plan.Optional && !f.OnErrorDefault:
-		l.errorf(d.defaultNode.pos, RuleDefault, "feature %s is never none, so its default would never be used; drop it, or say on_error: default", d.name)
-	case d.defaultNode.isNull():
-		l.errorf(d.defaultNode.pos, RuleDefault, "a default of null is no default; drop it")
+		l.Errorf(d.defaultNode.Pos, RuleDefault, "feature %s is never none, so its default would never be used; drop it, or say on_error: default", d.name)
+	case d.defaultNode.IsNull():
+		l.Errorf(d.defaultNode.Pos, RuleDefault, "a default of null is no default; drop it")
 	default:
-		v, err := value(d.defaultNode, f.Type)
-		if err != nil {
-			reportValue(&l.reporter, d.defaultNode, RuleDefault, err)
+		v, ok := l.Value(d.defaultNode, f.Type, RuleDefault)
+		if !ok {
 			return
 		}
 		f.Default = &v
 	}
 }
+
+// featureType reports whether a feature can have type t: a scalar, a list of
+// scalars, a map from strings to scalars, or an optional of those.
+func featureType(t plan.Type) bool {
+	t = t.Unwrap()
+	switch t.Kind {
+	case plan.List:
+		return isFeatureScalar(*t.Elem)
+	case plan.Map:
+		return t.Key.Kind == plan.String && isFeatureScalar(*t.Elem)
+	}
+	return isFeatureScalar(t)
+}
+
+// isFeatureScalar leaves uint out: no column, request field or store has it.
+func isFeatureScalar(t plan.Type) bool { return slices.Contains(plan.ColumnKinds, t.Kind) }

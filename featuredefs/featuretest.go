@@ -3,7 +3,9 @@ package featuredefs
 import (
 	"slices"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // Test is an author's test of a view or of a service.
@@ -51,47 +53,47 @@ type ExpectedFeature struct {
 var Statuses = []string{"PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED", "ERROR"}
 
 // testDecl is a FeatureTest document, read once the views and services are known.
-type testDecl struct{ n *node }
+type testDecl struct{ n *yamldoc.Node }
 
-func (l *loader) parseTest(n *node) {
+func (l *loader) parseTest(n *yamldoc.Node) {
 	l.tests = append(l.tests, &testDecl{n})
 }
 
 // compileTest reads a test. A test of something broken is left out silently.
 func (l *loader) compileTest(d *testDecl) {
-	before := l.errors
-	o := l.object(d.n, "FeatureTest", "kind", "view", "service", "events", "expect", "description")
-	o.text("description")
-	t := &Test{Pos: d.n.pos}
+	before := l.Errors
+	o := l.Object(d.n, "FeatureTest", "kind", "view", "service", "events", "expect", "description")
+	o.Text("description")
+	t := &Test{Pos: d.n.Pos}
 	if !l.testSubject(o, t) {
 		return
 	}
-	if e := o.get("events"); e != nil {
+	if e := o.Get("events"); e != nil {
 		l.testEvents(t, e)
 	}
-	if e := o.need("expect"); e != nil {
+	if e := o.Need("expect"); e != nil {
 		l.testExpectations(t, e)
 	}
-	if l.errors == before {
+	if l.Errors == before {
 		l.project.Tests = append(l.project.Tests, t)
 	}
 }
 
 // testSubject looks up what is tested.
-func (l *loader) testSubject(o *object, t *Test) bool {
-	view, service := o.get("view"), o.get("service")
+func (l *loader) testSubject(o *yamldoc.Object, t *Test) bool {
+	view, service := o.Get("view"), o.Get("service")
 	switch {
 	case (view == nil) == (service == nil):
-		l.errorf(o.n.pos, RuleMissingKey, "FeatureTest names either a view or a service")
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "FeatureTest names either a view or a service")
 		return false
 	case view != nil:
-		v, ok := l.views.lookup(&l.reporter, "view", view)
+		v, ok := l.views.lookup(&l.Reader, "view", view)
 		if !ok || v.broken {
 			return false
 		}
 		t.View = v.view
 	default:
-		s, ok := l.services.lookup(&l.reporter, "service", service)
+		s, ok := l.services.lookup(&l.Reader, "service", service)
 		if !ok || s.broken {
 			return false
 		}
@@ -101,7 +103,7 @@ func (l *loader) testSubject(o *object, t *Test) bool {
 }
 
 // testEvents reads the rows: a list for a view, lists by source for a service.
-func (l *loader) testEvents(t *Test, n *node) {
+func (l *loader) testEvents(t *Test, n *yamldoc.Node) {
 	if t.View != nil {
 		t.Events = []SourceRows{l.sourceRows(t.View.Source, n)}
 		return
@@ -114,50 +116,47 @@ func (l *loader) testEvents(t *Test, n *node) {
 			names = append(names, r.View.Source.Name)
 		}
 	}
-	o := l.object(n, "FeatureTest.events", names...)
+	o := l.Object(n, "FeatureTest.events", names...)
 	if o == nil {
 		return
 	}
 	for _, s := range sources {
-		if rows := o.get(s.Name); rows != nil {
+		if rows := o.Get(s.Name); rows != nil {
 			t.Events = append(t.Events, l.sourceRows(s, rows))
 		}
 	}
 }
 
-func (l *loader) sourceRows(s *plan.Source, n *node) SourceRows {
+func (l *loader) sourceRows(s *plan.Source, n *yamldoc.Node) SourceRows {
 	out := SourceRows{Source: s}
-	if n.kind != sequenceNode {
-		l.errorf(n.pos, RuleTestEvent, "events of source %s must be a list of rows, found %s", s.Name, n.describe())
+	if n.Kind != yamldoc.Sequence {
+		l.Errorf(n.Pos, RuleTestEvent, "events of source %s must be a list of rows, found %s", s.Name, n.Describe())
 		return out
 	}
 	index := map[string]int{}
 	for i, c := range s.Columns {
 		index[c.Name] = i
 	}
-	for _, item := range n.items {
+	for _, item := range n.Items {
 		out.Rows = append(out.Rows, l.row(s, index, item))
 	}
 	return out
 }
 
-func (l *loader) row(s *plan.Source, index map[string]int, n *node) Row {
-	row := Row{Values: make([]plan.Value, len(s.Columns)), Pos: n.pos}
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleTestEvent, "an event must be a mapping from columns to values, found %s", n.describe())
+func (l *loader) row(s *plan.Source, index map[string]int, n *yamldoc.Node) Row {
+	row := Row{Values: make([]plan.Value, len(s.Columns)), Pos: n.Pos}
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, RuleTestEvent, "an event must be a mapping from columns to values, found %s", n.Describe())
 		return row
 	}
-	l.uniqueKeys(n)
-	for _, e := range n.entries {
-		i, ok := index[e.key.text]
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		i, ok := index[e.Key.Text]
 		if !ok {
-			l.errorf(e.key.pos, RuleTestEvent, "source %s has no column %q%s", s.Name, e.key.text, didYouMean(e.key.text, columnNames(s)))
+			l.Errorf(e.Key.Pos, RuleTestEvent, "source %s has no column %q%s", s.Name, e.Key.Text, diag.DidYouMean(e.Key.Text, columnNames(s)))
 			continue
 		}
-		v, err := value(e.value, s.Columns[i].Type)
-		if err != nil {
-			reportValue(&l.reporter, e.value, RuleTestEvent, err)
-		}
+		v, _ := l.Value(e.Value, s.Columns[i].Type, RuleTestEvent)
 		row.Values[i] = v
 	}
 	return row
@@ -191,35 +190,35 @@ func (t *Test) subject() subject {
 	return s
 }
 
-func (l *loader) testExpectations(t *Test, n *node) {
-	if n.kind != sequenceNode {
-		l.errorf(n.pos, RuleTestExpectation, "FeatureTest.expect must be a list of expectations, found %s", n.describe())
+func (l *loader) testExpectations(t *Test, n *yamldoc.Node) {
+	if n.Kind != yamldoc.Sequence {
+		l.Errorf(n.Pos, RuleTestExpectation, "FeatureTest.expect must be a list of expectations, found %s", n.Describe())
 		return
 	}
 	s := t.subject()
-	for _, item := range n.items {
+	for _, item := range n.Items {
 		t.Expect = append(t.Expect, l.expectation(s, item))
 	}
 }
 
-func (l *loader) expectation(s subject, n *node) Expectation {
-	x := Expectation{Pos: n.pos, Keys: make([]plan.Value, len(s.keys)), Request: make([]plan.Value, len(s.request))}
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleTestExpectation, "an expectation must be a mapping with keys, at and features, found %s", n.describe())
+func (l *loader) expectation(s subject, n *yamldoc.Node) Expectation {
+	x := Expectation{Pos: n.Pos, Keys: make([]plan.Value, len(s.keys)), Request: make([]plan.Value, len(s.request))}
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, RuleTestExpectation, "an expectation must be a mapping with keys, at and features, found %s", n.Describe())
 		return x
 	}
-	l.uniqueKeys(n)
+	l.UniqueKeys(n)
 	isKey := map[string]bool{"at": true}
 	l.expectedAt(&x, n)
 	for i, k := range s.keys {
 		isKey[k.Name] = true
 		x.Keys[i] = l.expectedKey(n, k)
 	}
-	for _, e := range n.entries {
-		switch name := e.key.text; {
+	for _, e := range n.Entries {
+		switch name := e.Key.Text; {
 		case isKey[name]:
 		case name == "request" && s.service:
-			l.expectedRequest(s, &x, e.value)
+			l.expectedRequest(s, &x, e.Value)
 		default:
 			l.expectedFeature(s, &x, e)
 		}
@@ -227,73 +226,61 @@ func (l *loader) expectation(s subject, n *node) Expectation {
 	return x
 }
 
-func (l *loader) expectedAt(x *Expectation, n *node) {
-	at, ok := n.get("at")
-	if !ok || at.isNull() {
-		l.errorf(n.pos, RuleTestExpectation, "the expectation lacks at:, the time of the read")
+func (l *loader) expectedAt(x *Expectation, n *yamldoc.Node) {
+	at, ok := n.Get("at")
+	if !ok || at.IsNull() {
+		l.Errorf(n.Pos, RuleTestExpectation, "the expectation lacks at:, the time of the read")
 		return
 	}
-	v, err := value(at, plan.T(plan.Timestamp))
-	if err != nil {
-		reportValue(&l.reporter, at, RuleTestExpectation, err)
-	}
+	v, _ := l.Value(at, plan.T(plan.Timestamp), RuleTestExpectation)
 	x.At = v.Time()
 }
 
-func (l *loader) expectedKey(n *node, k plan.Field) plan.Value {
-	key, ok := n.get(k.Name)
+func (l *loader) expectedKey(n *yamldoc.Node, k plan.Field) plan.Value {
+	key, ok := n.Get(k.Name)
 	if !ok {
-		l.errorf(n.pos, RuleTestExpectation, "the expectation lacks the key %q", k.Name)
+		l.Errorf(n.Pos, RuleTestExpectation, "the expectation lacks the key %q", k.Name)
 		return plan.Value{}
 	}
-	v, err := value(key, k.Type)
-	if err != nil {
-		reportValue(&l.reporter, key, RuleTestExpectation, err)
-	}
+	v, _ := l.Value(key, k.Type, RuleTestExpectation)
 	return v
 }
 
-func (l *loader) expectedRequest(s subject, x *Expectation, n *node) {
+func (l *loader) expectedRequest(s subject, x *Expectation, n *yamldoc.Node) {
 	names := make([]string, len(s.request))
 	for i, f := range s.request {
 		names[i] = f.Name
 	}
-	o := l.object(n, "request", names...)
+	o := l.Object(n, "request", names...)
 	if o == nil {
 		return
 	}
 	for i, f := range s.request {
-		if v := o.get(f.Name); v != nil {
-			parsed, err := value(v, f.Type)
-			if err != nil {
-				reportValue(&l.reporter, v, RuleTestExpectation, err)
-			}
+		if v := o.Get(f.Name); v != nil {
+			parsed, _ := l.Value(v, f.Type, RuleTestExpectation)
 			x.Request[i] = parsed
 		}
 	}
 }
 
-func (l *loader) expectedFeature(s subject, x *Expectation, e entry) {
-	i, ok := s.index[e.key.text]
-	if isRequest := slices.ContainsFunc(s.request, func(f plan.Field) bool { return f.Name == e.key.text }); !ok && isRequest {
-		l.errorf(e.key.pos, RuleTestExpectation, "%q is a request field; write it as request: {%s: …}", e.key.text, e.key.text)
+func (l *loader) expectedFeature(s subject, x *Expectation, e yamldoc.Entry) {
+	i, ok := s.index[e.Key.Text]
+	if isRequest := slices.ContainsFunc(s.request, func(f plan.Field) bool { return f.Name == e.Key.Text }); !ok && isRequest {
+		l.Errorf(e.Key.Pos, RuleTestExpectation, "%q is a request field; write it as request: {%s: …}", e.Key.Text, e.Key.Text)
 		return
 	}
 	if !ok {
-		l.errorf(e.key.pos, RuleTestExpectation, "there is no feature %q%s", e.key.text, didYouMean(e.key.text, sortedKeys(s.index)))
+		l.Errorf(e.Key.Pos, RuleTestExpectation, "there is no feature %q%s", e.Key.Text, diag.DidYouMean(e.Key.Text, sortedKeys(s.index)))
 		return
 	}
-	f := ExpectedFeature{Index: i, Name: e.key.text, HasValue: true, Pos: e.key.pos}
-	v := e.value
+	f := ExpectedFeature{Index: i, Name: e.Key.Text, HasValue: true, Pos: e.Key.Pos}
+	v := e.Value
 	if isLongExpectation(v, s.outputs[i].Type) {
-		v, f.HasValue = e.value.get("value")
-		f.Status = l.expectedStatus(e.value)
+		v, f.HasValue = e.Value.Get("value")
+		f.Status = l.expectedStatus(e.Value)
 	}
 	if f.HasValue {
-		parsed, err := value(v, s.outputs[i].Type)
-		if err != nil {
-			reportValue(&l.reporter, v, RuleTestExpectation, err)
-		}
+		parsed, _ := l.Value(v, s.outputs[i].Type, RuleTestExpectation)
 		f.Value = parsed
 	}
 	x.Features = append(x.Features, f)
@@ -301,33 +288,33 @@ func (l *loader) expectedFeature(s subject, x *Expectation, e entry) {
 
 // isLongExpectation reports whether n is {value, status} rather than a value of
 // type t. For a map feature, {value: 3} is a map when 3 cannot be the map itself.
-func isLongExpectation(n *node, t plan.Type) bool {
-	if n.kind != mappingNode || len(n.entries) == 0 {
+func isLongExpectation(n *yamldoc.Node, t plan.Type) bool {
+	if n.Kind != yamldoc.Mapping || len(n.Entries) == 0 {
 		return false
 	}
-	for _, e := range n.entries {
-		if e.key.text != "value" && e.key.text != "status" {
+	for _, e := range n.Entries {
+		if e.Key.Text != "value" && e.Key.Text != "status" {
 			return false
 		}
 	}
 	if t.Kind != plan.Map {
 		return true
 	}
-	if s, ok := n.get("status"); ok && slices.Contains(Statuses, s.text) {
+	if s, ok := n.Get("status"); ok && slices.Contains(Statuses, s.Text) {
 		return true
 	}
-	v, ok := n.get("value")
-	return ok && (v.kind == mappingNode || v.isNull())
+	v, ok := n.Get("value")
+	return ok && (v.Kind == yamldoc.Mapping || v.IsNull())
 }
 
-func (l *loader) expectedStatus(n *node) string {
-	s, ok := n.get("status")
-	if !ok || s.isNull() {
+func (l *loader) expectedStatus(n *yamldoc.Node) string {
+	s, ok := n.Get("status")
+	if !ok || s.IsNull() {
 		return ""
 	}
-	status := l.scalarText(s, "status")
-	if s.kind == scalarNode && !slices.Contains(Statuses, status) {
-		l.errorf(s.pos, RuleTestExpectation, "there is no status %q%s", status, didYouMean(status, Statuses))
+	status := l.ScalarText(s, "status")
+	if s.Kind == yamldoc.Scalar && !slices.Contains(Statuses, status) {
+		l.Errorf(s.Pos, RuleTestExpectation, "there is no status %q%s", status, diag.DidYouMean(status, Statuses))
 	}
 	return status
 }

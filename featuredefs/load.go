@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // The files of a project.
@@ -44,11 +47,10 @@ type Project struct {
 // Load reads and compiles the project in dir. What is wrong with the definitions
 // is in the Diagnostics, sorted; the error is non-nil, and the Project nil, only
 // when files could not be read.
-func Load(dir string, opts Options) (*Project, Diagnostics, error) {
+func Load(dir string, opts Options) (*Project, diag.Diagnostics, error) {
 	l := &loader{
-		reporter: reporter{files: map[string]*sourceFile{}},
-		opts:     opts,
-		project:  &Project{Dir: dir, Plan: &plan.Plan{}},
+		opts:    opts,
+		project: &Project{Dir: dir, Plan: &plan.Plan{}},
 	}
 	if err := l.readFiles(dir); err != nil {
 		return nil, nil, err
@@ -56,12 +58,12 @@ func Load(dir string, opts Options) (*Project, Diagnostics, error) {
 	if err := l.compile(); err != nil {
 		return nil, nil, err
 	}
-	return l.project, l.found.sorted(), nil
+	return l.project, l.Found.Sorted(), nil
 }
 
 // loader carries one Load from files to plan.
 type loader struct {
-	reporter
+	yamldoc.Reader
 	opts    Options
 	project *Project
 	lock    lockFile
@@ -82,12 +84,12 @@ type scope[T any] struct {
 }
 
 // add registers a definition; a name that is taken is reported and not replaced.
-func (s *scope[T]) add(r *reporter, kind, name string, pos plan.Pos, decl T) {
+func (s *scope[T]) add(r *yamldoc.Reader, kind, name string, pos plan.Pos, decl T) {
 	if name == "" {
 		return
 	}
 	if first, taken := s.pos[name]; taken {
-		r.errorf(pos, RuleDuplicateName, "%s %q is already defined at %s; rename one", kind, name, formatPos(first))
+		r.Errorf(pos, RuleDuplicateName, "%s %q is already defined at %s; rename one", kind, name, diag.FormatPos(first))
 		return
 	}
 	if s.byName == nil {
@@ -106,11 +108,11 @@ func (s *scope[T]) names() []string {
 }
 
 // lookup finds the definition that the text of n names; a miss is reported.
-func (s *scope[T]) lookup(r *reporter, kind string, n *node) (T, bool) {
-	name := r.scalarText(n, kind)
+func (s *scope[T]) lookup(r *yamldoc.Reader, kind string, n *yamldoc.Node) (T, bool) {
+	name := r.ScalarText(n, kind)
 	decl, ok := s.byName[name]
-	if !ok && n.kind == scalarNode {
-		r.errorf(n.pos, RuleUnknownName, "there is no %s %q%s", kind, name, didYouMean(name, s.names()))
+	if !ok && n.Kind == yamldoc.Scalar {
+		r.Errorf(n.Pos, lang.RuleUnknownName, "there is no %s %q%s", kind, name, diag.DidYouMean(name, s.names()))
 	}
 	return decl, ok
 }
@@ -136,7 +138,7 @@ func (l *loader) readFiles(dir string) error {
 		if err != nil {
 			return err
 		}
-		for _, d := range l.parseFile(f) {
+		for _, d := range l.Documents(f) {
 			l.definition(d)
 		}
 	}
@@ -166,43 +168,25 @@ func definitionFiles(dir string) ([]string, error) {
 }
 
 // readFile reads a file of the project and keeps its lines for diagnostics.
-func (l *loader) readFile(dir, name string) (*sourceFile, error) {
+func (l *loader) readFile(dir, name string) (*yamldoc.File, error) {
 	p := filepath.Join(dir, filepath.FromSlash(name))
 	info, err := os.Stat(p)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxFileSize {
-		return nil, fmt.Errorf("%s has %d bytes; definitions of more than %d are not read", p, info.Size(), maxFileSize)
+	if info.Size() > yamldoc.MaxFileSize {
+		return nil, fmt.Errorf("%s has %d bytes; definitions of more than %d are not read", p, info.Size(), yamldoc.MaxFileSize)
 	}
 	text, err := os.ReadFile(p)
 	if err != nil {
 		return nil, err
 	}
-	f := newSourceFile(name, text)
-	l.files[name] = f
-	return f, nil
-}
-
-// parseFile reads the documents of a file; those with syntax errors are reported
-// and left out.
-func (l *loader) parseFile(f *sourceFile) []*node {
-	if pos, bad := f.invalidUTF8(); bad {
-		l.errorf(pos, RuleYAMLSyntax, "the file is not UTF-8 from here on; save it as UTF-8")
-		return nil
-	}
-	var nodes []*node
-	for _, d := range f.documents() {
-		if n := parseDocument(&l.reporter, d); n != nil {
-			nodes = append(nodes, n)
-		}
-	}
-	return nodes
+	return l.File(name, text), nil
 }
 
 // definition registers one document by its kind.
-func (l *loader) definition(n *node) {
-	parsers := map[string]func(*node){
+func (l *loader) definition(n *yamldoc.Node) {
+	parsers := map[string]func(*yamldoc.Node){
 		"Entity":         l.parseEntity,
 		"Source":         l.parseSource,
 		"FeatureView":    l.parseView,
@@ -216,18 +200,18 @@ func (l *loader) definition(n *node) {
 	}
 	slices.Sort(kinds)
 	all := strings.Join(kinds, ", ")
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleUnknownKind, "a definition is a mapping that begins with kind: (one of %s), found %s", all, n.describe())
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, RuleUnknownKind, "a definition is a mapping that begins with kind: (one of %s), found %s", all, n.Describe())
 		return
 	}
-	kind, ok := n.get("kind")
-	if !ok || kind.isNull() {
-		l.errorf(n.pos, RuleUnknownKind, "the definition lacks a kind; kinds are %s", all)
+	kind, ok := n.Get("kind")
+	if !ok || kind.IsNull() {
+		l.Errorf(n.Pos, RuleUnknownKind, "the definition lacks a kind; kinds are %s", all)
 		return
 	}
-	parse, ok := parsers[kind.text]
+	parse, ok := parsers[kind.Text]
 	if !ok {
-		l.errorf(kind.pos, RuleUnknownKind, "there is no kind %s%s; kinds are %s", kind.describe(), didYouMean(kind.text, kinds), all)
+		l.Errorf(kind.Pos, RuleUnknownKind, "there is no kind %s%s; kinds are %s", kind.Describe(), diag.DidYouMean(kind.Text, kinds), all)
 		return
 	}
 	parse(n)
@@ -236,7 +220,7 @@ func (l *loader) definition(n *node) {
 // compile turns the registered definitions into the plan. Its errors are
 // failures of this package, not of the author.
 func (l *loader) compile() error {
-	c, err := newCompiler(&l.reporter)
+	c, err := lang.New(&l.Reporter)
 	if err != nil {
 		return err
 	}

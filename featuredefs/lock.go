@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // lockFile is the content of unskew.lock: for each source the types of columns
@@ -47,29 +48,29 @@ func (l *loader) readLock(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, n := range l.parseFile(f) {
-		if n.kind != mappingNode {
-			l.errorf(n.pos, RuleWrongValue, "%s maps sources to columns, found %s; delete the file to have it written anew", LockFile, n.describe())
+	for _, n := range l.Documents(f) {
+		if n.Kind != yamldoc.Mapping {
+			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps sources to columns, found %s; delete the file to have it written anew", LockFile, n.Describe())
 			continue
 		}
-		l.uniqueKeys(n)
-		for _, e := range n.entries {
-			l.lock[e.key.text] = l.lockedColumns(e.value)
+		l.UniqueKeys(n)
+		for _, e := range n.Entries {
+			l.lock[e.Key.Text] = l.lockedColumns(e.Value)
 		}
 	}
 	return nil
 }
 
-func (l *loader) lockedColumns(n *node) map[string]plan.Type {
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleWrongValue, "%s maps columns to types, found %s; delete the file to have it written anew", LockFile, n.describe())
+func (l *loader) lockedColumns(n *yamldoc.Node) map[string]plan.Type {
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps columns to types, found %s; delete the file to have it written anew", LockFile, n.Describe())
 		return nil
 	}
-	l.uniqueKeys(n)
+	l.UniqueKeys(n)
 	columns := map[string]plan.Type{}
-	for _, e := range n.entries {
-		if t, ok := l.columnType(e.value, scalarKinds); ok {
-			columns[e.key.text] = t
+	for _, e := range n.Entries {
+		if t, ok := l.columnType(e.Value, plan.ColumnKinds); ok {
+			columns[e.Key.Text] = t
 		}
 	}
 	return columns
@@ -96,7 +97,7 @@ func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
 	decl.complete = true
 	inferred := map[string]plan.Type{}
 	for _, f := range fields {
-		if slices.Contains(scalarKinds, f.Type.Kind) {
+		if slices.Contains(plan.ColumnKinds, f.Type.Kind) {
 			inferred[f.Name] = f.Type
 		} else {
 			decl.unusable[f.Name] = f.Type.String()
@@ -136,12 +137,12 @@ func (s *sourceDecl) declaredTypes() map[string]bool {
 func (l *loader) schemaFailed(decl *sourceDecl, undeclared []string, locked map[string]plan.Type, err error) {
 	for _, c := range undeclared {
 		if _, ok := locked[c]; !ok {
-			l.errorf(decl.n.pos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
+			l.Errorf(decl.n.Pos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
 				c, decl.source.Name, err)
 			return
 		}
 	}
-	l.warnf(decl.n.pos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
+	l.Warnf(decl.n.Pos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
 }
 
 // compareLock reports columns that changed their type or vanished since the lock was written.
@@ -150,10 +151,10 @@ func (l *loader) compareLock(decl *sourceDecl, inferred, locked map[string]plan.
 		now, ok := inferred[c]
 		switch {
 		case !ok && decl.used[c]:
-			l.errorf(decl.n.pos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
+			l.Errorf(decl.n.Pos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
 				decl.source.Name, c, LockFile, locked[c])
 		case ok && !now.Equal(locked[c]):
-			l.errorf(decl.n.pos, RuleLockMismatch,
+			l.Errorf(decl.n.Pos, RuleLockMismatch,
 				"column %q of source %s is now %v, %s says %v; declare the type you mean under columns, or remove the line from %s",
 				c, decl.source.Name, now, LockFile, locked[c], LockFile)
 		}

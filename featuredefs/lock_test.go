@@ -138,7 +138,7 @@ func TestSchemas_ColumnsThatFeaturesCannotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(diagnostics) != 1 || diagnostics[0].Rule != featuredefs.RuleColumnType {
+	if len(diagnostics) != 1 || diagnostics[0].Rule != featuredefs.RuleColumnType.ID {
 		t.Errorf("got\n%s", render(t, diagnostics))
 	}
 }

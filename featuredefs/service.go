@@ -4,57 +4,59 @@ import (
 	"slices"
 	"strings"
 
-	"cel.dev/cel-go/cel"
-
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 	"github.com/unskew/unskew/internal/celenv"
 )
 
 // serviceDecl is a FeatureService document on its way to a plan.Service.
 type serviceDecl struct {
 	service *plan.Service
-	n       *node
-	items   []*node // under features:
+	n       *yamldoc.Node
+	items   []*yamldoc. // under features:
+		Node
 	derived featureList
 	request map[string]plan.Type
 	roles   map[string]int // into service.Views
 	broken  bool
 }
 
-func (l *loader) parseService(n *node) {
-	before := l.errors
-	o := l.object(n, "FeatureService", "kind", "name", "features", "request", "derived", "description")
+func (l *loader) parseService(n *yamldoc.Node) {
+	before := l.Errors
+	o := l.Object(n, "FeatureService", "kind", "name", "features", "request", "derived", "description")
 	s := &serviceDecl{n: n, request: map[string]plan.Type{}, roles: map[string]int{}, service: &plan.Service{
-		Name: o.name(), Description: o.text("description"), Pos: n.pos,
+		Name: o.Name(), Description: o.Text("description"), Pos: n.Pos,
 	}}
-	if f := o.need("features"); f != nil {
-		if f.kind != sequenceNode {
-			l.errorf(f.pos, RuleWrongValue, "FeatureService.features must be a list of views and view.features, found %s", f.describe())
+	if f := o.Need("features"); f != nil {
+		if f.Kind != yamldoc.Sequence {
+			l.Errorf(f.Pos, yamldoc.RuleWrongValue, "FeatureService.features must be a list of views and view.features, found %s", f.Describe())
 		}
-		s.items = f.items
-		if f.kind == sequenceNode && len(f.items) == 0 {
-			l.errorf(f.pos, RuleWrongValue, "FeatureService.features is empty; a service reads at least one feature of a view")
+		s.items = f.Items
+		if f.Kind == yamldoc.Sequence && len(f.Items) == 0 {
+			l.Errorf(f.Pos, yamldoc.RuleWrongValue, "FeatureService.features is empty; a service reads at least one feature of a view")
 		}
 	}
-	if r := o.get("request"); r != nil {
+	if r := o.Get("request"); r != nil {
 		l.parseRequest(s, r)
 	}
-	if d := o.get("derived"); d != nil {
+	if d := o.Get("derived"); d != nil {
 		s.derived = l.parseFeatures(d, "FeatureService.derived")
 	}
-	s.broken = l.errors > before
-	l.services.add(&l.reporter, "service", s.service.Name, n.pos, s)
+	s.broken = l.Errors > before
+	l.services.add(&l.Reader, "service", s.service.Name, n.Pos, s)
 }
 
-func (l *loader) parseRequest(s *serviceDecl, n *node) {
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleWrongValue, "FeatureService.request must be a mapping like {amount: double}, found %s", n.describe())
+func (l *loader) parseRequest(s *serviceDecl, n *yamldoc.Node) {
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "FeatureService.request must be a mapping like {amount: double}, found %s", n.Describe())
 		return
 	}
-	l.uniqueKeys(n)
-	for _, e := range n.entries {
-		name := l.identifier(e.key, "request field")
-		t, ok := l.columnType(e.value, scalarKinds)
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		name := l.Identifier(e.Key, "request field")
+		t, ok := l.columnType(e.Value, plan.ColumnKinds)
 		if _, twice := s.request[name]; name == "" || !ok || twice {
 			continue
 		}
@@ -64,17 +66,17 @@ func (l *loader) parseRequest(s *serviceDecl, n *node) {
 }
 
 // compileService resolves the views and derived features of a service.
-func (l *loader) compileService(c *compiler, s *serviceDecl) {
-	before := l.errors
+func (l *loader) compileService(c *lang.Compiler, s *serviceDecl) {
+	before := l.Errors
 	for _, item := range s.items {
 		l.serviceItem(s, item)
 	}
-	if s.broken = s.broken || l.errors > before; s.broken {
+	if s.broken = s.broken || l.Errors > before; s.broken {
 		return
 	}
 	l.serviceKeys(s)
 	l.compileDerived(c, s)
-	if s.broken = s.broken || l.errors > before; s.broken {
+	if s.broken = s.broken || l.Errors > before; s.broken {
 		return
 	}
 	plan.FingerprintService(s.service, celenv.Engine())
@@ -83,44 +85,44 @@ func (l *loader) compileService(c *compiler, s *serviceDecl) {
 
 // itemDecl is an entry of a service's features: "view", "view.feature" or {view, as, keys}.
 type itemDecl struct {
-	n, view, keys *node
+	n, view, keys *yamldoc.Node
 	role          string // "" unless renamed
 }
 
-func (l *loader) parseItem(n *node) (itemDecl, bool) {
+func (l *loader) parseItem(n *yamldoc.Node) (itemDecl, bool) {
 	item := itemDecl{n: n, view: n}
-	if n.kind == scalarNode {
+	if n.Kind == yamldoc.Scalar {
 		return item, true
 	}
-	o := l.object(n, "FeatureService.features", "view", "as", "keys")
+	o := l.Object(n, "FeatureService.features", "view", "as", "keys")
 	if o == nil {
 		return item, false
 	}
-	if item.view = o.need("view"); item.view == nil {
+	if item.view = o.Need("view"); item.view == nil {
 		return item, false
 	}
-	if item.view.kind != scalarNode {
-		l.scalarText(item.view, "view")
+	if item.view.Kind != yamldoc.Scalar {
+		l.ScalarText(item.view, "view")
 		return item, false
 	}
-	item.keys = o.get("keys")
-	if as := o.get("as"); as != nil {
-		item.role = l.identifier(as, "as")
+	item.keys = o.Get("keys")
+	if as := o.Get("as"); as != nil {
+		item.role = l.Identifier(as, "as")
 		return item, item.role != ""
 	}
 	return item, true
 }
 
 // serviceItem adds a view, or one feature of it, in a role to the service.
-func (l *loader) serviceItem(s *serviceDecl, n *node) {
+func (l *loader) serviceItem(s *serviceDecl, n *yamldoc.Node) {
 	item, ok := l.parseItem(n)
 	if !ok {
 		return
 	}
-	name, feature, single := strings.Cut(item.view.text, ".")
+	name, feature, single := strings.Cut(item.view.Text, ".")
 	v, ok := l.views.byName[name]
 	if !ok {
-		l.errorf(item.view.pos, RuleUnknownName, "there is no view %q%s", name, didYouMean(name, l.views.names()))
+		l.Errorf(item.view.Pos, lang.RuleUnknownName, "there is no view %q%s", name, diag.DidYouMean(name, l.views.names()))
 		return
 	}
 	if v.broken {
@@ -140,7 +142,7 @@ func (l *loader) serviceItem(s *serviceDecl, n *node) {
 			}
 		}
 	case d == nil:
-		l.errorf(item.view.pos, RuleUnknownName, "view %s has no feature %q%s", name, feature, didYouMean(feature, sortedKeys(v.features.names())))
+		l.Errorf(item.view.Pos, lang.RuleUnknownName, "view %s has no feature %q%s", name, feature, diag.DidYouMean(feature, sortedKeys(v.features.names())))
 	default:
 		l.addServiceFeature(s, n, ref, d.index)
 	}
@@ -148,16 +150,16 @@ func (l *loader) serviceItem(s *serviceDecl, n *node) {
 
 // serviceRole finds or adds the role in which the service reads a view.
 func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, bool) {
-	before, role := l.errors, item.role
+	before, role := l.Errors, item.role
 	renamed := l.parseRenames(item.keys, v.view.Entity, "keys")
-	if l.errors > before {
+	if l.Errors > before {
 		return 0, false
 	}
 	var keys []string
 	for _, k := range v.view.Entity.Keys {
 		name := k.Name
 		if r := renamed[k.Name]; r != nil {
-			name = r.text
+			name = r.Text
 		}
 		keys = append(keys, name)
 	}
@@ -170,7 +172,7 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 		return ref, true
 	}
 	if r := s.service.Views[ref]; r.View != v.view || !slices.Equal(r.Keys, keys) {
-		l.errorf(item.n.pos, RuleDuplicateName, "the name %q is taken by view %s with the keys %s; add as: with another name",
+		l.Errorf(item.n.Pos, RuleDuplicateName, "the name %q is taken by view %s with the keys %s; add as: with another name",
 			role, r.View.Name, strings.Join(r.Keys, ", "))
 		return 0, false
 	}
@@ -182,7 +184,7 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 func (l *loader) sameRole(s *serviceDecl, v *viewDecl, item itemDecl, keys []string) {
 	for _, r := range s.service.Views {
 		if r.View == v.view && slices.Equal(r.Keys, keys) {
-			l.warnf(item.n.pos, RuleServiceKeys, "%s reads the entity that %s reads: view %s by %s; name other request keys under keys:, or drop it",
+			l.Warnf(item.n.Pos, RuleServiceKeys, "%s reads the entity that %s reads: view %s by %s; name other request keys under keys:, or drop it",
 				item.role, r.As, v.view.Name, strings.Join(keys, ", "))
 			return
 		}
@@ -190,12 +192,12 @@ func (l *loader) sameRole(s *serviceDecl, v *viewDecl, item itemDecl, keys []str
 }
 
 // addServiceFeature reports whether the feature was new to the service.
-func (l *loader) addServiceFeature(s *serviceDecl, n *node, ref, feature int) bool {
+func (l *loader) addServiceFeature(s *serviceDecl, n *yamldoc.Node, ref, feature int) bool {
 	r := s.service.Views[ref]
 	name := r.As + "." + r.View.Features[feature].Name
 	for _, f := range s.service.Features {
 		if f.Name == name {
-			l.errorf(n.pos, RuleDuplicateName, "feature %q is in the service already; drop one, or add as: with another name", name)
+			l.Errorf(n.Pos, RuleDuplicateName, "feature %q is in the service already; drop one, or add as: with another name", name)
 			return false
 		}
 	}
@@ -211,13 +213,13 @@ func (l *loader) serviceKeys(s *serviceDecl) {
 		for i, k := range r.View.Entity.Keys {
 			name := r.Keys[i]
 			if field, ok := s.request[name]; ok && !field.Equal(k.Type) {
-				l.errorf(s.n.pos, RuleServiceKeys, "%q is %s as a request field and %s as a key of %s; rename the field, or the key under keys:",
-					name, withArticle(field), withArticle(k.Type), r.As)
+				l.Errorf(s.n.Pos, RuleServiceKeys, "%q is %s as a request field and %s as a key of %s; rename the field, or the key under keys:",
+					name, diag.WithArticle(field), diag.WithArticle(k.Type), r.As)
 			}
 			t, ok := types[name]
 			if ok && !t.Equal(k.Type) {
-				l.errorf(s.n.pos, RuleServiceKeys, "the key %q is %s for one view and %s for %s; rename one under keys:",
-					name, withArticle(t), withArticle(k.Type), r.As)
+				l.Errorf(s.n.Pos, RuleServiceKeys, "the key %q is %s for one view and %s for %s; rename one under keys:",
+					name, diag.WithArticle(t), diag.WithArticle(k.Type), r.As)
 			}
 			if !ok {
 				types[name] = k.Type
@@ -228,30 +230,30 @@ func (l *loader) serviceKeys(s *serviceDecl) {
 }
 
 // vocabulary is what derived features can name.
-func (s *serviceDecl) vocabulary() vocabulary {
-	words := vocabulary{features: s.derived.names(), roles: map[string]map[string]bool{}, request: map[string]bool{}}
+func (s *serviceDecl) vocabulary() lang.Vocabulary {
+	words := lang.Vocabulary{Features: s.derived.names(), Roles: map[string]map[string]bool{}, Request: map[string]bool{}}
 	for _, f := range s.service.Features {
 		role, name, _ := strings.Cut(f.Name, ".")
-		if words.roles[role] == nil {
-			words.roles[role] = map[string]bool{}
+		if words.Roles[role] == nil {
+			words.Roles[role] = map[string]bool{}
 		}
-		words.roles[role][name] = true
+		words.Roles[role][name] = true
 	}
 	for name := range s.request {
-		words.request[name] = true
+		words.Request[name] = true
 	}
 	return words
 }
 
-func (l *loader) compileDerived(c *compiler, s *serviceDecl) {
+func (l *loader) compileDerived(c *lang.Compiler, s *serviceDecl) {
 	words := s.vocabulary()
 	for _, d := range s.derived.list {
-		if words.roles[d.name] != nil {
-			l.errorf(d.keyNode.pos, RuleDuplicateName, "derived feature %q has the name of a view of the service; rename it", d.name)
+		if words.Roles[d.name] != nil {
+			l.Errorf(d.keyNode.Pos, RuleDuplicateName, "derived feature %q has the name of a view of the service; rename it", d.name)
 		}
-		c.resolveFeature(d, words)
+		l.resolveFeature(c, d, words)
 	}
-	order := c.inOrder(s.derived)
+	order := l.inOrder(s.derived)
 	for _, i := range order {
 		l.compileDerivedFeature(c, s, s.derived.list[i])
 	}
@@ -262,12 +264,12 @@ func (l *loader) compileDerived(c *compiler, s *serviceDecl) {
 	s.service.Order = order
 }
 
-func (l *loader) compileDerivedFeature(c *compiler, s *serviceDecl, d *featureDecl) {
+func (l *loader) compileDerivedFeature(c *lang.Compiler, s *serviceDecl, d *featureDecl) {
 	if d.broken {
 		return
 	}
 	d.broken = true
-	meanings := map[string]meaning{}
+	meanings := map[string]lang.Meaning{}
 	for _, internal := range sortedKeys(d.refs) {
 		m, ok := l.serviceMeaning(s, d.refs[internal])
 		if !ok {
@@ -275,33 +277,28 @@ func (l *loader) compileDerivedFeature(c *compiler, s *serviceDecl, d *featureDe
 		}
 		meanings[internal] = m
 	}
-	tree := c.check(d.x, meanings)
-	if tree == nil {
-		return
-	}
-	t := &treeConverter{c: c, x: d.x, tree: tree, meanings: meanings}
-	if expr := t.convert(tree.Expr()); expr != nil {
+	if expr := c.CompileFeature(d.x, meanings, nil); expr != nil {
 		l.finishFeature(d, expr)
 	}
 }
 
-func (l *loader) serviceMeaning(s *serviceDecl, r *reference) (meaning, bool) {
-	m := meaning{kind: r.kind, name: r.name}
-	switch r.kind {
-	case featureName:
-		d := s.derived.byName[r.name]
+func (l *loader) serviceMeaning(s *serviceDecl, r *lang.Reference) (lang.Meaning, bool) {
+	m := lang.Meaning{Kind: r.Kind, Name: r.Name}
+	switch r.Kind {
+	case lang.FeatureName:
+		d := s.derived.byName[r.Name]
 		if d.broken || d.feature.Expr == nil {
 			return m, false
 		}
-		m.index, m.typ = len(s.service.Features)+d.index, celenv.ToCEL(d.feature.RefType())
-	case viewFeatureName:
-		m.index = slices.IndexFunc(s.service.Features, func(f plan.ServiceFeature) bool { return f.Name == r.name })
-		f := s.service.Features[m.index]
-		m.typ = celenv.ToCEL(s.service.Views[f.Ref].View.Features[f.Feature].RefType())
-	case requestName:
-		m.typ = celenv.NullableToCEL(s.request[r.name])
-	case nowName:
-		m.typ = cel.TimestampType
+		m.Index, m.Type = len(s.service.Features)+d.index, d.feature.RefType()
+	case lang.ViewFeatureName:
+		m.Index = slices.IndexFunc(s.service.Features, func(f plan.ServiceFeature) bool { return f.Name == r.Name })
+		f := s.service.Features[m.Index]
+		m.Type = s.service.Views[f.Ref].View.Features[f.Feature].RefType()
+	case lang.RequestName:
+		m.Type, m.Nullable = s.request[r.Name], true
+	case lang.NowName:
+		m.Type = plan.T(plan.Timestamp)
 	default:
 		l.strayInService(s, r)
 		return m, false
@@ -310,23 +307,23 @@ func (l *loader) serviceMeaning(s *serviceDecl, r *reference) (meaning, bool) {
 }
 
 // strayInService reports a name that a derived feature cannot see.
-func (l *loader) strayInService(s *serviceDecl, r *reference) {
-	if _, ok := s.request[r.name]; ok {
-		l.errorf(r.pos, RuleUnknownName, "%q is a request field; write request.%s", r.name, r.name)
+func (l *loader) strayInService(s *serviceDecl, r *lang.Reference) {
+	if _, ok := s.request[r.Name]; ok {
+		l.Errorf(r.Pos, lang.RuleUnknownName, "%q is a request field; write request.%s", r.Name, r.Name)
 		return
 	}
 	for _, f := range s.service.Features {
-		if _, feature, _ := strings.Cut(f.Name, "."); feature == r.name {
-			l.errorf(r.pos, RuleUnknownName, "%q is a feature of a view; write %s", r.name, f.Name)
+		if _, feature, _ := strings.Cut(f.Name, "."); feature == r.Name {
+			l.Errorf(r.Pos, lang.RuleUnknownName, "%q is a feature of a view; write %s", r.Name, f.Name)
 			return
 		}
 	}
-	if r.name == "request" {
-		l.errorf(r.pos, RuleUnknownName, "request is no value by itself; name a field of it that is declared under request:, like request.%s",
+	if r.Name == "request" {
+		l.Errorf(r.Pos, lang.RuleUnknownName, "request is no value by itself; name a field of it that is declared under request:, like request.%s",
 			append(sortedKeys(s.request), "amount")[0])
 		return
 	}
 	candidates := append(sortedKeys(s.roles), sortedKeys(s.derived.names())...)
-	l.errorf(r.pos, RuleUnknownName, "there is no name %q in this service%s; it sees view.feature, request.field, its derived features and now",
-		r.name, didYouMean(r.name, append(candidates, "request", "now")))
+	l.Errorf(r.Pos, lang.RuleUnknownName, "there is no name %q in this service%s; it sees view.feature, request.field, its derived features and now",
+		r.Name, diag.DidYouMean(r.Name, append(candidates, "request", "now")))
 }

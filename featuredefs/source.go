@@ -5,7 +5,10 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // defaultMaxAhead is how far a pushed event may lie in the future when its
@@ -15,10 +18,10 @@ const defaultMaxAhead = plan.Hour
 // sourceDecl is a Source document and, after resolveSource, its columns.
 type sourceDecl struct {
 	source   *plan.Source
-	n        *node
+	n        *yamldoc.Node
 	columns  []*columnDecl
-	timeNode *node
-	idNode   *node
+	timeNode *yamldoc.Node
+	idNode   *yamldoc.Node
 	known    []knownUse
 	used     map[string]bool      // columns that views and the source itself read
 	inferred map[string]plan.Type // of columns whose type is not declared
@@ -30,85 +33,85 @@ type sourceDecl struct {
 // columnDecl is an entry of a source's columns; its type is Invalid until known.
 type columnDecl struct {
 	plan.SourceColumn
-	node     *node
+	node     *yamldoc.Node
 	declared bool // the type is written down
 }
 
 // knownUse is a place that names a column as a known time.
 type knownUse struct {
 	column string
-	node   *node
+	node   *yamldoc.Node
 }
 
-func (l *loader) parseSource(n *node) {
-	before := l.errors
-	o := l.object(n, "Source", "kind", "name", "from", "sql", "stream", "event_time", "known_at", "event_id",
+func (l *loader) parseSource(n *yamldoc.Node) {
+	before := l.Errors
+	o := l.Object(n, "Source", "kind", "name", "from", "sql", "stream", "event_time", "known_at", "event_id",
 		"columns", "bad_rows", "max_ahead", "description")
 	s := &plan.Source{
-		Name:        o.name(),
-		From:        o.text("from"),
-		SQL:         o.text("sql"),
-		Stream:      o.boolean("stream"),
-		EventTime:   o.needText("event_time"),
-		EventID:     o.text("event_id"),
-		SkipBadRows: o.choice("bad_rows", "error", "skip") == "skip",
+		Name:        o.Name(),
+		From:        o.Text("from"),
+		SQL:         o.Text("sql"),
+		Stream:      o.Boolean("stream"),
+		EventTime:   o.NeedText("event_time"),
+		EventID:     o.Text("event_id"),
+		SkipBadRows: o.Choice("bad_rows", "error", "skip") == "skip",
 		MaxAhead:    defaultMaxAhead,
-		Description: o.text("description"),
-		Pos:         n.pos,
+		Description: o.Text("description"),
+		Pos:         n.Pos,
 	}
-	decl := &sourceDecl{source: s, n: n, timeNode: o.get("event_time"), idNode: o.get("event_id"),
+	decl := &sourceDecl{source: s, n: n, timeNode: o.Get("event_time"), idNode: o.Get("event_id"),
 		used: map[string]bool{}, unusable: map[string]string{}}
-	if d, ok := o.span("max_ahead"); ok {
+	if d, ok := o.Span("max_ahead"); ok {
 		s.MaxAhead = d
 	}
-	if k := o.get("known_at"); k != nil {
+	if k := o.Get("known_at"); k != nil {
 		s.Known = l.parseKnown(decl, k, "Source.known_at")
 	}
-	if c := o.get("columns"); c != nil {
+	if c := o.Get("columns"); c != nil {
 		l.parseColumns(decl, c)
 	}
 	l.checkRelation(o, s)
-	decl.broken = l.errors > before
-	l.sources.add(&l.reporter, "source", s.Name, n.pos, decl)
+	decl.broken = l.Errors > before
+	l.sources.add(&l.Reader, "source", s.Name, n.Pos, decl)
 }
 
 // checkRelation: a source has a from or an sql, or is a stream with declared columns. One
 // that is both a relation and a stream needs ids.
-func (l *loader) checkRelation(o *object, s *plan.Source) {
+func (l *loader) checkRelation(o *yamldoc.Object, s *plan.Source) {
 	switch {
 	case s.From != "" && s.SQL != "":
-		l.errorf(o.get("sql").pos, RuleWrongValue, "Source has both from and sql; keep one")
+		l.Errorf(o.Get("sql").Pos, yamldoc.RuleWrongValue, "Source has both from and sql; keep one")
 	case s.From == "" && s.SQL == "" && !s.Stream:
-		l.errorf(o.n.pos, RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
-	case s.From == "" && s.SQL == "" && o.get("columns") == nil:
-		l.errorf(o.n.pos, RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
+	case s.From == "" && s.SQL == "" && o.Get("columns") == nil:
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
 	case (s.From != "" || s.SQL != "") && s.Stream && s.EventID == "":
-		l.warnf(o.get("stream").pos, RuleStreamID, "an event that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:")
+		l.Warnf(o.Get("stream").Pos, RuleStreamID, "an event that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:")
 	}
 }
 
-func (l *loader) parseColumns(decl *sourceDecl, n *node) {
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleWrongValue, "Source.columns must be a mapping like {amount: {type: double}}, found %s", n.describe())
+func (l *loader) parseColumns(decl *sourceDecl, n *yamldoc.Node) {
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "Source.columns must be a mapping like {amount: {type: double}}, found %s", n.Describe())
 		return
 	}
-	l.uniqueKeys(n)
-	for _, e := range n.entries {
-		name := e.key.text
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		name := e.Key.Text
 		if name == "now" || name == "request" {
-			l.errorf(e.key.pos, RuleReservedName, "column %q is reserved; rename it, for example with sql: SELECT … AS", name)
+			l.Errorf(e.Key.Pos, yamldoc.RuleReservedName, "column %q is reserved; rename it, for example with sql: SELECT … AS", name)
 		}
-		o := l.object(e.value, "column "+name, "type", "outcome", "known_at")
+		o := l.Object(e.Value, "column "+name, "type", "outcome", "known_at")
 		if o == nil {
 			continue
 		}
-		c := &columnDecl{node: e.key}
-		c.Name, c.Outcome = name, o.boolean("outcome")
-		if t := o.get("type"); t != nil {
-			c.Type, _ = l.columnType(t, scalarKinds)
+		c := &columnDecl{node: e.Key}
+		c.Name, c.Outcome = name, o.Boolean("outcome")
+		if t := o.Get("type"); t != nil {
+			c.Type, _ = l.columnType(t, plan.ColumnKinds)
 			c.declared = true
 		}
-		if k := o.get("known_at"); k != nil {
+		if k := o.Get("known_at"); k != nil {
 			known := l.parseKnown(decl, k, "column "+name+".known_at")
 			c.Known = &known
 		}
@@ -117,35 +120,35 @@ func (l *loader) parseColumns(decl *sourceDecl, n *node) {
 }
 
 // parseKnown reads a known_at: a column, {delay} or {schedule, delay}.
-func (l *loader) parseKnown(decl *sourceDecl, n *node, what string) plan.Known {
-	if n.kind == scalarNode {
-		decl.known = append(decl.known, knownUse{n.text, n})
-		return plan.Known{Kind: plan.KnownColumn, Column: n.text}
+func (l *loader) parseKnown(decl *sourceDecl, n *yamldoc.Node, what string) plan.Known {
+	if n.Kind == yamldoc.Scalar {
+		decl.known = append(decl.known, knownUse{n.Text, n})
+		return plan.Known{Kind: plan.KnownColumn, Column: n.Text}
 	}
-	o := l.object(n, what, "delay", "schedule")
+	o := l.Object(n, what, "delay", "schedule")
 	if o == nil {
 		return plan.Known{}
 	}
-	delay, hasDelay := o.span("delay")
-	schedule := o.get("schedule")
+	delay, hasDelay := o.Span("delay")
+	schedule := o.Get("schedule")
 	switch {
 	case schedule != nil:
 		return plan.Known{Kind: plan.KnownSchedule, Schedule: l.parseSchedule(schedule), Delay: delay}
-	case !hasDelay && o.get("delay") == nil:
-		l.errorf(n.pos, RuleMissingKey, "%s lacks delay or schedule; write a column, {delay: 15m} or {schedule: \"0 2 * * *\", delay: 30m}", what)
+	case !hasDelay && o.Get("delay") == nil:
+		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "%s lacks delay or schedule; write a column, {delay: 15m} or {schedule: \"0 2 * * *\", delay: 30m}", what)
 	}
 	return plan.Known{Kind: plan.KnownDelay, Delay: delay}
 }
 
 // parseSchedule reads a cron expression of five fields. Zones and @every are
 // refused: runs are at fixed times in UTC, whenever the process began.
-func (l *loader) parseSchedule(n *node) string {
-	s := strings.Join(strings.Fields(l.scalarText(n, "schedule")), " ")
+func (l *loader) parseSchedule(n *yamldoc.Node) string {
+	s := strings.Join(strings.Fields(l.ScalarText(n, "schedule")), " ")
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	if strings.Contains(s, "TZ=") {
-		l.errorf(n.pos, RuleWrongValue, "schedule %q names a zone; schedules are in UTC", s)
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "schedule %q names a zone; schedules are in UTC", s)
 	} else if _, err := parser.Parse(s); err != nil {
-		l.errorf(n.pos, RuleWrongValue, "schedule %q is not a cron expression (minute hour day month weekday): %v", s, err)
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "schedule %q is not a cron expression (minute hour day month weekday): %v", s, err)
 	}
 	return s
 }
@@ -158,7 +161,7 @@ func (l *loader) resolveSource(decl *sourceDecl) {
 	if decl.broken {
 		return
 	}
-	before := l.errors
+	before := l.Errors
 	s := decl.source
 	decl.use(s.EventTime)
 	for _, k := range decl.known {
@@ -170,7 +173,7 @@ func (l *loader) resolveSource(decl *sourceDecl) {
 	decl.inferred = l.inferColumns(decl)
 	s.Columns = mergeColumns(decl)
 	l.checkColumns(decl)
-	if decl.broken = l.errors > before; !decl.broken {
+	if decl.broken = l.Errors > before; !decl.broken {
 		l.project.Plan.Sources = append(l.project.Plan.Sources, s)
 	}
 }
@@ -236,10 +239,10 @@ func (l *loader) checkColumns(decl *sourceDecl) {
 	}
 }
 
-func (l *loader) checkStructural(decl *sourceDecl, column string, n *node, role string, allowed ...plan.Kind) {
+func (l *loader) checkStructural(decl *sourceDecl, column string, n *yamldoc.Node, role string, allowed ...plan.Kind) {
 	c, ok := decl.source.Column(column)
 	if !ok {
-		l.unknownColumn(decl, n.pos, column)
+		l.unknownColumn(decl, n.Pos, column)
 		return
 	}
 	if c.Type.Kind == plan.Invalid {
@@ -252,7 +255,7 @@ func (l *loader) checkStructural(decl *sourceDecl, column string, n *node, role 
 		}
 		names = append(names, k.String())
 	}
-	l.errorf(n.pos, RuleColumnType, "%s of source %s is column %q of type %v; it must be %s",
+	l.Errorf(n.Pos, RuleColumnType, "%s of source %s is column %q of type %v; it must be %s",
 		role, decl.source.Name, column, c.Type, strings.Join(names, " or "))
 }
 
@@ -260,22 +263,22 @@ func (l *loader) checkStructural(decl *sourceDecl, column string, n *node, role 
 func (l *loader) unknownColumn(decl *sourceDecl, pos plan.Pos, name string) {
 	s := decl.source
 	if t, ok := decl.unusable[name]; ok {
-		l.errorf(pos, RuleColumnType, "column %q of source %s has the type %s, which features cannot read; convert it with sql:", name, s.Name, t)
+		l.Errorf(pos, RuleColumnType, "column %q of source %s has the type %s, which features cannot read; convert it with sql:", name, s.Name, t)
 		return
 	}
 	hint := ""
 	if !decl.complete && (s.From != "" || s.SQL != "") {
 		hint = "; if the data has it, declare its type under columns or lock it in " + LockFile
 	}
-	l.errorf(pos, RuleUnknownName, "source %s has no column %q%s%s", s.Name, name, didYouMean(name, columnNames(s)), hint)
+	l.Errorf(pos, lang.RuleUnknownName, "source %s has no column %q%s%s", s.Name, name, diag.DidYouMean(name, columnNames(s)), hint)
 }
 
-func (l *loader) unknownType(decl *sourceDecl, n *node, name string) {
+func (l *loader) unknownType(decl *sourceDecl, n *yamldoc.Node, name string) {
 	if _, ok := decl.unusable[name]; ok || decl.complete {
-		l.unknownColumn(decl, n.pos, name)
+		l.unknownColumn(decl, n.Pos, name)
 		return
 	}
-	l.errorf(n.pos, RuleUnknownType, "the type of column %q of source %s is not known; add type:, or lock it in %s",
+	l.Errorf(n.Pos, RuleUnknownType, "the type of column %q of source %s is not known; add type:, or lock it in %s",
 		name, decl.source.Name, LockFile)
 }
 

@@ -5,66 +5,67 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
 // trainingDecl is a TrainingSet document.
 type trainingDecl struct {
 	set         *plan.TrainingSet
-	serviceNode *node
-	labelNode   *node
+	serviceNode *yamldoc.Node
+	labelNode   *yamldoc.Node
 	broken      bool
 }
 
-func (l *loader) parseTraining(n *node) {
-	before := l.errors
-	o := l.object(n, "TrainingSet", "kind", "name", "service", "spine", "split")
-	t := &trainingDecl{set: &plan.TrainingSet{Name: o.name(), Pos: n.pos}, serviceNode: o.need("service")}
-	if s := o.need("spine"); s != nil {
+func (l *loader) parseTraining(n *yamldoc.Node) {
+	before := l.Errors
+	o := l.Object(n, "TrainingSet", "kind", "name", "service", "spine", "split")
+	t := &trainingDecl{set: &plan.TrainingSet{Name: o.Name(), Pos: n.Pos}, serviceNode: o.Need("service")}
+	if s := o.Need("spine"); s != nil {
 		l.parseSpine(t, s)
 	}
-	if s := o.get("split"); s != nil {
+	if s := o.Get("split"); s != nil {
 		t.set.Split = l.parseSplit(s)
 	}
-	t.broken = l.errors > before
-	l.training.add(&l.reporter, "training set", t.set.Name, n.pos, t)
+	t.broken = l.Errors > before
+	l.training.add(&l.Reader, "training set", t.set.Name, n.Pos, t)
 }
 
-func (l *loader) parseSpine(t *trainingDecl, n *node) {
-	o := l.object(n, "spine", "from", "sql", "time", "label", "label_known_at")
+func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
+	o := l.Object(n, "spine", "from", "sql", "time", "label", "label_known_at")
 	if o == nil {
 		return
 	}
-	t.labelNode = o.get("label")
-	t.set.Spine = plan.Spine{From: o.text("from"), SQL: o.text("sql"), Time: o.needText("time"),
-		Label: o.text("label"), LabelKnownAt: o.text("label_known_at")}
-	if (o.get("from") == nil) == (o.get("sql") == nil) {
-		l.errorf(n.pos, RuleMissingKey, "spine takes either from or sql")
+	t.labelNode = o.Get("label")
+	t.set.Spine = plan.Spine{From: o.Text("from"), SQL: o.Text("sql"), Time: o.NeedText("time"),
+		Label: o.Text("label"), LabelKnownAt: o.Text("label_known_at")}
+	if (o.Get("from") == nil) == (o.Get("sql") == nil) {
+		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "spine takes either from or sql")
 	}
-	if k := o.get("label_known_at"); k != nil && t.labelNode == nil {
-		l.errorf(k.pos, RuleMissingKey, "label_known_at needs a label")
+	if k := o.Get("label_known_at"); k != nil && t.labelNode == nil {
+		l.Errorf(k.Pos, yamldoc.RuleMissingKey, "label_known_at needs a label")
 	}
 }
 
-func (l *loader) parseSplit(n *node) *plan.Split {
-	o := l.object(n, "split", "train", "validation", "test", "embargo")
+func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
+	o := l.Object(n, "split", "train", "validation", "test", "embargo")
 	if o == nil {
 		return nil
 	}
 	parts := make([]float64, 3)
 	sum := 0.0
 	for i, key := range []string{"train", "validation", "test"} {
-		v, _ := o.typed(key, plan.T(plan.Double))
+		v, _ := o.Typed(key, plan.T(plan.Double))
 		parts[i] = v.Double()
 		if parts[i] < 0 || parts[i] != parts[i] {
-			l.errorf(o.get(key).pos, RuleSplit, "split.%s must be a share from 0 to 1", key)
+			l.Errorf(o.Get(key).Pos, RuleSplit, "split.%s must be a share from 0 to 1", key)
 		}
 		sum += parts[i]
 	}
 	if math.Abs(sum-1) > 1e-9 {
-		l.errorf(n.pos, RuleSplit, "train, validation and test add up to %.6g; they must add up to 1", sum)
+		l.Errorf(n.Pos, RuleSplit, "train, validation and test add up to %.6g; they must add up to 1", sum)
 	}
 	s := &plan.Split{Train: parts[0], Validation: parts[1], Test: parts[2]}
-	s.Embargo, _ = o.span("embargo")
+	s.Embargo, _ = o.Span("embargo")
 	return s
 }
 
@@ -73,19 +74,19 @@ func (l *loader) compileTraining(t *trainingDecl) {
 	if t.serviceNode == nil {
 		return
 	}
-	s, ok := l.services.lookup(&l.reporter, "service", t.serviceNode)
+	s, ok := l.services.lookup(&l.Reader, "service", t.serviceNode)
 	if !ok || s.broken || t.broken {
 		return
 	}
 	t.set.Service = s.service
-	before := l.errors
+	before := l.Errors
 	if t.labelNode != nil {
 		for _, f := range s.service.Features {
 			v := s.service.Views[f.Ref].View
 			l.checkLabel(t, v, v.Features[f.Feature])
 		}
 	}
-	if l.errors == before {
+	if l.Errors == before {
 		l.project.Plan.Training = append(l.project.Plan.Training, t.set)
 	}
 }
@@ -99,7 +100,7 @@ func (l *loader) checkLabel(t *trainingDecl, v *plan.View, f *plan.Feature) {
 		return
 	}
 	if reads(v, f, spine.Label) {
-		l.errorf(t.labelNode.pos, RuleLabelColumn, "feature %s.%s reads %q, the label of this training set; say when it is known with known_at: in source %s, or leave it out",
+		l.Errorf(t.labelNode.Pos, RuleLabelColumn, "feature %s.%s reads %q, the label of this training set; say when it is known with known_at: in source %s, or leave it out",
 			v.Name, f.Name, spine.Label, src.Name)
 	}
 }

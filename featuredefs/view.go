@@ -1,22 +1,23 @@
 package featuredefs
 
 import (
-	"cel.dev/cel-go/cel"
-
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 	"github.com/unskew/unskew/internal/celenv"
 )
 
 // viewDecl is a FeatureView document on its way to a plan.View.
 type viewDecl struct {
 	view     *plan.View
-	n        *node
+	n        *yamldoc.Node
 	entity   *entityDecl
 	source   *sourceDecl
-	keys     *node
+	keys     *yamldoc.Node
 	badKeys  bool
-	where    *expression
-	whereRef map[string]*reference
+	where    *lang.Expression
+	whereRef map[string]*lang.Reference
 	lets     []*letDecl
 	features featureList
 	broken   bool
@@ -25,46 +26,45 @@ type viewDecl struct {
 // letDecl is a named row expression.
 type letDecl struct {
 	name   string
-	node   *node
-	x      *expression
-	refs   map[string]*reference
-	expr   *plan.Expr
-	text   checked
+	node   *yamldoc.Node
+	x      *lang.Expression
+	refs   map[string]*lang.Reference
+	row    lang.Row
 	broken bool
 }
 
-func (l *loader) parseView(n *node) {
-	before := l.errors
-	o := l.object(n, "FeatureView", "kind", "name", "entity", "source", "keys", "where", "let", "features", "owner", "tags", "description")
+func (l *loader) parseView(n *yamldoc.Node) {
+	before := l.Errors
+	o := l.Object(n, "FeatureView", "kind", "name", "entity", "source", "keys", "where", "let", "features", "owner", "tags", "description")
 	v := &viewDecl{n: n, view: &plan.View{
-		Name: o.name(), Owner: o.text("owner"), Description: o.text("description"), Pos: n.pos,
+		Name: o.Name(), Owner: o.Text("owner"), Description: o.Text("description"), Pos: n.Pos,
 	}}
-	v.view.Tags = o.texts("tags")
-	o.need("entity")
-	o.need("source")
-	v.keys = o.get("keys")
-	if lets := o.get("let"); lets != nil {
+	v.view.Tags = o.Texts("tags")
+	o.Need("entity")
+	o.Need("source")
+	v.keys = o.Get("keys")
+	if lets := o.Get("let"); lets != nil {
 		l.parseLets(v, lets)
 	}
-	if features := o.need("features"); features != nil {
+	if features := o.Need("features"); features != nil {
 		v.features = l.parseFeatures(features, "FeatureView.features")
-		if features.kind == mappingNode && len(features.entries) == 0 {
-			l.errorf(features.pos, RuleWrongValue, "FeatureView.features is empty; a view computes at least one feature")
+		if features.Kind == yamldoc.Mapping && len(features.Entries) == 0 {
+			l.Errorf(features.Pos, yamldoc.RuleWrongValue, "FeatureView.features is empty; a view computes at least one feature")
 		}
 	}
-	v.broken = l.errors > before
-	l.views.add(&l.reporter, "view", v.view.Name, n.pos, v)
+	v.broken = l.Errors > before
+	l.views.add(&l.Reader, "view", v.view.Name, n.Pos, v)
 }
 
-func (l *loader) parseLets(v *viewDecl, n *node) {
-	if n.kind != mappingNode {
-		l.errorf(n.pos, RuleWrongValue, "FeatureView.let must be a mapping from names to row expressions, found %s", n.describe())
+func (l *loader) parseLets(v *viewDecl, n *yamldoc.Node) {
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "FeatureView.let must be a mapping from names to row expressions, found %s", n.Describe())
 		return
 	}
-	l.uniqueKeys(n)
-	for _, e := range n.entries {
-		if name := l.identifier(e.key, "let"); name != "" && v.let(name) == nil {
-			v.lets = append(v.lets, &letDecl{name: name, node: e.value})
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		if name := l.Identifier(e.Key, "let"); name != "" && v.let(name) == nil {
+			v.lets = append(v.lets, &letDecl{name: name, node: e.Value})
 		}
 	}
 }
@@ -79,36 +79,36 @@ func (v *viewDecl) let(name string) *letDecl {
 }
 
 // resolveView finds what the view refers to and tells its source which columns it reads.
-func (l *loader) resolveView(c *compiler, v *viewDecl) {
+func (l *loader) resolveView(c *lang.Compiler, v *viewDecl) {
 	l.resolveOrigin(v)
-	words := vocabulary{lets: map[string]bool{}, features: v.features.names(), aggregates: true}
+	words := lang.Vocabulary{Lets: map[string]bool{}, Features: v.features.names(), Aggregates: true}
 	for _, d := range v.lets {
-		words.lets[d.name] = true
+		words.Lets[d.name] = true
 	}
 	row := words
-	row.row, row.aggregates = true, false
-	if n, ok := v.n.get("where"); ok && !n.isNull() {
-		row.what = "where"
+	row.Row, row.Aggregates = true, false
+	if n, ok := v.n.Get("where"); ok && !n.IsNull() {
+		row.What = "where"
 		v.where, v.whereRef = l.resolveRow(c, v, n, row)
 	}
 	for _, d := range v.lets {
-		row.what = "let " + d.name
+		row.What = "let " + d.name
 		d.x, d.refs = l.resolveRow(c, v, d.node, row)
 		d.broken = d.x == nil
 	}
 	for _, d := range v.features.list {
-		c.resolveFeature(d, words)
+		l.resolveFeature(c, d, words)
 		v.use(d.refs)
 	}
 }
 
 // resolveOrigin looks up the view's entity and source.
 func (l *loader) resolveOrigin(v *viewDecl) {
-	if n, ok := v.n.get("entity"); ok && !n.isNull() {
-		v.entity, _ = l.entities.lookup(&l.reporter, "entity", n)
+	if n, ok := v.n.Get("entity"); ok && !n.IsNull() {
+		v.entity, _ = l.entities.lookup(&l.Reader, "entity", n)
 	}
-	if n, ok := v.n.get("source"); ok && !n.isNull() {
-		v.source, _ = l.sources.lookup(&l.reporter, "source", n)
+	if n, ok := v.n.Get("source"); ok && !n.IsNull() {
+		v.source, _ = l.sources.lookup(&l.Reader, "source", n)
 	}
 	if v.entity == nil || v.source == nil || v.entity.broken {
 		v.broken = true
@@ -120,13 +120,13 @@ func (l *loader) resolveOrigin(v *viewDecl) {
 
 // parseKeys fills the view's key columns: the entity's names unless renamed.
 func (l *loader) parseKeys(v *viewDecl) {
-	before := l.errors
+	before := l.Errors
 	renamed := l.parseRenames(v.keys, v.view.Entity, "FeatureView.keys")
-	v.badKeys = l.errors > before
+	v.badKeys = l.Errors > before
 	for _, k := range v.view.Entity.Keys {
 		column := k.Name
 		if n := renamed[k.Name]; n != nil {
-			column = n.text
+			column = n.Text
 		}
 		v.view.KeyColumns = append(v.view.KeyColumns, column)
 		v.source.use(column)
@@ -134,8 +134,8 @@ func (l *loader) parseKeys(v *viewDecl) {
 }
 
 // parseRenames reads a mapping from keys of an entity to other names.
-func (l *loader) parseRenames(n *node, e *plan.Entity, what string) map[string]*node {
-	renamed := map[string]*node{}
+func (l *loader) parseRenames(n *yamldoc.Node, e *plan.Entity, what string) map[string]*yamldoc.Node {
+	renamed := map[string]*yamldoc.Node{}
 	if n == nil {
 		return renamed
 	}
@@ -143,9 +143,9 @@ func (l *loader) parseRenames(n *node, e *plan.Entity, what string) map[string]*
 	for _, k := range e.Keys {
 		keys = append(keys, k.Name)
 	}
-	if o := l.object(n, what, keys...); o != nil {
+	if o := l.Object(n, what, keys...); o != nil {
 		for _, k := range keys {
-			if v := o.get(k); v != nil && l.scalarText(v, what+"."+k) != "" {
+			if v := o.Get(k); v != nil && l.ScalarText(v, what+"."+k) != "" {
 				renamed[k] = v
 			}
 		}
@@ -154,13 +154,13 @@ func (l *loader) parseRenames(n *node, e *plan.Entity, what string) map[string]*
 }
 
 // resolveRow parses a row expression and finds the names it uses; nil after a report.
-func (l *loader) resolveRow(c *compiler, v *viewDecl, n *node, words vocabulary) (*expression, map[string]*reference) {
-	x := c.parseExpression(n, words.what)
+func (l *loader) resolveRow(c *lang.Compiler, v *viewDecl, n *yamldoc.Node, words lang.Vocabulary) (*lang.Expression, map[string]*lang.Reference) {
+	x := c.Parse(n, words.What)
 	if x == nil {
 		v.broken = true
 		return nil, nil
 	}
-	refs, ok := c.resolve(x, words)
+	refs, ok := c.Resolve(x, words)
 	v.use(refs)
 	if !ok {
 		v.broken = true
@@ -170,39 +170,38 @@ func (l *loader) resolveRow(c *compiler, v *viewDecl, n *node, words vocabulary)
 }
 
 // use tells the source which columns are read.
-func (v *viewDecl) use(refs map[string]*reference) {
+func (v *viewDecl) use(refs map[string]*lang.Reference) {
 	if v.source == nil {
 		return
 	}
-	for _, name := range referencesOf(refs, columnName) {
+	for _, name := range referencesOf(refs, lang.ColumnName) {
 		v.source.use(name)
 	}
 }
 
 // compileView type-checks and splits the view, once its source's columns are known.
-func (l *loader) compileView(c *compiler, v *viewDecl) {
+func (l *loader) compileView(c *lang.Compiler, v *viewDecl) {
 	if v.source == nil || v.source.broken || v.entity == nil || v.entity.broken {
 		v.broken = true
 		return
 	}
-	before := l.errors
+	before := l.Errors
 	if v.badKeys {
 		v.broken = true
 	} else {
 		l.checkKeys(v)
 	}
 	l.compileLets(c, v)
-	where, guards := l.compileWhere(c, v)
-	split := newSplitter(v.view, where)
-	order := c.inOrder(v.features)
+	split := lang.NewSplitter(v.view, l.compileWhere(c, v))
+	order := l.inOrder(v.features)
 	for _, i := range order {
-		l.compileFeature(c, v, v.features.list[i], split, guards)
+		l.compileFeature(c, v, v.features.list[i], split)
 	}
 	for _, d := range v.features.list {
 		v.broken = v.broken || d.broken
 		v.view.Features = append(v.view.Features, d.feature)
 	}
-	if v.broken = v.broken || l.errors > before; v.broken {
+	if v.broken = v.broken || l.Errors > before; v.broken {
 		return
 	}
 	v.view.Order = order
@@ -212,35 +211,35 @@ func (l *loader) compileView(c *compiler, v *viewDecl) {
 
 // checkKeys compares the types of the key columns with the entity's keys.
 func (l *loader) checkKeys(v *viewDecl) {
-	pos := v.n.pos
+	pos := v.n.Pos
 	if v.keys != nil {
-		pos = v.keys.pos
+		pos = v.keys.Pos
 	}
 	for i, k := range v.view.Entity.Keys {
 		name := v.view.KeyColumns[i]
 		col, ok := v.view.Source.Column(name)
 		switch {
 		case !ok:
-			l.errorf(pos, RuleUnknownName, "source %s has no column %q for the key of entity %s; name another under keys: {%s: COLUMN}",
+			l.Errorf(pos, lang.RuleUnknownName, "source %s has no column %q for the key of entity %s; name another under keys: {%s: COLUMN}",
 				v.view.Source.Name, name, v.view.Entity.Name, k.Name)
 		case !col.Type.Equal(k.Type):
-			l.errorf(pos, RuleKeyType, "column %q of source %s is %s, key %q of entity %s is %s; make them equal, or name another column under keys:",
-				name, v.view.Source.Name, withArticle(col.Type), k.Name, v.view.Entity.Name, withArticle(k.Type))
+			l.Errorf(pos, RuleKeyType, "column %q of source %s is %s, key %q of entity %s is %s; make them equal, or name another column under keys:",
+				name, v.view.Source.Name, diag.WithArticle(col.Type), k.Name, v.view.Entity.Name, diag.WithArticle(k.Type))
 		}
 	}
 }
 
 // compileLets makes the row expressions of lets, each after those it uses.
-func (l *loader) compileLets(c *compiler, v *viewDecl) {
+func (l *loader) compileLets(c *lang.Compiler, v *viewDecl) {
 	var names []string
 	edges := map[string][]string{}
 	for _, d := range v.lets {
 		names = append(names, d.name)
-		edges[d.name] = referencesOf(d.refs, letName)
+		edges[d.name] = referencesOf(d.refs, lang.LetName)
 	}
 	sorted, cycles := topological(names, edges)
 	for _, cycle := range cycles {
-		c.reportCycle(v.let(cycle[0]).node, "lets", cycle)
+		l.reportCycle(v.let(cycle[0]).node, "lets", cycle)
 	}
 	for _, d := range v.lets {
 		d.broken = true
@@ -251,45 +250,39 @@ func (l *loader) compileLets(c *compiler, v *viewDecl) {
 			continue
 		}
 		if _, isColumn := v.view.Source.Column(name); isColumn {
-			l.errorf(d.node.pos, RuleDuplicateName, "let %q has the name of a column of source %s; rename it", name, v.view.Source.Name)
+			l.Errorf(d.node.Pos, RuleDuplicateName, "let %q has the name of a column of source %s; rename it", name, v.view.Source.Name)
 		}
-		d.x.row = true
-		d.expr, d.text = l.compileRow(c, v, d.x, d.refs)
-		d.broken = d.expr == nil
+		row, ok := l.compileRow(c, v, d.x, d.refs)
+		d.row, d.broken = row, !ok
 	}
 }
 
-// compileWhere makes the view's filter, nil without one, and its text as a guard.
-func (l *loader) compileWhere(c *compiler, v *viewDecl) (*plan.Expr, []guard) {
+// compileWhere makes the view's filter, if it has one.
+func (l *loader) compileWhere(c *lang.Compiler, v *viewDecl) lang.Row {
 	if v.where == nil {
-		return nil, nil
+		return lang.Row{}
 	}
-	expr, text := l.compileRow(c, v, v.where, v.whereRef)
-	if expr == nil {
+	where, ok := l.compileRow(c, v, v.where, v.whereRef)
+	if !ok {
 		v.broken = true
-		return nil, nil
+		return lang.Row{}
 	}
-	if expr.Type.Kind != plan.Bool {
-		l.errorf(expr.Pos, RuleTypeMismatch, "where must be a bool, not %s; compare with something", withArticle(expr.Type))
+	if e := where.Expr; e.Type.Kind != plan.Bool {
+		l.Errorf(e.Pos, lang.RuleTypeMismatch, "where must be a bool, not %s; compare with something", diag.WithArticle(e.Type))
 	}
-	return expr, []guard{{text, true}}
+	return where
 }
 
-// compileRow checks and converts an expression about one event; nil after a report.
-func (l *loader) compileRow(c *compiler, v *viewDecl, x *expression, refs map[string]*reference) (*plan.Expr, checked) {
+// compileRow compiles an expression about one event; false after a report.
+func (l *loader) compileRow(c *lang.Compiler, v *viewDecl, x *lang.Expression, refs map[string]*lang.Reference) (lang.Row, bool) {
 	meanings, ok := l.viewMeanings(v, refs)
 	if !ok {
-		return nil, checked{}
+		return lang.Row{}, false
 	}
-	tree := c.check(x, meanings)
-	if tree == nil {
-		return nil, checked{}
-	}
-	t := &treeConverter{c: c, x: x, tree: tree, meanings: meanings}
-	return t.convert(tree.Expr()), checked{tree.Expr(), tree, meanings}
+	return c.CompileRow(x, meanings)
 }
 
-func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split *splitter, guards []guard) {
+func (l *loader) compileFeature(c *lang.Compiler, v *viewDecl, d *featureDecl, split *lang.Splitter) {
 	if d.broken {
 		return
 	}
@@ -298,21 +291,15 @@ func (l *loader) compileFeature(c *compiler, v *viewDecl, d *featureDecl, split 
 	if !ok {
 		return
 	}
-	tree := c.check(d.x, meanings, guards...)
-	if tree == nil {
-		return
-	}
-	t := &treeConverter{c: c, x: d.x, tree: tree, meanings: meanings}
-	t.aggregate = func(call *aggregateCall, typ plan.Type) *plan.Expr { return split.leaf(t, call, typ) }
-	if expr := t.convert(tree.Expr()); expr != nil {
+	if expr := c.CompileFeature(d.x, meanings, split); expr != nil {
 		l.finishFeature(d, expr)
 	}
 }
 
 // viewMeanings finds what the names of an expression in a view mean. It is not
 // ok after a report, and when something it refers to is broken.
-func (l *loader) viewMeanings(v *viewDecl, refs map[string]*reference) (map[string]meaning, bool) {
-	meanings := map[string]meaning{}
+func (l *loader) viewMeanings(v *viewDecl, refs map[string]*lang.Reference) (map[string]lang.Meaning, bool) {
+	meanings := map[string]lang.Meaning{}
 	allOK := true
 	for _, internal := range sortedKeys(refs) {
 		m, ok := l.viewMeaning(v, refs[internal])
@@ -322,25 +309,25 @@ func (l *loader) viewMeanings(v *viewDecl, refs map[string]*reference) (map[stri
 	return meanings, allOK
 }
 
-func (l *loader) viewMeaning(v *viewDecl, r *reference) (meaning, bool) {
-	m := meaning{kind: r.kind, name: r.name}
-	switch r.kind {
-	case columnName:
+func (l *loader) viewMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool) {
+	m := lang.Meaning{Kind: r.Kind, Name: r.Name}
+	switch r.Kind {
+	case lang.ColumnName:
 		return l.columnMeaning(v, r)
-	case letName:
-		d := v.let(r.name)
+	case lang.LetName:
+		d := v.let(r.Name)
 		if d.broken {
 			return m, false
 		}
-		m.let, m.text, m.typ = d.expr, d.text, celenv.NullableToCEL(d.expr.Type)
-	case featureName:
-		d := v.features.byName[r.name]
+		m.Let, m.Type, m.Nullable = d.row, d.row.Expr.Type, true
+	case lang.FeatureName:
+		d := v.features.byName[r.Name]
 		if d.broken || d.feature.Expr == nil {
 			return m, false
 		}
-		m.index, m.typ = d.index, celenv.ToCEL(d.feature.RefType())
-	case nowName:
-		m.typ = cel.TimestampType
+		m.Index, m.Type = d.index, d.feature.RefType()
+	case lang.NowName:
+		m.Type = plan.T(plan.Timestamp)
 	default:
 		l.strayInView(v, r)
 		return m, false
@@ -349,52 +336,52 @@ func (l *loader) viewMeaning(v *viewDecl, r *reference) (meaning, bool) {
 }
 
 // columnMeaning is a column that a row expression may read.
-func (l *loader) columnMeaning(v *viewDecl, r *reference) (meaning, bool) {
-	col, ok := v.view.Source.Column(r.name)
+func (l *loader) columnMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool) {
+	col, ok := v.view.Source.Column(r.Name)
 	switch {
-	case !ok && v.features.byName[r.name] != nil:
-		l.errorf(r.pos, RuleFeatureInRow, "%q is a feature, and %s reads columns; refer to the feature outside of aggregates", r.name, r.within)
-		return meaning{}, false
+	case !ok && v.features.byName[r.Name] != nil:
+		l.Errorf(r.Pos, RuleFeatureInRow, "%q is a feature, and %s reads columns; refer to the feature outside of aggregates", r.Name, r.Within)
+		return lang.Meaning{}, false
 	case !ok:
 		l.unknownRowName(v, r)
-		return meaning{}, false
+		return lang.Meaning{}, false
 	case col.Type.Kind == plan.Invalid:
-		return meaning{}, false // reported at its declaration
+		return lang.Meaning{}, false // reported at its declaration
 	}
 	if !l.checkOutcome(v, r, col) {
-		return meaning{}, false
+		return lang.Meaning{}, false
 	}
-	return meaning{kind: columnName, name: r.name, typ: celenv.NullableToCEL(col.Type)}, true
+	return lang.Meaning{Kind: lang.ColumnName, Name: r.Name, Type: col.Type, Nullable: true}, true
 }
 
 // unknownRowName reports a name that is no column, with lets among the suggestions.
-func (l *loader) unknownRowName(v *viewDecl, r *reference) {
+func (l *loader) unknownRowName(v *viewDecl, r *lang.Reference) {
 	var lets []string
 	for _, d := range v.lets {
 		lets = append(lets, d.name)
 	}
-	if hint := didYouMean(r.name, lets); hint != "" && didYouMean(r.name, columnNames(v.view.Source)) == "" {
-		l.errorf(r.pos, RuleUnknownName, "there is no column or let %q%s", r.name, hint)
+	if hint := diag.DidYouMean(r.Name, lets); hint != "" && diag.DidYouMean(r.Name, columnNames(v.view.Source)) == "" {
+		l.Errorf(r.Pos, lang.RuleUnknownName, "there is no column or let %q%s", r.Name, hint)
 		return
 	}
-	l.unknownColumn(v.source, r.pos, r.name)
+	l.unknownColumn(v.source, r.Pos, r.Name)
 }
 
 // checkOutcome refuses columns known only after the fact: outcomes, and the
 // times at which columns became known, unless they say when they are known.
-func (l *loader) checkOutcome(v *viewDecl, r *reference, col *plan.SourceColumn) bool {
+func (l *loader) checkOutcome(v *viewDecl, r *lang.Reference, col *plan.SourceColumn) bool {
 	if col.Known != nil {
 		return true
 	}
 	if col.Outcome {
-		l.errorf(r.pos, RuleOutcomeColumn, "column %q of source %s is an outcome, which is not known yet when the event is; say when with known_at:, or leave it out",
-			r.name, v.view.Source.Name)
+		l.Errorf(r.Pos, RuleOutcomeColumn, "column %q of source %s is an outcome, which is not known yet when the event is; say when with known_at:, or leave it out",
+			r.Name, v.view.Source.Name)
 		return false
 	}
 	for _, c := range v.view.Source.Columns {
-		if c.Known != nil && c.Known.Kind == plan.KnownColumn && c.Known.Column == r.name && r.name != v.view.Source.Known.Column && r.name != v.view.Source.EventTime {
-			l.errorf(r.pos, RuleOutcomeColumn, "column %q is when %q became known, so it is not known before either; declare it with known_at: %s, or leave it out",
-				r.name, c.Name, r.name)
+		if c.Known != nil && c.Known.Kind == plan.KnownColumn && c.Known.Column == r.Name && r.Name != v.view.Source.Known.Column && r.Name != v.view.Source.EventTime {
+			l.Errorf(r.Pos, RuleOutcomeColumn, "column %q is when %q became known, so it is not known before either; declare it with known_at: %s, or leave it out",
+				r.Name, c.Name, r.Name)
 			return false
 		}
 	}
@@ -402,16 +389,16 @@ func (l *loader) checkOutcome(v *viewDecl, r *reference, col *plan.SourceColumn)
 }
 
 // strayInView reports a name outside aggregates that is no feature.
-func (l *loader) strayInView(v *viewDecl, r *reference) {
-	_, isColumn := v.view.Source.Column(r.name)
+func (l *loader) strayInView(v *viewDecl, r *lang.Reference) {
+	_, isColumn := v.view.Source.Column(r.Name)
 	switch {
 	case isColumn:
-		l.errorf(r.pos, RuleBareColumn, "%q is a column, and a feature has many events; aggregate it, for example latest(%s)", r.name, r.name)
-	case v.let(r.name) != nil:
-		l.errorf(r.pos, RuleBareColumn, "%q is a row expression, and a feature has many events; aggregate it, for example count().where(%s)", r.name, r.name)
+		l.Errorf(r.Pos, RuleBareColumn, "%q is a column, and a feature has many events; aggregate it, for example latest(%s)", r.Name, r.Name)
+	case v.let(r.Name) != nil:
+		l.Errorf(r.Pos, RuleBareColumn, "%q is a row expression, and a feature has many events; aggregate it, for example count().where(%s)", r.Name, r.Name)
 	default:
 		candidates := append(sortedKeys(v.features.names()), "now")
-		l.errorf(r.pos, RuleUnknownName, "there is no feature %q in this view%s", r.name,
-			didYouMean(r.name, append(candidates, columnNames(v.view.Source)...)))
+		l.Errorf(r.Pos, lang.RuleUnknownName, "there is no feature %q in this view%s", r.Name,
+			diag.DidYouMean(r.Name, append(candidates, columnNames(v.view.Source)...)))
 	}
 }

@@ -7,33 +7,28 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // The rules of Against.
-const (
-	RuleFeatureChanged featuredefs.RuleID = "feature-changed"
-	RuleFeatureRemoved featuredefs.RuleID = "feature-removed"
-	RuleServiceRemoved featuredefs.RuleID = "service-removed"
-	RuleServiceInputs  featuredefs.RuleID = "service-inputs"
+var (
+	RuleFeatureChanged = diag.Rule{ID: "feature-changed", Severity: diag.Error, Purpose: "A feature that a service reads keeps its meaning: a model was trained on it."}
+	RuleFeatureRemoved = diag.Rule{ID: "feature-removed", Severity: diag.Error, Purpose: "A feature that a service returns stays."}
+	RuleServiceRemoved = diag.Rule{ID: "service-removed", Severity: diag.Error, Purpose: "A service that models read stays."}
+	RuleServiceInputs  = diag.Rule{ID: "service-inputs", Severity: diag.Error, Purpose: "A service keeps its keys and request fields: callers send them."}
 )
 
-// Rules describes them for people.
-func Rules() []featuredefs.Rule {
-	return []featuredefs.Rule{
-		{ID: RuleFeatureChanged, Purpose: "A feature that a service reads keeps its meaning: a model was trained on it."},
-		{ID: RuleFeatureRemoved, Purpose: "A feature that a service returns stays."},
-		{ID: RuleServiceRemoved, Purpose: "A service that models read stays."},
-		{ID: RuleServiceInputs, Purpose: "A service keeps its keys and request fields: callers send them."},
-	}
+// Rules lists them.
+func Rules() []diag.Rule {
+	return []diag.Rule{RuleFeatureChanged, RuleFeatureRemoved, RuleServiceRemoved, RuleServiceInputs}
 }
 
 // Against reports what in the definitions now breaks the models of before: what a
 // service returned and returns no longer, or with another meaning. Formatting, names of
 // files, descriptions and new features break nothing.
-func Against(before, now *plan.Plan) featuredefs.Diagnostics {
-	var found featuredefs.Diagnostics
+func Against(before, now *plan.Plan) diag.Diagnostics {
+	var found diag.Diagnostics
 	for _, old := range before.Services {
 		s, ok := now.Service(old.Name)
 		if !ok {
@@ -43,16 +38,16 @@ func Against(before, now *plan.Plan) featuredefs.Diagnostics {
 		found = append(found, inputs(old, s)...)
 		found = append(found, outputs(old, s)...)
 	}
-	slices.SortStableFunc(found, func(a, b featuredefs.Diagnostic) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortStableFunc(found, func(a, b diag.Diagnostic) int { return strings.Compare(a.String(), b.String()) })
 	return found
 }
 
-func finding(pos plan.Pos, rule featuredefs.RuleID, format string, args ...any) featuredefs.Diagnostic {
-	return featuredefs.Diagnostic{Pos: pos, Severity: featuredefs.Error, Rule: rule, Message: fmt.Sprintf(format, args...)}
+func finding(pos plan.Pos, rule diag.Rule, format string, args ...any) diag.Diagnostic {
+	return diag.Diagnostic{Pos: pos, Severity: rule.Severity, Rule: rule.ID, Message: fmt.Sprintf(format, args...)}
 }
 
-func inputs(old, s *plan.Service) featuredefs.Diagnostics {
-	var found featuredefs.Diagnostics
+func inputs(old, s *plan.Service) diag.Diagnostics {
+	var found diag.Diagnostics
 	for _, kind := range []struct {
 		name     string
 		old, now []plan.Field
@@ -75,8 +70,8 @@ func inputs(old, s *plan.Service) featuredefs.Diagnostics {
 	return found
 }
 
-func outputs(old, s *plan.Service) featuredefs.Diagnostics {
-	var found featuredefs.Diagnostics
+func outputs(old, s *plan.Service) diag.Diagnostics {
+	var found diag.Diagnostics
 	now := s.Outputs()
 	for i, o := range old.Outputs() {
 		j := slices.IndexFunc(now, func(p plan.Output) bool { return p.Name == o.Name })

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
@@ -11,11 +12,11 @@ import (
 
 // checkData compares what sources and spines declare with the data they name, without
 // reading rows.
-func checkData(ctx context.Context, reader *relation.Reader, p *plan.Plan) (featuredefs.Diagnostics, error) {
-	var found featuredefs.Diagnostics
+func checkData(ctx context.Context, reader *relation.Reader, p *plan.Plan) (diag.Diagnostics, error) {
+	var found diag.Diagnostics
 	report := func(pos plan.Pos, err error) {
 		if err != nil {
-			found = append(found, featuredefs.Diagnostic{Pos: pos, Severity: featuredefs.Error, Rule: featuredefs.RuleSchema, Message: err.Error()})
+			found = append(found, diag.Diagnostic{Pos: pos, Severity: diag.Error, Rule: featuredefs.RuleSchema.ID, Message: err.Error()})
 		}
 	}
 	for _, s := range p.Sources {

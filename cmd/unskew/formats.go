@@ -8,15 +8,16 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/validate"
 )
 
 // formats writes the findings of validate for people and for CI systems.
-var formats = map[string]func(io.Writer, *featuredefs.Project, featuredefs.Diagnostics) error{
+var formats = map[string]func(io.Writer, *featuredefs.Project, diag.Diagnostics) error{
 	"text": textFormat, "json": jsonFormat, "github": githubFormat, "sarif": sarifFormat, "junit": junitFormat,
 }
 
-func textFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+func textFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
 	if err := found.Render(w); err != nil {
 		return err
 	}
@@ -26,7 +27,7 @@ func textFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnosti
 
 // summary is one line: what there is, and what is wrong with it. Of definitions with
 // errors nobody can say what there is.
-func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
+func summary(p *featuredefs.Project, found diag.Diagnostics) string {
 	errors, warnings := tally(found)
 	name := p.Name
 	if name == "" {
@@ -50,9 +51,9 @@ func summary(p *featuredefs.Project, found featuredefs.Diagnostics) string {
 		quantity(int64(len(p.Plan.Training)), "training set"), wrong)
 }
 
-func tally(found featuredefs.Diagnostics) (errors, warnings int) {
+func tally(found diag.Diagnostics) (errors, warnings int) {
 	for _, d := range found {
-		if d.Severity == featuredefs.Error {
+		if d.Severity == diag.Error {
 			errors++
 		} else {
 			warnings++
@@ -61,24 +62,24 @@ func tally(found featuredefs.Diagnostics) (errors, warnings int) {
 	return errors, warnings
 }
 
-func jsonFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+func jsonFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
 	errors, warnings := tally(found)
 	if found == nil {
-		found = featuredefs.Diagnostics{}
+		found = diag.Diagnostics{}
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(struct {
-		Project  string                  `json:"project"`
-		Errors   int                     `json:"errors"`
-		Warnings int                     `json:"warnings"`
-		Findings featuredefs.Diagnostics `json:"findings"`
+		Project  string           `json:"project"`
+		Errors   int              `json:"errors"`
+		Warnings int              `json:"warnings"`
+		Findings diag.Diagnostics `json:"findings"`
 	}{p.Name, errors, warnings, found})
 }
 
 // githubFormat writes workflow commands, which GitHub shows beside the line.
-func githubFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnostics) error {
+func githubFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	for _, d := range found {
 		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n",
@@ -91,7 +92,7 @@ func githubFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnos
 }
 
 // sarifFormat writes SARIF 2.1.0, the OASIS format of static analysis results.
-func sarifFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnostics) error {
+func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	type m = map[string]any
 	rules, results := []m{}, []m{}
 	for _, r := range append(featuredefs.Rules(), validate.Rules()...) {
@@ -117,7 +118,7 @@ func sarifFormat(w io.Writer, _ *featuredefs.Project, found featuredefs.Diagnost
 
 // junitFormat writes one test case for each finding, and one that passes when there
 // are no errors, as CI systems read test reports.
-func junitFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnostics) error {
+func junitFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
 	type failure struct {
 		Message string `xml:"message,attr"`
 		Text    string `xml:",chardata"`
@@ -136,7 +137,7 @@ func junitFormat(w io.Writer, p *featuredefs.Project, found featuredefs.Diagnost
 	}
 	s := suite{Name: "unskew validate " + p.Name}
 	for _, d := range found {
-		if d.Severity == featuredefs.Error {
+		if d.Severity == diag.Error {
 			s.Failures++
 			s.Cases = append(s.Cases, testcase{d.Pos.File, fmt.Sprintf("%s at line %d", d.Rule, d.Pos.Line), &failure{d.Message, d.Render()}})
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
@@ -45,7 +46,7 @@ func (o *options) load(c *cobra.Command, reader *relation.Reader) (*featuredefs.
 	return p, nil
 }
 
-func (o *options) compile(ctx context.Context, reader *relation.Reader) (*featuredefs.Project, featuredefs.Diagnostics, error) {
+func (o *options) compile(ctx context.Context, reader *relation.Reader) (*featuredefs.Project, diag.Diagnostics, error) {
 	opts := featuredefs.Options{}
 	if reader != nil {
 		opts.Schemas = func(src *plan.Source) ([]plan.Field, error) {

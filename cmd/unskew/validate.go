@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/validate"
@@ -95,15 +96,15 @@ func (o *options) validate(c *cobra.Command, format, against string, offline, ve
 }
 
 // onlyCosts reports whether no expression has another mistake than what it costs.
-func onlyCosts(found featuredefs.Diagnostics) bool {
-	return !slices.ContainsFunc(found, func(d featuredefs.Diagnostic) bool {
-		return d.Severity == featuredefs.Error && d.Rule != featuredefs.RuleCost
+func onlyCosts(found diag.Diagnostics) bool {
+	return !slices.ContainsFunc(found, func(d diag.Diagnostic) bool {
+		return d.Severity == diag.Error && d.Rule != featuredefs.RuleCost.ID
 	})
 }
 
 // fromHere names files relative to the current folder and not to the project: tools that
 // show findings beside the lines run at the top of a repository.
-func (o *options) fromHere(found featuredefs.Diagnostics) featuredefs.Diagnostics {
+func (o *options) fromHere(found diag.Diagnostics) diag.Diagnostics {
 	out := slices.Clone(found)
 	for i := range out {
 		out[i].Pos.File = filepath.ToSlash(o.inProject(out[i].Pos.File))
@@ -112,7 +113,7 @@ func (o *options) fromHere(found featuredefs.Diagnostics) featuredefs.Diagnostic
 }
 
 // check compiles the project and, unless offline, looks at its data.
-func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found featuredefs.Diagnostics, err error) {
+func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found diag.Diagnostics, err error) {
 	if offline {
 		return o.compile(c.Context(), nil)
 	}

@@ -34,6 +34,9 @@ var kindNames = [...]string{"invalid", "null", "bool", "int", "uint", "double", 
 
 func (k Kind) String() string { return kindNames[k] }
 
+// ColumnKinds are the kinds that columns, keys, request fields and scalar features can have.
+var ColumnKinds = []Kind{Bool, Int, Double, String, Bytes, Timestamp, Duration}
+
 // Scalar reports whether k holds one value rather than a collection.
 func (k Kind) Scalar() bool { return k >= Bool && k <= Duration }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/validate/parity"
@@ -229,7 +231,7 @@ func TestEveryFunctionHasAnExample(t *testing.T) {
 			t.Errorf("%s has no example", f.Name)
 		}
 	}
-	for _, a := range featuredefs.Aggregates() {
+	for _, a := range lang.Aggregates() {
 		if !slices.ContainsFunc(aggregateExamples, func(e example) bool { return e.name == string(a.Func) }) {
 			t.Errorf("aggregate %s has no example", a.Func)
 		}
@@ -324,7 +326,7 @@ func examples(t *testing.T) (*featuredefs.Project, *plan.Service) {
 		t.Fatal(err)
 	}
 	for _, d := range found {
-		if d.Severity == featuredefs.Error {
+		if d.Severity == diag.Error {
 			t.Error(d.Render())
 		}
 	}
@@ -384,7 +386,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 func aggregateTable() string {
 	var b strings.Builder
 	b.WriteString("| call | value | result | of nothing | example | gives |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, a := range featuredefs.Aggregates() {
+	for _, a := range lang.Aggregates() {
 		for i, e := range aggregateExamples {
 			if e.name != string(a.Func) {
 				continue

@@ -18,8 +18,14 @@ var engine = []string{
 
 // Table is the architecture: every package with code, and what it may know.
 var Table = []Package{
-	{"featuredefs", "parses, type-checks and compiles definitions; diagnostics with file, line and column", "reads data",
-		[]string{"featuredefs/plan", "internal/celenv", "internal/nearest"}},
+	{"featuredefs", "a project folder becomes a plan: entities, sources, views, services, training sets, tests", "reads data",
+		[]string{"featuredefs/*", "internal/celenv"}},
+	{"featuredefs/lang", "the expression language: names, types, aggregates, rules about them", "knows files or declarations",
+		[]string{"featuredefs/diag", "featuredefs/plan", "featuredefs/yamldoc", "internal/celenv"}},
+	{"featuredefs/yamldoc", "YAML in which every character has its position", "knows the language",
+		[]string{"featuredefs/diag", "featuredefs/plan"}},
+	{"featuredefs/diag", "findings about definitions: rule, position, message, fix", "",
+		[]string{"featuredefs/plan", "internal/nearest"}},
 	{"featuredefs/plan", "the compiled form that everything else executes; canonical encodings; fingerprints", "imports more than the standard library",
 		nil},
 	{"internal/nearest", "finds the name a person probably meant", "", nil},
@@ -70,7 +76,7 @@ var Table = []Package{
 			"internal/nearest", "internal/onlinestore", "internal/registry", "internal/wire", "materializer/online"}},
 	{"sdk", "the Go client", "imports more than Connect, Protobuf, Arrow and the wire contract", []string{"proto/unskew/*", "internal/wire"}},
 	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
-		[]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/kernel/expr"}},
+		[]string{"featuredefs", "featuredefs/diag", "featuredefs/lang", "featuredefs/plan", "internal/celenv", "internal/kernel/expr"}},
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
 		append([]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis",
 			"internal/ingest", "internal/oracle", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
@@ -79,7 +85,7 @@ var Table = []Package{
 		append([]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
 			"internal/wire", "materializer/offline", "materializer/online", "sdk", "server"}, engine...)},
 	{"cmd/unskew", "the command: flags, wiring, exit codes, one file for each command", "computes anything",
-		[]string{"featuredefs", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
+		[]string{"featuredefs", "featuredefs/diag", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
 	{"examples/flights", "the example: a year of flights, its definitions and their tests", "", []string{"featuredefs", "featuredefs/plan"}},
 	{"examples/flights/convert", "makes the example's data from its source", "", nil},
 	{"internal/dev/bench", "what benchmark programs share: definitions, races, reports", "", []string{"featuredefs", "featuredefs/plan"}},
@@ -103,9 +109,9 @@ var Owners = []struct {
 	Module   string
 	Packages []string
 }{
-	{"cel.dev/cel-go", []string{"featuredefs", "internal/celenv", "internal/kernel/expr", "internal/dev/conformance", "internal/oracle", "internal/dev/bench/cel"}},
+	{"cel.dev/cel-go", []string{"featuredefs/lang", "internal/celenv", "internal/kernel/expr", "internal/dev/conformance", "internal/oracle", "internal/dev/bench/cel"}},
 	{"cel.dev/expr", []string{"internal/dev/conformance"}},
-	{"github.com/goccy/go-yaml", []string{"featuredefs"}},
+	{"github.com/goccy/go-yaml", []string{"featuredefs/yamldoc"}},
 	{"github.com/robfig/cron/v3", []string{"featuredefs", "internal/ingest", "internal/oracle"}},
 	{"github.com/redis/rueidis", []string{"internal/eventlog/redis", "internal/onlinestore/redis", "internal/redisconn", "internal/redistest", "internal/dev/bench/online"}},
 	{"golang.org/x/net", []string{"internal/dev/bench/online"}},

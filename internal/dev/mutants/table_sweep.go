@@ -29,12 +29,12 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "late-group-is-known", tag: "w3", breaks: "A column that only the group reads is taken for known with its row.",
-		file: "featuredefs/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.By, s.Filter)",
+		file: "featuredefs/lang/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.By, s.Filter)",
 		tests: []string{oracleTests},
 	},
 	{
 		name: "late-order-is-known", tag: "w3", breaks: "A column that only the value to order by reads is taken for known with its row.",
-		file: "featuredefs/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.Group, s.Filter)",
+		file: "featuredefs/lang/split.go", old: "plan.Columns(s.Arg, s.By, s.Group, s.Filter)", new: "plan.Columns(s.Arg, s.Group, s.Filter)",
 		tests: []string{oracleTests},
 	},
 	{

@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"math"
@@ -8,23 +8,23 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // parseOne reads the value of a one-key document.
-func parseOne(t rapid.TB, text string) (*node, *reporter) {
+func parseOne(t rapid.TB, text string) (*Node, *diag.Reporter) {
 	t.Helper()
-	f := newSourceFile("a.yaml", []byte(text))
-	r := &reporter{files: map[string]*sourceFile{"a.yaml": f}}
-	docs := f.documents()
+	r := &diag.Reporter{}
+	docs := newFile("a.yaml", []byte(text)).documents()
 	if len(docs) != 1 {
 		t.Fatalf("%d documents in %q", len(docs), text)
 	}
 	n := parseDocument(r, docs[0])
 	if n == nil {
-		t.Fatalf("cannot parse %q: %v", text, r.found)
+		t.Fatalf("cannot parse %q: %v", text, r.Found)
 	}
-	v, ok := n.get("v")
+	v, ok := n.Get("v")
 	if !ok {
 		t.Fatalf("no v in %q", text)
 	}
@@ -91,16 +91,16 @@ func TestValue(t *testing.T) {
 func TestValue_ColonsInFlowLists(t *testing.T) {
 	n, _ := parseOne(t, "{v: [localhost:6379, 2025-01-01T10:00:00Z, {a: b}, c: d, 10:20:30]}\n")
 	var got []string
-	for _, item := range n.items {
-		got = append(got, item.text)
+	for _, item := range n.Items {
+		got = append(got, item.Text)
 	}
 	want := []string{"localhost:6379", "2025-01-01T10:00:00Z", "", "", "10:20:30"}
 	if len(got) != len(want) {
 		t.Fatalf("got %q", got)
 	}
 	for i := range want {
-		if got[i] != want[i] || (want[i] == "") != (n.items[i].kind == mappingNode) {
-			t.Errorf("item %d: got %q (kind %v), want %q", i, got[i], n.items[i].kind, want[i])
+		if got[i] != want[i] || (want[i] == "") != (n.Items[i].Kind == Mapping) {
+			t.Errorf("item %d: got %q (kind %v), want %q", i, got[i], n.Items[i].Kind, want[i])
 		}
 	}
 }

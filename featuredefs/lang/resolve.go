@@ -1,65 +1,68 @@
-package featuredefs
+package lang
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// nameKind says what a name in an expression stands for.
-type nameKind uint8
+// NameKind says what a name in an expression stands for.
+type NameKind uint8
 
 const (
-	columnName nameKind = iota
-	letName
-	featureName // a sibling: of the view, or derived in the service
-	viewFeatureName
-	requestName
-	nowName
+	ColumnName NameKind = iota
+	LetName
+	FeatureName // a sibling: of the view, or derived in the service
+	ViewFeatureName
+	RequestName
+	NowName
 	strayName // nothing that can stand there
 )
 
-// reference is a name an expression uses. In the tree it is replaced by
+// Reference is a name an expression uses. In the tree it is replaced by
 // internal, which authors cannot write, so that a column and a feature of one name keep apart.
-type reference struct {
-	kind     nameKind
-	name     string // as written
+type Reference struct {
+	Kind     NameKind
+	Name     string // as written
 	internal string
-	pos      plan.Pos // of the first use
-	within   string   // the aggregate or key that makes it a row name, for messages
+	Pos      plan.Pos // of the first use
+	Within   string   // the aggregate or key that makes it a row name, for messages
 }
 
-// vocabulary is what an expression may name.
-type vocabulary struct {
-	row        bool   // the whole expression is about one event: where, let
-	what       string // what holds the expression, for messages
-	lets       map[string]bool
-	features   map[string]bool
-	roles      map[string]map[string]bool // in services: the features of each role
-	request    map[string]bool
-	aggregates bool // aggregates may stand here
+// Vocabulary is what an expression may name.
+type Vocabulary struct {
+	Row        bool   // the whole expression is about one event: where, let
+	What       string // what holds the expression, for messages
+	Lets       map[string]bool
+	Features   map[string]bool
+	Roles      map[string]map[string]bool // in services: the features of each role
+	Request    map[string]bool
+	Aggregates bool // aggregates may stand here
 }
 
 // resolver walks a parsed expression once: it replaces names by what they refer
 // to and reports misplaced or malformed aggregates. It needs no types.
 type resolver struct {
-	c     *compiler
-	x     *expression
-	words vocabulary
-	refs  map[string]*reference // by internal name
+	c     *Compiler
+	x     *Expression
+	words Vocabulary
+	refs  map[string]*Reference // by internal name
 }
 
-// resolve returns the names x uses, and whether its structure is sound.
-func (c *compiler) resolve(x *expression, words vocabulary) (refs map[string]*reference, ok bool) {
-	before := c.r.errors
-	r := &resolver{c: c, x: x, words: words, refs: map[string]*reference{}}
-	r.expr(x.tree(), place{row: words.row, within: words.what})
-	return r.refs, c.r.errors == before
+// Resolve returns the names x uses, and whether its structure is sound.
+func (c *Compiler) Resolve(x *Expression, words Vocabulary) (refs map[string]*Reference, ok bool) {
+	before := c.r.Errors
+	x.row = words.Row
+	r := &resolver{c: c, x: x, words: words, refs: map[string]*Reference{}}
+	r.expr(x.tree(), place{row: words.Row, within: words.What})
+	return r.refs, c.r.Errors == before
 }
 
 // place is where in an expression the walk is.
@@ -76,8 +79,8 @@ func (p place) bind(names ...string) place {
 	return p
 }
 
-func (r *resolver) errorf(e ast.Expr, rule RuleID, format string, args ...any) {
-	r.c.r.errorf(r.x.pos(e), rule, format, args...)
+func (r *resolver) errorf(e ast.Expr, rule diag.Rule, format string, args ...any) {
+	r.c.r.Errorf(r.x.pos(e), rule, format, args...)
 }
 
 func (r *resolver) expr(e ast.Expr, p place) {
@@ -145,18 +148,18 @@ func (r *resolver) ident(e ast.Expr, p place) {
 	case p.row:
 		r.rowName(e, name, p)
 	case name == "now":
-		r.refer(e, nowName, name, p)
-	case r.words.features[name]:
-		r.refer(e, featureName, name, p)
-	case r.words.roles[name] != nil:
-		r.errorf(e, RuleUnknownName, "%q is a view; name one of its features, like %s.%s", name, name, anyOf(r.words.roles[name]))
+		r.refer(e, NowName, name, p)
+	case r.words.Features[name]:
+		r.refer(e, FeatureName, name, p)
+	case r.words.Roles[name] != nil:
+		r.errorf(e, RuleUnknownName, "%q is a view; name one of its features, like %s.%s", name, name, anyOf(r.words.Roles[name]))
 	default:
 		r.refer(e, strayName, name, p)
 	}
 }
 
 func anyOf(set map[string]bool) string {
-	for _, name := range sortedKeys(set) {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
 		return name
 	}
 	return "feature"
@@ -166,24 +169,24 @@ func (r *resolver) rowName(e ast.Expr, name string, p place) {
 	switch {
 	case name == "now":
 		r.errorf(e, RuleNowInRow, "%s reads events, which have no now; compare with now outside, or use a window", p.within)
-	case r.words.lets[name]:
-		r.refer(e, letName, name, p)
+	case r.words.Lets[name]:
+		r.refer(e, LetName, name, p)
 	default:
-		r.refer(e, columnName, name, p)
+		r.refer(e, ColumnName, name, p)
 	}
 }
 
 var namePrefixes = [...]string{
-	columnName: "@column:", letName: "@let:", featureName: "@feature:", viewFeatureName: "@view:",
-	requestName: "@request:", nowName: "@now:", strayName: "@stray:",
+	ColumnName: "@column:", LetName: "@let:", FeatureName: "@feature:", ViewFeatureName: "@view:",
+	RequestName: "@request:", NowName: "@now:", strayName: "@stray:",
 }
 
 // refer notes that e stands for something and makes e the internal name of it.
-func (r *resolver) refer(e ast.Expr, kind nameKind, name string, p place) {
+func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p place) {
 	pos := r.x.pos(e)
 	internal := namePrefixes[kind] + name
 	if _, ok := r.refs[internal]; !ok {
-		r.refs[internal] = &reference{kind, name, internal, pos, p.within}
+		r.refs[internal] = &Reference{kind, name, internal, pos, p.within}
 	}
 	e.SetKindCase(r.c.factory.NewIdent(e.ID(), internal))
 }
@@ -196,11 +199,11 @@ func (r *resolver) selection(e ast.Expr, p place) {
 		root = s.Operand().AsIdent()
 	}
 	_, isLocal := p.local(root)
-	features, isRole := r.words.roles[root]
+	features, isRole := r.words.Roles[root]
 	switch {
 	case root == "" || isLocal || p.row:
 		r.expr(s.Operand(), p)
-	case root == "request" && r.words.request != nil:
+	case root == "request" && r.words.Request != nil:
 		r.requestField(e, s, p)
 	case isRole:
 		r.viewFeature(e, s, root, features, p)
@@ -210,26 +213,26 @@ func (r *resolver) selection(e ast.Expr, p place) {
 }
 
 func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p place) {
-	if !r.words.request[s.FieldName()] {
+	if !r.words.Request[s.FieldName()] {
 		r.errorf(e, RuleUnknownName, "request has no field %q%s; declare it under request:",
-			s.FieldName(), didYouMean(s.FieldName(), sortedKeys(r.words.request)))
+			s.FieldName(), diag.DidYouMean(s.FieldName(), slices.Sorted(maps.Keys(r.words.Request))))
 		return
 	}
-	r.refer(e, requestName, s.FieldName(), p)
+	r.refer(e, RequestName, s.FieldName(), p)
 }
 
 func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, features map[string]bool, p place) {
 	name := s.FieldName()
 	if !features[name] {
 		r.errorf(e, RuleUnknownName, "the service has no feature %q%s; it has to be under features:",
-			role+"."+name, didYouMean(name, sortedKeys(features)))
+			role+"."+name, diag.DidYouMean(name, slices.Sorted(maps.Keys(features))))
 		return
 	}
 	if s.IsTestOnly() {
 		r.errorf(e, RuleOptionalValue, "has() is for columns and maps; ask an optional feature with %s.%s.hasValue()", role, name)
 		return
 	}
-	r.refer(e, viewFeatureName, role+"."+name, p)
+	r.refer(e, ViewFeatureName, role+"."+name, p)
 }
 
 func (r *resolver) call(e ast.Expr, p place) {
@@ -257,7 +260,7 @@ func (r *resolver) globalName(e ast.Expr, call ast.CallExpr) {
 		r.errorf(e, RuleUnknownName, "there is no function %q; it is called %s here", name, other)
 		return
 	}
-	r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.globals))
+	r.errorf(e, RuleUnknownName, "there is no function %q%s", name, diag.DidYouMean(name, r.c.globals))
 }
 
 func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
@@ -270,7 +273,7 @@ func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
 	case r.c.macros[name]:
 		r.errorf(e, RuleTypeMismatch, "%s() does not take these arguments; a loop names its variable first, like list.%s(x, x > 0)", name, name)
 	case !r.c.env.HasFunction(name):
-		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.members))
+		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, diag.DidYouMean(name, r.c.members))
 	}
 }
 
@@ -296,7 +299,7 @@ func (r *resolver) namespaced(e ast.Expr, p place) bool {
 	}
 	name := space + "." + call.FunctionName()
 	if !r.c.env.HasFunction(name) {
-		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, didYouMean(name, r.c.globals))
+		r.errorf(e, RuleUnknownName, "there is no function %q%s", name, diag.DidYouMean(name, r.c.globals))
 	}
 	return true
 }
@@ -354,8 +357,8 @@ func (r *resolver) aggregate(call *aggregateCall, p place) {
 	case p.row:
 		r.errorf(call.base, RuleAggregatePlace, "%s reads one event, so %s cannot stand here; use it in a feature", p.within, name)
 		return
-	case !r.words.aggregates:
-		r.errorf(call.base, RuleAggregatePlace, "%s cannot aggregate events; make %s a feature of a view and refer to it", r.words.what, name)
+	case !r.words.Aggregates:
+		r.errorf(call.base, RuleAggregatePlace, "%s cannot aggregate events; make %s a feature of a view and refer to it", r.words.What, name)
 		return
 	}
 	inside := place{row: true, nested: true, within: name + "(…)", locals: p.locals, barred: len(p.locals)}

@@ -1,4 +1,4 @@
-package featuredefs
+package diag
 
 import (
 	"cmp"
@@ -27,6 +27,17 @@ func (s Severity) String() string {
 	return "error"
 }
 
+// RuleID names a rule; it stands in brackets at the end of a diagnostic and is
+// stable, so that tools can filter by it.
+type RuleID string
+
+// Rule describes one rule for people.
+type Rule struct {
+	ID       RuleID
+	Severity Severity // of its findings; some of an Error are only Warnings
+	Purpose  string   // one sentence
+}
+
 // Diagnostic is one finding about the definitions: where, which rule, what is
 // wrong and how to mend it.
 type Diagnostic struct {
@@ -43,10 +54,10 @@ func (d Diagnostic) String() string {
 	if d.Severity == Warning {
 		severity = "warning: "
 	}
-	return fmt.Sprintf("%s: %s%s [%s]", formatPos(d.Pos), severity, d.Message, d.Rule)
+	return fmt.Sprintf("%s: %s%s [%s]", FormatPos(d.Pos), severity, d.Message, d.Rule)
 }
 
-func formatPos(p plan.Pos) string {
+func FormatPos(p plan.Pos) string {
 	if p.Line == 0 {
 		return p.File
 	}
@@ -148,8 +159,8 @@ func (ds Diagnostics) Render(w io.Writer) error {
 	return nil
 }
 
-// sorted orders the set by position and drops repetitions.
-func (ds Diagnostics) sorted() Diagnostics {
+// Sorted orders the set by position and drops repetitions.
+func (ds Diagnostics) Sorted() Diagnostics {
 	slices.SortFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(
 			cmp.Compare(a.Pos.File, b.Pos.File),
@@ -163,26 +174,34 @@ func (ds Diagnostics) sorted() Diagnostics {
 	return slices.Compact(ds)
 }
 
-// reporter collects diagnostics and knows the lines they point into.
-type reporter struct {
-	found  Diagnostics
-	errors int // how many of them are Errors; comparing two counts tells whether a step failed
-	files  map[string]*sourceFile
+// Reporter collects diagnostics and knows the lines they point into.
+type Reporter struct {
+	Found  Diagnostics
+	Errors int                 // how many of them are Errors; comparing two counts tells whether a step failed
+	lines  map[string][]string // of each file
 }
 
-func (r *reporter) errorf(pos plan.Pos, rule RuleID, format string, args ...any) {
-	r.errors++
+// Keep remembers the lines of a file for the diagnostics that point into it.
+func (r *Reporter) Keep(file string, lines []string) {
+	if r.lines == nil {
+		r.lines = map[string][]string{}
+	}
+	r.lines[file] = lines
+}
+
+func (r *Reporter) Errorf(pos plan.Pos, rule Rule, format string, args ...any) {
+	r.Errors++
 	r.report(pos, Error, rule, format, args...)
 }
 
-func (r *reporter) warnf(pos plan.Pos, rule RuleID, format string, args ...any) {
+func (r *Reporter) Warnf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.report(pos, Warning, rule, format, args...)
 }
 
-func (r *reporter) report(pos plan.Pos, s Severity, rule RuleID, format string, args ...any) {
-	d := Diagnostic{Pos: pos, Severity: s, Rule: rule, Message: fmt.Sprintf(format, args...)}
-	if f := r.files[pos.File]; f != nil {
-		d.Source = f.line(pos.Line)
+func (r *Reporter) report(pos plan.Pos, s Severity, rule Rule, format string, args ...any) {
+	d := Diagnostic{Pos: pos, Severity: s, Rule: rule.ID, Message: fmt.Sprintf(format, args...)}
+	if lines := r.lines[pos.File]; pos.Line >= 1 && pos.Line <= len(lines) {
+		d.Source = lines[pos.Line-1]
 	}
-	r.found = append(r.found, d)
+	r.Found = append(r.Found, d)
 }

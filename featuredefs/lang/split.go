@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"slices"
@@ -12,22 +12,23 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// splitter collects the aggregates of a view's features: equal slots and equal
+// Splitter collects the aggregates of a view's features: equal slots and equal
 // windowed aggregates are kept once.
-type splitter struct {
+type Splitter struct {
 	view       *plan.View
-	where      *plan.Expr // the view's; nil: every event
+	where      Row // the view's; without an expression: every event
 	slots      map[string]int
 	aggregates map[plan.WindowedAggregate]int
 }
 
-func newSplitter(v *plan.View, where *plan.Expr) *splitter {
-	return &splitter{view: v, where: where, slots: map[string]int{}, aggregates: map[plan.WindowedAggregate]int{}}
+// NewSplitter adds to the view v, whose events have passed where.
+func NewSplitter(v *plan.View, where Row) *Splitter {
+	return &Splitter{view: v, where: where, slots: map[string]int{}, aggregates: map[plan.WindowedAggregate]int{}}
 }
 
 // leaf is the outer expression's node for an aggregate call, whose slot and
 // window are added to the view.
-func (s *splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *plan.Expr {
+func (s *Splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *plan.Expr {
 	slot, window := s.slot(t, call, typ)
 	out := &plan.Expr{Kind: plan.Aggregate, Type: slot.Type, Pos: t.x.pos(call.base)}
 	key := plan.SlotKey(s.view.Source, &slot)
@@ -49,8 +50,8 @@ func (s *splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *p
 }
 
 // slot converts what is inside an aggregate call.
-func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (plan.Slot, plan.Window) {
-	slot := plan.Slot{Func: call.decl.fn, Type: typ, Filter: s.where}
+func (s *Splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (plan.Slot, plan.Window) {
+	slot := plan.Slot{Func: call.decl.fn, Type: typ, Filter: s.where.Expr}
 	args, window := call.split()
 	for i, a := range args {
 		switch call.decl.roles[i] {
@@ -85,7 +86,7 @@ func (s *splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (p
 func (t *treeConverter) stored(e ast.Expr) *plan.Expr {
 	out := celenv.FromAST(t.checked(), e)
 	if depth := out.Type.Depth(); depth > plan.MaxDepth {
-		t.c.r.errorf(t.x.pos(e), RuleAggregateCall, "an aggregate keeps values nested in at most %d lists, maps and optionals, and these are nested in %d; aggregate an element of them",
+		t.c.r.Errorf(t.x.pos(e), RuleAggregateCall, "an aggregate keeps values nested in at most %d lists, maps and optionals, and these are nested in %d; aggregate an element of them",
 			plan.MaxDepth, depth)
 	}
 	return out
@@ -98,7 +99,7 @@ func windowOf(e ast.Expr) plan.Window {
 	}
 	w, err := plan.ParseWindow(string(e.AsLiteral().(types.String)))
 	if err != nil {
-		panic("featuredefs: a window that was not checked: " + err.Error())
+		panic("lang: a window that was not checked: " + err.Error())
 	}
 	return w
 }
@@ -125,19 +126,3 @@ func knownColumns(src *plan.Source, s *plan.Slot) []string {
 	slices.Sort(names)
 	return names
 }
-
-// featureType reports whether a feature can have type t: a scalar, a list of
-// scalars, a map from strings to scalars, or an optional of those.
-func featureType(t plan.Type) bool {
-	t = t.Unwrap()
-	switch t.Kind {
-	case plan.List:
-		return isFeatureScalar(*t.Elem)
-	case plan.Map:
-		return t.Key.Kind == plan.String && isFeatureScalar(*t.Elem)
-	}
-	return isFeatureScalar(t)
-}
-
-// isFeatureScalar leaves uint out: no column, request field or store has it.
-func isFeatureScalar(t plan.Type) bool { return slices.Contains(scalarKinds, t.Kind) }

@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"strings"
@@ -7,28 +7,28 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// offsets maps the characters of a scalar's value to their places in the file:
+// Offsets maps the characters of a scalar's value to their places in the file:
 // entry i is where character i stands, the last entry where the scalar ends.
-type offsets []plan.Pos
+type Offsets []plan.Pos
 
-// at is the place of character i of the value; positions outside it are clamped.
-func (o offsets) at(i int) plan.Pos {
+// At is the place of character i of the value; positions outside it are clamped.
+func (o Offsets) At(i int) plan.Pos {
 	return o[min(max(i, 0), len(o)-1)]
 }
 
-// offsets walks the source text of a scalar beside its value. Where the two
+// Offsets walks the source text of a scalar beside its value. Where the two
 // cannot be matched, the rest maps to the last match: the position is then too
 // early, never in another scalar.
-func (n *node) offsets() offsets {
-	a := &aligner{file: n.file, style: n.style, line: n.pos.Line, col: n.pos.Col}
-	value := []rune(n.text)
+func (n *Node) Offsets() Offsets {
+	a := &aligner{file: n.file, style: n.style, line: n.Pos.Line, col: n.Pos.Col}
+	value := []rune(n.Text)
 	switch n.style {
 	case literalBlock, foldedBlock:
 		a.enterBlock(value)
 	case singleQuoted, doubleQuoted:
 		a.col++
 	}
-	out := make(offsets, 0, len(value)+1)
+	out := make(Offsets, 0, len(value)+1)
 	last := a.pos()
 	for _, r := range value {
 		if at, ok := a.match(r); ok {
@@ -44,7 +44,7 @@ func (n *node) offsets() offsets {
 
 // aligner is a place in a file that moves forward over the text of one scalar.
 type aligner struct {
-	file      *sourceFile
+	file      *File
 	style     scalarStyle
 	line, col int // 1-based; col counts characters
 	indent    int // block styles: characters before the content of each line
@@ -54,7 +54,7 @@ type aligner struct {
 	textOf int
 }
 
-func (a *aligner) pos() plan.Pos { return a.file.pos(a.line, a.col) }
+func (a *aligner) pos() plan.Pos { return a.file.Pos(a.line, a.col) }
 
 func (a *aligner) block() bool { return a.style == literalBlock || a.style == foldedBlock }
 

@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"regexp"
@@ -15,17 +15,17 @@ import (
 
 // lint reports what type-checks but does not mean what it says, or would not
 // mean the same everywhere, where the guards hold.
-func (c *compiler) lint(x *expression, tree *ast.AST, meanings map[string]meaning, guards []guard) {
+func (c *Compiler) lint(x *Expression, tree *ast.AST, meanings map[string]Meaning, guards []guard) {
 	l := &linter{c: c, x: x, tree: tree, meanings: meanings}
 	l.types(tree.Expr())
 	l.visit(tree.Expr(), guards)
 }
 
 type linter struct {
-	c        *compiler
-	x        *expression
+	c        *Compiler
+	x        *Expression
 	tree     *ast.AST
-	meanings map[string]meaning
+	meanings map[string]Meaning
 }
 
 // children are the operands of e in order. The range of a comprehension without
@@ -125,14 +125,14 @@ func (l *linter) countedWindow(call ast.CallExpr) {
 	if len(args) != 1 || isString(args[0]) || l.tree.GetType(args[0].ID()).Kind() != types.StringKind || l.readsColumn(args[0]) {
 		return
 	}
-	l.c.r.errorf(l.x.pos(args[0]), RuleWindowLiteral, "the window of count must be a string literal like \"7d\"; to count events by a value, name a column in it")
+	l.c.r.Errorf(l.x.pos(args[0]), RuleWindowLiteral, "the window of count must be a string literal like \"7d\"; to count events by a value, name a column in it")
 }
 
 // readsColumn reports whether the value of e can differ between events.
 func (l *linter) readsColumn(e ast.Expr) bool {
 	if e.Kind() == ast.IdentKind {
 		m, ok := l.meanings[e.AsIdent()]
-		return ok && (m.let == nil || len(plan.Columns(m.let)) > 0)
+		return ok && (m.Let.Expr == nil || len(plan.Columns(m.Let.Expr)) > 0)
 	}
 	return slices.ContainsFunc(children(e), l.readsColumn)
 }
@@ -141,7 +141,7 @@ func (l *linter) readsColumn(e ast.Expr) bool {
 func (l *linter) optionalNull(e ast.Expr, call ast.CallExpr) {
 	a, b := call.Args()[0], call.Args()[1]
 	if l.isNull(b) && l.isOptional(a) || l.isNull(a) && l.isOptional(b) {
-		l.c.r.errorf(l.x.pos(e), RuleOptionalValue, "an optional is never null; ask with .hasValue(), or unwrap it with .orValue(…)")
+		l.c.r.Errorf(l.x.pos(e), RuleOptionalValue, "an optional is never null; ask with .hasValue(), or unwrap it with .orValue(…)")
 	}
 }
 
@@ -166,7 +166,7 @@ var zoneOffset = regexp.MustCompile(`^[+-]?(0?[0-9]|1[0-4]):[0-5][0-9]$`)
 // where evaluation looks them up, in the embedded zone database: a host may know more.
 func (l *linter) zone(e ast.Expr) {
 	if !isString(e) {
-		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "a time zone must be a string literal like \"Europe/Berlin\" or \"+02:00\"")
+		l.c.r.Errorf(l.x.pos(e), RuleZoneLiteral, "a time zone must be a string literal like \"Europe/Berlin\" or \"+02:00\"")
 		return
 	}
 	name := string(e.AsLiteral().(types.String))
@@ -174,6 +174,6 @@ func (l *linter) zone(e ast.Expr) {
 		return
 	}
 	if _, err := celenv.Location(name); name == "" || err != nil {
-		l.c.r.errorf(l.x.pos(e), RuleZoneLiteral, "%q is neither an offset nor a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
+		l.c.r.Errorf(l.x.pos(e), RuleZoneLiteral, "%q is neither an offset nor a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
 	}
 }

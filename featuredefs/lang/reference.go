@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"fmt"

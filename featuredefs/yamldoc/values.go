@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"encoding/base64"
@@ -8,33 +8,40 @@ import (
 	"strings"
 	"time"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // valueError says which node of a value is wrong.
 type valueError struct {
-	at  *node
+	at  *Node
 	msg string
 }
 
 func (e *valueError) Error() string { return e.msg }
 
-func wrongValue(n *node, format string, args ...any) error {
+func wrongValue(n *Node, format string, args ...any) error {
 	return &valueError{n, fmt.Sprintf(format, args...)}
 }
 
-// reportValue reports an error of value where it arose.
-func reportValue(r *reporter, n *node, rule RuleID, err error) {
-	if v, ok := err.(*valueError); ok {
-		n = v.at
+// Value reads n as a value of type t; null is a value of every type. What is wrong is
+// reported under the rule where it stands.
+func (r *Reader) Value(n *Node, t plan.Type, rule diag.Rule) (v plan.Value, ok bool) {
+	v, err := value(n, t)
+	if err == nil {
+		return v, true
 	}
-	r.errorf(n.pos, rule, "%v", err)
+	if wrong, ok := err.(*valueError); ok {
+		n = wrong.at
+	}
+	r.Errorf(n.Pos, rule, "%v", err)
+	return plan.Value{}, false
 }
 
-// value reads n as a value of type t; null is a value of every type. Doubles are
-// the nearest to the decimal text, and whole numbers are doubles where one is wanted.
-func value(n *node, t plan.Type) (plan.Value, error) {
-	if n.isNull() {
+// value reads n as a value of type t. Doubles are the nearest to the decimal text, and
+// whole numbers are doubles where one is wanted.
+func value(n *Node, t plan.Type) (plan.Value, error) {
+	if n.IsNull() {
 		return plan.NullValue(), nil
 	}
 	switch t.Kind {
@@ -45,18 +52,18 @@ func value(n *node, t plan.Type) (plan.Value, error) {
 	case plan.Map:
 		return mapValue(n, t)
 	}
-	if n.kind != scalarNode {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", withArticle(t), n.describe())
+	if n.Kind != Scalar {
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
 	}
 	return scalarValue(n, t)
 }
 
-func listValue(n *node, t plan.Type) (plan.Value, error) {
-	if n.kind != sequenceNode {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", withArticle(t), n.describe())
+func listValue(n *Node, t plan.Type) (plan.Value, error) {
+	if n.Kind != Sequence {
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
 	}
-	elems := make([]plan.Value, len(n.items))
-	for i, item := range n.items {
+	elems := make([]plan.Value, len(n.Items))
+	for i, item := range n.Items {
 		v, err := value(item, *t.Elem)
 		if err != nil {
 			return plan.Value{}, err
@@ -66,23 +73,23 @@ func listValue(n *node, t plan.Type) (plan.Value, error) {
 	return plan.ListValue(elems), nil
 }
 
-func mapValue(n *node, t plan.Type) (plan.Value, error) {
-	if n.kind != mappingNode {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", withArticle(t), n.describe())
+func mapValue(n *Node, t plan.Type) (plan.Value, error) {
+	if n.Kind != Mapping {
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
 	}
-	keys, values := make([]plan.Value, len(n.entries)), make([]plan.Value, len(n.entries))
+	keys, values := make([]plan.Value, len(n.Entries)), make([]plan.Value, len(n.Entries))
 	seen := map[string]bool{}
-	for i, e := range n.entries {
-		k, err := value(e.key, *t.Key)
+	for i, e := range n.Entries {
+		k, err := value(e.Key, *t.Key)
 		if err != nil {
 			return plan.Value{}, err
 		}
 		canonical := string(plan.AppendCanonical(nil, k))
 		if k.IsNull() || seen[canonical] {
-			return plan.Value{}, wrongValue(e.key, "the key %s is null or stands twice in the map", e.key.describe())
+			return plan.Value{}, wrongValue(e.Key, "the key %s is null or stands twice in the map", e.Key.Describe())
 		}
 		seen[canonical] = true
-		if values[i], err = value(e.value, *t.Elem); err != nil {
+		if values[i], err = value(e.Value, *t.Elem); err != nil {
 			return plan.Value{}, err
 		}
 		keys[i] = k
@@ -91,59 +98,59 @@ func mapValue(n *node, t plan.Type) (plan.Value, error) {
 }
 
 // scalarValue reads a scalar that is not null.
-func scalarValue(n *node, t plan.Type) (plan.Value, error) {
+func scalarValue(n *Node, t plan.Type) (plan.Value, error) {
 	quoted := n.style != plainStyle || n.tag != ""
 	switch t.Kind {
 	case plan.String:
-		if !quoted && looksTyped(n.text) {
-			return plan.Value{}, wrongValue(n, "expected a string, found %s; put it in quotes", n.text)
+		if !quoted && looksTyped(n.Text) {
+			return plan.Value{}, wrongValue(n, "expected a string, found %s; put it in quotes", n.Text)
 		}
-		return plan.StringValue(n.text), nil
+		return plan.StringValue(n.Text), nil
 	case plan.Bytes:
 		return bytesValue(n)
 	case plan.Timestamp:
-		et, err := plan.ParseTime(n.text)
+		et, err := plan.ParseTime(n.Text)
 		if err != nil {
 			return plan.Value{}, wrongValue(n, "%v", err)
 		}
 		return plan.TimestampValue(et), nil
 	case plan.Duration:
-		d, err := time.ParseDuration(n.text)
+		d, err := time.ParseDuration(n.Text)
 		if err != nil {
-			return plan.Value{}, wrongValue(n, "duration %q is not a number with a unit, like 90s or 1h30m", n.text)
+			return plan.Value{}, wrongValue(n, "duration %q is not a number with a unit, like 90s or 1h30m", n.Text)
 		}
 		return plan.DurationValue(d), nil
 	}
 	if quoted {
-		return plan.Value{}, wrongValue(n, "expected %s, found the string %q; leave out the quotes", withArticle(t), abbreviate(n.text))
+		return plan.Value{}, wrongValue(n, "expected %s, found the string %q; leave out the quotes", diag.WithArticle(t), abbreviate(n.Text))
 	}
 	return plainValue(n, t)
 }
 
-func plainValue(n *node, t plan.Type) (plan.Value, error) {
+func plainValue(n *Node, t plan.Type) (plan.Value, error) {
 	switch t.Kind {
 	case plan.Bool:
-		if b, ok := parseBool(n.text); ok {
+		if b, ok := parseBool(n.Text); ok {
 			return plan.BoolValue(b), nil
 		}
 	case plan.Int:
-		if i, ok := parseInt(n.text); ok {
+		if i, ok := parseInt(n.Text); ok {
 			return plan.IntValue(i), nil
 		}
 	case plan.Double:
-		if f, ok := parseDouble(n.text); ok {
+		if f, ok := parseDouble(n.Text); ok {
 			return plan.DoubleValue(f), nil
 		}
 	}
-	return plan.Value{}, wrongValue(n, "expected %s, found %s", withArticle(t), n.describe())
+	return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
 }
 
 // bytesValue is the UTF-8 of a string, or what !!binary encodes in base64.
-func bytesValue(n *node) (plan.Value, error) {
+func bytesValue(n *Node) (plan.Value, error) {
 	if n.tag != binaryTag {
-		return plan.BytesValue([]byte(n.text)), nil
+		return plan.BytesValue([]byte(n.Text)), nil
 	}
-	text := strings.Join(strings.Fields(n.text), "")
+	text := strings.Join(strings.Fields(n.Text), "")
 	b, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return plan.Value{}, wrongValue(n, "%s is not base64: %v", binaryTag, err)
@@ -207,13 +214,4 @@ func parseDouble(s string) (float64, bool) {
 		return 0, false
 	}
 	return f, true
-}
-
-// withArticle writes a type for a sentence: "an int", "a list(string)".
-func withArticle(t plan.Type) string {
-	s := t.String()
-	if s[0] == 'i' || s[0] == 'o' { // int, optional; but a uint
-		return "an " + s
-	}
-	return "a " + s
 }

@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"strings"
@@ -7,39 +7,39 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// sourceFile is the text of one file, kept for positions and carets. Lines end
+// File is the text of one file, kept for positions and carets. Lines end
 // in \n only and hold no byte order mark.
-type sourceFile struct {
+type File struct {
 	name  string // relative to the project, with slashes
 	lines []string
 }
 
-func newSourceFile(name string, text []byte) *sourceFile {
+func newFile(name string, text []byte) *File {
 	s := strings.TrimPrefix(string(text), "\ufeff")
 	s = strings.ReplaceAll(s, "\r\n", "\n")
-	return &sourceFile{name: name, lines: strings.Split(s, "\n")}
+	return &File{name: name, lines: strings.Split(s, "\n")}
 }
 
 // line is the n-th line, 1-based; "" outside the file.
-func (f *sourceFile) line(n int) string {
+func (f *File) line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""
 	}
 	return f.lines[n-1]
 }
 
-func (f *sourceFile) pos(line, col int) plan.Pos {
+func (f *File) Pos(line, col int) plan.Pos {
 	return plan.Pos{File: f.name, Line: line, Col: col}
 }
 
 // invalidUTF8 finds the first byte that is not UTF-8.
-func (f *sourceFile) invalidUTF8() (plan.Pos, bool) {
+func (f *File) invalidUTF8() (plan.Pos, bool) {
 	for i, l := range f.lines {
 		col := 1
 		for len(l) > 0 {
 			r, n := utf8.DecodeRuneInString(l)
 			if r == utf8.RuneError && n == 1 {
-				return f.pos(i+1, col), true
+				return f.Pos(i+1, col), true
 			}
 			l = l[n:]
 			col++
@@ -50,13 +50,13 @@ func (f *sourceFile) invalidUTF8() (plan.Pos, bool) {
 
 // document is one YAML document of a file: the lines [first, last).
 type document struct {
-	file        *sourceFile
+	file        *File
 	first, last int // indexes into file.lines
 }
 
 // documents splits f at its "---" and "..." markers, which YAML lets stand at
 // the start of a line nowhere else. Documents without content are left out.
-func (f *sourceFile) documents() []document {
+func (f *File) documents() []document {
 	var docs []document
 	start := 0
 	flush := func(end int) {

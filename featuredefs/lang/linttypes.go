@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"slices"
@@ -28,7 +28,7 @@ func (l *linter) typesBelow(e ast.Expr) bool {
 	case mentions(t, types.NullTypeKind):
 		l.nullType(e)
 	case mentions(t, types.DynKind, types.AnyKind, types.TypeParamKind):
-		l.c.r.errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known when it runs; give all elements one type, and empty lists, maps and optionals an element type by their use")
+		l.c.r.Errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known when it runs; give all elements one type, and empty lists, maps and optionals an element type by their use")
 	default:
 		return false
 	}
@@ -89,7 +89,7 @@ func (l *linter) nullType(e ast.Expr) {
 	case e.Kind() == ast.ListKind && l.hasValue(e.AsList().Elements()), e.Kind() == ast.MapKind && l.hasValue(mapValues(e)):
 		message = "to CEL these are all null: it takes the type of elements from the last; put the null before a value"
 	}
-	l.c.r.errorf(l.x.pos(e), RuleNullType, "%s", message)
+	l.c.r.Errorf(l.x.pos(e), RuleNullType, "%s", message)
 }
 
 // hasValue reports whether one of them is more than a null.

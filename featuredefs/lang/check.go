@@ -1,7 +1,8 @@
-package featuredefs
+package lang
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,13 +13,15 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// compiler holds the CEL environment that every expression of a project shares.
-type compiler struct {
-	r          *reporter
+// Compiler holds the CEL environment that every expression of a project shares.
+type Compiler struct {
+	r          *diag.Reporter
 	env        *cel.Env
 	factory    ast.ExprFactory
 	globals    []string        // functions called as f(x), for suggestions
@@ -29,7 +32,7 @@ type compiler struct {
 	optionalFunctions map[string]bool
 }
 
-func newCompiler(r *reporter) (*compiler, error) {
+func New(r *diag.Reporter) (*Compiler, error) {
 	opts := append(declareAggregates(),
 		cel.Macros(hasMacro()),
 		cel.ASTValidators(
@@ -39,16 +42,16 @@ func newCompiler(r *reporter) (*compiler, error) {
 		))
 	env, err := celenv.NewEnv(opts...)
 	if err != nil {
-		return nil, fmt.Errorf("featuredefs: declare the language: %w", err)
+		return nil, fmt.Errorf("declare the language: %w", err)
 	}
-	c := &compiler{r: r, env: env, factory: ast.NewExprFactory(), macros: map[string]bool{}, namespaces: map[string]bool{}, optionalFunctions: map[string]bool{}}
+	c := &Compiler{r: r, env: env, factory: ast.NewExprFactory(), macros: map[string]bool{}, namespaces: map[string]bool{}, optionalFunctions: map[string]bool{}}
 	c.listNames()
 	return c, nil
 }
 
-func (c *compiler) listNames() {
+func (c *Compiler) listNames() {
 	for name, f := range c.env.Functions() {
-		if strings.ContainsAny(name, "@_") && !isIdentifier(name) {
+		if strings.ContainsAny(name, "@_") && !yamldoc.IsIdentifier(name) {
 			continue
 		}
 		if space, _, ok := strings.Cut(name, "."); ok {
@@ -95,26 +98,33 @@ func hasMacro() cel.Macro {
 	})
 }
 
-// meaning is what a name in an expression was found to be.
-type meaning struct {
-	kind  nameKind
-	typ   *cel.Type
-	name  string
-	index int        // features: into View.Features or Service.Features
-	let   *plan.Expr // lets: what stands for the name
-	text  checked    // lets: what it was made of
+// Meaning is what a name in an expression was found to be.
+type Meaning struct {
+	Kind     NameKind
+	Type     plan.Type
+	Nullable bool // null is one of its values
+	Name     string
+	Index    int // features: into View.Features or Service.Features
+	Let      Row // lets: what stands for the name
+}
+
+func (m Meaning) cel() *cel.Type {
+	if m.Nullable {
+		return celenv.NullableToCEL(m.Type)
+	}
+	return celenv.ToCEL(m.Type)
 }
 
 // check type-checks x, in which names mean what meanings says by internal name
 // and the guards are known to hold. It is nil after a report.
-func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...guard) *ast.AST {
+func (c *Compiler) check(x *Expression, meanings map[string]Meaning, guards ...guard) *ast.AST {
 	vars := make([]cel.EnvOption, 0, len(meanings))
-	for _, internal := range sortedKeys(meanings) {
-		vars = append(vars, cel.Variable(internal, meanings[internal].typ))
+	for _, internal := range slices.Sorted(maps.Keys(meanings)) {
+		vars = append(vars, cel.Variable(internal, meanings[internal].cel()))
 	}
 	env, err := c.env.Extend(vars...)
 	if err != nil {
-		panic("featuredefs: declaring the names of an expression: " + err.Error())
+		panic("lang: declaring the names of an expression: " + err.Error())
 	}
 	checked, iss := env.Check(x.parsed)
 	if iss.Err() != nil {
@@ -124,9 +134,9 @@ func (c *compiler) check(x *expression, meanings map[string]meaning, guards ...g
 		return nil
 	}
 	tree := checked.NativeRep()
-	before := c.r.errors
+	before := c.r.Errors
 	c.lint(x, tree, meanings, guards)
-	if c.r.errors > before {
+	if c.r.Errors > before {
 		return nil
 	}
 	return tree
@@ -138,7 +148,7 @@ var (
 )
 
 // reportCheck translates an error of the type checker into the words of the language.
-func (c *compiler) reportCheck(x *expression, e *common.Error) {
+func (c *Compiler) reportCheck(x *Expression, e *common.Error) {
 	msg := tidyTypes(e.Message)
 	if m := noOverload.FindStringSubmatch(msg); m != nil {
 		c.reportOverload(x, e, m[1], m[2])
@@ -148,17 +158,17 @@ func (c *compiler) reportCheck(x *expression, e *common.Error) {
 	m := wrongType.FindStringSubmatch(msg)
 	switch {
 	case m != nil && strings.HasPrefix(m[2], "optional("):
-		c.r.errorf(pos, RuleOptionalValue, "expected %s, found %s; %s", m[1], m[2], unwrapHint)
+		c.r.Errorf(pos, RuleOptionalValue, "expected %s, found %s; %s", m[1], m[2], unwrapHint)
 	case strings.HasPrefix(msg, "invalid "):
-		c.r.errorf(pos, RuleLiteralArgument, "%s: the literal would fail for every row", msg)
+		c.r.Errorf(pos, RuleLiteralArgument, "%s: the literal would fail for every row", msg)
 	default:
-		c.r.errorf(pos, RuleTypeMismatch, "%s", msg)
+		c.r.Errorf(pos, RuleTypeMismatch, "%s", msg)
 	}
 }
 
 const unwrapHint = "it may be none, which is no value; unwrap it with .orValue(…), or refer to a feature that has a default"
 
-func (c *compiler) reportOverload(x *expression, e *common.Error, function, operands string) {
+func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, operands string) {
 	pos := x.posOfID(e.ExprID, function)
 	name := displayName(function)
 	target, args, isMember := strings.Cut(strings.TrimSuffix(operands, ")"), ".(")
@@ -168,30 +178,30 @@ func (c *compiler) reportOverload(x *expression, e *common.Error, function, oper
 	a := aggregateByName[function]
 	switch {
 	case function == "getMilliseconds" && target == "duration":
-		c.r.errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
+		c.r.Errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
 	case isMember && args == "null" && (function == whereName || function == byName):
-		c.r.errorf(pos, RuleNullType, "%s does not take a null; %s", function, branchHint)
+		c.r.Errorf(pos, RuleNullType, "%s does not take a null; %s", function, branchHint)
 	case function == operators.Conditional && strings.Contains(args, "null"):
-		c.r.errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; %s", joinOperands(target, args), x.absenceHint(e.ExprID))
+		c.r.Errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; %s", joinOperands(target, args), x.absenceHint(e.ExprID))
 	case function == whereName && isMember:
-		c.r.errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
+		c.r.Errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
 	case function == byName && isMember:
-		c.r.errorf(pos, RuleTypeMismatch, "by takes a string, not %s; convert it with string(…)", args)
+		c.r.Errorf(pos, RuleTypeMismatch, "by takes a string, not %s; convert it with string(…)", args)
 	case strings.HasPrefix(target, "optional(") && c.optionalFunctions[function]:
-		c.r.errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give it the type inside, such as 0.0 for a double", name, target, args)
+		c.r.Errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give it the type inside, such as 0.0 for a double", name, target, args)
 	case strings.Contains(operands, "optional("):
-		c.r.errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
+		c.r.Errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
 	case a != nil && !isMember:
-		c.r.errorf(pos, RuleTypeMismatch, "%s does not take (%s); it is called as %s with a value of type %s", name, args, a.signature(), a.typeNames())
+		c.r.Errorf(pos, RuleTypeMismatch, "%s does not take (%s); it is called as %s with a value of type %s", name, args, a.signature(), a.typeNames())
 	case args == "int, double" || args == "double, int":
-		c.r.errorf(pos, RuleTypeMismatch, "%s does not take %s; convert one of them, for example with double(…)", name, joinOperands(target, args))
+		c.r.Errorf(pos, RuleTypeMismatch, "%s does not take %s; convert one of them, for example with double(…)", name, joinOperands(target, args))
 	default:
-		c.r.errorf(pos, RuleTypeMismatch, "%s does not take %s", name, joinOperands(target, args))
+		c.r.Errorf(pos, RuleTypeMismatch, "%s does not take %s", name, joinOperands(target, args))
 	}
 }
 
 // absenceHint says what to write instead of a null in the expression with an id.
-func (x *expression) absenceHint(id int64) string {
+func (x *Expression) absenceHint(id int64) string {
 	if x.row || inAggregate(x.tree(), id, false) {
 		return "leave the events without a value out of the aggregate with .where(…), as in .where(n != 0)"
 	}

@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"strings"
@@ -55,7 +55,7 @@ func maybeInstant(*cel.Type) *cel.Type { return cel.OptionalType(cel.TimestampTy
 
 // aggregates are the rows of docs/semantics.md §4, in its order.
 var aggregates = []aggregate{
-	{fn: plan.Count, roles: oneValue, optional: true, args: scalarKinds, any: true, nones: true, result: anInt},
+	{fn: plan.Count, roles: oneValue, optional: true, args: plan.ColumnKinds, any: true, nones: true, result: anInt},
 	{fn: plan.Sum, roles: oneValue, args: summable, result: same},
 	{fn: plan.Mean, roles: oneValue, args: numeric, result: maybeDouble},
 	{fn: plan.VarPop, roles: oneValue, args: numeric, result: maybeDouble},
@@ -64,14 +64,14 @@ var aggregates = []aggregate{
 	{fn: plan.StddevSamp, roles: oneValue, args: numeric, result: maybeDouble},
 	{fn: plan.Min, roles: oneValue, args: ordered, result: maybe},
 	{fn: plan.Max, roles: oneValue, args: ordered, result: maybe},
-	{fn: plan.Latest, roles: oneValue, args: scalarKinds, any: true, result: maybe},
-	{fn: plan.Earliest, roles: oneValue, args: scalarKinds, any: true, result: maybe},
-	{fn: plan.LatestN, roles: withN, args: scalarKinds, any: true, result: list},
-	{fn: plan.EarliestN, roles: withN, args: scalarKinds, any: true, result: list},
+	{fn: plan.Latest, roles: oneValue, args: plan.ColumnKinds, any: true, result: maybe},
+	{fn: plan.Earliest, roles: oneValue, args: plan.ColumnKinds, any: true, result: maybe},
+	{fn: plan.LatestN, roles: withN, args: plan.ColumnKinds, any: true, result: list},
+	{fn: plan.EarliestN, roles: withN, args: plan.ColumnKinds, any: true, result: list},
 	{fn: plan.LatestTime, result: maybeInstant},
 	{fn: plan.EarliestTime, result: maybeInstant},
-	{fn: plan.MaxBy, roles: withY, args: scalarKinds, any: true, result: maybe},
-	{fn: plan.MinBy, roles: withY, args: scalarKinds, any: true, result: maybe},
+	{fn: plan.MaxBy, roles: withY, args: plan.ColumnKinds, any: true, result: maybe},
+	{fn: plan.MinBy, roles: withY, args: plan.ColumnKinds, any: true, result: maybe},
 	{fn: plan.DistinctCount, roles: oneValue, args: discrete, result: anInt},
 	{fn: plan.ApproxDistinct, roles: oneValue, args: discrete, result: anInt},
 	{fn: plan.ApproxQuantile, roles: withQ, args: numeric, result: maybeDouble},

@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ import (
 type checked struct {
 	ast.Expr
 	tree     *ast.AST
-	meanings map[string]meaning // of the names in it
+	meanings map[string]Meaning // of the names in it
 }
 
 // of is another part of the same expression.
@@ -25,7 +25,7 @@ func (x checked) let() (checked, bool) {
 	if x.Kind() != ast.IdentKind {
 		return checked{}, false
 	}
-	text := x.meanings[x.AsIdent()].text
+	text := x.meanings[x.AsIdent()].Let.text
 	return text, text.tree != nil
 }
 
@@ -57,13 +57,13 @@ func (l *linter) division(e ast.Expr, call ast.CallExpr, guards []guard) {
 		return
 	}
 	if n, ok := integer(divisor); ok && n == 0 {
-		l.c.r.errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
+		l.c.r.Errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
 		return
 	}
 	if divisor.neverZero(guards) {
 		return
 	}
-	l.c.r.warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
+	l.c.r.Warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
 }
 
 // neverZero reports whether the guards leave x no zero, or what it is made of does.

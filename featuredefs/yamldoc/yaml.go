@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"errors"
@@ -10,34 +10,35 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// node is a YAML value with its place in the file. Aliases are resolved: the
+// Node is a YAML value with its place in the file. Aliases are resolved: the
 // node they stand for is shared.
-type node struct {
-	kind    nodeKind
-	file    *sourceFile
-	pos     plan.Pos
+type Node struct {
+	Kind    Kind
+	file    *File
+	Pos     plan.Pos
 	style   scalarStyle
-	text    string  // scalar: its value
+	Text    string  // scalar: its value
 	tag     string  // scalar: an explicit tag such as "!!binary"
-	items   []*node // sequence
-	entries []entry // mapping, in order, duplicates included
+	Items   []*Node // sequence
+	Entries []Entry // mapping, in order, duplicates included
 	weight  int     // nodes from here down, aliases as often as they are used
 }
 
-type entry struct {
-	key   *node // a scalar
-	value *node
+type Entry struct {
+	Key   *Node // a scalar
+	Value *Node
 }
 
-type nodeKind uint8
+type Kind uint8
 
 const (
-	scalarNode nodeKind = iota
-	sequenceNode
-	mappingNode
+	Scalar Kind = iota
+	Sequence
+	Mapping
 )
 
 // scalarStyle is how a scalar is written. Only plain ones can be anything but strings.
@@ -54,14 +55,14 @@ const (
 // Limits that keep hostile input from exhausting the machine; real definitions
 // stay far below them.
 const (
-	maxFileSize  = 16 << 20
+	MaxFileSize  = 16 << 20
 	maxDepth     = 200
 	maxNodeCount = 2_000_000
 )
 
 // parseDocument reads one YAML document; nil after an error, which it reports.
-func parseDocument(r *reporter, d document) *node {
-	c := &converter{r: r, doc: d, anchors: map[string]*node{}}
+func parseDocument(r *diag.Reporter, d document) *Node {
+	c := &converter{r: r, doc: d, anchors: map[string]*Node{}}
 	text := d.text()
 	if line, col, ok := tooDeep(text); ok {
 		c.errorf(line, col, "nested more than %d levels deep; flatten the document", maxDepth)
@@ -122,21 +123,21 @@ func tooDeep(text string) (line, col int, found bool) {
 
 // converter turns the parser's tree into nodes.
 type converter struct {
-	r       *reporter
+	r       *diag.Reporter
 	doc     document
-	anchors map[string]*node
+	anchors map[string]*Node
 	count   int
 	failed  bool
 }
 
 // at places a line and column of the document in its file.
 func (c *converter) at(line, col int) plan.Pos {
-	return c.doc.file.pos(c.doc.first+max(line, 1), max(col, 1))
+	return c.doc.file.Pos(c.doc.first+max(line, 1), max(col, 1))
 }
 
 func (c *converter) errorf(line, col int, format string, args ...any) {
 	c.failed = true
-	c.r.errorf(c.at(line, col), RuleYAMLSyntax, format, args...)
+	c.r.Errorf(c.at(line, col), RuleYAMLSyntax, format, args...)
 }
 
 func (c *converter) syntaxError(err error) {
@@ -154,7 +155,7 @@ func (c *converter) syntaxError(err error) {
 }
 
 // node converts n; it never returns nil, and sets failed where it could not.
-func (c *converter) node(n ast.Node, depth int) *node {
+func (c *converter) node(n ast.Node, depth int) *Node {
 	out := c.convert(n, depth)
 	if out.weight == 0 {
 		out.weight = out.weigh()
@@ -162,11 +163,11 @@ func (c *converter) node(n ast.Node, depth int) *node {
 	return out
 }
 
-func (c *converter) convert(n ast.Node, depth int) *node {
-	out := &node{file: c.doc.file, pos: c.start(n)}
+func (c *converter) convert(n ast.Node, depth int) *Node {
+	out := &Node{file: c.doc.file, Pos: c.start(n)}
 	if c.count++; c.count > maxNodeCount || depth > maxDepth {
 		if !c.failed {
-			c.errorf(out.pos.Line-c.doc.first, out.pos.Col, "the document is too large or too deeply nested; split it")
+			c.errorf(out.Pos.Line-c.doc.first, out.Pos.Col, "the document is too large or too deeply nested; split it")
 		}
 		return out
 	}
@@ -176,14 +177,14 @@ func (c *converter) convert(n ast.Node, depth int) *node {
 	case *ast.MappingValueNode:
 		return c.mapping(out, []*ast.MappingValueNode{n}, depth)
 	case *ast.SequenceNode:
-		out.kind = sequenceNode
+		out.Kind = Sequence
 		for _, v := range n.Values {
 			if scalar := c.splitScalar(v); n.IsFlowStyle && scalar != nil {
 				scalar.weight = 1
-				out.items = append(out.items, scalar)
+				out.Items = append(out.Items, scalar)
 				continue
 			}
-			out.items = append(out.items, c.node(v, depth+1))
+			out.Items = append(out.Items, c.node(v, depth+1))
 		}
 		return out
 	case *ast.AnchorNode:
@@ -196,7 +197,7 @@ func (c *converter) convert(n ast.Node, depth int) *node {
 		return literalScalar(out, n)
 	case *ast.NullNode:
 		if n.Token.Type == token.ImplicitNullType {
-			out.text = ""
+			out.Text = ""
 			return out
 		}
 	}
@@ -223,14 +224,14 @@ func (c *converter) start(n ast.Node) plan.Pos {
 	return c.at(1, 1)
 }
 
-func (c *converter) scalar(out *node, n ast.Node) *node {
+func (c *converter) scalar(out *Node, n ast.Node) *Node {
 	t := n.GetToken()
 	if t == nil {
 		c.failed = true
-		c.r.errorf(out.pos, RuleYAMLSyntax, "this YAML construct is not supported; write a scalar, list or mapping")
+		c.r.Errorf(out.Pos, RuleYAMLSyntax, "this YAML construct is not supported; write a scalar, list or mapping")
 		return out
 	}
-	out.text = t.Value
+	out.Text = t.Value
 	switch t.Type {
 	case token.SingleQuoteType:
 		out.style = singleQuoted
@@ -244,7 +245,7 @@ func (c *converter) scalar(out *node, n ast.Node) *node {
 // mapping it takes a plain scalar with a colon, such as localhost:6379 or a
 // time, for a pair. A colon that nothing separates from what follows is part of
 // a plain scalar (YAML 1.2, section 7.3.3). It is nil for everything else.
-func (c *converter) splitScalar(n ast.Node) *node {
+func (c *converter) splitScalar(n ast.Node) *Node {
 	pair := lonePair(n)
 	if pair == nil || pair.Start == nil || pair.Value == nil {
 		return nil
@@ -257,7 +258,7 @@ func (c *converter) splitScalar(n ast.Node) *node {
 	if colon.Line != value.Position.Line || colon.Column+1 != value.Position.Column {
 		return nil
 	}
-	return &node{file: c.doc.file, pos: c.start(pair.Key), text: key.Value + ":" + value.Value}
+	return &Node{file: c.doc.file, Pos: c.start(pair.Key), Text: key.Value + ":" + value.Value}
 }
 
 // lonePair is the pair of a mapping written without braces that has only one.
@@ -281,20 +282,20 @@ func isPlain(t *token.Token) bool {
 	return t.Type != token.SingleQuoteType && t.Type != token.DoubleQuoteType && t.Type != token.ImplicitNullType
 }
 
-func literalScalar(out *node, n *ast.LiteralNode) *node {
+func literalScalar(out *Node, n *ast.LiteralNode) *Node {
 	out.style = literalBlock
 	if n.Start.Type == token.FoldedType {
 		out.style = foldedBlock
 	}
 	if n.Value != nil {
-		out.text = n.Value.Value
+		out.Text = n.Value.Value
 	}
 	return out
 }
 
-func (c *converter) mapping(out *node, values []*ast.MappingValueNode, depth int) *node {
-	out.kind = mappingNode
-	var merged []entry
+func (c *converter) mapping(out *Node, values []*ast.MappingValueNode, depth int) *Node {
+	out.Kind = Mapping
+	var merged []Entry
 	for _, v := range values {
 		if v.Key.IsMergeKey() {
 			merged = append(merged, c.merge(v, depth)...)
@@ -304,64 +305,64 @@ func (c *converter) mapping(out *node, values []*ast.MappingValueNode, depth int
 		if key == nil {
 			continue
 		}
-		out.entries = append(out.entries, entry{key, c.value(v, key, depth)})
+		out.Entries = append(out.Entries, Entry{key, c.value(v, key, depth)})
 	}
 	for _, e := range merged {
-		if _, ok := out.get(e.key.text); !ok {
-			out.entries = append(out.entries, e)
+		if _, ok := out.Get(e.Key.Text); !ok {
+			out.Entries = append(out.Entries, e)
 		}
 	}
 	return out
 }
 
-func (c *converter) key(k ast.MapKeyNode, depth int) *node {
+func (c *converter) key(k ast.MapKeyNode, depth int) *Node {
 	var n ast.Node = k
 	if mk, ok := n.(*ast.MappingKeyNode); ok && mk.Value != nil {
 		n = mk.Value
 	}
 	key := c.node(n, depth+1)
-	if key.kind != scalarNode {
+	if key.Kind != Scalar {
 		c.failed = true
-		c.r.errorf(key.pos, RuleYAMLSyntax, "a key must be a scalar")
+		c.r.Errorf(key.Pos, RuleYAMLSyntax, "a key must be a scalar")
 		return nil
 	}
 	return key
 }
 
 // value converts the value of an entry. An absent value stands where its key does.
-func (c *converter) value(v *ast.MappingValueNode, key *node, depth int) *node {
+func (c *converter) value(v *ast.MappingValueNode, key *Node, depth int) *Node {
 	if v.Value == nil {
-		return &node{file: c.doc.file, pos: key.pos}
+		return &Node{file: c.doc.file, Pos: key.Pos}
 	}
 	n := c.node(v.Value, depth+1)
 	if null, ok := v.Value.(*ast.NullNode); ok && null.Token.Type == token.ImplicitNullType {
-		n.pos = key.pos
+		n.Pos = key.Pos
 	}
 	return n
 }
 
 // merge is the entries of a "<<" key: a mapping or a list of mappings.
-func (c *converter) merge(v *ast.MappingValueNode, depth int) []entry {
+func (c *converter) merge(v *ast.MappingValueNode, depth int) []Entry {
 	n := c.node(v.Value, depth+1)
-	sources := []*node{n}
-	if n.kind == sequenceNode {
-		sources = n.items
+	sources := []*Node{n}
+	if n.Kind == Sequence {
+		sources = n.Items
 	}
-	var out []entry
+	var out []Entry
 	for _, s := range sources {
-		if s.kind != mappingNode {
+		if s.Kind != Mapping {
 			c.failed = true
-			c.r.errorf(s.pos, RuleYAMLSyntax, "<< takes a mapping or a list of mappings")
+			c.r.Errorf(s.Pos, RuleYAMLSyntax, "<< takes a mapping or a list of mappings")
 			continue
 		}
-		out = append(out, s.entries...)
+		out = append(out, s.Entries...)
 	}
 	return out
 }
 
-func (c *converter) anchor(n *ast.AnchorNode, depth int) *node {
+func (c *converter) anchor(n *ast.AnchorNode, depth int) *Node {
 	if n.Value == nil {
-		out := &node{file: c.doc.file, pos: c.start(n)}
+		out := &Node{file: c.doc.file, Pos: c.start(n)}
 		c.anchors[anchorName(n.Name)] = out
 		return out
 	}
@@ -370,12 +371,12 @@ func (c *converter) anchor(n *ast.AnchorNode, depth int) *node {
 	return v
 }
 
-func (c *converter) alias(out *node, n *ast.AliasNode) *node {
+func (c *converter) alias(out *Node, n *ast.AliasNode) *Node {
 	name := anchorName(n.Value)
 	v, ok := c.anchors[name]
 	if !ok {
 		c.failed = true
-		c.r.errorf(out.pos, RuleYAMLSyntax, "no anchor &%s stands before this alias in the document", name)
+		c.r.Errorf(out.Pos, RuleYAMLSyntax, "no anchor &%s stands before this alias in the document", name)
 		return out
 	}
 	c.count += v.weight
@@ -395,13 +396,13 @@ const (
 	binaryTag = "!!binary"
 )
 
-func (c *converter) tagged(out *node, n *ast.TagNode, depth int) *node {
+func (c *converter) tagged(out *Node, n *ast.TagNode, depth int) *Node {
 	tag := n.Start.Value
 	switch tag {
 	case stringTag, binaryTag:
 	default:
 		c.failed = true
-		c.r.errorf(out.pos, RuleYAMLSyntax, "tag %s is not supported; only %s and %s are", tag, stringTag, binaryTag)
+		c.r.Errorf(out.Pos, RuleYAMLSyntax, "tag %s is not supported; only %s and %s are", tag, stringTag, binaryTag)
 		return out
 	}
 	if n.Value == nil {
@@ -409,9 +410,9 @@ func (c *converter) tagged(out *node, n *ast.TagNode, depth int) *node {
 		return out
 	}
 	v := c.node(n.Value, depth+1)
-	if v.kind != scalarNode {
+	if v.Kind != Scalar {
 		c.failed = true
-		c.r.errorf(out.pos, RuleYAMLSyntax, "tag %s needs a scalar", tag)
+		c.r.Errorf(out.Pos, RuleYAMLSyntax, "tag %s needs a scalar", tag)
 		return v
 	}
 	v.tag = tag
@@ -420,53 +421,53 @@ func (c *converter) tagged(out *node, n *ast.TagNode, depth int) *node {
 
 // weigh sums the weights below n, up to maxNodeCount: nested aliases can stand
 // for exponentially many nodes.
-func (n *node) weigh() int {
+func (n *Node) weigh() int {
 	w := 1
-	for _, i := range n.items {
+	for _, i := range n.Items {
 		w = min(w+i.weight, maxNodeCount)
 	}
-	for _, e := range n.entries {
-		w = min(w+e.value.weight+1, maxNodeCount)
+	for _, e := range n.Entries {
+		w = min(w+e.Value.weight+1, maxNodeCount)
 	}
 	return w
 }
 
-// get is the value of the first entry with the key.
-func (n *node) get(key string) (*node, bool) {
-	for _, e := range n.entries {
-		if e.key.text == key {
-			return e.value, true
+// Get is the value of the first entry with the key.
+func (n *Node) Get(key string) (*Node, bool) {
+	for _, e := range n.Entries {
+		if e.Key.Text == key {
+			return e.Value, true
 		}
 	}
 	return nil, false
 }
 
-// isNull reports whether n is YAML's null.
-func (n *node) isNull() bool {
-	if n.kind != scalarNode || n.style != plainStyle || n.tag != "" {
+// IsNull reports whether n is YAML's null.
+func (n *Node) IsNull() bool {
+	if n.Kind != Scalar || n.style != plainStyle || n.tag != "" {
 		return false
 	}
-	switch n.text {
+	switch n.Text {
 	case "", "~", "null", "Null", "NULL":
 		return true
 	}
 	return false
 }
 
-// describe names what n is, for messages.
-func (n *node) describe() string {
+// Describe names what n is, for messages.
+func (n *Node) Describe() string {
 	switch {
-	case n.kind == mappingNode:
+	case n.Kind == Mapping:
 		return "a mapping"
-	case n.kind == sequenceNode:
+	case n.Kind == Sequence:
 		return "a list"
-	case n.isNull():
+	case n.IsNull():
 		return "nothing"
 	}
 	if n.style == plainStyle {
-		return abbreviate(n.text)
+		return abbreviate(n.Text)
 	}
-	return fmt.Sprintf("%q", abbreviate(n.text))
+	return fmt.Sprintf("%q", abbreviate(n.Text))
 }
 
 // abbreviate keeps messages readable when they quote an author's text.

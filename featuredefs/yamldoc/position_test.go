@@ -1,4 +1,4 @@
-package featuredefs
+package yamldoc
 
 import (
 	"fmt"
@@ -34,10 +34,10 @@ func TestOffsets(t *testing.T) {
 	}
 }
 
-func checkOffsets(t rapid.TB, n *node) {
+func checkOffsets(t rapid.TB, n *Node) {
 	t.Helper()
-	places := n.offsets()
-	value := []rune(n.text)
+	places := n.Offsets()
+	value := []rune(n.Text)
 	if len(places) != len(value)+1 {
 		t.Fatalf("%d places for %d characters", len(places), len(value))
 	}
@@ -47,10 +47,10 @@ func checkOffsets(t rapid.TB, n *node) {
 		}
 		line := []rune(n.file.line(places[i].Line))
 		if places[i].Col > len(line) {
-			t.Fatalf("character %d (%q) of %q is placed beyond line %d", i, r, n.text, places[i].Line)
+			t.Fatalf("character %d (%q) of %q is placed beyond line %d", i, r, n.Text, places[i].Line)
 		}
 		if got := line[places[i].Col-1]; got != r && got != '\\' {
-			t.Fatalf("character %d (%q) of %q is placed at %d:%d, where %q stands", i, r, n.text, places[i].Line, places[i].Col, got)
+			t.Fatalf("character %d (%q) of %q is placed at %d:%d, where %q stands", i, r, n.Text, places[i].Line, places[i].Col, got)
 		}
 	}
 }
@@ -89,14 +89,14 @@ func TestOffsets_Random(t *testing.T) {
 // the file and do not go back.
 func TestOffsets_StayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := newSourceFile("a.yaml", []byte(rapid.StringOfN(rapid.SampledFrom([]rune("ab' \"\\\n|>:ü")), 0, 40, -1).Draw(t, "file")))
-		n := &node{
+		f := newFile("a.yaml", []byte(rapid.StringOfN(rapid.SampledFrom([]rune("ab' \"\\\n|>:ü")), 0, 40, -1).Draw(t, "file")))
+		n := &Node{
 			file:  f,
-			pos:   f.pos(rapid.IntRange(1, 3).Draw(t, "line"), rapid.IntRange(1, 10).Draw(t, "column")),
+			Pos:   f.Pos(rapid.IntRange(1, 3).Draw(t, "line"), rapid.IntRange(1, 10).Draw(t, "column")),
 			style: rapid.SampledFrom([]scalarStyle{plainStyle, singleQuoted, doubleQuoted, literalBlock, foldedBlock}).Draw(t, "style"),
-			text:  rapid.StringOfN(rapid.SampledFrom([]rune("ab' \"\\\nü")), 0, 20, -1).Draw(t, "value"),
+			Text:  rapid.StringOfN(rapid.SampledFrom([]rune("ab' \"\\\nü")), 0, 20, -1).Draw(t, "value"),
 		}
-		places := n.offsets()
+		places := n.Offsets()
 		for i := 1; i < len(places); i++ {
 			a, b := places[i-1], places[i]
 			if b.Line < a.Line || b.Line == a.Line && b.Col < a.Col {

@@ -1,4 +1,4 @@
-package featuredefs
+package lang
 
 import (
 	"strings"
@@ -8,33 +8,34 @@ import (
 	"cel.dev/cel-go/common/ast"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// expression is the CEL text of one scalar and where its characters stand.
-type expression struct {
+// Expression is the CEL text of one scalar and where its characters stand.
+type Expression struct {
 	text   []rune
 	lines  []int // offsets in text at which its lines begin
-	places offsets
+	places yamldoc.Offsets
 	parsed *cel.Ast // names become internal ones when they are resolved
-	row    bool     // it is a let, about one event
+	row    bool     // it is about one event
 }
 
 // maxExpression bounds the length of an expression, in bytes.
 const maxExpression = 20_000
 
-// parseExpression parses the text of n; nil after a report.
-func (c *compiler) parseExpression(n *node, what string) *expression {
-	if n.kind != scalarNode {
-		c.r.errorf(n.pos, RuleWrongValue, "%s must be an expression, found %s", what, n.describe())
+// Parse parses the text of n; nil after a report.
+func (c *Compiler) Parse(n *yamldoc.Node, what string) *Expression {
+	if n.Kind != yamldoc.Scalar {
+		c.r.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s must be an expression, found %s", what, n.Describe())
 		return nil
 	}
-	if len(n.text) > maxExpression {
-		c.r.errorf(n.pos, RuleCELSyntax, "%s is longer than %d bytes; split it with let:", what, maxExpression)
+	if len(n.Text) > maxExpression {
+		c.r.Errorf(n.Pos, RuleCELSyntax, "%s is longer than %d bytes; split it with let:", what, maxExpression)
 		return nil
 	}
-	x := &expression{text: []rune(n.text), places: n.offsets()}
+	x := &Expression{text: []rune(n.Text), places: n.Offsets()}
 	x.lines = lineStarts(x.text)
-	parsed, iss := c.env.Parse(n.text)
+	parsed, iss := c.env.Parse(n.Text)
 	if iss.Err() != nil {
 		c.reportSyntax(x, iss.Errors())
 		return nil
@@ -64,27 +65,27 @@ var syntaxWords = strings.NewReplacer(
 )
 
 // reportSyntax reports the first error of the parser; what follows one is mostly noise.
-func (c *compiler) reportSyntax(x *expression, errs []*common.Error) {
+func (c *Compiler) reportSyntax(x *Expression, errs []*common.Error) {
 	e := errs[0]
 	msg, _, _ := strings.Cut(e.Message, " expecting ")
-	c.r.errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s", syntaxWords.Replace(msg))
+	c.r.Errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s", syntaxWords.Replace(msg))
 }
 
 // placeOf is where a location of the text (line from 1, column from 0) stands in the file.
-func (x *expression) placeOf(l common.Location) plan.Pos {
+func (x *Expression) placeOf(l common.Location) plan.Pos {
 	line := l.Line() - 1
 	if line < 0 || line >= len(x.lines) {
-		return x.places.at(0)
+		return x.places.At(0)
 	}
-	return x.places.at(x.lines[line] + l.Column())
+	return x.places.At(x.lines[line] + l.Column())
 }
 
 // tree is the syntax tree; it is shared, and resolving names changes it.
-func (x *expression) tree() ast.Expr { return x.parsed.NativeRep().Expr() }
+func (x *Expression) tree() ast.Expr { return x.parsed.NativeRep().Expr() }
 
 // pos is where e stands in the file: for a call by name where the name begins,
 // for an operator where the operator stands.
-func (x *expression) pos(e ast.Expr) plan.Pos {
+func (x *Expression) pos(e ast.Expr) plan.Pos {
 	name := ""
 	if e.Kind() == ast.CallKind {
 		name = e.AsCall().FunctionName()
@@ -92,10 +93,10 @@ func (x *expression) pos(e ast.Expr) plan.Pos {
 	return x.posOfID(e.ID(), name)
 }
 
-func (x *expression) posOfID(id int64, function string) plan.Pos {
+func (x *Expression) posOfID(id int64, function string) plan.Pos {
 	r, ok := x.parsed.NativeRep().SourceInfo().GetOffsetRange(id)
 	if !ok {
-		return x.places.at(0)
+		return x.places.At(0)
 	}
 	start := int(r.Start)
 	if i := strings.LastIndexByte(function, '.'); i >= 0 {
@@ -105,5 +106,5 @@ func (x *expression) posOfID(id int64, function string) plan.Pos {
 	if n := start - len(function); n >= 0 && start <= len(x.text) && function != "" && string(x.text[n:start]) == function {
 		start = n
 	}
-	return x.places.at(start)
+	return x.places.At(start)
 }

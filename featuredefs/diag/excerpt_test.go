@@ -1,4 +1,4 @@
-package featuredefs
+package diag
 
 import (
 	"strings"
@@ -35,5 +35,18 @@ func TestRender_LongLines(t *testing.T) {
 				t.Errorf("the caret is under column %d of %q", caret, string(text))
 			}
 		})
+	}
+}
+
+func TestRender_CaretStandsUnderTabsAndWideCharacters(t *testing.T) {
+	var r Reporter
+	r.Keep("a.yaml", []string{"\tü: x"})
+	r.Warnf(plan.Pos{File: "a.yaml", Line: 1, Col: 5}, Rule{ID: "unknown-name"}, "no %s", "x")
+	want := "a.yaml:1:5: warning: no x [unknown-name]\n  \tü: x\n  \t   ^\n"
+	if got := r.Found[0].Render(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := r.Found.Error(); got+"\n" != strings.SplitAfter(want, "\n")[0] {
+		t.Errorf("as an error: %s", got)
 	}
 }

@@ -1,28 +1,30 @@
-package featuredefs
+package yamldoc
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/unskew/unskew/featuredefs/diag"
 )
 
 // outline writes a node with the positions of its parts.
-func outline(n *node) string {
-	switch n.kind {
-	case sequenceNode:
+func outline(n *Node) string {
+	switch n.Kind {
+	case Sequence:
 		var parts []string
-		for _, i := range n.items {
+		for _, i := range n.Items {
 			parts = append(parts, outline(i))
 		}
 		return "[" + strings.Join(parts, " ") + "]"
-	case mappingNode:
+	case Mapping:
 		var parts []string
-		for _, e := range n.entries {
-			parts = append(parts, outline(e.key)+"="+outline(e.value))
+		for _, e := range n.Entries {
+			parts = append(parts, outline(e.Key)+"="+outline(e.Value))
 		}
 		return "{" + strings.Join(parts, " ") + "}"
 	}
-	return fmt.Sprintf("%s@%d:%d", n.text, n.pos.Line, n.pos.Col)
+	return fmt.Sprintf("%s@%d:%d", n.Text, n.Pos.Line, n.Pos.Col)
 }
 
 func TestParse(t *testing.T) {
@@ -38,11 +40,11 @@ func TestParse(t *testing.T) {
 		{"comments", "# one\na: 1 # two\n# three\nb: 2\n", "{a@2:1=1@2:4 b@4:1=2@4:4}"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newSourceFile("a.yaml", []byte(c.text))
-			r := &reporter{}
+			f := newFile("a.yaml", []byte(c.text))
+			r := &diag.Reporter{}
 			n := parseDocument(r, f.documents()[0])
 			if n == nil {
-				t.Fatal(r.found)
+				t.Fatal(r.Found)
 			}
 			if got := outline(n); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
@@ -52,13 +54,13 @@ func TestParse(t *testing.T) {
 }
 
 func TestDocuments(t *testing.T) {
-	f := newSourceFile("a.yaml", []byte("# head\n---\na: 1\n---  # next\n\nb: |\n  ---\n  x\n...\n--- {c: 2}\n---\n# nothing\n"))
-	r := &reporter{}
+	f := newFile("a.yaml", []byte("# head\n---\na: 1\n---  # next\n\nb: |\n  ---\n  x\n...\n--- {c: 2}\n---\n# nothing\n"))
+	r := &diag.Reporter{}
 	var got []string
 	for _, d := range f.documents() {
 		n := parseDocument(r, d)
 		if n == nil {
-			t.Fatal(r.found)
+			t.Fatal(r.Found)
 		}
 		got = append(got, outline(n))
 	}
@@ -71,23 +73,10 @@ func TestParse_Refuses(t *testing.T) {
 	for _, text := range []string{
 		"a: *x\n", "a: !!set {b}\n", "a: !!str [1]\n", "<<: 1\n", "? [a]\n: b\n", "a: [1\n", "a: 'b\n", "a: b: c\n",
 	} {
-		f := newSourceFile("a.yaml", []byte(text))
-		r := &reporter{}
-		if n := parseDocument(r, f.documents()[0]); n != nil || r.errors == 0 {
-			t.Errorf("%q: %d errors", text, r.errors)
+		f := newFile("a.yaml", []byte(text))
+		r := &diag.Reporter{}
+		if n := parseDocument(r, f.documents()[0]); n != nil || r.Errors == 0 {
+			t.Errorf("%q: %d errors", text, r.Errors)
 		}
-	}
-}
-
-func TestRender_CaretStandsUnderTabsAndWideCharacters(t *testing.T) {
-	f := newSourceFile("a.yaml", []byte("\tü: x\n"))
-	r := &reporter{files: map[string]*sourceFile{"a.yaml": f}}
-	r.warnf(f.pos(1, 5), RuleUnknownName, "no %s", "x")
-	want := "a.yaml:1:5: warning: no x [unknown-name]\n  \tü: x\n  \t   ^\n"
-	if got := r.found[0].Render(); got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
-	if got := r.found.Error(); got+"\n" != strings.SplitAfter(want, "\n")[0] {
-		t.Errorf("as an error: %s", got)
 	}
 }

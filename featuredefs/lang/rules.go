@@ -1,0 +1,49 @@
+package lang
+
+import "github.com/unskew/unskew/featuredefs/diag"
+
+// The rules about expressions.
+var (
+	RuleUnknownName     = diag.Rule{ID: "unknown-name", Severity: diag.Error, Purpose: "A name must refer to something."}
+	RuleCELSyntax       = diag.Rule{ID: "cel-syntax", Severity: diag.Error, Purpose: "An expression must be readable CEL."}
+	RuleTypeMismatch    = diag.Rule{ID: "type-mismatch", Severity: diag.Error, Purpose: "An operator or function does not take values of these types."}
+	RuleNestedAggregate = diag.Rule{ID: "nested-aggregate", Severity: diag.Error, Purpose: "An aggregate cannot be an argument of an aggregate."}
+	RuleAggregatePlace  = diag.Rule{ID: "aggregate-place", Severity: diag.Error, Purpose: "Aggregates stand in the features of a view only."}
+	RuleAggregateCall   = diag.Rule{ID: "aggregate-call", Severity: diag.Error, Purpose: "An aggregate is called with the arguments it takes."}
+	RuleNowInRow        = diag.Rule{ID: "now-in-aggregate", Severity: diag.Error, Purpose: "An aggregate reads events, which have no as-of time."}
+	RuleLoopVariable    = diag.Rule{ID: "loop-variable", Severity: diag.Error, Purpose: "An aggregate cannot depend on a variable of a loop around it."}
+	RuleWindowLiteral   = diag.Rule{ID: "window-literal", Severity: diag.Error, Purpose: "A window is written as a string literal."}
+	RuleWindow          = diag.Rule{ID: "window", Severity: diag.Error, Purpose: "A window is a span and a hop that divides it."}
+	RuleLiteralArgument = diag.Rule{ID: "literal-argument", Severity: diag.Error, Purpose: "The n, k and q of an aggregate are literals within bounds."}
+	RuleOptionalValue   = diag.Rule{ID: "optional-value", Severity: diag.Error, Purpose: "An optional has to be unwrapped before it is used as a value."}
+	RuleIntegerDivision = diag.Rule{ID: "integer-division", Severity: diag.Error, Purpose: "An integer division by zero is an error at run time."}
+	RuleZoneLiteral     = diag.Rule{ID: "zone-literal", Severity: diag.Error, Purpose: "A time zone is a literal name of the zone database."}
+	RuleMilliseconds    = diag.Rule{ID: "duration-milliseconds", Severity: diag.Error, Purpose: "getMilliseconds() of a duration means different things in different CELs."}
+	RuleDynamicType     = diag.Rule{ID: "dynamic-type", Severity: diag.Error, Purpose: "The type of an expression is known before it runs."}
+	RuleNullType        = diag.Rule{ID: "null-type", Severity: diag.Error, Purpose: "An expression that has values besides null has their type."}
+	RuleFeatureType     = diag.Rule{ID: "feature-type", Severity: diag.Error, Purpose: "A feature is a scalar, a list or map of scalars, or an optional of those."}
+)
+
+// Rules lists them.
+func Rules() []diag.Rule {
+	return []diag.Rule{
+		RuleUnknownName,
+		RuleCELSyntax,
+		RuleTypeMismatch,
+		RuleNestedAggregate,
+		RuleAggregatePlace,
+		RuleAggregateCall,
+		RuleNowInRow,
+		RuleLoopVariable,
+		RuleWindowLiteral,
+		RuleWindow,
+		RuleLiteralArgument,
+		RuleOptionalValue,
+		RuleIntegerDivision,
+		RuleZoneLiteral,
+		RuleMilliseconds,
+		RuleDynamicType,
+		RuleNullType,
+		RuleFeatureType,
+	}
+}

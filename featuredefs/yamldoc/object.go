@@ -1,0 +1,196 @@
+package yamldoc
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Object reads the keys of one mapping and reports what is wrong with them.
+type Object struct {
+	r    *Reader
+	Node *Node
+	what string // "FeatureView", "features.spend_7d", for messages
+}
+
+// Object checks that n is a mapping with no keys but the allowed ones, each once.
+// It is nil, after a report, when n is no mapping; unknown keys are only reported.
+func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
+	if n.Kind != Mapping {
+		r.Errorf(n.Pos, RuleWrongValue, "%s must be a mapping with the keys %s, found %s",
+			what, strings.Join(allowed, ", "), n.Describe())
+		return nil
+	}
+	r.UniqueKeys(n)
+	for _, e := range n.Entries {
+		if k := e.Key.Text; !slices.Contains(allowed, k) {
+			r.Errorf(e.Key.Pos, RuleUnknownKey, "%s has no key %q%s; its keys are %s",
+				what, k, diag.DidYouMean(k, allowed), strings.Join(allowed, ", "))
+		}
+	}
+	return &Object{r, n, what}
+}
+
+// UniqueKeys reports keys that stand twice in n.
+func (r *Reader) UniqueKeys(n *Node) {
+	first := map[string]*Node{}
+	for _, e := range n.Entries {
+		if f, ok := first[e.Key.Text]; ok {
+			r.Errorf(e.Key.Pos, RuleDuplicateKey, "the key %q stands here twice (first at line %d); drop or rename one",
+				e.Key.Text, f.Pos.Line)
+			continue
+		}
+		first[e.Key.Text] = e.Key
+	}
+}
+
+// Get is the value of a key, nil when it is absent or null.
+func (o *Object) Get(key string) *Node {
+	if v, ok := o.Node.Get(key); ok && !v.IsNull() {
+		return v
+	}
+	return nil
+}
+
+// Need is get for a key that must be there.
+func (o *Object) Need(key string) *Node {
+	v := o.Get(key)
+	if v == nil {
+		o.r.Errorf(o.Node.Pos, RuleMissingKey, "%s lacks %q", o.what, key)
+	}
+	return v
+}
+
+// Text is the value of a key that takes a string, "" when absent.
+func (o *Object) Text(key string) string {
+	return o.r.ScalarText(o.Get(key), o.what+"."+key)
+}
+
+// NeedText is text for a key that must be there.
+func (o *Object) NeedText(key string) string {
+	return o.r.ScalarText(o.Need(key), o.what+"."+key)
+}
+
+// ScalarText is the text of a scalar, quoted or not; "" after a report otherwise.
+func (r *Reader) ScalarText(n *Node, what string) string {
+	if n == nil {
+		return ""
+	}
+	if n.Kind != Scalar {
+		r.Errorf(n.Pos, RuleWrongValue, "%s must be a string, found %s", what, n.Describe())
+		return ""
+	}
+	return n.Text
+}
+
+// Texts is the value of a key that takes a list of strings.
+func (o *Object) Texts(key string) []string {
+	n := o.Get(key)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != Sequence {
+		o.r.Errorf(n.Pos, RuleWrongValue, "%s.%s must be a list of strings, found %s", o.what, key, n.Describe())
+		return nil
+	}
+	var out []string
+	for _, item := range n.Items {
+		out = append(out, o.r.ScalarText(item, o.what+"."+key))
+	}
+	return out
+}
+
+// Boolean is the value of a key that takes true or false, false when absent.
+func (o *Object) Boolean(key string) bool {
+	v, _ := o.Typed(key, plan.T(plan.Bool))
+	return v.Bool()
+}
+
+// Typed is the value of a key that takes a scalar of type t.
+func (o *Object) Typed(key string, t plan.Type) (plan.Value, bool) {
+	n := o.Get(key)
+	if n == nil {
+		return plan.Value{}, false
+	}
+	return o.r.Value(n, t, RuleWrongValue)
+}
+
+// Span is the value of a key that takes a span such as 15m.
+func (o *Object) Span(key string) (plan.Micros, bool) {
+	n := o.Get(key)
+	if n == nil {
+		return 0, false
+	}
+	s, err := plan.ParseSpan(o.r.ScalarText(n, o.what+"."+key))
+	if err != nil {
+		o.r.Errorf(n.Pos, RuleWrongValue, "%s.%s: %v", o.what, key, err)
+		return 0, false
+	}
+	return s, true
+}
+
+// Choice is the value of a key that takes one of some words, the first when absent.
+func (o *Object) Choice(key string, words ...string) string {
+	n := o.Get(key)
+	if n == nil {
+		return words[0]
+	}
+	s := o.r.ScalarText(n, o.what+"."+key)
+	if !slices.Contains(words, s) {
+		o.r.Errorf(n.Pos, RuleWrongValue, "%s.%s is %q%s; it takes %s",
+			o.what, key, s, diag.DidYouMean(s, words), strings.Join(words, " or "))
+		return words[0]
+	}
+	return s
+}
+
+// Name is the value of the required key "name", checked to be an identifier.
+func (o *Object) Name() string {
+	n := o.Need("name")
+	if n == nil {
+		return ""
+	}
+	return o.r.Identifier(n, o.what+" name")
+}
+
+// Identifier is the text of n, which expressions can use as a name; "" after a report.
+func (r *Reader) Identifier(n *Node, what string) string {
+	s := r.ScalarText(n, what)
+	switch {
+	case n.Kind != Scalar:
+		return ""
+	case !IsIdentifier(s):
+		r.Errorf(n.Pos, RuleBadName, "%s %q is not an identifier; use letters, digits and underscores, not beginning with a digit", what, s)
+		return ""
+	case reservedNames[s]:
+		r.Errorf(n.Pos, RuleReservedName, "%s %q is reserved; choose another", what, s)
+		return ""
+	}
+	return s
+}
+
+func IsIdentifier(s string) bool {
+	for i, c := range s {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// reservedNames are the names with a meaning of their own in every expression:
+// those of this language, CEL's key words and the name spaces of its libraries.
+var reservedNames = wordSet(`now request
+	true false null in as break const continue else for function if import let loop package namespace return var void while
+	math sets strings regex lists optional cel google`)
+
+func wordSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		set[w] = true
+	}
+	return set
+}
