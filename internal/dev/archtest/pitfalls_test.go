@@ -11,10 +11,10 @@ import (
 )
 
 var (
-	pitfallRow  = regexp.MustCompile(`(?m)^\| ([a-z][0-9]) \|.*\|(.*)\|$`)
+	pitfallRow  = regexp.MustCompile(`(?m)^\| ([a-z][0-9]+) \|.*\|(.*)\|$`)
 	namedTest   = regexp.MustCompile("`(Test[A-Za-z0-9_]+)` in `([a-z/]+)`")
-	tagsOfATest = regexp.MustCompile(`^Test((?:[BOKNWCP][0-9]_?)+)`)
-	aTag        = regexp.MustCompile(`[A-Z][0-9]`)
+	tagsOfATest = regexp.MustCompile(`^Test((?:[BOKNWCP][0-9]+_?)+)`)
+	aTag        = regexp.MustCompile(`[A-Z][0-9]+`)
 )
 
 // tagsOf lists the pitfalls that the name of a test carries: b7 and w4 for TestB7_W4_X.

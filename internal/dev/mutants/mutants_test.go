@@ -34,7 +34,7 @@ func TestMutantsApply(t *testing.T) {
 }
 
 func TestMutantsAreDescribed(t *testing.T) {
-	tag := regexp.MustCompile(`^[boknwcp][0-9]$`)
+	tag := regexp.MustCompile(`^[boknwcp][0-9]+$`)
 	name := regexp.MustCompile(`^[a-z0-9-]+$`)
 	pitfalls, err := os.ReadFile(filepath.Join(root, "docs", "pitfalls.md"))
 	if err != nil {
