@@ -10,11 +10,12 @@ import (
 )
 
 // nextRun is the first minute at or after t in which the cron expression fires, in
-// UTC, found by trying the minutes one after the other. It reads the five numeric
-// fields with * , - and /; of the two day fields one is enough when both are
-// restricted. A schedule that never fires within nine years is an error.
+// UTC, found by trying the minutes one after the other. It reads five fields with
+// numbers, names, * , - and /, as Vixie cron does: of the two day fields one is enough
+// when neither begins with a *. A schedule that does not fire within 41 years never
+// does: the longest wait is for a 29 February that is a given weekday, over a year 2100.
 func nextRun(schedule string, t plan.EventTime) (plan.EventTime, error) {
-	fields := strings.Fields(schedule)
+	fields := strings.Fields(names.Replace(strings.ToLower(schedule)))
 	if len(fields) != 5 {
 		return 0, fmt.Errorf("schedule %q has %d fields instead of minute hour day month weekday", schedule, len(fields))
 	}
@@ -22,7 +23,7 @@ func nextRun(schedule string, t plan.EventTime) (plan.EventTime, error) {
 	if run.Before(t.Time()) {
 		run = run.Add(time.Minute)
 	}
-	for end := run.AddDate(9, 0, 0); run.Before(end); {
+	for end := run.AddDate(41, 0, 0); run.Before(end); {
 		fires, day, err := firesAt(fields, run)
 		switch {
 		case err != nil:
@@ -35,16 +36,24 @@ func nextRun(schedule string, t plan.EventTime) (plan.EventTime, error) {
 			run = run.Truncate(24*time.Hour).AddDate(0, 0, 1)
 		}
 	}
-	return 0, fmt.Errorf("schedule %q does not fire within nine years of %v", schedule, t)
+	return 0, fmt.Errorf("schedule %q does not fire within 41 years of %v", schedule, t)
 }
 
-// firesAt reports whether the minute matches, and whether its day does.
+// names makes numbers of the names of months and weekdays. A ? is a *.
+var names = strings.NewReplacer("jan", "1", "feb", "2", "mar", "3", "apr", "4", "may", "5", "jun", "6", "jul", "7", "aug", "8", "sep", "9",
+	"oct", "10", "nov", "11", "dec", "12", "sun", "0", "mon", "1", "tue", "2", "wed", "3", "thu", "4", "fri", "5", "sat", "6", "?", "*")
+
+// firesAt reports whether the minute matches, and whether its day does. Sunday is
+// weekday 0 and weekday 7.
 func firesAt(fields []string, run time.Time) (fires, day bool, err error) {
 	var ok [5]bool
 	for i, at := range []int{run.Minute(), run.Hour(), run.Day(), int(run.Month()), int(run.Weekday())} {
-		if ok[i], err = inField(fields[i], at, []int{0, 0, 1, 1, 0}[i]); err != nil {
+		if ok[i], err = inField(fields[i], at, []int{0, 0, 1, 1, 0}[i], []int{59, 23, 31, 12, 6}[i]); err != nil {
 			return false, false, err
 		}
+	}
+	if run.Weekday() == time.Sunday && !ok[4] {
+		ok[4], _ = inField(fields[4], 7, 0, 6)
 	}
 	day = ok[2] && ok[4]
 	if fields[2][0] != '*' && fields[4][0] != '*' {
@@ -54,8 +63,8 @@ func firesAt(fields []string, run time.Time) (fires, day bool, err error) {
 	return day && ok[0] && ok[1], day, nil
 }
 
-// inField reports whether the value at is in a field whose values begin at first.
-func inField(field string, at, first int) (bool, error) {
+// inField reports whether the value at is in a field whose values go from first to last.
+func inField(field string, at, first, last int) (bool, error) {
 	for _, part := range strings.Split(field, ",") {
 		span, every, stepped := strings.Cut(part, "/")
 		from, to, ranged := strings.Cut(span, "-")
@@ -63,11 +72,11 @@ func inField(field string, at, first int) (bool, error) {
 		hi, step := lo, 1
 		switch {
 		case span == "*":
-			lo, hi, err = first, 59, nil
+			lo, hi, err = first, last, nil
 		case ranged && err == nil:
 			hi, err = strconv.Atoi(to)
 		case stepped:
-			hi = 59
+			hi = last
 		}
 		if stepped && err == nil {
 			step, err = strconv.Atoi(every)
