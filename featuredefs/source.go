@@ -3,12 +3,11 @@ package featuredefs
 import (
 	"strings"
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
+	"github.com/unskew/unskew/internal/cron"
 )
 
 // defaultMaxAhead is how far a pushed event may lie in the future when its
@@ -144,11 +143,8 @@ func (l *loader) parseKnown(decl *sourceDecl, n *yamldoc.Node, what string) plan
 // refused: runs are at fixed times in UTC, whenever the process began.
 func (l *loader) parseSchedule(n *yamldoc.Node) string {
 	s := strings.Join(strings.Fields(l.ScalarText(n, "schedule")), " ")
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
-	if strings.Contains(s, "TZ=") {
-		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "schedule %q names a zone; schedules are in UTC", s)
-	} else if _, err := parser.Parse(s); err != nil {
-		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "schedule %q is not a cron expression (minute hour day month weekday): %v", s, err)
+	if _, err := cron.Parse(s); err != nil {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%v", err)
 	}
 	return s
 }

@@ -20,6 +20,10 @@ var knownRules = []plan.Known{
 	{Kind: plan.KnownSchedule, Schedule: "*/20 8-10,23 * * 1-5"},
 	{Kind: plan.KnownSchedule, Schedule: "30 4 1,15 * 5"},
 	{Kind: plan.KnownSchedule, Schedule: "0 0 29 2 *"},
+	{Kind: plan.KnownSchedule, Schedule: "15 6 */2 * 1"},
+	{Kind: plan.KnownSchedule, Schedule: "0 12 13 * */3"},
+	{Kind: plan.KnownSchedule, Schedule: "0 0 1 jan,7 5-7"},
+	{Kind: plan.KnownSchedule, Schedule: "0 0 29 2 */7"},
 }
 
 // Ingestion and the oracle agree on what is an event, when it was known and what
