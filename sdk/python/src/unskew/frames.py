@@ -26,14 +26,15 @@ _MICROS_UTC = pa.timestamp("us", tz="UTC")
 
 def to_arrow(frame: Frame, what: str) -> pa.Table:
     """``frame`` as an Arrow table; ``what`` names it in errors."""
+    given: Any = frame
     if isinstance(frame, pa.Table):
         return frame
     if isinstance(frame, pa.RecordBatch):
         return pa.Table.from_batches([frame])
     if _is_a(frame, "polars", "DataFrame"):
-        return frame.to_arrow()  # type: ignore[union-attr]
+        return given.to_arrow()
     if _is_a(frame, "polars", "LazyFrame"):
-        return frame.collect().to_arrow()  # type: ignore[union-attr,operator]
+        return given.collect().to_arrow()
     if _is_a(frame, "pandas", "DataFrame"):
         return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     try:
