@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/text"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 	"github.com/unskew/unskew/sdk"
@@ -267,13 +267,13 @@ func parseFields(kind string, fields []sdk.Field, pairs []string) ([]sdk.Column,
 		names = append(names, f.Name)
 		t, _ := plan.ParseColumnType(f.Type)
 		v := plan.NullValue()
-		if text, ok := given[f.Name]; ok {
+		if written, ok := given[f.Name]; ok {
 			var err error
-			if v, err = ingest.ParseValue(text, t.Kind); err != nil {
+			if v, err = text.Parse(written, t.Kind); err != nil {
 				return nil, fmt.Errorf("%s %s: %w", kind, f.Name, err)
 			}
-			delete(given, f.Name)
 		}
+		delete(given, f.Name)
 		col, err := wire.Column(f.Name, vector.Of(t, v))
 		if err != nil {
 			return nil, err

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"math"
 	"time"
 )
@@ -54,27 +53,6 @@ func (t EventTime) String() string {
 		return "always"
 	}
 	return t.Time().Format("2006-01-02T15:04:05.999999Z07:00")
-}
-
-// timeLayouts are the forms of a timestamp in text: RFC 3339, with a space for its T if
-// need be, and without a zone, which is UTC. A fraction of a second may follow each time.
-var timeLayouts = []string{time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05", time.DateTime, time.DateOnly}
-
-// ParseTime reads a timestamp from text, flooring anything finer than a microsecond. One
-// without a zone is in UTC, as in the files of a source; a date alone is its midnight.
-func ParseTime(s string) (EventTime, error) {
-	for _, layout := range timeLayouts {
-		t, err := time.Parse(layout, s)
-		if err != nil {
-			continue
-		}
-		et := TimeOf(t)
-		if !et.Valid() {
-			return 0, fmt.Errorf("time %q is outside the years 0001 to 9999", s)
-		}
-		return et, nil
-	}
-	return 0, fmt.Errorf("%q is no time (write 2025-01-31T10:00:00Z, or 2025-01-31 10:00:00 for the same)", s)
 }
 
 // FloorDiv divides rounding toward minus infinity; d is positive.

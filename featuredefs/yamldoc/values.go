@@ -1,15 +1,14 @@
 package yamldoc
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/text"
 )
 
 // valueError says which node of a value is wrong.
@@ -38,8 +37,9 @@ func (r *Reader) Value(n *Node, t plan.Type, rule diag.Rule) (v plan.Value, ok b
 	return plan.Value{}, false
 }
 
-// value reads n as a value of type t. Doubles are the nearest to the decimal text, and
-// whole numbers are doubles where one is wanted.
+// value reads n as a value of type t; null is a value of every type. YAML says what is
+// null, a bool, a string or an infinity; what a number, a timestamp or a duration is, is
+// said by package text, as for data.
 func value(n *Node, t plan.Type) (plan.Value, error) {
 	if n.IsNull() {
 		return plan.NullValue(), nil
@@ -115,9 +115,9 @@ func scalarValue(n *Node, t plan.Type) (plan.Value, error) {
 		}
 		return plan.TimestampValue(et), nil
 	case plan.Duration:
-		d, err := time.ParseDuration(n.Text)
+		d, err := text.Duration(n.Text)
 		if err != nil {
-			return plan.Value{}, wrongValue(n, "duration %q is not a number with a unit, like 90s or 1h30m", n.Text)
+			return plan.Value{}, wrongValue(n, "%v", err)
 		}
 		return plan.DurationValue(d), nil
 	}
@@ -134,15 +134,22 @@ func plainValue(n *Node, t plan.Type) (plan.Value, error) {
 			return plan.BoolValue(b), nil
 		}
 	case plan.Int:
-		if i, ok := parseInt(n.Text); ok {
+		if i, ok := parseBased(n.Text); ok {
 			return plan.IntValue(i), nil
 		}
 	case plan.Double:
-		if f, ok := parseDouble(n.Text); ok {
+		if f, ok := parseSpecial(n.Text); ok {
 			return plan.DoubleValue(f), nil
 		}
 	}
-	return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+	if t.Kind != plan.Int && t.Kind != plan.Double || !text.IsNumber(n.Text) {
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+	}
+	v, err := text.Parse(n.Text, t.Kind)
+	if err != nil {
+		return plan.Value{}, wrongValue(n, "%v", err)
+	}
+	return v, nil
 }
 
 // bytesValue is the UTF-8 of a string, or what !!binary encodes in base64.
@@ -150,10 +157,9 @@ func bytesValue(n *Node) (plan.Value, error) {
 	if n.tag != binaryTag {
 		return plan.BytesValue([]byte(n.Text)), nil
 	}
-	text := strings.Join(strings.Fields(n.Text), "")
-	b, err := base64.StdEncoding.DecodeString(text)
+	b, err := text.Bytes(nil, strings.Join(strings.Fields(n.Text), ""))
 	if err != nil {
-		return plan.Value{}, wrongValue(n, "%s is not base64: %v", binaryTag, err)
+		return plan.Value{}, wrongValue(n, "%s: %v", binaryTag, err)
 	}
 	return plan.BytesValue(b), nil
 }
@@ -161,9 +167,9 @@ func bytesValue(n *Node) (plan.Value, error) {
 // looksTyped reports whether YAML reads plain text as something but a string.
 func looksTyped(s string) bool {
 	_, isBool := parseBool(s)
-	_, isDouble := parseDouble(s)
-	_, isInt := parseInt(s)
-	return isBool || isDouble || isInt
+	_, isSpecial := parseSpecial(s)
+	_, isBased := parseBased(s)
+	return isBool || isSpecial || isBased || text.IsNumber(s)
 }
 
 func parseBool(s string) (value, ok bool) {
@@ -176,26 +182,23 @@ func parseBool(s string) (value, ok bool) {
 	return false, false
 }
 
-// parseInt reads the integers of YAML's core schema: decimal, 0x and 0o.
-func parseInt(s string) (int64, bool) {
-	digits := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
+// parseBased reads the integers of YAML's core schema that are not decimal: 0x and 0o.
+func parseBased(s string) (int64, bool) {
+	base := 0
 	switch {
 	case strings.HasPrefix(s, "0x"):
-		i, err := strconv.ParseInt(s[2:], 16, 64)
-		return i, err == nil && s[2] != '-' && s[2] != '+'
+		base = 16
 	case strings.HasPrefix(s, "0o"):
-		i, err := strconv.ParseInt(s[2:], 8, 64)
-		return i, err == nil && s[2] != '-' && s[2] != '+'
-	case digits == "" || strings.TrimLeft(digits, "0123456789") != "":
+		base = 8
+	default:
 		return 0, false
 	}
-	i, err := strconv.ParseInt(s, 10, 64)
-	return i, err == nil
+	i, err := strconv.ParseInt(s[2:], base, 64)
+	return i, err == nil && s[2] != '-' && s[2] != '+'
 }
 
-// parseDouble reads the floats of YAML's core schema, and decimal integers.
-// Numbers beyond the largest double are infinite, as everywhere.
-func parseDouble(s string) (float64, bool) {
+// parseSpecial reads the floats of YAML's core schema that are no numbers.
+func parseSpecial(s string) (float64, bool) {
 	unsigned := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
 	switch unsigned {
 	case ".inf", ".Inf", ".INF":
@@ -206,12 +209,5 @@ func parseDouble(s string) (float64, bool) {
 	case ".nan", ".NaN", ".NAN":
 		return math.NaN(), s == unsigned
 	}
-	if unsigned == "" || strings.Trim(unsigned, "0123456789.eE+-") != "" || !strings.ContainsAny(unsigned, "0123456789") {
-		return 0, false
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil && !math.IsInf(f, 0) {
-		return 0, false
-	}
-	return f, true
+	return 0, false
 }

@@ -52,7 +52,8 @@ func TestValue(t *testing.T) {
 		{".5", double, plan.DoubleValue(.5)},
 		{"5e-324", double, plan.DoubleValue(5e-324)},
 		{"9007199254740993", double, plan.DoubleValue(9007199254740992)},
-		{"1e999", double, plan.DoubleValue(math.Inf(1))},
+		{"1e3", integer, plan.IntValue(1000)},
+		{"2.0", integer, plan.IntValue(2)},
 		{".inf", double, plan.DoubleValue(math.Inf(1))},
 		{"-.inf", double, plan.DoubleValue(math.Inf(-1))},
 		{".nan", double, plan.DoubleValue(math.NaN())},
@@ -110,8 +111,8 @@ func TestValue_Refuses(t *testing.T) {
 		text string
 		kind plan.Kind
 	}{
-		{"1.0", plan.Int}, {"9223372036854775808", plan.Int}, {"'1'", plan.Int}, {"1_000", plan.Int}, {"0x", plan.Int}, {"0x-1", plan.Int},
-		{"+", plan.Int}, {"1.2.3", plan.Double}, {"0x1p4", plan.Double}, {"inf", plan.Double}, {"-.nan", plan.Double}, {"e", plan.Double},
+		{"1.5", plan.Int}, {"9223372036854775808", plan.Int}, {"'1'", plan.Int}, {"1_000", plan.Int}, {"0x", plan.Int}, {"0x-1", plan.Int},
+		{"+", plan.Int}, {"1.2.3", plan.Double}, {"1e999", plan.Double}, {"0x1p4", plan.Double}, {"inf", plan.Double}, {"-.nan", plan.Double}, {"e", plan.Double},
 		{"yes", plan.Bool}, {"12", plan.String}, {"true", plan.String}, {".inf", plan.String},
 		{"2025-13-01", plan.Timestamp}, {"2025-01-01T10", plan.Timestamp}, {"12", plan.Duration}, {"!!binary '*'", plan.Bytes}, {"[1]", plan.Int}, {"{a: 1}", plan.String},
 	} {

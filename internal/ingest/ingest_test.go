@@ -345,6 +345,8 @@ func TestN8_JSONIsTypedStrictly(t *testing.T) {
 	}{
 		{`{"i": 9223372036854775807}`, "i", plan.IntValue(math.MaxInt64)},
 		{`{"i": -9007199254740993}`, "i", plan.IntValue(-9007199254740993)},
+		{`{"i": 3.0}`, "i", plan.IntValue(3)},
+		{`{"i": 1e3}`, "i", plan.IntValue(1000)},
 		{`{"i": null}`, "i", plan.NullValue()},
 		{`{"d": 3}`, "d", plan.DoubleValue(3)},
 		{`{"d": -0.0}`, "d", plan.DoubleValue(math.Copysign(0, -1))},
@@ -362,8 +364,8 @@ func TestN8_JSONIsTypedStrictly(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ line, want string }{
-		{`{"i": 3.0}`, "write ints without point"},
-		{`{"i": 1e3}`, "write ints without point"},
+		{`{"i": 3.5}`, "not whole"},
+		{`{"i": 1e-3}`, "not whole"},
 		{`{"i": 9223372036854775808}`, "64 bits"},
 		{`{"i": "3"}`, `"3" is no int`},
 		{`{"d": "3"}`, `"3" is no double`},
@@ -406,7 +408,7 @@ func TestCSV(t *testing.T) {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
 	for _, tc := range []struct{ text, want string }{
-		{"i\n1\n3.0\n", `line 3: column "i": 3.0 is no int`},
+		{"i\n1\n3.5\n", `line 3: column "i": "3.5" is no int`},
 		{"s,i\n\"a\nb\",1\nx,y\n", `line 4: column "i": "y" is no int`},
 		{"i,ii\n1,2\n", `line 1: unknown column "ii" (did you mean "i"?)`},
 		{"i,i\n1,2\n", `line 1: column "i" is there twice`},

@@ -3,19 +3,17 @@ package ingest
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/text"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -192,21 +190,21 @@ func jsonValue(x any, k plan.Kind) (plan.Value, error) {
 		}
 	case json.Number:
 		if k == plan.Int || k == plan.Double {
-			return ParseValue(x.String(), k)
+			return text.Parse(x.String(), k)
 		}
 	case string:
 		if f, ok := jsonDoubles[x]; ok && k == plan.Double {
 			return plan.DoubleValue(f), nil
 		}
 		if k == plan.String || k == plan.Bytes || k == plan.Timestamp || k == plan.Duration {
-			return ParseValue(x, k)
+			return text.Parse(x, k)
 		}
 	}
-	text, err := json.Marshal(x)
+	shown, err := json.Marshal(x)
 	if err != nil {
 		return plan.Value{}, err
 	}
-	return plan.Value{}, fmt.Errorf("%s is no %v", text, k)
+	return plan.Value{}, fmt.Errorf("%s is no %v", shown, k)
 }
 
 // jsonDoubles are the doubles that JSON has no number for, as Protocol Buffers write them.
@@ -242,12 +240,12 @@ func (s *Source) CSV(r io.Reader, f func(*vector.Batch) error) error {
 			return err // names its line
 		}
 		row := make([]plan.Value, len(buf.fields))
-		for i, text := range record {
+		for i, cell := range record {
 			f := buf.fields[columns[i]]
-			if text == "" {
+			if cell == "" {
 				continue
 			}
-			if row[columns[i]], err = ParseValue(text, f.Type.Kind); err != nil {
+			if row[columns[i]], err = text.Parse(cell, f.Type.Kind); err != nil {
 				line, _ := in.FieldPos(i)
 				return fmt.Errorf("line %d: column %q: %w", line, f.Name, err)
 			}
@@ -275,55 +273,4 @@ func (b *rowBuffer) header(names []string) ([]int, error) {
 		columns[i], seen[c] = c, true
 	}
 	return columns, nil
-}
-
-// ParseValue reads a value of kind k from text.
-func ParseValue(text string, k plan.Kind) (plan.Value, error) {
-	switch k {
-	case plan.Bool:
-		if text == "true" || text == "false" {
-			return plan.BoolValue(text == "true"), nil
-		}
-	case plan.Int:
-		i, err := strconv.ParseInt(text, 10, 64)
-		if errors.Is(err, strconv.ErrRange) {
-			return plan.Value{}, fmt.Errorf("%s does not fit in an int, which has 64 bits", text)
-		}
-		if err == nil {
-			return plan.IntValue(i), nil
-		}
-		if _, err := strconv.ParseFloat(text, 64); err == nil {
-			return plan.Value{}, fmt.Errorf("%s is no int; write ints without point and exponent", text)
-		}
-	case plan.Double:
-		f, err := strconv.ParseFloat(text, 64)
-		if errors.Is(err, strconv.ErrRange) {
-			return plan.Value{}, fmt.Errorf("%s does not fit in a double", text)
-		}
-		if err == nil {
-			return plan.DoubleValue(f), nil
-		}
-	case plan.String:
-		if utf8.ValidString(text) {
-			return plan.StringValue(text), nil
-		}
-		return plan.Value{}, errors.New(reasonTexts[BadUTF8])
-	case plan.Bytes:
-		if raw, err := base64.StdEncoding.DecodeString(text); err == nil {
-			return plan.BytesValue(raw), nil
-		}
-		return plan.Value{}, fmt.Errorf("%q is not base64", text)
-	case plan.Timestamp:
-		t, err := plan.ParseTime(text)
-		if err != nil {
-			return plan.Value{}, err
-		}
-		return plan.TimestampValue(t), nil
-	case plan.Duration:
-		if d, err := time.ParseDuration(text); err == nil {
-			return plan.DurationValue(d), nil
-		}
-		return plan.Value{}, fmt.Errorf("%q is no duration (for example 1h30m or 2.5s)", text)
-	}
-	return plan.Value{}, fmt.Errorf("%q is no %v", text, k)
 }
