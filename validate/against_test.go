@@ -8,6 +8,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celcost"
 )
 
 const definitions = `kind: Entity
@@ -96,7 +97,7 @@ func TestProfiles(t *testing.T) {
 	parts := map[string]int{}
 	for _, p := range profiles {
 		parts[p.Owner+" "+p.Part] = len(p.Fallbacks)
-		if p.Units > featuredefs.CostLimit && p.Owner != "user_clicks.words" {
+		if p.Units > celcost.Limit && p.Owner != "user_clicks.words" {
 			t.Errorf("%s %s costs %d", p.Owner, p.Part, p.Units)
 		}
 	}

@@ -1,8 +1,8 @@
 package validate
 
 import (
-	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celcost"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/kernel/expr"
 )
@@ -12,7 +12,7 @@ type Profile struct {
 	Owner     string // "view.feature", or "service.derived"
 	Part      string // "value", "filter", "by", "group" of an aggregate, or "result"
 	Pos       plan.Pos
-	Units     uint64 // bound of one evaluation, see featuredefs.Costs
+	Units     uint64 // bound of one evaluation, see celcost.Of
 	Fallbacks []expr.Fallback
 }
 
@@ -20,7 +20,7 @@ type Profile struct {
 // then the expression over them.
 func Profiles(p *plan.Plan) ([]Profile, error) {
 	var out []Profile
-	costs := featuredefs.Costs(p)
+	costs := celcost.OfPlan(p)
 	add := func(owner, part string, e *plan.Expr, typeOf func(*plan.Expr) plan.Type) error {
 		if e == nil {
 			return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/celcost"
 	"github.com/unskew/unskew/validate"
 )
 
@@ -144,7 +144,7 @@ func profile(c *cobra.Command, p *plan.Plan) error {
 			texts[i] = f.Text
 		}
 		units := fmt.Sprintf("%d units", x.Units)
-		if x.Units == celenv.UnknownCost {
+		if x.Units == celcost.Unknown {
 			units = "unknown"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Owner, x.Part, units, strings.Join(texts, "; "))

@@ -19,7 +19,7 @@ var engine = []string{
 // Table is the architecture: every package with code, and what it may know.
 var Table = []Package{
 	{"featuredefs", "a project folder becomes a plan: entities, sources, views, services, training sets, tests", "reads data",
-		[]string{"featuredefs/*", "internal/celenv", "internal/cron"}},
+		[]string{"featuredefs/*", "internal/celcost", "internal/celenv", "internal/cron"}},
 	{"featuredefs/lang", "the expression language: names, types, aggregates, rules about them", "knows files or declarations",
 		[]string{"featuredefs/diag", "featuredefs/plan", "featuredefs/yamldoc", "internal/celenv"}},
 	{"featuredefs/yamldoc", "YAML in which every character has its position", "knows the language",
@@ -33,6 +33,7 @@ var Table = []Package{
 	{"internal/text", "what a text is as a value of each column type, for files, pushes, flags and definitions", "guesses a type",
 		[]string{"featuredefs/plan"}},
 	{"internal/celenv", "the pinned CEL environment: libraries, types, values", "knows features", []string{"featuredefs/plan"}},
+	{"internal/celcost", "bounds what evaluating an expression can cost", "evaluates", []string{"featuredefs/plan", "internal/celenv"}},
 	{"internal/vector", "typed columns with null and error bitmaps", "knows features", []string{"featuredefs/plan"}},
 	{"internal/kernel/agg", "aggregates: add, remove, merge, value; canonical partials", "depends on order",
 		[]string{"featuredefs/plan", "internal/vector"}},
@@ -79,7 +80,7 @@ var Table = []Package{
 			"internal/nearest", "internal/onlinestore", "internal/registry", "internal/wire", "materializer/online"}},
 	{"sdk", "the Go client", "imports more than Connect, Protobuf, Arrow and the wire contract", []string{"proto/unskew/*", "internal/wire"}},
 	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
-		[]string{"featuredefs", "featuredefs/diag", "featuredefs/lang", "featuredefs/plan", "internal/celenv", "internal/kernel/expr"}},
+		[]string{"featuredefs/diag", "featuredefs/lang", "featuredefs/plan", "internal/celcost", "internal/celenv", "internal/kernel/expr"}},
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
 		append([]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis",
 			"internal/ingest", "internal/oracle", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
@@ -112,7 +113,7 @@ var Owners = []struct {
 	Module   string
 	Packages []string
 }{
-	{"cel.dev/cel-go", []string{"featuredefs/lang", "internal/celenv", "internal/kernel/expr", "internal/dev/conformance", "internal/oracle", "internal/dev/bench/cel"}},
+	{"cel.dev/cel-go", []string{"featuredefs/lang", "internal/celcost", "internal/celenv", "internal/kernel/expr", "internal/dev/conformance", "internal/oracle", "internal/dev/bench/cel"}},
 	{"cel.dev/expr", []string{"internal/dev/conformance"}},
 	{"github.com/goccy/go-yaml", []string{"featuredefs/yamldoc"}},
 	{"github.com/robfig/cron/v3", []string{"internal/cron"}},
@@ -163,7 +164,7 @@ var Unreachable = []struct{ From, To string }{
 
 // Pure are the packages whose code neither reads a clock nor does I/O nor starts
 // a goroutine: their results are functions of their arguments.
-var Pure = append([]string{"featuredefs/plan", "internal/celenv", "internal/entitykey"}, engine...)
+var Pure = append([]string{"featuredefs/plan", "internal/celcost", "internal/celenv", "internal/entitykey"}, engine...)
 
 // impure are the packages of the standard library that Pure packages do without.
 var impure = []string{

@@ -1,4 +1,4 @@
-package celenv
+package celcost
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"cel.dev/cel-go/common/operators"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
 )
 
 // Bounds of what expressions are given.
@@ -17,22 +18,22 @@ const (
 	maxListText = 64 * MaxText
 	// maxItems is the elements of a list that an aggregate or lists.range makes, and the
 	// keys of .by.
-	maxItems = 1000
+	maxItems = celenv.MaxRange
 )
 
-// UnknownCost is the cost of an expression that has no bound.
-const UnknownCost = math.MaxUint64
+// Unknown is the cost of an expression that has no bound.
+const Unknown = math.MaxUint64
 
 // maxVisits bounds the work of bounding: loops in loops are looked at twice each.
 const maxVisits = 1 << 18
 
-// Cost bounds what evaluating e once can cost and the size of its value, given the sizes
+// Of bounds what evaluating e once can cost and the size of its value, given the sizes
 // of its leaves. It is of evaluation by cel-go, which the kernels do not exceed.
-func Cost(e *plan.Expr, leaf func(*plan.Expr) Size) (Bound, Size) {
+func Of(e *plan.Expr, leaf func(*plan.Expr) Size) (Bound, Size) {
 	c := &coster{leaf: leaf, literals: map[*plan.Expr]Size{}, most: share{at: e, reason: Large}}
 	cost, size := c.expr(e)
 	if c.visits > maxVisits {
-		return Bound{Units: UnknownCost, Most: e, Reason: LoopInLoop}, size
+		return Bound{Units: Unknown, Most: e, Reason: LoopInLoop}, size
 	}
 	out := add(mul(size.inside(), 10), size.text/64) // the value is read out in the end
 	c.spend(e, out, Large)
@@ -61,7 +62,7 @@ const nodeUnits = 3
 func (c *coster) expr(e *plan.Expr) (uint64, Size) {
 	c.visits++
 	if c.visits > maxVisits {
-		return UnknownCost, scalar
+		return Unknown, scalar
 	}
 	switch e.Kind {
 	case plan.Literal:
@@ -205,7 +206,7 @@ func (c *coster) turn(f *plan.Comp, accu Size, v variables) turn {
 	cost := add(loopUnits, cond, step)
 	// Macros accumulate a scalar, or a list by appending to it; nothing else has a bound.
 	if appends && !appendsTo(f.Step, f.AccuVar) || !appends && !after.single() {
-		cost = UnknownCost
+		cost = Unknown
 	}
 	return turn{cost: cost, accu: after, grows: appends}
 }

@@ -1,4 +1,4 @@
-package celenv
+package celcost
 
 import (
 	"math/bits"
@@ -21,7 +21,7 @@ func callCost(e *plan.Expr, args []Size) (uint64, Size) {
 	if e.Name == "optional.none" {
 		return 0, scalar
 	}
-	return UnknownCost, scalar
+	return Unknown, scalar
 }
 
 var prices = map[string]price{

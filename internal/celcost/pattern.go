@@ -1,4 +1,4 @@
-package celenv
+package celcost
 
 import (
 	"regexp/syntax"
@@ -55,7 +55,7 @@ func (p *pattern) learn() {
 // that is not a literal may be as expensive as it likes.
 func (p *pattern) once(text uint64) uint64 {
 	if p == nil {
-		return UnknownCost
+		return Unknown
 	}
 	p.learn()
 	return add(mul(p.insts, 70), mul(add(text, 1), p.insts, 2))
@@ -64,7 +64,7 @@ func (p *pattern) once(text uint64) uint64 {
 // all is the cost of finding every match.
 func (p *pattern) all(text uint64) uint64 {
 	if p == nil {
-		return UnknownCost
+		return Unknown
 	}
 	p.learn()
 	again := min(p.waste, text/2)

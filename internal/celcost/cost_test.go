@@ -1,4 +1,4 @@
-package celenv
+package celcost
 
 import (
 	"fmt"
@@ -11,12 +11,13 @@ import (
 	"cel.dev/cel-go/common/ast"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
 )
 
 // priced compiles an expression over some columns and bounds its cost.
 func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 	t.Helper()
-	env, err := NewEnv(
+	env, err := celenv.NewEnv(
 		cel.Variable("i", cel.IntType), cel.Variable("d", cel.DoubleType), cel.Variable("s", cel.StringType), cel.Variable("p", cel.StringType),
 		cel.Variable("ts", cel.TimestampType), cel.Variable("l", cel.ListType(cel.IntType)), cel.Variable("words", cel.ListType(cel.StringType)),
 		cel.Variable("m", cel.MapType(cel.StringType, cel.DoubleType)), cel.Variable("o", cel.OptionalType(cel.StringType)))
@@ -28,7 +29,7 @@ func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 		t.Fatalf("%s: %v", text, iss.Err())
 	}
 	tree := checked.NativeRep()
-	e := FromAST(&Checked{
+	e := celenv.FromAST(&celenv.Checked{
 		Tree: tree, Pos: func(ast.Expr) plan.Pos { return plan.Pos{} },
 		Variable: func(out *plan.Expr, name string) (*plan.Expr, error) {
 			out.Kind, out.Name = plan.Column, name
@@ -36,7 +37,7 @@ func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 		},
 		Fail: func(_ plan.Pos, err error) { t.Fatalf("%s: %v", text, err) },
 	}, tree.Expr())
-	cost, size := Cost(e, func(leaf *plan.Expr) Size { return SizeOfType(leaf.Type) })
+	cost, size := Of(e, func(leaf *plan.Expr) Size { return SizeOfType(leaf.Type) })
 	return cost.Units, size, e
 }
 
@@ -71,11 +72,9 @@ var costly = []string{
 	"words.map(w, words.map(v, w + v))", "s.split('').map(x, s.indexOf(s))", "l.map(x, s.replace('', s).size())", "l.map(x, s.replace('', s))",
 }
 
-const limit = 10_000_000 // featuredefs.CostLimit
-
 func TestCost_Affordable(t *testing.T) {
 	for _, text := range affordable {
-		if cost, _, _ := priced(t, text); cost > limit {
+		if cost, _, _ := priced(t, text); cost > Limit {
 			t.Errorf("%s costs %d", text, cost)
 		}
 	}
@@ -86,7 +85,7 @@ func TestCost_Affordable(t *testing.T) {
 
 func TestCost_Costly(t *testing.T) {
 	for _, text := range costly {
-		if cost, _, _ := priced(t, text); cost <= limit {
+		if cost, _, _ := priced(t, text); cost <= Limit {
 			t.Errorf("%s costs %d", text, cost)
 		}
 	}
@@ -98,14 +97,14 @@ func TestCost_DeepLoopsAreBounded(t *testing.T) {
 	for range 40 {
 		text = "[p].map(x, " + text + ")[0]"
 	}
-	if cost, _, _ := priced(t, text); cost != UnknownCost {
+	if cost, _, _ := priced(t, text); cost != Unknown {
 		t.Errorf("40 loops in one another cost %d", cost)
 	}
 }
 
 // TestCost_EveryFunctionHasAPrice: one without has no bound, and no expression may call it.
 func TestCost_EveryFunctionHasAPrice(t *testing.T) {
-	all, err := Signatures()
+	all, err := celenv.Signatures()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +129,12 @@ func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 	str, list := plan.T(plan.String), plan.ListOf(plan.T(plan.Int))
 	for _, s := range []string{"", numbers.String(), strings.Repeat(",", MaxText), strings.Repeat(`"\`, MaxText/2), strings.Repeat("7", MaxText), strings.Repeat("€", MaxText/3)} {
 		vars := map[string]any{
-			"i": maxItems, "d": 1.5, "s": s, "p": s, "ts": time.Unix(0, 0), "l": ToRef(plan.ListValue(ints), list), "words": ToRef(plan.ListValue(words), plan.ListOf(str)),
-			"m": ToRef(plan.MapValue(words, ints), plan.MapOf(str, plan.T(plan.Int))), "o": ToRef(plan.StringValue(s), plan.OptionalOf(str)),
+			"i": maxItems, "d": 1.5, "s": s, "p": s, "ts": time.Unix(0, 0), "l": celenv.ToRef(plan.ListValue(ints), list), "words": celenv.ToRef(plan.ListValue(words), plan.ListOf(str)),
+			"m": celenv.ToRef(plan.MapValue(words, ints), plan.MapOf(str, plan.T(plan.Int))), "o": celenv.ToRef(plan.StringValue(s), plan.OptionalOf(str)),
 		}
 		for _, text := range affordable {
 			_, bound, e := priced(t, text)
-			prg, err := Plan(e)
+			prg, err := celenv.Plan(e)
 			if err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
@@ -143,7 +142,7 @@ func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			v, err := FromRef(out, e.Type)
+			v, err := celenv.FromRef(out, e.Type)
 			if err != nil {
 				continue
 			}
