@@ -7,9 +7,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
+	"os"
 
 	cockroach "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -46,13 +45,54 @@ func (e *LockedError) Unwrap() error { return e.Err }
 // Open opens or creates the database in dir for the named key format, for
 // example "unskew eventlog 1". The error is a *LockedError if someone has it open.
 //
-// When the disk refuses a write, Pebble's memory is ahead of its disk and
-// nothing true can be said any more: the process logs the reason and exits.
+// When the disk refuses a write, Pebble's memory is ahead of its disk and nothing true
+// can be said any more. Open then returns the error; the directory stays locked by this
+// process, for what Pebble had begun cannot be called off. Later the process logs the
+// reason and exits.
 func Open(dir, format string, o Options) (*cockroach.DB, error) {
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = privateFS{vfs.Default}
+		if err := makePrivate(dir); err != nil {
+			return nil, fmt.Errorf("open %s: %w", dir, err)
+		}
 	}
-	db, err := cockroach.Open(dir, pebbleOptions(dir, o))
+	type outcome struct {
+		db  *cockroach.DB
+		err error
+	}
+	g := newGuard(dir, o.Logger)
+	done := make(chan outcome, 1)
+	go func() {
+		db, err := open(dir, format, g, o)
+		done <- outcome{db, err}
+	}()
+	select {
+	case err := <-g.failed:
+		return nil, unwritable(dir, err)
+	case out := <-done:
+		if err := g.open(); err != nil {
+			return nil, unwritable(dir, err)
+		}
+		return out.db, out.err
+	}
+}
+
+func unwritable(dir string, err error) error {
+	return fmt.Errorf("directory %s cannot be written: %w; make room there or repair the disk, and try again: what was acknowledged is kept", dir, err)
+}
+
+// makePrivate takes a directory that is there already from everybody but its owner. Who
+// may write there and does not own it leaves it as it is.
+func makePrivate(dir string) error {
+	err := os.Chmod(dir, privateDir)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func open(dir, format string, g *guard, o Options) (*cockroach.DB, error) {
+	db, err := cockroach.Open(dir, pebbleOptions(dir, g, o))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -62,13 +102,14 @@ func Open(dir, format string, o Options) (*cockroach.DB, error) {
 	return db, nil
 }
 
-func pebbleOptions(dir string, o Options) *cockroach.Options {
+func pebbleOptions(dir string, g *guard, o Options) *cockroach.Options {
 	opts := &cockroach.Options{
 		FS:                 lockNamingFS{o.FS, dir},
 		FormatMajorVersion: cockroach.FormatValueSeparation,
 		CacheSize:          o.CacheBytes,
 		MemTableSize:       o.MemTableBytes,
-		Logger:             logger{o.Logger},
+		Logger:             g,
+		EventListener:      g.events(),
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -121,23 +162,3 @@ func Successor(prefix []byte) []byte {
 	next[n-1]++
 	return next
 }
-
-// lockNamingFS gives the error of a lock that is held a type: the errors below it
-// differ between operating systems and between the disk and memory.
-type lockNamingFS struct {
-	vfs.FS
-	dir string
-}
-
-// Lock is vfs.FS's.
-func (l lockNamingFS) Lock(name string) (io.Closer, error) {
-	held, err := l.FS.Lock(name)
-	var path *fs.PathError
-	if err == nil || errors.As(err, &path) {
-		return held, err
-	}
-	return nil, &LockedError{Dir: l.dir, Err: err}
-}
-
-// Unwrap is vfs.FS's.
-func (l lockNamingFS) Unwrap() vfs.FS { return l.FS }

@@ -17,9 +17,12 @@ import (
 const holderDir = "PEBBLEDIR_TEST_HOLD"
 
 // TestMain makes the test binary able to be the other process: it opens the
-// directory, says so and keeps it until its standard input ends.
+// directory, says so and keeps it until its standard input ends, or fills its disk.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(holderDir)
+	if os.Getenv(fillerEnv) != "" {
+		fill()
+	}
 	if dir == "" {
 		os.Exit(m.Run())
 	}
@@ -126,7 +129,7 @@ func TestFormatIsChecked(t *testing.T) {
 		t.Errorf("Open for another format: %v, want an error that names the format found", err)
 	}
 
-	other, err := cockroach.Open("other", &cockroach.Options{FS: fs, Logger: logger{}})
+	other, err := cockroach.Open("other", &cockroach.Options{FS: fs, Logger: newGuard("other", nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

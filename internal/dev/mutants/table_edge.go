@@ -76,6 +76,11 @@ var edgeMutants = []mutant{
 		tests: []string{"server"},
 	},
 	{
+		name: "full-disk-is-retried", tag: "p9", breaks: "A flush that fails is tried again for ever.",
+		file: "internal/pebbledir/failure.go", old: "last := g.failures == attempts", new: "last := false",
+		tests: []string{"internal/pebbledir"},
+	},
+	{
 		name: "far-future-accepted", tag: "p6", breaks: "An event dated years ahead is accepted and waits.",
 		file: "materializer/online/ingester.go", old: "ahead > plan.EventTime(s.plan.MaxAhead) {", new: "ahead > plan.EventTime(s.plan.MaxAhead) && now < 0 {",
 		tests: []string{onlineTests},
