@@ -58,6 +58,7 @@ func Load(dir string, opts Options) (*Project, diag.Diagnostics, error) {
 	if err := l.compile(); err != nil {
 		return nil, nil, err
 	}
+	l.dropIgnored()
 	return l.project, l.Found.Sorted(), nil
 }
 
@@ -74,6 +75,7 @@ type loader struct {
 	services scope[*serviceDecl]
 	training scope[*trainingDecl]
 	tests    []*testDecl
+	comments []yamldoc.Comment // of all definitions
 }
 
 // scope is the definitions of one kind, in order, by name.
@@ -138,6 +140,7 @@ func (l *loader) readFiles(dir string) error {
 		if err != nil {
 			return err
 		}
+		l.comments = append(l.comments, f.Comments()...)
 		for _, d := range l.Documents(f) {
 			l.definition(d)
 		}

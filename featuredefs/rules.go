@@ -29,6 +29,7 @@ var (
 	RuleTestEvent       = diag.Rule{ID: "test-event", Severity: diag.Error, Purpose: "An event of a test has columns of its source, with values of their types."}
 	RuleCost            = diag.Rule{ID: "cost", Severity: diag.Error, Purpose: "One evaluation of an expression has a bounded, affordable cost."}
 	RuleTestExpectation = diag.Rule{ID: "test-expectation", Severity: diag.Error, Purpose: "An expectation names keys, a time and features, with values of their types."}
+	RuleIgnore          = diag.Rule{ID: "ignore", Severity: diag.Error, Purpose: "A comment that ignores a warning names its rule and a reason, and stands where the warning is."}
 )
 
 // Rules lists every rule that Load can report.
@@ -53,5 +54,6 @@ func Rules() []diag.Rule {
 		RuleTestEvent,
 		RuleCost,
 		RuleTestExpectation,
+		RuleIgnore,
 	})
 }

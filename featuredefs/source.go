@@ -85,7 +85,7 @@ func (l *loader) checkRelation(o *yamldoc.Object, s *plan.Source) {
 	case s.From == "" && s.SQL == "" && o.Get("columns") == nil:
 		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
 	case (s.From != "" || s.SQL != "") && s.Stream && s.EventID == "":
-		l.Warnf(o.Get("stream").Pos, RuleStreamID, "an event that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:")
+		l.Warnf(o.Get("stream").Pos, RuleStreamID, "an event of source %s that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:", s.Name)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,18 +32,22 @@ import (
 	"github.com/unskew/unskew/internal/relation"
 )
 
-// load compiles the project, printing what is wrong with it. Errors in the
-// definitions come back as findings.
-func (o *options) load(c *cobra.Command, reader *relation.Reader) (*featuredefs.Project, error) {
+// load compiles the project. Errors in the definitions are printed and come back as
+// findings; of the warnings, which are for validate, those that matter to the command are
+// printed unless it is to be quiet.
+func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag.Rule) (*featuredefs.Project, error) {
 	p, found, err := o.compile(c.Context(), reader)
 	if err != nil {
 		return nil, err
 	}
-	if err := found.Render(c.ErrOrStderr()); err != nil {
-		return nil, err
-	}
 	if found.HasErrors() {
-		return nil, &findings{"the definitions have errors; nothing was done"}
+		err := found.Errors().Render(c.ErrOrStderr())
+		return nil, cmp.Or(err, error(&findings{"the definitions have errors; nothing was done"}))
+	}
+	for _, d := range found {
+		if !o.quiet && slices.ContainsFunc(matter, func(r diag.Rule) bool { return r.ID == d.Rule }) {
+			fmt.Fprintln(c.ErrOrStderr(), d)
+		}
 	}
 	return p, nil
 }

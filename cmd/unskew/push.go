@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/registry"
@@ -54,7 +55,7 @@ Exit code 1 when rows were rejected or in conflict.`,
 type pusher func(ctx context.Context, b *vector.Batch) ([]ingest.Pushed, error)
 
 func (o *options) push(c *cobra.Command, source, file, format, url string) (err error) {
-	p, err := o.load(c, nil)
+	p, err := o.load(c, nil, featuredefs.RuleStreamID)
 	if err != nil {
 		return err
 	}

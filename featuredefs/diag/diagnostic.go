@@ -149,6 +149,11 @@ func (ds Diagnostics) HasErrors() bool {
 	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
+// Errors is the set without warnings.
+func (ds Diagnostics) Errors() Diagnostics {
+	return slices.DeleteFunc(slices.Clone(ds), func(d Diagnostic) bool { return d.Severity != Error })
+}
+
 // Render writes every diagnostic with its source line.
 func (ds Diagnostics) Render(w io.Writer) error {
 	for _, d := range ds {

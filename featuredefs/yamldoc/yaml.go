@@ -144,6 +144,10 @@ func (c *converter) syntaxError(err error) {
 	var syntax *yamlerrors.SyntaxError
 	if errors.As(err, &syntax) && syntax.Token != nil {
 		p := syntax.Token.Position
+		if key, value, at, ok := cutValue(c.doc.text(), syntax.Message, p.Line, p.Column); ok {
+			c.unquoted(key, value, c.at(at.Line, at.Col))
+			return
+		}
 		hint := ""
 		if strings.Contains(syntax.Message, "mapping value is not allowed") {
 			hint = `; put an expression with ": " or " #" in it in quotes`
@@ -173,7 +177,11 @@ func (c *converter) convert(n ast.Node, depth int) *Node {
 	}
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		return c.mapping(out, n.Values, depth)
+		c.mapping(out, n.Values, depth)
+		if n.IsFlowStyle {
+			c.cutInBraces(out)
+		}
+		return out
 	case *ast.MappingValueNode:
 		return c.mapping(out, []*ast.MappingValueNode{n}, depth)
 	case *ast.SequenceNode:
