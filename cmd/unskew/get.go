@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/text"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
@@ -65,12 +64,12 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	if err != nil {
 		return err
 	}
-	st, err := o.openStores(c.Context(), p, nil)
+	st, err := o.backend(p).Open(c.Context(), nil)
 	if err != nil {
 		return orServer(err)
 	}
 	defer closeWith(&err, st)
-	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store), Failed: failed})
+	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Failed: failed})
 	if err != nil {
 		return err
 	}

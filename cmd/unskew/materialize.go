@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/relation"
@@ -46,7 +47,7 @@ the state anyway.`,
 type materialization struct {
 	o        *options
 	reader   *relation.Reader
-	st       *stores
+	st       *backend.Backend
 	to       plan.EventTime
 	full     bool
 	progress *progress
@@ -78,11 +79,11 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 		}
 		views = []*plan.View{v}
 	}
-	if m.st, err = o.openStores(c.Context(), p, nil); err != nil {
+	if m.st, err = o.backend(p).Open(c.Context(), nil); err != nil {
 		return err
 	}
 	defer closeWith(&err, m.st)
-	m.st.warn(c.ErrOrStderr())
+	warn(c.ErrOrStderr(), m.st)
 	return m.run(c, views)
 }
 
@@ -157,7 +158,7 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 	m.progress.begin("register", "event ids of "+src.Name, 0)
 	none := eventlog.Position(0)
 	var n int64
-	err := offline.RegisterIDs(ctx, m.st.log, src, m.to, func(ctx context.Context, f func(*kernel.Events) error) error {
+	err := offline.RegisterIDs(ctx, m.st.Log, src, m.to, func(ctx context.Context, f func(*kernel.Events) error) error {
 		h := offline.History{Reader: m.reader, Source: src, Until: &none}
 		for _, col := range src.Columns {
 			h.Columns = append(h.Columns, col.Name)
@@ -182,7 +183,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	}
 	var counts offline.HistoryCounts
 	b := offline.Backfill{
-		View: v, Store: m.st.store, Log: m.st.log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
+		View: v, Store: m.st.Store, Log: m.st.Log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
 		Before: func(ctx context.Context) error {
 			if err := m.register(ctx, v.Source); err != nil {
 				return err
@@ -191,7 +192,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 			return nil
 		},
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
-			h := offline.ViewHistory(m.reader, m.st.log, v, until)
+			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
 			h.To = &m.to
 			var err error
 			counts, err = h.Read(ctx, f)

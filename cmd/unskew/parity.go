@@ -182,7 +182,7 @@ func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) 
 	}
 	show := &replayProgress{progress: r.progress, rows: int64(len(rows))}
 	report, err := parity.Replay(ctx, parity.Config{
-		Plan: r.project.Plan, Service: r.set.Service, Rows: rows, History: r.history, Stores: scratchStores(r.project),
+		Plan: r.project.Plan, Service: r.set.Service, Rows: rows, History: r.history, Open: r.o.backend(r.project).Scratch,
 		From: r.from, Progress: show.hear, Observe: r.observe,
 	})
 	if err != nil {

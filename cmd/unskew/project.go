@@ -20,13 +20,8 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/nearest"
-	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
-	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/pebbledir"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/relation"
@@ -91,41 +86,12 @@ func (o *options) openReader(memory string, threads int) (*relation.Reader, erro
 	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
 }
 
-// stores are the event log and the online store a project names.
-type stores struct {
-	log      eventlog.Log
-	store    onlinestore.Store
-	where    string   // for people
-	warnings []string // about the servers' settings
-}
-
-// warn tells the operator what the servers' settings put at risk.
-func (s *stores) warn(w io.Writer) {
-	for _, text := range s.warnings {
-		fmt.Fprintf(w, "warning: %s\n", text)
-	}
-}
-
 // Environment variables that override or complete unskew.yaml.
 const (
 	envRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
 	envRedisPassword  = "UNSKEW_REDIS_PASSWORD"
 	envDataDir        = "UNSKEW_DATA"
 )
-
-// openStores opens what unskew.yaml and the environment name; clock is nil but in
-// replays.
-func (o *options) openStores(ctx context.Context, p *featuredefs.Project, clock eventlog.Clock) (*stores, error) {
-	online := onlineOf(p)
-	if online.Redis != nil {
-		namespace := online.Redis.Prefix
-		if namespace == "" {
-			namespace = "unskew." + p.Name
-		}
-		return openRedis(ctx, online.Redis, namespace, clock)
-	}
-	return openEmbedded(o.inProject(online.DataDir), clock)
-}
 
 func (o *options) inProject(path string) string {
 	if filepath.IsAbs(path) {
@@ -157,51 +123,39 @@ func onlineOf(p *featuredefs.Project) featuredefs.Online {
 
 // hasStores reports whether the project's log and store can hold anything yet.
 func (o *options) hasStores(p *featuredefs.Project) bool {
-	online := onlineOf(p)
-	if online.Redis != nil {
+	c := o.backend(p)
+	if c.Redis != nil {
 		return true
 	}
-	_, err := os.Stat(o.inProject(online.DataDir))
+	_, err := os.Stat(c.Dir)
 	return err == nil
 }
 
-func openRedis(ctx context.Context, r *featuredefs.Redis, namespace string, clock eventlog.Clock) (*stores, error) {
-	conn := redisOptions(r, namespace)
-	log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
-	if err != nil {
-		return nil, err
+// backend is where unskew.yaml and the environment say that the log and the store are.
+func (o *options) backend(p *featuredefs.Project) backend.Config {
+	online := onlineOf(p)
+	r := online.Redis
+	if r == nil {
+		return backend.Config{Dir: o.inProject(online.DataDir)}
 	}
-	store, err := redisstore.Open(ctx, conn)
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	return &stores{log: log, store: store, warnings: store.Warnings(), where: "Redis at " + strings.Join(r.Addresses, ", ")}, nil
-}
-
-func openEmbedded(dir string, clock eventlog.Clock) (*stores, error) {
-	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{Clock: clock})
-	if err != nil {
-		return nil, err
-	}
-	store, err := pebblestore.Open(filepath.Join(dir, "store"), pebblestore.Options{})
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	return &stores{log: log, store: store, where: "embedded store in " + dir}, nil
-}
-
-func redisOptions(r *featuredefs.Redis, namespace string) redisconn.Options {
 	conn := redisconn.Options{
-		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(envRedisPassword)), DB: r.DB, Namespace: namespace,
+		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(envRedisPassword)), DB: r.DB, Namespace: r.Prefix,
+	}
+	if conn.Namespace == "" {
+		conn.Namespace = "unskew." + p.Name
 	}
 	if r.TLS {
 		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return conn
+	return backend.Config{Redis: &conn}
 }
 
-// Close closes both.
-func (s *stores) Close() error { return errors.Join(s.log.Close(), s.store.Close()) }
+// warn tells the operator what the servers' settings put at risk.
+func warn(w io.Writer, b *backend.Backend) {
+	for _, text := range b.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", text)
+	}
+}
 
 // wallClock is the machine's time.
 func wallClock() plan.EventTime { return plan.TimeOf(time.Now()) }

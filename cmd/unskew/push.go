@@ -10,6 +10,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -80,12 +81,12 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		}
 		send = remotePusher(client, source)
 	} else {
-		st, err := o.openStores(c.Context(), p, nil)
+		st, err := o.backend(p).Open(c.Context(), nil)
 		if err != nil {
 			return orServer(err)
 		}
 		defer closeWith(&err, st)
-		st.warn(c.ErrOrStderr())
+		warn(c.ErrOrStderr(), st)
 		if send, finish, err = localPusher(p.Plan, st, source); err != nil {
 			return err
 		}
@@ -136,12 +137,12 @@ func slice(b *vector.Batch, from, to int) *vector.Batch {
 	return ingest.Take(nil, b, rows)
 }
 
-func localPusher(p *plan.Plan, st *stores, source string) (pusher, func(context.Context) error, error) {
-	in, err := online.NewIngester(p, st.log, wallClock)
+func localPusher(p *plan.Plan, st *backend.Backend, source string) (pusher, func(context.Context) error, error) {
+	in, err := online.NewIngester(p, st.Log, wallClock)
 	if err != nil {
 		return nil, nil, err
 	}
-	applier, err := online.New(online.Config{Plan: p, Log: st.log, Store: st.store, Clock: wallClock})
+	applier, err := online.New(online.Config{Plan: p, Log: st.Log, Store: st.Store, Clock: wallClock})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/server"
 )
@@ -43,31 +42,31 @@ func (o *options) serve(c *cobra.Command, listen string) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := o.openStores(c.Context(), p, nil)
+	st, err := o.backend(p).Open(c.Context(), nil)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	defer closeWith(&err, st)
-	st.warn(c.ErrOrStderr())
+	warn(c.ErrOrStderr(), st)
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
-	applier, err := online.New(online.Config{Plan: p.Plan, Log: st.log, Store: st.store, Clock: wallClock})
+	applier, err := online.New(online.Config{Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	applier.Register(metrics)
-	ingester, err := online.NewIngester(p.Plan, st.log, wallClock)
+	ingester, err := online.NewIngester(p.Plan, st.Log, wallClock)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv, err := server.New(server.Config{Clock: wallClock, States: registry.NewReader(st.store), Ingester: ingester, Log: log, Metrics: metrics})
+	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Log: log, Metrics: metrics})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	if err := srv.Promote(p.Plan); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.where)
+	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.Name)
 	g, ctx := errgroup.WithContext(c.Context())
 	g.Go(func() error { return srv.Serve(ctx, ln) })
 	g.Go(func() error {

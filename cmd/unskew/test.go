@@ -1,18 +1,12 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
-	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/validate/golden"
 )
 
@@ -89,24 +83,9 @@ func printTested(c *cobra.Command, r *golden.Result) {
 }
 
 func (o *options) paths(p *featuredefs.Project) []golden.Path {
-	paths := []golden.Path{golden.Oracle(), golden.Replay(), golden.Online("embedded store", inMemory)}
-	if redis := onlineOf(p).Redis; redis != nil {
-		paths = append(paths, golden.Online("redis", func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-			return scratchRedis(ctx, redis, clock)
-		}))
+	paths := []golden.Path{golden.Oracle(), golden.Replay(), golden.Online("embedded store", backend.InMemory)}
+	if c := o.backend(p); c.Redis != nil {
+		paths = append(paths, golden.Online("redis", c.Scratch))
 	}
 	return paths
-}
-
-// inMemory opens an embedded log and store that live as long as the process.
-func inMemory(_ context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
-	if err != nil {
-		return nil, nil, errors.Join(err, log.Close())
-	}
-	return log, store, nil
 }

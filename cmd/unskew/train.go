@@ -149,11 +149,11 @@ func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *pla
 	if !stream || !o.hasStores(p) {
 		return nil, nothing, nil
 	}
-	st, err := o.openStores(c.Context(), p, nil)
+	st, err := o.backend(p).Open(c.Context(), nil)
 	if err != nil {
 		return nil, nothing, err
 	}
-	return st.log, func(err error) error { closeWith(&err, st); return err }, nil
+	return st.Log, func(err error) error { closeWith(&err, st); return err }, nil
 }
 
 // trainProgress turns the phases of Train into lines.

@@ -19,7 +19,7 @@ import (
 // A backfill in several passes, over files cut in other ways, builds the same
 // bytes as one in a single pass, and counts every event once [p7].
 func TestP7_PassesDoNotMatter(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		all := append(paid(200), payment{"none", 0, midnight - 1, 5, "US"}, payment{"", 3, midnight - 2, 2, "US"}, payment{"", 3, midnight - 2, 2, "US"})
 		var want map[string]string
 		var first *BackfillResult
@@ -102,7 +102,7 @@ func (f *failingLoader) Close() error {
 // A build that fails or is interrupted at any point changes nothing that is read and
 // leaves nothing behind.
 func TestInterruptedBuildLeavesLiveUntouched(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
 		l.writePayments("payments-0.parquet", paid(100)...)
 		l.run(l.backfill(plan.Never))
@@ -165,7 +165,7 @@ func TestInterruptedBuildLeavesLiveUntouched(t *testing.T) {
 }
 
 func TestUpToDate(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
 		l.writePayments("payments-0.parquet", paid(20)...)
 		reads := 0
@@ -217,7 +217,7 @@ func (l *till) number(number uint64) (keys []string) {
 // Of two builds at once the first to finish becomes live, whole; the other says so
 // and takes what it wrote away.
 func TestBuildsAtOnceDoNotMeet(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
 		l.writePayments("payments-0.parquet", paid(60)...)
 		l.push(payment{"early", 1, midnight - 7, 1, "US"})
@@ -248,7 +248,7 @@ func TestBuildsAtOnceDoNotMeet(t *testing.T) {
 // it is what a replay of the whole log gives; also for events that are not visible
 // yet, wherever the build falls and whatever was applied before it.
 func TestPositionContinuesExactly(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		all := append(paid(60), payment{"none", 0, midnight - 1, 5, "US"})
 		for i := range all {
 			if i%5 == 0 {
@@ -292,7 +292,7 @@ func TestPositionContinuesExactly(t *testing.T) {
 
 // An event that is in the files and in the log is one event, whichever was first [o5].
 func TestO5_HistoryAndLogAreOne(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
 		list := paid(40)
 		l.writePayments("payments-0.parquet", list[:30]...)
@@ -322,7 +322,7 @@ func TestO5_HistoryAndLogAreOne(t *testing.T) {
 // A build up to a time holds the files up to it and all of the log: what was pushed
 // after that time is not lost, though the files have it too.
 func TestToEndsFilesNotTheLog(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		list := paid(40)
 		to := midnight - plan.EventTime(plan.Hour)
 		l := open(t, fromFiles)
@@ -360,7 +360,7 @@ func TestToEndsFilesNotTheLog(t *testing.T) {
 // An event that became history is a redelivery when it is pushed, and a conflict when
 // it is pushed with other values.
 func TestRegisteredIDs(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		list := paid(12)
 		l := open(t, fromFiles)
 		noID := payment{"", 1, midnight - 9, 1, "US"}
@@ -404,7 +404,7 @@ func TestNothingToRegister(t *testing.T) {
 
 // A source without a stream has no log.
 func TestBackfillWithoutALog(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open tills) {
+	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
 		l.writePayments("payments-0.parquet", paid(30)...)
 		l.source().Stream = false

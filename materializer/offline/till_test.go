@@ -2,25 +2,18 @@ package offline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
-	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
-	"github.com/unskew/unskew/internal/redisconn"
-	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/materializer/online"
@@ -109,50 +102,26 @@ func (l *till) clock() plan.EventTime { return plan.EventTime(l.now.Load()) }
 // tills makes tills over one kind of store.
 type tills func(t *testing.T, source string) *till
 
-// onEachStore runs a test over the log and the store of each kind.
-func onEachStore(t *testing.T, test func(t *testing.T, open tills)) {
-	t.Run("embedded", func(t *testing.T) {
-		test(t, func(t *testing.T, source string) *till {
-			return newTill(t, source, func(clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-				log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
-				if err != nil {
-					return nil, nil, err
-				}
-				store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
-				return log, store, err
-			})
-		})
-	})
-	t.Run("redis", func(t *testing.T) {
-		server := redistest.Start(t)
-		opened := 0
-		test(t, func(t *testing.T, source string) *till {
-			opened++
-			conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("till-%d", opened)}
-			return newTill(t, source, func(clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-				log, err := redislog.Open(context.Background(), redislog.Options{Options: conn, Clock: clock})
-				if err != nil {
-					return nil, nil, err
-				}
-				store, err := redisstore.Open(context.Background(), conn)
-				return log, store, err
-			})
-		})
+// onEachBackend runs a test over the log and the store of each kind.
+func onEachBackend(t *testing.T, test func(t *testing.T, open tills)) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		test(t, func(t *testing.T, source string) *till { return newTill(t, source, open) })
 	})
 }
 
-func newTill(t *testing.T, source string, open func(eventlog.Clock) (eventlog.Log, onlinestore.Store, error)) *till {
+func newTill(t *testing.T, source string, open backend.Opener) *till {
 	t.Helper()
 	l := &till{project: newProject(t), t: t}
 	l.now.Store(int64(midnight))
 	l.plan = l.define(t, fmt.Sprintf(payments, source))
 	l.view = l.plan.Views[0]
-	var err error
-	if l.log, l.store, err = open(l.clock); err != nil {
+	on, err := open(context.Background(), l.clock)
+	if err != nil {
 		t.Fatal(err)
 	}
+	l.log, l.store = on.Log, on.Store
 	t.Cleanup(func() {
-		if err := errors.Join(l.log.Close(), l.store.Close()); err != nil {
+		if err := on.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
@@ -30,7 +32,7 @@ func (r *rig) with(p *plan.Plan) *rig {
 // A view that was redefined under its old name starts from its own events and never
 // reads what the old definition left, nor disturbs it.
 func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		clicks, _ := traffic()
 		r.push("clicks", clicks[:30]...)
@@ -75,7 +77,7 @@ func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 // that went is not missed, and one of another type stops its source with the place,
 // but no other.
 func TestLogOfAChangedSchema(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		clicks, visits := traffic()
 		r.push("clicks", clicks...)
@@ -118,7 +120,7 @@ func TestLogOfAChangedSchema(t *testing.T) {
 
 // A state that cannot be read stops its view, with the entity, and no other view.
 func TestDamagedStateStopsItsViewOnly(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		r.push("clicks", click("a", 1, noon-second, 1, "US"))
 		r.set(noon + 1)
@@ -153,7 +155,7 @@ func TestDamagedStateStopsItsViewOnly(t *testing.T) {
 
 // With another log under the same state, events would be taken for applied ones.
 func TestLogThatLostRecords(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		clicks, visits := traffic()
 		r.push("clicks", clicks...)
@@ -183,7 +185,7 @@ type (
 // A failover to a replica that lags takes the newest events and what was made of them
 // back at once. An applier that lives through it goes on from what is there.
 func TestLogAndStoreThatFellBackTogether(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		clicks, _ := traffic()
 		p := compile(t, definitions)
 		r, replica := newRig(t, open, p), newRig(t, open, p)
@@ -210,7 +212,7 @@ func TestLogAndStoreThatFellBackTogether(t *testing.T) {
 
 // A view over files waits for its materialization; the others do not wait for it.
 func TestViewWithoutStateWaits(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
 		r := newRig(t, open, compile(t, text))
 		clicks, visits := traffic()
@@ -237,7 +239,7 @@ func TestViewWithoutStateWaits(t *testing.T) {
 }
 
 func TestPushSaysWhatIsWrong(t *testing.T) {
-	r := newRig(t, embedded, compile(t, definitions+`
+	r := newRig(t, backend.InMemory, compile(t, definitions+`
 ---
 kind: Source
 name: prices
@@ -272,7 +274,7 @@ columns: {ts: {type: timestamp}, user: {type: int}}
 }
 
 func TestMetricsCountAsStatsDo(t *testing.T) {
-	r := busy(t, embedded)
+	r := busy(t, backend.InMemory)
 	a := r.applier(nil)
 	metrics := prometheus.NewRegistry()
 	a.Register(metrics)

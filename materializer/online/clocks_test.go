@@ -2,7 +2,6 @@ package online
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -10,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 )
@@ -101,7 +102,7 @@ func (r *rig) readable() plan.EventTime {
 // states that both can read, and values that are those of the log [b10].
 func TestB10_ClocksThatDiffer(t *testing.T) {
 	const ms = plan.EventTime(1000)
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for _, clocks := range [][2]plan.EventTime{{noon, noon - ms}, {noon, noon - 10*ms}, {noon - ms, noon}, {noon, noon + 365*24*3600*second}} {
 			r := newRig(t, open, compile(t, definitions))
 			servers := clockedServers(r, 2)
@@ -130,13 +131,13 @@ func TestB10_ClocksThatDiffer(t *testing.T) {
 // run, lose their offsets and overtake one another: every state can be read at every
 // step, and in the end has the bytes and the values of the log [b10].
 func TestB10_ClocksThatJump(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		p := compile(t, definitions)
 		rapid.Check(t, func(rt *rapid.T) { clocksJump(rt, open, p) })
 	})
 }
 
-func clocksJump(t *rapid.T, open opener, p *plan.Plan) {
+func clocksJump(t *rapid.T, open backend.Opener, p *plan.Plan) {
 	r, closeAll := openRig(t, open, p)
 	defer func() {
 		if err := closeAll(); err != nil {
@@ -183,13 +184,16 @@ func clocksJump(t *rapid.T, open opener, p *plan.Plan) {
 
 // atOnce is the states, folded up to a time, of another applier that starts from nothing
 // on the same log.
-func (r *rig) atOnce(open opener, at plan.EventTime) map[string]string {
-	log, store := open(r.t, r.clock)
-	fresh := &rig{t: r.t, plan: r.plan, log: r.log, store: store}
+func (r *rig) atOnce(open backend.Opener, at plan.EventTime) map[string]string {
+	on, err := open(context.Background(), r.clock)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	fresh := &rig{t: r.t, plan: r.plan, log: r.log, store: on.Store}
 	fresh.set(at)
 	fresh.catchUp(fresh.applier(nil))
 	states := fresh.states(false, at)
-	if err := errors.Join(log.Close(), store.Close()); err != nil {
+	if err := on.Close(); err != nil {
 		r.t.Fatal(err)
 	}
 	return states

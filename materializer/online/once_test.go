@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 )
 
 // traffic is 40 clicks of three users, in no order of time, some tied, and visits.
@@ -26,7 +28,7 @@ func traffic() (clicks, visits []row) {
 }
 
 // busy is a rig with traffic in its log, nothing of it applied.
-func busy(t *testing.T, open opener) *rig {
+func busy(t *testing.T, open backend.Opener) *rig {
 	r := newRig(t, open, compile(t, definitions))
 	clicks, visits := traffic()
 	r.push("clicks", clicks...)
@@ -36,7 +38,7 @@ func busy(t *testing.T, open opener) *rig {
 }
 
 // reference is the states of traffic that was applied in one go, without trouble.
-func reference(t *testing.T, open opener) map[string]string {
+func reference(t *testing.T, open backend.Opener) map[string]string {
 	r := busy(t, open)
 	r.catchUp(r.applier(nil))
 	for _, user := range []int64{0, 1, 2, 3} {
@@ -55,7 +57,7 @@ func expectStates(t *testing.T, r *rig, want map[string]string) {
 
 // Batches that are applied again change nothing, however they are cut [o7].
 func TestO7_AppliedAgainChangesNothing(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		for _, size := range []int{1, 3, 7, 4096} {
 			r := busy(t, open)
@@ -82,7 +84,7 @@ func TestO7_AppliedAgainChangesNothing(t *testing.T) {
 
 // A batch of which a part was applied adds the rest, and only that is counted.
 func TestO7_HalfABatch(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		r := newRig(t, open, compile(t, definitions))
 		clicks, visits := traffic()
@@ -106,7 +108,7 @@ func TestO7_HalfABatch(t *testing.T) {
 // A crash at any call of the store, before or after it took effect, between the
 // states and the offset too, leaves nothing lost and nothing doubled [o7].
 func TestO7_CrashAtAnyCall(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		for _, after := range []bool{false, true} {
 			for nth := int64(1); ; nth++ {
@@ -132,7 +134,7 @@ func TestO7_CrashAtAnyCall(t *testing.T) {
 // Several appliers on one store and log, with batches of their own, while events
 // come in [o7].
 func TestO7_SeveralAppliers(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		for range 3 {
 			r := newRig(t, open, compile(t, definitions))
@@ -168,7 +170,7 @@ func TestO7_SeveralAppliers(t *testing.T) {
 
 // A state that another applier wrote between reading and writing is read again.
 func TestConflictsAreRetried(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		for _, size := range []int{7, 4096} {
 			r := busy(t, open)
@@ -191,7 +193,7 @@ func TestConflictsAreRetried(t *testing.T) {
 
 // An applier that is always overtaken gives up with an error in the end.
 func TestConflictsWithoutEnd(t *testing.T) {
-	r := busy(t, embedded)
+	r := busy(t, backend.InMemory)
 	err := r.applier(func(c *Config) { c.Store = losing{r.store} }).CatchUp(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "by another applier") {
 		t.Fatalf("an applier that is always overtaken: %v", err)
@@ -200,7 +202,7 @@ func TestConflictsWithoutEnd(t *testing.T) {
 
 // Events in any order and batching give equal states [o1], [o3].
 func TestO3_OrderDoesNotMatter(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		p := compile(t, definitions)
 		clicks, _ := traffic()
 		rapid.Check(t, func(rt *rapid.T) {
@@ -222,7 +224,7 @@ func TestO3_OrderDoesNotMatter(t *testing.T) {
 
 // applied is the states, folded up to a time, after pushing rows; step by step with
 // the clock going on to that time, or at once.
-func applied(t *rapid.T, open opener, p *plan.Plan, rows []row, steps bool, at plan.EventTime) map[string]string {
+func applied(t *rapid.T, open backend.Opener, p *plan.Plan, rows []row, steps bool, at plan.EventTime) map[string]string {
 	r, closeAll := openRig(t, open, p)
 	defer func() {
 		if err := closeAll(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
@@ -78,7 +80,7 @@ func (n *running) close(t *testing.T) {
 func (n *running) count(view string) string { return n.read(view, noon+second, alice)["n"] }
 
 func TestRunAppliesWhatIsAppended(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		n := run(t, r, r.store)
 		r.set(noon + second)
@@ -100,7 +102,7 @@ func TestRunAppliesWhatIsAppended(t *testing.T) {
 // A build that becomes live behind the log's end is caught up with even when no event
 // comes any more.
 func TestRunNoticesABuildWithoutEvents(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := busy(t, open)
 		n := run(t, r, r.store)
 		n.until(t, func() bool { return r.begun() && n.count("spend") == "13 PRESENT" })
@@ -142,7 +144,7 @@ func (o *outage) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 
 // A store that is away for a while is reported once and costs nothing but time.
 func TestRunOutlivesAnOutage(t *testing.T) {
-	r := busy(t, embedded)
+	r := busy(t, backend.InMemory)
 	store := &outage{Store: r.store, tried: make(chan struct{}, 1)}
 	store.out.Store(true)
 	n := run(t, r, store)
@@ -165,7 +167,7 @@ func TestRunOutlivesAnOutage(t *testing.T) {
 
 // A log that cannot be read is not asked in a busy loop and does not end the run.
 func TestRunOutlivesALogOutOfReach(t *testing.T) {
-	r := busy(t, embedded)
+	r := busy(t, backend.InMemory)
 	log := &brokenLog{Log: r.log}
 	r.log = log
 	n := run(t, r, r.store)
@@ -201,7 +203,7 @@ func (b *brokenLog) Wait(ctx context.Context, shard string, after eventlog.Posit
 // A view without state is reported once and does not keep the others back.
 func TestRunReportsAViewWithoutState(t *testing.T) {
 	text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
-	r := newRig(t, embedded, compile(t, text))
+	r := newRig(t, backend.InMemory, compile(t, text))
 	clicks, visits := traffic()
 	n := run(t, r, r.store)
 	for i, c := range clicks {
@@ -229,7 +231,7 @@ func TestRunEndsWithItsStores(t *testing.T) {
 	for name, closeOne := range map[string]func(*rig) error{
 		"log": func(r *rig) error { return r.log.Close() }, "store": func(r *rig) error { return r.store.Close() },
 	} {
-		r := busy(t, embedded)
+		r := busy(t, backend.InMemory)
 		n := run(t, r, r.store)
 		if err := closeOne(r); err != nil {
 			t.Fatal(err)
@@ -243,7 +245,7 @@ func TestRunEndsWithItsStores(t *testing.T) {
 
 // Pushing, applying and reading at the same time.
 func TestPushApplyAndReadAtOnce(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		src, _ := r.plan.Source("clicks")
 		clicks, _ := traffic()

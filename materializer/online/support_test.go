@@ -12,22 +12,15 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
-	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/oracle"
-	"github.com/unskew/unskew/internal/redisconn"
-	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -122,43 +115,6 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// opener opens an empty log on the clock and an empty store.
-type opener func(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store)
-
-// onEachStore runs a test over the log and the store of each kind.
-func onEachStore(t *testing.T, test func(t *testing.T, open opener)) {
-	t.Run("embedded", func(t *testing.T) { test(t, embedded) })
-	t.Run("redis", func(t *testing.T) {
-		server := redistest.Start(t)
-		opened := 0
-		test(t, func(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store) {
-			opened++
-			conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("rig-%d", opened)}
-			log, err := redislog.Open(context.Background(), redislog.Options{Options: conn, Clock: clock})
-			if err != nil {
-				t.Fatal(err)
-			}
-			store, err := redisstore.Open(context.Background(), conn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return log, store
-		})
-	})
-}
-
-func embedded(t failer, clock eventlog.Clock) (eventlog.Log, onlinestore.Store) {
-	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return log, store
-}
-
 // rig is the online side of a project under a clock that the test moves.
 type rig struct {
 	t     failer
@@ -175,7 +131,7 @@ const noon = plan.EventTime(1735732800000000) // 2025-01-01T12:00:00Z
 
 const second = plan.EventTime(plan.Second)
 
-func newRig(t testing.TB, open opener, p *plan.Plan) *rig {
+func newRig(t testing.TB, open backend.Opener, p *plan.Plan) *rig {
 	t.Helper()
 	r, closeAll := openRig(t, open, p)
 	t.Cleanup(func() {
@@ -187,15 +143,18 @@ func newRig(t testing.TB, open opener, p *plan.Plan) *rig {
 }
 
 // openRig is newRig for those who close it themselves.
-func openRig(t failer, open opener, p *plan.Plan) (*rig, func() error) {
+func openRig(t failer, open backend.Opener, p *plan.Plan) (*rig, func() error) {
 	r := &rig{t: t, plan: p}
 	r.now.Store(int64(noon))
-	r.log, r.store = open(t, r.clock)
-	var err error
+	on, err := open(context.Background(), r.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.log, r.store = on.Log, on.Store
 	if r.in, err = NewIngester(p, r.log, r.clock); err != nil {
 		t.Fatal(err)
 	}
-	return r, func() error { return errors.Join(r.log.Close(), r.store.Close()) }
+	return r, on.Close
 }
 
 func (r *rig) clock() plan.EventTime { return plan.EventTime(r.now.Load()) }

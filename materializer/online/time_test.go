@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/ingest"
 )
 
@@ -22,7 +24,7 @@ func expect(t *testing.T, got, want map[string]string) {
 
 // Windows end where the clock is, not where the stream paused [b9].
 func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		r.push("clicks", click("a", 1, noon-30*second, 2, "US"), click("b", 1, noon-5*second, 4, "DE"))
 		r.set(noon + 1)
@@ -48,7 +50,7 @@ func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
 
 // An old event that comes after newer ones does not replace them [o8].
 func TestO8_OldEventAfterNewer(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		a := r.applier(nil)
 		for i, c := range []row{
@@ -71,7 +73,7 @@ func TestO8_OldEventAfterNewer(t *testing.T) {
 // An event that becomes visible in the future waits, and appears a microsecond
 // after its time; nothing has to happen for it [b2].
 func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		due := noon + 600*second
 		r.push("clicks", click("a", 1, due, 2, "US"), click("b", 2, due, 2, "US"), click("c", 2, noon-second, 8, "DE"))
@@ -106,7 +108,7 @@ func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 // An event too far ahead is rejected by itself: neither its neighbours in the push
 // nor what comes later wait for it [p6].
 func TestP6_FarFutureIsRejected(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		hour := plan.EventTime(plan.Hour)
 		got := r.push("clicks",
@@ -139,7 +141,7 @@ func TestP6_FarFutureIsRejected(t *testing.T) {
 // A column known later than its row enters what reads it when it is known, and
 // counts in everything else before [w3].
 func TestW3_ColumnKnownLater(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		due := noon + 7*24*3600*second
 		refund := func(c row, amount float64, at plan.Value) row {
@@ -167,7 +169,7 @@ func TestW3_ColumnKnownLater(t *testing.T) {
 // An event with a null key belongs to no entity; it is counted once for each view
 // that has it, and keeps nothing back [k3].
 func TestK3_NullKeysAreCounted(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		r.push("clicks",
 			click("a", 1, noon-second, 1, "US").with("user", plan.NullValue()),
@@ -188,7 +190,7 @@ func TestK3_NullKeysAreCounted(t *testing.T) {
 
 // Same key and time twice are two events; the same id twice is one [o5].
 func TestO5_SameTimeAndSameID(t *testing.T) {
-	onEachStore(t, func(t *testing.T, open opener) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, compile(t, definitions))
 		first := click("a", 1, noon-second, 1, "US")
 		visit := row{"user": alice, "ts": plan.TimestampValue(noon - second)}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/unskew/unskew/internal/backend"
 )
 
 // The cap that a definition does not declare, and one above it, hold on every path.
@@ -20,7 +22,7 @@ expect:
   - {a: k, b: 1, at: 2025-01-01T10:00:00.010001Z, n: {status: ERROR}, more: 10001}
   - {a: k, b: 1, at: 2025-01-01T10:00:00.010002Z, n: {status: ERROR}, more: {status: ERROR}}
 `
-	r := runText(t, definitions, test, []Path{Oracle(), Replay(), Online("embedded", embedded)})
+	r := runText(t, definitions, test, []Path{Oracle(), Replay(), Online("embedded", backend.InMemory)})
 	for _, f := range r.Failures {
 		t.Error(f)
 	}

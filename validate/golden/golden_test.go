@@ -9,47 +9,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	redislog "github.com/unskew/unskew/internal/eventlog/redis"
-	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
-	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
-	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
-	"github.com/unskew/unskew/validate/parity"
 )
-
-func embedded(_ context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
-	return log, store, err
-}
-
-// onRedis opens logs and stores on a server, each under a namespace of its own.
-func onRedis(server *redistest.Server) parity.Stores {
-	opened := 0
-	return func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-		opened++
-		conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("test-%d", opened)}
-		log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
-		if err != nil {
-			return nil, nil, err
-		}
-		store, err := redisstore.Open(ctx, conn)
-		return log, store, err
-	}
-}
 
 // allPaths are the oracle, the replay, and the online path over each store.
 func allPaths(t *testing.T) []Path {
-	return []Path{Oracle(), Replay(), Online("embedded", embedded), Online("redis", onRedis(redistest.Start(t)))}
+	return []Path{Oracle(), Replay(), Online("embedded", backend.InMemory), Online("redis", backendtest.OnRedis(redistest.Start(t)))}
 }
 
 // casesDir holds the committed cases; sharedCases more of them in some checkouts,
@@ -325,8 +294,8 @@ func TestManyExpectations(t *testing.T) {
 
 // A path that cannot answer is a failure of the test, and the others still answer.
 func TestPathsFailAlone(t *testing.T) {
-	broken := Online("broken", func(context.Context, eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-		return nil, nil, errors.New("no such host")
+	broken := Online("broken", func(context.Context, eventlog.Clock) (*backend.Backend, error) {
+		return nil, errors.New("no such host")
 	})
 	const test = "kind: FeatureTest\nview: activity\nevents: []\nexpect:\n  - {user: 1, at: 2025-01-01T10:30:00Z, n: 0}\n"
 	r := runText(t, visits, test, []Path{Oracle(), broken, Replay()})

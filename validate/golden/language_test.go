@@ -13,6 +13,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -243,7 +244,7 @@ func TestEveryFunctionHasAnExample(t *testing.T) {
 func TestExamplesHold(t *testing.T) {
 	p, service := examples(t)
 	c := newCase(p.Plan, p.Tests[0])
-	for _, path := range []Path{Oracle(), Replay(), Online("embedded", embedded)} {
+	for _, path := range []Path{Oracle(), Replay(), Online("embedded", backend.InMemory)} {
 		got, err := path.Read(t.Context(), c)
 		if err != nil {
 			t.Fatalf("%s: %v", path.Name, err)
@@ -351,7 +352,7 @@ func TestReferenceTestsHold(t *testing.T) {
 	if !ok || !closed {
 		t.Fatal("docs/language.md lacks the project with tests")
 	}
-	r := runText(t, project, "", []Path{Oracle(), Replay(), Online("embedded", embedded)})
+	r := runText(t, project, "", []Path{Oracle(), Replay(), Online("embedded", backend.InMemory)})
 	if r.Tests != 2 || r.Values != 3*11 || len(r.Failures) != 0 {
 		t.Errorf("%d tests with %d values: %v", r.Tests, r.Values, r.Failures)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
@@ -232,12 +233,12 @@ func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
 
 // Online computes as the server does, over fresh stores. Redeliveries are pushed like
 // everything else; the log finds them.
-func Online(name string, stores parity.Stores) Path {
+func Online(name string, open backend.Opener) Path {
 	return Path{name, func(ctx context.Context, c *Case) ([][]Cell, error) {
 		out := make([][]Cell, len(c.Rows))
 		cfg := parity.Config{
 			Plan: c.Plan, Service: c.Service, Rows: c.Rows,
-			History: deliveries(c.Test), Redelivers: true, Stores: stores, From: plan.Always,
+			History: deliveries(c.Test), Redelivers: true, Open: open, From: plan.Always,
 		}
 		_, err := parity.Serve(ctx, cfg, func(rows []parity.Row, got [][]parity.Cell) error {
 			for i, r := range rows {

@@ -6,15 +6,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// logStores are the embedded stores with another log around theirs.
-func logStores(wrap func(eventlog.Log) eventlog.Log) func(context.Context, eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-	return func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-		log, store, err := embedded(ctx, clock)
-		return wrap(log), store, err
+// wrapped opens backends in memory with another log around theirs.
+func wrapped(wrap func(eventlog.Log) eventlog.Log) backend.Opener {
+	return func(ctx context.Context, clock eventlog.Clock) (*backend.Backend, error) {
+		b, err := backend.InMemory(ctx, clock)
+		if err == nil {
+			b.Log = wrap(b.Log)
+		}
+		return b, err
 	}
 }
 
@@ -63,7 +66,7 @@ expect:
   - {user: 1, at: 2025-01-01T10:40:00Z, n: 2, total: 3.0, by_page: {home: 1}, last: home, pages: [home]}
 `
 	counting := &countingLog{outcomes: map[eventlog.Outcome]int{}}
-	counted := Online("counted", logStores(func(log eventlog.Log) eventlog.Log { counting.Log = log; return counting }))
+	counted := Online("counted", wrapped(func(log eventlog.Log) eventlog.Log { counting.Log = log; return counting }))
 	for _, f := range runText(t, visits, test, append(allPaths(t), counted)).Failures {
 		t.Error(f)
 	}
@@ -71,7 +74,7 @@ expect:
 		t.Errorf("the log says %v", o)
 	}
 
-	forgetful := Online("forgetful", logStores(func(log eventlog.Log) eventlog.Log { return forgetfulLog{log} }))
+	forgetful := Online("forgetful", wrapped(func(log eventlog.Log) eventlog.Log { return forgetfulLog{log} }))
 	r := runText(t, visits, test, []Path{forgetful})
 	if len(r.Failures) == 0 || !strings.HasSuffix(r.Failures[0].String(), "forgetful: n is 2 (PRESENT), expected 1") {
 		t.Errorf("a log without deduplication passes: %v", r.Failures)

@@ -6,13 +6,8 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/materializer/online"
 )
-
-// Stores opens the event log and the online store of one run, both empty, the log
-// on the given clock.
-type Stores func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error)
 
 // drive is the online side under simulated time: events go into the log when they
 // become visible, the applier applies them.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/validate/parity"
 )
 
@@ -73,9 +75,9 @@ func TestFlightsAreServedAsTrained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	onEachStore(t, func(t *testing.T, stores parity.Stores) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for _, from := range []plan.EventTime{ask, plan.Always} {
-			r, err := parity.Replay(t.Context(), parity.Config{Plan: p.plan, Service: set.Service, Rows: rows, History: p.history, Stores: stores, From: from})
+			r, err := parity.Replay(t.Context(), parity.Config{Plan: p.plan, Service: set.Service, Rows: rows, History: p.history, Open: open, From: from})
 			if err != nil {
 				t.Fatal(err)
 			}

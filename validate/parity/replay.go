@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -40,7 +41,7 @@ type Config struct {
 	Service *plan.Service
 	Rows    []Row // asked in order of At
 	History History
-	Stores  Stores
+	Open    backend.Opener // the log and the store, both empty
 	// Redelivers says that History has redeliveries, which the log then has to find. They
 	// can only be pushed: From is Always.
 	Redelivers bool
@@ -129,17 +130,17 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 	}
 	d := newDrive(func(n int64) { cfg.Progress(Pushing, n) })
 	d.redelivers = cfg.Redelivers
-	log, store, err := cfg.Stores(ctx, d.clock.read)
+	on, err := cfg.Open(ctx, d.clock.read)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, log.Close(), store.Close()) }()
-	d.log = log
+	defer func() { err = errors.Join(err, on.Close()) }()
+	d.log = on.Log
 	stats = &Stats{}
-	if stats.Materialized, err = cfg.prepare(ctx, d, store, rows[len(rows)-1].At); err != nil {
+	if stats.Materialized, err = cfg.prepare(ctx, d, on.Store, rows[len(rows)-1].At); err != nil {
 		return nil, err
 	}
-	asker, err := newAsker(cfg.Plan, cfg.Service, store, &d.clock)
+	asker, err := newAsker(cfg.Plan, cfg.Service, on.Store, &d.clock)
 	if err != nil {
 		return nil, err
 	}

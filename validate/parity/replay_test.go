@@ -12,10 +12,11 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
 	"github.com/unskew/unskew/internal/vector"
@@ -163,9 +164,9 @@ func named(fields []plan.Field, values []plan.Value) map[string]plan.Value {
 }
 
 // replay serves the rows from stores.
-func (s *scenario) replay(stores parity.Stores, h parity.History, from plan.EventTime) *parity.Report {
+func (s *scenario) replay(open backend.Opener, h parity.History, from plan.EventTime) *parity.Report {
 	s.t.Helper()
-	r, err := parity.Replay(context.Background(), parity.Config{Plan: s.plan, Service: s.service, Rows: s.rows, History: h, Stores: stores, From: from})
+	r, err := parity.Replay(context.Background(), parity.Config{Plan: s.plan, Service: s.service, Rows: s.rows, History: h, Open: open, From: from})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestRandomProjectsAreServedAsTrained(t *testing.T) {
 		s.train()
 		s.check()
 		arrival := rapid.Permutation(s.events).Draw(t, "arrival")
-		r := s.replay(embedded, history(arrival, rapid.IntRange(1, 20).Draw(t, "batch")), from)
+		r := s.replay(backend.InMemory, history(arrival, rapid.IntRange(1, 20).Draw(t, "batch")), from)
 		for _, d := range r.Differences {
 			t.Errorf("%+v", d)
 		}
@@ -276,11 +277,11 @@ func busyHour(t *testing.T) *scenario {
 // What serving does not have, has twice or has otherwise is found, and the report says
 // where and what, whether the event would have been materialized or pushed.
 func TestPlantedDifferencesAreFound(t *testing.T) {
-	onEachStore(t, func(t *testing.T, stores parity.Stores) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		s := busyHour(t)
 		begin := s.events[0].Time
 		for _, from := range []plan.EventTime{plan.Always, begin + 1, begin + plan.EventTime(20*plan.Minute)} {
-			if r := s.replay(stores, history(s.events, 5), from); r.Different != 0 || len(r.Differences) != 0 || r.Compared != 9 {
+			if r := s.replay(open, history(s.events, 5), from); r.Different != 0 || len(r.Differences) != 0 || r.Compared != 9 {
 				t.Fatalf("from %v, nothing planted: %+v", from, r)
 			}
 			for name, c := range map[string]struct {
@@ -300,7 +301,7 @@ func TestPlantedDifferencesAreFound(t *testing.T) {
 				"unknown, not empty": {append(s.events[:13:13], s.withoutAmount(12, 3)), []string{
 					"2 activity.n 0 (PRESENT) 1 (PRESENT)", "2 activity.mean null (UNKNOWN_ENTITY) null (EMPTY)"}},
 			} {
-				r := s.replay(stores, history(c.served, 5), from)
+				r := s.replay(open, history(c.served, 5), from)
 				var got []string
 				for _, d := range r.Differences {
 					got = append(got, fmt.Sprintf("%d %s %s %s", d.Row, d.Feature, d.Trained, d.Served))
@@ -327,7 +328,7 @@ func TestReportShowsAFew(t *testing.T) {
 	var asked, pushed int64
 	seen := 0
 	r, err := parity.Replay(t.Context(), parity.Config{
-		Plan: s.plan, Service: s.service, Rows: s.rows, History: history(s.events[1:], 100), Stores: embedded, From: plan.Always,
+		Plan: s.plan, Service: s.service, Rows: s.rows, History: history(s.events[1:], 100), Open: backend.InMemory, From: plan.Always,
 		Progress: func(p parity.Phase, n int64) {
 			switch p {
 			case parity.Asking:
@@ -361,20 +362,18 @@ func TestReplayFails(t *testing.T) {
 		"history":      func(c *parity.Config) { c.History = failing },
 		"materialized": func(c *parity.Config) { c.History, c.From = failing, c.Rows[0].At },
 		"stores": func(c *parity.Config) {
-			c.Stores = func(context.Context, eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-				return nil, nil, planned
-			}
+			c.Open = func(context.Context, eventlog.Clock) (*backend.Backend, error) { return nil, planned }
 		},
 	} {
 		s := busyHour(t)
-		cfg := parity.Config{Plan: s.plan, Service: s.service, Rows: s.rows, History: history(s.events, 5), Stores: embedded, From: plan.Always}
+		cfg := parity.Config{Plan: s.plan, Service: s.service, Rows: s.rows, History: history(s.events, 5), Open: backend.InMemory, From: plan.Always}
 		change(&cfg)
 		if _, err := parity.Replay(t.Context(), cfg); !errors.Is(err, planned) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	s := busyHour(t)
-	cfg := parity.Config{Plan: s.plan, Service: s.service, History: history(s.events, 5), Stores: embedded, From: plan.Always}
+	cfg := parity.Config{Plan: s.plan, Service: s.service, History: history(s.events, 5), Open: backend.InMemory, From: plan.Always}
 	if _, err := parity.Replay(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no rows") {
 		t.Errorf("no rows: %v", err)
 	}

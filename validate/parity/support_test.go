@@ -3,57 +3,17 @@ package parity_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/eventlog"
-	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
-	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/onlinestore"
-	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
-	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
-	"github.com/unskew/unskew/internal/redisconn"
-	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
-	"github.com/unskew/unskew/validate/parity"
 )
-
-// onEachStore runs a test over each kind of log and store.
-func onEachStore(t *testing.T, test func(t *testing.T, stores parity.Stores)) {
-	t.Run("embedded", func(t *testing.T) { test(t, embedded) })
-	t.Run("redis", func(t *testing.T) {
-		server := redistest.Start(t)
-		opened := 0
-		test(t, func(ctx context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-			opened++
-			conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("test-%d", opened)}
-			log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
-			if err != nil {
-				return nil, nil, err
-			}
-			store, err := redisstore.Open(ctx, conn)
-			return log, store, err
-		})
-	})
-}
-
-func embedded(_ context.Context, clock eventlog.Clock) (eventlog.Log, onlinestore.Store, error) {
-	log, err := pebblelog.Open("log", pebblelog.Options{FS: vfs.NewMem(), Clock: clock})
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := pebblestore.Open("store", pebblestore.Options{FS: vfs.NewMem()})
-	return log, store, err
-}
 
 // failer is what *testing.T and *rapid.T have in common.
 type failer interface {

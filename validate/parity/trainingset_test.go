@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/validate/parity"
@@ -141,10 +143,10 @@ func TestTrainingSetReadsBackAsTrained(t *testing.T) {
 	if len(statuses) != 5 {
 		t.Errorf("only the statuses %v", statuses)
 	}
-	onEachStore(t, func(t *testing.T, stores parity.Stores) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for _, from := range []plan.EventTime{plan.Always, rows[50].At} {
 			s.t, s.rows = t, slices.DeleteFunc(slices.Clone(rows), func(r parity.Row) bool { return r.At < from })
-			r := s.replay(stores, p.history, from)
+			r := s.replay(open, p.history, from)
 			for _, d := range r.Differences {
 				t.Errorf("%+v", d)
 			}

@@ -64,6 +64,10 @@ var Table = []Package{
 	{"internal/pebbledir", "opens a directory with an embedded database", "", nil},
 	{"internal/redisconn", "connects to Redis and checks that the server keeps what it is given", "", []string{"internal/gate"}},
 	{"internal/redistest", "starts a real redis-server for a test", "is imported by anything but tests", nil},
+	{"internal/backend", "opens the event log and the online store of a configuration", "",
+		[]string{"internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
+			"internal/redisconn", "internal/registry"}},
+	{"internal/backend/backendtest", "opens logs and stores of each kind for tests", "", []string{"internal/backend", "internal/eventlog", "internal/redisconn", "internal/redistest"}},
 	{"internal/registry", "which build of each view's state is live, and where it lies", "", []string{"featuredefs/plan", "internal/onlinestore"}},
 	{"internal/duckdb", "queries as batches of columns; the only cgo", "computes features",
 		[]string{"featuredefs/plan", "internal/vector", "internal/nearest"}},
@@ -82,11 +86,11 @@ var Table = []Package{
 	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
 		[]string{"featuredefs/diag", "featuredefs/lang", "featuredefs/plan", "internal/celcost", "internal/celenv", "internal/kernel/expr"}},
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
-		append([]string{"featuredefs", "featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis",
-			"internal/ingest", "internal/oracle", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
-			"internal/registry", "materializer/offline", "materializer/online", "validate/parity"}, engine...)},
+		append([]string{"featuredefs", "featuredefs/plan", "internal/backend", "internal/celenv", "internal/entitykey", "internal/eventlog",
+			"internal/ingest", "internal/oracle",
+			"materializer/offline", "materializer/online", "validate/parity"}, engine...)},
 	{"validate/parity", "drives the whole path, recomputes served values and attributes differences", "changes stored state",
-		append([]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
+		append([]string{"featuredefs/plan", "internal/backend", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
 			"internal/wire", "materializer/offline", "materializer/online", "sdk", "server"}, engine...)},
 	{"cmd/unskew", "the command: flags, wiring, exit codes, one file for each command", "computes anything",
 		[]string{"featuredefs", "featuredefs/diag", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
@@ -119,7 +123,7 @@ var Owners = []struct {
 	{"github.com/robfig/cron/v3", []string{"internal/cron"}},
 	{"github.com/redis/rueidis", []string{"internal/eventlog/redis", "internal/onlinestore/redis", "internal/redisconn", "internal/redistest", "internal/dev/bench/online"}},
 	{"golang.org/x/net", []string{"internal/dev/bench/online"}},
-	{"github.com/cockroachdb/pebble/v2/vfs", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir", "cmd/unskew"}},
+	{"github.com/cockroachdb/pebble/v2/vfs", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir", "internal/backend"}},
 	{"github.com/cockroachdb/pebble/v2", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir"}},
 	{"github.com/duckdb", []string{"internal/duckdb"}},
 	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/ingest", "materializer/offline", "sdk", "validate/parity", "cmd/unskew", "examples/flights/convert"}},
@@ -139,7 +143,7 @@ var TestModules = []string{"pgregory.net/rapid", "github.com/rogpeppe/go-interna
 
 // TestPackages are imported by tests only, and by each other.
 var TestPackages = []string{
-	"internal/redistest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
+	"internal/redistest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
 }
 
 // Unreachable are pairs of packages of which the first must not import the

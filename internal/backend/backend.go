@@ -1,0 +1,101 @@
+// Package backend opens the event log and the online store that a configuration names,
+// whichever kind they are, and the states in them.
+package backend
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/onlinestore"
+	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
+	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
+	"github.com/unskew/unskew/internal/redisconn"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// Config names a log and a store.
+type Config struct {
+	Redis *redisconn.Options // nil: embedded
+	Dir   string             // of the embedded log and store
+}
+
+// Backend is an open log and store.
+type Backend struct {
+	Log      eventlog.Log
+	Store    onlinestore.Store
+	Name     string   // for people
+	Warnings []string // about the servers' settings, for the operator
+
+	after func() error // runs once both are closed; may be nil
+}
+
+// Opener opens a log on a clock, nil for the machine's, and a store.
+type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
+
+// Open opens what c names; it is an Opener.
+func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
+	if c.Redis != nil {
+		return openRedis(ctx, *c.Redis, clock)
+	}
+	b, err := openEmbedded(c.Dir, nil, clock)
+	if err != nil {
+		return nil, err
+	}
+	b.Name = "embedded store in " + c.Dir
+	return b, nil
+}
+
+// InMemory opens an embedded log and store that live as long as the process; it is an
+// Opener.
+func InMemory(_ context.Context, clock eventlog.Clock) (*Backend, error) {
+	b, err := openEmbedded("", vfs.NewMem(), clock)
+	if err != nil {
+		return nil, err
+	}
+	b.Name = "embedded store in memory"
+	return b, nil
+}
+
+func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock) (*Backend, error) {
+	log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	store, err := redisstore.Open(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &Backend{Log: log, Store: store, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", ")}, nil
+}
+
+// openEmbedded opens databases in a folder of a file system, nil for the disk.
+func openEmbedded(dir string, fs vfs.FS, clock eventlog.Clock) (*Backend, error) {
+	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{FS: fs, Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	store, err := pebblestore.Open(filepath.Join(dir, "store"), pebblestore.Options{FS: fs})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &Backend{Log: log, Store: store}, nil
+}
+
+// States reads the live state of views.
+func (b *Backend) States() *registry.Reader { return registry.NewReader(b.Store) }
+
+// Close closes the log and the store.
+func (b *Backend) Close() error {
+	err := errors.Join(b.Log.Close(), b.Store.Close())
+	if b.after != nil {
+		err = errors.Join(err, b.after())
+	}
+	return err
+}

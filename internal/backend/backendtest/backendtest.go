@@ -1,0 +1,30 @@
+// Package backendtest opens logs and stores of each kind for tests.
+package backendtest
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/redisconn"
+	"github.com/unskew/unskew/internal/redistest"
+)
+
+// Each runs a test over each kind of log and store. What open opens is empty, and the
+// test closes it.
+func Each(t *testing.T, test func(t *testing.T, open backend.Opener)) {
+	t.Run("embedded", func(t *testing.T) { test(t, backend.InMemory) })
+	t.Run("redis", func(t *testing.T) { test(t, OnRedis(redistest.Start(t))) })
+}
+
+// OnRedis opens logs and stores on a server, each under a namespace of its own.
+func OnRedis(server *redistest.Server) backend.Opener {
+	var opened atomic.Int64
+	return func(ctx context.Context, clock eventlog.Clock) (*backend.Backend, error) {
+		conn := redisconn.Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("test-%d", opened.Add(1))}
+		return backend.Config{Redis: &conn}.Open(ctx, clock)
+	}
+}
