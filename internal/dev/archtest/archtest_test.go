@@ -31,7 +31,8 @@ var checks = []struct {
 	name  string
 	check func([]*file) []string
 }{
-	{"table", checkTable}, {"rows", checkRows}, {"imports", checkImports}, {"owners", checkOwners}, {"unreachable", checkUnreachable},
+	{"table", checkTable}, {"rows", checkRows}, {"imports", checkImports}, {"owners", checkOwners}, {"permissions", checkPermissions},
+	{"exports", checkExports}, {"unreachable", checkUnreachable},
 	{"pure", checkPure}, {"sleeps", checkSleeps}, {"names", checkNames}, {"lengths", checkLengths},
 }
 
@@ -126,6 +127,10 @@ func TestChecksFindViolations(t *testing.T) {
 		{"owners", "server/x.go", `package server; import _ "example.com/left/pad"`, "nobody owns example.com/left/pad"},
 		{"owners", "internal/celenv/x.go", `package celenv; import _ "pgregory.net/rapid"`, "internal/celenv must not import pgregory.net/rapid"},
 		{"unreachable", "server/x.go", `package server; import _ "github.com/unskew/unskew/internal/duckdb"`, "server → internal/duckdb"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; func F() (x []wire.Frame)`, "names internal/wire.Frame"},
+		{"exports", "sdk/x.go", `package sdk; import w "github.com/unskew/unskew/internal/wire"; type T struct { F map[string]*w.Frame; g w.Frame }`, "names internal/wire.Frame"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; var V wire.Frame`, "names internal/wire.Frame"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; type I interface{ M(wire.Frame) }`, "names internal/wire.Frame"},
 		{"pure", "internal/kernel/agg/x.go", `package agg; import _ "net/http"`, "must not import net/http"},
 		{"pure", "internal/kernel/x.go", `package kernel; import "time"; var t = time.Now()`, "must not use time.Now"},
 		{"pure", "internal/kernel/x.go", `package kernel; import clock "time"; var t = clock.Now()`, "must not use time.Now"},
@@ -148,6 +153,8 @@ func TestChecksAllowWhatIsAllowed(t *testing.T) {
 		{"owners", "internal/celenv/x_test.go", `package celenv; import _ "pgregory.net/rapid"`},
 		{"owners", "proto/unskew/v1/x.go", `package unskewv1; import _ "google.golang.org/protobuf/proto"`},
 		{"table", "proto/unskew/v1/x.go", "package unskewv1"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; type t wire.Frame; func f(wire.Frame) { var V wire.Frame; _ = V }`},
+		{"exports", "server/x.go", `package server; import "github.com/unskew/unskew/internal/wire"; func F(wire.Frame) {}`},
 		{"pure", "internal/kernel/x.go", `package kernel; import "time"; var d = time.Hour`},
 		{"pure", "internal/kernel/x_test.go", `package kernel; import _ "os"`},
 		{"lengths", "proto/unskew/v1/x.go", "package gen" + strings.Repeat("\n", 701)},
@@ -162,6 +169,20 @@ func TestRowsWithoutCodeAreFound(t *testing.T) {
 	found := run(t, "rows", "server/x.go", "package server")
 	if len(found) != len(Table)-1 || slices.ContainsFunc(found, func(f string) bool { return strings.Contains(f, "package server ") }) {
 		t.Errorf("of %d rows, one with code, found %d without: %q", len(Table), len(found), found)
+	}
+}
+
+func TestUnusedPermissionsAreFound(t *testing.T) {
+	all := func(source string) int { return len(run(t, "permissions", "server/x.go", "package server"+source)) }
+	none := all("")
+	if got := all(`; import _ "github.com/unskew/unskew/internal/vector"`); got != none-1 {
+		t.Errorf("with an import of a package there are %d permissions that nobody uses, without %d", got, none)
+	}
+	if got := all(`; import _ "connectrpc.com/connect"`); got != none-1 {
+		t.Errorf("with an import of a module there are %d permissions that nobody uses, without %d", got, none)
+	}
+	if found := run(t, "permissions", "server/x_test.go", `package server; import _ "github.com/unskew/unskew/internal/vector"`); len(found) != none {
+		t.Errorf("an import of a test is a use")
 	}
 }
 

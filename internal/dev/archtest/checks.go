@@ -72,12 +72,12 @@ func checkOwners(files []*file) (found []string) {
 			if _, ok := own(s.path); ok || standard(s.path) {
 				continue
 			}
-			if f.test && slices.ContainsFunc(TestModules, func(m string) bool { return within(s.path, m) }) {
+			if f.test && forTests(s.path) {
 				continue
 			}
-			if owners, ok := ownersOf(s.path); !ok {
+			if i := ownerOf(s.path); i < 0 {
 				found = append(found, fmt.Sprintf("%s:%d: nobody owns %s; say in internal/dev/archtest who may import it, and in README.md why", f.path, s.line, s.path))
-			} else if !anyMatches(owners, f.pkg) {
+			} else if owners := Owners[i].Packages; !anyMatches(owners, f.pkg) {
 				found = append(found, fmt.Sprintf("%s:%d: %s must not import %s, which belongs to %s", f.path, s.line, f.pkg, s.path, strings.Join(owners, ", ")))
 			}
 		}
@@ -85,13 +85,113 @@ func checkOwners(files []*file) (found []string) {
 	return found
 }
 
-func ownersOf(importPath string) ([]string, bool) {
-	for _, o := range Owners {
+// forTests reports whether every test may import a package.
+func forTests(importPath string) bool {
+	return slices.ContainsFunc(TestModules, func(m string) bool { return within(importPath, m) })
+}
+
+// ownerOf is the index in Owners of the module that an import path belongs to, or -1.
+func ownerOf(importPath string) int {
+	for i, o := range Owners {
 		if within(importPath, o.Module) {
-			return o.Packages, true
+			return i
 		}
 	}
-	return nil, false
+	return -1
+}
+
+// checkPermissions finds permissions of Table and Owners that nobody uses.
+func checkPermissions(files []*file) (found []string) {
+	for _, p := range Table {
+		for _, pattern := range p.Imports {
+			uses := func(f *file) bool {
+				r, ok := row(f.pkg)
+				return ok && r.Path == p.Path && !f.test && f.importsAny(func(to string) bool { to, ok := own(to); return ok && matches(pattern, to) })
+			}
+			if !slices.ContainsFunc(files, uses) {
+				found = append(found, fmt.Sprintf("%s may import %s and does not; take the permission from the table of internal/dev/archtest", p.Path, pattern))
+			}
+		}
+	}
+	for i, o := range Owners {
+		for _, pattern := range o.Packages {
+			uses := func(f *file) bool {
+				return matches(pattern, f.pkg) && f.importsAny(func(to string) bool { return ownerOf(to) == i && !(f.test && forTests(to)) })
+			}
+			if !slices.ContainsFunc(files, uses) {
+				found = append(found, fmt.Sprintf("%s may import %s and does not; take it from the owners in internal/dev/archtest", pattern, o.Module))
+			}
+		}
+	}
+	return found
+}
+
+// checkExports finds exported declarations of Public packages that name a type of an
+// internal one, which those who use the package cannot name.
+func checkExports(files []*file) (found []string) {
+	for _, f := range files {
+		if f.test || !slices.Contains(Public, f.pkg) {
+			continue
+		}
+		internal := map[string]string{}
+		for _, s := range f.imports {
+			if to, ok := own(s.path); ok && within(to, "internal") {
+				internal[s.as()] = to
+			}
+		}
+		for _, node := range exported(f.syntax) {
+			ast.Inspect(node, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if x, ok := sel.X.(*ast.Ident); ok && internal[x.Name] != "" {
+						found = append(found, fmt.Sprintf("%s: an exported declaration of %s names %s.%s", f.at(sel.Pos()), f.pkg, internal[x.Name], sel.Sel.Name))
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// exported is the part of each exported declaration that users of a package see: types of
+// parameters, results, constants, variables and exported fields, and methods of interfaces.
+func exported(f *ast.File) (nodes []ast.Node) {
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Name.IsExported() {
+				nodes = append(nodes, d.Type)
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.ValueSpec:
+					if s.Type != nil && slices.ContainsFunc(s.Names, (*ast.Ident).IsExported) {
+						nodes = append(nodes, s.Type)
+					}
+				case *ast.TypeSpec:
+					if s.Name.IsExported() {
+						nodes = append(nodes, visible(s.Type)...)
+					}
+				}
+			}
+		}
+	}
+	return nodes
+}
+
+// visible is a type, of a struct the exported fields.
+func visible(t ast.Expr) (nodes []ast.Node) {
+	s, ok := t.(*ast.StructType)
+	if !ok {
+		return []ast.Node{t}
+	}
+	for _, field := range s.Fields.List {
+		if len(field.Names) == 0 || slices.ContainsFunc(field.Names, (*ast.Ident).IsExported) {
+			nodes = append(nodes, field.Type)
+		}
+	}
+	return nodes
 }
 
 // checkUnreachable finds packages that reach a forbidden one, and how.
@@ -178,10 +278,7 @@ func usesOf(f *file, importPath string, members []string) (uses []*ast.SelectorE
 	if i < 0 {
 		return nil
 	}
-	name := f.imports[i].name
-	if name == "" {
-		name = importPath[strings.LastIndexByte(importPath, '/')+1:]
-	}
+	name := f.imports[i].as()
 	ast.Inspect(f.syntax, func(n ast.Node) bool {
 		if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains(members, sel.Sel.Name) {
 			if x, ok := sel.X.(*ast.Ident); ok && x.Name == name {

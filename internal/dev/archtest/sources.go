@@ -42,6 +42,19 @@ type importSpec struct {
 	line int
 }
 
+// as is the name that the file uses for the package.
+func (s importSpec) as() string {
+	if s.name != "" {
+		return s.name
+	}
+	return s.path[strings.LastIndexByte(s.path, '/')+1:]
+}
+
+// importsAny reports whether an import path of the file fits.
+func (f *file) importsAny(fits func(importPath string) bool) bool {
+	return slices.ContainsFunc(f.imports, func(s importSpec) bool { return fits(s.path) })
+}
+
 func (f *file) at(pos token.Pos) string {
 	return fmt.Sprintf("%s:%d", f.path, f.fset.Position(pos).Line)
 }
