@@ -89,7 +89,7 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
-.PHONY: bench-cel bench-agg bench-online
+.PHONY: bench-cel bench-agg bench-online bench-offline
 bench-cel: need-go ## race the expression kernels against cel-go
 	$(GO) run ./internal/dev/bench/cel
 
@@ -99,6 +99,11 @@ bench-agg: need-go ## race the kernel against programs written for one job in pl
 bench-online: need-go need-redis-server ## measure reads of a server against one round trip to Redis
 	@$(GO) build -o bin/bench-online ./internal/dev/bench/online
 	@bin/bench-online
+
+# Flags, such as -spill or a smaller -events, in BENCH.
+bench-offline: build ## race training sets against SQL in DuckDB, on the same files
+	@$(GO) build -trimpath -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
+	bin/bench-offline -unskew bin/unskew $(BENCH)
 
 .PHONY: check
 check: check-format check-vet check-static check-lint check-python check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files

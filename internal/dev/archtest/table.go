@@ -105,6 +105,8 @@ var Table = []Package{
 	{"internal/dev/bench/online", "measures reads of a server against one round trip to Redis", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/onlinestore/redis", "internal/registry",
 			"proto/unskew/*", "server"}},
+	{"internal/dev/bench/offline", "races training sets, as whole processes, against SQL in DuckDB", "",
+		[]string{"featuredefs/plan", "internal/dev/bench", "internal/duckdb", "internal/vector"}},
 	{"internal/dev/mutants", "breaks the program on purpose and sees whether tests notice", "", nil},
 	{"internal/dev/archtest", "this table as a test that reads the sources", "", nil},
 }

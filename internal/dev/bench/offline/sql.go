@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// runSQL is the program `sql DIR THREADS STATEMENTS`: it runs statements in DIR. A query
+// after a line "--" counts differences, of which there must be none.
+func runSQL(args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("usage: sql DIR THREADS STATEMENTS")
+	}
+	threads, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	// COPY TO takes a relative path from the working directory.
+	if err := os.Chdir(args[0]); err != nil {
+		return err
+	}
+	db, err := duckdb.Open(duckdb.Options{TempDir: ".", Threads: threads})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	statements, count, counts := strings.Cut(args[2], "\n--\n")
+	ctx := context.Background()
+	if err := db.Exec(ctx, statements); err != nil || !counts {
+		return err
+	}
+	fields := []plan.Field{{Name: "n", Type: plan.T(plan.Int)}}
+	return db.Scan(ctx, duckdb.Relation{Owner: "answers", SQL: count}, fields, func(b *vector.Batch) error {
+		for _, n := range b.Cols[0].Int[:b.N] {
+			if n != 0 {
+				return fmt.Errorf("%d rows differ between the two sides", n)
+			}
+		}
+		return nil
+	})
+}
+
+// copyTo is a statement that writes what a query selects as Parquet, compressed as the
+// files of a training set are.
+func copyTo(path, query string) string {
+	return fmt.Sprintf("SET preserve_insertion_order = false; COPY (%s) TO '%s' (FORMAT parquet, COMPRESSION zstd)", query, path)
+}
+
+// span is a window: its width and, unless it is exact, its hop.
+type span struct{ days, hop int64 } // hop in hours
+
+const (
+	hour = int64(3600e6) // µs
+	day  = 24 * hour
+)
+
+// windowQuery reads aggregates over windows in one pass over events and spine together.
+// Times are whole microseconds there, which DuckDB's RANGE compares faster than
+// timestamps with intervals. A hop moves the lower end down to a multiple of it.
+func windowQuery(spine, events string, spans []span) string {
+	var selects, windows []string
+	for i, s := range spans {
+		lower := fmt.Sprint(s.days * day)
+		if s.hop > 0 {
+			lower += fmt.Sprintf(" + t %% %d", s.hop*hour)
+		}
+		selects = append(selects, fmt.Sprintf("coalesce(sum(x) OVER w%[1]d, 0) AS sum_%[1]d, count(x) OVER w%[1]d AS count_%[1]d, max(x) OVER w%[1]d AS max_%[1]d", i))
+		windows = append(windows, fmt.Sprintf("w%d AS (PARTITION BY key ORDER BY t RANGE BETWEEN %s PRECEDING AND 1 PRECEDING)", i, lower))
+	}
+	return fmt.Sprintf(`SELECT row, key, make_timestamp(t) AS ts, label, %s
+FROM (SELECT row, key, epoch_us(ts) AS t, label, NULL::DOUBLE AS x FROM '%s'
+      UNION ALL SELECT NULL, key, epoch_us(ts), NULL, amount FROM '%s')
+WINDOW %s QUALIFY row IS NOT NULL`, strings.Join(selects, ", "), spine, events, strings.Join(windows, ", "))
+}
+
+// latestQuery reads the latest event before each row; without nulls that is the latest
+// value of each column.
+func latestQuery(spine, events string) string {
+	return fmt.Sprintf(`SELECT s.row, s.key, s.ts, s.label, e.amount, e.quantity, e.kind
+FROM '%s' s ASOF LEFT JOIN '%s' e ON s.key = e.key AND s.ts > e.ts`, spine, events)
+}
+
+// differences counts the rows that are not in both files or differ in a column beyond
+// the last bits of a sum.
+func differences(ours, theirs string, columns map[string]string) string {
+	differ := []string{"o.row IS NULL", "t.row IS NULL"}
+	for o, t := range columns {
+		differ = append(differ, fmt.Sprintf(`coalesce(o."%[1]s" IS DISTINCT FROM t."%[2]s" AND
+(TRY_CAST(o."%[1]s" AS DOUBLE) IS NULL OR abs(TRY_CAST(o."%[1]s" AS DOUBLE) - TRY_CAST(t."%[2]s" AS DOUBLE)) > 1e-9 * (1 + abs(TRY_CAST(t."%[2]s" AS DOUBLE)))), true)`, o, t))
+	}
+	return fmt.Sprintf("SELECT count(*)::BIGINT AS n FROM '%s' o FULL JOIN '%s' t ON o.row = t.row WHERE %s", ours, theirs, strings.Join(differ, " OR "))
+}
