@@ -30,6 +30,7 @@ import (
 type Client struct {
 	features unskewv1connect.FeatureServiceClient
 	ingest   unskewv1connect.IngestServiceClient
+	known    known
 }
 
 type options struct {
@@ -122,9 +123,15 @@ func (c *Client) GetFeatures(ctx context.Context, service string, keys, request 
 	for _, opt := range opts {
 		opt(req)
 	}
+	shape := c.known.expect(req)
 	res, err := c.features.GetFeatures(ctx, connect.NewRequest(req))
 	if err != nil {
 		return nil, fmt.Errorf("get features of service %s: %w", service, err)
+	}
+	if res.Msg.GetFingerprint() != "" || shape == nil {
+		c.known.learn(req, res.Msg)
+	} else if err := shape.complete(req, res.Msg); err != nil {
+		return nil, err
 	}
 	return newRows(service, res.Msg)
 }

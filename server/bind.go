@@ -10,45 +10,49 @@ import (
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
-	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// query is a checked read: exactly the declared columns, of the declared types.
+// query is a checked read: exactly the declared columns, of the declared types. Its
+// memory is used again by what is bound to it next.
 type query struct {
-	n       int
-	keys    []*vector.Vector // in the order of the service's keys
-	request *vector.Batch
-	outputs []int // of the service's outputs, in the order to answer
+	n        int
+	keys     []*vector.Vector // in the order of the service's keys
+	request  vector.Batch
+	outputs  []int // of the service's outputs, in the order to answer
+	selected []int // memory of outputs
+	sets     []entitySet
 }
 
-// bind checks a request against the service it names.
-func (s *service) bind(req *unskewv1.GetFeaturesRequest, maxRows int) (*query, error) {
-	if err := s.expected(req.GetFingerprint()); err != nil {
-		return nil, err
+// forget lets go of the request that the query was bound to.
+func (q *query) forget() {
+	clear(q.keys)
+	clear(q.request.Cols)
+	q.outputs = nil
+}
+
+// bind checks a request against the service it names. The query shares its columns.
+func (s *service) bind(q *query, req *wire.Read, maxRows int) (err error) {
+	if err := s.expected(req.Fingerprint); err != nil {
+		return err
 	}
-	n, err := rowCount(append(slices.Clone(req.GetKeys()), req.GetRequest()...), maxRows)
+	if q.n, err = rowCount(maxRows, req.Keys, req.Request); err != nil {
+		return err
+	}
+	if q.keys, err = s.bindColumns(q.keys[:0], "key", s.plan.Keys, req.Keys); err != nil {
+		return err
+	}
+	request, err := s.bindColumns(q.request.Cols[:0], "request field", s.plan.Request, req.Request)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	keys, err := s.bindColumns("key", s.plan.Keys, req.GetKeys())
-	if err != nil {
-		return nil, err
-	}
-	request, err := s.bindColumns("request field", s.plan.Request, req.GetRequest())
-	if err != nil {
-		return nil, err
-	}
+	q.request = vector.Batch{N: q.n, Fields: s.plan.Request, Cols: request}
 	if err := s.shortTexts(request); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.sameColumn(keys, request, n); err != nil {
-		return nil, err
+	if err := s.sameColumn(q.keys, request, q.n); err != nil {
+		return err
 	}
-	outputs, err := s.selectOutputs(req.GetFeatures())
-	if err != nil {
-		return nil, err
-	}
-	return &query{n: n, keys: keys, request: &vector.Batch{N: n, Fields: s.plan.Request, Cols: request}, outputs: outputs}, nil
+	return s.selectOutputs(q, req.Features)
 }
 
 // shortestFingerprint is how many digits of a fingerprint commands print, and as many as
@@ -58,7 +62,7 @@ const shortestFingerprint = 12
 // expected compares the fingerprint that a request names, or the first digits of it, with
 // that of the service.
 func (s *service) expected(want string) error {
-	live := s.plan.Fingerprint.String()
+	live := s.fingerprint
 	switch {
 	case want == "", len(want) >= shortestFingerprint && strings.HasPrefix(live, want):
 		return nil
@@ -69,8 +73,8 @@ func (s *service) expected(want string) error {
 		s.plan.Name, live, want)
 }
 
-func rowCount(cols []*unskewv1.Column, maxRows int) (int, error) {
-	n, err := wire.SameRows(cols)
+func rowCount(maxRows int, cols ...[]wire.Sent) (int, error) {
+	n, err := wire.EqualRows(cols...)
 	if err != nil {
 		return 0, invalid("%v", err)
 	}
@@ -83,18 +87,22 @@ func rowCount(cols []*unskewv1.Column, maxRows int) (int, error) {
 	return n, nil
 }
 
-// bindColumns matches columns with declared fields by name, each exactly once.
-func (s *service) bindColumns(what string, fields []plan.Field, cols []*unskewv1.Column) ([]*vector.Vector, error) {
-	out := make([]*vector.Vector, len(fields))
-	for _, c := range cols {
-		i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Name == c.GetName() })
+// bindColumns appends the declared fields' columns, which are matched by name, each
+// exactly once.
+func (s *service) bindColumns(out []*vector.Vector, what string, fields []plan.Field, cols []wire.Sent) ([]*vector.Vector, error) {
+	for range fields {
+		out = append(out, nil)
+	}
+	for c := range cols {
+		col := &cols[c]
+		i := slices.IndexFunc(fields, func(f plan.Field) bool { return f.Name == col.Name })
 		if i < 0 {
-			return nil, s.unknownColumn(what, fields, c.GetName())
+			return nil, s.unknownColumn(what, fields, col.Name)
 		}
 		if out[i] != nil {
-			return nil, invalid("%s %q is sent twice; send each column once", what, c.GetName())
+			return nil, invalid("%s %q is sent twice; send each column once", what, col.Name)
 		}
-		v, err := wire.Vector(c, fields[i].Type)
+		v, err := col.As(fields[i].Type)
 		if err != nil {
 			return nil, invalid("%s %v", what, err)
 		}
@@ -142,27 +150,26 @@ func (s *service) unknownColumn(what string, fields []plan.Field, name string) e
 }
 
 // selectOutputs finds the outputs to answer, all of them for no names.
-func (s *service) selectOutputs(names []string) ([]int, error) {
-	out := make([]int, 0, len(s.outputs))
+func (s *service) selectOutputs(q *query, names []string) error {
 	if len(names) == 0 {
-		for i := range s.outputs {
-			out = append(out, i)
-		}
-		return out, nil
+		q.outputs = s.all
+		return nil
 	}
+	q.selected = q.selected[:0]
 	seen := make([]bool, len(s.outputs))
 	for _, name := range names {
 		i, ok := s.index[name]
 		if !ok {
-			return nil, invalid("service %s has no feature %q%s", s.plan.Name, name, nearest.Hint(name, s.outputNames()))
+			return invalid("service %s has no feature %q%s", s.plan.Name, name, nearest.Hint(name, s.outputNames()))
 		}
 		if seen[i] {
-			return nil, invalid("feature %q is asked for twice", name)
+			return invalid("feature %q is asked for twice", name)
 		}
 		seen[i] = true
-		out = append(out, i)
+		q.selected = append(q.selected, i)
 	}
-	return out, nil
+	q.outputs = q.selected
+	return nil
 }
 
 func (s *service) outputNames() []string {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
@@ -37,10 +38,10 @@ func TestKeyAndRequestFieldOfOneName(t *testing.T) {
 		{"null and empty", null, texts("merchant", "kiosk", ""), `row 1: "merchant" is null as a key and "" as a request field`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := s.bind(&unskewv1.GetFeaturesRequest{
+			err := bindMessage(s, &unskewv1.GetFeaturesRequest{
 				Keys:    []*unskewv1.Column{ints("user_id"), ints("receiver_id"), c.key},
 				Request: []*unskewv1.Column{amounts, texts("note", "", ""), c.request},
-			}, 10)
+			})
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -56,14 +57,20 @@ func TestRequestTextsAreShort(t *testing.T) {
 	}
 	for _, n := range []int{plan.MaxRequestText, plan.MaxRequestText + 1} {
 		ints := &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: []int64{1}}}
-		_, err := s.bind(&unskewv1.GetFeaturesRequest{
+		err := bindMessage(s, &unskewv1.GetFeaturesRequest{
 			Keys: []*unskewv1.Column{{Name: "user_id", Values: ints}, {Name: "receiver_id", Values: ints},
 				{Name: "merchant", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{"kiosk"}}}}},
 			Request: []*unskewv1.Column{{Name: "amount", Values: &unskewv1.Column_Doubles{Doubles: &unskewv1.Doubles{Values: []float64{1}}}},
 				{Name: "note", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{strings.Repeat("x", n)}}}}},
-		}, 10)
+		})
 		if long := n > plan.MaxRequestText; (err != nil) != long || long && !strings.Contains(err.Error(), `request field "note"`) {
 			t.Errorf("a note of %d bytes: %v", n, err)
 		}
 	}
+}
+
+func bindMessage(s *service, m *unskewv1.GetFeaturesRequest) error {
+	var r wire.Read
+	r.Set(m)
+	return s.bind(&query{}, &r, 10)
 }

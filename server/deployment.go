@@ -19,11 +19,15 @@ type deployment struct {
 
 // service is a feature service ready to be read.
 type service struct {
-	plan    *plan.Service
-	outputs []plan.Output
-	index   map[string]int // of an output by its name
-	keys    [][]int        // for each view and key of its entity, the index of the request key
-	readers *pool
+	plan        *plan.Service
+	fingerprint string
+	outputs     []plan.Output
+	types       []string       // of the outputs, as definitions write them
+	index       map[string]int // of an output by its name
+	all         []int          // the numbers of the outputs
+	sets        [][]int        // for each set of keys that a view reads, the indexes of the request's keys
+	setOf       []int          // of each view
+	readers     *pool
 }
 
 func deploy(p *plan.Plan) (*deployment, error) {
@@ -41,9 +45,11 @@ func deploy(p *plan.Plan) (*deployment, error) {
 }
 
 func newService(p *plan.Service) (*service, error) {
-	s := &service{plan: p, outputs: p.Outputs(), index: map[string]int{}}
+	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}}
 	for i, o := range s.outputs {
 		s.index[o.Name] = i
+		s.all = append(s.all, i)
+		s.types = append(s.types, o.Type.String())
 	}
 	for _, ref := range p.Views {
 		index := make([]int, len(ref.Keys))
@@ -53,7 +59,12 @@ func newService(p *plan.Service) (*service, error) {
 				return nil, fmt.Errorf("view %s reads key %q, which the service does not list", ref.As, name)
 			}
 		}
-		s.keys = append(s.keys, index)
+		set := slices.IndexFunc(s.sets, func(other []int) bool { return slices.Equal(other, index) })
+		if set < 0 {
+			set = len(s.sets)
+			s.sets = append(s.sets, index)
+		}
+		s.setOf = append(s.setOf, set)
 	}
 	first, err := newReader(s)
 	if err != nil {

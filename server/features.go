@@ -2,107 +2,85 @@ package server
 
 import (
 	"context"
+	"net/http"
 
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// GetFeatures implements the procedure of the contract.
-func (h *featureHandler) GetFeatures(ctx context.Context, req *connect.Request[unskewv1.GetFeaturesRequest]) (*connect.Response[unskewv1.GetFeaturesResponse], error) {
-	d, err := h.current()
+// getFeatures serves the procedure that reads features. It is a handler of its own because
+// what it reads and sends is no message, see call.
+func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handler) {
+	schema := unskewv1.File_unskew_v1_feature_service_proto.Services().ByName("FeatureService").Methods().ByName("GetFeatures")
+	opts = append(opts, connect.WithSchema(schema), withReadCodecs())
+	return unskewv1connect.FeatureServiceGetFeaturesProcedure,
+		connect.NewUnaryHandler(unskewv1connect.FeatureServiceGetFeaturesProcedure, s.read, opts...)
+}
+
+// read answers one request.
+func (s *Server) read(ctx context.Context, req *connect.Request[readRequest]) (*connect.Response[readAnswer], error) {
+	c := req.Msg.call
+	if c.refused != nil {
+		return nil, ruleBroken(ctx, c.refused)
+	}
+	d, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	svc, err := d.service(req.Msg.GetService())
+	svc, err := d.service(c.request.Service)
 	if err != nil {
 		return nil, err
 	}
-	q, err := svc.bind(req.Msg, h.cfg.MaxRows)
+	if err := svc.bind(&c.query, &c.request, s.cfg.MaxRows); err != nil {
+		return nil, err
+	}
+	states, err := svc.fetch(ctx, &c.query, s.cfg.States)
 	if err != nil {
 		return nil, err
 	}
-	states, err := svc.fetch(ctx, q, h.cfg.States)
+	now := s.cfg.Clock()
+	err = svc.withReader(ctx, func(r *reader) error { return s.answer(ctx, c, svc, r, states, now) })
 	if err != nil {
 		return nil, err
 	}
-	var res *unskewv1.GetFeaturesResponse
-	now := h.cfg.Clock()
-	err = svc.withReader(ctx, func(r *reader) error {
-		a, err := r.read(ctx, q, states, now)
-		if err != nil {
-			return err
-		}
-		h.metrics.read(svc.plan.Name, q.n, a.cols)
-		if h.cfg.Failed != nil {
-			r.explain(q, a, h.cfg.Failed)
-		}
-		res, err = svc.response(q, a, req.Msg.GetWithStates())
+	return connect.NewResponse(&readAnswer{c}), nil
+}
+
+// answer computes the features and encodes them, while the reader still has them.
+func (s *Server) answer(ctx context.Context, c *call, svc *service, r *reader, states []fetched, now plan.EventTime) error {
+	a, err := r.read(ctx, &c.query, states, now)
+	if err != nil {
 		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	return connect.NewResponse(res), nil
-}
-
-// response copies the answer, which the reader keeps, into a message.
-func (s *service) response(q *query, a *answer, withStates bool) (*unskewv1.GetFeaturesResponse, error) {
-	res := &unskewv1.GetFeaturesResponse{
-		Fingerprint: s.plan.Fingerprint.String(),
-		AsOfMicros:  int64(a.asOf),
-		Rows:        uint32(q.n),
-		Outputs:     make([]*unskewv1.Output, len(q.outputs)),
+	s.metrics.read(svc.plan.Name, c.query.n, a)
+	if s.cfg.Failed != nil {
+		r.explain(&c.query, a, s.cfg.Failed)
 	}
-	for i, o := range q.outputs {
-		var err error
-		if res.Outputs[i], err = output(s.outputs[o], a.cols[o]); err != nil {
-			return nil, err
-		}
+	compact := c.request.KnownFingerprint == svc.fingerprint
+	if c.json {
+		c.answer, err = svc.appendJSON(c.answer[:0], &c.query, a, compact, c.request.WithStates)
+	} else {
+		c.answer, err = svc.appendBinary(c.answer[:0], &c.query, a, compact, c.request.WithStates)
 	}
-	if withStates {
-		for _, v := range a.views {
-			res.States = append(res.States, v.state())
-		}
-	}
-	return res, nil
-}
-
-func output(o plan.Output, c kernel.FeatureColumn) (*unskewv1.Output, error) {
-	col, err := wire.Column(o.Name, c.Vec)
-	if err != nil {
-		return nil, err
-	}
-	out := &unskewv1.Output{Column: col, Type: o.Type.String(), Statuses: statuses(c.Status)}
-	for _, s := range c.Status {
-		if s == kernel.Defaulted {
-			out.Reasons = statuses(c.Reason)
-			break
-		}
-	}
-	return out, nil
-}
-
-// statuses are the same numbers in the kernel and on the wire.
-func statuses(list []kernel.Status) []unskewv1.Status {
-	out := make([]unskewv1.Status, len(list))
-	for i, s := range list {
-		out[i] = unskewv1.Status(s)
-	}
-	return out
+	return err
 }
 
 // state says what the rows of the current read were computed from.
 func (v *viewReader) state() *unskewv1.ViewState {
-	out := &unskewv1.ViewState{
-		View: v.ref.As, Fingerprint: v.ref.View.Fingerprint.String(), Generation: v.generation.Number,
-		Positions: make([]uint64, len(v.rows)), NewestMicros: make([]int64, len(v.rows)),
+	n := len(v.fetched.States)
+	if v.places != nil {
+		n = len(v.places)
 	}
-	for i, s := range v.rows {
-		out.Positions[i] = v.generation.Position
+	out := &unskewv1.ViewState{
+		View: v.ref.As, Fingerprint: v.ref.View.Fingerprint.String(), Generation: v.fetched.Generation.Number,
+		Positions: make([]uint64, n), NewestMicros: make([]int64, n),
+	}
+	for i := range n {
+		s := v.found[v.places.Of(i)]
+		out.Positions[i] = v.fetched.Generation.Position
 		if s == nil {
 			out.Unknown = append(out.Unknown, uint32(i))
 			continue

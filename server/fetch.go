@@ -6,54 +6,100 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
+	"github.com/unskew/unskew/internal/wire"
 )
 
-// fetched is the stored states of a view for a request. Rows of one entity share
-// its state, which is fetched once.
+// entitySet is the entities that the rows of a request name by some of its keys; views
+// that read the same keys share one.
+type entitySet struct {
+	keys   [][]byte    // distinct; nil for the rows with a null in their key, which are of no entity
+	places wire.Places // of each row, its key; nil when the rows are the keys
+	all    []byte      // memory of keys
+	ends   []int
+	cols   []*vector.Vector
+	index  map[string]int32
+}
+
+// find lists the entities of the rows of a query.
+func (e *entitySet) find(q *query, keys []int) {
+	e.cols = e.cols[:0]
+	for _, k := range keys {
+		e.cols = append(e.cols, q.keys[k])
+	}
+	e.all, e.ends = e.all[:0], e.ends[:0]
+	e.places = e.places[:0]
+	for row := range q.n {
+		key, ok := entitykey.AppendRow(e.all, e.cols, row)
+		if e.all = key; !ok {
+			e.places = append(e.places, -1)
+			continue
+		}
+		e.places = append(e.places, int32(len(e.ends)))
+		e.ends = append(e.ends, len(key))
+	}
+	e.distinct()
+}
+
+// distinct keeps one of equal keys and sends every row to its own.
+func (e *entitySet) distinct() {
+	if e.index == nil {
+		e.index = map[string]int32{}
+	}
+	clear(e.index)
+	e.keys = e.keys[:0]
+	texts := string(e.all)
+	for row, k := range e.places {
+		text, key := "", []byte(nil) // "" is no entity's key
+		if k >= 0 {
+			from := 0
+			if k > 0 {
+				from = e.ends[k-1]
+			}
+			text, key = texts[from:e.ends[k]], e.all[from:e.ends[k]:e.ends[k]]
+		}
+		at, seen := e.index[text]
+		if !seen {
+			at = int32(len(e.keys))
+			e.index[text] = at
+			e.keys = append(e.keys, key)
+		}
+		e.places[row] = at
+	}
+}
+
+// sharing is the places of a set in which rows share an entity, else nil.
+func (e *entitySet) sharing() wire.Places {
+	if len(e.keys) == len(e.places) {
+		return nil
+	}
+	return e.places
+}
+
+// fetched is the stored states of a view for the entities of a request, each once.
 type fetched struct {
 	registry.Answer
-	entity []int32 // for each row, the index of its state; -1 for a null key, which is no entity's
+	places wire.Places // of each row, its entity; nil when the rows are the entities
 }
 
 // fetch reads the states of all entities of all views of a query in one round trip.
 func (s *service) fetch(ctx context.Context, q *query, states stateReader) ([]fetched, error) {
+	for i := len(q.sets); i < len(s.sets); i++ {
+		q.sets = append(q.sets, entitySet{})
+	}
+	for i, keys := range s.sets {
+		q.sets[i].find(q, keys)
+	}
 	queries := make([]registry.Query, len(s.plan.Views))
-	out := make([]fetched, len(s.plan.Views))
 	for i, ref := range s.plan.Views {
-		queries[i].View = ref.View
-		queries[i].Entities, out[i].entity = s.entities(i, q)
+		queries[i] = registry.Query{View: ref.View, Entities: q.sets[s.setOf[i]].keys}
 	}
 	answers, err := states.States(ctx, queries)
 	if err != nil {
 		return nil, err
 	}
+	out := make([]fetched, len(answers))
 	for i := range out {
-		out[i].Answer = answers[i]
+		out[i] = fetched{answers[i], q.sets[s.setOf[i]].sharing()}
 	}
 	return out, nil
-}
-
-// entities lists the distinct keys of view i among the rows, and which is whose.
-func (s *service) entities(i int, q *query) (keys [][]byte, entity []int32) {
-	cols := make([]*vector.Vector, len(s.keys[i]))
-	for c, k := range s.keys[i] {
-		cols[c] = q.keys[k]
-	}
-	entity = make([]int32, q.n)
-	index := make(map[string]int32, q.n)
-	for row := range entity {
-		key, ok := entitykey.AppendRow(nil, cols, row)
-		if !ok {
-			entity[row] = -1
-			continue
-		}
-		e, seen := index[string(key)]
-		if !seen {
-			e = int32(len(keys))
-			index[string(key)] = e
-			keys = append(keys, key)
-		}
-		entity[row] = e
-	}
-	return keys, entity
 }

@@ -75,15 +75,20 @@ func (m *metrics) request(procedure string, err error, took time.Duration) {
 	m.seconds.WithLabelValues(procedure).Observe(took.Seconds())
 }
 
-// read counts the rows and statuses of an answer.
-func (m *metrics) read(service string, rows int, cols []kernel.FeatureColumn) {
+// read counts the rows and statuses of an answer of n rows.
+func (m *metrics) read(service string, n int, a *answer) {
 	var count [kernel.Failed + 1]int
-	for _, c := range cols {
-		for _, s := range c.Status {
-			count[s]++
+	for o := range a.cols {
+		col, places := &a.cols[o], a.places[o]
+		if col.Absent == 0 {
+			count[kernel.Present] += n
+			continue
+		}
+		for i := range n {
+			count[col.Status[places.Of(i)]]++
 		}
 	}
-	m.rows.WithLabelValues(service).Add(float64(rows))
+	m.rows.WithLabelValues(service).Add(float64(n))
 	for s, n := range count {
 		if n > 0 {
 			m.statuses.WithLabelValues(service, kernel.Status(s).String()).Add(float64(n))

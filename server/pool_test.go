@@ -81,14 +81,14 @@ func TestReadersForgetLargeRequests(t *testing.T) {
 		for range 2 * keptStates {
 			r.views[0].states = append(r.views[0].states, r.views[0].kernel.NewState())
 		}
-		r.views[0].rows = append(r.views[0].rows, r.views[0].states[0])
+		r.views[0].found = append(r.views[0].found, r.views[0].states[0])
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	v := s.readers.idle[0].views[0]
-	if len(v.states) != keptStates || v.states[:keptStates+1][keptStates] != nil || v.rows[0] != nil {
+	if len(v.states) != keptStates || v.states[:keptStates+1][keptStates] != nil || v.found[0] != nil {
 		t.Errorf("%d states are kept", len(v.states))
 	}
 }

@@ -28,11 +28,15 @@ func (h *ingestHandler) Push(ctx context.Context, req *connect.Request[unskewv1.
 	if err != nil {
 		return nil, err
 	}
-	n, err := rowCount(req.Msg.GetColumns(), h.cfg.MaxRows)
+	cols := make([]wire.Sent, len(req.Msg.GetColumns()))
+	for i, c := range req.Msg.GetColumns() {
+		cols[i].Set(c)
+	}
+	n, err := rowCount(h.cfg.MaxRows, cols)
 	if err != nil {
 		return nil, err
 	}
-	batch, err := events(src, n, req.Msg.GetColumns())
+	batch, err := events(src, n, cols)
 	if err != nil {
 		return nil, err
 	}
@@ -57,24 +61,25 @@ func (s *Server) pushed(source string, rows []ingest.Pushed) *unskewv1.PushRespo
 
 // events checks pushed columns against the source and returns all of its columns, in
 // their order; those not sent are null.
-func events(src *plan.Source, n int, cols []*unskewv1.Column) (*vector.Batch, error) {
+func events(src *plan.Source, n int, cols []wire.Sent) (*vector.Batch, error) {
 	b := &vector.Batch{N: n, Fields: make([]plan.Field, len(src.Columns)), Cols: make([]*vector.Vector, len(src.Columns))}
 	for i := range src.Columns {
 		b.Fields[i] = src.Columns[i].Field
 	}
-	for _, c := range cols {
-		i := slices.IndexFunc(b.Fields, func(f plan.Field) bool { return f.Name == c.GetName() })
+	for j := range cols {
+		c := &cols[j]
+		i := slices.IndexFunc(b.Fields, func(f plan.Field) bool { return f.Name == c.Name })
 		if i < 0 {
-			return nil, invalid("source %s has no column %q%s; it has %s", src.Name, c.GetName(), nearest.Hint(c.GetName(), fieldNames(b.Fields)), listFields(b.Fields))
+			return nil, invalid("source %s has no column %q%s; it has %s", src.Name, c.Name, nearest.Hint(c.Name, fieldNames(b.Fields)), listFields(b.Fields))
 		}
 		if b.Cols[i] != nil {
-			return nil, invalid("column %q is sent twice; send each column once", c.GetName())
+			return nil, invalid("column %q is sent twice; send each column once", c.Name)
 		}
-		read := wire.Vector
-		if judged(src, c.GetName()) {
-			read = wire.Unchecked
+		read := c.As
+		if judged(src, c.Name) {
+			read = c.Unchecked
 		}
-		v, err := read(c, b.Fields[i].Type)
+		v, err := read(b.Fields[i].Type)
 		if err != nil {
 			return nil, invalid("source %s: %v", src.Name, err)
 		}

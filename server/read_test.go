@@ -75,6 +75,41 @@ func TestReadOverEveryProtocol(t *testing.T) {
 	}
 }
 
+// A compact answer, which a client gets of a service that it has read before, says what a
+// whole one says.
+func TestCompactAnswersSayTheSame(t *testing.T) {
+	f := start(t, nil)
+	for name, opts := range protocolOptions {
+		keys, request := row(1, 2, 99, 1)
+		for _, only := range [][]sdk.ReadOption{nil, {sdk.Only("echo", "user_spend.six_over", "user_spend.last_country")}} {
+			c := f.client(t, opts...)
+			var answers [3]string
+			for i := range answers {
+				rows, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request, append(only, sdk.WithStates())...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answers[i] = fmt.Sprint(rows.Fingerprint, rows.AsOf, rows.States)
+				for _, o := range rows.Features() {
+					for r := range rows.Len() {
+						answers[i] += fmt.Sprintf("\n%s %s %v %v %v", o.Name(), o.Type(), o.Value(r), o.Status(r), o.Reason(r))
+					}
+				}
+			}
+			if answers[1] != answers[0] || answers[2] != answers[0] {
+				t.Errorf("%s: the first answer\n%s\nthe next\n%s", name, answers[0], answers[1])
+			}
+		}
+	}
+	body := `{"service": "fraud_v1", "knownFingerprint": "` + f.plan.Services[0].Fingerprint.String() + `", "features": ["user_spend.txns", "user_spend.six_over"],
+		"keys": [{"name": "user_id", "ints": {"values": ["99"]}}, {"name": "receiver_id", "ints": {"values": ["1"]}}, {"name": "merchant", "strings": {"values": ["kiosk"]}}],
+		"request": [{"name": "amount", "doubles": {"values": [1]}}, {"name": "note", "strings": {"values": [""]}}]}`
+	want := `{"asOfMicros":"1735732800000000","rows":1,"outputs":[{"column":{"ints":{"values":["0"]}}},{"column":{"ints":{"values":["0"]},"nulls":[0]},"statuses":["STATUS_ERROR"]}]}`
+	if code, answer := post(t, f.url+"/unskew.v1.FeatureService/GetFeatures", body); code != http.StatusOK || answer != want {
+		t.Errorf("%d %s\nwant %s", code, answer, want)
+	}
+}
+
 func post(t *testing.T, url, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))

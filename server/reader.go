@@ -3,10 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/wire"
 )
 
 // reader computes the features of one request at a time; it owns the kernels'
@@ -15,6 +16,7 @@ type reader struct {
 	service *service
 	views   []*viewReader
 	derive  *kernel.Service
+	at      []plan.EventTime // scratch
 }
 
 // viewReader is the kernel of one view of a service in one role.
@@ -24,9 +26,8 @@ type viewReader struct {
 	states []*kernel.State // scratch: decoded states
 
 	// Of the current request.
-	generation registry.Generation
-	found      []*kernel.State // for each entity, nil when it has no state
-	rows       []*kernel.State // for each row, nil for an unknown entity
+	fetched
+	found []*kernel.State // for each entity, nil when it has no state
 }
 
 func newReader(s *service) (*reader, error) {
@@ -50,7 +51,7 @@ const keptStates = 256
 func (r *reader) forget() {
 	for _, v := range r.views {
 		clear(v.found)
-		clear(v.rows)
+		v.fetched = fetched{}
 		if len(v.states) > keptStates {
 			clear(v.states[keptStates:])
 			v.states = v.states[:keptStates]
@@ -62,6 +63,7 @@ func (r *reader) forget() {
 type answer struct {
 	asOf     plan.EventTime
 	cols     []kernel.FeatureColumn // all outputs of the service, in its order
+	places   []wire.Places          // of each output, where a row finds its value
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features
@@ -85,19 +87,29 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 		}
 		t = max(t, newest+1)
 	}
-	at := make([]plan.EventTime, q.n)
-	for i := range at {
-		at[i] = t
-	}
-	features := make([]*kernel.Features, len(r.views))
+	features, places := make([]*kernel.Features, len(r.views)), make([][]int32, len(r.views))
 	for i, v := range r.views {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		features[i] = v.kernel.Read(v.rows, at)
+		features[i], places[i] = v.kernel.Read(v.found, r.times(len(v.found), t)), v.places
 	}
-	derived := r.derive.Derive(features, q.request, at)
-	return &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views, features: features, derived: derived}, nil
+	derived := r.derive.DeriveShared(features, places, &q.request, r.times(q.n, t))
+	a := &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views, features: features, derived: derived}
+	a.places = make([]wire.Places, len(a.cols))
+	for o, f := range r.service.plan.Features {
+		a.places[o] = places[f.Ref]
+	}
+	return a, nil
+}
+
+// times are n times t.
+func (r *reader) times(n int, t plan.EventTime) []plan.EventTime {
+	r.at = slices.Grow(r.at[:0], n)[:n]
+	for i := range r.at {
+		r.at[i] = t
+	}
+	return r.at
 }
 
 // explain tells why outputs that were asked for failed.
@@ -106,9 +118,9 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 		if a.cols[o].Errors == 0 {
 			continue
 		}
-		for row, s := range a.cols[o].Status {
-			if s == kernel.Failed {
-				failed(r.service.outputs[o].Name, row, r.derive.ErrorText(a.features, a.derived, o, row))
+		for row := range q.n {
+			if at := a.places[o].Of(row); a.cols[o].Status[at] == kernel.Failed {
+				failed(r.service.outputs[o].Name, row, r.derive.ErrorText(a.features, a.derived, o, at))
 			}
 		}
 	}
@@ -117,7 +129,7 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 // decode reads fetched states, each once, and returns the newest visible time in
 // them, plan.Always for none.
 func (v *viewReader) decode(f fetched) (plan.EventTime, error) {
-	v.generation = f.Generation
+	v.fetched = f
 	v.found = v.found[:0]
 	newest, used := plan.Always, 0
 	for e, b := range f.States {
@@ -135,14 +147,6 @@ func (v *viewReader) decode(f fetched) (plan.EventTime, error) {
 		}
 		v.found = append(v.found, s)
 		newest = max(newest, s.Newest())
-	}
-	v.rows = v.rows[:0]
-	for _, e := range f.entity {
-		if e < 0 {
-			v.rows = append(v.rows, nil)
-		} else {
-			v.rows = append(v.rows, v.found[e])
-		}
 	}
 	return newest, nil
 }

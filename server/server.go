@@ -53,22 +53,19 @@ func (s *Server) current() (*deployment, error) {
 	return nil, errNoPlan
 }
 
-// compressFrom is the size from which responses are compressed for clients that
-// accept it; below it gzip costs more time than it saves.
-const compressFrom = 16 << 10
-
 // Handler serves everything: the two services over all protocols, health
 // (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(s.cfg.MaxBytes),
 		connect.WithCompressMinBytes(compressFrom),
-		withStrictJSON(),
-		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard), validate.NewInterceptor()),
+		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard)),
 	}
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) { mux.Handle(path, s.countRefused(h)) }
-	handle(unskewv1connect.NewFeatureServiceHandler(&featureHandler{s}, opts...))
+	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(h))) }
+	handle(s.getFeatures(opts...))
+	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
+	handle(unskewv1connect.NewFeatureServiceHandler(&featureHandler{Server: s}, opts...))
 	handle(unskewv1connect.NewIngestServiceHandler(&ingestHandler{s}, opts...))
 	handle(s.grpcHealth(opts))
 
@@ -84,8 +81,12 @@ func (s *Server) Handler() http.Handler {
 
 // featureHandler and ingestHandler are the two services' procedures.
 type (
-	featureHandler struct{ *Server }
-	ingestHandler  struct{ *Server }
+	featureHandler struct {
+		*Server
+		// GetFeatures is served by getFeatures.
+		unskewv1connect.UnimplementedFeatureServiceHandler
+	}
+	ingestHandler struct{ *Server }
 )
 
 var (

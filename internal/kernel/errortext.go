@@ -29,7 +29,7 @@ func (f *Features) ErrorText(c, row int) string {
 }
 
 // ErrorText says why output number o failed on a row of the results that Assemble was
-// given last; see Features.ErrorText.
+// given last, of a view's own rows for a feature of a view; see Features.ErrorText.
 func (s *Service) ErrorText(views []*Features, derived *Features, o, row int) string {
 	if d := o - len(s.plan.Features); d >= 0 {
 		return derived.ErrorText(d, row)

@@ -31,6 +31,9 @@ type FeatureColumn struct {
 	Status []Status
 	Reason []Status // what a default stands for: Empty or UnknownEntity; 0 elsewhere
 	Errors int      // rows whose status is Failed
+	// Absent is the number of rows whose status is not Present, in what a View or a
+	// Service computes.
+	Absent int
 }
 
 // outer is the compiled outer expressions of a view or a service.
@@ -155,7 +158,7 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 		c.Status, c.Reason = make([]Status, n), make([]Status, n)
 	}
 	c.Status, c.Reason = c.Status[:n], c.Reason[:n]
-	c.Errors = 0
+	c.Errors, c.Absent = 0, 0
 	clear(c.Reason)
 	for i := range c.Status {
 		c.Status[i] = Present
@@ -165,6 +168,7 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 	}
 	for i := range c.Status {
 		if !result.Valid(i) {
+			c.Absent++
 			c.settle(of.plan, i, result.IsErr(i), known(f, i))
 		}
 	}

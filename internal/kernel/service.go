@@ -13,7 +13,15 @@ import (
 type Service struct {
 	plan   *plan.Service
 	outer  *outer
-	behind [][]int // of each derived feature, the views it reads, through others too
+	behind [][]int  // of each derived feature, the views it reads, through others too
+	spread []spread // features of views that derived features read
+}
+
+// spread is a feature of a view and, for results of entities that several rows share, its
+// column with one row for each of those.
+type spread struct {
+	ref, feature int
+	col          *vector.Vector // scratch
 }
 
 // NewService compiles the derived features of s.
@@ -36,8 +44,31 @@ func NewService(s *plan.Service) (*Service, error) {
 	o.cause = func(leaf *plan.Expr, _ int) string { return outputs[leaf.Index].Name + " failed" }
 	for _, d := range s.Order {
 		out.behind[d] = viewsBehind(s, d, out.behind)
+		out.readBy(s.Derived[d])
 	}
 	return out, nil
+}
+
+// readBy remembers the features of views that a derived feature reads.
+func (s *Service) readBy(derived *plan.Feature) {
+	derived.Expr.Walk(func(e *plan.Expr) {
+		if e.Kind != plan.FeatureRef || e.Index >= len(s.plan.Features) {
+			return
+		}
+		f := s.plan.Features[e.Index]
+		if s.spreadOf(f.Ref, f.Feature) == nil {
+			s.spread = append(s.spread, spread{f.Ref, f.Feature, &vector.Vector{}})
+		}
+	})
+}
+
+func (s *Service) spreadOf(ref, feature int) *spread {
+	for i := range s.spread {
+		if x := &s.spread[i]; x.ref == ref && x.feature == feature {
+			return x
+		}
+	}
+	return nil
 }
 
 // viewsBehind lists the views that derived feature d reads; done has those of the
@@ -67,6 +98,17 @@ func (s *Service) StopWhen(stop func() bool) { s.outer.stopWhen(stop) }
 // results of the plan's Views[r], request the request fields by name. A feature
 // without a value is of an unknown entity when every view behind it says so of its own.
 func (s *Service) Derive(views []*Features, request *vector.Batch, at []plan.EventTime) *Features {
+	return s.DeriveShared(views, make([][]int32, len(views)), request, at)
+}
+
+// DeriveShared is Derive where several rows may share an entity: row i is of row
+// places[r][i] of views[r], or of row i where places[r] is nil.
+func (s *Service) DeriveShared(views []*Features, places [][]int32, request *vector.Batch, at []plan.EventTime) *Features {
+	for i := range s.spread {
+		if x := &s.spread[i]; places[x.ref] != nil {
+			spreadRows(x.col, views[x.ref].Cols[x.feature].Vec, places[x.ref])
+		}
+	}
 	return s.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
 		if leaf.Kind == plan.Request {
 			return request.Col(leaf.Name)
@@ -75,10 +117,55 @@ func (s *Service) Derive(views []*Features, request *vector.Batch, at []plan.Eve
 			return s.outer.out.Cols[d].Vec
 		}
 		f := s.plan.Features[leaf.Index]
+		if places[f.Ref] != nil {
+			return s.spreadOf(f.Ref, f.Feature).col
+		}
 		return views[f.Ref].Cols[f.Feature].Vec
 	}, func(d, i int) bool {
-		return len(s.behind[d]) == 0 || slices.ContainsFunc(s.behind[d], func(v int) bool { return views[v].Known.Get(i) })
+		return len(s.behind[d]) == 0 || slices.ContainsFunc(s.behind[d], func(v int) bool {
+			if places[v] != nil {
+				return views[v].Known.Get(int(places[v][i]))
+			}
+			return views[v].Known.Get(i)
+		})
 	})
+}
+
+// spreadRows makes dst the rows of src at the given places.
+func spreadRows(dst, src *vector.Vector, places []int32) {
+	dst.Type = src.Type
+	dst.Resize(len(places))
+	switch vector.Lane(src.Type) {
+	case plan.Bool:
+		for i, p := range places {
+			dst.Bits.Put(i, src.Bits.Get(int(p)))
+		}
+	case plan.Int:
+		spreadLane(dst.Int, src.Int, places)
+	case plan.Double:
+		spreadLane(dst.Double, src.Double, places)
+	case plan.String:
+		spreadLane(dst.Str, src.Str, places)
+	default:
+		spreadLane(dst.Any, src.Any, places)
+	}
+	if src.Null == nil && src.Err == nil {
+		return
+	}
+	for i, p := range places {
+		if src.IsNull(int(p)) {
+			dst.SetNull(i)
+		}
+		if src.IsErr(int(p)) {
+			dst.SetErr(i)
+		}
+	}
+}
+
+func spreadLane[T any](dst, src []T, places []int32) {
+	for i, p := range places {
+		dst[i] = src[p]
+	}
 }
 
 // Assemble lists the service's output columns in the order of plan.Service.Outputs,

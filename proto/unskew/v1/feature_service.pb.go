@@ -105,9 +105,13 @@ type GetFeaturesRequest struct {
 	// never reads features of another meaning than it was trained on.
 	Fingerprint string `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// Also return what each view's state had applied.
-	WithStates    bool `protobuf:"varint,6,opt,name=with_states,json=withStates,proto3" json:"with_states,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	WithStates bool `protobuf:"varint,6,opt,name=with_states,json=withStates,proto3" json:"with_states,omitempty"`
+	// The fingerprint of the service as an earlier answer or DescribeService gave it, whole.
+	// When the live service still has it, the answer is compact: it leaves out what the
+	// caller knows. When it has not, the answer is a whole one.
+	KnownFingerprint string `protobuf:"bytes,7,opt,name=known_fingerprint,json=knownFingerprint,proto3" json:"known_fingerprint,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GetFeaturesRequest) Reset() {
@@ -182,7 +186,19 @@ func (x *GetFeaturesRequest) GetWithStates() bool {
 	return false
 }
 
+func (x *GetFeaturesRequest) GetKnownFingerprint() string {
+	if x != nil {
+		return x.KnownFingerprint
+	}
+	return ""
+}
+
 // GetFeaturesResponse holds one value and one status for each row and output.
+//
+// A compact one (see GetFeaturesRequest.known_fingerprint) has no fingerprint, and its
+// outputs have neither names nor types: they are those that were asked for, in that order,
+// or all that the service has, as DescribeService lists them. An output without statuses
+// is PRESENT in every row.
 type GetFeaturesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Fingerprint of the service that answered, in hexadecimal.
@@ -271,7 +287,7 @@ type Output struct {
 	Column *Column `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
 	// Type of the values, see Field.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// One for each row.
+	// One for each row; none in a compact answer where all are PRESENT.
 	Statuses []Status `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=unskew.v1.Status" json:"statuses,omitempty"`
 	// What each default stands for: one for each row where at least one row is
 	// DEFAULTED (EMPTY or UNKNOWN_ENTITY there, UNSPECIFIED in other rows), else empty.
@@ -777,7 +793,7 @@ var File_unskew_v1_feature_service_proto protoreflect.FileDescriptor
 
 const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1funskew/v1/feature_service.proto\x12\tunskew.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16unskew/v1/column.proto\"\x97\x02\n" +
+	"\x1funskew/v1/feature_service.proto\x12\tunskew.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16unskew/v1/column.proto\"\xcd\x02\n" +
 	"\x12GetFeaturesRequest\x12$\n" +
 	"\aservice\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aservice\x120\n" +
@@ -786,7 +802,8 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\bfeatures\x18\x04 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x90NR\bfeatures\x12)\n" +
 	"\vfingerprint\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\vfingerprint\x12\x1f\n" +
 	"\vwith_states\x18\x06 \x01(\bR\n" +
-	"withStates\"\xc8\x01\n" +
+	"withStates\x124\n" +
+	"\x11known_fingerprint\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x10knownFingerprint\"\xc8\x01\n" +
 	"\x13GetFeaturesResponse\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12 \n" +
 	"\fas_of_micros\x18\x02 \x01(\x03R\n" +

@@ -19,13 +19,16 @@ import (
 type protocol int
 
 const (
-	toFloor protocol = iota
+	toFloor      protocol = iota
+	compactProto          // as the client of package sdk does from its second call on
 	connectProto
 	connectJSON
 	grpcProto
 )
 
-func (p protocol) String() string { return [...]string{"the floor", "Connect", "JSON", "gRPC"}[p] }
+func (p protocol) String() string {
+	return [...]string{"the floor", "Connect, compact", "Connect", "JSON", "gRPC"}[p]
+}
 
 const readPath = "/unskew.v1.FeatureService/GetFeatures"
 
@@ -38,19 +41,23 @@ func (p protocol) dial(address string) (caller, error) {
 
 // request asks for all features of the first views of some users. The floor is told how
 // long an answer is wanted.
-func (p protocol) request(views int, users []int, length int) ([]byte, error) {
+func (t *tested) request(p protocol, views int, users []int, length int) ([]byte, error) {
 	ids := make([]int64, len(users))
 	for i, u := range users {
 		ids[i] = workload.UserID(u)
 	}
 	message := &unskewv1.GetFeaturesRequest{Service: fmt.Sprintf("s%d", views), Keys: []*unskewv1.Column{
 		{Name: "user", Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: ids}}}}}
+	if p == compactProto {
+		s, _ := t.plan.Service(message.Service)
+		message.KnownFingerprint = s.Fingerprint.String()
+	}
 	body, err := proto.Marshal(message)
 	if err != nil {
 		return nil, err
 	}
 	switch p {
-	case connectProto:
+	case connectProto, compactProto:
 		return plainRequest(readPath, "application/proto", body), nil
 	case connectJSON:
 		if body, err = protojson.Marshal(message); err != nil {
@@ -118,7 +125,7 @@ func feature(v workload.Values, f int) float64 {
 
 // valueOf is the value of a row, NaN without one.
 func valueOf(o *unskewv1.Output, row int) float64 {
-	if o.GetStatuses()[row] != unskewv1.Status_STATUS_PRESENT {
+	if len(o.GetStatuses()) > 0 && o.GetStatuses()[row] != unskewv1.Status_STATUS_PRESENT {
 		return math.NaN()
 	}
 	if ints := o.GetColumn().GetInts(); ints != nil {

@@ -23,11 +23,11 @@ type row struct {
 
 func table(r *report) []row {
 	return []row{
-		{rows: 1, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R1x50, p99: &r.P99},
-		{rows: 10, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R10x50},
-		{rows: 100, views: 2, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R100x50},
-		{rows: 1, views: 10, connections: 16, ours: connectProto, against: toFloor, ratio: &r.R1x250},
-		{rows: 100, views: 10, connections: 8, ours: connectProto, against: toFloor, ratio: &r.R100x250},
+		{rows: 1, views: 2, connections: 16, ours: compactProto, against: toFloor, ratio: &r.R1x50, p99: &r.P99},
+		{rows: 10, views: 2, connections: 16, ours: compactProto, against: toFloor, ratio: &r.R10x50},
+		{rows: 100, views: 2, connections: 16, ours: compactProto, against: toFloor, ratio: &r.R100x50},
+		{rows: 1, views: 10, connections: 16, ours: compactProto, against: toFloor, ratio: &r.R1x250},
+		{rows: 100, views: 10, connections: 8, ours: compactProto, against: toFloor, ratio: &r.R100x250},
 		{rows: 1, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON},
 		{rows: 100, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON, least: true},
 		{rows: 1, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC},
@@ -38,7 +38,7 @@ func table(r *report) []row {
 func (r row) name() string {
 	name := fmt.Sprintf("%dx%d, %d", r.rows, r.views*25, r.connections)
 	if r.against != toFloor {
-		name += fmt.Sprintf(" %s to %s", r.ours, r.against)
+		name = fmt.Sprintf("%s to %s, %s", r.ours, r.against, name)
 	}
 	return name
 }
@@ -122,7 +122,7 @@ func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*con
 		c.callers = append(c.callers, conn)
 	}
 	for i, list := range users {
-		request, err := p.request(r.views, list, answered[i])
+		request, err := t.request(p, r.views, list, answered[i])
 		if err != nil {
 			return nil, err
 		}

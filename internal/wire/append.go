@@ -1,0 +1,159 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// OpenMessage begins a field that holds a message, of which the length is not known yet;
+// CloseMessage, given where that stands, ends it.
+func OpenMessage(dst []byte, field protowire.Number) (longer []byte, at int) {
+	dst = append(protowire.AppendTag(dst, field, protowire.BytesType), 0)
+	return dst, len(dst)
+}
+
+// CloseMessage ends what OpenMessage began: everything appended since is the message.
+func CloseMessage(dst []byte, at int) []byte {
+	n := len(dst) - at
+	more := protowire.SizeVarint(uint64(n)) - 1
+	if more > 0 {
+		dst = append(dst, make([]byte, more)...)
+		copy(dst[at+more:], dst[at:at+n])
+	}
+	binary.PutUvarint(dst[at-1:], uint64(n))
+	return dst
+}
+
+// Places says which row of a column stands in each row of an answer: rows of one entity
+// share one. Nil is each row in its own place.
+type Places []int32
+
+// Of is the row of the column that stands in row i.
+func (p Places) Of(i int) int {
+	if p == nil {
+		return i
+	}
+	return int(p[i])
+}
+
+// AppendColumn appends v, as n rows, as a Column as it travels; name "" is left out. Rows
+// that are null or failed are nulls there and zero in values, whatever the lane held. It
+// fails for a type that has no wire form.
+func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n int) ([]byte, error) {
+	if name != "" {
+		dst = protowire.AppendString(protowire.AppendTag(dst, fieldName, protowire.BytesType), name)
+	}
+	member, err := memberNumber(name, v.Type)
+	if err != nil {
+		return nil, err
+	}
+	dst, at := OpenMessage(dst, member)
+	if n > 0 {
+		if dst, err = appendValues(dst, v, places, n); err != nil {
+			return nil, columnError(name, err)
+		}
+	}
+	dst = CloseMessage(dst, at)
+	if v.Null == nil && v.Err == nil {
+		return dst, nil
+	}
+	begin := len(dst)
+	dst, at = OpenMessage(dst, fieldNulls)
+	for i := range n {
+		if !v.Valid(places.Of(i)) {
+			dst = protowire.AppendVarint(dst, uint64(i))
+		}
+	}
+	if len(dst) == at {
+		return dst[:begin], nil
+	}
+	return CloseMessage(dst, at), nil
+}
+
+// memberNumber is the field number of the member of values for a type.
+func memberNumber(name string, t plan.Type) (protowire.Number, error) {
+	kind := t.Unwrap().Kind
+	if kind == plan.List || kind == plan.Map {
+		kind = plan.Dyn
+	}
+	for number, k := range kinds {
+		if k == kind && (kind != plan.Dyn || t.Unwrap().Kind != plan.Dyn) && k != plan.Invalid {
+			return protowire.Number(number), nil
+		}
+	}
+	return 0, noForm(name, t)
+}
+
+// appendValues appends the one field of a member of values.
+func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, error) {
+	const values = 1
+	kind := v.Type.Unwrap().Kind
+	switch kind {
+	case plan.String, plan.Bytes:
+		for i := range n {
+			dst = protowire.AppendTag(dst, values, protowire.BytesType)
+			text := ""
+			if r := places.Of(i); v.Valid(r) {
+				text = v.Str[r]
+			}
+			dst = protowire.AppendString(dst, text)
+		}
+		return dst, nil
+	case plan.List, plan.Map:
+		for i := range n {
+			var at int
+			dst, at = OpenMessage(dst, values)
+			if r := places.Of(i); v.Valid(r) {
+				m, err := Value(v.Any[r])
+				if err != nil {
+					return nil, rowError(i, err)
+				}
+				if dst, err = (proto.MarshalOptions{}).MarshalAppend(dst, m); err != nil {
+					return nil, rowError(i, err)
+				}
+			}
+			dst = CloseMessage(dst, at)
+		}
+		return dst, nil
+	}
+	dst, at := OpenMessage(dst, values)
+	return CloseMessage(appendLane(dst, kind, v, places, n), at), nil
+}
+
+// appendLane appends packed numbers.
+func appendLane(dst []byte, kind plan.Kind, v *vector.Vector, places Places, n int) []byte {
+	all := v.Null == nil && v.Err == nil
+	switch kind {
+	case plan.Double:
+		for i := range n {
+			r, bits := places.Of(i), uint64(0)
+			if all || v.Valid(r) {
+				bits = math.Float64bits(v.Double[r])
+			}
+			dst = binary.LittleEndian.AppendUint64(dst, bits)
+		}
+	case plan.Bool:
+		for i := range n {
+			b := byte(0)
+			if r := places.Of(i); v.Bits.Get(r) && v.Valid(r) {
+				b = 1
+			}
+			dst = append(dst, b)
+		}
+	default:
+		for i := range n {
+			r, x := places.Of(i), int64(0)
+			if all || v.Valid(r) {
+				x = v.Int[r]
+			}
+			dst = protowire.AppendVarint(dst, uint64(x))
+		}
+	}
+	return dst
+}

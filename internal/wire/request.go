@@ -1,0 +1,133 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+)
+
+// Read is a GetFeaturesRequest of which the columns are read already. Its memory is used
+// again by what is read into it next.
+type Read struct {
+	Service, Fingerprint, KnownFingerprint string
+	Keys, Request                          []Sent
+	Features                               []string
+	WithStates                             bool
+}
+
+// The fields of GetFeaturesRequest in the contract.
+const (
+	readService          = 1
+	readKeys             = 2
+	readRequest          = 3
+	readFeatures         = 4
+	readFingerprint      = 5
+	readWithStates       = 6
+	readKnownFingerprint = 7
+)
+
+// Clear empties r, keeping memory but no strings.
+func (r *Read) Clear() {
+	clear(r.Features)
+	for _, list := range [][]Sent{r.Keys, r.Request} {
+		for i := range list {
+			list[i].Clear()
+		}
+	}
+	*r = Read{Keys: r.Keys[:0], Request: r.Request[:0], Features: r.Features[:0]}
+}
+
+// Unmarshal reads a message as it travels: what proto.Unmarshal reads, and an error where
+// that has one. It keeps nothing of b.
+func (r *Read) Unmarshal(b []byte) error {
+	r.Clear()
+	return message{b, string(b), 0}.fields(func(f field) (err error) {
+		switch {
+		case f.number == readWithStates && f.typ == protowire.VarintType:
+			return f.varints(func(u uint64) { r.WithStates = u != 0 })
+		case f.typ != protowire.BytesType:
+			return nil
+		}
+		switch f.number {
+		case readService:
+			r.Service, err = f.text()
+		case readFingerprint:
+			r.Fingerprint, err = f.text()
+		case readKnownFingerprint:
+			r.KnownFingerprint, err = f.text()
+		case readFeatures:
+			var name string
+			name, err = f.text()
+			r.Features = append(r.Features, name)
+		case readKeys:
+			r.Keys, err = appendSent(r.Keys, f.message)
+		case readRequest:
+			r.Request, err = appendSent(r.Request, f.message)
+		}
+		return err
+	})
+}
+
+// appendSent reads one more column, into memory that the list has had before where there
+// is some.
+func appendSent(list []Sent, m message) ([]Sent, error) {
+	list = oneMore(list)
+	return list, list[len(list)-1].unmarshal(m)
+}
+
+func oneMore(list []Sent) []Sent {
+	if len(list) < cap(list) {
+		return list[:len(list)+1]
+	}
+	return append(list, Sent{})
+}
+
+// Set makes r what m says.
+func (r *Read) Set(m *unskewv1.GetFeaturesRequest) {
+	r.Clear()
+	r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates = m.GetService(), m.GetFingerprint(), m.GetKnownFingerprint(), m.GetWithStates()
+	r.Features = append(r.Features, m.GetFeatures()...)
+	for _, c := range m.GetKeys() {
+		r.Keys = oneMore(r.Keys)
+		r.Keys[len(r.Keys)-1].Set(c)
+	}
+	for _, c := range m.GetRequest() {
+		r.Request = oneMore(r.Request)
+		r.Request[len(r.Request)-1].Set(c)
+	}
+}
+
+// The rules of the contract: characters of names and of fingerprints, columns, features.
+const (
+	maxNameRunes        = 512
+	maxFingerprintRunes = 64
+	maxColumns          = 1000
+	maxFeatures         = 10_000
+)
+
+// Valid reports whether r keeps the rules that the contract states for its fields. Which
+// one it breaks, protovalidate says of the message.
+func (r *Read) Valid() bool {
+	return validName(r.Service) && validColumns(r.Keys) && validColumns(r.Request) && len(r.Features) <= maxFeatures &&
+		shortFingerprint(r.Fingerprint) && shortFingerprint(r.KnownFingerprint)
+}
+
+func validColumns(cols []Sent) bool {
+	for i := range cols {
+		if c := &cols[i]; !validName(c.Name) || c.kind == plan.Invalid {
+			return false
+		}
+	}
+	return len(cols) <= maxColumns
+}
+
+func validName(s string) bool {
+	return s != "" && (len(s) <= maxNameRunes || utf8.RuneCountInString(s) <= maxNameRunes)
+}
+
+func shortFingerprint(s string) bool {
+	return len(s) <= maxFingerprintRunes || utf8.RuneCountInString(s) <= maxFingerprintRunes
+}

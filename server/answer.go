@@ -1,0 +1,183 @@
+package server
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+)
+
+// The fields of GetFeaturesResponse and of Output in the contract.
+const (
+	answerFingerprint = 1
+	answerAsOf        = 2
+	answerRows        = 3
+	answerOutputs     = 4
+	answerStates      = 5
+
+	outputColumn   = 1
+	outputType     = 2
+	outputStatuses = 3
+	outputReasons  = 4
+)
+
+// appendBinary appends an answer as a GetFeaturesResponse, straight from its columns.
+func (s *service) appendBinary(dst []byte, q *query, a *answer, compact, withStates bool) ([]byte, error) {
+	if !compact {
+		dst = protowire.AppendString(protowire.AppendTag(dst, answerFingerprint, protowire.BytesType), s.fingerprint)
+	}
+	if a.asOf != 0 {
+		dst = protowire.AppendVarint(protowire.AppendTag(dst, answerAsOf, protowire.VarintType), uint64(a.asOf))
+	}
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, answerRows, protowire.VarintType), uint64(q.n))
+	for _, o := range q.outputs {
+		var at int
+		var err error
+		dst, at = wire.OpenMessage(dst, answerOutputs)
+		if dst, err = s.appendOutput(dst, o, a, q.n, compact); err != nil {
+			return nil, err
+		}
+		dst = wire.CloseMessage(dst, at)
+	}
+	if !withStates {
+		return dst, nil
+	}
+	for _, v := range a.views {
+		var at int
+		var err error
+		dst, at = wire.OpenMessage(dst, answerStates)
+		if dst, err = (proto.MarshalOptions{}).MarshalAppend(dst, v.state()); err != nil {
+			return nil, err
+		}
+		dst = wire.CloseMessage(dst, at)
+	}
+	return dst, nil
+}
+
+func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool) ([]byte, error) {
+	out, name := &s.outputs[o], ""
+	if !compact {
+		name = out.Name
+	}
+	col, places := &a.cols[o], a.places[o]
+	dst, at := wire.OpenMessage(dst, outputColumn)
+	dst, err := wire.AppendColumn(dst, name, col.Vec, places, n)
+	if err != nil {
+		return nil, err
+	}
+	dst = wire.CloseMessage(dst, at)
+	if !compact {
+		dst = protowire.AppendString(protowire.AppendTag(dst, outputType, protowire.BytesType), s.types[o])
+	}
+	if compact && col.Absent == 0 {
+		return dst, nil
+	}
+	dst = appendStatuses(dst, outputStatuses, col.Status, places, n)
+	if defaulted(col, places, n) {
+		dst = appendStatuses(dst, outputReasons, col.Reason, places, n)
+	}
+	return dst, nil
+}
+
+// appendStatuses appends packed statuses, which are the same numbers in the kernel and in
+// the contract and take a byte each.
+func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, places wire.Places, n int) []byte {
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.BytesType), uint64(n))
+	for i := range n {
+		dst = append(dst, byte(list[places.Of(i)]))
+	}
+	return dst
+}
+
+// defaulted reports whether a row shows a default, for which there is a reason.
+func defaulted(col *kernel.FeatureColumn, places wire.Places, n int) bool {
+	if col.Absent == 0 {
+		return false
+	}
+	for i := range n {
+		if col.Status[places.Of(i)] == kernel.Defaulted {
+			return true
+		}
+	}
+	return false
+}
+
+// appendJSON appends an answer as a GetFeaturesResponse in protobuf's JSON.
+func (s *service) appendJSON(dst []byte, q *query, a *answer, compact, withStates bool) ([]byte, error) {
+	dst = append(dst, '{')
+	if !compact {
+		dst = append(wire.AppendJSONString(append(dst, `"fingerprint":`...), s.fingerprint), ',')
+	}
+	if a.asOf != 0 {
+		dst = append(strconv.AppendInt(append(dst, `"asOfMicros":"`...), int64(a.asOf), 10), `",`...)
+	}
+	dst = strconv.AppendInt(append(dst, `"rows":`...), int64(q.n), 10)
+	before := `,"outputs":[`
+	for _, o := range q.outputs {
+		var err error
+		if dst, err = s.appendOutputJSON(append(dst, before...), o, a, q.n, compact); err != nil {
+			return nil, err
+		}
+		before = ","
+	}
+	if before == "," {
+		dst = append(dst, ']')
+	}
+	if withStates && len(a.views) > 0 {
+		before = `,"states":[`
+		for _, v := range a.views {
+			var err error
+			if dst, err = (protojson.MarshalOptions{}).MarshalAppend(append(dst, before...), v.state()); err != nil {
+				return nil, err
+			}
+			before = ","
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}'), nil
+}
+
+func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact bool) ([]byte, error) {
+	name := s.outputs[o].Name
+	if compact {
+		name = ""
+	}
+	col, places := &a.cols[o], a.places[o]
+	dst, err := wire.AppendColumnJSON(append(dst, `{"column":`...), name, col.Vec, places, n)
+	if err != nil {
+		return nil, err
+	}
+	if !compact {
+		dst = wire.AppendJSONString(append(dst, `,"type":`...), s.types[o])
+	}
+	if !compact || col.Absent > 0 {
+		dst = appendStatusesJSON(append(dst, `,"statuses":[`...), col.Status, places, n)
+		if defaulted(col, places, n) {
+			dst = appendStatusesJSON(append(dst, `,"reasons":[`...), col.Reason, places, n)
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// statusTexts are the statuses' names in the contract, in quotes.
+var statusTexts = func() (texts [kernel.Failed + 1]string) {
+	for s := range texts {
+		texts[s] = `"` + unskewv1.Status(s).String() + `"`
+	}
+	return texts
+}()
+
+func appendStatusesJSON(dst []byte, list []kernel.Status, places wire.Places, n int) []byte {
+	for i := range n {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, statusTexts[list[places.Of(i)]]...)
+	}
+	return append(dst, ']')
+}

@@ -1,0 +1,192 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/vector"
+	"github.com/unskew/unskew/internal/wire"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+)
+
+// The rules that are checked by hand are those of the contract: a request is valid when
+// protovalidate finds nothing, and refused with what it finds.
+func TestRulesAreThoseOfTheContract(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.Custom(func(t *rapid.T) string {
+			letter := rapid.SampledFrom([]string{"a", "é", "日", "🙂"}).Draw(t, "letter")
+			return strings.Repeat(letter, rapid.SampledFrom([]int{0, 1, 64, 65, 170, 171, 256, 257, 511, 512, 513}).Draw(t, "letters"))
+		})
+		count := func(limit int) int {
+			return rapid.SampledFrom([]int{0, 1, 2, limit, limit + 1}).Draw(t, "count")
+		}
+		m := &unskewv1.GetFeaturesRequest{Service: "s"}
+		columns := func() []*unskewv1.Column {
+			c := &unskewv1.Column{Name: name.Draw(t, "column"), Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{}}}
+			if rapid.IntRange(0, 4).Draw(t, "untyped") == 0 {
+				c.Values = nil
+			}
+			out := make([]*unskewv1.Column, count(1000))
+			for i := range out {
+				out[i] = c
+			}
+			return out
+		}
+		// One thing at a time, so that each rule decides now and then.
+		switch rapid.IntRange(0, 6).Draw(t, "what") {
+		case 0:
+			m.Service = name.Draw(t, "service")
+		case 1:
+			m.Keys = columns()
+		case 2:
+			m.Request = columns()
+		case 3:
+			m.Features = make([]string, count(10_000))
+		case 4:
+			m.Fingerprint = name.Draw(t, "fingerprint")
+		case 5:
+			m.KnownFingerprint = name.Draw(t, "known")
+		}
+		var r wire.Read
+		r.Set(m)
+		err := ruleBroken(t.Context(), m)
+		broken := connect.CodeOf(err) == connect.CodeInvalidArgument
+		if r.Valid() == broken {
+			t.Fatalf("valid: %v, and protovalidate says %v", r.Valid(), err)
+		}
+	})
+}
+
+// A request that breaks a rule is refused with the rule's name over every protocol.
+func TestBrokenRulesAreNamed(t *testing.T) {
+	f := start(t, nil)
+	for name, opts := range protocolOptions {
+		keys, request := row(1)
+		_, err := f.client(t, opts...).GetFeatures(t.Context(), strings.Repeat("x", 513), keys, request)
+		if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "service: must be at most 512 characters") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// message is an answer built as a tree, which is what encoding it must be equal to.
+func message(s *service, q *query, a *answer, compact bool) (*unskewv1.GetFeaturesResponse, error) {
+	res := &unskewv1.GetFeaturesResponse{AsOfMicros: int64(a.asOf), Rows: uint32(q.n)}
+	if !compact {
+		res.Fingerprint = s.fingerprint
+	}
+	for _, o := range q.outputs {
+		col, places := a.cols[o], a.places[o]
+		v := vector.New(col.Vec.Type, q.n)
+		out := &unskewv1.Output{Type: s.types[o]}
+		reasons := make([]unskewv1.Status, q.n)
+		for i := range q.n {
+			p := places.Of(i)
+			v.Set(i, col.Vec.Value(p))
+			out.Statuses = append(out.Statuses, unskewv1.Status(col.Status[p]))
+			if reasons[i] = unskewv1.Status(col.Reason[p]); reasons[i] != 0 {
+				out.Reasons = reasons
+			}
+		}
+		var err error
+		if out.Column, err = wire.Column(s.outputs[o].Name, v); err != nil {
+			return nil, err
+		}
+		if compact {
+			out.Column.Name, out.Type = "", ""
+			if !slices.ContainsFunc(col.Status, func(s kernel.Status) bool { return s != kernel.Present }) {
+				out.Statuses = nil
+			}
+		}
+		res.Outputs = append(res.Outputs, out)
+	}
+	return res, nil
+}
+
+// An answer is the message that its columns make, whole and compact, binary and as JSON.
+func TestAnswersAreMessages(t *testing.T) {
+	s := testService(t)
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.IntRange(1, 20).Draw(t, "rows")
+		q, a := &query{n: rows}, &answer{asOf: plan.EventTime(rapid.SampledFrom([]int64{0, 1, -5, int64(noon)}).Draw(t, "as of"))}
+		for o, out := range s.outputs {
+			distinct := rapid.IntRange(1, rows).Draw(t, "distinct")
+			col := kernel.FeatureColumn{Vec: vector.New(out.Type, distinct), Reason: make([]kernel.Status, distinct)}
+			for i := range distinct {
+				status := kernel.Status(rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3, 4, 5}).Draw(t, "status"))
+				col.Status = append(col.Status, status)
+				if status != kernel.Present {
+					col.Absent++
+				}
+				switch status {
+				case kernel.Defaulted:
+					col.Reason[i] = kernel.Empty
+				case kernel.Empty, kernel.UnknownEntity:
+					col.Vec.SetNull(i)
+				case kernel.Failed:
+					col.Vec.SetErr(i)
+				}
+				if out.Type.Kind == plan.List && col.Vec.Valid(i) {
+					col.Vec.Set(i, plan.ListValue([]plan.Value{plan.StringValue("é")}))
+				}
+			}
+			places := wire.Places(nil)
+			if distinct < rows {
+				places = rapid.SliceOfN(rapid.Int32Range(0, int32(distinct-1)), rows, rows).Draw(t, "places")
+			}
+			a.cols, a.places = append(a.cols, col), append(a.places, places)
+			if rapid.Bool().Draw(t, "asked for") {
+				q.outputs = append(q.outputs, o)
+			}
+		}
+		compact := rapid.Bool().Draw(t, "compact")
+		want, err := message(s, q, a, compact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got unskewv1.GetFeaturesResponse
+		b, err := s.appendBinary(nil, q, a, compact, false)
+		if err != nil || proto.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
+			t.Fatalf("binary: %v, %v\nwant %v", err, &got, want)
+		}
+		b, err = s.appendJSON(nil, q, a, compact, false)
+		if err != nil || protojson.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
+			t.Fatalf("JSON: %v, %s\nwant %v", err, b, want)
+		}
+	})
+}
+
+// Answers to callers on this machine are compressed for those alone who refuse anything
+// else: HTTP clients accept gzip without being asked to.
+func TestCompressionIsAWish(t *testing.T) {
+	for remote, accepts := range map[string]map[string]string{
+		"127.0.0.1:99": {"gzip": "", "gzip, deflate, br": "", "": "", "gzip, identity;q=0": "gzip", "identity; q=0.0, gzip": "gzip",
+			"gzip;q=0, identity;q=0": "", "br, identity;q=0": "", "gzip, identity": "", "gzip, identity;q=0.5": ""},
+		"[::1]:99":               {"gzip": ""},
+		"[::ffff:127.0.0.1]:99":  {"gzip": ""},
+		"@":                      {"gzip": ""}, // a unix socket
+		"192.0.2.1:99":           {"gzip": "gzip", "gzip, identity;q=0": "gzip", "": ""},
+		"[2001:db8::1%eth0]:443": {"gzip": "gzip"},
+	} {
+		for accepted, want := range accepts {
+			req := &http.Request{RemoteAddr: remote, Header: http.Header{"Accept-Encoding": {accepted}, "Grpc-Accept-Encoding": {accepted}}}
+			compressOnWish(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if got := r.Header.Get("Accept-Encoding"); got != want {
+					t.Errorf("from %s, %q: %q, want %q", remote, accepted, got, want)
+				}
+				if strings.HasPrefix(remote, "192") && r.Header.Get("Grpc-Accept-Encoding") != accepted {
+					t.Errorf("from %s: gRPC's header was changed", remote)
+				}
+			})).ServeHTTP(nil, req)
+		}
+	}
+}
