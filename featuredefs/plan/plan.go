@@ -76,6 +76,15 @@ func (s *Source) Column(name string) (*SourceColumn, bool) {
 	return nil, false
 }
 
+// CSV says how the rows of CSV files and pushes lie; the zero value is RFC 4180. It is
+// about where values are and not what they mean, and so in no fingerprint.
+type CSV struct {
+	Delimiter byte   // ASCII; 0: a comma, or a tab in files whose names end in .tsv
+	Quote     byte   // ASCII; 0: a double quote
+	Unquoted  bool   // there is no quote
+	Null      string // what a null is written as outside of quotes; "": nothing
+}
+
 // AggFunc names an aggregate; it is also its name in the language.
 type AggFunc string
 

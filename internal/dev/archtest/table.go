@@ -30,6 +30,8 @@ var Table = []Package{
 		nil},
 	{"internal/nearest", "finds the name a person probably meant", "", nil},
 	{"internal/cron", "finds when a schedule of five fields runs", "", []string{"featuredefs/plan"}},
+	{"internal/records", "rows of CSV and JSON text as batches, and what is wrong with the others", "knows features",
+		[]string{"featuredefs/plan", "internal/nearest", "internal/text", "internal/vector"}},
 	{"internal/text", "what a text is as a value of each column type, for files, pushes, flags and definitions", "guesses a type",
 		[]string{"featuredefs/plan"}},
 	{"internal/celenv", "the pinned CEL environment: libraries, types, values", "knows features", []string{"featuredefs/plan"}},
@@ -135,6 +137,7 @@ var Owners = []struct {
 	{"golang.org/x/sync", []string{"materializer/*", "cmd/unskew"}},
 	{"golang.org/x/term", []string{"cmd/unskew"}},
 	{"github.com/spf13/cobra", []string{"cmd/unskew"}},
+	{"github.com/klauspost/compress", []string{"internal/records"}},
 	{"github.com/cespare/xxhash/v2", []string{"internal/kernel/agg"}},
 	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
 }

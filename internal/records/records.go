@@ -1,0 +1,248 @@
+package records
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// Format is how rows are written.
+type Format uint8
+
+// The formats.
+const (
+	CSV Format = iota + 1
+	JSON
+)
+
+// Options say what to read.
+type Options struct {
+	Format  Format
+	Dialect plan.CSV // of CSV
+	Fields  []plan.Field
+	// Pushed rows may lack any of the fields, which are null then, and have no other names.
+	// Without it a header has all fields, and other names are left out.
+	Pushed bool
+	// Raw are the fields, strings, that take any value of JSON, as it is written; nil: none.
+	Raw map[string]bool
+}
+
+// batchRows is the most rows of a batch.
+const batchRows = 2048
+
+// Rows are consecutive rows of a text. They, their lanes and their strings are only valid
+// until the next call of Next.
+type Rows struct {
+	*vector.Batch
+	Lines []int64 // the line that each row begins in, counted from 1
+	Bad   []Bad   // ascending by row; a row may have several
+}
+
+// Bad is a cell that its column cannot hold. In the batch the cell has its error bit set,
+// or all of the row have if Column is -1.
+type Bad struct {
+	Row    int    // in the batch
+	Column int    // in Options.Fields; -1: the row as a whole
+	Line   int64  // where the cell begins, counted from 1
+	Text   string // what stands there, perhaps cut off
+	Reason string // quotes the text
+}
+
+// Reader reads rows, each as soon as the source gave the whole of it.
+type Reader struct {
+	o       Options
+	buf     *buffer
+	scan    scanner
+	columns []*column
+	rows    Rows
+	n       int   // rows in the batch so far
+	err     error // returned after the batch
+}
+
+// scanner finds rows in text.
+type scanner interface {
+	// next looks for one row at the beginning of p, after which there is nothing if final.
+	next(p []byte, final bool) (found, error)
+	// missing is what to say of the names that no row had, at the end of the text.
+	missing() error
+}
+
+// found is what a scanner found.
+type found struct {
+	kind  foundKind
+	size  int // bytes to go on after
+	lines int // line ends among them
+	at    int // where the row begins
+	skip  int // line ends before that
+	cells []cell
+	why   string // of a bad row
+}
+
+type foundKind uint8
+
+const (
+	foundNothing foundKind = iota // no whole row; size may be blank lines
+	foundRow
+	foundBadRow
+	foundHeader
+	foundEnd // of all rows, before the end of the text
+)
+
+// cell is a value of a row, in a column of the batch.
+type cell struct {
+	column   int // -1: left out
+	form     form
+	escaped  bool // its text has doubled quotes or escapes in it
+	quote    byte // that is doubled
+	from, to int  // in the text of next
+}
+
+// NewReader reads rows from src.
+func NewReader(src io.Reader, o Options) *Reader {
+	r := &Reader{o: o, buf: newBuffer(src)}
+	r.rows.Batch = vector.NewBatch(o.Fields, 0)
+	for i, f := range o.Fields {
+		r.columns = append(r.columns, &column{kind: f.Type.Kind, vec: r.rows.Cols[i], null: o.Dialect.Null, raw: o.Raw[f.Name]})
+	}
+	names := newNames(o.Fields, o.Pushed)
+	if o.Format == CSV {
+		r.scan = newCSVScanner(o.Dialect, names)
+	} else {
+		r.scan = newJSONScanner(names)
+	}
+	return r
+}
+
+// Next reads a batch; at the end it returns io.EOF. It gives what it has rather than
+// waiting for the source. After an error the text is not read any further.
+func (r *Reader) Next() (*Rows, error) {
+	r.begin()
+	for r.err == nil && r.n < batchRows {
+		if r.err = r.step(); r.err == errWait {
+			r.err = nil
+			break
+		}
+	}
+	if r.n == 0 {
+		return nil, r.err
+	}
+	return r.finish(), nil
+}
+
+// errWait says that the next row has to be read from the source.
+var errWait = fmt.Errorf("records: no whole row is there")
+
+// nextRow looks for a row in the text that is there.
+func nextRow(b *buffer, s scanner) (p []byte, f found, err error) {
+	if p, err = b.unused(); err == nil {
+		f, err = s.next(p, b.final)
+	}
+	if err != nil {
+		err = fmt.Errorf("line %d: %w", b.line+int64(f.skip), err)
+	}
+	return p, f, err
+}
+
+// step reads a row, or more text while the batch is empty.
+func (r *Reader) step() error {
+	p, f, err := nextRow(r.buf, r.scan)
+	if err != nil {
+		return err
+	}
+	switch f.kind {
+	case foundRow:
+		r.add(p, &f)
+	case foundBadRow:
+		r.addBad(p, &f)
+	}
+	r.buf.use(f.size, f.lines)
+	switch {
+	case f.kind == foundEnd, f.kind == foundNothing && r.buf.final:
+		if err := r.scan.missing(); err != nil {
+			return err
+		}
+		return io.EOF
+	case f.kind != foundNothing:
+		return nil
+	case r.n > 0:
+		return errWait
+	}
+	return r.buf.fill()
+}
+
+// begin makes room for a batch.
+func (r *Reader) begin() {
+	r.n = 0
+	r.rows.Lines, r.rows.Bad = r.rows.Lines[:0], r.rows.Bad[:0]
+	for _, c := range r.columns {
+		c.begin(batchRows)
+	}
+}
+
+func (r *Reader) finish() *Rows {
+	r.rows.N = r.n
+	for _, c := range r.columns {
+		c.finish(r.n)
+	}
+	return &r.rows
+}
+
+// add stores a row; a column that it has no cell of is null.
+func (r *Reader) add(p []byte, f *found) {
+	i, line := r.n, r.buf.line+int64(f.skip)
+	r.rows.Lines = append(r.rows.Lines, line)
+	r.n++
+	for c := range f.cells {
+		cell := &f.cells[c]
+		if cell.column < 0 {
+			continue
+		}
+		col := r.columns[cell.column]
+		col.last = i
+		at := p[f.at:cell.from]
+		if err := col.set(i, p, cell); err != nil {
+			col.vec.SetErr(i)
+			r.rows.Bad = append(r.rows.Bad, Bad{i, cell.column, line + int64(bytes.Count(at, newline)), shorten(col.text), err.Error()})
+		}
+	}
+	for _, col := range r.columns {
+		if col.last != i {
+			col.last = i
+			col.vec.SetNull(i)
+		}
+	}
+}
+
+func (r *Reader) addBad(p []byte, f *found) {
+	i, line := r.n, r.buf.line+int64(f.skip)
+	r.rows.Lines = append(r.rows.Lines, line)
+	r.n++
+	for _, col := range r.columns {
+		col.last = i
+		col.vec.SetErr(i)
+	}
+	text := bytes.TrimRight(p[f.at:f.size], "\r\n")
+	r.rows.Bad = append(r.rows.Bad, Bad{i, -1, line, shorten(string(text[:min(len(text), 2*shownText)])), f.why})
+}
+
+var newline = []byte{'\n'}
+
+// shownText is how many bytes of a text are shown.
+const shownText = 64
+
+// shorten copies a text for people, in part if it is long.
+func shorten(s string) string {
+	if len(s) <= shownText {
+		return strings.Clone(s)
+	}
+	cut := shownText
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
