@@ -38,8 +38,13 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "run-after-not-at", tag: "w2", breaks: "A batch job does not take what happened in the minute it runs.",
-		file: "internal/ingest/known.go", old: "at >= since {", new: "at > since {",
-		tests: []string{ingestTests},
+		file: "internal/cron/cron.go", old: "plan.FloorDiv(-int64(t), microsPerMinute)", new: "plan.FloorDiv(-int64(t)-1, microsPerMinute)",
+		tests: []string{cronTests},
+	},
+	{
+		name: "either-day-field", tag: "w2", breaks: "A day field with a star and a step counts as one that was given, so either of the two is enough.",
+		file: "internal/cron/cron.go", old: "both: starred(parts[2]) || starred(parts[4])", new: "both: parts[2] == `*` || parts[4] == `*`",
+		tests: []string{cronTests},
 	},
 	{
 		name: "json-int-from-double", tag: "n8", breaks: "1.0 is read as the int 1.",
@@ -74,11 +79,6 @@ var edgeMutants = []mutant{
 		old:   "\t\tif !ok {\n\t\t\treturn nil, invalid(\"service %s has no feature",
 		new:   "\t\tif !ok {\n\t\t\tcontinue\n\t\t}\n\t\tif !ok {\n\t\t\treturn nil, invalid(\"service %s has no feature",
 		tests: []string{"server"},
-	},
-	{
-		name: "full-disk-is-retried", tag: "p9", breaks: "A flush that fails is tried again for ever.",
-		file: "internal/pebbledir/failure.go", old: "last := g.failures == attempts", new: "last := false",
-		tests: []string{"internal/pebbledir"},
 	},
 	{
 		name: "far-future-accepted", tag: "p6", breaks: "An event dated years ahead is accepted and waits.",

@@ -4,6 +4,7 @@ const (
 	viewFile     = "internal/kernel/view.go"
 	featuresFile = "internal/kernel/features.go"
 	ingestTests  = "internal/ingest"
+	cronTests    = "internal/cron"
 )
 
 // valueMutants break what becomes of events on their way in and of values on their
