@@ -42,6 +42,9 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 			return bad(c.Name, "no known time in the years 0001 to 9999")
 		}
 	}
+	if column, what := beyond(src, e); what != "" {
+		return bad(column, what)
+	}
 	return e, nil
 }
 

@@ -2,6 +2,8 @@ package oracle_test
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -92,4 +94,47 @@ func drawTime(t *rapid.T) plan.Value {
 	}
 	at += plan.EventTime(rapid.Int64Range(-1, 1500).Draw(t, "minute")) * plan.EventTime(plan.Minute)
 	return plan.TimestampValue(at + plan.EventTime(rapid.Int64Range(-1, 1).Draw(t, "beside")))
+}
+
+// Rows at a limit are events, and rows beyond it are not, for ingestion and the oracle
+// alike, whatever the source says about bad rows.
+func TestLimitsAreThoseOfTheOracle(t *testing.T) {
+	long := func(n int, with string) plan.Value { return plan.StringValue(with + strings.Repeat("x", n-len(with))) }
+	const kib64, mib16 = 64 << 10, 16 << 20
+	ts := plan.TimestampValue(1735689600000000) // 2025
+	minimum := plan.EventTime(1577836800000000) // 2020
+	for _, test := range []struct {
+		name string
+		row  map[string]plan.Value
+		bad  bool
+	}{
+		{"nothing long", map[string]plan.Value{"user": long(3, ""), "shop": long(3, "")}, false},
+		{"a long id", map[string]plan.Value{"id": long(kib64, "")}, false},
+		{"too long an id", map[string]plan.Value{"id": long(kib64+1, "")}, true},
+		{"a long text", map[string]plan.Value{"note": long(mib16, "")}, false},
+		{"too long a text", map[string]plan.Value{"note": long(mib16+1, "")}, true},
+		{"too long bytes", map[string]plan.Value{"blob": plan.BytesValue(make([]byte, mib16+1))}, true},
+		{"a long key", map[string]plan.Value{"user": long(kib64-3, "")}, false},
+		{"too long a key", map[string]plan.Value{"user": long(kib64-2, "")}, true},
+		{"a long key with a zero", map[string]plan.Value{"user": long(kib64-4, "\x00")}, false},
+		{"too long a key with a zero", map[string]plan.Value{"user": long(kib64-3, "\x00")}, true},
+		{"a long key of two", map[string]plan.Value{"user": long(kib64/2, ""), "shop": long(kib64/2-6, "")}, false},
+		{"too long a key of two", map[string]plan.Value{"user": long(kib64/2, ""), "shop": long(kib64/2-5, "")}, true},
+		{"half a key", map[string]plan.Value{"shop": long(kib64, "")}, false},
+		{"an early time", map[string]plan.Value{"ts": plan.TimestampValue(minimum)}, false},
+		{"too early a time", map[string]plan.Value{"ts": plan.TimestampValue(minimum - 1)}, true},
+	} {
+		src := &plan.Source{Name: "s", EventTime: "ts", EventID: "id", MinTime: &minimum, Keys: [][]string{{"user"}, {"user", "shop"}}}
+		for _, c := range []struct {
+			name string
+			kind plan.Kind
+		}{{"ts", plan.Timestamp}, {"id", plan.String}, {"user", plan.String}, {"shop", plan.String}, {"note", plan.String}, {"blob", plan.Bytes}} {
+			src.Columns = append(src.Columns, plan.SourceColumn{Field: plan.Field{Name: c.name, Type: plan.T(c.kind)}})
+		}
+		row := map[string]plan.Value{"ts": ts, "id": plan.StringValue("a")}
+		maps.Copy(row, test.row)
+		if _, err := oracle.NewEvent(src, row, false); (err != nil) != test.bad {
+			t.Errorf("%s: the oracle says %v", test.name, err)
+		}
+	}
 }
