@@ -45,7 +45,7 @@ type knownUse struct {
 func (l *loader) parseSource(n *yamldoc.Node) {
 	before := l.Errors
 	o := l.Object(n, "Source", "kind", "name", "from", "sql", "stream", "event_time", "known_at", "event_id",
-		"columns", "bad_rows", "max_ahead", "description")
+		"columns", "bad_rows", "max_ahead", "min_time", "description")
 	s := &plan.Source{
 		Name:        o.Name(),
 		From:        o.Text("from"),
@@ -62,6 +62,10 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 		used: map[string]bool{}, unusable: map[string]string{}}
 	if d, ok := o.Span("max_ahead"); ok {
 		s.MaxAhead = d
+	}
+	if t, ok := o.Typed("min_time", plan.T(plan.Timestamp)); ok {
+		first := t.Time()
+		s.MinTime = &first
 	}
 	if k := o.Get("known_at"); k != nil {
 		s.Known = l.parseKnown(decl, k, "Source.known_at")

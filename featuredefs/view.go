@@ -6,6 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 	"github.com/unskew/unskew/internal/celenv"
+	"slices"
 )
 
 // viewDecl is a FeatureView document on its way to a plan.View.
@@ -130,6 +131,10 @@ func (l *loader) parseKeys(v *viewDecl) {
 		}
 		v.view.KeyColumns = append(v.view.KeyColumns, column)
 		v.source.use(column)
+	}
+	src := v.source.source
+	if !slices.ContainsFunc(src.Keys, func(k []string) bool { return slices.Equal(k, v.view.KeyColumns) }) {
+		src.Keys = append(src.Keys, v.view.KeyColumns)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -55,8 +56,8 @@ type Config struct {
 
 // The default limits.
 const (
-	DefaultMaxRows  = 10_000
-	DefaultMaxBytes = 32 << 20
+	DefaultMaxRows  = limits.PushRows
+	DefaultMaxBytes = limits.RequestBytes
 	DefaultTimeout  = 10 * time.Second
 	DefaultDrain    = 15 * time.Second
 )

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -95,7 +96,7 @@ func githubFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) e
 func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	type m = map[string]any
 	rules, results := []m{}, []m{}
-	for _, r := range append(featuredefs.Rules(), validate.Rules()...) {
+	for _, r := range slices.Concat(featuredefs.Rules(), validate.Rules(), []diag.Rule{ruleBadRow, ruleTimeIn1970}) {
 		rules = append(rules, m{"id": r.ID, "shortDescription": m{"text": r.Purpose}})
 	}
 	for _, d := range found {

@@ -230,11 +230,15 @@ func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
 	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
 }
 
-// printEmpty warns of what holds nothing: a training set of that is seldom meant.
+// printEmpty warns of what holds nothing, and of times that are probably in another unit: a
+// training set of that is seldom meant.
 func printEmpty(w io.Writer, m *offline.Manifest) {
 	for _, s := range m.Sources {
 		if usable(s) == 0 {
 			fmt.Fprintf(w, "warning: source %s has no event\n", s.Name)
+		}
+		if s.TimesIn1970 > 0 {
+			fmt.Fprintf(w, "warning: source %s: %s\n", s.Name, in1970(s.TimesIn1970, s.FirstIn1970))
 		}
 	}
 	for _, f := range m.Files {

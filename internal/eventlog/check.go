@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // ErrClosed is returned by every method of a closed log.
@@ -20,9 +22,9 @@ var ErrDamaged = errors.New("records that were acknowledged are missing")
 
 // Limits of what Append and Register take.
 const (
-	MaxShardBytes  = 1 << 10   // the shard's name
-	MaxIDBytes     = 64 << 10  // one id
-	MaxAppendBytes = 256 << 20 // all ids and payloads of one call
+	MaxShardBytes  = limits.ShardBytes  // the shard's name
+	MaxIDBytes     = limits.IDBytes     // one id
+	MaxAppendBytes = limits.AppendBytes // all ids and payloads of one call
 )
 
 // Check reports which limit a call breaks, before anything is stored.

@@ -1,28 +1,87 @@
 package ingest
 
 import (
-	"slices"
+	"fmt"
 
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Check lists what is wrong with the rows of b, at most one finding a row, by
-// row, whatever the source says about bad rows. A pushed batch is checked with it
-// before anything is stored, so each row can be answered for itself.
-func (s *Source) Check(b *vector.Batch) []*BadRow {
-	s.bad = s.bad[:0]
-	s.readTimes(b, nil)
-	s.checkText(b)
-	for c := range s.columns {
-		s.readColumnKnown(&s.columns[c], b)
+// CheckPushed lists what is wrong with the rows of a pushed batch, which has all columns
+// of the source: at most one finding a row, by row, whatever the source says about bad rows. A
+// batch is checked with it before anything is stored, so each row can be answered for
+// itself, and what is not listed is an event.
+func (s *Source) CheckPushed(b *vector.Batch) []BadRow {
+	s.judge(b, nil)
+	s.checkScaled(b)
+	s.checkLength(b)
+	s.settleBad()
+	return s.bad
+}
+
+// timeColumns are the columns whose times say when an event happened or was known.
+func (s *Source) timeColumns() []string {
+	names := []string{s.plan.EventTime}
+	if s.row.column != "" {
+		names = append(names, s.row.column)
 	}
-	s.readIDs(b)
-	slices.SortStableFunc(s.bad, func(a, b badRow) int { return a.row - b.row })
-	var out []*BadRow
-	for _, bad := range s.bad {
-		if n := len(out); n == 0 || out[n-1].Row != bad.row {
-			out = append(out, &BadRow{bad.row, bad.column, bad.reason})
+	for _, c := range s.columns {
+		if c.column != "" {
+			names = append(names, c.column)
 		}
 	}
-	return out
+	return names
+}
+
+// checkScaled rejects rows with a time that looks like seconds or milliseconds.
+func (s *Source) checkScaled(b *vector.Batch) {
+	if s.plan.MinTime != nil {
+		return
+	}
+	for _, name := range s.timeColumns() {
+		col := b.Col(name)
+		for i := range b.N {
+			if t := plan.EventTime(col.Int[i]); limits.Scaled(t) && col.Valid(i) {
+				s.rejectAs(i, name, ScaledTime, fmt.Sprintf(
+					"%v lies in 1970, as seconds or milliseconds do that are sent as microseconds; send microseconds, or give source %s a min_time if it is meant", t, s.plan.Name))
+			}
+		}
+	}
+}
+
+// checkLength rejects rows that are too long as a whole.
+func (s *Source) checkLength(b *vector.Batch) {
+	for i := range b.N {
+		n := 0
+		for _, col := range b.Cols {
+			if col.Str != nil {
+				n += 2 * len(col.Str[i])
+			}
+		}
+		if n <= limits.EventBytes/2 {
+			continue
+		}
+		if text := limits.Event(len(s.AppendPayload(nil, b, i))); text != "" {
+			s.rejectAs(i, s.plan.EventTime, LongEvent, text)
+		}
+	}
+}
+
+// Scaled counts the rows of a batch whose event time looks like seconds or milliseconds that
+// were taken for microseconds, and gives the first of them; 0 for a source with a min_time.
+func (s *Source) Scaled(b *vector.Batch) (n, first int) {
+	if s.plan.MinTime != nil {
+		return 0, 0
+	}
+	col := b.Col(s.plan.EventTime)
+	for i := range b.N {
+		if limits.Scaled(plan.EventTime(col.Int[i])) && col.Valid(i) {
+			if n == 0 {
+				first = i
+			}
+			n++
+		}
+	}
+	return n, first
 }

@@ -7,7 +7,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -22,10 +24,17 @@ const (
 	WrongKnown               // known time outside the years 0001 to 9999
 	BadUTF8                  // a string that is not UTF-8
 	WrongStamp               // another timestamp outside the years 0001 to 9999
+	LongKey                  // the key of a view that is longer than keys may be
+	LongID                   // an event id that is longer than ids may be
+	LongText                 // a text or bytes longer than values may be
+	EarlyTime                // event time before the source's min_time
+	ScaledTime               // of a pushed row: a time in 1970 that looks like seconds or milliseconds
+	LongEvent                // of a pushed row: all of it is longer than events may be
 	reasons
 )
 
-var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range"}
+var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range",
+	"key_too_long", "event_id_too_long", "value_too_long", "event_time_before_min_time", "time_in_1970", "event_too_long"}
 
 // String is the reason as manifests and metrics name it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -39,11 +48,17 @@ var reasonTexts = [reasons]string{
 	WrongStamp: "the timestamp lies outside the years 0001 to 9999",
 }
 
+// limited reports whether rows are bad for the reason because of a limit. Limits may come
+// after a row was logged, with a view that has other keys or a min_time, so a logged row beyond one is
+// left out, where another bad row there means that the source has changed.
+func (r Reason) limited() bool { return r >= LongKey && r <= EarlyTime }
+
 // BadRow is a row that is no event, of a source that does not skip such rows.
 type BadRow struct {
 	Row    int // in the batch
 	Column string
 	Reason Reason
+	Text   string // what is wrong, with the limit where there is one
 }
 
 func (e *BadRow) Error() string {
@@ -58,7 +73,7 @@ func (e *BadRow) What() string {
 // Why is What without the advice, which is for history: a pushed row is answered for
 // itself.
 func (e *BadRow) Why() string {
-	return fmt.Sprintf("column %q: %s", e.Column, reasonTexts[e.Reason])
+	return fmt.Sprintf("column %q: %s", e.Column, e.Text)
 }
 
 // Counts says what became of rows.
@@ -94,9 +109,11 @@ type Source struct {
 	columns []columnRule // columns with a known time of their own
 	payload []int        // columns in order of their names
 	fields  []plan.Field
+	keys    [][]string // of views, those that can be too long
 
-	bad     []badRow
-	events  kernel.Events
+	bad     []BadRow
+	key     []byte
+	made    kernel.Events
 	time    []plan.EventTime
 	known   []plan.EventTime
 	ids     []string
@@ -107,12 +124,6 @@ type columnRule struct {
 	name string
 	knownRule
 	times []plan.EventTime
-}
-
-type badRow struct {
-	row    int
-	column string
-	reason Reason
 }
 
 // NewSource compiles the known-time rules of s.
@@ -137,6 +148,7 @@ func NewSource(s *plan.Source) (*Source, error) {
 		}
 		in.columns = append(in.columns, columnRule{name: c.Name, knownRule: rule})
 	}
+	in.keys = longKeys(s)
 	slices.SortFunc(in.payload, func(a, b int) int { return compareNames(s.Columns[a].Name, s.Columns[b].Name) })
 	return in, nil
 }
@@ -157,9 +169,15 @@ func isTime(s *plan.Source, column string) error {
 func (s *Source) Fields() []plan.Field { return s.fields }
 
 // Needed is what must be read to make events that carry the given columns: these,
-// the time, known-time and id columns, each once, in the source's order.
+// the time, known-time and id columns, and the texts of keys, whose lengths decide what is
+// an event; each once, in the source's order.
 func (s *Source) Needed(columns ...string) []plan.Field {
 	need := map[string]bool{s.plan.EventTime: true, s.plan.EventID: true, s.row.column: true}
+	for _, key := range s.keys {
+		for _, c := range key {
+			need[c] = true
+		}
+	}
 	for _, c := range columns {
 		need[c] = true
 	}
@@ -185,8 +203,46 @@ func (s *Source) Needed(columns ...string) []plan.Field {
 // Negative zeros stay as they are here: what treats +0.0 and -0.0 as one value,
 // distinct and top-k arguments, does so itself, and no key is a double.
 func (s *Source) Events(b *vector.Batch, appended []plan.EventTime) (*kernel.Events, Counts, error) {
+	return s.events(b, appended, func(BadRow) bool { return s.plan.SkipBadRows })
+}
+
+// Logged is Events for rows of the event log. Rows that have come to lie beyond a limit since
+// they were logged are left out and counted, whatever the source says, and listed by row.
+func (s *Source) Logged(b *vector.Batch, appended []plan.EventTime) (*kernel.Events, Counts, []BadRow, error) {
+	ev, counts, err := s.events(b, appended, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Reason.limited() })
+	return ev, counts, s.bad, err
+}
+
+// events leaves out the bad rows that skip says can be.
+func (s *Source) events(b *vector.Batch, appended []plan.EventTime, skip func(BadRow) bool) (*kernel.Events, Counts, error) {
 	counts := Counts{Rows: int64(b.N)}
-	s.bad = s.bad[:0]
+	b = s.judge(b, appended)
+	if len(s.bad) > 0 {
+		if i := slices.IndexFunc(s.bad, func(bad BadRow) bool { return !skip(bad) }); i >= 0 {
+			return nil, counts, &s.bad[i]
+		}
+		b = s.skip(b, &counts)
+	}
+	s.made = kernel.Events{Batch: b, Time: s.time, ID: s.ids}
+	if s.row.kind != plan.KnownAtEvent || appended != nil {
+		s.made.Known = s.known
+	}
+	for _, c := range s.columns {
+		if c.times == nil {
+			continue
+		}
+		if s.made.ColumnKnown == nil {
+			s.made.ColumnKnown = map[string][]plan.EventTime{}
+		}
+		s.made.ColumnKnown[c.name] = c.times
+	}
+	return &s.made, counts, nil
+}
+
+// judge reads times and ids of the rows of b and leaves in s.bad what is wrong with them,
+// by row, one finding each. It returns b as events have it.
+func (s *Source) judge(b *vector.Batch, appended []plan.EventTime) *vector.Batch {
+	s.bad = nil
 	s.readTimes(b, appended)
 	s.checkText(b)
 	for c := range s.columns {
@@ -194,31 +250,23 @@ func (s *Source) Events(b *vector.Batch, appended []plan.EventTime) (*kernel.Eve
 	}
 	b = s.checkStamps(b)
 	s.readIDs(b)
-	if len(s.bad) > 0 {
-		slices.SortStableFunc(s.bad, func(a, b badRow) int { return a.row - b.row })
-		if first := s.bad[0]; !s.plan.SkipBadRows {
-			return nil, counts, &BadRow{first.row, first.column, first.reason}
-		}
-		b = s.skip(b, &counts)
-	}
-	s.events = kernel.Events{Batch: b, Time: s.time, ID: s.ids}
-	if s.row.kind != plan.KnownAtEvent || appended != nil {
-		s.events.Known = s.known
-	}
-	for _, c := range s.columns {
-		if c.times == nil {
-			continue
-		}
-		if s.events.ColumnKnown == nil {
-			s.events.ColumnKnown = map[string][]plan.EventTime{}
-		}
-		s.events.ColumnKnown[c.name] = c.times
-	}
-	return &s.events, counts, nil
+	s.checkKeys(b)
+	s.settleBad()
+	return b
+}
+
+// settleBad sorts the findings by row and keeps the first of each.
+func (s *Source) settleBad() {
+	slices.SortStableFunc(s.bad, func(a, b BadRow) int { return a.Row - b.Row })
+	s.bad = slices.CompactFunc(s.bad, func(a, b BadRow) bool { return a.Row == b.Row })
 }
 
 func (s *Source) reject(row int, column string, r Reason) {
-	s.bad = append(s.bad, badRow{row, column, r})
+	s.rejectAs(row, column, r, reasonTexts[r])
+}
+
+func (s *Source) rejectAs(row int, column string, r Reason, text string) {
+	s.bad = append(s.bad, BadRow{row, column, r, text})
 }
 
 // readTimes fills time and known and rejects rows without valid ones.
@@ -239,6 +287,9 @@ func (s *Source) readTimes(b *vector.Batch, appended []plan.EventTime) {
 			continue
 		case !t.Valid():
 			s.reject(i, s.plan.EventTime, WrongTime)
+			continue
+		case s.plan.MinTime != nil && t < *s.plan.MinTime:
+			s.rejectAs(i, s.plan.EventTime, EarlyTime, fmt.Sprintf("the event time %v lies before %v, the min_time of source %s", t, *s.plan.MinTime, s.plan.Name))
 			continue
 		case declared != nil && !declared.Valid(i):
 			s.reject(i, s.row.column, NullKnown)
@@ -284,17 +335,76 @@ func (s *Source) readColumnKnown(c *columnRule, b *vector.Batch) {
 	}
 }
 
+// checkText rejects texts that are not UTF-8, and values that are too long.
 func (s *Source) checkText(b *vector.Batch) {
 	for c, col := range b.Cols {
-		if col.Type.Kind != plan.String {
+		if col.Str == nil {
 			continue
 		}
+		text := col.Type.Kind == plan.String
 		for i, str := range col.Str[:b.N] {
-			if !utf8.ValidString(str) && col.Valid(i) {
+			switch {
+			case len(str) > limits.TextBytes && col.Valid(i):
+				s.rejectAs(i, b.Fields[c].Name, LongText, limits.Text(len(str)))
+			case text && !utf8.ValidString(str) && col.Valid(i):
 				s.reject(i, b.Fields[c].Name, BadUTF8)
 			}
 		}
 	}
+}
+
+// longKeys lists the keys of the source's views that have a component of variable length.
+func longKeys(s *plan.Source) [][]string {
+	return slices.DeleteFunc(slices.Clone(s.Keys), func(key []string) bool {
+		return !slices.ContainsFunc(key, func(column string) bool {
+			c, ok := s.Column(column)
+			return ok && (c.Type.Kind == plan.String || c.Type.Kind == plan.Bytes)
+		})
+	})
+}
+
+// checkKeys rejects rows with a key that is too long.
+func (s *Source) checkKeys(b *vector.Batch) {
+	for _, key := range s.keys {
+		cols := make([]*vector.Vector, len(key))
+		for c, name := range key {
+			cols[c] = b.Col(name)
+		}
+		for i := range b.N {
+			if !mayBeLong(cols, i) {
+				continue
+			}
+			encoded, ok := entitykey.AppendRow(s.key[:0], cols, i)
+			s.key = encoded
+			if text := limits.Key(len(encoded)); ok && text != "" {
+				s.rejectAs(i, key[longest(cols, i)], LongKey, text)
+			}
+		}
+	}
+}
+
+// longest is which component of the key in row i has the most bytes.
+func longest(cols []*vector.Vector, i int) int {
+	at, most := 0, -1
+	for c, col := range cols {
+		if col.Str != nil && len(col.Str[i]) > most {
+			at, most = c, len(col.Str[i])
+		}
+	}
+	return at
+}
+
+// mayBeLong reports whether the key in row i, in which no byte takes more than two, may be
+// longer than keys may be.
+func mayBeLong(cols []*vector.Vector, i int) bool {
+	n := 0
+	for _, c := range cols {
+		n += 9
+		if c.Str != nil {
+			n += 2 * len(c.Str[i])
+		}
+	}
+	return n > limits.KeyBytes
 }
 
 // checkStamps rejects rows with timestamps that are none, and returns b with null for
@@ -348,6 +458,9 @@ func (s *Source) readIDs(b *vector.Batch) {
 	s.ids = make([]string, b.N)
 	for i := range s.ids {
 		s.ids[i] = EventID(col, i)
+		if len(s.ids[i]) > limits.IDBytes {
+			s.rejectAs(i, s.plan.EventID, LongID, limits.ID(len(s.ids[i])))
+		}
 	}
 }
 
@@ -365,19 +478,17 @@ func EventID(col *vector.Vector, i int) string {
 	return col.Value(i).String()
 }
 
-// skip leaves out the bad rows and counts each once, by its first reason.
+// skip leaves out the bad rows and counts each.
 func (s *Source) skip(b *vector.Batch, counts *Counts) *vector.Batch {
 	keep := make([]int, 0, b.N)
 	next := 0
 	for i := range b.N {
-		if next == len(s.bad) || s.bad[next].row != i {
-			keep = append(keep, i)
+		if next < len(s.bad) && s.bad[next].Row == i {
+			counts.Skipped[s.bad[next].Reason]++
+			next++
 			continue
 		}
-		counts.Skipped[s.bad[next].reason]++
-		for next < len(s.bad) && s.bad[next].row == i {
-			next++
-		}
+		keep = append(keep, i)
 	}
 	s.compact = Take(s.compact, b, keep)
 	s.time, s.known = take(s.time, keep), take(s.known, keep)

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // ErrClosed is returned by every method of a closed store and of its loaders.
@@ -16,8 +18,8 @@ var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; read the 
 
 // Limits of keys and values.
 const (
-	MaxKeyBytes   = 64 << 10
-	MaxValueBytes = 256 << 20
+	MaxKeyBytes   = limits.StoreKeyBytes
+	MaxValueBytes = limits.StateBytes
 )
 
 // revisionBytes is the length of the revision at the beginning of a value.

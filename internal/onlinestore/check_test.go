@@ -18,7 +18,7 @@ func TestCheckWrites(t *testing.T) {
 		{"first", Write{Key: []byte("k"), Value: value(1)}, ""},
 		{"last", Write{Key: []byte("k"), Expect: math.MaxUint64 - 1, Value: value(math.MaxUint64)}, ""},
 		{"no key", Write{Value: value(1)}, "0 bytes"},
-		{"long key", Write{Key: make([]byte, MaxKeyBytes+1), Value: value(1)}, "65537 bytes"},
+		{"long key", Write{Key: make([]byte, MaxKeyBytes+1), Value: value(1)}, "66561 bytes"},
 		{"short value", Write{Key: []byte("k"), Value: value(1)[:7]}, "begin with a revision"},
 		{"revision 0", Write{Key: []byte("k"), Value: value(0)}, "begin with a revision"},
 		{"long value", Write{Key: []byte("k"), Value: make([]byte, MaxValueBytes+1)}, "at most"},

@@ -136,5 +136,25 @@ func TestLimitsAreThoseOfTheOracle(t *testing.T) {
 		if _, err := oracle.NewEvent(src, row, false); (err != nil) != test.bad {
 			t.Errorf("%s: the oracle says %v", test.name, err)
 		}
+		for _, src.SkipBadRows = range []bool{false, true} {
+			in, err := ingest.NewSource(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := vector.NewBatch(in.Fields(), 2)
+			for c, f := range b.Fields {
+				b.Cols[c].Set(1, row[f.Name])
+			}
+			b.Col("ts").Set(0, ts)
+			if bad := in.CheckPushed(b); (len(bad) == 1 && bad[0].Row == 1) != test.bad || len(bad) > 1 {
+				t.Errorf("%s: a push is answered %v", test.name, bad)
+			}
+			if _, counts, err := in.Events(b, nil); (err != nil) != (test.bad && !src.SkipBadRows) || (len(counts.ByReason()) == 1) != (test.bad && src.SkipBadRows) {
+				t.Errorf("%s, skip %v: ingestion says %v, %v", test.name, src.SkipBadRows, counts.ByReason(), err)
+			}
+			if _, _, bad, err := in.Logged(b, nil); err != nil || (len(bad) == 1) != test.bad {
+				t.Errorf("%s: from the log %v, %v", test.name, bad, err)
+			}
+		}
 	}
 }

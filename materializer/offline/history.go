@@ -36,6 +36,8 @@ type HistoryCounts struct {
 	Redelivered int64             // rows left out because another row has their id
 	Conflicts   int64             // of these, the ones whose payload differs from the row that stands
 	LogEnd      eventlog.Position // the last record read
+	In1970      int64             // rows of files whose event time looks like seconds or milliseconds taken for microseconds
+	First1970   string            // where the first of them is
 }
 
 // Read calls f with every event once, in batches that are valid during the call. A
@@ -146,6 +148,7 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 	return r.Reader.Scan(ctx, r.relation(), r.in.Needed(r.Columns...), func(b *relation.Batch) error {
 		ev, counts, err := r.in.Events(b.Batch, nil)
 		r.counts.Add(counts)
+		r.suspect(b)
 		if err != nil {
 			return inFile(b, err)
 		}
@@ -161,6 +164,15 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 		}
 		return r.emit(ev)
 	})
+}
+
+// suspect counts the rows of a batch with a time in 1970.
+func (r *historyReader) suspect(b *relation.Batch) {
+	n, first := r.in.Scaled(b.Batch)
+	if n > 0 && r.counts.In1970 == 0 {
+		r.counts.First1970 = b.Where(first)
+	}
+	r.counts.In1970 += int64(n)
 }
 
 // beforeTo leaves out events visible at or after To.
@@ -208,7 +220,7 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 	if err != nil {
 		return fmt.Errorf("event log after position %d: %w", records[0].Position-1, err)
 	}
-	ev, counts, err := r.in.Events(b, appended)
+	ev, counts, _, err := r.in.Logged(b, appended)
 	r.counts.Add(counts)
 	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
 		return fmt.Errorf("source %s: event log, position %d, %s", r.Source.Name, records[bad.Row].Position, bad.What())

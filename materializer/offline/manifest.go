@@ -69,6 +69,8 @@ type SourceManifest struct {
 	Skipped     map[string]int64 `json:"skipped"` // by reason
 	Redelivered int64            `json:"redelivered"`
 	Conflicts   int64            `json:"conflicts"`
+	TimesIn1970 int64            `json:"times_in_1970,omitempty"` // rows of files whose event time may have been sent in another unit
+	FirstIn1970 string           `json:"first_in_1970,omitempty"` // where the first of them is
 }
 
 // ViewManifest is a view in one role.

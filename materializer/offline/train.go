@@ -359,6 +359,7 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	m := SourceManifest{
 		Name: s.plan.Name, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
+		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
 	}
 	if s.plan.From == "" && s.plan.SQL == "" {
 		return m, nil

@@ -99,7 +99,7 @@ func pushed(r eventlog.Result, id string) ingest.Pushed {
 func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest.Pushed) ([]eventlog.Entry, []int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, bad := range s.ingest.Check(b) {
+	for _, bad := range s.ingest.CheckPushed(b) {
 		out[bad.Row] = ingest.Pushed{Outcome: ingest.Rejected, Message: bad.Why()}
 	}
 	var rows []int
@@ -118,6 +118,9 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 	ev, _, err := s.ingest.Events(good, nil)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ev.Batch.N != len(rows) {
+		return nil, nil, fmt.Errorf("source %s: %d of %d pushed rows are events though none was found bad", s.plan.Name, ev.Batch.N, len(rows))
 	}
 	var entries []eventlog.Entry
 	var kept []int

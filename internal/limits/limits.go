@@ -1,0 +1,60 @@
+// Package limits is how large things may be, and how far from each other clocks: the
+// numbers, and the sentences that name them. Rows are held to them where they enter, so that
+// nothing durable turns out too large later.
+package limits
+
+import (
+	"fmt"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Of what is in a row, by docs/semantics.md §2. They are part of the meaning of features.
+const (
+	KeyBytes  = 64 << 10 // an entity's key as it is encoded
+	IDBytes   = 64 << 10 // an event id
+	TextBytes = 16 << 20 // a text, or bytes, in a column
+)
+
+// Of what is sent and stored.
+const (
+	PushRows     = 10_000    // rows of one request
+	RequestBytes = 32 << 20  // one request, decompressed
+	EventBytes   = 64 << 20  // one event as it is logged
+	AppendBytes  = 256 << 20 // all ids and payloads of one append to the log
+	StateBytes   = 256 << 20 // one entity's state in one view
+	// StoreKeyBytes is a key of the online store: that of an entity after the place of its view.
+	StoreKeyBytes = KeyBytes + 1<<10
+	ShardBytes    = 1 << 10 // the name of a log's shard
+)
+
+// Key says what is wrong with an entity's key of so many bytes, "" if nothing is.
+func Key(bytes int) string { return atMost("the key, as it is encoded,", bytes, KeyBytes) }
+
+// ID is Key for an event id.
+func ID(bytes int) string { return atMost("the event id", bytes, IDBytes) }
+
+// Text is Key for a text or bytes in a column.
+func Text(bytes int) string { return atMost("the value", bytes, TextBytes) }
+
+// Event is Key for an event as it is logged.
+func Event(bytes int) string { return atMost("the event", bytes, EventBytes) }
+
+// State is Key for the state of an entity.
+func State(bytes int) string { return atMost("the state", bytes, StateBytes) }
+
+func atMost(what string, bytes, limit int) string {
+	if bytes <= limit {
+		return ""
+	}
+	return fmt.Sprintf("%s has %d bytes, at most %d are allowed", what, bytes, limit)
+}
+
+// year1970 is the length of that year.
+const year1970 = plan.EventTime(365 * plan.Day)
+
+// Scaled reports whether t looks like seconds or milliseconds since 1970 that were taken
+// for microseconds: it lies in 1970 and is no midnight.
+func Scaled(t plan.EventTime) bool {
+	return t > 0 && t < year1970 && t%plan.EventTime(plan.Day) != 0
+}
