@@ -175,7 +175,7 @@ func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, oper
 	if !isMember {
 		target, args = "", strings.TrimPrefix(target, "(")
 	}
-	a := aggregateByName[function]
+	a, known := aggregateOf(function)
 	switch {
 	case function == "getMilliseconds" && target == "duration":
 		c.r.Errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
@@ -191,7 +191,7 @@ func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, oper
 		c.r.Errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give it the type inside, such as 0.0 for a double", name, target, args)
 	case strings.Contains(operands, "optional("):
 		c.r.Errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
-	case a != nil && !isMember:
+	case known && !isMember:
 		c.r.Errorf(pos, RuleTypeMismatch, "%s does not take (%s); it is called as %s with a value of type %s", name, args, a.signature(), a.typeNames())
 	case args == "int, double" || args == "double, int":
 		c.r.Errorf(pos, RuleTypeMismatch, "%s does not take %s; convert one of them, for example with double(…)", name, joinOperands(target, args))
@@ -214,7 +214,7 @@ func inAggregate(e ast.Expr, id int64, inside bool) bool {
 		return inside
 	}
 	if e.Kind() == ast.CallKind && !e.AsCall().IsMemberFunction() {
-		inside = inside || aggregateByName[e.AsCall().FunctionName()] != nil
+		inside = inside || isAggregate(e.AsCall().FunctionName())
 	}
 	return slices.ContainsFunc(children(e), func(child ast.Expr) bool { return inAggregate(child, id, inside) })
 }
@@ -226,13 +226,13 @@ func joinOperands(target, args string) string {
 	return target + ".(" + args + ")"
 }
 
-func (a *aggregate) typeNames() string {
-	text := kindNames(a.args)
-	if a.any {
+func (a aggregate) typeNames() string {
+	text := kindNames(a.Kinds)
+	if a.Composite {
 		text += ", uint, list, map"
 	}
-	if slices.Contains(a.roles, byRole) {
-		text += " and a y of type " + kindNames(ordered)
+	if a.Has(plan.RoleBy) {
+		text += " and a y of type " + kindNames(plan.OrderedKinds)
 	}
 	return text
 }

@@ -65,7 +65,7 @@ func (l *linter) nullLiterals(e ast.Expr) bool {
 	switch {
 	case e.Kind() == ast.ComprehensionKind:
 		given = []ast.Expr{e.AsComprehension().AccuInit()}
-	case e.Kind() == ast.CallKind && !e.AsCall().IsMemberFunction() && aggregateByName[e.AsCall().FunctionName()] != nil:
+	case e.Kind() == ast.CallKind && !e.AsCall().IsMemberFunction() && isAggregate(e.AsCall().FunctionName()):
 		given = e.AsCall().Args()
 	}
 	found := false

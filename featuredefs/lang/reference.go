@@ -2,13 +2,9 @@ package lang
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"cel.dev/cel-go/cel"
-
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 )
 
 // AggregateReference describes an aggregate for people.
@@ -24,54 +20,41 @@ type AggregateReference struct {
 // Aggregates lists every aggregate of the language, in the order of docs/semantics.md.
 func Aggregates() []AggregateReference {
 	var out []AggregateReference
-	for i := range aggregates {
-		a := &aggregates[i]
+	for i := range plan.Aggregates {
+		a := aggregate{&plan.Aggregates[i]}
 		out = append(out, AggregateReference{
-			Func: a.fn, Signature: a.signature(), Values: a.values(), Bounds: a.bounds(), Result: resultText(a), Groups: groupable[a.fn],
+			Func: a.Func, Signature: a.signature(), Values: a.values(), Bounds: a.bounds(), Result: a.resultText(), Groups: a.Groups,
 		})
 	}
 	return out
 }
 
-func (a *aggregate) values() string {
-	if len(a.roles) == 0 {
+func (a aggregate) values() string {
+	if len(a.Roles) == 0 {
 		return ""
 	}
 	switch {
-	case a.nones:
+	case a.Nones:
 		return "any"
-	case a.any:
+	case a.Composite:
 		return "any but optional"
 	}
-	return kindNames(a.args)
+	return kindNames(a.Kinds)
 }
 
-func (a *aggregate) bounds() string {
+func (a aggregate) bounds() string {
 	switch {
-	case a.fn == plan.DistinctCount:
+	case a.Capped:
 		return fmt.Sprintf("more than %d in a window, or than .cap(n), are an error", plan.DistinctCap)
-	case slices.Contains(a.roles, countRole):
-		return fmt.Sprintf("n from 1 to %d", maxN)
-	case slices.Contains(a.roles, quantileRole):
+	case a.Has(plan.RoleN):
+		return fmt.Sprintf("n from 1 to %d", plan.MaxN)
+	case a.Has(plan.RoleQuantile):
 		return "q from 0.0 to 1.0"
-	case slices.Contains(a.roles, byRole):
-		return "y " + kindNames(ordered)
+	case a.Has(plan.RoleBy):
+		return "y " + kindNames(plan.OrderedKinds)
 	}
 	return ""
 }
 
 // resultText names the result for a value of type T.
-func resultText(a *aggregate) string {
-	t, err := celenv.FromCEL(a.result(cel.StringType))
-	if err != nil {
-		return err.Error()
-	}
-	u, err := celenv.FromCEL(a.result(cel.IntType))
-	if err != nil {
-		return err.Error()
-	}
-	if t.Equal(u) {
-		return t.String()
-	}
-	return strings.Replace(t.String(), "string", "T", 1)
-}
+func (a aggregate) resultText() string { return strings.Replace(a.Result.String(), "dyn", "T", 1) }

@@ -308,7 +308,7 @@ func (r *resolver) namespaced(e ast.Expr, p place) bool {
 type aggregateCall struct {
 	root   ast.Expr // the whole chain
 	base   ast.Expr // the aggregate itself
-	decl   *aggregate
+	decl   aggregate
 	wheres []ast.Expr // the calls
 	bys    []ast.Expr
 	caps   []ast.Expr
@@ -323,10 +323,11 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 		}
 		c := e.AsCall()
 		if !c.IsMemberFunction() {
-			call.base, call.decl = e, aggregateByName[c.FunctionName()]
-			if call.decl == nil {
+			decl, ok := aggregateOf(c.FunctionName())
+			if !ok {
 				return nil
 			}
+			call.base, call.decl = e, decl
 			slices.Reverse(call.wheres)
 			slices.Reverse(call.bys)
 			slices.Reverse(call.caps)
@@ -349,7 +350,7 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 // aggregate checks where an aggregate stands and how it is called, and resolves
 // its arguments as row expressions.
 func (r *resolver) aggregate(call *aggregateCall, p place) {
-	name := string(call.decl.fn)
+	name := string(call.decl.Func)
 	switch {
 	case p.nested:
 		r.errorf(call.base, RuleNestedAggregate, "%s stands inside %s; an aggregate reads columns, so make %s a feature of its own and combine the two outside", name, p.within, name)
@@ -367,8 +368,8 @@ func (r *resolver) aggregate(call *aggregateCall, p place) {
 		r.modifier(w, inside)
 	}
 	for i, b := range call.bys {
-		if i > 0 || !groupable[call.decl.fn] {
-			r.errorf(b, RuleAggregateCall, "only count, sum, mean, min and max take .by(), and only once")
+		if i > 0 || !call.decl.Groups {
+			r.errorf(b, RuleAggregateCall, "only %s take .by(), and only once", plan.Which(func(a *plan.AggRow) bool { return a.Groups }))
 		}
 		r.modifier(b, inside)
 	}
@@ -378,8 +379,8 @@ func (r *resolver) aggregate(call *aggregateCall, p place) {
 // caps checks that a cap is one, of distinct_count, and a literal within bounds.
 func (r *resolver) caps(call *aggregateCall) {
 	for i, c := range call.caps {
-		if i > 0 || call.decl.fn != plan.DistinctCount {
-			r.errorf(c, RuleAggregateCall, "only distinct_count takes .cap(), and only once")
+		if i > 0 || !call.decl.Capped {
+			r.errorf(c, RuleAggregateCall, "only %s takes .cap(), and only once", plan.Which(func(a *plan.AggRow) bool { return a.Capped }))
 			continue
 		}
 		args := c.AsCall().Args()
@@ -407,7 +408,7 @@ func (r *resolver) modifier(e ast.Expr, p place) {
 // arguments checks the number of arguments and the literals among them.
 func (r *resolver) arguments(call *aggregateCall, p place) {
 	args, window := call.split()
-	if len(args) != len(call.decl.roles) && !(call.decl.optional && len(args) == 0) {
+	if len(args) != len(call.decl.Roles) && !(call.decl.NoValue && len(args) == 0) {
 		r.wrongCount(call, args, window)
 		return
 	}
@@ -415,10 +416,10 @@ func (r *resolver) arguments(call *aggregateCall, p place) {
 		r.window(call, window)
 	}
 	for i, a := range args {
-		switch call.decl.roles[i] {
-		case countRole:
+		switch call.decl.Roles[i] {
+		case plan.RoleN:
 			r.countLiteral(call, a)
-		case quantileRole:
+		case plan.RoleQuantile:
 			r.quantileLiteral(a)
 		default:
 			r.expr(a, p)
@@ -430,7 +431,7 @@ func (r *resolver) arguments(call *aggregateCall, p place) {
 // last place, or whatever follows the last argument the aggregate has.
 func (call *aggregateCall) split() (args []ast.Expr, window ast.Expr) {
 	args = call.base.AsCall().Args()
-	if n := len(args); n > 0 && (isString(args[n-1]) || n == len(call.decl.roles)+1) {
+	if n := len(args); n > 0 && (isString(args[n-1]) || n == len(call.decl.Roles)+1) {
 		return args[:n-1], args[n-1]
 	}
 	return args, nil
@@ -438,10 +439,10 @@ func (call *aggregateCall) split() (args []ast.Expr, window ast.Expr) {
 
 func (r *resolver) wrongCount(call *aggregateCall, args []ast.Expr, window ast.Expr) {
 	hint := ""
-	if window != nil && isString(window) && len(args) == len(call.decl.roles)-1 {
+	if window != nil && isString(window) && len(args) == len(call.decl.Roles)-1 {
 		hint = fmt.Sprintf(": the string literal %s is the window", literalText(window))
 	}
-	r.errorf(call.base, RuleAggregateCall, "%s is called as %s%s", call.decl.fn, call.decl.signature(), hint)
+	r.errorf(call.base, RuleAggregateCall, "%s is called as %s%s", call.decl.Func, call.decl.signature(), hint)
 }
 
 func isString(e ast.Expr) bool {
@@ -458,7 +459,7 @@ func literalText(e ast.Expr) string {
 
 func (r *resolver) window(call *aggregateCall, e ast.Expr) {
 	if !isString(e) {
-		r.errorf(e, RuleWindowLiteral, "the window of %s must be a string literal like \"7d\", \"7d/1h\" or \"7d/exact\": tiles are laid out before any event is read", call.decl.fn)
+		r.errorf(e, RuleWindowLiteral, "the window of %s must be a string literal like \"7d\", \"7d/1h\" or \"7d/exact\": tiles are laid out before any event is read", call.decl.Func)
 		return
 	}
 	if _, err := plan.ParseWindow(string(e.AsLiteral().(types.String))); err != nil {
@@ -467,10 +468,10 @@ func (r *resolver) window(call *aggregateCall, e ast.Expr) {
 }
 
 func (r *resolver) countLiteral(call *aggregateCall, e ast.Expr) {
-	if n, ok := intLiteral(e); ok && n >= 1 && n <= maxN {
+	if n, ok := intLiteral(e); ok && n >= 1 && n <= plan.MaxN {
 		return
 	}
-	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.fn, maxN)
+	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.Func, plan.MaxN)
 }
 
 func intLiteral(e ast.Expr) (n types.Int, ok bool) {

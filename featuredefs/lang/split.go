@@ -51,21 +51,21 @@ func (s *Splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *p
 
 // slot converts what is inside an aggregate call.
 func (s *Splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (plan.Slot, plan.Window) {
-	slot := plan.Slot{Func: call.decl.fn, Type: typ, Filter: s.where.Expr}
+	slot := plan.Slot{Func: call.decl.Func, Type: typ, Filter: s.where.Expr}
 	args, window := call.split()
 	for i, a := range args {
-		switch call.decl.roles[i] {
-		case argRole:
+		switch call.decl.Roles[i] {
+		case plan.RoleValue:
 			slot.Arg = t.stored(a)
-		case byRole:
+		case plan.RoleBy:
 			slot.By = t.stored(a)
-		case countRole:
+		case plan.RoleN:
 			slot.N = int(a.AsLiteral().(types.Int))
-		case quantileRole:
+		case plan.RoleQuantile:
 			slot.Quantile = float64(a.AsLiteral().(types.Double))
 		}
 	}
-	if slot.Func == plan.DistinctCount {
+	if call.decl.Capped {
 		slot.N = plan.DistinctCap
 	}
 	for _, c := range call.caps {

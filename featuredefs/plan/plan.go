@@ -87,42 +87,6 @@ type CSV struct {
 	Null      string // what a null is written as outside of quotes; "": nothing
 }
 
-// AggFunc names an aggregate; it is also its name in the language.
-type AggFunc string
-
-// The aggregates of docs/semantics.md §4.
-const (
-	Count          AggFunc = "count"
-	Sum            AggFunc = "sum"
-	Mean           AggFunc = "mean"
-	VarPop         AggFunc = "var_pop"
-	VarSamp        AggFunc = "var_samp"
-	StddevPop      AggFunc = "stddev_pop"
-	StddevSamp     AggFunc = "stddev_samp"
-	Min            AggFunc = "min"
-	Max            AggFunc = "max"
-	Latest         AggFunc = "latest"
-	Earliest       AggFunc = "earliest"
-	LatestN        AggFunc = "latest_n"
-	EarliestN      AggFunc = "earliest_n"
-	LatestTime     AggFunc = "latest_time"
-	EarliestTime   AggFunc = "earliest_time"
-	MaxBy          AggFunc = "max_by"
-	MinBy          AggFunc = "min_by"
-	DistinctCount  AggFunc = "distinct_count"
-	ApproxDistinct AggFunc = "approx_distinct"
-	ApproxQuantile AggFunc = "approx_quantile"
-	TopK           AggFunc = "top_k"
-	Any            AggFunc = "any"
-	All            AggFunc = "all"
-)
-
-// Caps of distinct_count, by docs/semantics.md §4.
-const (
-	DistinctCap    = 10_000    // of one that declares none
-	MaxDistinctCap = 1_000_000 // the greatest one to declare
-)
-
 // Slot is what has to be accumulated about the events of an entity: an
 // aggregate function of row expressions, whatever the window. Aggregates that
 // differ only in their window share a slot, and so its tiles.

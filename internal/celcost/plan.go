@@ -62,13 +62,19 @@ func (c *costs) slot(s *plan.Slot) Size {
 	arg, group := c.expr(s.Arg, sizeOfInput), c.expr(s.Group, sizeOfInput)
 	switch {
 	case s.Group != nil:
-		return MapSize(group, arg)
+		return MapSize(group, sizeLike(*s.Type.Elem, s.Arg, arg))
 	case s.Type.Kind == plan.List:
 		return ListSize(uint64(s.N), arg)
-	case s.Arg != nil && s.Type.Unwrap().Equal(s.Arg.Type.Unwrap()):
-		return arg
 	}
-	return SizeOfType(s.Type)
+	return sizeLike(s.Type, s.Arg, arg)
+}
+
+// sizeLike is the size of a value of type t, which may be one that the argument had.
+func sizeLike(t plan.Type, arg *plan.Expr, size Size) Size {
+	if arg != nil && t.Unwrap().Equal(arg.Type.Unwrap()) {
+		return size
+	}
+	return SizeOfType(t)
 }
 
 func (c *costs) service(s *plan.Service) {

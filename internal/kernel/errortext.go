@@ -40,15 +40,16 @@ func (s *Service) ErrorText(views []*Features, derived *Features, o, row int) st
 
 // aggregateError says why the value of a slot can fail.
 func aggregateError(s *plan.Slot) string {
+	row := s.Func.Row()
 	switch {
-	case s.Group != nil && s.Func == plan.Sum && s.Type.Elem.Kind != plan.Double:
-		return "sum(…).by(…) has more than 1,000 keys, or a sum that overflows"
+	case s.Group != nil && row.Failure != "" && s.Type.Elem.Kind != plan.Double:
+		return fmt.Sprintf("%s(…).by(…) has more than 1,000 keys, or a %[1]s that %s", s.Func, row.Failure)
 	case s.Group != nil:
 		return string(s.Func) + "(…).by(…) has more than 1,000 keys"
-	case s.Func == plan.DistinctCount:
-		return fmt.Sprintf("distinct_count(…) has more values than its cap of %d; .cap(n) raises it up to %d, approx_distinct has none", cmp.Or(s.N, plan.DistinctCap), plan.MaxDistinctCap)
+	case row.Capped:
+		return fmt.Sprintf("%s(…) %s of %d; .cap(n) raises it up to %d, approx_distinct has none", s.Func, row.Failure, cmp.Or(s.N, plan.DistinctCap), plan.MaxDistinctCap)
 	}
-	return string(s.Func) + "(…) overflows"
+	return fmt.Sprintf("%s(…) %s", s.Func, row.Failure)
 }
 
 // shownError bounds the bytes of an error text that is shown.

@@ -98,8 +98,7 @@ func (k *View) compileSlot(i int) error {
 	p := &k.plan.Slots[i]
 	s := &k.slots[i]
 	s.plan = p
-	switch p.Func {
-	case plan.Latest, plan.Earliest, plan.LatestN, plan.EarliestN, plan.MaxBy, plan.MinBy:
+	if row := p.Func.Row(); row != nil && row.Ordered {
 		k.ordered = true
 	}
 	for _, half := range []struct {
@@ -137,7 +136,7 @@ func (k *View) settleIn(i int) {
 // keepsAs reports whether two slots keep the same partials of the same rows.
 func (s *slot) keepsAs(o *slot) bool {
 	return s.plan == o.plan || s.group == nil && o.group == nil &&
-		agg.Family(s.plan.Func) == agg.Family(o.plan.Func) && s.filter == o.filter && s.arg == o.arg && s.by == o.by &&
+		s.plan.Func.Keeps() == o.plan.Func.Keeps() && s.filter == o.filter && s.arg == o.arg && s.by == o.by &&
 		s.plan.N == o.plan.N && s.plan.Quantile == o.plan.Quantile
 }
 

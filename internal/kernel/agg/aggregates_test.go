@@ -358,7 +358,7 @@ func TestNewRefuses(t *testing.T) {
 		{withBy(slotOf(plan.MaxBy, integer), plan.Bool), "value to order by is of type bool"},
 		{withN(slotOf(plan.LatestN, integer), 0), "1 to 1000"},
 		{withN(slotOf(plan.EarliestN, integer), 1001), "1 to 1000"},
-		{withN(slotOf(plan.TopK, integer), 0), "at least 1"},
+		{withN(slotOf(plan.TopK, integer), 0), "from 1 to 1000"},
 		{withN(slotOf(plan.DistinctCount, integer), -1), "1 to 1000000"},
 		{withN(slotOf(plan.DistinctCount, integer), 1_000_001), "1 to 1000000"},
 		{withQuantile(slotOf(plan.ApproxQuantile, integer), math.NaN()), "0 to 1"},

@@ -5,20 +5,6 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Family is one aggregate for all those that keep the same partials of the same
-// rows and differ only in the value they make of them: a sum and a mean do.
-func Family(f plan.AggFunc) plan.AggFunc {
-	switch f {
-	case plan.Mean:
-		return plan.Sum
-	case plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp:
-		return plan.VarPop
-	case plan.All:
-		return plan.Any
-	}
-	return f
-}
-
 // ValueAs is Value as aggregate f, of the family of c's slot, defines it; out is of
 // f's type.
 func ValueAs(f plan.AggFunc, c Column, p int, out *vector.Vector, i int) {

@@ -8,9 +8,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// maxListed bounds the n of latest_n and earliest_n, by docs/semantics.md §4.
-const maxListed = 1000
-
 // New makes an empty Column for the slot. It fails when the slot is not an
 // aggregate of docs/semantics.md §4 over arguments of the types given there.
 func New(slot *plan.Slot) (Column, error) {
@@ -36,23 +33,8 @@ func newKind(slot *plan.Slot) (cellKind, error) {
 	if err := checkShape(slot); err != nil {
 		return nil, err
 	}
-	smallest := slot.Func == plan.Min || slot.Func == plan.EarliestTime
-	switch slot.Func {
-	case plan.Count:
-		return countKind{}, nil
-	case plan.Any, plan.All:
-		return boolKind{}, nil
-	case plan.Sum, plan.Mean:
-		if slot.Arg.Type.Unwrap().Kind == plan.Double {
-			return doubleSumKind{}, nil
-		}
-		return intSumKind{}, nil
-	case plan.LatestTime, plan.EarliestTime:
-		return newExtremeKind(laneOf(plan.T(plan.Timestamp)), true, smallest), nil
-	case plan.Min, plan.Max:
-		if l := laneOf(slot.Arg.Type); l.fixed {
-			return newExtremeKind(l, false, smallest), nil
-		}
+	if make := makers[slot.Func.Keeps()].cell; make != nil {
+		return make(slot), nil
 	}
 	return nil, nil
 }
@@ -62,94 +44,72 @@ func newColumn(slot *plan.Slot) (movable, error) {
 	if slot.Group != nil {
 		return newGrouped(slot)
 	}
-	build, ok := makers[slot.Func]
-	if !ok {
-		return nil, fmt.Errorf("aggregate %q does not exist", slot.Func)
-	}
-	return build(slot)
+	return makers[slot.Func.Keeps()].column(slot)
 }
 
 // Removable reports whether the Columns of the slot can Remove.
-func Removable(slot *plan.Slot) bool { return removable[slot.Func] }
+func Removable(slot *plan.Slot) bool { return slot.Func.Row().Removable }
 
-var removable = map[plan.AggFunc]bool{
-	plan.Count: true, plan.Sum: true, plan.Mean: true,
-	plan.VarPop: true, plan.VarSamp: true, plan.StddevPop: true, plan.StddevSamp: true,
-	plan.DistinctCount: true, plan.TopK: true, plan.ApproxQuantile: true,
-	plan.Any: true, plan.All: true,
+// maker makes the partials of an aggregate: cells, or, where it has none or cell gives
+// nil, a column.
+type maker struct {
+	cell   func(*plan.Slot) cellKind
+	column func(*plan.Slot) (movable, error)
+	equal  bool // values are only told apart, so they may be of any scalar type
 }
 
-// groupable are the aggregates that have .by.
-var groupable = []plan.AggFunc{plan.Count, plan.Sum, plan.Mean, plan.Min, plan.Max}
-
-var makers = map[plan.AggFunc]func(*plan.Slot) (movable, error){
-	plan.VarPop:         newMoments,
-	plan.VarSamp:        newMoments,
-	plan.StddevPop:      newMoments,
-	plan.StddevSamp:     newMoments,
-	plan.Min:            newStringExtreme,
-	plan.Max:            newStringExtreme,
-	plan.Latest:         newEvent,
-	plan.Earliest:       newEvent,
-	plan.LatestN:        newEvents,
-	plan.EarliestN:      newEvents,
-	plan.MaxBy:          newExtremeBy,
-	plan.MinBy:          newExtremeBy,
-	plan.DistinctCount:  newTally,
-	plan.TopK:           newTally,
-	plan.ApproxDistinct: newHyperLogLog,
-	plan.ApproxQuantile: newSketch,
+// makers are the aggregates with partials of their own, see plan.AggRow.
+var makers = map[plan.AggFunc]maker{
+	plan.Count:          {cell: func(*plan.Slot) cellKind { return countKind{} }},
+	plan.Sum:            {cell: newSum},
+	plan.VarPop:         {column: newMoments},
+	plan.Min:            {cell: newFixedExtreme, column: newStringExtreme},
+	plan.Max:            {cell: newFixedExtreme, column: newStringExtreme},
+	plan.Latest:         {column: newEvent},
+	plan.Earliest:       {column: newEvent},
+	plan.LatestN:        {column: newEvents},
+	plan.EarliestN:      {column: newEvents},
+	plan.LatestTime:     {cell: newTimeExtreme},
+	plan.EarliestTime:   {cell: newTimeExtreme},
+	plan.MaxBy:          {column: newExtremeBy},
+	plan.MinBy:          {column: newExtremeBy},
+	plan.DistinctCount:  {column: newTally, equal: true},
+	plan.ApproxDistinct: {column: newHyperLogLog, equal: true},
+	plan.ApproxQuantile: {column: newSketch},
+	plan.TopK:           {column: newTally, equal: true},
+	plan.Any:            {cell: func(*plan.Slot) cellKind { return boolKind{} }},
 }
-
-// argumentKinds are the argument types of each aggregate; none: any type. The
-// language is narrower in places (docs/semantics.md §4).
-var argumentKinds = map[plan.AggFunc][]plan.Kind{
-	plan.Sum:            {plan.Int, plan.Double, plan.Duration},
-	plan.Mean:           {plan.Int, plan.Double},
-	plan.VarPop:         {plan.Int, plan.Double},
-	plan.VarSamp:        {plan.Int, plan.Double},
-	plan.StddevPop:      {plan.Int, plan.Double},
-	plan.StddevSamp:     {plan.Int, plan.Double},
-	plan.Min:            ordered,
-	plan.Max:            ordered,
-	plan.DistinctCount:  discrete,
-	plan.ApproxDistinct: discrete,
-	plan.ApproxQuantile: {plan.Int, plan.Double},
-	plan.TopK:           discrete,
-	plan.Any:            {plan.Bool},
-	plan.All:            {plan.Bool},
-}
-
-var (
-	ordered  = []plan.Kind{plan.Int, plan.Double, plan.String, plan.Timestamp, plan.Duration}
-	discrete = []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
-)
 
 // checkShape checks what the slot has against what its aggregate takes.
 func checkShape(slot *plan.Slot) error {
-	argless := slot.Func == plan.LatestTime || slot.Func == plan.EarliestTime
-	by := slot.Func == plan.MaxBy || slot.Func == plan.MinBy
+	row := slot.Func.Row()
 	switch {
-	case slot.Arg != nil && argless:
+	case row == nil:
+		return fmt.Errorf("aggregate %q does not exist", slot.Func)
+	case slot.Arg != nil && !row.Has(plan.RoleValue):
 		return fmt.Errorf("aggregate %s: it takes no argument", slot.Func)
-	case slot.Arg == nil && !argless && slot.Func != plan.Count:
+	case slot.Arg == nil && row.Has(plan.RoleValue) && !row.NoValue:
 		return fmt.Errorf("aggregate %s: it needs an argument", slot.Func)
-	case by != (slot.By != nil):
-		return fmt.Errorf("aggregate %s: only max_by and min_by have, and need, a value to order by", slot.Func)
+	case row.Has(plan.RoleBy) != (slot.By != nil):
+		return fmt.Errorf("aggregate %s: only %s have, and need, a value to order by", slot.Func, plan.Which(func(a *plan.AggRow) bool { return a.Has(plan.RoleBy) }))
+	case row.Has(plan.RoleN) && (slot.N < 1 || slot.N > plan.MaxN):
+		return fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, plan.MaxN)
+	case row.Has(plan.RoleQuantile) && !(slot.Quantile >= 0 && slot.Quantile <= 1):
+		return fmt.Errorf("aggregate %s: q is %v; it goes from 0 to 1", slot.Func, slot.Quantile)
 	}
-	if slot.Arg != nil {
-		if err := checkKind(slot.Func, "argument", slot.Arg, argumentKinds[slot.Func]); err != nil {
+	if slot.Arg != nil && !row.Composite && !(makers[slot.Func.Keeps()].equal && slot.Arg.Type.Unwrap().Kind.Scalar()) {
+		if err := checkKind(slot.Func, "argument", slot.Arg, row.Kinds); err != nil {
 			return err
 		}
 	}
-	if by {
-		return checkKind(slot.Func, "value to order by", slot.By, ordered)
+	if slot.By != nil {
+		return checkKind(slot.Func, "value to order by", slot.By, plan.OrderedKinds)
 	}
 	return nil
 }
 
 func checkKind(f plan.AggFunc, what string, x *plan.Expr, kinds []plan.Kind) error {
-	if len(kinds) == 0 || slices.Contains(kinds, x.Type.Unwrap().Kind) {
+	if slices.Contains(kinds, x.Type.Unwrap().Kind) {
 		return nil
 	}
 	names := make([]string, len(kinds))
@@ -160,9 +120,10 @@ func checkKind(f plan.AggFunc, what string, x *plan.Expr, kinds []plan.Kind) err
 }
 
 func newGrouped(slot *plan.Slot) (movable, error) {
+	row := slot.Func.Row()
 	switch {
-	case !slices.Contains(groupable, slot.Func):
-		return nil, fmt.Errorf("aggregate %s: .by(…) exists for count, sum, mean, min and max only", slot.Func)
+	case row == nil || !row.Groups:
+		return nil, fmt.Errorf("aggregate %s: .by(…) exists for %s only", slot.Func, plan.Which(func(a *plan.AggRow) bool { return a.Groups }))
 	case slot.Group.Type.Unwrap().Kind != plan.String:
 		return nil, fmt.Errorf("aggregate %s: .by(…) takes a string, not %v", slot.Func, slot.Group.Type)
 	case slot.Type.Kind != plan.Map:
@@ -175,6 +136,25 @@ func newGrouped(slot *plan.Slot) (movable, error) {
 		return nil, err
 	}
 	return newGroupColumn(inner, slot.Type), nil
+}
+
+func newSum(slot *plan.Slot) cellKind {
+	if slot.Arg.Type.Unwrap().Kind == plan.Double {
+		return doubleSumKind{}
+	}
+	return intSumKind{}
+}
+
+// newFixedExtreme is nil for values of no fixed size.
+func newFixedExtreme(slot *plan.Slot) cellKind {
+	if l := laneOf(slot.Arg.Type); l.fixed {
+		return newExtremeKind(l, false, slot.Func == plan.Min)
+	}
+	return nil
+}
+
+func newTimeExtreme(slot *plan.Slot) cellKind {
+	return newExtremeKind(laneOf(plan.T(plan.Timestamp)), true, slot.Func == plan.EarliestTime)
 }
 
 func newMoments(slot *plan.Slot) (movable, error) {
@@ -207,9 +187,6 @@ func newEvent(slot *plan.Slot) (movable, error) {
 }
 
 func newEvents(slot *plan.Slot) (movable, error) {
-	if slot.N < 1 || slot.N > maxListed {
-		return nil, fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, maxListed)
-	}
 	return &eventsColumn{arg: laneOf(slot.Arg.Type), n: slot.N, earliest: slot.Func == plan.EarliestN}, nil
 }
 
@@ -222,9 +199,7 @@ func newTally(slot *plan.Slot) (movable, error) {
 	top, limit := 0, slot.N
 	switch {
 	case slot.Func == plan.TopK:
-		if top = slot.N; top < 1 {
-			return nil, fmt.Errorf("aggregate top_k: k is %d; it must be at least 1", slot.N)
-		}
+		top = slot.N
 	case limit == 0:
 		limit = plan.DistinctCap
 	case limit < 0 || limit > plan.MaxDistinctCap:
@@ -242,8 +217,5 @@ func newHyperLogLog(slot *plan.Slot) (movable, error) {
 }
 
 func newSketch(slot *plan.Slot) (movable, error) {
-	if !(slot.Quantile >= 0 && slot.Quantile <= 1) {
-		return nil, fmt.Errorf("aggregate approx_quantile: q is %v; it goes from 0 to 1", slot.Quantile)
-	}
 	return &sketchColumn{q: slot.Quantile, ints: slot.Arg.Type.Unwrap().Kind == plan.Int}, nil
 }

@@ -9,28 +9,9 @@ import (
 
 func col(t plan.Type) *plan.Expr { return &plan.Expr{Kind: plan.Column, Type: t, Name: "c"} }
 
-// result is the type the language gives an aggregate.
-func result(f plan.AggFunc, arg plan.Type) plan.Type {
-	switch f {
-	case plan.Count, plan.DistinctCount, plan.ApproxDistinct:
-		return plan.T(plan.Int)
-	case plan.Sum:
-		return arg
-	case plan.Mean, plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.ApproxQuantile:
-		return plan.OptionalOf(plan.T(plan.Double))
-	case plan.LatestN, plan.EarliestN, plan.TopK:
-		return plan.ListOf(arg)
-	case plan.LatestTime, plan.EarliestTime:
-		return plan.OptionalOf(plan.T(plan.Timestamp))
-	case plan.Any, plan.All:
-		return plan.T(plan.Bool)
-	}
-	return plan.OptionalOf(arg)
-}
-
 // slotOf makes a slot of f over an argument of type arg (Invalid: none).
 func slotOf(f plan.AggFunc, arg plan.Type) *plan.Slot {
-	s := &plan.Slot{Func: f, Type: result(f, arg)}
+	s := &plan.Slot{Func: f, Type: f.Row().ResultOf(arg)}
 	if arg.Kind != plan.Invalid {
 		s.Arg = col(arg)
 	}
@@ -80,14 +61,14 @@ func everySlot() []*plan.Slot {
 	}
 	for f, kinds := range map[plan.AggFunc][]plan.Kind{
 		plan.Count:          {plan.String},
-		plan.Sum:            argumentKinds[plan.Sum],
-		plan.Mean:           argumentKinds[plan.Mean],
-		plan.VarPop:         argumentKinds[plan.VarPop],
-		plan.VarSamp:        argumentKinds[plan.VarSamp],
-		plan.StddevPop:      argumentKinds[plan.StddevPop],
-		plan.StddevSamp:     argumentKinds[plan.StddevSamp],
-		plan.Min:            ordered,
-		plan.Max:            ordered,
+		plan.Sum:            plan.Sum.Row().Kinds,
+		plan.Mean:           plan.Mean.Row().Kinds,
+		plan.VarPop:         plan.VarPop.Row().Kinds,
+		plan.VarSamp:        plan.VarSamp.Row().Kinds,
+		plan.StddevPop:      plan.StddevPop.Row().Kinds,
+		plan.StddevSamp:     plan.StddevSamp.Row().Kinds,
+		plan.Min:            plan.OrderedKinds,
+		plan.Max:            plan.OrderedKinds,
 		plan.Latest:         scalars,
 		plan.Earliest:       scalars,
 		plan.DistinctCount:  scalars,
@@ -103,7 +84,7 @@ func everySlot() []*plan.Slot {
 		slots = append(slots, withN(slotOf(plan.LatestN, plan.T(k)), 3), withN(slotOf(plan.EarliestN, plan.T(k)), 3))
 		slots = append(slots, withN(slotOf(plan.TopK, plan.T(k)), 2))
 	}
-	for _, by := range ordered {
+	for _, by := range plan.OrderedKinds {
 		slots = append(slots, withBy(slotOf(plan.MaxBy, plan.T(plan.String)), by), withBy(slotOf(plan.MinBy, plan.T(plan.Double)), by))
 	}
 	strings := plan.ListOf(plan.T(plan.String))

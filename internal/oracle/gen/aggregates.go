@@ -1,61 +1,59 @@
 package gen
 
 import (
-	"fmt"
-	"strings"
-
 	"pgregory.net/rapid"
+
+	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// function is an aggregate of the language: the types of its arguments, the literals
-// that may follow them, and its type given the first one's ("?" optional, "[]" list).
+// function is a way to call an aggregate of the language: the types of its arguments and
+// the literals that may follow them.
 type function struct {
-	name     string
+	row      *plan.AggRow
 	args     [][]string
 	literals []string
-	kind     string // %s is the type of the first argument
 }
 
-var aggregates = []function{
-	{"count", nil, nil, "int"},
-	{"count", args(anything), nil, "int"},
-	{"sum", args(additive), nil, "%s"},
-	{"sum", args(kinds("double")), nil, "%s"},
-	{"mean", args(numbers), nil, "?double"},
-	{"var_pop", args(numbers), nil, "?double"},
-	{"var_samp", args(numbers), nil, "?double"},
-	{"stddev_pop", args(numbers), nil, "?double"},
-	{"stddev_samp", args(numbers), nil, "?double"},
-	{"min", args(ordered), nil, "?%s"},
-	{"max", args(ordered), nil, "?%s"},
-	{"latest", args(whatever), nil, "?%s"},
-	{"earliest", args(whatever), nil, "?%s"},
-	{"latest_n", args(anything), counts, "[%s]"},
-	{"earliest_n", args(anything), counts, "[%s]"},
-	{"latest_time", nil, nil, "?timestamp"},
-	{"earliest_time", nil, nil, "?timestamp"},
-	{"max_by", args(whatever, ordered), nil, "?%s"},
-	{"min_by", args(whatever, ordered), nil, "?%s"},
-	{"distinct_count", args(discrete), nil, "int"},
-	{"approx_distinct", args(discrete), nil, "int"},
-	{"approx_quantile", args(numbers), []string{"0.0", "0.25", "0.5", "0.99", "1.0"}, "?double"},
-	{"top_k", args(kinds("int", "string")), counts, "[%s]"},
-	{"any", args(kinds("bool")), nil, "bool"},
-	{"all", args(kinds("bool")), nil, "bool"},
+// functions are the rows of plan.Aggregates, twice where the value may be left out.
+var functions = func() (out []function) {
+	for i := range plan.Aggregates {
+		row := &plan.Aggregates[i]
+		if row.NoValue {
+			out = append(out, function{row: row})
+		}
+		f := function{row: row}
+		for _, role := range row.Roles {
+			switch role {
+			case plan.RoleValue:
+				f.args = append(f.args, valueTypes(row))
+			case plan.RoleBy:
+				f.args = append(f.args, typeNames(plan.OrderedKinds))
+			case plan.RoleN:
+				f.literals = []string{"1", "2", "3", "1000"}
+			case plan.RoleQuantile:
+				f.literals = []string{"0.0", "0.25", "0.5", "0.99", "1.0"}
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}()
+
+// valueTypes are the types of values that make a feature: a list of lists is none.
+func valueTypes(row *plan.AggRow) []string {
+	types := typeNames(row.Kinds)
+	if row.Composite && row.Result.Kind != plan.List {
+		types = append(types, "[int]", "{double}")
+	}
+	return types
 }
 
-var (
-	numbers  = kinds("int", "double")
-	additive = kinds("int", "double", "duration")
-	ordered  = kinds("int", "double", "string", "timestamp", "duration")
-	discrete = kinds("int", "string", "bool", "bytes", "timestamp")
-	anything = append(kinds("bool", "bytes"), ordered...)
-	whatever = append(kinds("[int]", "{double}"), anything...)
-	counts   = []string{"1", "2", "3", "1000"}
-)
-
-func kinds(list ...string) []string     { return list }
-func args(lists ...[]string) [][]string { return lists }
+func typeNames(kinds []plan.Kind) (names []string) {
+	for _, k := range kinds {
+		names = append(names, k.String())
+	}
+	return names
+}
 
 // draw draws the arguments of a call.
 func (f *function) draw(t *rapid.T) []typed {
@@ -69,12 +67,22 @@ func (f *function) draw(t *rapid.T) []typed {
 	return out
 }
 
-// result is the type of a call with the given arguments.
+// result is the type of a call with the given arguments: "?int" is an optional, "[int]" a list.
 func (f *function) result(args []typed) string {
-	if strings.Contains(f.kind, "%s") {
-		return fmt.Sprintf(f.kind, args[0].kind)
+	of := func(t *plan.Type) string {
+		if t.Kind == plan.Dyn {
+			return args[0].kind
+		}
+		return t.String()
 	}
-	return f.kind
+	switch t := &f.row.Result; t.Kind {
+	case plan.Optional:
+		return "?" + of(t.Elem)
+	case plan.List:
+		return "[" + of(t.Elem) + "]"
+	default:
+		return of(t)
+	}
 }
 
 // rowExpressions over the generated columns, by type. Some fail on some rows.

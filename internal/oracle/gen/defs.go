@@ -3,7 +3,6 @@ package gen
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"pgregory.net/rapid"
@@ -223,21 +222,18 @@ var windows = []string{
 	"", "1s/exact", "3s/1s", "30s", "10m", "1h", "1h/exact", "90m/30m", "1d", "1d/exact", "2d/1h", "7d/1d", "30d", "36500d/1d",
 }
 
-// groupable aggregates have .by.
-var groupable = []string{"count", "sum", "mean", "min", "max"}
-
 // aggregate draws one call, with its window, filter and groups.
 func aggregate(t *rapid.T) typed {
-	f := &aggregates[below(len(aggregates)).Draw(t, "aggregate")]
+	f := &functions[below(len(functions)).Draw(t, "aggregate")]
 	args := f.draw(t)
 	call := typed{f.call(args, among(t, windows, "window")), f.result(args)}
-	if f.name == "distinct_count" && chance(t, 3, "capped") {
+	if f.row.Capped && chance(t, 3, "capped") {
 		call.text += ".cap(2)"
 	}
 	if chance(t, 4, "filtered") {
 		call.text += fmt.Sprintf(".where(%s)", boolColumn(t))
 	}
-	if slices.Contains(groupable, f.name) && chance(t, 4, "grouped") {
+	if f.row.Groups && chance(t, 4, "grouped") {
 		call.text += fmt.Sprintf(".by(%s)", pick(t, "string").text)
 		call.kind = "{" + strings.TrimPrefix(call.kind, "?") + "}"
 	}
@@ -253,7 +249,7 @@ func (f *function) call(args []typed, window string) string {
 	if window != "" {
 		texts = append(texts, quote(window))
 	}
-	return fmt.Sprintf("%s(%s)", f.name, strings.Join(texts, ", "))
+	return fmt.Sprintf("%s(%s)", f.row.Func, strings.Join(texts, ", "))
 }
 
 // Every lists a call of every aggregate over every type of its first argument and every
@@ -263,8 +259,8 @@ func Every() []string {
 	var out []string
 	turn := 0
 	next := func(list []string) string { turn++; return list[turn%len(list)] }
-	for i := range aggregates {
-		f := &aggregates[i]
+	for i := range functions {
+		f := &functions[i]
 		first := []string{""}
 		if len(f.args) > 0 {
 			first = f.args[0]
@@ -283,10 +279,10 @@ func Every() []string {
 				}
 				call := f.call(args, w)
 				out = append(out, call, fmt.Sprintf("%s.where(%s)", call, next(rowExpressions["bool"])))
-				if f.name == "distinct_count" {
+				if f.row.Capped {
 					out = append(out, call+".cap(1)")
 				}
-				if slices.Contains(groupable, f.name) {
+				if f.row.Groups {
 					out = append(out, fmt.Sprintf("%s.by(%s)", call, next(rowExpressions["string"])))
 				}
 			}
