@@ -8,7 +8,6 @@ import (
 	"connectrpc.com/connect"
 
 	healthv1 "github.com/unskew/unskew/proto/unskew/health/v1"
-	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // healthCheck is the procedure of gRPC's health protocol. Watch is not served;
@@ -18,10 +17,8 @@ const healthCheck = "/grpc.health.v1.Health/Check"
 // grpcHealth answers SERVING as soon as a plan is live and until shutdown begins.
 func (s *Server) grpcHealth(opts []connect.HandlerOption) (string, http.Handler) {
 	check := func(_ context.Context, req *connect.Request[healthv1.HealthCheckRequest]) (*connect.Response[healthv1.HealthCheckResponse], error) {
-		switch name := req.Msg.GetService(); name {
-		case "", unskewv1connect.FeatureServiceName, unskewv1connect.IngestServiceName:
-		default:
-			return nil, notFound("no service %q here; the services are %s and %s", name, unskewv1connect.FeatureServiceName, unskewv1connect.IngestServiceName)
+		if err := knownService(req.Msg.GetService()); err != nil {
+			return nil, err
 		}
 		status := healthv1.HealthCheckResponse_SERVING
 		if s.notServing() != "" {

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
 // Server answers calls under the plan promoted last. Its methods are safe for
@@ -53,7 +52,7 @@ func (s *Server) current() (*deployment, error) {
 	return nil, errNoPlan
 }
 
-// Handler serves everything: the two services over all protocols, health
+// Handler serves everything: the services over all protocols, health
 // (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
 	opts := []connect.HandlerOption{
@@ -65,11 +64,12 @@ func (s *Server) Handler() http.Handler {
 	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(h))) }
 	handle(s.getFeatures(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
-	handle(unskewv1connect.NewFeatureServiceHandler(&featureHandler{Server: s}, opts...))
-	handle(unskewv1connect.NewIngestServiceHandler(&ingestHandler{s}, opts...))
+	for _, x := range services {
+		handle(x.handler(s, opts...))
+	}
 	handle(s.grpcHealth(opts))
 
-	reflector := grpcreflect.NewStaticReflector(unskewv1connect.FeatureServiceName, unskewv1connect.IngestServiceName)
+	reflector := grpcreflect.NewStaticReflector(serviceNames()...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
 
@@ -78,21 +78,6 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
 	return mux
 }
-
-// featureHandler and ingestHandler are the two services' procedures.
-type (
-	featureHandler struct {
-		*Server
-		// GetFeatures is served by getFeatures.
-		unskewv1connect.UnimplementedFeatureServiceHandler
-	}
-	ingestHandler struct{ *Server }
-)
-
-var (
-	_ unskewv1connect.FeatureServiceHandler = (*featureHandler)(nil)
-	_ unskewv1connect.IngestServiceHandler  = (*ingestHandler)(nil)
-)
 
 // notServing says why calls are not answered now, or "".
 func (s *Server) notServing() string {
