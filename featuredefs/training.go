@@ -47,7 +47,7 @@ func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
 }
 
 func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
-	o := l.Object(n, "split", "train", "validation", "test", "embargo")
+	o := l.Object(n, "split", "train", "validation", "test", "embargo", "label_horizon")
 	if o == nil {
 		return nil
 	}
@@ -66,6 +66,7 @@ func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
 	}
 	s := &plan.Split{Train: parts[0], Validation: parts[1], Test: parts[2]}
 	s.Embargo, _ = o.Span("embargo")
+	s.LabelHorizon, s.HorizonDeclared = o.Span("label_horizon")
 	return s
 }
 

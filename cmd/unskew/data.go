@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/diag"
@@ -54,20 +53,7 @@ func checkRows(ctx context.Context, reader *relation.Reader, s *plan.Source) dia
 	case err != nil:
 		return diag.Diagnostics{{Pos: s.Pos, Severity: diag.Error, Rule: ruleBadRow.ID, Message: err.Error()}}
 	case sample.In1970 > 0:
-		return diag.Diagnostics{{Pos: s.Pos, Severity: diag.Warning, Rule: ruleTimeIn1970.ID, Message: in1970(sample.In1970, sample.First1970)}}
+		return diag.Diagnostics{{Pos: s.Pos, Severity: diag.Warning, Rule: ruleTimeIn1970.ID, Message: offline.SuspiciousTimes(sample.In1970, sample.First1970)}}
 	}
 	return nil
-}
-
-// in1970 says what is suspicious about the event times of some rows.
-func in1970(n int64, first string) string {
-	return fmt.Sprintf("%s an event time in 1970 that is no midnight (the first: %s), as seconds and milliseconds have that are read as microseconds; "+
-		"convert them, or give the source a min_time if they are meant", have(n), first)
-}
-
-func have(n int64) string {
-	if n == 1 {
-		return "1 row has"
-	}
-	return count(n) + " rows have"
 }

@@ -74,7 +74,8 @@ A project is a folder with unskew.yaml and definitions under features/. Commands
 work on the project in the current folder, or in the one that -C names.
 
 Exit codes: 0 done; 1 it ran and found something wrong, with definitions, tests, pushed
-rows or parity; 2 it could not run, or not to its end.`,
+rows, parity or, with train --strict, a training set; 2 it could not run, or not to its
+end.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),

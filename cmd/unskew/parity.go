@@ -142,7 +142,7 @@ func (r *replay) run(ctx context.Context, dir string) (*parity.Report, error) {
 func (r *replay) events() int64 {
 	var n int64
 	for _, s := range r.manifest.Sources {
-		n += usable(s)
+		n += s.Events()
 	}
 	return n
 }

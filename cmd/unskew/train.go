@@ -1,12 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +13,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -25,7 +21,7 @@ type trainFlags struct {
 	service, spine, sql, time, label, labelKnownAt string
 	out, asOf, memory                              string
 	threads                                        int
-	withStatus                                     bool
+	withStatus, strict                             bool
 }
 
 func newTrain(o *options) *cobra.Command {
@@ -37,6 +33,11 @@ func newTrain(o *options) *cobra.Command {
 that serving would have known by then count. Writes Parquet and manifest.json to a
 directory; nothing appears there until all of it is complete. The same inputs give the
 same bytes whatever --memory and --threads are.
+
+The summary says how many rows have an event in each view, and what a split dropped by
+label. It ends with warnings: of a spine that no event can be seen from, of labels known
+later than the split allows for, of a rate of labels that moves over a cut. With --strict
+they are errors: exit code 1, and nothing is written.
 
 Name a TrainingSet of the project (without NAME it is the only one there is), or give
 service, spine and time by flags.`,
@@ -55,6 +56,7 @@ service, spine and time by flags.`,
 	flags.StringVar(&f.label, "label", "", "`COLUMN` of the spine with the label")
 	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
+	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings")
 	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
 	flags.StringVar(&f.memory, "memory", "", "keep at most `SIZE` of events in memory, like 4GB; takes more passes over the data")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
@@ -97,16 +99,25 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	m, err := offline.Train(c.Context(), offline.Config{
 		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
-		Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear,
+		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear,
 	})
-	if err != nil {
+	strict := (*offline.StrictError)(nil)
+	if errors.As(err, &strict) {
+		m = strict.Manifest
+	} else if err != nil {
 		return err
 	}
 	show.finish()
 	if o.json {
-		return printJSON(c, m)
+		if err := printJSON(c, m); err != nil {
+			return err
+		}
+	} else {
+		printTrained(c.OutOrStdout(), m, out)
 	}
-	printTrained(c, m, out)
+	if strict != nil {
+		return &findings{fmt.Sprintf("--strict: %s; nothing was written", quantity(int64(len(m.Warnings)), "warning"))}
+	}
 	return nil
 }
 
@@ -204,93 +215,6 @@ func (t *trainProgress) finish() {
 	default:
 		t.end(quantity(t.done, trainUnits[t.phase]))
 	}
-}
-
-func printTrained(c *cobra.Command, m *offline.Manifest, out string) {
-	w := c.OutOrStdout()
-	for _, s := range m.Sources {
-		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Redelivered, s.Conflicts))
-	}
-	for _, v := range m.Views {
-		if v.NullKeys > 0 {
-			fmt.Fprintf(w, "view %s: %s without a key\n", v.Role, quantity(v.NullKeys, "event"))
-		}
-	}
-	for _, f := range m.Outputs {
-		printFailures(w, f)
-	}
-	if s := m.Split; s != nil && s.DroppedByEmbargo+s.DroppedByLabelTime > 0 {
-		fmt.Fprintf(w, "split: %s dropped within the embargo of %s, %s whose label was known too late\n",
-			quantity(s.DroppedByEmbargo, "row"), s.Embargo, quantity(s.DroppedByLabelTime, "row"))
-	}
-	for _, f := range m.Files {
-		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
-	}
-	printEmpty(w, m)
-	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
-}
-
-// printEmpty warns of what holds nothing, and of times that are probably in another unit: a
-// training set of that is seldom meant.
-func printEmpty(w io.Writer, m *offline.Manifest) {
-	for _, s := range m.Sources {
-		if usable(s) == 0 {
-			fmt.Fprintf(w, "warning: source %s has no event\n", s.Name)
-		}
-		if s.TimesIn1970 > 0 {
-			fmt.Fprintf(w, "warning: source %s: %s\n", s.Name, in1970(s.TimesIn1970, s.FirstIn1970))
-		}
-	}
-	for _, f := range m.Files {
-		switch {
-		case f.Rows > 0:
-		case m.Spine.Rows == 0:
-			fmt.Fprintf(w, "warning: %s is empty, for the spine is\n", f.Name)
-		default:
-			fmt.Fprintf(w, "warning: %s is empty: the split and its embargo leave no row for it\n", f.Name)
-		}
-	}
-}
-
-// usable is how many rows of a source are events.
-func usable(s offline.SourceManifest) int64 {
-	n := s.Rows
-	for _, skipped := range s.Skipped {
-		n -= skipped
-	}
-	return n
-}
-
-// printFailures says how often an output failed, and the first reasons.
-func printFailures(w io.Writer, f offline.OutputManifest) {
-	if f.RowErrors > 0 {
-		fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
-	}
-	for _, e := range f.RowErrorSamples {
-		event := "event"
-		if e.EventID != "" {
-			event = fmt.Sprintf("event %q", e.EventID)
-		}
-		fmt.Fprintf(w, "  %s at %s: %s\n", event, e.EventTime, e.Error)
-	}
-	if n := f.Statuses[kernel.Failed.String()]; n > 0 {
-		fmt.Fprintf(w, "feature %s: %s on which its expression failed\n", f.Name, quantity(n, "row"))
-	}
-	for _, r := range f.ErrorSamples {
-		fmt.Fprintf(w, "  row %d as of %s: %s\n", r.Row, r.AsOf, r.Error)
-	}
-}
-
-// sourceSummary says what became of a source's rows; nothing is dropped without a number.
-func sourceSummary(rows int64, skipped map[string]int64, redelivered, conflicts int64) string {
-	text := quantity(rows, "row")
-	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
-		text += fmt.Sprintf(", %s skipped (%s)", count(skipped[reason]), reason)
-	}
-	if redelivered > 0 {
-		text += fmt.Sprintf(", %s ignored (%s in conflict)", quantity(redelivered, "redelivery"), count(conflicts))
-	}
-	return text
 }
 
 // leastReaderMemory is what DuckDB needs to read text files with a few threads.

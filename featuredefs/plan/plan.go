@@ -219,10 +219,13 @@ type Spine struct {
 	LabelKnownAt string // "" without
 }
 
-// Split is by time: fractions of the rows that add up to 1, with an embargo at each boundary.
+// Split is by time: fractions of the rows that stay, adding up to 1. At each boundary rows
+// are dropped before it by the label horizon and behind it by the embargo.
 type Split struct {
 	Train, Validation, Test float64
 	Embargo                 Micros
+	LabelHorizon            Micros
+	HorizonDeclared         bool // or LabelHorizon is to be measured
 }
 
 // Lookup helpers for control paths.

@@ -65,11 +65,12 @@ func TestReasonsOfFailures(t *testing.T) {
 	p := newProject(t)
 	service, _ := p.define(t, failing).Service("s")
 	set := &plan.TrainingSet{Name: "set", Service: service,
-		Spine: plan.Spine{From: "spine.parquet", Time: "at", LabelKnownAt: "known"}, Split: &plan.Split{Train: 0.5, Test: 0.5}}
+		Spine: plan.Spine{From: "spine.parquet", Time: "at", LabelKnownAt: "known"},
+		Split: &plan.Split{Train: 1, HorizonDeclared: true, LabelHorizon: 1}} // the last row is too young
 	const events = `SELECT 'e' || i AS id, TIMESTAMPTZ '2025-01-01T00:00:00Z' + INTERVAL (i %% 10) HOUR AS ts,
 		'u' || (i %% 4) AS "user", i %% 3 AS amount FROM range(60) r(i) WHERE i %% 2 = %d ORDER BY hash(i + %[1]d)`
-	p.copyTo(t, "spine.parquet", `SELECT 'u' || (i % 4) AS "user", i % 5 AS basket, TIMESTAMPTZ '2025-01-02T00:00:00Z' + INTERVAL (i) MINUTE AS at,
-		CASE WHEN i = 0 THEN NULL ELSE TIMESTAMPTZ '2025-01-01T00:00:00Z' END AS known FROM range(2000) r(i) ORDER BY i`)
+	p.copyTo(t, "spine.parquet", `SELECT 'u' || (i % 4) AS "user", i % 5 AS basket, TIMESTAMPTZ '2025-01-02T00:00:00Z' + INTERVAL (CASE WHEN i = 0 THEN 9999 ELSE i END) MINUTE AS at,
+		TIMESTAMPTZ '2025-01-01T00:00:00Z' AS known FROM range(2000) r(i) ORDER BY i`)
 	for try := range 4 {
 		for i := range 2 {
 			p.copyTo(t, fmt.Sprintf("visits-%d.parquet", (i+try)%2), fmt.Sprintf(events, i))

@@ -31,8 +31,10 @@ type Manifest struct {
 	Sources            []SourceManifest `json:"sources"`
 	Views              []ViewManifest   `json:"views"`
 	Outputs            []OutputManifest `json:"outputs"`
+	Label              *LabelManifest   `json:"label,omitempty"`
 	Split              *SplitManifest   `json:"split,omitempty"`
 	Files              []FileManifest   `json:"files"`
+	Warnings           []string         `json:"warnings"` // what is seldom meant, one sentence each
 }
 
 // Engines are the versions of what computed the values.
@@ -58,6 +60,8 @@ type SpineManifest struct {
 	Label        string          `json:"label,omitempty"`
 	LabelKnownAt string          `json:"label_known_at,omitempty"`
 	Rows         int64           `json:"rows"`
+	First        string          `json:"first,omitempty"` // as-of time
+	Last         string          `json:"last,omitempty"`
 }
 
 // SourceManifest says what became of a source's rows.
@@ -69,6 +73,8 @@ type SourceManifest struct {
 	Skipped     map[string]int64 `json:"skipped"` // by reason
 	Redelivered int64            `json:"redelivered"`
 	Conflicts   int64            `json:"conflicts"`
+	FirstEvent  string           `json:"first_event,omitempty"` // event time
+	LastEvent   string           `json:"last_event,omitempty"`
 	TimesIn1970 int64            `json:"times_in_1970,omitempty"` // rows of files whose event time may have been sent in another unit
 	FirstIn1970 string           `json:"first_in_1970,omitempty"` // where the first of them is
 }
@@ -77,9 +83,15 @@ type SourceManifest struct {
 type ViewManifest struct {
 	Role        string   `json:"role"`
 	View        string   `json:"view"`
+	Source      string   `json:"source"`
 	Fingerprint string   `json:"fingerprint"`
 	Keys        []string `json:"keys"`      // columns of the spine
 	NullKeys    int64    `json:"null_keys"` // events that belong to no entity
+	// RowsWithEvents are the rows of the files of whose entity an event is visible.
+	RowsWithEvents int64 `json:"rows_with_events"`
+	// RowsAfterEvents are the rows of the files whose windows all begin after the last event
+	// of the source.
+	RowsAfterEvents int64 `json:"rows_after_events"`
 }
 
 // OutputManifest is one column of values.
@@ -109,12 +121,44 @@ type RowFailure struct {
 	Error string `json:"error"`
 }
 
+// LabelManifest says what the labels of the spine are and when they are known, by
+// docs/semantics.md §8. The last five say nothing without label_known_at.
+type LabelManifest struct {
+	Classes           []string     `json:"classes"`
+	Horizon           string       `json:"horizon,omitempty"`
+	HorizonFrom       string       `json:"horizon_from,omitempty"` // "declared" or "measured"
+	DataEnd           string       `json:"data_end,omitempty"`
+	LongestDelay      string       `json:"longest_delay,omitempty"`
+	SlowerThanHorizon *LabelCounts `json:"slower_than_horizon,omitempty"`
+	NeverKnown        *LabelCounts `json:"never_known,omitempty"` // rows with a null label_known_at
+	RowsTooYoung      int64        `json:"rows_too_young"`        // younger than the horizon when the data ends
+}
+
+// LabelCounts are rows by the class of their label.
+type LabelCounts struct {
+	Rows       int64            `json:"rows"`
+	ByLabel    map[string]int64 `json:"by_label,omitempty"`
+	Unlabelled int64            `json:"unlabelled,omitempty"`
+}
+
 // SplitManifest says where the parts begin and what lies between them.
 type SplitManifest struct {
-	Boundaries         []BoundaryManifest `json:"boundaries"`
-	Embargo            string             `json:"embargo"`
-	DroppedByEmbargo   int64              `json:"dropped_by_embargo"`
-	DroppedByLabelTime int64              `json:"dropped_by_label_time"`
+	Boundaries []BoundaryManifest `json:"boundaries"`
+	Embargo    string             `json:"embargo"`
+	Dropped    []DroppedManifest  `json:"dropped"`
+}
+
+// Why rows are in no part.
+const (
+	DroppedByHorizon = "label_horizon" // younger than the label horizon at the boundary behind them
+	DroppedAtEnd     = "end_of_data"   // younger than the label horizon when the data ends
+	DroppedByEmbargo = "embargo"       // within the embargo behind a boundary
+)
+
+// DroppedManifest is the rows that were dropped for one reason.
+type DroppedManifest struct {
+	Why string `json:"why"`
+	LabelCounts
 }
 
 // BoundaryManifest is the as-of time at which a part begins.
@@ -129,6 +173,10 @@ type FileManifest struct {
 	Rows   int64  `json:"rows"`
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+	// Labels counts its rows by label; nil without one.
+	Labels *LabelCounts `json:"labels,omitempty"`
+	// LabelsKnownLate are the rows whose label was known no sooner than the next part begins.
+	LabelsKnownLate int64 `json:"labels_known_late,omitempty"`
 }
 
 func inputs(files []relation.File) []InputManifest {

@@ -247,7 +247,7 @@ func newOutput(l *layout, p *partition, s *staging) (*output, error) {
 func (o *output) append(rec arrow.RecordBatch, i int, out []kernel.FeatureColumn, j, n int) error {
 	for n > 0 {
 		part, m := o.run(n)
-		if part != dropped {
+		if !isDropped(part) {
 			o.count(out, j, j+m)
 			if err := o.parts[part].append(rec, i, out, j, m); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -200,7 +201,7 @@ func TestP7_RebuildIsIdentical(t *testing.T) {
 		if first == nil {
 			first = m
 		}
-		if m.Files[0] != first.Files[0] {
+		if !reflect.DeepEqual(m.Files[0], first.Files[0]) {
 			t.Errorf("%d threads and %d bytes give %+v instead of %+v", try.threads, try.memory, m.Files[0], first.Files[0])
 		}
 	}
@@ -344,7 +345,8 @@ func TestSplitWritesParts(t *testing.T) {
 			t.Errorf("%s has %v rows, its manifest says %d", f.Name, got, f.Rows)
 		}
 	}
-	if m.Split.DroppedByEmbargo == 0 || rows+m.Split.DroppedByEmbargo != 5000 || m.Split.Embargo != "1d" || len(m.Split.Boundaries) != 2 {
+	dropped := m.Split.Dropped[2]
+	if dropped.Why != DroppedByEmbargo || dropped.Rows == 0 || rows+dropped.Rows != 5000 || m.Split.Embargo != "1d" || len(m.Split.Boundaries) != 2 {
 		t.Errorf("%d rows, split %+v", rows, m.Split)
 	}
 	for i, later := range []string{"validation", "test"} {

@@ -28,6 +28,8 @@ type role struct {
 	leftOut []leftOut        // of each feature
 	failed  *failedRows      // of each feature
 	nulls   int              // events without an entity
+
+	withEvents int64 // rows of the files of whose entity an event is visible
 }
 
 // leftOut is the events that a feature leaves out because a filter or an argument

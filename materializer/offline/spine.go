@@ -2,8 +2,10 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -18,6 +20,7 @@ type spine struct {
 	fields     []plan.Field // declared columns: as-of time, keys, request fields, label's known time
 	at         []plan.EventTime
 	labelKnown []plan.EventTime // Never where null; nil without such a column
+	labels     *labels          // nil without a label, or with one of a type that no feature has
 	columns    map[string]*vector.Vector
 	service    *plan.Service
 }
@@ -66,12 +69,21 @@ func (s *spine) declare(f plan.Field) {
 	s.columns[f.Name] = &vector.Vector{Type: f.Type}
 }
 
-// load reads the declared columns.
+// load reads the declared columns and the label.
 func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, progress func(rows int64)) error {
-	if err := s.checkLabel(ctx, r, set); err != nil {
+	fields := s.fields
+	label, err := s.labelField(ctx, r, set)
+	if err != nil {
 		return err
 	}
-	err := r.Scan(ctx, s.rel, s.fields, func(b *relation.Batch) error {
+	var reader *labelReader
+	if label != nil {
+		reader = newLabelReader(label.Type.Kind)
+		if _, declared := s.columns[label.Name]; !declared {
+			fields = append(slices.Clone(fields), *label)
+		}
+	}
+	err = r.Scan(ctx, s.rel, fields, func(b *relation.Batch) error {
 		times := b.Col(set.Time)
 		for i := range b.N {
 			t := plan.EventTime(times.Int[i])
@@ -87,21 +99,59 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 		for c, f := range s.fields {
 			appendRows(s.columns[f.Name], b.Cols[c])
 		}
+		if reader != nil {
+			reader.add(b.Col(label.Name))
+		}
 		progress(int64(len(s.at)))
 		return nil
 	})
-	if err != nil || set.LabelKnownAt == "" {
+	if err != nil {
 		return err
+	}
+	if reader != nil {
+		s.labels = reader.labels()
+	}
+	s.keepLabelTimes(set)
+	return nil
+}
+
+// keepLabelTimes keeps when each label was known, if the spine says so.
+func (s *spine) keepLabelTimes(set plan.Spine) {
+	if set.LabelKnownAt == "" {
+		return
 	}
 	known := s.columns[set.LabelKnownAt]
 	s.labelKnown = make([]plan.EventTime, known.N)
 	for i := range s.labelKnown {
 		s.labelKnown[i] = plan.Never
-		if known.Valid(i) {
-			s.labelKnown[i] = plan.EventTime(known.Int[i])
+		if t := plan.EventTime(known.Int[i]); known.Valid(i) && t.Valid() {
+			s.labelKnown[i] = t
 		}
 	}
-	return nil
+}
+
+// labelField is the label with its type in the data; nil without a label, and where no
+// column of a feature could have the type.
+func (s *spine) labelField(ctx context.Context, r *relation.Reader, set plan.Spine) (*plan.Field, error) {
+	if set.Label == "" {
+		return nil, nil
+	}
+	if err := s.checkLabel(ctx, r, set); err != nil {
+		return nil, err
+	}
+	if c, ok := s.columns[set.Label]; ok {
+		return &plan.Field{Name: set.Label, Type: c.Type}, nil
+	}
+	fields, err := r.Columns(ctx, s.rel)
+	if unsupported := (*relation.UnsupportedError)(nil); err != nil && !errors.As(err, &unsupported) {
+		return nil, err
+	}
+	for _, f := range fields {
+		if f.Name == set.Label && slices.Contains(plan.ColumnKinds, f.Type.Kind) {
+			return &f, nil
+		}
+	}
+	return nil, nil
 }
 
 // refuse finds the first row with a key or a request field that a server refuses, so that

@@ -6,37 +6,44 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// dropped is the part of a row that belongs to no part.
-const dropped = 255
+// Why a row belongs to no part; parts have the numbers below.
+const (
+	droppedAtEnd     = 253 // its label may not be known yet when the data ends
+	droppedByHorizon = 254 // its label may not be known at the boundary behind it
+	droppedByEmbargo = 255 // it follows a boundary too closely
+)
+
+func isDropped(part uint8) bool { return part >= droppedAtEnd }
 
 // partition says which part of a split each spine row belongs to.
 type partition struct {
 	names      []string // parts that a fraction was given to, in order of time
 	boundaries []plan.EventTime
-	of         []uint8 // part of each row, or dropped; nil: all rows are part 0
-	embargoed  int64   // rows dropped because they follow a boundary too closely
-	unlabelled int64   // rows dropped because their label was not known before the boundary
+	of         []uint8 // part of each row, or why it was dropped; nil: all rows are part 0
+	horizon    labelHorizon
+	embargo    plan.Micros
 }
 
 // drops reports whether a row is in no part.
-func (p *partition) drops(row int) bool { return p.of != nil && p.of[row] == dropped }
+func (p *partition) drops(row int) bool { return isDropped(p.part(row)) }
+
+func (p *partition) part(row int) uint8 {
+	if p.of == nil {
+		return 0
+	}
+	return p.of[row]
+}
 
 // wholeSet is the partition of a training set without a split.
-func wholeSet() *partition { return &partition{names: []string{"data"}} }
+func wholeSet(h labelHorizon) *partition { return &partition{names: []string{"data"}, horizon: h} }
 
 // splitByTime divides rows at moments, so that every row of a part is earlier than
-// every row of the next. A boundary is the as-of time of the row at which the
-// fractions so far are used up; rows with equal times stay together, in the later
-// part. Two kinds of rows are dropped:
-//
-//   - a row after a boundary, but less than the embargo after it;
-//   - a row before a boundary whose label was not known before it: at that moment no
-//     model could have been trained on it. A null label_known_at was never known.
-//     (Only with labelKnown.)
-func splitByTime(at, labelKnown []plan.EventTime, s *plan.Split) *partition {
-	p := &partition{}
+// every row of the next, by docs/semantics.md §8. What becomes of a row depends on
+// its time, the horizon and the embargo alone.
+func splitByTime(at []plan.EventTime, h labelHorizon, s *plan.Split) *partition {
+	p := &partition{horizon: h, embargo: s.Embargo}
 	var used float64
-	sorted := slices.Sorted(slices.Values(at))
+	var ends []float64 // of the parts but the last, as fractions of the rows that stay
 	for _, part := range []struct {
 		name     string
 		fraction float64
@@ -45,45 +52,84 @@ func splitByTime(at, labelKnown []plan.EventTime, s *plan.Split) *partition {
 			continue
 		}
 		if len(p.names) > 0 {
-			p.boundaries = append(p.boundaries, boundary(sorted, used))
+			ends = append(ends, used)
 		}
 		p.names = append(p.names, part.name)
 		used += part.fraction
 	}
+	p.boundaries = p.findBoundaries(at, ends)
 	p.of = make([]uint8, len(at))
 	for i, t := range at {
-		p.of[i] = p.place(t, s.Embargo, func() plan.EventTime {
-			if labelKnown == nil {
-				return plan.Always
-			}
-			return labelKnown[i]
-		})
+		p.of[i] = p.place(t)
 	}
 	return p
 }
 
-// boundary is the as-of time at the given fraction of the rows, in order of time.
-func boundary(sorted []plan.EventTime, fraction float64) plan.EventTime {
-	if len(sorted) == 0 {
-		return plan.MinTime
+// findBoundaries lays out the largest number of rows for which there is room and every
+// part gets one.
+func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.EventTime {
+	sorted := make([]plan.EventTime, 0, len(at))
+	for _, t := range at {
+		if !p.horizon.tooYoung(t) {
+			sorted = append(sorted, t)
+		}
 	}
-	// 0.7 of 10 rows is 6.999…: the nearest whole number is meant.
-	i := int(float64(fraction*float64(len(sorted))) + 0.5)
-	return sorted[min(i, len(sorted)-1)]
+	slices.Sort(sorted)
+	for kept := len(sorted); kept > 0; kept-- {
+		if boundaries, ok := p.layOut(sorted, ends, kept); ok {
+			return boundaries
+		}
+	}
+	var boundaries []plan.EventTime
+	for _, end := range ends {
+		b := plan.MinTime
+		if len(sorted) > 0 {
+			b = sorted[min(rankOf(end, len(sorted)), len(sorted)-1)]
+		}
+		boundaries = append(boundaries, b)
+	}
+	return boundaries
 }
 
-func (p *partition) place(t plan.EventTime, embargo plan.Micros, labelKnown func() plan.EventTime) uint8 {
+// layOut places the boundaries so that the parts share kept rows by their fractions; it
+// is not ok if there are too few rows or a part stays empty.
+func (p *partition) layOut(sorted []plan.EventTime, ends []float64, kept int) (boundaries []plan.EventTime, ok bool) {
+	begin, lost := 0, 0 // of the part; rows lost between parts so far
+	for _, end := range ends {
+		behind := min(rankOf(end, kept)+lost, len(sorted)-1)
+		if firstAt(sorted, sorted[behind]) <= begin {
+			return nil, false
+		}
+		b := sorted[behind] + plan.EventTime(p.horizon.span)
+		begin = firstAt(sorted, b+plan.EventTime(p.embargo))
+		lost += max(0, begin-behind)
+		boundaries = append(boundaries, b)
+	}
+	return boundaries, kept+lost <= len(sorted) && begin < len(sorted)
+}
+
+// rankOf is the nearest whole number to a fraction of n: 0.7 of 10 rows is 6.999….
+func rankOf(fraction float64, n int) int { return int(float64(fraction*float64(n)) + 0.5) }
+
+// firstAt is the index of the first time that is not before t.
+func firstAt(sorted []plan.EventTime, t plan.EventTime) int {
+	i, _ := slices.BinarySearch(sorted, t)
+	return i
+}
+
+func (p *partition) place(t plan.EventTime) uint8 {
+	if p.horizon.tooYoung(t) {
+		return droppedAtEnd
+	}
 	part := 0
 	for part < len(p.boundaries) && t >= p.boundaries[part] {
 		part++
 	}
-	if part > 0 && t < p.boundaries[part-1]+plan.EventTime(embargo) {
-		p.embargoed++
-		return dropped
+	if part > 0 && t < p.boundaries[part-1]+plan.EventTime(p.embargo) {
+		return droppedByEmbargo
 	}
-	if part < len(p.boundaries) && labelKnown() >= p.boundaries[part] {
-		p.unlabelled++
-		return dropped
+	if part < len(p.boundaries) && t+plan.EventTime(p.horizon.span) >= p.boundaries[part] {
+		return droppedByHorizon
 	}
 	return uint8(part)
 }

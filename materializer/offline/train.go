@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -28,6 +29,7 @@ type Config struct {
 	Out        string // directory; made when missing
 	WithStatus bool   // also write the status of every value
 	Final      bool   // take every event as known when it happened; to measure, not to train
+	Strict     bool   // write nothing if the manifest has warnings
 	Memory     int64  // bytes that events may take at a time; 0: no bound
 	Threads    int    // 0: one for each core
 	Engine     plan.Engine
@@ -84,6 +86,7 @@ type source struct {
 	history *History
 	rows    int64
 	counts  HistoryCounts
+	seen    timeRange // of the event times
 }
 
 func (t *trainer) train(ctx context.Context) (*Manifest, error) {
@@ -123,9 +126,11 @@ func (t *trainer) loadSpine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.partition = wholeSet()
+	s := t.spine
+	h := horizonOf(s.at, s.labelKnown, s.labels, t.Set.Split)
+	t.partition = wholeSet(h)
 	if t.Set.Split != nil {
-		t.partition = splitByTime(t.spine.at, t.spine.labelKnown, t.Set.Split)
+		t.partition = splitByTime(s.at, h, t.Set.Split)
 	}
 	return nil
 }
@@ -243,6 +248,7 @@ func (t *trainer) readSource(ctx context.Context, s *source, pass int) error {
 		for _, r := range s.roles {
 			r.replay.AddEvents(ev)
 		}
+		s.seen.add(ev.Time)
 		done += int64(ev.Batch.N)
 		t.Progress(Progress{"history", done, int64(t.passes) * s.rows})
 		return nil
@@ -296,11 +302,19 @@ func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) 
 	return t.publish(ctx, stage, out)
 }
 
+// StrictError is why Train wrote nothing though it could have: its manifest has warnings.
+type StrictError struct{ Manifest *Manifest }
+
+func (e *StrictError) Error() string { return strings.Join(e.Manifest.Warnings, "; ") }
+
 // publish writes the manifest and gives all files their names.
 func (t *trainer) publish(ctx context.Context, stage *staging, out *output) (*Manifest, error) {
 	m, err := t.manifest(ctx, out)
 	if err != nil {
 		return nil, err
+	}
+	if t.Strict && len(m.Warnings) > 0 {
+		return nil, &StrictError{m}
 	}
 	if err := m.write(stage); err != nil {
 		return nil, err
@@ -320,6 +334,9 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 		Command: t.Command, AsOf: "known",
 		Spine: SpineManifest{Time: t.Set.Spine.Time, Label: t.Set.Spine.Label, LabelKnownAt: t.Set.Spine.LabelKnownAt, Rows: int64(t.spine.rows())},
 	}
+	var rows timeRange
+	rows.add(t.spine.at)
+	m.Spine.First, m.Spine.Last = rows.text()
 	if t.Final {
 		m.AsOf = "final"
 	}
@@ -337,7 +354,8 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 	}
 	slices.SortFunc(m.Sources, func(a, b SourceManifest) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range t.roles {
-		m.Views = append(m.Views, ViewManifest{r.ref.As, r.ref.View.Name, r.ref.View.Fingerprint.String(), r.ref.Keys, int64(r.nulls)})
+		m.Views = append(m.Views, ViewManifest{r.ref.As, r.ref.View.Name, r.ref.View.Source.Name, r.ref.View.Fingerprint.String(), r.ref.Keys, int64(r.nulls),
+			r.withEvents, t.rowsAfterEvents(r)})
 	}
 	for i, o := range svc.Outputs() {
 		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: out.statuses[i]}
@@ -348,15 +366,27 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 		om.RowErrorSamples, om.ErrorSamples = t.failures(i)
 		m.Outputs = append(m.Outputs, om)
 	}
-	m.Split = t.splitManifest()
-	for _, w := range out.parts {
-		m.Files = append(m.Files, FileManifest{w.file.name, w.rows, w.file.size, w.file.sha256()})
+	c := takeCensus(t.spine, t.partition)
+	m.Label = c.label(t.partition.horizon)
+	if t.Set.Split != nil {
+		m.Split = c.split(t.partition)
 	}
+	for i, w := range out.parts {
+		f := FileManifest{Name: w.file.name, Rows: w.rows, Size: w.file.size, SHA256: w.file.sha256(), LabelsKnownLate: c.late[i]}
+		if t.spine.labels != nil {
+			counts := c.counts(uint8(i))
+			f.Labels = &counts
+		}
+		m.Files = append(m.Files, f)
+	}
+	m.Warnings = m.findWarnings()
 	return m, nil
 }
 
 func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest, error) {
+	first, last := s.seen.text()
 	m := SourceManifest{
+		FirstEvent: first, LastEvent: last,
 		Name: s.plan.Name, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
 		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
@@ -367,20 +397,6 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	files, err := t.Reader.Files(ctx, relation.SourceRelation(s.plan))
 	m.Inputs = inputs(files)
 	return m, err
-}
-
-func (t *trainer) splitManifest() *SplitManifest {
-	if t.Set.Split == nil {
-		return nil
-	}
-	s := &SplitManifest{
-		Boundaries: []BoundaryManifest{}, Embargo: t.Set.Split.Embargo.String(),
-		DroppedByEmbargo: t.partition.embargoed, DroppedByLabelTime: t.partition.unlabelled,
-	}
-	for i, b := range t.partition.boundaries {
-		s.Boundaries = append(s.Boundaries, BoundaryManifest{t.partition.names[i+1], b.String()})
-	}
-	return s
 }
 
 // join yields the outputs of the service in the order of the spine.
@@ -449,6 +465,9 @@ func (j *join) advance() error {
 		if j.t.passes == 1 { // else the pass has seen them
 			j.t.roles[i].failed.see(f, j.number)
 		}
+	}
+	for i, f := range j.views {
+		j.t.roles[i].countEvents(f, j.row, j.t.partition)
 	}
 	to := j.row + n
 	derived := j.service.Derive(j.views, j.t.spine.request(j.row, to), j.t.spine.at[j.row:to])

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/materializer/offline"
+)
+
+// printTrained is the summary of a training set; warnings come last but for one line.
+func printTrained(w io.Writer, m *offline.Manifest, out string) {
+	for _, s := range m.Sources {
+		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Redelivered, s.Conflicts))
+	}
+	rows := int64(0)
+	for _, f := range m.Files {
+		rows += f.Rows
+	}
+	for _, v := range m.Views {
+		fmt.Fprintf(w, "view %s: %s of %s with an event\n", v.Role, count(v.RowsWithEvents), quantity(rows, "row"))
+		if v.NullKeys > 0 {
+			fmt.Fprintf(w, "view %s: %s without a key\n", v.Role, quantity(v.NullKeys, "event"))
+		}
+	}
+	for _, f := range m.Outputs {
+		printFailures(w, f)
+	}
+	printDropped(w, m)
+	for _, f := range m.Files {
+		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
+		if f.Labels != nil && f.Rows > 0 {
+			fmt.Fprintf(w, "  %s\n", labelSummary(m, f.Labels))
+		}
+	}
+	for _, text := range m.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", text)
+	}
+	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+}
+
+// printDropped says which rows a split dropped, and of what labels.
+func printDropped(w io.Writer, m *offline.Manifest) {
+	if m.Split == nil {
+		return
+	}
+	horizon := "0d"
+	if l := m.Label; l != nil && l.Horizon != "" {
+		horizon = fmt.Sprintf("%s (%s)", l.Horizon, l.HorizonFrom)
+		if l.SlowerThanHorizon != nil && l.SlowerThanHorizon.Rows > 0 {
+			fmt.Fprintf(w, "label %s: %s known later than the horizon of %s, up to %s\n", m.Spine.Label, quantity(l.SlowerThanHorizon.Rows, "row"), horizon, l.LongestDelay)
+		}
+	}
+	why := map[string]string{
+		offline.DroppedByHorizon: "younger than the label horizon of " + horizon + " at a boundary",
+		offline.DroppedAtEnd:     "younger than the label horizon of " + horizon + " at the end of the data",
+		offline.DroppedByEmbargo: "within the embargo of " + m.Split.Embargo,
+	}
+	for _, d := range m.Split.Dropped {
+		if d.Rows == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "split: %s dropped, %s\n", quantity(d.Rows, "row"), why[d.Why])
+		if m.Spine.Label != "" && len(m.Label.Classes) > 0 {
+			fmt.Fprintf(w, "  %s\n", labelSummary(m, &d.LabelCounts))
+		}
+	}
+}
+
+// labelSummary is the shares of the labels among some rows.
+func labelSummary(m *offline.Manifest, c *offline.LabelCounts) string {
+	var parts []string
+	for _, class := range m.Label.Classes {
+		n := c.ByLabel[class]
+		parts = append(parts, fmt.Sprintf("%s %s (%.1f %%)", class, count(n), 100*float64(n)/float64(max(1, c.Rows-c.Unlabelled))))
+	}
+	if c.Unlabelled > 0 {
+		parts = append(parts, "null "+count(c.Unlabelled))
+	}
+	return m.Spine.Label + ": " + strings.Join(parts, ", ")
+}
+
+// printFailures says how often an output failed, and the first reasons.
+func printFailures(w io.Writer, f offline.OutputManifest) {
+	if f.RowErrors > 0 {
+		fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
+	}
+	for _, e := range f.RowErrorSamples {
+		event := "event"
+		if e.EventID != "" {
+			event = fmt.Sprintf("event %q", e.EventID)
+		}
+		fmt.Fprintf(w, "  %s at %s: %s\n", event, e.EventTime, e.Error)
+	}
+	if n := f.Statuses[kernel.Failed.String()]; n > 0 {
+		fmt.Fprintf(w, "feature %s: %s on which its expression failed\n", f.Name, quantity(n, "row"))
+	}
+	for _, r := range f.ErrorSamples {
+		fmt.Fprintf(w, "  row %d as of %s: %s\n", r.Row, r.AsOf, r.Error)
+	}
+}
+
+// sourceSummary says what became of a source's rows; nothing is dropped without a number.
+func sourceSummary(rows int64, skipped map[string]int64, redelivered, conflicts int64) string {
+	text := quantity(rows, "row")
+	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
+		text += fmt.Sprintf(", %s skipped (%s)", count(skipped[reason]), reason)
+	}
+	if redelivered > 0 {
+		text += fmt.Sprintf(", %s ignored (%s in conflict)", quantity(redelivered, "redelivery"), count(conflicts))
+	}
+	return text
+}

@@ -1,0 +1,107 @@
+package offline
+
+import "github.com/unskew/unskew/featuredefs/plan"
+
+// census counts the rows of a spine by what became of them and by their label.
+type census struct {
+	classes  []string
+	rows     [256][]int64 // by part, or why it was dropped; then by class, the last without a label
+	late     []int64      // by part: rows whose label was known at the boundary behind it or later
+	slower   []int64      // by class: labels that took longer than the horizon
+	never    []int64      // by class: rows that do not say when their label was known
+	longest  plan.Micros  // delay of a label
+	tooYoung int64        // rows whose label may not be known by the end of the data
+}
+
+func takeCensus(s *spine, p *partition) *census {
+	c := &census{classes: s.labels.classes(), late: make([]int64, len(p.names))}
+	n := len(c.classes) + 1
+	c.slower, c.never = make([]int64, n), make([]int64, n)
+	for i, t := range s.at {
+		class := min(int(s.labels.class(i)), n-1)
+		part := p.part(i)
+		if c.rows[part] == nil {
+			c.rows[part] = make([]int64, n)
+		}
+		c.rows[part][class]++
+		if p.horizon.tooYoung(t) {
+			c.tooYoung++
+		}
+		if s.labelKnown != nil {
+			c.seeLabel(p, part, class, t, s.labelKnown[i])
+		}
+	}
+	return c
+}
+
+// seeLabel counts a row by when its label was known.
+func (c *census) seeLabel(p *partition, part uint8, class int, at, known plan.EventTime) {
+	if !isDropped(part) && int(part) < len(p.boundaries) && known >= p.boundaries[part] {
+		c.late[part]++
+	}
+	if known == plan.Never {
+		c.never[class]++
+		return
+	}
+	delay := delayOf(at, known)
+	c.longest = max(c.longest, delay)
+	if delay > p.horizon.span {
+		c.slower[class]++
+	}
+}
+
+// counts are the rows of a part, or those that were dropped for a reason.
+func (c *census) counts(part uint8) LabelCounts { return c.byLabel(c.rows[part]) }
+
+func (c *census) byLabel(rows []int64) LabelCounts {
+	var out LabelCounts
+	for class, n := range rows {
+		out.Rows += n
+		switch {
+		case class == len(c.classes) && len(c.classes) > 0:
+			out.Unlabelled = n
+		case class < len(c.classes) && n > 0:
+			if out.ByLabel == nil {
+				out.ByLabel = map[string]int64{}
+			}
+			out.ByLabel[c.classes[class]] += n
+		}
+	}
+	return out
+}
+
+// label is what the manifest says of the label; nil if there is nothing to say.
+func (c *census) label(h labelHorizon) *LabelManifest {
+	if len(c.classes) == 0 && h.from == noHorizon {
+		return nil
+	}
+	m := &LabelManifest{Classes: c.classes, HorizonFrom: string(h.from), RowsTooYoung: c.tooYoung}
+	if m.Classes == nil {
+		m.Classes = []string{}
+	}
+	if h.from != noHorizon {
+		m.Horizon = h.span.String()
+	}
+	if h.end != plan.Never {
+		m.DataEnd = h.end.String()
+		m.LongestDelay = c.longest.String()
+		slower, never := c.byLabel(c.slower), c.byLabel(c.never)
+		m.SlowerThanHorizon, m.NeverKnown = &slower, &never
+	}
+	return m
+}
+
+// split is what the manifest says of a split.
+func (c *census) split(p *partition) *SplitManifest {
+	m := &SplitManifest{Boundaries: []BoundaryManifest{}, Embargo: p.embargo.String()}
+	for i, b := range p.boundaries {
+		m.Boundaries = append(m.Boundaries, BoundaryManifest{p.names[i+1], b.String()})
+	}
+	for _, d := range []struct {
+		why  uint8
+		name string
+	}{{droppedByHorizon, DroppedByHorizon}, {droppedAtEnd, DroppedAtEnd}, {droppedByEmbargo, DroppedByEmbargo}} {
+		m.Dropped = append(m.Dropped, DroppedManifest{d.name, c.counts(d.why)})
+	}
+	return m
+}
