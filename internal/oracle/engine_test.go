@@ -119,8 +119,14 @@ func batchOf(v *plan.View, events []oracle.Event) *kernel.Events {
 		for c, f := range fields {
 			ev.Batch.Cols[c].Set(i, e.Columns[f.Name])
 		}
-		for name, k := range e.ColumnKnown {
-			ev.ColumnKnown[name] = append(ev.ColumnKnown[name], k)
+		for _, c := range src.Columns {
+			k, known := e.ColumnKnown[c.Name]
+			if !known {
+				k = plan.Never
+			}
+			if c.Known != nil {
+				ev.ColumnKnown[c.Name] = append(ev.ColumnKnown[c.Name], k)
+			}
 		}
 	}
 	return ev

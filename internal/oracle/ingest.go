@@ -9,8 +9,8 @@ import (
 )
 
 // NewEvent makes an event of one row of src as §1, §2 and §7 say: its time, its
-// known time, those of its columns and its id. A row that is no event is an error.
-// final is --as-of final: k = t for the row and every column.
+// known time, those of its late columns and its id. A row that is no event is an error.
+// final is --as-of final, which takes effect once deliveries are one event.
 func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Event, error) {
 	bad := func(column, what string) (Event, error) {
 		return Event{}, fmt.Errorf("source %s, column %s: %s", src.Name, column, what)
@@ -19,26 +19,33 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 	if t.Kind() != plan.Timestamp || !t.Time().Valid() {
 		return bad(src.EventTime, "not a time in the years 0001 to 9999")
 	}
-	e := Event{Source: src.Name, Columns: columns, Time: t.Time(), ColumnKnown: map[string]plan.EventTime{}}
+	e := Event{Source: src.Name, Columns: canonical(src, columns), Time: t.Time(), Final: final, ColumnKnown: map[string]plan.EventTime{}}
 	if src.EventID != "" {
-		e.ID = eventID(columns[src.EventID])
+		if e.ID = eventID(columns[src.EventID]); e.ID == "" {
+			return bad(src.EventID, "no event id")
+		}
 	}
 	var ok bool
-	if e.Known, ok = knownTime(src.Known, e.Time, columns, final); !ok || e.Known == plan.Never {
+	if e.Known, ok = knownTime(src.Known, e.Time, columns); !ok {
 		return bad(src.Known.Column, "no known time in the years 0001 to 9999")
 	}
-	e.Columns = infinityAsNull(src, columns)
 	for _, c := range src.Columns {
-		switch v := e.Columns[c.Name]; {
+		v := e.Columns[c.Name]
+		switch {
 		case v.Kind() == plan.String && !utf8.ValidString(v.Str()):
 			return bad(c.Name, "not UTF-8")
 		case v.Kind() == plan.Timestamp && !v.Time().Valid():
 			return bad(c.Name, "not a time in the years 0001 to 9999")
-		}
-		if c.Known == nil {
+		case v.IsNull() || !isLate(src, c):
 			continue
+		case c.Known != nil:
+			e.ColumnKnown[c.Name], ok = knownTime(*c.Known, e.Time, e.Columns)
+		case isKnownTime(src, c.Name):
+			e.ColumnKnown[c.Name] = v.Time()
+		default:
+			e.ColumnKnown[c.Name] = e.Time // an outcome that no feature reads
 		}
-		if e.ColumnKnown[c.Name], ok = knownTime(*c.Known, e.Time, columns, final); !ok {
+		if !ok {
 			return bad(c.Name, "no known time in the years 0001 to 9999")
 		}
 	}
@@ -48,13 +55,18 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 	return e, nil
 }
 
-// infinityAsNull is the columns with null for the infinity of one that says when another
-// is known.
-func infinityAsNull(src *plan.Source, columns map[string]plan.Value) map[string]plan.Value {
+// canonical is the columns with null for what is not known yet: the infinity of a column
+// that says when another is known, and a column whose known time is null.
+func canonical(src *plan.Source, columns map[string]plan.Value) map[string]plan.Value {
 	out := maps.Clone(columns)
 	for _, c := range src.Columns {
-		if c.Known != nil && c.Known.Kind == plan.KnownColumn && !out[c.Known.Column].IsNull() && out[c.Known.Column].Time() == plan.Never {
-			out[c.Known.Column] = plan.NullValue()
+		if isKnownTime(src, c.Name) && !out[c.Name].IsNull() && out[c.Name].Time() == plan.Never {
+			out[c.Name] = plan.NullValue()
+		}
+	}
+	for _, c := range src.Columns {
+		if c.Known != nil && knownColumn(*c.Known) != "" && out[knownColumn(*c.Known)].IsNull() {
+			out[c.Name] = plan.NullValue()
 		}
 	}
 	return out
@@ -71,17 +83,16 @@ func eventID(v plan.Value) string {
 	return v.String()
 }
 
-// knownTime is k of §7, Never where the known-time column is null: not known yet. It
-// is false for a time outside the years 0001 to 9999.
-func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value, final bool) (plan.EventTime, bool) {
-	switch {
-	case final || k.Kind == plan.KnownAtEvent:
-		return t, true
-	case k.Kind == plan.KnownColumn && (columns[k.Column].IsNull() || columns[k.Column].Time() == plan.Never):
-		return plan.Never, true
-	case k.Kind == plan.KnownColumn:
+// knownTime is k of §7. It is false for none, and for one outside the years 0001 to 9999.
+func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value) (plan.EventTime, bool) {
+	switch k.Kind {
+	case plan.KnownAtEvent:
+	case plan.KnownColumn:
+		if columns[k.Column].IsNull() {
+			return 0, false
+		}
 		t = columns[k.Column].Time()
-	case k.Kind == plan.KnownSchedule:
+	case plan.KnownSchedule:
 		run, err := nextRun(k.Schedule, t)
 		if err != nil {
 			return 0, false

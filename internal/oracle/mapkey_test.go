@@ -12,22 +12,22 @@ import (
 // the map stands and even if it is only looked into.
 func TestN1_NullIsNoKeyOfAnEvent(t *testing.T) {
 	everywhere(t, `
-  whole: 'latest({id: amount})'
-  part: 'latest({"a": amount, id: 1.0})'
-  loops: 'latest([1.0, 2.0].map(x, {id: x})[1])'
-  looked: 'latest({id: amount}.size())'
-  inside: 'latest([{id: amount}].size())'
-  nested: 'latest({"a": {id: amount}}["a"].size())'
-  optionals: 'latest(optional.of({id: amount}).hasValue())'
-  entries: 'latest({?id: amount > 1.0 ? optional.of(amount) : optional.none()}.size())'
-  tested: 'count().where("x" in {id: amount})'
-  taken: 'latest(ok ? {"b": amount} : {id: amount})'
+  whole: 'latest({shop: amount})'
+  part: 'latest({"a": amount, shop: 1.0})'
+  loops: 'latest([1.0, 2.0].map(x, {shop: x})[1])'
+  looked: 'latest({shop: amount}.size())'
+  inside: 'latest([{shop: amount}].size())'
+  nested: 'latest({"a": {shop: amount}}["a"].size())'
+  optionals: 'latest(optional.of({shop: amount}).hasValue())'
+  entries: 'latest({?shop: amount > 1.0 ? optional.of(amount) : optional.none()}.size())'
+  tested: 'count().where("x" in {shop: amount})'
+  taken: 'latest(ok ? {"b": amount} : {shop: amount})'
   values: 'latest({"a": qty}.size())'
 `, `
 events:
-  - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: x, amount: 10.0, ok: false}
-  - {user_id: 1, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, amount: 80.0, ok: true}
-  - {user_id: 2, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, amount: 80.0, ok: false}
+  - {user_id: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, id: a, shop: x, amount: 10.0, ok: false}
+  - {user_id: 1, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, id: b, amount: 80.0, ok: true}
+  - {user_id: 2, ts: 2025-01-01T11:00:00Z, seen: 2025-01-01T11:00:00Z, id: c, amount: 80.0, ok: false}
 expect:
   - {user_id: 1, at: 2025-01-02T00:00:00Z, whole: {x: 10.0}, part: {a: 10.0, x: 1.0}, loops: {x: 2.0}, looked: 1, inside: 1, nested: 1,
      optionals: true, entries: 1, tested: 1, taken: {b: 80.0}, values: 1}

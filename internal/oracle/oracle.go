@@ -1,8 +1,6 @@
 package oracle
 
 import (
-	"bytes"
-	"cmp"
 	"fmt"
 	"math/big"
 	"slices"
@@ -10,13 +8,15 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Event is one row of a source as ingestion leaves it.
+// Event is one row of a source as ingestion leaves it: an event, or one delivery of it.
 type Event struct {
 	Source      string
 	Columns     map[string]plan.Value // a column that is missing is null
 	Time, Known plan.EventTime
-	ColumnKnown map[string]plan.EventTime // of the columns that have a known time of their own
+	ColumnKnown map[string]plan.EventTime // of the late columns that have a value
 	ID          string                    // "": the event has none
+	Position    int                       // in the log, which took it; 0: it was not pushed
+	Final       bool                      // k = t, once it is known which deliveries stand
 }
 
 // visible is the row's visible time v = max(t, k).
@@ -185,39 +185,6 @@ func canonicalKey(v plan.Value) plan.Value {
 		return plan.DoubleValue(0)
 	}
 	return v
-}
-
-// deduplicate keeps the source's events, and of those that share an id the first by
-// (visible time, canonical payload).
-func deduplicate(src *plan.Source, events []Event) []Event {
-	place := map[string]int{} // of an id in out
-	var out []Event
-	for _, e := range events {
-		if e.Source != src.Name {
-			continue
-		}
-		i, seen := place[e.ID]
-		switch {
-		case e.ID == "" || !seen:
-			place[e.ID] = len(out)
-			out = append(out, e)
-		case byDelivery(src, e, out[i]) < 0:
-			out[i] = e
-		}
-	}
-	return out
-}
-
-func byDelivery(src *plan.Source, a, b Event) int {
-	return cmp.Or(cmp.Compare(a.visible(), b.visible()), bytes.Compare(payload(src, a), payload(src, b)))
-}
-
-func payload(src *plan.Source, e Event) []byte {
-	var b []byte
-	for _, c := range src.Columns {
-		b = plan.AppendCanonical(b, e.Columns[c.Name])
-	}
-	return b
 }
 
 // read applies §5 to a feature's outcome: what the reader gets, and what a

@@ -76,23 +76,36 @@ var testSource = &plan.Source{
 		{Field: plan.Field{Name: "user", Type: plan.T(plan.Int)}},
 		{Field: plan.Field{Name: "x", Type: plan.T(plan.Double)}},
 		{Field: plan.Field{Name: "late", Type: plan.T(plan.Int)}, Known: &plan.Known{Kind: plan.KnownColumn, Column: "late_at"}},
+		{Field: plan.Field{Name: "late_at", Type: plan.T(plan.Timestamp)}},
 	},
 }
 
 func TestNewEvent_KnownTimes(t *testing.T) {
-	columns := map[string]plan.Value{"ts": plan.TimestampValue(7), "late_at": plan.TimestampValue(90), "id": plan.StringValue("e")}
+	columns := map[string]plan.Value{
+		"ts": plan.TimestampValue(7), "late": plan.IntValue(1), "late_at": plan.TimestampValue(90), "id": plan.StringValue("e"),
+	}
 	e, err := NewEvent(testSource, columns, false)
 	if err != nil || e.Time != 7 || e.Known != 7+plan.EventTime(plan.Minute) || e.ColumnKnown["late"] != 90 || e.ID != "e" {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	e, err = NewEvent(testSource, columns, true)
-	if err != nil || e.Known != 7 || e.ColumnKnown["late"] != 7 {
+	if e = deduplicate(testSource, []Event{e})[0]; err != nil || e.Known != 7 || e.ColumnKnown["late"] != 7 {
 		t.Errorf("final: got %+v, %v", e, err)
 	}
-	delete(columns, "late_at")
-	if e, _ = NewEvent(testSource, columns, false); e.ColumnKnown["late"] != plan.Never {
-		t.Errorf("a null known time is %v, want never", e.ColumnKnown["late"])
+	for _, notYet := range []plan.Value{plan.NullValue(), plan.TimestampValue(plan.Never)} {
+		columns["late_at"] = notYet
+		e, err = NewEvent(testSource, columns, false)
+		if _, known := e.ColumnKnown["late"]; err != nil || known || !e.Columns["late"].IsNull() {
+			t.Errorf("late_at %v: got %+v, %v, want late null and not known", notYet, e, err)
+		}
 	}
+	for _, none := range []plan.Value{plan.NullValue(), plan.StringValue("")} {
+		columns["id"] = none
+		if _, err := NewEvent(testSource, columns, false); err == nil {
+			t.Errorf("id %v: no error", none)
+		}
+	}
+	columns["id"] = plan.StringValue("e")
 	columns["x"] = plan.StringValue("\xff")
 	if _, err := NewEvent(testSource, columns, false); err == nil {
 		t.Error("a string that is not UTF-8: no error")
@@ -120,7 +133,7 @@ func TestO5_IDsAreRedeliveriesTiesAreNot(t *testing.T) {
 	if len(got) != 3 {
 		t.Fatalf("%d events remain, want 3", len(got))
 	}
-	if first := got[0]; first.ID != "a" || first.Columns["x"].Double() != 2 {
+	if first := got[len(got)-1]; first.ID != "a" || first.Columns["x"].Double() != 2 {
 		t.Errorf("of one id %+v remains, want the first by visible time and payload", first)
 	}
 }

@@ -28,6 +28,7 @@ columns:
   ts: {type: timestamp}
   seen: {type: timestamp}
   id: {type: string}
+  shop: {type: string}
   amount: {type: double}
   qty: {type: int}
   ok: {type: bool}

@@ -219,8 +219,8 @@ func TestO5_RedeliveryInTests(t *testing.T) {
 		"  - {id: a, ts: 2025-01-01T10:00:00Z, user: 1, amount: 1.0, page: home}\n",
 		"  - {id: a, ts: 2025-01-01T10:00:00Z, user: 1, amount: 1.0, page: home}\n",
 		"  - {id: a, ts: 2025-01-01T10:00:05Z, user: 1, amount: 4.0, page: home}\n", // later, so it is the conflict
-		"  - {id: null, ts: 2025-01-01T10:00:00Z, user: 1, amount: 8.0, page: cart}\n",
-		"  - {id: null, ts: 2025-01-01T10:00:00Z, user: 1, amount: 8.0, page: cart}\n",
+		"  - {id: X, ts: 2025-01-01T10:00:00Z, user: 1, amount: 8.0, page: cart}\n",
+		"  - {id: Y, ts: 2025-01-01T10:00:00Z, user: 1, amount: 8.0, page: cart}\n",
 	}
 	for range events {
 		events = append(events[1:], events[0])

@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 )
 
-// Events draws up to n events for the view of Definitions: few entities, clustered
-// times, redeliveries that are identical and some that conflict.
+// Events draws up to n rows for the view of Definitions: few entities, clustered times,
+// and deliveries of one event that are identical, fill late columns or conflict.
 func Events(t *rapid.T, v *plan.View, n int) []oracle.Event {
 	d := &drawer{t: t, v: v, wild: rapid.Bool().Draw(t, "wild values")}
 	d.bases = []plan.EventTime{among(t, instants, "base"), among(t, instants, "other base")}
@@ -22,7 +22,7 @@ func Events(t *rapid.T, v *plan.View, n int) []oracle.Event {
 	var out []oracle.Event
 	for i := range below(n+1).Draw(t, "events") {
 		columns := d.row(i)
-		if len(out) > 0 && chance(t, 10, "again") {
+		if len(out) > 0 && chance(t, 4, "again") {
 			columns = d.again(among(t, out, "of").Columns, columns)
 		}
 		if e, err := oracle.NewEvent(v.Source, columns, false); err == nil {
@@ -78,11 +78,8 @@ func (d *drawer) row(i int) map[string]plan.Value {
 	return row
 }
 
-// id draws ids in no order of arrival, and sometimes none.
+// id draws ids in no order of arrival.
 func (d *drawer) id(i int) plan.Value {
-	if chance(d.t, 10, "no id") {
-		return plan.NullValue()
-	}
 	prefix := among(d.t, []string{"b", "a", "a\x00", "é"}, "id prefix")
 	return plan.StringValue(fmt.Sprint(prefix, i))
 }
@@ -101,17 +98,39 @@ func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
 	return plan.TimestampValue(ts)
 }
 
-// again is the earlier row delivered once more: as it was, with a payload that
-// differs, or as an event of its own that is tied with it.
+// again is the earlier row delivered once more: as it was, with other late columns, with
+// a payload that differs, or as an event of its own that is tied with it.
 func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Value {
 	row := maps.Clone(earlier)
-	switch below(3).Draw(d.t, "delivery") {
+	switch below(5).Draw(d.t, "delivery") {
 	case 0:
 		row["amount"], row["qty"] = fresh["amount"], fresh["qty"]
 	case 1:
 		row["id"], row["country"] = fresh["id"], fresh["country"]
+	case 2, 3:
+		d.late(row, fresh)
 	}
 	return row
+}
+
+// lateColumns are the late columns of the generated source, each with the column that
+// says when it is known.
+var lateColumns = [][]string{{"late", "late_at"}, {"charge"}, {"chargeback", "chargeback_at"}}
+
+// late takes late columns out of a row, or fills them, and has it known at another time.
+func (d *drawer) late(row, fresh map[string]plan.Value) {
+	row["known"] = d.knownTime(row["ts"].Time())
+	for _, columns := range lateColumns {
+		how := below(4).Draw(d.t, "late "+columns[0])
+		for _, c := range columns {
+			switch {
+			case how == 0:
+				row[c] = plan.NullValue()
+			case how == 1 || how == 2 && row[c].IsNull():
+				row[c] = fresh[c]
+			}
+		}
+	}
 }
 
 // Row draws a value for each field, or null.
@@ -153,7 +172,7 @@ func Reads(t *rapid.T, v *plan.View, events []oracle.Event, n int) []Read {
 }
 
 func readTime(t *rapid.T, v *plan.View, e oracle.Event) plan.EventTime {
-	edges := []plan.EventTime{e.Time, max(e.Time, e.Known), max(e.Time, e.ColumnKnown["late"])}
+	edges := []plan.EventTime{e.Time, max(e.Time, e.Known), max(e.Time, e.ColumnKnown["late"]), max(e.Time, e.ColumnKnown["chargeback"])}
 	for _, a := range v.Aggregates {
 		edges = append(edges, e.Time+plan.EventTime(a.Window.Width), e.Time+plan.EventTime(a.Window.Width+a.Window.Hop))
 	}
