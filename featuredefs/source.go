@@ -237,6 +237,22 @@ func (l *loader) checkColumns(decl *sourceDecl) {
 	if decl.idNode != nil {
 		l.checkStructural(decl, decl.source.EventID, decl.idNode, "event_id", plan.String, plan.Int, plan.Bytes)
 	}
+	l.checkLate(decl)
+}
+
+// checkLate refuses known times of columns that cannot have one: of those that make the
+// event, and another than their own of those that say when others are known.
+func (l *loader) checkLate(decl *sourceDecl) {
+	s := decl.source
+	for _, c := range decl.columns {
+		switch {
+		case !c.Outcome && c.Known == nil:
+		case c.Name == s.EventTime || c.Name == s.EventID || c.Name == s.Known.Column:
+			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s is the event time, the event id or the known time of the source, so it is there with its row; leave out its known_at: and outcome:", c.Name)
+		case c.Known != nil && s.TellsKnown(c.Name) && (c.Known.Kind != plan.KnownColumn || c.Known.Column != c.Name):
+			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s says when another column is known, so it is known from the time in it; write known_at: %s, or leave it out", c.Name, c.Name)
+		}
+	}
 }
 
 func (l *loader) checkStructural(decl *sourceDecl, column string, n *yamldoc.Node, role string, allowed ...plan.Kind) {

@@ -230,6 +230,9 @@ func (l *loader) checkKeys(v *viewDecl) {
 		case !col.Type.Equal(k.Type):
 			l.Errorf(pos, RuleKeyType, "column %q of source %s is %s, key %q of entity %s is %s; make them equal, or name another column under keys:",
 				name, v.view.Source.Name, diag.WithArticle(col.Type), k.Name, v.view.Entity.Name, diag.WithArticle(k.Type))
+		case v.view.Source.Late(col):
+			l.Errorf(pos, RuleKeyType, "column %q of source %s is known later than its row, and as key %q of entity %s it says whose event that is; leave out its known_at: and outcome:, or name another column under keys:",
+				name, v.view.Source.Name, k.Name, v.view.Entity.Name)
 		}
 	}
 }

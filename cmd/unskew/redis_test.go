@@ -14,7 +14,7 @@ func TestOnRedis(t *testing.T) {
 	p := newTestProject(t)
 	server := redistest.Start(t, redistest.Durable...)
 	p.write("unskew.yaml", "project: shop\nonline: {redis: {addresses: [nowhere:1]}}\n")
-	p.write("new.jsonl", payment+payment)
+	p.write("new.jsonl", paymentLine(1)+paymentLine(2))
 	t.Setenv(envRedisAddresses, server.Address)
 
 	p.run("materialize", "-q")

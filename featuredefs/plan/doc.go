@@ -10,4 +10,4 @@ package plan
 // SemanticsVersion numbers the meaning of features (docs/semantics.md). It is
 // part of every fingerprint, so state and training sets of one meaning are
 // never read under another.
-const SemanticsVersion = 2
+const SemanticsVersion = 3

@@ -24,6 +24,7 @@ const (
 	WrongKnown               // known time outside the years 0001 to 9999
 	BadUTF8                  // a string that is not UTF-8
 	WrongStamp               // another timestamp outside the years 0001 to 9999
+	NoID                     // no event id, though the source has a column for it
 	LongKey                  // the key of a view that is longer than keys may be
 	LongID                   // an event id that is longer than ids may be
 	LongText                 // a text or bytes longer than values may be
@@ -33,7 +34,7 @@ const (
 	reasons
 )
 
-var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range",
+var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range", "no_event_id",
 	"key_too_long", "event_id_too_long", "value_too_long", "event_time_before_min_time", "time_in_1970", "event_too_long"}
 
 // String is the reason as manifests and metrics name it.
@@ -46,12 +47,13 @@ var reasonTexts = [reasons]string{
 	WrongKnown: "the known time lies outside the years 0001 to 9999",
 	BadUTF8:    "the string is not valid UTF-8",
 	WrongStamp: "the timestamp lies outside the years 0001 to 9999",
+	NoID:       "the event id is null or empty",
 }
 
-// limited reports whether rows are bad for the reason because of a limit. Limits may come
-// after a row was logged, with a view that has other keys or a min_time, so a logged row beyond one is
-// left out, where another bad row there means that the source has changed.
-func (r Reason) limited() bool { return r >= LongKey && r <= EarlyTime }
+// limited reports whether rows are bad for the reason because of a limit, or of a missing id.
+// Both may come after a row was logged, with a view that has other keys, a min_time or an event_id, so such
+// a logged row is left out, where another bad row there means that the source has changed.
+func (r Reason) limited() bool { return r >= NoID && r <= EarlyTime }
 
 // BadRow is a row that is no event, of a source that does not skip such rows.
 type BadRow struct {
@@ -106,7 +108,7 @@ func (c *Counts) ByReason() map[string]int64 {
 type Source struct {
 	plan    *plan.Source
 	row     knownRule
-	columns []columnRule // columns with a known time of their own
+	columns []columnRule // late columns
 	payload []int        // columns in order of their names
 	fields  []plan.Field
 	keys    [][]string // of views, those that can be too long
@@ -118,12 +120,6 @@ type Source struct {
 	known   []plan.EventTime
 	ids     []string
 	compact *vector.Batch
-}
-
-type columnRule struct {
-	name string
-	knownRule
-	times []plan.EventTime
 }
 
 // NewSource compiles the known-time rules of s.
@@ -139,14 +135,9 @@ func NewSource(s *plan.Source) (*Source, error) {
 	for i, c := range s.Columns {
 		in.fields = append(in.fields, c.Field)
 		in.payload = append(in.payload, i)
-		if c.Known == nil {
-			continue
-		}
-		rule, err := compileKnown(s, *c.Known)
-		if err != nil {
-			return nil, fmt.Errorf("source %s, column %s: known_at: %w", s.Name, c.Name, err)
-		}
-		in.columns = append(in.columns, columnRule{name: c.Name, knownRule: rule})
+	}
+	if in.columns, err = lateRules(s); err != nil {
+		return nil, fmt.Errorf("source %s, %w", s.Name, err)
 	}
 	in.keys = longKeys(s)
 	slices.SortFunc(in.payload, func(a, b int) int { return compareNames(s.Columns[a].Name, s.Columns[b].Name) })
@@ -196,27 +187,26 @@ func (s *Source) Needed(columns ...string) []plan.Field {
 }
 
 // Events makes the events of a batch of rows that has at least the columns Needed
-// lists. appended, if given, is when each row was appended to the event log: no
-// event is known before that. A bad row is a *BadRow error, or skipped and counted when
+// lists. from, if given, says when they arrived: nothing is known before that. A bad row is a *BadRow error, or skipped and counted when
 // the source says so. The events are valid until the next call and alias b.
 //
 // Negative zeros stay as they are here: what treats +0.0 and -0.0 as one value,
 // distinct and top-k arguments, does so itself, and no key is a double.
-func (s *Source) Events(b *vector.Batch, appended []plan.EventTime) (*kernel.Events, Counts, error) {
-	return s.events(b, appended, func(BadRow) bool { return s.plan.SkipBadRows })
+func (s *Source) Events(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, error) {
+	return s.events(b, from, func(BadRow) bool { return s.plan.SkipBadRows })
 }
 
 // Logged is Events for rows of the event log. Rows that have come to lie beyond a limit since
 // they were logged are left out and counted, whatever the source says, and listed by row.
-func (s *Source) Logged(b *vector.Batch, appended []plan.EventTime) (*kernel.Events, Counts, []BadRow, error) {
-	ev, counts, err := s.events(b, appended, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Reason.limited() })
+func (s *Source) Logged(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, []BadRow, error) {
+	ev, counts, err := s.events(b, from, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Reason.limited() })
 	return ev, counts, s.bad, err
 }
 
 // events leaves out the bad rows that skip says can be.
-func (s *Source) events(b *vector.Batch, appended []plan.EventTime, skip func(BadRow) bool) (*kernel.Events, Counts, error) {
+func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool) (*kernel.Events, Counts, error) {
 	counts := Counts{Rows: int64(b.N)}
-	b = s.judge(b, appended)
+	b = s.judge(b, from)
 	if len(s.bad) > 0 {
 		if i := slices.IndexFunc(s.bad, func(bad BadRow) bool { return !skip(bad) }); i >= 0 {
 			return nil, counts, &s.bad[i]
@@ -224,7 +214,7 @@ func (s *Source) events(b *vector.Batch, appended []plan.EventTime, skip func(Ba
 		b = s.skip(b, &counts)
 	}
 	s.made = kernel.Events{Batch: b, Time: s.time, ID: s.ids}
-	if s.row.kind != plan.KnownAtEvent || appended != nil {
+	if s.row.kind != plan.KnownAtEvent || from != nil {
 		s.made.Known = s.known
 	}
 	for _, c := range s.columns {
@@ -240,15 +230,16 @@ func (s *Source) events(b *vector.Batch, appended []plan.EventTime, skip func(Ba
 }
 
 // judge reads times and ids of the rows of b and leaves in s.bad what is wrong with them,
-// by row, one finding each. It returns b as events have it.
-func (s *Source) judge(b *vector.Batch, appended []plan.EventTime) *vector.Batch {
+// by row, one finding each. It returns b as events have it, with null for what is not known.
+func (s *Source) judge(b *vector.Batch, from *Arrivals) *vector.Batch {
 	s.bad = nil
-	s.readTimes(b, appended)
+	s.readTimes(b, from)
+	b = s.hideUnknown(b)
 	s.checkText(b)
 	for c := range s.columns {
-		s.readColumnKnown(&s.columns[c], b)
+		s.readColumnKnown(&s.columns[c], b, from)
 	}
-	b = s.checkStamps(b)
+	s.checkStamps(b)
 	s.readIDs(b)
 	s.checkKeys(b)
 	s.settleBad()
@@ -270,7 +261,7 @@ func (s *Source) rejectAs(row int, column string, r Reason, text string) {
 }
 
 // readTimes fills time and known and rejects rows without valid ones.
-func (s *Source) readTimes(b *vector.Batch, appended []plan.EventTime) {
+func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 	s.time = slices.Grow(s.time[:0], b.N)[:b.N]
 	s.known = slices.Grow(s.known[:0], b.N)[:b.N]
 	col := b.Col(s.plan.EventTime)
@@ -300,38 +291,10 @@ func (s *Source) readTimes(b *vector.Batch, appended []plan.EventTime) {
 			s.reject(i, s.row.place(s.plan.EventTime), WrongKnown)
 			continue
 		}
-		if appended != nil {
-			k = max(k, appended[i])
+		if from != nil {
+			k = max(k, from.Row[i])
 		}
 		s.known[i] = k
-	}
-}
-
-// readColumnKnown fills the known times of a column, where it is in the batch. A
-// null or infinite time is one that has not come yet.
-func (s *Source) readColumnKnown(c *columnRule, b *vector.Batch) {
-	if b.Col(c.name) == nil {
-		c.times = nil
-		return
-	}
-	var declared *vector.Vector
-	if c.column != "" {
-		declared = b.Col(c.column)
-	}
-	c.times = slices.Grow(c.times[:0], b.N)[:b.N]
-	for i := range b.N {
-		switch t := s.time[i]; {
-		case declared != nil && (!declared.Valid(i) || plan.EventTime(declared.Int[i]) == plan.Never):
-			c.times[i] = plan.Never
-		case !t.Valid():
-			c.times[i] = plan.Never // rejected already
-		default:
-			k := c.at(t, declared, i)
-			if !k.Valid() {
-				s.reject(i, c.place(c.name), WrongKnown)
-			}
-			c.times[i] = k
-		}
 	}
 }
 
@@ -407,46 +370,19 @@ func mayBeLong(cols []*vector.Vector, i int) bool {
 	return n > limits.KeyBytes
 }
 
-// checkStamps rejects rows with timestamps that are none, and returns b with null for
-// the infinity of a column that says when another is known.
-func (s *Source) checkStamps(b *vector.Batch) *vector.Batch {
+// checkStamps rejects rows with timestamps that are none.
+func (s *Source) checkStamps(b *vector.Batch) {
 	for c, col := range b.Cols {
 		name := b.Fields[c].Name
 		if col.Type.Kind != plan.Timestamp || name == s.plan.EventTime || name == s.row.column {
 			continue
 		}
-		var never []int
 		for i, t := range col.Int[:b.N] {
-			switch {
-			case plan.EventTime(t).Valid() || !col.Valid(i):
-			case plan.EventTime(t) == plan.Never && s.tells(name):
-				never = append(never, i)
-			default:
+			if !plan.EventTime(t).Valid() && col.Valid(i) {
 				s.reject(i, name, WrongStamp)
 			}
 		}
-		if never != nil {
-			b = &vector.Batch{N: b.N, Fields: b.Fields, Cols: slices.Clone(b.Cols)}
-			b.Cols[c] = withNulls(col, never)
-		}
 	}
-	return b
-}
-
-// tells reports whether a column says when another one is known.
-func (s *Source) tells(column string) bool {
-	return slices.ContainsFunc(s.columns, func(c columnRule) bool { return c.column == column })
-}
-
-// withNulls is v with more rows null; it shares the values.
-func withNulls(v *vector.Vector, rows []int) *vector.Vector {
-	out := *v
-	out.Null = vector.NewBitmap(v.N)
-	copy(out.Null, v.Null)
-	for _, i := range rows {
-		out.Null.Set(i)
-	}
-	return &out
 }
 
 func (s *Source) readIDs(b *vector.Batch) {
@@ -458,8 +394,11 @@ func (s *Source) readIDs(b *vector.Batch) {
 	s.ids = make([]string, b.N)
 	for i := range s.ids {
 		s.ids[i] = EventID(col, i)
-		if len(s.ids[i]) > limits.IDBytes {
-			s.rejectAs(i, s.plan.EventID, LongID, limits.ID(len(s.ids[i])))
+		switch n := len(s.ids[i]); {
+		case n == 0:
+			s.reject(i, s.plan.EventID, NoID)
+		case n > limits.IDBytes:
+			s.rejectAs(i, s.plan.EventID, LongID, limits.ID(n))
 		}
 	}
 }

@@ -66,8 +66,8 @@ func batch(t testing.TB, s *Source, lines string) *vector.Batch {
 func TestEvents(t *testing.T) {
 	in := newSource(t, payments())
 	b := batch(t, in, `
-{"user": 1, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z", "id": "a", "closed": "2025-02-01T00:00:00Z"}
-{"user": 1, "ts": "1969-12-31T23:59:59.9999999Z", "seen": "1969-12-31T23:00:00Z"}`)
+{"user": 1, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z", "id": "a", "chargeback": true, "closed": "2025-02-01T00:00:00Z"}
+{"user": 1, "ts": "1969-12-31T23:59:59.9999999Z", "seen": "1969-12-31T23:00:00Z", "id": "b"}`)
 	ev, counts, err := in.Events(b, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestEvents(t *testing.T) {
 	if want := []plan.EventTime{tm("2025-02-01T00:00:00Z"), plan.Never}; !slices.Equal(ev.ColumnKnown["chargeback"], want) {
 		t.Errorf("known times of chargeback %v, want %v", ev.ColumnKnown["chargeback"], want)
 	}
-	if !slices.Equal(ev.ID, []string{"a", ""}) || counts.Rows != 2 {
+	if !slices.Equal(ev.ID, []string{"a", "b"}) || counts.Rows != 2 {
 		t.Errorf("ids %q, counts %+v", ev.ID, counts)
 	}
 }
@@ -90,16 +90,16 @@ func TestEvents(t *testing.T) {
 // pushed event is not believed when the log saw it later.
 func TestW1_LoggedEventsAreNotKnownBeforeTheyWereAppended(t *testing.T) {
 	in := newSource(t, payments())
-	b := batch(t, in, `{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z"}
-{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-03T00:00:00Z"}`)
+	b := batch(t, in, `{"id": "a", "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z"}
+{"id": "b", "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-03T00:00:00Z"}`)
 	appended := tm("2025-01-02T00:00:00Z")
-	ev, _, err := in.Events(b, []plan.EventTime{appended, appended})
+	ev, _, err := in.Events(b, &Arrivals{Row: []plan.EventTime{appended, appended}})
 	if err != nil || ev.Known[0] != appended || ev.Known[1] != tm("2025-01-03T00:00:00Z") {
 		t.Fatalf("known times %v, %v", ev.Known, err)
 	}
 	atEvent := payments()
 	atEvent.Known = plan.Known{}
-	ev, _, err = newSource(t, atEvent).Events(b, []plan.EventTime{appended, appended})
+	ev, _, err = newSource(t, atEvent).Events(b, &Arrivals{Row: []plan.EventTime{appended, appended}})
 	if err != nil || ev.Known[0] != appended {
 		t.Fatalf("known times %v, %v", ev.Known, err)
 	}
@@ -124,6 +124,8 @@ func TestBadRows(t *testing.T) {
 		{WrongKnown, "seen", plan.TimestampValue(plan.Never)},
 		{WrongKnown, "closed", plan.TimestampValue(plan.MaxTime + 1)},
 		{BadUTF8, "id", plan.StringValue("caf\xe9")},
+		{NoID, "id", plan.NullValue()},
+		{NoID, "id", plan.StringValue("")},
 		{WrongStamp, "due", plan.TimestampValue(plan.Never)},
 		{WrongStamp, "due", plan.TimestampValue(plan.Always)},
 		{WrongStamp, "due", plan.TimestampValue(plan.MinTime - 1)},
@@ -221,7 +223,7 @@ func TestKnownByDelayAndSchedule(t *testing.T) {
 	src.Known = plan.Known{Kind: plan.KnownSchedule, Schedule: "0 2 * * *", Delay: 30 * plan.Minute}
 	src.Columns[5].Known = &plan.Known{Kind: plan.KnownDelay, Delay: plan.Day}
 	in := newSource(t, src)
-	ev, _, err := in.Events(batch(t, in, `{"ts": "2025-01-01T02:00:00Z"}`+"\n"+`{"ts": "2025-01-01T02:00:00.000001Z"}`), nil)
+	ev, _, err := in.Events(batch(t, in, `{"id": "a", "ts": "2025-01-01T02:00:00Z", "chargeback": true}`+"\n"+`{"id": "b", "ts": "2025-01-01T02:00:00.000001Z"}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +233,7 @@ func TestKnownByDelayAndSchedule(t *testing.T) {
 	if got := ev.ColumnKnown["chargeback"][0]; got != tm("2025-01-02T02:00:00Z") {
 		t.Errorf("chargeback known %v", got)
 	}
-	_, _, err = in.Events(batch(t, in, `{"ts": "9999-12-31T23:00:00Z"}`), nil)
+	_, _, err = in.Events(batch(t, in, `{"id": "a", "ts": "9999-12-31T23:00:00Z"}`), nil)
 	if bad := (*BadRow)(nil); !errors.As(err, &bad) || bad.Reason != WrongKnown {
 		t.Errorf("a known time after the year 9999: %v", err)
 	}
@@ -241,9 +243,8 @@ func TestIDs(t *testing.T) {
 	src := payments()
 	src.EventID = "user"
 	in := newSource(t, src)
-	ev, _, err := in.Events(batch(t, in, `{"user": -7, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}
-{"ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}`), nil)
-	if err != nil || !slices.Equal(ev.ID, []string{"-7", ""}) {
+	ev, _, err := in.Events(batch(t, in, `{"user": -7, "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}`), nil)
+	if err != nil || !slices.Equal(ev.ID, []string{"-7"}) {
 		t.Errorf("ids %q, %v", ev.ID, err)
 	}
 }

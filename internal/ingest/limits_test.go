@@ -77,7 +77,7 @@ func TestP6_OneRowBeyondALimit(t *testing.T) {
 			case skips && (err != nil || ev.Batch.N != 2 || counts.Skipped[tc.reason] != 1):
 				t.Errorf("%s: %v, %v; want one row skipped", name, counts.ByReason(), err)
 			}
-			ev, _, left, err := in.Logged(b, []plan.EventTime{1, 2, 3})
+			ev, _, left, err := in.Logged(b, &Arrivals{Row: []plan.EventTime{1, 2, 3}})
 			if err != nil || len(left) != 1 || left[0].Row != 1 || ev.Batch.N != 2 {
 				t.Errorf("%s: from the log %v, %v; want one row left out", name, left, err)
 			}

@@ -39,15 +39,16 @@ func TestIngestionAgreesWithTheOracle(t *testing.T) {
 		late.Known = &plan.Known{}
 		*late.Known = rapid.SampledFrom(knownRules).Draw(t, "known_at of the column")
 		src := &plan.Source{
-			Name: "s", EventTime: "ts", EventID: rapid.SampledFrom([]string{"", "number"}).Draw(t, "event_id"),
+			Name: "s", EventTime: "ts", EventID: rapid.SampledFrom([]string{"", "name", "number"}).Draw(t, "event_id"),
 			Known:   rapid.SampledFrom(knownRules).Draw(t, "known_at"),
-			Columns: []plan.SourceColumn{field("ts", plan.Timestamp), field("known", plan.Timestamp), late, field("number", plan.Int)},
+			Columns: []plan.SourceColumn{field("ts", plan.Timestamp), field("known", plan.Timestamp), late, field("name", plan.String), field("number", plan.Int)},
 		}
 		row := map[string]plan.Value{
 			"ts":     maybe(t, drawTime(t)),
 			"known":  maybe(t, drawTime(t)),
-			"late":   plan.StringValue(rapid.SampledFrom([]string{"", "x", "\xff", "é"}).Draw(t, "string")),
-			"number": plan.IntValue(rapid.Int64().Draw(t, "number")),
+			"late":   maybe(t, plan.StringValue(rapid.SampledFrom([]string{"", "x", "\xff", "é"}).Draw(t, "string"))),
+			"name":   maybe(t, plan.StringValue(rapid.SampledFrom([]string{"", "x", "\xff", "é"}).Draw(t, "name"))),
+			"number": maybe(t, plan.IntValue(rapid.Int64().Draw(t, "number"))),
 		}
 		want, wantErr := oracle.NewEvent(src, row, false)
 		in, err := ingest.NewSource(src)
@@ -73,8 +74,8 @@ func TestIngestionAgreesWithTheOracle(t *testing.T) {
 		if !known {
 			lateAt = plan.Never
 		}
-		w := fmt.Sprint(want.Time, max(want.Time, want.Known), lateAt, want.ID, want.Columns["known"])
-		if g := fmt.Sprint(got.Time[0], got.Visible(0), got.ColumnKnown["late"][0], id, got.Batch.Col("known").Value(0)); g != w {
+		w := fmt.Sprint(want.Time, max(want.Time, want.Known), lateAt, want.ID, want.Columns["known"], want.Columns["late"])
+		if g := fmt.Sprint(got.Time[0], got.Visible(0), got.ColumnKnown["late"][0], id, got.Batch.Col("known").Value(0), got.Batch.Col("late").Value(0)); g != w {
 			t.Fatalf("the oracle has %s, ingestion %s", w, g)
 		}
 	})
@@ -150,6 +151,7 @@ func TestLimitsAreThoseOfTheOracle(t *testing.T) {
 				b.Cols[c].Set(1, row[f.Name])
 			}
 			b.Col("ts").Set(0, ts)
+			b.Col("id").Set(0, plan.StringValue("good"))
 			if bad := in.CheckPushed(b); (len(bad) == 1 && bad[0].Row == 1) != test.bad || len(bad) > 1 {
 				t.Errorf("%s: a push is answered %v", test.name, bad)
 			}

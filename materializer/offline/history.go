@@ -220,7 +220,7 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 	if err != nil {
 		return fmt.Errorf("event log after position %d: %w", records[0].Position-1, err)
 	}
-	ev, counts, _, err := r.in.Logged(b, appended)
+	ev, counts, _, err := r.in.Logged(b, &ingest.Arrivals{Row: appended})
 	r.counts.Add(counts)
 	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
 		return fmt.Errorf("source %s: event log, position %d, %s", r.Source.Name, records[bad.Row].Position, bad.What())
@@ -265,7 +265,7 @@ func (r *historyReader) readResolved() error {
 	redelivered, conflicts := r.resolve.counts()
 	r.counts.Redelivered, r.counts.Conflicts = redelivered, conflicts
 	return r.resolve.each(r.in.Fields(), logBatch, func(b *vector.Batch, known []plan.EventTime) error {
-		ev, _, err := r.in.Events(b, known)
+		ev, _, err := r.in.Events(b, &ingest.Arrivals{Row: known})
 		if err != nil {
 			return err
 		}

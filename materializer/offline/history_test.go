@@ -119,20 +119,20 @@ func seen(t *testing.T, h *History) ([]string, HistoryCounts) {
 }
 
 // TestO5_RedeliveryIsOneEvent: rows with one id are one event, the first to be seen;
-// rows without an id are each an event, however alike [o5]. Files, log and order
+// rows with ids of their own are each an event, however alike [o5]. Files, log and order
 // do not matter.
 func TestO5_RedeliveryIsOneEvent(t *testing.T) {
-	first := []click{{1, 10, 10, "a", 1}, {1, 11, 20, "b", 2}, {2, 12, 12, "", 3}, {2, 12, 12, "", 3}, {3, 13, 13, "once", 4}}
+	first := []click{{1, 10, 10, "a", 1}, {1, 11, 20, "b", 2}, {2, 12, 12, "tied", 3}, {2, 12, 12, "too", 3}, {3, 13, 13, "once", 4}}
 	second := []click{{1, 10, 10, "a", 1}, {1, 11, 15, "b", 9}, {4, 11, 15, "b", 8}}
-	pushed := []click{{1, 10, 10, "a", 1}, {5, 14, 14, "p", 5}, {6, 15, 200, "q", 6}, {7, 16, 16, "", 7}}
+	pushed := []click{{1, 10, 10, "a", 1}, {5, 14, 14, "p", 5}, {6, 15, 200, "q", 6}, {7, 16, 16, "r", 7}}
 	want := []string{
-		"- 2 3 12 12", "- 2 3 12 12",
-		"- 7 7 16 100", // pushed at second 100, so not known before
-		"a 1 1 10 10",  // from a file, which knew it earlier than the log
-		"b 1 9 11 15",  // visible first, and of the two visible at 15 the smaller payload
+		"a 1 1 10 10", // from a file, which knew it earlier than the log
+		"b 1 9 11 15", // visible first, and of the two visible at 15 the smaller payload
 		"once 3 4 13 13",
 		"p 5 5 14 100",
 		"q 6 6 15 200",
+		"r 7 7 16 100", // pushed at second 100, so not known before
+		"tied 2 3 12 12", "too 2 3 12 12",
 	}
 	for _, files := range [][][]click{{first, second}, {second, first}, {append(slices.Clone(second), first...)}} {
 		p := newProject(t)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 )
 
@@ -22,7 +23,7 @@ func (s *sourceApplier) decode(records []eventlog.Record) (*kernel.Events, error
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; logged events keep the types they were pushed with: give the column its type back, or another name", where, err)
 	}
-	ev, counts, err := s.ingest.Events(batch, appended)
+	ev, counts, err := s.ingest.Events(batch, &ingest.Arrivals{Row: appended})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}

@@ -21,14 +21,22 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "append-time-ignored", tag: "w1", breaks: "A pushed event counts as known before it was pushed.",
-		file: "internal/ingest/events.go", old: "k = max(k, appended[i])", new: "k = max(k, min(k, appended[i]))",
+		file: "internal/ingest/events.go", old: "k = max(k, from.Row[i])", new: "k = max(k, min(k, from.Row[i]))",
 		tests: []string{ingestTests},
 	},
 	{
-		name: "outcome-known-at-once", tag: "w3", breaks: "A column that is not known yet is known with its row.",
-		file:  "internal/ingest/events.go",
-		old:   "plan.EventTime(declared.Int[i]) == plan.Never):\n\t\t\tc.times[i] = plan.Never",
-		new:   "plan.EventTime(declared.Int[i]) == plan.Never):\n\t\t\tc.times[i] = t",
+		name: "outcome-known-at-once", tag: "w3", breaks: "A column that is known later is known with its row.",
+		file: "internal/ingest/late.go", old: "k := c.at(t, declared, i)", new: "k := min(t, c.at(t, declared, i))",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "null-is-an-answer", tag: "w7", breaks: "A null in a late column is known at the column's time.",
+		file: "internal/ingest/late.go", old: "if !col.Valid(i) || !t.Valid() {", new: "if !col.Valid(i) && c.column != \"\" || !t.Valid() {",
+		tests: []string{ingestTests},
+	},
+	{
+		name: "value-before-its-time", tag: "w7", breaks: "A value whose known time is missing is there all the same.",
+		file: "internal/ingest/late.go", old: "return !declared.Valid(i)", new: "return !declared.Valid(i) && i < 0",
 		tests: []string{ingestTests},
 	},
 	{
