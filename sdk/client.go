@@ -1,5 +1,5 @@
 // Package sdk is the Go client of an Unskew server: it reads the features a model
-// needs and pushes events.
+// needs, pushes events, and has training sets made.
 //
 //	client, err := sdk.New("http://127.0.0.1:7171")
 //	rows, err := client.GetFeatures(ctx, "fraud_v1",
@@ -31,6 +31,7 @@ type Client struct {
 	features unskewv1connect.FeatureServiceClient
 	ingest   unskewv1connect.IngestServiceClient
 	known    known
+	training unskewv1connect.TrainingServiceClient
 }
 
 type options struct {
@@ -77,6 +78,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	return &Client{
 		features: unskewv1connect.NewFeatureServiceClient(o.http, baseURL, o.calls...),
 		ingest:   unskewv1connect.NewIngestServiceClient(o.http, baseURL, o.calls...),
+		training: unskewv1connect.NewTrainingServiceClient(o.http, baseURL, o.calls...),
 	}, nil
 }
 

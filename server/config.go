@@ -39,7 +39,8 @@ type Config struct {
 	// Clock is the server's time. No flag and no request sets it.
 	Clock    func() plan.EventTime
 	States   stateReader
-	Ingester ingester // nil: this server takes no events
+	Ingester ingester     // nil: this server takes no events
+	Training trainingJobs // nil: this server builds no training sets
 	Log      *slog.Logger
 	// Metrics receives the server's metrics and is what /metrics shows; nil: a new one.
 	Metrics *prometheus.Registry

@@ -13,27 +13,52 @@ import (
 )
 
 // guard surrounds every call: it limits its time, turns a panic into an error of
-// that call alone, gives errors their codes and measures.
-func (s *Server) guard(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		if seen, ok := ctx.Value(reachedKey{}).(*bool); ok {
-			*seen = true
-		}
-		procedure := req.Spec().Procedure
-		begin := time.Now()
-		s.metrics.inFlight.Inc()
-		defer s.metrics.inFlight.Dec()
+// that call alone, gives errors their codes and measures. Streams have no time limit:
+// they end with their client, or with the server.
+type guard struct{ *Server }
 
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-		defer cancel()
-		res, err := s.recovered(ctx, req, next)
-		err = s.coded(procedure, err)
-		s.metrics.request(procedure, err, time.Since(begin))
-		return res, err
+func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (res connect.AnyResponse, err error) {
+		err = s.measured(ctx, req.Spec().Procedure, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+			defer cancel()
+			return s.recovered(ctx, func() (err error) { res, err = next(ctx, req); return err })
+		})
+		if err != nil {
+			return nil, err
+		}
+		return res, nil
 	}
 }
 
-func (s *Server) recovered(ctx context.Context, req connect.AnyRequest, next connect.UnaryFunc) (res connect.AnyResponse, err error) {
+func (s guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		return s.measured(ctx, conn.Spec().Procedure, func(ctx context.Context) error {
+			return s.recovered(ctx, func() error { return next(ctx, conn) })
+		})
+	}
+}
+
+// WrapStreamingClient is connect.Interceptor's; the server is no client.
+func (s guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// measured runs a call, gives its error a code and counts it.
+func (s *Server) measured(ctx context.Context, procedure string, call func(context.Context) error) error {
+	if seen, ok := ctx.Value(reachedKey{}).(*bool); ok {
+		*seen = true
+	}
+	begin := time.Now()
+	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
+	err := s.coded(procedure, call(ctx))
+	s.metrics.request(procedure, err, time.Since(begin))
+	return err
+}
+
+// recovered makes a panic of a call its error.
+func (s *Server) recovered(ctx context.Context, call func() error) (err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -43,13 +68,13 @@ func (s *Server) recovered(ctx context.Context, req connect.AnyRequest, next con
 			panic(p)
 		}
 		if p == kernel.ErrStopped {
-			res, err = nil, ctx.Err()
+			err = ctx.Err()
 			return
 		}
 		s.metrics.panics.Inc()
-		res, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	}()
-	return next(ctx, req)
+	return call()
 }
 
 // reachedKey is the context key under which countRefused learns whether a request

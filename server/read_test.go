@@ -512,9 +512,7 @@ func TestStoppedIsNoPanic(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	<-ctx.Done()
-	_, err := f.recovered(ctx, nil, func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
-		panic(kernel.ErrStopped)
-	})
+	err := f.recovered(ctx, func() error { panic(kernel.ErrStopped) })
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a stopped kernel: %v", err)
 	}

@@ -58,7 +58,7 @@ func (s *Server) Handler() http.Handler {
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(s.cfg.MaxBytes),
 		connect.WithCompressMinBytes(compressFrom),
-		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.guard)),
+		connect.WithInterceptors(guard{s}),
 	}
 	mux := http.NewServeMux()
 	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(h))) }

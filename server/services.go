@@ -24,6 +24,10 @@ var services = []contractService{
 	{unskewv1connect.IngestServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
 		return unskewv1connect.NewIngestServiceHandler(&ingestHandler{s}, opts...)
 	}},
+	{unskewv1connect.TrainingServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
+		path, h := unskewv1connect.NewTrainingServiceHandler(&trainingHandler{s}, opts...)
+		return path, withoutDeadlines(h)
+	}},
 }
 
 // The procedures of the services.
@@ -33,12 +37,14 @@ type (
 		// GetFeatures is served by getFeatures.
 		unskewv1connect.UnimplementedFeatureServiceHandler
 	}
-	ingestHandler struct{ *Server }
+	ingestHandler   struct{ *Server }
+	trainingHandler struct{ *Server }
 )
 
 var (
-	_ unskewv1connect.FeatureServiceHandler = (*featureHandler)(nil)
-	_ unskewv1connect.IngestServiceHandler  = (*ingestHandler)(nil)
+	_ unskewv1connect.FeatureServiceHandler  = (*featureHandler)(nil)
+	_ unskewv1connect.IngestServiceHandler   = (*ingestHandler)(nil)
+	_ unskewv1connect.TrainingServiceHandler = (*trainingHandler)(nil)
 )
 
 func serviceNames() []string {

@@ -117,7 +117,8 @@ func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Sou
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(ingest.ArrowToParquet(e, file), file.Close()); err != nil {
+	_, err = ingest.ArrowToParquet(e, file)
+	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
 	return readParquet(ctx, relation.Relation{Owner: "source " + src.Name, From: path}, in, f)

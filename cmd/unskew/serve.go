@@ -16,24 +16,32 @@ import (
 const defaultListen = "127.0.0.1:7171"
 
 func newServe(o *options) *cobra.Command {
-	var listen string
+	var listen, memory string
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve features and take events over Connect, gRPC and HTTP/JSON",
 		Long: `Serves every feature service of the project and takes events for its stream sources,
 on one port of the loopback interface: Connect, gRPC, gRPC-Web and HTTP/JSON, and
 beside them /healthz, /readyz and /metrics. Pushed events are applied to the online
-store as they come. An interrupt finishes running requests first.`,
+store as they come. An interrupt finishes running requests first.
+
+Training sets that callers ask for are built one after the other, and kept for a day in the
+data folder; one that an interrupt ends is built again after the next start.`,
 		Example: `  unskew serve
   curl -s localhost:7171/unskew.v1.FeatureService/ListServices -H 'Content-Type: application/json' -d '{}'`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen, memory) },
 	}
 	c.Flags().StringVar(&listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
+	c.Flags().StringVar(&memory, "training-memory", "", "keep at most `SIZE` in memory for a training set, as train's --memory")
 	return c
 }
 
-func (o *options) serve(c *cobra.Command, listen string) (err error) {
+func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err error) {
+	memory, err := parseSize(trainingMemory)
+	if err != nil {
+		return fmt.Errorf("--training-memory: %w", err)
+	}
 	p, err := o.load(c, nil)
 	if err != nil {
 		return err
@@ -59,7 +67,11 @@ func (o *options) serve(c *cobra.Command, listen string) (err error) {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Log: log, Metrics: metrics})
+	queue, err := o.openTraining(p, st.Log, memory, log)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Log: log, Metrics: metrics})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -69,6 +81,7 @@ func (o *options) serve(c *cobra.Command, listen string) (err error) {
 	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.Name)
 	g, ctx := errgroup.WithContext(c.Context())
 	g.Go(func() error { return srv.Serve(ctx, ln) })
+	g.Go(func() error { return queue.Run(ctx) })
 	g.Go(func() error {
 		return applier.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
 	})

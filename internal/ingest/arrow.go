@@ -11,25 +11,26 @@ import (
 )
 
 // ArrowToParquet copies an Arrow IPC stream into a Parquet file, so that it is read
-// with the conversions and errors of every other file.
-func ArrowToParquet(r io.Reader, w io.Writer) (err error) {
-	in, err := ipc.NewReader(r)
+// with the conversions and errors of every other file, and returns the number of rows.
+func ArrowToParquet(r io.Reader, w io.Writer, opts ...ipc.Option) (rows int64, err error) {
+	in, err := ipc.NewReader(r, opts...)
 	if err != nil {
-		return fmt.Errorf("not an Arrow IPC stream: %w", err)
+		return 0, fmt.Errorf("not an Arrow IPC stream: %w", err)
 	}
 	defer in.Release()
 	out, err := pqarrow.NewFileWriter(in.Schema(), struct{ io.Writer }{w}, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
 	if err != nil {
-		return fmt.Errorf("arrow stream: %w", err)
+		return 0, fmt.Errorf("arrow stream: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	for in.Next() {
 		if err := out.Write(in.RecordBatch()); err != nil {
-			return fmt.Errorf("arrow stream: %w", err)
+			return rows, fmt.Errorf("arrow stream: %w", err)
 		}
+		rows += in.RecordBatch().NumRows()
 	}
 	if err := in.Err(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("arrow stream: %w", err)
+		return rows, fmt.Errorf("arrow stream: %w", err)
 	}
-	return nil
+	return rows, nil
 }

@@ -37,7 +37,8 @@ from .errors import (
     Unimplemented,
     UnskewError,
 )
-from .project import Finding, Materialized, ParityReport, Project, TrainingSet, ValidationReport
+from .project import Finding, Materialized, ParityReport, Project, ValidationReport
+from .training import RemoteTrainingSet, TrainingSet
 
 __all__ = [
     "AlreadyExists",
@@ -59,6 +60,7 @@ __all__ = [
     "Project",
     "PushResult",
     "PushedRow",
+    "RemoteTrainingSet",
     "ResourceExhausted",
     "ServerError",
     "Service",

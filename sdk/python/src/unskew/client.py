@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import enum
 import json
+import sys
+import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import grpc
 import pyarrow as pa
 
 from . import wire
-from .errors import InvalidArgument, UnskewError, server_error
-from .frames import Frame, to_arrow
+from .errors import Canceled, InvalidArgument, ServerError, Unavailable, UnskewError, server_error
+from .frames import Frame, times_in_utc, to_arrow
+from .training import RemoteTrainingSet
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 _STATUSES = wire.enum_names("Status")
 _OUTCOMES = wire.enum_names("Outcome")
+_TRAINING_STATES = wire.enum_names("TrainingState")
 
 # Reads may be repeated, pushes are not: without an event id they would count twice.
 _SERVICE_CONFIG = json.dumps(
@@ -206,11 +211,11 @@ class Client:
         self._services: dict[str, Service] = {}
         self._calls: dict[str, Callable[..., Any]] = {}
         self._requests: dict[str, Any] = {}
-        for service in ("FeatureService", "IngestService"):
-            for name, (path, request, response) in wire.methods(service).items():
-                self._requests[name] = request
-                self._calls[name] = self._channel.unary_unary(
-                    path, request_serializer=request.SerializeToString, response_deserializer=response.FromString
+        for service in ("FeatureService", "IngestService", "TrainingService"):
+            for method in wire.methods(service):
+                self._requests[method.name] = method.request
+                self._calls[method.name] = getattr(self._channel, method.kind)(
+                    method.path, request_serializer=method.request.SerializeToString, response_deserializer=method.response.FromString
                 )
 
     def __enter__(self) -> Client:
@@ -230,11 +235,15 @@ class Client:
         try:
             return self._calls[name](request, timeout=timeout or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            code = error.code().name.lower()
-            said = error.details() or code
-            if code == "unavailable":
-                said = f"the server at {self._url} cannot be reached: {said}"
-            raise server_error("canceled" if code == "cancelled" else code, said) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Any) -> ServerError:
+        """The error of a call as this package raises it."""
+        code = error.code().name.lower()
+        said = error.details() or code
+        if code == "unavailable":
+            said = f"the server at {self._url} cannot be reached: {said}"
+        return server_error("canceled" if code == "cancelled" else code, said)
 
     def list_services(self, *, timeout: float | None = None) -> list[Service]:
         """The feature services by name, without their columns."""
@@ -328,6 +337,170 @@ class Client:
             answer = self._call("Push", request, timeout)
             pushed += [PushedRow(Outcome(r.outcome), r.position, r.message) for r in answer.rows]
         return PushResult(tuple(pushed))
+
+    def get_training_set(
+        self,
+        name: str | None = None,
+        spine: Frame | None = None,
+        *,
+        service: str | None = None,
+        time: str | None = None,
+        label: str | None = None,
+        label_known_at: str | None = None,
+        spine_from: str | None = None,
+        with_status: bool = False,
+        as_of: Literal["known", "final"] = "known",
+        id: str | None = None,
+        progress: bool = True,
+    ) -> RemoteTrainingSet:
+        """Has the server build a training set, waits for it, and returns it; its rows are streamed when they are asked for.
+
+        Either ``name`` is a TrainingSet of the project, or ``service`` is a feature service and ``spine``
+        the rows to predict, with the keys, the request fields and ``time``. An interrupt cancels the
+        training set, unless it was given an id.
+
+        Args:
+            name: a TrainingSet of the project.
+            spine: a frame or an Arrow table. Times with a zone keep their instant, those without are taken as
+                UTC, which a NaiveTimeWarning says.
+            service: the feature service, with ``spine``.
+            time: the spine's column with the time to compute features as of.
+            label: the spine's column with the label.
+            label_known_at: the spine's column with the time the label was known.
+            spine_from: a file on the server, relative to the project, instead of ``spine``.
+            with_status: also give the status of every value.
+            as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
+            id: makes the call one that can be repeated: the same id returns the same training set.
+            progress: write how far it is to standard error.
+        """
+        request = self._requests["CreateTrainingSet"](
+            id=id or uuid.uuid4().hex,
+            training_set=name or "",
+            service=service or "",
+            spine=self._upload(spine) if spine is not None else "",
+            spine_from=spine_from or "",
+            time=time or "",
+            label=label or "",
+            label_known_at=label_known_at or "",
+            with_status=with_status,
+            final=as_of == "final",
+        )
+        made = self._call("CreateTrainingSet", request, None).training_set
+        try:
+            made = self._wait(made, progress)
+        except BaseException:
+            if id is None:
+                self.cancel_training_set(made.id)
+            raise
+        return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part)
+
+    def list_training_sets(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """The training sets that the server keeps, the newest first: id, state, phase, error."""
+        answer = self._call("ListTrainingSets", self._requests["ListTrainingSets"](), timeout)
+        return [{"id": s.id, "state": _TRAINING_STATES[s.state], "phase": s.phase, "error": s.error} for s in answer.training_sets]
+
+    def cancel_training_set(self, id: str, *, timeout: float | None = None) -> None:
+        """Ends a training set that waits or runs."""
+        self._call("CancelTrainingSet", self._requests["CancelTrainingSet"](id=id), timeout)
+
+    def _upload(self, spine: Frame) -> str:
+        table = times_in_utc(to_arrow(spine, "spine"), "spine")
+        return str(self._call("UploadSpine", map(lambda data: self._requests["UploadSpine"](data=data), _ipc_chunks(table)), _HOURS).spine)
+
+    def _wait(self, made: Any, progress: bool) -> Any:
+        """Asks until the training set has ended, at first often."""
+        pause, line = 0.02, ""
+        while True:
+            state = _TRAINING_STATES[made.state]
+            if progress and (now := _progress_line(made, state)) != line:
+                line = now
+                print(line, file=sys.stderr, flush=True)
+            if state == "SUCCEEDED":
+                return made
+            if state == "FAILED":
+                raise ServerError(f"training set {made.id}: {made.error}")
+            if state == "CANCELED":
+                raise Canceled(f"training set {made.id} was canceled")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
+            made = self._call("GetTrainingSet", self._requests["GetTrainingSet"](id=made.id), None).training_set
+
+    def _stream_part(self, id: str, part: str) -> pa.Table:
+        """All rows of a part; where the connection breaks, the stream goes on from the last whole batch."""
+        batches: list[pa.RecordBatch] = []
+        rows, attempts = 0, 0
+        while True:
+            stream = self._calls["ReadTrainingSet"](
+                self._requests["ReadTrainingSet"](id=id, part=part, from_row=rows), timeout=_HOURS, metadata=self._metadata
+            )
+            try:
+                with pa.ipc.open_stream(_Chunks(stream)) as reader:
+                    for batch in reader:
+                        batches.append(batch)
+                        rows += batch.num_rows
+                        attempts = 0
+                    return pa.Table.from_batches(batches, schema=reader.schema)
+            except grpc.RpcError as error:
+                attempts += 1
+                failed = self._failed(error)
+                if not isinstance(failed, Unavailable) or attempts > _READ_ATTEMPTS:
+                    raise failed from None
+                time.sleep(0.1 * 2**attempts)
+            finally:
+                stream.cancel()
+
+
+_HOURS = 24 * 3600.0
+_READ_ATTEMPTS = 5
+_CHUNK = 256 << 10
+
+
+def _progress_line(made: Any, state: str) -> str:
+    """How far a training set is, in a line that changes only when there is something to say."""
+    if state != "RUNNING" or not made.phase:
+        return f"training set {made.id[:12]}: {state.lower()}"
+    line = f"training set {made.id[:12]}: {made.phase}"
+    return line if not made.total else f"{line}, {100 * made.done // made.total // 10 * 10} %"
+
+
+def _ipc_chunks(table: pa.Table) -> Iterator[bytes]:
+    """The table as an Arrow IPC stream, in chunks."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=64 << 10)
+    whole = sink.getvalue()
+    for start in range(0, whole.size, _CHUNK):
+        yield whole.slice(start, min(_CHUNK, whole.size - start)).to_pybytes()
+
+
+class _Chunks:
+    """A file that reads the chunks of a stream one after the other."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        parts: list[bytes] = []
+        wanted = size if size >= 0 else sys.maxsize
+        while wanted:
+            if not self._rest:
+                chunk = next(self._stream, None)
+                if chunk is None:
+                    break
+                self._rest = chunk.data
+            parts.append(self._rest[:wanted])
+            self._rest = self._rest[wanted:]
+            wanted -= len(parts[-1])
+        return b"".join(parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _slices(table: pa.Table, size: int) -> Iterator[pa.Table]:

@@ -8,21 +8,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _binary
 from .client import Client
 from .errors import CommandFailed, UnskewError
 from .frames import Frame, times_in_utc, to_arrow
-
-if TYPE_CHECKING:
-    import pandas
-    import polars
+from .training import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -91,79 +86,6 @@ class Materialized:
     events: int
     entities: int
     bytes: int
-
-
-class TrainingSet:
-    """A training set: Parquet files in a directory, and the manifest that says what they were made of.
-
-    Without ``out`` the directory lives as long as this object.
-    """
-
-    #: The directory with the Parquet files and ``manifest.json``.
-    path: Path
-    #: The content of ``manifest.json``.
-    manifest: dict[str, Any]
-
-    def __init__(self, path: str | os.PathLike[str], _keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        self.path = Path(path)
-        try:
-            self.manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UnskewError(f"{self.path} holds no training set: {error}") from None
-        self._keep = _keep
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the service; give it to ``get_online_features`` when the model predicts."""
-        return str(self.manifest["service_fingerprint"])
-
-    @property
-    def service(self) -> str:
-        return str(self.manifest["service"])
-
-    @property
-    def label(self) -> str | None:
-        """The spine's column with the label, if one is declared."""
-        label: str | None = self.manifest["spine"].get("label")
-        return label
-
-    @property
-    def features(self) -> list[str]:
-        """The columns that are features, in the order of the service."""
-        return [str(o["name"]) for o in self.manifest["outputs"]]
-
-    @cached_property
-    def parts(self) -> list[str]:
-        """The parts: ``train``, ``validation`` and ``test``, or ``data`` where the set is not split."""
-        return [Path(f["name"]).stem for f in self.manifest["files"]]
-
-    def to_arrow(self, part: str | None = None) -> pa.Table:
-        """The rows of a part, in the order of the spine: its columns, then the features."""
-        return pq.read_table(self._file(part), memory_map=True)
-
-    def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
-        """A part as a pandas frame."""
-        frame: pandas.DataFrame = self.to_arrow(part).to_pandas()
-        return frame
-
-    def to_polars(self, part: str | None = None) -> polars.DataFrame:
-        """A part as a polars frame."""
-        import polars
-
-        return polars.read_parquet(self._file(part))
-
-    def _file(self, part: str | None) -> Path:
-        if part is None:
-            if len(self.parts) != 1:
-                raise UnskewError(f"this training set is split; say which part: {', '.join(self.parts)}")
-            part = self.parts[0]
-        if part not in self.parts:
-            raise UnskewError(f"this training set has no part {part!r}; it has {', '.join(self.parts)}")
-        return self.path / f"{part}.parquet"
-
-    def __repr__(self) -> str:
-        rows = ", ".join(f"{Path(f['name']).stem}: {f['rows']:,}" for f in self.manifest["files"])
-        return f"TrainingSet({self.service}, {len(self.features)} features, rows {rows}, version {self.fingerprint[:12]})"
 
 
 class Project:

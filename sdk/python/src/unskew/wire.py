@@ -6,9 +6,10 @@ generate`` writes, so that any version of the protobuf runtime does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,23 +37,36 @@ def message(name: str) -> Any:
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
-def methods(service: str) -> dict[str, tuple[str, Any, Any]]:
-    """Path, request class and response class of every method of a service that is not a stream, by name."""
+class Method(NamedTuple):
+    """A method of a service: its path, its messages, and which kind of call it is to gRPC."""
+
+    name: str
+    path: str
+    kind: str
+    request: Any
+    response: Any
+
+
+def methods(service: str) -> list[Method]:
+    """The methods of a service of the contract."""
     descriptor = _pool.FindServiceByName(f"{_PACKAGE}.{service}")
-    return {
-        m.name: (
+    sides = {False: "unary", True: "stream"}
+    return [
+        Method(
+            m.name,
             f"/{descriptor.full_name}/{m.name}",
+            f"{sides[m.client_streaming]}_{sides[m.server_streaming]}",
             message_factory.GetMessageClass(m.input_type),
             message_factory.GetMessageClass(m.output_type),
         )
         for m in descriptor.methods
-    }
+    ]
 
 
 def enum_names(name: str) -> dict[int, str]:
     """Number to name of an enumeration, without the prefix that all its names share."""
     descriptor = _pool.FindEnumTypeByName(f"{_PACKAGE}.{name}")
-    prefix = name.upper() + "_"
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper() + "_"
     return {v.number: v.name.removeprefix(prefix) for v in descriptor.values}
 
 

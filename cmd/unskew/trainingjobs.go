@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/materializer/training"
+)
+
+// trainingJobs builds the training sets that callers of a server ask for.
+type trainingJobs struct {
+	*options
+	project *featuredefs.Project
+	log     eventlog.Log
+	memory  int64 // as train's --memory
+}
+
+// openTraining opens the queue of training sets beside the project's embedded stores.
+func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory int64, logger *slog.Logger) (*training.Queue, error) {
+	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
+	return training.Open(training.Config{
+		Dir:   filepath.Join(o.inProject(onlineOf(p).DataDir), "training"),
+		Check: t.check, Build: t.build, Clock: time.Now, Log: logger,
+	})
+}
+
+func (t *trainingJobs) check(s training.Spec) error {
+	if _, err := t.set(s, ""); err != nil {
+		return &training.InvalidError{Reason: err.Error()}
+	}
+	return nil
+}
+
+// set is what a spec asks for; uploaded is the path of its uploaded spine.
+func (t *trainingJobs) set(s training.Spec, uploaded string) (*plan.TrainingSet, error) {
+	if s.TrainingSet != "" {
+		if s.Service+s.Spine+s.SpineFrom+s.Time+s.Label+s.LabelKnownAt != "" {
+			return nil, errors.New("name a training set, or a service with its spine and time, not both")
+		}
+		return pick("training set", s.TrainingSet, t.project.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+	}
+	service, err := pick("service", s.Service, t.project.Plan.Services, func(s *plan.Service) string { return s.Name })
+	if err != nil {
+		return nil, err
+	}
+	from := uploaded
+	switch {
+	case s.Time == "" || (s.Spine == "") == (s.SpineFrom == ""):
+		return nil, errors.New("a training set of a service needs its time column and one of spine and spine_from")
+	case s.SpineFrom != "" && !filepath.IsLocal(s.SpineFrom):
+		return nil, fmt.Errorf("spine_from %q leaves the project; name a file in it, or upload the spine", s.SpineFrom)
+	case s.SpineFrom != "":
+		from = s.SpineFrom
+	}
+	return &plan.TrainingSet{Name: service.Name, Service: service, Spine: plan.Spine{
+		From: from, Time: s.Time, Label: s.Label, LabelKnownAt: s.LabelKnownAt,
+	}}, nil
+}
+
+// build makes one training set.
+func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out string, progress func(training.Progress)) (err error) {
+	set, err := t.set(s, uploaded)
+	if err != nil {
+		return err
+	}
+	reader, err := t.openReader(readerMemory(t.memory), 0)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, reader)
+	_, err = offline.Train(ctx, offline.Config{
+		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final,
+		Memory: t.memory, Engine: celenv.Engine(), Version: release, Command: []string{"TrainingService.CreateTrainingSet"},
+		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
+	})
+	return err
+}

@@ -1,0 +1,116 @@
+// Package training runs training sets as jobs: a bounded queue whose state is on disk,
+// so that it survives a restart, and results that are kept for a while.
+//
+// What a job does is given to it as a function; the package knows neither definitions
+// nor the engine.
+package training
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Spec is what is asked for: a training set of the project, or a service and a spine.
+// Two equal specs are one request.
+type Spec struct {
+	TrainingSet  string `json:"training_set,omitempty"`
+	Service      string `json:"service,omitempty"`
+	Spine        string `json:"spine,omitempty"`      // as StoreSpine named it
+	SpineFrom    string `json:"spine_from,omitempty"` // a file, relative to the project
+	Time         string `json:"time,omitempty"`
+	Label        string `json:"label,omitempty"`
+	LabelKnownAt string `json:"label_known_at,omitempty"`
+	WithStatus   bool   `json:"with_status,omitempty"`
+	Final        bool   `json:"final,omitempty"`
+}
+
+// State is where a job stands; its names are those of the files that keep it.
+type State string
+
+// The states. The last three are final.
+const (
+	Queued    State = "queued"
+	Running   State = "running"
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Canceled  State = "canceled"
+)
+
+// Ended reports whether a job in the state does not change any more.
+func (s State) Ended() bool { return s == Succeeded || s == Failed || s == Canceled }
+
+// Progress is how far a running job has come in a phase; Total is 0 where it is not known.
+type Progress struct {
+	Phase       string
+	Done, Total int64
+	Rate        float64       // of Done, a second
+	Left        time.Duration // until the phase ends at that rate; 0: not known
+}
+
+// Job is a training set that was asked for, and what became of it.
+type Job struct {
+	ID       string    `json:"id"`
+	Spec     Spec      `json:"spec"`
+	State    State     `json:"state"`
+	Error    string    `json:"error,omitempty"` // why it failed
+	Created  time.Time `json:"created"`
+	Started  time.Time `json:"started,omitzero"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"`
+	Progress Progress  `json:"-"`
+}
+
+// What a queue answers besides a job.
+var (
+	ErrNotFound = errors.New("there is no such training set")
+	ErrConflict = errors.New("a training set of this id exists and was asked for differently")
+	ErrFull     = errors.New("the queue of training sets is full")
+	ErrNotReady = errors.New("the training set is not finished")
+)
+
+// InvalidError is a request that can never succeed.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return e.Reason }
+
+func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
+
+const jobFile = "job.json"
+
+// save writes the job's file in its directory, whole or not at all.
+func (j *Job) save(dir string) error {
+	text, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, jobFile)
+	tmp, err := os.CreateTemp(dir, jobFile+".*")
+	if err != nil {
+		return fmt.Errorf("keep training set %s: %w", j.ID, err)
+	}
+	_, err = tmp.Write(append(text, '\n'))
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("keep training set %s: %w", j.ID, err), os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+func loadJob(dir string) (*Job, error) {
+	text, err := os.ReadFile(filepath.Join(dir, jobFile))
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{}
+	if err := json.Unmarshal(text, j); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, jobFile), err)
+	}
+	return j, nil
+}

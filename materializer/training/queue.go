@@ -1,0 +1,310 @@
+package training
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config is what a queue works with. Zero values of the limits mean the defaults.
+type Config struct {
+	// Dir holds jobs, results and uploaded spines. It is made when missing and belongs to one queue.
+	Dir string
+	// Check refuses what Build could not do, with a sentence for the caller: an unknown name, a missing time.
+	Check func(Spec) error
+	// Build makes the training set in the directory out and reports how far it is. spine
+	// is the path of the uploaded spine, "" where the spec names none.
+	Build func(ctx context.Context, s Spec, spine, out string, progress func(Progress)) error
+	Clock func() time.Time
+	Log   *slog.Logger
+
+	MaxQueued int           // jobs that wait; default 16
+	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
+	MaxBatch  int64         // bytes that a batch of it takes in memory, decompressed; default 512 MiB
+	Keep      time.Duration // results, and spines nobody uses, are kept for; default 24 h
+}
+
+// The default limits.
+const (
+	DefaultMaxQueued = 16
+	DefaultMaxSpine  = 1 << 30
+	DefaultMaxBatch  = 512 << 20
+	DefaultKeep      = 24 * time.Hour
+)
+
+// Queue runs jobs one after the other: each has the machine, and its memory, for
+// itself. Its methods are safe for concurrent use.
+type Queue struct {
+	cfg  Config
+	wake chan struct{} // a job waits
+
+	mu     sync.Mutex
+	jobs   map[string]*Job
+	cancel context.CancelFunc // of the running job
+	begun  time.Time          // of its phase
+}
+
+// Open reads what an earlier queue left in the directory. A job that was running then
+// waits again. Nothing runs until Run.
+func Open(c Config) (*Queue, error) {
+	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
+	c.MaxSpine = cmp.Or(c.MaxSpine, DefaultMaxSpine)
+	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	c.Keep = cmp.Or(c.Keep, DefaultKeep)
+	q := &Queue{cfg: c, wake: make(chan struct{}, 1), jobs: map[string]*Job{}}
+	for _, dir := range []string{q.jobsDir(), q.spinesDir()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	dirs, err := os.ReadDir(q.jobsDir())
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range dirs {
+		j, err := loadJob(q.dir(d.Name()))
+		if errors.Is(err, os.ErrNotExist) { // it died before it was acknowledged
+			err = os.RemoveAll(q.dir(d.Name()))
+			j = nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if j == nil {
+			continue
+		}
+		if j.State == Running {
+			j.State = Queued
+		}
+		q.jobs[j.ID] = j
+	}
+	q.signal()
+	return q, nil
+}
+
+func (q *Queue) jobsDir() string      { return filepath.Join(q.cfg.Dir, "jobs") }
+func (q *Queue) dir(id string) string { return filepath.Join(q.jobsDir(), id) }
+func (q *Queue) out(id string) string { return filepath.Join(q.dir(id), "set") }
+
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Create queues a job and returns it. An id that exists returns its job, if that was
+// asked for with an equal spec, else ErrConflict; without an id a new one is made.
+func (q *Queue) Create(id string, s Spec) (Job, error) {
+	if id == "" {
+		id = strings.ToLower(rand.Text())
+	}
+	if !validID.MatchString(id) {
+		return Job{}, invalid("id %q: use at most 128 letters, digits, - and _", id)
+	}
+	if err := q.cfg.Check(s); err != nil {
+		return Job{}, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if j, ok := q.jobs[id]; ok {
+		if j.Spec != s {
+			return Job{}, fmt.Errorf("%w: %s", ErrConflict, id)
+		}
+		return *j, nil
+	}
+	if n := q.queued(); n >= q.cfg.MaxQueued {
+		return Job{}, fmt.Errorf("%w: %d wait, which is the limit; try again when one has ended", ErrFull, n)
+	}
+	if s.Spine != "" {
+		if err := q.touchSpine(s.Spine); err != nil {
+			return Job{}, err
+		}
+	}
+	j := &Job{ID: id, Spec: s, State: Queued, Created: q.cfg.Clock()}
+	if err := os.MkdirAll(q.dir(id), 0o700); err != nil {
+		return Job{}, err
+	}
+	if err := j.save(q.dir(id)); err != nil {
+		return Job{}, err
+	}
+	q.jobs[id] = j
+	q.signal()
+	return *j, nil
+}
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+func (q *Queue) queued() (n int) {
+	for _, j := range q.jobs {
+		if j.State == Queued {
+			n++
+		}
+	}
+	return n
+}
+
+// Get returns a job.
+func (q *Queue) Get(id string) (Job, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j, ok := q.jobs[id]
+	if !ok {
+		return Job{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	return *j, nil
+}
+
+// List returns all jobs, the newest first.
+func (q *Queue) List() []Job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	out := make([]Job, 0, len(q.jobs))
+	for _, j := range q.jobs {
+		out = append(out, *j)
+	}
+	slices.SortFunc(out, func(a, b Job) int {
+		if c := b.Created.Compare(a.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// Cancel ends a job that waits or runs. A running one ends a little later.
+func (q *Queue) Cancel(id string) (Job, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	j, ok := q.jobs[id]
+	switch {
+	case !ok:
+		return Job{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	case j.State == Queued:
+		q.end(j, Canceled, "")
+	case j.State == Running:
+		j.Error = canceled
+		q.cancel()
+	}
+	return *j, nil
+}
+
+// canceled is the error of a job that is being canceled, until it has ended.
+const canceled = "canceled"
+
+// end marks a job as ended, for now and for a restart. The caller holds mu.
+func (q *Queue) end(j *Job, s State, reason string) {
+	now := q.cfg.Clock()
+	j.State, j.Error, j.Ended, j.Expires, j.Progress = s, reason, now, now.Add(q.cfg.Keep), Progress{}
+	if err := j.save(q.dir(j.ID)); err != nil {
+		q.cfg.Log.Error("a training set's state was not kept; after a restart it runs again", "id", j.ID, "error", err)
+	}
+}
+
+// Run runs jobs, the oldest first, and removes what has expired, until ctx ends. A job
+// that runs then waits for the next Open.
+func (q *Queue) Run(ctx context.Context) error {
+	expiry := time.NewTicker(time.Minute)
+	defer expiry.Stop()
+	for {
+		q.expire()
+		for j := q.next(); j != nil && ctx.Err() == nil; j = q.next() {
+			q.run(ctx, j)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-q.wake:
+		case <-expiry.C:
+		}
+	}
+}
+
+// next is the job that has waited longest; nil when none waits.
+func (q *Queue) next() *Job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var oldest *Job
+	for _, j := range q.jobs {
+		if j.State == Queued && (oldest == nil || j.Created.Before(oldest.Created) || j.Created.Equal(oldest.Created) && j.ID < oldest.ID) {
+			oldest = j
+		}
+	}
+	return oldest
+}
+
+func (q *Queue) run(ctx context.Context, j *Job) {
+	jobCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	q.mu.Lock()
+	if j.State != Queued { // canceled meanwhile
+		q.mu.Unlock()
+		return
+	}
+	j.State, j.Started, q.cancel, q.begun = Running, q.cfg.Clock(), cancel, time.Time{}
+	err := j.save(q.dir(j.ID))
+	id, spec := j.ID, j.Spec
+	q.mu.Unlock()
+	if err == nil {
+		err = os.RemoveAll(q.out(id))
+	}
+	if err == nil {
+		err = q.cfg.Build(jobCtx, spec, q.spinePath(spec.Spine), q.out(id), func(p Progress) { q.progress(j, p) })
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case err == nil:
+		q.end(j, Succeeded, "")
+	case j.Error == canceled:
+		q.end(j, Canceled, "")
+	case ctx.Err() != nil: // the server stops: again after a restart
+		j.State, j.Started, j.Progress = Queued, time.Time{}, Progress{}
+	default:
+		q.end(j, Failed, err.Error())
+		q.cfg.Log.Warn("training set failed", "id", id, "error", err)
+	}
+}
+
+func (q *Queue) progress(j *Job, p Progress) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.cfg.Clock()
+	if p.Phase != j.Progress.Phase || q.begun.IsZero() {
+		q.begun = now
+	}
+	if took := now.Sub(q.begun).Seconds(); took > 0 && p.Done > 0 {
+		p.Rate = float64(p.Done) / took
+		if p.Total > p.Done {
+			p.Left = time.Duration(float64(p.Total-p.Done) / p.Rate * float64(time.Second))
+		}
+	}
+	j.Progress = p
+}
+
+// expire removes ended jobs and unused spines whose time is over.
+func (q *Queue) expire() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.cfg.Clock()
+	for id, j := range q.jobs {
+		if j.State.Ended() && !now.Before(j.Expires) {
+			if err := os.RemoveAll(q.dir(id)); err != nil {
+				q.cfg.Log.Error("an expired training set was not removed", "id", id, "error", err)
+				continue
+			}
+			delete(q.jobs, id)
+		}
+	}
+	q.expireSpines(now)
+}

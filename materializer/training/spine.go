@@ -1,0 +1,160 @@
+package training
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/unskew/unskew/internal/ingest"
+)
+
+func (q *Queue) spinesDir() string { return filepath.Join(q.cfg.Dir, "spines") }
+
+const spineEnding = ".parquet"
+
+// spinePath is where a spine lies; "" for "".
+func (q *Queue) spinePath(name string) string {
+	if name == "" {
+		return ""
+	}
+	return filepath.Join(q.spinesDir(), name+spineEnding)
+}
+
+var spineName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// StoreSpine keeps an Arrow IPC stream as a spine and returns its name and number of
+// rows. The name is a hash of the bytes, so the same stream is kept once. What is no
+// such stream, or longer than the limit, is an *InvalidError and leaves nothing.
+func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
+	tmp, err := os.CreateTemp(q.spinesDir(), "upload-*")
+	if err != nil {
+		return "", 0, fmt.Errorf("store a spine: %w", err)
+	}
+	defer func() { err = errors.Join(err, dropFile(tmp)) }()
+	hash := sha256.New()
+	limited := &limitedReader{r: r, left: q.cfg.MaxSpine}
+	bounded := &boundedMemory{Allocator: memory.DefaultAllocator, limit: q.cfg.MaxBatch}
+	rows, err = ingest.ArrowToParquet(io.TeeReader(limited, hash), tmp, ipc.WithAllocator(bounded))
+	if err == nil { // what stands behind the stream's end is part of its identity too
+		_, err = io.Copy(hash, limited)
+	}
+	switch {
+	case limited.over:
+		return "", 0, invalid("the spine is longer than %d bytes, which is the limit; put it in a file on the server and name that", q.cfg.MaxSpine)
+	case limited.err != nil:
+		return "", 0, limited.err
+	case err != nil:
+		return "", 0, invalid("the spine: %v", err)
+	}
+	name = hex.EncodeToString(hash.Sum(nil))
+	if err := errors.Join(tmp.Sync(), os.Rename(tmp.Name(), q.spinePath(name))); err != nil {
+		return "", 0, fmt.Errorf("store a spine: %w", err)
+	}
+	return name, rows, nil
+}
+
+// boundedMemory allocates until the limit is reached; then it panics, which the reader
+// of Arrow streams returns as an error.
+type boundedMemory struct {
+	memory.Allocator
+	used, limit int64
+}
+
+func (b *boundedMemory) Allocate(size int) []byte {
+	b.take(size)
+	return b.Allocator.Allocate(size)
+}
+
+func (b *boundedMemory) Reallocate(size int, old []byte) []byte {
+	b.take(size - len(old))
+	return b.Allocator.Reallocate(size, old)
+}
+
+func (b *boundedMemory) Free(mem []byte) {
+	b.take(-len(mem))
+	b.Allocator.Free(mem)
+}
+
+func (b *boundedMemory) take(size int) {
+	if size > 0 && b.used+int64(size) > b.limit {
+		panic(fmt.Errorf("a batch takes more than %d bytes of memory, which is the limit; send smaller batches", b.limit))
+	}
+	b.used += int64(size)
+}
+
+// dropFile closes a temporary file and removes it, if it was not renamed.
+func dropFile(f *os.File) error {
+	err := f.Close()
+	if rm := os.Remove(f.Name()); !errors.Is(rm, os.ErrNotExist) {
+		err = errors.Join(err, rm)
+	}
+	return err
+}
+
+// limitedReader ends with an error once more than left bytes were read.
+type limitedReader struct {
+	r    io.Reader
+	left int64
+	over bool
+	err  error // of r, but for its end
+}
+
+var errTooLong = errors.New("too long")
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		l.over = true
+		return 0, errTooLong
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.err = err
+	}
+	return n, err
+}
+
+// touchSpine makes sure that a spine exists and postpones its expiry.
+func (q *Queue) touchSpine(name string) error {
+	if !spineName.MatchString(name) {
+		return invalid("spine %q is no name that an upload gave", name)
+	}
+	now := q.cfg.Clock()
+	err := os.Chtimes(q.spinePath(name), now, now)
+	if errors.Is(err, os.ErrNotExist) {
+		return invalid("there is no spine %s, or it has expired; upload it again", name)
+	}
+	return err
+}
+
+// expireSpines removes spines that no waiting or running job uses and that were not
+// touched for a while. The caller holds mu.
+func (q *Queue) expireSpines(now time.Time) {
+	used := map[string]bool{}
+	for _, j := range q.jobs {
+		used[j.Spec.Spine] = used[j.Spec.Spine] || !j.State.Ended()
+	}
+	entries, err := os.ReadDir(q.spinesDir())
+	if err != nil {
+		q.cfg.Log.Error("spines cannot be listed", "error", err)
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || used[strings.TrimSuffix(e.Name(), spineEnding)] || now.Sub(info.ModTime()) < q.cfg.Keep {
+			continue
+		}
+		if err := os.Remove(filepath.Join(q.spinesDir(), e.Name())); err != nil {
+			q.cfg.Log.Error("an expired spine was not removed", "spine", e.Name(), "error", err)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+"""Training sets: rows of a spine with their features, and the manifest that says what they were made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import UnskewError
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+class AnyTrainingSet(ABC):
+    """What a training set is, wherever its rows lie."""
+
+    #: The content of ``manifest.json``.
+    manifest: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the service; give it to ``get_online_features`` when the model predicts."""
+        return str(self.manifest["service_fingerprint"])
+
+    @property
+    def service(self) -> str:
+        return str(self.manifest["service"])
+
+    @property
+    def label(self) -> str | None:
+        """The spine's column with the label, if one is declared."""
+        label: str | None = self.manifest["spine"].get("label")
+        return label
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that are features, in the order of the service."""
+        return [str(o["name"]) for o in self.manifest["outputs"]]
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The parts: ``train``, ``validation`` and ``test``, or ``data`` where the set is not split."""
+        return [Path(f["name"]).stem for f in self.manifest["files"]]
+
+    def to_arrow(self, part: str | None = None) -> pa.Table:
+        """The rows of a part, in the order of the spine: its columns, then the features. ``part`` may be left out where there is one."""
+        if part is None:
+            if len(self.parts) != 1:
+                raise UnskewError(f"this training set is split; say which part: {', '.join(self.parts)}")
+            part = self.parts[0]
+        if part not in self.parts:
+            raise UnskewError(f"this training set has no part {part!r}; it has {', '.join(self.parts)}")
+        return self._read(part)
+
+    @abstractmethod
+    def _read(self, part: str) -> pa.Table:
+        """The rows of a part that exists."""
+
+    def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
+        """A part as a pandas frame."""
+        frame: pandas.DataFrame = self.to_arrow(part).to_pandas()
+        return frame
+
+    def to_polars(self, part: str | None = None) -> polars.DataFrame:
+        """A part as a polars frame."""
+        import polars
+
+        frame = polars.from_arrow(self.to_arrow(part))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{Path(f['name']).stem}: {f['rows']:,}" for f in self.manifest["files"])
+        return f"{type(self).__name__}({self.service}, {len(self.features)} features, rows {rows}, version {self.fingerprint[:12]})"
+
+
+class TrainingSet(AnyTrainingSet):
+    """A training set on this machine: Parquet files in a directory.
+
+    Without ``out`` the directory lives as long as this object.
+    """
+
+    #: The directory with the Parquet files and ``manifest.json``.
+    path: Path
+
+    def __init__(self, path: str | os.PathLike[str], _keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self.path = Path(path)
+        try:
+            self.manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UnskewError(f"{self.path} holds no training set: {error}") from None
+        self._keep = _keep
+
+    def _read(self, part: str) -> pa.Table:
+        return pq.read_table(self.path / f"{part}.parquet", memory_map=True)
+
+
+class RemoteTrainingSet(AnyTrainingSet):
+    """A training set on a server, for as long as that keeps it. A part is streamed once, when it is first asked for."""
+
+    #: What the server calls it.
+    id: str
+
+    def __init__(self, id: str, manifest: dict[str, Any], stream: Callable[[str, str], pa.Table]) -> None:
+        self.id = id
+        self.manifest = manifest
+        self._stream = stream
+        self._tables: dict[str, pa.Table] = {}
+
+    def _read(self, part: str) -> pa.Table:
+        if part not in self._tables:
+            self._tables[part] = self._stream(self.id, part)
+        return self._tables[part]
