@@ -251,6 +251,6 @@ func (l *loader) compile() error {
 		l.compileTest(t)
 	}
 	l.project.lock = l.newLock()
-	l.checkCosts()
+	check(l, planRules, l.project.Plan)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// The rules about definitions.
+// The rules that reading and compiling definitions cannot do without.
 var (
 	RuleUnknownKind     = diag.Rule{ID: "unknown-kind", Severity: diag.Error, Purpose: "Every document says its kind."}
 	RuleDuplicateName   = diag.Rule{ID: "duplicate-name", Severity: diag.Error, Purpose: "One name stands for one thing."}
@@ -19,15 +19,12 @@ var (
 	RuleSchema          = diag.Rule{ID: "schema-unavailable", Severity: diag.Error, Purpose: "The data of a source or spine can be read and has the columns that are declared."}
 	RuleKeyType         = diag.Rule{ID: "key-type", Severity: diag.Error, Purpose: "The key columns of a view have the types of its entity's keys."}
 	RuleOutcomeColumn   = diag.Rule{ID: "outcome-column", Severity: diag.Error, Purpose: "A column known only after the fact is no input of a feature."}
-	RuleLabelColumn     = diag.Rule{ID: "label-column", Severity: diag.Error, Purpose: "A feature may not read the label it helps to predict."}
-	RuleStreamID        = diag.Rule{ID: "stream-without-id", Severity: diag.Warning, Purpose: "Events that come from history and as pushes are told apart by an id."}
 	RuleBareColumn      = diag.Rule{ID: "bare-column", Severity: diag.Error, Purpose: "A feature sees columns only through aggregates."}
 	RuleFeatureInRow    = diag.Rule{ID: "feature-in-aggregate", Severity: diag.Error, Purpose: "An aggregate reads columns, not features."}
 	RuleDefault         = diag.Rule{ID: "default", Severity: diag.Error, Purpose: "A default has the feature's type and something to stand in for."}
 	RuleServiceKeys     = diag.Rule{ID: "service-keys", Severity: diag.Error, Purpose: "A request key has one type, whatever views use it."}
 	RuleSplit           = diag.Rule{ID: "split", Severity: diag.Error, Purpose: "The parts of a split add up to one."}
 	RuleTestEvent       = diag.Rule{ID: "test-event", Severity: diag.Error, Purpose: "An event of a test has columns of its source, with values of their types."}
-	RuleCost            = diag.Rule{ID: "cost", Severity: diag.Error, Purpose: "One evaluation of an expression has a bounded, affordable cost."}
 	RuleTestExpectation = diag.Rule{ID: "test-expectation", Severity: diag.Error, Purpose: "An expectation names keys, a time and features, with values of their types."}
 	RuleIgnore          = diag.Rule{ID: "ignore", Severity: diag.Error, Purpose: "A comment that ignores a warning names its rule and a reason, and stands where the warning is."}
 )
@@ -44,16 +41,13 @@ func Rules() []diag.Rule {
 		RuleSchema,
 		RuleKeyType,
 		RuleOutcomeColumn,
-		RuleLabelColumn,
-		RuleStreamID,
 		RuleBareColumn,
 		RuleFeatureInRow,
 		RuleDefault,
 		RuleServiceKeys,
 		RuleSplit,
 		RuleTestEvent,
-		RuleCost,
 		RuleTestExpectation,
 		RuleIgnore,
-	})
+	}, describe(sourceRules), describe(trainingRules), describe(planRules))
 }

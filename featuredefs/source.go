@@ -74,12 +74,13 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 		l.parseColumns(decl, c)
 	}
 	l.checkRelation(o, s)
-	decl.broken = l.Errors > before
+	if decl.broken = l.Errors > before; !decl.broken {
+		check(l, sourceRules, decl)
+	}
 	l.sources.add(&l.Reader, "source", s.Name, n.Pos, decl)
 }
 
-// checkRelation: a source has a from or an sql, or is a stream with declared columns. One
-// that is both a relation and a stream needs ids.
+// checkRelation: a source has a from or an sql, or is a stream with declared columns.
 func (l *loader) checkRelation(o *yamldoc.Object, s *plan.Source) {
 	switch {
 	case s.From != "" && s.SQL != "":
@@ -88,8 +89,6 @@ func (l *loader) checkRelation(o *yamldoc.Object, s *plan.Source) {
 		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
 	case s.From == "" && s.SQL == "" && o.Get("columns") == nil:
 		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
-	case (s.From != "" || s.SQL != "") && s.Stream && s.EventID == "":
-		l.Warnf(o.Get("stream").Pos, RuleStreamID, "an event of source %s that is pushed and in the history too counts twice, as does one that is pushed twice; name the column that tells, with event_id:", s.Name)
 	}
 }
 

@@ -2,7 +2,6 @@ package featuredefs
 
 import (
 	"math"
-	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
@@ -70,7 +69,7 @@ func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
 	return s
 }
 
-// compileTraining resolves the service and looks for a label among its inputs.
+// compileTraining resolves the service.
 func (l *loader) compileTraining(t *trainingDecl) {
 	if t.serviceNode == nil {
 		return
@@ -81,42 +80,8 @@ func (l *loader) compileTraining(t *trainingDecl) {
 	}
 	t.set.Service = s.service
 	before := l.Errors
-	if t.labelNode != nil {
-		for _, f := range s.service.Features {
-			v := s.service.Views[f.Ref].View
-			l.checkLabel(t, v, v.Features[f.Feature])
-		}
-	}
+	check(l, trainingRules, t)
 	if l.Errors == before {
 		l.project.Plan.Training = append(l.project.Plan.Training, t.set)
 	}
-}
-
-// checkLabel refuses a feature that reads the label's column of the relation that
-// the spine is taken from, unless the column says when it is known.
-func (l *loader) checkLabel(t *trainingDecl, v *plan.View, f *plan.Feature) {
-	spine, src := t.set.Spine, v.Source
-	sameRelation := spine.From != "" && spine.From == src.From || spine.SQL != "" && spine.SQL == src.SQL
-	if col, ok := src.Column(spine.Label); !sameRelation || !ok || col.Known != nil {
-		return
-	}
-	if reads(v, f, spine.Label) {
-		l.Errorf(t.labelNode.Pos, RuleLabelColumn, "feature %s.%s reads %q, the label of this training set; say when it is known with known_at: in source %s, or leave it out",
-			v.Name, f.Name, spine.Label, src.Name)
-	}
-}
-
-// reads reports whether f reads a column, itself or through other features.
-func reads(v *plan.View, f *plan.Feature, column string) bool {
-	found := false
-	f.Expr.Walk(func(e *plan.Expr) {
-		switch e.Kind {
-		case plan.Aggregate:
-			s := v.Slots[v.Aggregates[e.Index].Slot]
-			found = found || slices.Contains(plan.Columns(s.Arg, s.By, s.Group, s.Filter), column)
-		case plan.FeatureRef:
-			found = found || reads(v, v.Features[e.Index], column)
-		}
-	})
-	return found
 }

@@ -1,12 +1,13 @@
 package featuredefs
 
 import (
+	"slices"
+
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 	"github.com/unskew/unskew/internal/celenv"
-	"slices"
 )
 
 // viewDecl is a FeatureView document on its way to a plan.View.

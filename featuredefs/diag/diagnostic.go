@@ -194,11 +194,21 @@ func (r *Reporter) Keep(file string, lines []string) {
 	r.lines[file] = lines
 }
 
+// Reportf reports with the severity of the rule.
+func (r *Reporter) Reportf(pos plan.Pos, rule Rule, format string, args ...any) {
+	if rule.Severity == Error {
+		r.Errors++
+	}
+	r.report(pos, rule.Severity, rule, format, args...)
+}
+
+// Errorf reports an Error.
 func (r *Reporter) Errorf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.Errors++
 	r.report(pos, Error, rule, format, args...)
 }
 
+// Warnf reports a Warning, also of a rule whose findings are mostly Errors.
 func (r *Reporter) Warnf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.report(pos, Warning, rule, format, args...)
 }

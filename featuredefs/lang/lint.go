@@ -1,16 +1,9 @@
 package lang
 
 import (
-	"regexp"
-	"slices"
-	"strings"
-
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
-
-	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 )
 
 // lint reports what type-checks but does not mean what it says, or would not
@@ -61,6 +54,9 @@ func children(e ast.Expr) []ast.Expr {
 
 // visit checks e and what is below it, where the guards hold.
 func (l *linter) visit(e ast.Expr, guards []guard) {
+	for _, r := range exprRules {
+		r.check(&part{linter: l, rule: r.Rule, Expr: e, guards: guards})
+	}
 	if e.Kind() != ast.CallKind {
 		for _, child := range children(e) {
 			l.visit(child, guards)
@@ -83,15 +79,6 @@ func (l *linter) visit(e ast.Expr, guards []guard) {
 	case whereName, byName, capName:
 		l.modified(aggregateChain(e), guards)
 		return
-	case string(plan.Count):
-		l.countedWindow(call)
-	case operators.Equals, operators.NotEquals:
-		l.optionalNull(e, call)
-	case operators.Divide, operators.Modulo:
-		l.division(e, call, guards)
-	}
-	if hasZone(l.tree.GetOverloadIDs(e.ID())) {
-		l.zone(call.Args()[0])
 	}
 	for _, child := range children(e) {
 		l.visit(child, guards)
@@ -118,62 +105,6 @@ func (l *linter) modified(call *aggregateCall, guards []guard) {
 	}
 }
 
-// countedWindow reports count(w) where w is the same string for every event: as the
-// argument it would make count ignore what was meant to be a window.
-func (l *linter) countedWindow(call ast.CallExpr) {
-	args := call.Args()
-	if len(args) != 1 || isString(args[0]) || l.tree.GetType(args[0].ID()).Kind() != types.StringKind || l.readsColumn(args[0]) {
-		return
-	}
-	l.c.r.Errorf(l.x.pos(args[0]), RuleWindowLiteral, "the window of count must be a string literal like \"7d\"; to count events by a value, name a column in it")
-}
-
-// readsColumn reports whether the value of e can differ between events.
-func (l *linter) readsColumn(e ast.Expr) bool {
-	if e.Kind() == ast.IdentKind {
-		m, ok := l.meanings[e.AsIdent()]
-		return ok && (m.Let.Expr == nil || len(plan.Columns(m.Let.Expr)) > 0)
-	}
-	return slices.ContainsFunc(children(e), l.readsColumn)
-}
-
-// optionalNull: an optional is never null, so the comparison has one answer.
-func (l *linter) optionalNull(e ast.Expr, call ast.CallExpr) {
-	a, b := call.Args()[0], call.Args()[1]
-	if l.isNull(b) && l.isOptional(a) || l.isNull(a) && l.isOptional(b) {
-		l.c.r.Errorf(l.x.pos(e), RuleOptionalValue, "an optional is never null; ask with .hasValue(), or unwrap it with .orValue(…)")
-	}
-}
-
-func (l *linter) isNull(e ast.Expr) bool {
-	return l.tree.GetType(e.ID()).Kind() == types.NullTypeKind
-}
-
-func (l *linter) isOptional(e ast.Expr) bool { return isOptionalType(l.tree.GetType(e.ID())) }
-
 func isOptionalType(t *types.Type) bool {
 	return t.Kind() == types.OpaqueKind && t.TypeName() == types.OptionalType.TypeName()
-}
-
-// hasZone reports whether an overload is an accessor like ts.getHours("UTC").
-func hasZone(overloads []string) bool {
-	return len(overloads) == 1 && strings.HasPrefix(overloads[0], "timestamp_to_") && strings.HasSuffix(overloads[0], "_with_tz")
-}
-
-var zoneOffset = regexp.MustCompile(`^[+-]?(0?[0-9]|1[0-4]):[0-5][0-9]$`)
-
-// zone checks the argument of a zone accessor. Names other than offsets are looked up
-// where evaluation looks them up, in the embedded zone database: a host may know more.
-func (l *linter) zone(e ast.Expr) {
-	if !isString(e) {
-		l.c.r.Errorf(l.x.pos(e), RuleZoneLiteral, "a time zone must be a string literal like \"Europe/Berlin\" or \"+02:00\"")
-		return
-	}
-	name := string(e.AsLiteral().(types.String))
-	if zoneOffset.MatchString(name) {
-		return
-	}
-	if _, err := celenv.Location(name); name == "" || err != nil {
-		l.c.r.Errorf(l.x.pos(e), RuleZoneLiteral, "%q is neither an offset nor a name of the zone database; use one like \"Europe/Berlin\" or \"UTC\"", name)
-	}
 }

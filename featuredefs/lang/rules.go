@@ -1,8 +1,12 @@
 package lang
 
-import "github.com/unskew/unskew/featuredefs/diag"
+import (
+	"slices"
 
-// The rules about expressions.
+	"github.com/unskew/unskew/featuredefs/diag"
+)
+
+// The rules that parsing, resolving and type-checking cannot do without.
 var (
 	RuleUnknownName     = diag.Rule{ID: "unknown-name", Severity: diag.Error, Purpose: "A name must refer to something."}
 	RuleCELSyntax       = diag.Rule{ID: "cel-syntax", Severity: diag.Error, Purpose: "An expression must be readable CEL."}
@@ -16,17 +20,15 @@ var (
 	RuleWindow          = diag.Rule{ID: "window", Severity: diag.Error, Purpose: "A window is a span and a hop that divides it."}
 	RuleLiteralArgument = diag.Rule{ID: "literal-argument", Severity: diag.Error, Purpose: "The n, k and q of an aggregate are literals within bounds."}
 	RuleOptionalValue   = diag.Rule{ID: "optional-value", Severity: diag.Error, Purpose: "An optional has to be unwrapped before it is used as a value."}
-	RuleIntegerDivision = diag.Rule{ID: "integer-division", Severity: diag.Error, Purpose: "An integer division by zero is an error at run time."}
-	RuleZoneLiteral     = diag.Rule{ID: "zone-literal", Severity: diag.Error, Purpose: "A time zone is a literal name of the zone database."}
 	RuleMilliseconds    = diag.Rule{ID: "duration-milliseconds", Severity: diag.Error, Purpose: "getMilliseconds() of a duration means different things in different CELs."}
 	RuleDynamicType     = diag.Rule{ID: "dynamic-type", Severity: diag.Error, Purpose: "The type of an expression is known before it runs."}
 	RuleNullType        = diag.Rule{ID: "null-type", Severity: diag.Error, Purpose: "An expression that has values besides null has their type."}
 	RuleFeatureType     = diag.Rule{ID: "feature-type", Severity: diag.Error, Purpose: "A feature is a scalar, a list or map of scalars, or an optional of those."}
 )
 
-// Rules lists them.
+// Rules lists every rule about expressions.
 func Rules() []diag.Rule {
-	return []diag.Rule{
+	rules := []diag.Rule{
 		RuleUnknownName,
 		RuleCELSyntax,
 		RuleTypeMismatch,
@@ -39,11 +41,15 @@ func Rules() []diag.Rule {
 		RuleWindow,
 		RuleLiteralArgument,
 		RuleOptionalValue,
-		RuleIntegerDivision,
-		RuleZoneLiteral,
 		RuleMilliseconds,
 		RuleDynamicType,
 		RuleNullType,
 		RuleFeatureType,
 	}
+	for _, r := range exprRules {
+		if !slices.Contains(rules, r.Rule) {
+			rules = append(rules, r.Rule)
+		}
+	}
+	return rules
 }

@@ -7,64 +7,30 @@ import (
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 
-	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// checked is an expression, or a part of one, that has been type-checked.
-type checked struct {
-	ast.Expr
-	tree     *ast.AST
-	meanings map[string]Meaning // of the names in it
-}
+// RuleIntegerDivision is of integerDivision.
+var RuleIntegerDivision = diag.Rule{ID: "integer-division", Severity: diag.Error, Purpose: "An integer division by zero is an error at run time."}
 
-// of is another part of the same expression.
-func (x checked) of(e ast.Expr) checked { return checked{e, x.tree, x.meanings} }
-
-// let is the text that a name stands for.
-func (x checked) let() (checked, bool) {
-	if x.Kind() != ast.IdentKind {
-		return checked{}, false
+// integerDivision warns of divisors that may be zero, and refuses those that are.
+var integerDivision = exprRule{RuleIntegerDivision, func(p *part) {
+	name, args := p.call()
+	if name != operators.Divide && name != operators.Modulo {
+		return
 	}
-	text := x.meanings[x.AsIdent()].Let.text
-	return text, text.tree != nil
-}
-
-func (x checked) isInteger() bool {
-	t, err := celenv.FromCEL(x.tree.GetType(x.ID()))
-	return err == nil && (t.String() == "int" || t.String() == "uint")
-}
-
-// guard is a condition that has been decided, or decides whether an error shows, where
-// an expression is evaluated, and how.
-type guard struct {
-	condition checked
-	holds     bool
-}
-
-// guarded is gs and one more; gs stays as it is.
-func guarded(gs []guard, condition checked, holds bool) []guard {
-	return append(gs[:len(gs):len(gs)], guard{condition, holds})
-}
-
-func (l *linter) with(gs []guard, condition ast.Expr, holds bool) []guard {
-	return guarded(gs, checked{condition, l.tree, l.meanings}, holds)
-}
-
-// division warns of an integer division whose divisor may be zero.
-func (l *linter) division(e ast.Expr, call ast.CallExpr, guards []guard) {
-	divisor := checked{call.Args()[1], l.tree, l.meanings}
+	divisor := checked{args[1], p.tree, p.meanings}
 	if !divisor.isInteger() {
 		return
 	}
 	if n, ok := integer(divisor); ok && n == 0 {
-		l.c.r.Errorf(l.x.pos(e), RuleIntegerDivision, "an integer division by zero fails for every row")
+		p.errorf(p.Expr, "an integer division by zero fails for every row")
 		return
 	}
-	if divisor.neverZero(guards) {
-		return
+	if !divisor.neverZero(p.guards) {
+		p.warnf(p.Expr, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
 	}
-	l.c.r.Warnf(l.x.pos(e), RuleIntegerDivision, "the divisor may be zero, and an integer division by zero is an error; guard it like n == 0 ? 0 : m / n, or divide doubles")
-}
+}}
 
 // neverZero reports whether the guards leave x no zero, or what it is made of does.
 func (x checked) neverZero(guards []guard) bool {

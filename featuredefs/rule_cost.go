@@ -1,39 +1,43 @@
 package featuredefs
 
 import (
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celcost"
 )
 
-// checkCosts refuses expressions that no request could afford, such as loops in loops
+// RuleCost is of affordableCost.
+var RuleCost = diag.Rule{ID: "cost", Severity: diag.Error, Purpose: "One evaluation of an expression has a bounded, affordable cost."}
+
+// affordableCost refuses expressions that no request could afford, such as loops in loops
 // over long lists.
-func (l *loader) checkCosts() {
-	costs := celcost.OfPlan(l.project.Plan)
-	for _, v := range l.project.Plan.Views {
+var affordableCost = rule[*plan.Plan]{RuleCost, func(p *plan.Plan, report reportFunc) {
+	costs := celcost.OfPlan(p)
+	for _, v := range p.Views {
 		for i := range v.Slots {
 			s := &v.Slots[i]
-			l.checkCost(costs, s.Arg, s.By, s.Group, s.Filter)
+			checkCost(report, costs, s.Arg, s.By, s.Group, s.Filter)
 		}
 		for _, f := range v.Features {
-			l.checkCost(costs, f.Expr)
+			checkCost(report, costs, f.Expr)
 		}
 	}
-	for _, s := range l.project.Plan.Services {
+	for _, s := range p.Services {
 		for _, d := range s.Derived {
-			l.checkCost(costs, d.Expr)
+			checkCost(report, costs, d.Expr)
 		}
 	}
-}
+}}
 
-func (l *loader) checkCost(costs map[*plan.Expr]celcost.Bound, exprs ...*plan.Expr) {
+func checkCost(report reportFunc, costs map[*plan.Expr]celcost.Bound, exprs ...*plan.Expr) {
 	for _, e := range exprs {
 		b := costs[e]
 		switch {
 		case e == nil || b.Units <= celcost.Limit:
 		case b.Units == celcost.Unknown:
-			l.Errorf(b.Most.Pos, RuleCost, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
+			report(b.Most.Pos, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
 		default:
-			l.Errorf(b.Most.Pos, RuleCost, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, celcost.Limit, costHints[b.Reason])
+			report(b.Most.Pos, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, celcost.Limit, costHints[b.Reason])
 		}
 	}
 }
