@@ -125,15 +125,15 @@ func project() *plan.Plan {
 	}
 }
 
-// memory is an online store in a map, as much of it as the registry needs.
-type memory struct {
+// memoryStore is an online store in a map, as much of it as the registry needs.
+type memoryStore struct {
 	onlinestore.Store
 	mu   sync.Mutex
 	data map[string][]byte
 	gets int
 }
 
-func (m *memory) Get(_ context.Context, keys [][]byte) ([][]byte, error) {
+func (m *memoryStore) Get(_ context.Context, keys [][]byte) ([][]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.gets++
@@ -144,7 +144,7 @@ func (m *memory) Get(_ context.Context, keys [][]byte) ([][]byte, error) {
 	return out, nil
 }
 
-func (m *memory) Swap(_ context.Context, writes []onlinestore.Write) ([]bool, error) {
+func (m *memoryStore) Swap(_ context.Context, writes []onlinestore.Write) ([]bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	done := make([]bool, len(writes))
@@ -161,7 +161,7 @@ func (m *memory) Swap(_ context.Context, writes []onlinestore.Write) ([]bool, er
 }
 
 // reset forgets everything.
-func (m *memory) reset() {
+func (m *memoryStore) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.data)
@@ -177,7 +177,7 @@ type event struct {
 }
 
 // write stores the events in the states of both views, as generation 1.
-func (m *memory) write(t testing.TB, p *plan.Plan, events ...event) {
+func (m *memoryStore) write(t testing.TB, p *plan.Plan, events ...event) {
 	t.Helper()
 	fields := make([]plan.Field, len(transactions.Columns))
 	for i, c := range transactions.Columns {
@@ -231,7 +231,7 @@ var history = []event{
 // fixture is a server over the history, with its clock at noon.
 type fixture struct {
 	*Server
-	store *memory
+	store *memoryStore
 	plan  *plan.Plan
 	url   string
 }
@@ -239,7 +239,7 @@ type fixture struct {
 // start runs a server; change may adapt its configuration first.
 func start(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
-	f := &fixture{store: &memory{data: map[string][]byte{}}, plan: project()}
+	f := &fixture{store: &memoryStore{data: map[string][]byte{}}, plan: project()}
 	f.store.write(t, f.plan, history...)
 	cfg := Config{Clock: func() plan.EventTime { return noon }, States: registry.NewReader(f.store)}
 	if change != nil {

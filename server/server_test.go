@@ -385,7 +385,7 @@ func TestReflection(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	clock := func() plan.EventTime { return noon }
-	states := registry.NewReader(&memory{})
+	states := registry.NewReader(&memoryStore{})
 	for _, c := range []struct {
 		name string
 		cfg  Config

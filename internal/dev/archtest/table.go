@@ -132,7 +132,7 @@ var Owners = []struct {
 	{"github.com/cockroachdb/pebble/v2/vfs", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir", "internal/backend"}},
 	{"github.com/cockroachdb/pebble/v2", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir"}},
 	{"github.com/duckdb", []string{"internal/duckdb"}},
-	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/ingest", "materializer/offline", "validate/parity", "cmd/unskew", "examples/flights/convert", "materializer/training", "sdk"}},
+	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/ingest", "materializer/offline", "validate/parity", "examples/flights/convert", "materializer/training", "sdk"}},
 	{"connectrpc.com", []string{"proto/unskew/*", "server", "sdk"}},
 	{"google.golang.org/protobuf", []string{"proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk", "internal/dev/bench/online"}},
 	{"buf.build", []string{"proto/unskew/*"}},
@@ -145,8 +145,9 @@ var Owners = []struct {
 	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
 }
 
-// TestModules may be imported by the tests of every package; vfs is for databases in memory.
-var TestModules = []string{"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs"}
+// TestModules may be imported by the tests of every package; vfs is for databases in
+// memory, Arrow for reading what a server sends.
+var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs"}
 
 // TestPackages are imported by tests only, and by each other.
 var TestPackages = []string{
