@@ -87,6 +87,7 @@ func TestFingerprint_Invariant(t *testing.T) {
 	for _, c := range []struct{ name, old, new string }{
 		{"comment", "features:\n  f:", "# comment\nfeatures: # why\n  f:"},
 		{"where the data lies", "data/*.parquet", "s3://bucket/*.parquet"},
+		{"how the rows of its files lie", "from: data/*.parquet", "from: data/*.csv\ncsv: {delimiter: ;, null: NA}"},
 		{"description", "name: spend\n", "name: spend\nowner: a\ntags: [b]\ndescription: c\n"},
 		{"long form", "qty_sum: sum(qty)", "qty_sum:\n    description: d\n    expr: >-\n      sum(\n        qty)"},
 		{"formatting", "sum(amount * 2.0 + late, \"7d/1h\").where(big)", "'sum( ( amount*2.00 )+late,''7d/1h'' ) . where( (big) )'"},

@@ -143,3 +143,18 @@ func TestConfig(t *testing.T) {
 		})
 	}
 }
+
+// TestCSVDialect: layout is data of the plan.
+func TestCSVDialect(t *testing.T) {
+	source := "kind: Source\nname: s\nfrom: a.csv\nevent_time: ts\ncolumns: {ts: {type: timestamp}}\n"
+	for text, want := range map[string]plan.CSV{
+		"":                          {},
+		"csv: {delimiter: \"\\t\"}": {Delimiter: '\t'},
+		"csv: {delimiter: ;, quote: \"'\", null: N/A}": {Delimiter: ';', Quote: '\'', Null: "N/A"},
+		"csv: {quote: \"\"}":                           {Unquoted: true},
+	} {
+		if got := loadText(t, source+text+"\n").Sources[0].CSV; got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}

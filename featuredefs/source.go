@@ -44,11 +44,12 @@ type knownUse struct {
 
 func (l *loader) parseSource(n *yamldoc.Node) {
 	before := l.Errors
-	o := l.Object(n, "Source", "kind", "name", "from", "sql", "stream", "event_time", "known_at", "event_id",
+	o := l.Object(n, "Source", "kind", "name", "from", "csv", "sql", "stream", "event_time", "known_at", "event_id",
 		"columns", "bad_rows", "max_ahead", "min_time", "description")
 	s := &plan.Source{
 		Name:        o.Name(),
 		From:        o.Text("from"),
+		CSV:         l.parseCSV(o, "Source"),
 		SQL:         o.Text("sql"),
 		Stream:      o.Boolean("stream"),
 		EventTime:   o.NeedText("event_time"),

@@ -30,12 +30,12 @@ func (l *loader) parseTraining(n *yamldoc.Node) {
 }
 
 func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
-	o := l.Object(n, "spine", "from", "sql", "time", "label", "label_known_at")
+	o := l.Object(n, "spine", "from", "csv", "sql", "time", "label", "label_known_at")
 	if o == nil {
 		return
 	}
 	t.labelNode = o.Get("label")
-	t.set.Spine = plan.Spine{From: o.Text("from"), SQL: o.Text("sql"), Time: o.NeedText("time"),
+	t.set.Spine = plan.Spine{From: o.Text("from"), CSV: l.parseCSV(o, "spine"), SQL: o.Text("sql"), Time: o.NeedText("time"),
 		Label: o.Text("label"), LabelKnownAt: o.Text("label_known_at")}
 	if (o.Get("from") == nil) == (o.Get("sql") == nil) {
 		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "spine takes either from or sql")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/records"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -60,18 +61,32 @@ func interruptible(ctx context.Context, r io.Reader) io.ReadCloser {
 
 func formatOf(file string) string {
 	switch strings.ToLower(filepath.Ext(file)) {
-	case ".csv":
-		return "csv"
 	case ".parquet":
 		return "parquet"
 	case ".arrow", ".arrows", ".ipc":
 		return "arrow"
 	}
+	if f, _, ok := records.FormatOf(file, plan.CSV{}); ok && f == records.CSV {
+		return "csv"
+	}
 	return "json"
 }
 
-// read calls f with batches that have all columns of the source.
-func (e *events) read(ctx context.Context, src *plan.Source, f func(*vector.Batch) error) error {
+// eventRows are rows with all columns of the source, valid until the next ones are read.
+type eventRows struct {
+	*vector.Batch
+	lines []int64 // the line that each begins in; nil where there are no lines
+	bad   []badEvent
+}
+
+// badEvent is a row that cannot be read. They are ascending by row, one a row.
+type badEvent struct {
+	row int
+	why string
+}
+
+// read calls f with the rows.
+func (e *events) read(ctx context.Context, src *plan.Source, f func(*eventRows) error) error {
 	in, err := ingest.NewSource(src)
 	if err != nil {
 		return err
@@ -82,31 +97,61 @@ func (e *events) read(ctx context.Context, src *plan.Source, f func(*vector.Batc
 	case "arrow":
 		return e.readArrow(ctx, src, in, f)
 	}
-	// An error of f is about the events, not about the file.
-	var failed error
-	call := func(b *vector.Batch) error { failed = f(b); return failed }
-	if e.format == "csv" {
-		err = in.CSV(e, call)
-	} else {
-		err = in.JSONLines(e, call)
-	}
-	if failed != nil || err == nil {
-		return err
-	}
-	return fmt.Errorf("%s: %w", e.name, err)
+	return e.readText(src, in, f)
 }
 
-func readParquet(ctx context.Context, rel relation.Relation, in *ingest.Source, f func(*vector.Batch) error) (err error) {
+func (e *events) readText(src *plan.Source, in *ingest.Source, f func(*eventRows) error) (err error) {
+	o := records.Options{Format: records.JSON, Fields: in.Fields(), Pushed: true}
+	_, o.Dialect, _ = records.FormatOf(e.path, src.CSV)
+	if e.format == "csv" {
+		o.Format = records.CSV
+	}
+	text, err := records.Decompress(e.path, e)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	defer closeWith(&err, text)
+	r := records.NewReader(text, o)
+	for {
+		rows, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		if err := f(textRows(rows)); err != nil {
+			return err
+		}
+	}
+}
+
+func textRows(rows *records.Rows) *eventRows {
+	out := &eventRows{Batch: rows.Batch, lines: rows.Lines}
+	for _, bad := range rows.Bad {
+		if n := len(out.bad); n > 0 && out.bad[n-1].row == bad.Row {
+			continue
+		}
+		why := bad.Reason
+		if bad.Column >= 0 {
+			why = fmt.Sprintf("column %q: %s", rows.Fields[bad.Column].Name, bad.Reason)
+		}
+		out.bad = append(out.bad, badEvent{bad.Row, why})
+	}
+	return out
+}
+
+func readParquet(ctx context.Context, rel relation.Relation, in *ingest.Source, f func(*eventRows) error) (err error) {
 	r, err := relation.Open(relation.Options{})
 	if err != nil {
 		return err
 	}
 	defer closeWith(&err, r)
-	return r.Scan(ctx, rel, in.Fields(), func(b *relation.Batch) error { return f(b.Batch) })
+	return r.Scan(ctx, rel, in.Fields(), func(b *relation.Batch) error { return f(&eventRows{Batch: b.Batch}) })
 }
 
 // readArrow reads an Arrow stream by way of a temporary Parquet file.
-func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Source, f func(*vector.Batch) error) error {
+func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Source, f func(*eventRows) error) error {
 	dir, err := os.MkdirTemp("", "unskew-push-")
 	if err != nil {
 		return err

@@ -25,13 +25,15 @@ func newPush(o *options) *cobra.Command {
 		Use:   "push SOURCE [FILE|-]",
 		Short: "Append events to a stream source",
 		Long: `Appends events to the log of a stream source and applies them to the online store:
-JSON lines, CSV with a header, Parquet or an Arrow IPC stream, from a file or standard
-input. With --server the events go to a running server, which applies them. Lines from
-standard input are taken as they come; without a server they are applied in the end.
+JSON lines or an array, CSV with a header, Parquet or an Arrow IPC stream, from a file or
+standard input; JSON and CSV files may be compressed (.gz, .zst). With --server the events
+go to a running server, which applies them. Lines from standard input are taken as they
+come; without a server they are applied in the end.
 
 Every row is answered for: appended, duplicate (its id was seen), conflict (its id was
-seen with other values; the first stands) or rejected. Pushing the same file again after
-an interruption is safe for a source with an event_id.
+seen with other values; the first stands) or rejected, for what it says or because it
+cannot be read; the rows after it are taken. Pushing the same file again after an
+interruption is safe for a source with an event_id.
 
 Exit code 1 when rows were rejected or in conflict.`,
 		Example: `  unskew push transactions new.jsonl
@@ -95,14 +97,12 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 }
 
 func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, send pusher, finish func(context.Context) error) error {
-	err := events.read(ctx, src, func(b *vector.Batch) error {
-		for from := 0; from < b.N; from += pushBatch {
-			// A batch is sent to its end, so that what is counted is what was stored.
-			rows, err := send(context.WithoutCancel(ctx), slice(b, from, min(from+pushBatch, b.N)))
-			if err != nil {
+	err := events.read(ctx, src, func(rows *eventRows) error {
+		for from := 0; from < rows.N; from += pushBatch {
+			// What is sent is sent to its end, so that what is counted is what was stored.
+			if err := t.push(context.WithoutCancel(ctx), rows, from, min(from+pushBatch, rows.N), send); err != nil {
 				return err
 			}
-			t.add(rows)
 		}
 		return ctx.Err()
 	})
@@ -126,15 +126,35 @@ func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, s
 // pushBatch is the number of rows sent at a time; servers take at least as many.
 const pushBatch = 4096
 
-func slice(b *vector.Batch, from, to int) *vector.Batch {
-	if from == 0 && to == b.N {
-		return b
+// push sends the rows [from, to) that could be read; the others are rejected.
+func (t *pushTally) push(ctx context.Context, rows *eventRows, from, to int, send pusher) error {
+	out := make([]ingest.Pushed, to-from)
+	for _, bad := range rows.bad {
+		if from <= bad.row && bad.row < to {
+			out[bad.row-from] = ingest.Pushed{Outcome: ingest.Rejected, Message: bad.why}
+		}
 	}
-	rows := make([]int, to-from)
-	for i := range rows {
-		rows[i] = from + i
+	good := make([]int, 0, to-from)
+	for i := range out {
+		if out[i].Outcome == 0 {
+			good = append(good, from+i)
+		}
 	}
-	return ingest.Take(nil, b, rows)
+	b := rows.Batch
+	if len(good) < b.N {
+		b = ingest.Take(nil, b, good)
+	}
+	if len(good) > 0 {
+		pushed, err := send(ctx, b)
+		if err != nil {
+			return err
+		}
+		for i, p := range pushed {
+			out[good[i]-from] = p
+		}
+	}
+	t.add(out, rows.lines, from)
+	return nil
 }
 
 func localPusher(p *plan.Plan, st *backend.Backend, source string) (pusher, func(context.Context) error, error) {
@@ -186,7 +206,8 @@ type pushTally struct {
 
 // pushProblem is an event that was not taken as it was.
 type pushProblem struct {
-	Event   int64  `json:"event"` // counted from 1
+	Event   int64  `json:"event"`          // counted from 1
+	Line    int64  `json:"line,omitempty"` // of text: where the event begins, counted from 1
 	Outcome string `json:"outcome"`
 	Message string `json:"message"`
 }
@@ -200,12 +221,27 @@ func newPushTally(c *cobra.Command, o *options, source string) *pushTally {
 	return t
 }
 
-func (t *pushTally) add(rows []ingest.Pushed) {
+// place is where the event is, as people look for it.
+func (p *pushProblem) place() string {
+	if p.Line > 0 {
+		return fmt.Sprintf("line %d", p.Line)
+	}
+	return fmt.Sprintf("event %d", p.Event)
+}
+
+// add counts the outcomes of rows; lines are those of the batch, in which they begin
+// with row from.
+func (t *pushTally) add(rows []ingest.Pushed, lines []int64, from int) {
 	for i, r := range rows {
 		t.by[r.Outcome]++
-		if r.Message != "" && len(t.shown) < shownRows {
-			t.shown = append(t.shown, pushProblem{t.rows + int64(i) + 1, strings.ToLower(r.Outcome.String()), r.Message})
+		if r.Message == "" || len(t.shown) == shownRows {
+			continue
 		}
+		p := pushProblem{Event: t.rows + int64(i) + 1, Outcome: strings.ToLower(r.Outcome.String()), Message: r.Message}
+		if lines != nil {
+			p.Line = lines[from+i]
+		}
+		t.shown = append(t.shown, p)
 	}
 	t.rows += int64(len(rows))
 	t.progress.add(int64(len(rows)))
@@ -250,7 +286,7 @@ func (t *pushTally) print() error {
 		}{t.source, t.rows, t.by[ingest.Appended], t.by[ingest.Duplicate], t.by[ingest.Conflict], t.by[ingest.Rejected], t.shown, t.note})
 	}
 	for _, p := range t.shown {
-		fmt.Fprintf(t.c.ErrOrStderr(), "event %d: %s: %s\n", p.Event, p.Outcome, p.Message)
+		fmt.Fprintf(t.c.ErrOrStderr(), "%s: %s: %s\n", p.place(), p.Outcome, p.Message)
 	}
 	if more := t.by[ingest.Conflict] + t.by[ingest.Rejected] - int64(len(t.shown)); more > 0 {
 		fmt.Fprintf(t.c.ErrOrStderr(), "and %s more\n", count(more))

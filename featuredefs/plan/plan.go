@@ -54,6 +54,7 @@ type SourceColumn struct {
 type Source struct {
 	Name        string
 	From        string // path or glob, relative to the project, or URL; "" with SQL or for a stream-only source
+	CSV         CSV    // of From and of pushes
 	SQL         string
 	Stream      bool
 	EventTime   string // column
@@ -214,6 +215,7 @@ type TrainingSet struct {
 // Spine lists the rows to predict: keys, request fields, the as-of time, a label.
 type Spine struct {
 	From, SQL    string
+	CSV          CSV // of From
 	Time         string
 	Label        string // "" without
 	LabelKnownAt string // "" without

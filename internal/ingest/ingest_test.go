@@ -3,17 +3,16 @@ package ingest
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/records"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -56,11 +55,11 @@ func tm(s string) plan.EventTime {
 // batch reads JSON lines into one batch.
 func batch(t testing.TB, s *Source, lines string) *vector.Batch {
 	t.Helper()
-	var out *vector.Batch
-	if err := s.JSONLines(strings.NewReader(lines+"\n"), func(b *vector.Batch) error { out = b; return nil }); err != nil {
-		t.Fatal(err)
+	rows, err := records.NewReader(strings.NewReader(lines+"\n"), records.Options{Format: records.JSON, Fields: s.Fields(), Pushed: true}).Next()
+	if err != nil || len(rows.Bad) > 0 {
+		t.Fatal(rows, err)
 	}
-	return out
+	return rows.Batch
 }
 
 func TestEvents(t *testing.T) {
@@ -330,120 +329,5 @@ func TestMalformedPayloads(t *testing.T) {
 	}
 	if _, err := in.Rows([][]byte{{9}}); err == nil || !strings.Contains(err.Error(), "format 9") {
 		t.Errorf("error %v", err)
-	}
-}
-
-// TestN8_JSONIsTypedStrictly: what is no int is not made one, and a 64-bit int survives.
-func TestN8_JSONIsTypedStrictly(t *testing.T) {
-	src := &plan.Source{Name: "s", EventTime: "t", Columns: []plan.SourceColumn{
-		column("t", plan.Timestamp), column("i", plan.Int), column("d", plan.Double), column("s", plan.String),
-		column("b", plan.Bool), column("y", plan.Bytes), column("u", plan.Duration)}}
-	in := newSource(t, src)
-	for _, tc := range []struct {
-		line string
-		col  string
-		want plan.Value
-	}{
-		{`{"i": 9223372036854775807}`, "i", plan.IntValue(math.MaxInt64)},
-		{`{"i": -9007199254740993}`, "i", plan.IntValue(-9007199254740993)},
-		{`{"i": 3.0}`, "i", plan.IntValue(3)},
-		{`{"i": 1e3}`, "i", plan.IntValue(1000)},
-		{`{"i": null}`, "i", plan.NullValue()},
-		{`{"d": 3}`, "d", plan.DoubleValue(3)},
-		{`{"d": -0.0}`, "d", plan.DoubleValue(math.Copysign(0, -1))},
-		{`{"d": "NaN"}`, "d", plan.DoubleValue(math.NaN())},
-		{`{"d": "-Infinity"}`, "d", plan.DoubleValue(math.Inf(-1))},
-		{`{"s": "añ\u0000"}`, "s", plan.StringValue("añ\x00")},
-		{`{"b": true}`, "b", plan.BoolValue(true)},
-		{`{"y": "AP8="}`, "y", plan.BytesValue([]byte{0, 255})},
-		{`{"u": "-1h0.000000001s"}`, "u", plan.DurationValue(-time.Hour - 1)},
-		{`{"t": "2025-01-01T02:00:00.1234567+02:00"}`, "t", plan.TimestampValue(tm("2025-01-01T00:00:00.123456Z"))},
-	} {
-		b := batch(t, in, tc.line)
-		if got := b.Col(tc.col).Value(0); !got.Equal(tc.want) {
-			t.Errorf("%s = %v, want %v", tc.line, got, tc.want)
-		}
-	}
-	for _, tc := range []struct{ line, want string }{
-		{`{"i": 3.5}`, "not whole"},
-		{`{"i": 1e-3}`, "not whole"},
-		{`{"i": 9223372036854775808}`, "64 bits"},
-		{`{"i": "3"}`, `"3" is no int`},
-		{`{"d": "3"}`, `"3" is no double`},
-		{`{"d": 1e999}`, "does not fit"},
-		{`{"s": 3}`, "3 is no string"},
-		{`{"b": 1}`, "1 is no bool"},
-		{`{"b": "true"}`, "is no bool"},
-		{`{"t": 1735689600}`, "is no timestamp"},
-		{`{"t": "2025-01-32"}`, "is no time"},
-		{`{"y": "%"}`, "base64"},
-		{`{"u": "3"}`, "duration"},
-		{`{"i": [1]}`, "[1] is no int"},
-		{`{"i": 1, "i": 2}`, "twice"},
-		{`{"ii": 1}`, `unknown column "ii" (did you mean "i"?)`},
-		{`{"i": 1} {"i": 2}`, "a line of its own"},
-		{`{"i": 1`, "malformed JSON: the line ends before the object does"},
-		{`[1]`, "not a JSON object"},
-		{`"caf` + "\xe9" + `"`, "UTF-8"},
-	} {
-		err := in.JSONLines(strings.NewReader("\n{\"i\": 1}\n"+tc.line+"\n"), func(*vector.Batch) error { return nil })
-		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "line 3: ") {
-			t.Errorf("%s: error %v, want one with line 3 and %q", tc.line, err, tc.want)
-		}
-	}
-}
-
-func TestCSV(t *testing.T) {
-	src := &plan.Source{Name: "s", EventTime: "t", Columns: []plan.SourceColumn{
-		column("t", plan.Timestamp), column("i", plan.Int), column("d", plan.Double), column("s", plan.String), column("b", plan.Bool)}}
-	in := newSource(t, src)
-	var rows int
-	err := in.CSV(strings.NewReader("\ufeffs,i,t,b\n\"a,\nb\",9007199254740993,2025-01-01T00:00:00Z,true\n,,,\n"), func(b *vector.Batch) error {
-		rows += b.N
-		if b.Col("s").Str[0] != "a,\nb" || b.Col("i").Int[0] != 9007199254740993 || !b.Col("b").Bits.Get(0) || b.Col("d").Valid(0) || b.Col("s").Valid(1) {
-			return fmt.Errorf("wrong values %v", b)
-		}
-		return nil
-	})
-	if err != nil || rows != 2 {
-		t.Fatalf("%d rows, %v", rows, err)
-	}
-	for _, tc := range []struct{ text, want string }{
-		{"i\n1\n3.5\n", `line 3: column "i": "3.5" is no int`},
-		{"s,i\n\"a\nb\",1\nx,y\n", `line 4: column "i": "y" is no int`},
-		{"i,ii\n1,2\n", `line 1: unknown column "ii" (did you mean "i"?)`},
-		{"i,i\n1,2\n", `line 1: column "i" is there twice`},
-		{"i,s\n1\n", "line 2: wrong number of fields"},
-		{"", "no header"},
-		{"b\nyes\n", `"yes" is no bool`},
-		{"s\ncaf\xe9\n", "line 2: column \"s\": the string is not valid UTF-8"},
-	} {
-		err := in.CSV(strings.NewReader(tc.text), func(*vector.Batch) error { return nil })
-		if err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%q: error %v, want %q", tc.text, err, tc.want)
-		}
-	}
-}
-
-func TestTextComesInBatches(t *testing.T) {
-	in := newSource(t, payments())
-	var lines strings.Builder
-	for i := range 2*textBatch + 1 {
-		fmt.Fprintf(&lines, "{\"user\": %d}\n", i)
-	}
-	var next int64
-	var sizes []int
-	err := in.JSONLines(strings.NewReader(lines.String()), func(b *vector.Batch) error {
-		sizes = append(sizes, b.N)
-		for _, u := range b.Col("user").Int {
-			if u != next {
-				return fmt.Errorf("row %d holds %d", next, u)
-			}
-			next++
-		}
-		return nil
-	})
-	if err != nil || !slices.Equal(sizes, []int{textBatch, textBatch, 1}) {
-		t.Errorf("batches %v, %v", sizes, err)
 	}
 }

@@ -54,7 +54,7 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/oracle"}},
 	{"internal/entitykey", "keys of entities as bytes: canonical, injective, in order", "", []string{"featuredefs/plan", "internal/vector"}},
 	{"internal/ingest", "rows of sources and pushed events become canonical events", "computes features",
-		[]string{"featuredefs/plan", "internal/cron", "internal/kernel", "internal/nearest", "internal/text", "internal/vector", "internal/entitykey", "internal/limits"}},
+		[]string{"featuredefs/plan", "internal/cron", "internal/kernel", "internal/vector", "internal/entitykey", "internal/limits"}},
 	{"internal/gate", "lets operations into a resource until it is closed", "", nil},
 	{"internal/eventlog", "contract of the ordered, durable, deduplicating log", "", []string{"featuredefs/plan", "internal/limits"}},
 	{"internal/eventlog/logtest", "the suite that every event log passes", "", []string{"featuredefs/plan", "internal/eventlog"}},
