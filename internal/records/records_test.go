@@ -44,7 +44,12 @@ func readAll(src io.Reader, o Options) ([]string, error) {
 			}
 			for ; len(bad) > 0 && bad[0].Row == i; bad = bad[1:] {
 				name := "row"
-				if bad[0].Column >= 0 {
+				for c, col := range rows.Cols {
+					if whole := bad[0].Column < 0; (whole || bad[0].Column == c) && !col.IsErr(i) {
+						name = "forgotten"
+					}
+				}
+				if bad[0].Column >= 0 && name == "row" {
 					name = rows.Fields[bad[0].Column].Name
 				}
 				cells = append(cells, fmt.Sprintf("bad %s at %d %q: %s", name, bad[0].Line, bad[0].Text, bad[0].Reason))
@@ -91,7 +96,7 @@ func TestCSV(t *testing.T) {
 	check(t, "y,u\n\"\",\"\"\nAP8=,-1.5s\n", o, "2: y="+plan.BytesValue(nil).String(), "3: y="+plan.BytesValue([]byte{0, 255}).String()+" u=-1.5s")
 }
 
-func TestCSVBadRows(t *testing.T) {
+func TestN10_CSVBadRows(t *testing.T) {
 	o := Options{Format: CSV, Fields: allFields, Pushed: true}
 	check(t, "i,s\n1\n2,x,y\n3,z\n", o, `2: bad row at 2 "1": the row has 1 field and the header 2`, `3: bad row at 3 "2,x,y": the row has 3 fields…`, `4: i=3 s="z"`)
 	check(t, "i,s\n1,a\ni,s\n2,b\n", o, `2: i=1 s="a"`, `3: bad row at 3 "i,s": the row repeats the header`, `4: i=2 s="b"`)
@@ -138,7 +143,7 @@ func TestJSON(t *testing.T) {
 	check(t, "{\"i\": 1}\n{\"I\": 1}\n", o, "1: i=1", `error: line 2: columns "i" and "I" differ only in case; rename one`)
 }
 
-func TestN8_JSONBadRows(t *testing.T) {
+func TestN8_N10_JSONBadRows(t *testing.T) {
 	o := Options{Format: JSON, Fields: allFields, Pushed: true}
 	for line, want := range map[string]string{
 		`{"i": 3.5}`:                    `bad i at 2 "3.5": "3.5" is no int, because it is not whole`,
@@ -422,8 +427,8 @@ func cellText() *rapid.Generator[string] {
 	})
 }
 
-// TestHowTextIsCutUpDoesNotMatter: reads of any size give the same rows.
-func TestHowTextIsCutUpDoesNotMatter(t *testing.T) {
+// TestP7_HowTextIsCutUpDoesNotMatter: reads of any size give the same rows.
+func TestP7_HowTextIsCutUpDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "i", "s", ",", "\"", "\"\"", "\n", "\r\n", "\r", "1", "{", "}", "[", "]", ":", "\"i\"", "\"s\":", "{\"i\": 1}", "null", " ", "\\", "\ufeff", "i,s\n"}),
 			0, 40).Draw(t, "text"), "")
