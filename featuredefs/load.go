@@ -28,7 +28,15 @@ type Options struct {
 	// Schemas looks up the columns of a source that has a from or sql; it is asked
 	// only about sources of which a used column is not declared. nil: types come
 	// from the declarations and unskew.lock alone.
-	Schemas func(src *plan.Source) ([]plan.Field, error)
+	Schemas func(src *plan.Source) ([]Column, error)
+}
+
+// Column is a column that a source's data has.
+type Column struct {
+	plan.Field // of kind Null where the data has no value that would tell
+	// Unusable completes the sentence "column x of source s …" where no type of a column
+	// holds what the data has, or none without a declaration; "" otherwise.
+	Unusable string
 }
 
 // Project is a loaded project folder.

@@ -2,6 +2,7 @@ package featuredefs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -89,18 +90,26 @@ func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
 	if len(undeclared) == 0 || l.opts.Schemas == nil {
 		return locked
 	}
-	fields, err := l.opts.Schemas(s)
+	columns, err := l.opts.Schemas(s)
 	if err != nil {
 		l.schemaFailed(decl, undeclared, locked, err)
 		return locked
 	}
 	decl.complete = true
 	inferred := map[string]plan.Type{}
-	for _, f := range fields {
-		if slices.Contains(plan.ColumnKinds, f.Type.Kind) {
-			inferred[f.Name] = f.Type
-		} else {
-			decl.unusable[f.Name] = f.Type.String()
+	for _, c := range columns {
+		was, ok := locked[c.Name]
+		switch {
+		case c.Unusable != "":
+			decl.unusable[c.Name] = c.Unusable
+		case c.Type.Kind == plan.Null && ok:
+			inferred[c.Name] = was
+		case slices.Contains(plan.ColumnKinds, c.Type.Kind):
+			inferred[c.Name] = c.Type
+		case c.Type.Kind == plan.Null:
+			decl.unusable[c.Name] = fmt.Sprintf("holds no value yet that would tell its type; declare it under columns, such as %s: {type: double}", c.Name)
+		default:
+			decl.unusable[c.Name] = fmt.Sprintf("is a %v, which features cannot read; convert it with sql:", c.Type)
 		}
 	}
 	l.compareLock(decl, inferred, locked)
@@ -150,6 +159,8 @@ func (l *loader) compareLock(decl *sourceDecl, inferred, locked map[string]plan.
 	for _, c := range sortedKeys(locked) {
 		now, ok := inferred[c]
 		switch {
+		case !ok && decl.unusable[c] != "":
+			// Said where the column is used.
 		case !ok && decl.used[c]:
 			l.Errorf(decl.n.Pos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
 				decl.source.Name, c, LockFile, locked[c])

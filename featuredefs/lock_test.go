@@ -40,8 +40,8 @@ func lockDir(t *testing.T, lock string) string {
 
 // schema answers with the columns of lockProject's data, amount of the given
 // type, or not at all when it is Invalid.
-func schema(amount plan.Kind) func(*plan.Source) ([]plan.Field, error) {
-	return func(*plan.Source) ([]plan.Field, error) {
+func schema(amount plan.Kind) func(*plan.Source) ([]featuredefs.Column, error) {
+	return func(*plan.Source) ([]featuredefs.Column, error) {
 		fields := []plan.Field{
 			{Name: "user_id", Type: plan.T(plan.Int)}, {Name: "ts", Type: plan.T(plan.Timestamp)},
 			{Name: "declared", Type: plan.T(plan.Int)}, {Name: "refund", Type: plan.T(plan.Bool)},
@@ -50,7 +50,7 @@ func schema(amount plan.Kind) func(*plan.Source) ([]plan.Field, error) {
 		if amount != plan.Invalid {
 			fields = append(fields, plan.Field{Name: "amount", Type: plan.T(amount)})
 		}
-		return fields, nil
+		return columnsOf(fields), nil
 	}
 }
 
@@ -86,10 +86,10 @@ func TestLock_StandsInForTheData(t *testing.T) {
 }
 
 func TestLock_Findings(t *testing.T) {
-	failing := func(*plan.Source) ([]plan.Field, error) { return nil, errors.New("no such file") }
+	failing := func(*plan.Source) ([]featuredefs.Column, error) { return nil, errors.New("no such file") }
 	for _, c := range []struct {
 		name, lock string
-		schemas    func(*plan.Source) ([]plan.Field, error)
+		schemas    func(*plan.Source) ([]featuredefs.Column, error)
 		want       string // rules and severities
 	}{
 		{"same type", wantLock, schema(plan.Double), ""},
@@ -123,7 +123,7 @@ func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
 	writeFile(t, filepath.Join(dir, "features", "a.yaml"), identity)
-	loadClean(t, dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
+	loadClean(t, dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
 		t.Errorf("asked about %s", s.Name)
 		return nil, nil
 	}})

@@ -15,8 +15,8 @@ import (
 )
 
 // inferred is what a look at the data of the test projects would find.
-func inferred(*plan.Source) ([]plan.Field, error) {
-	return []plan.Field{
+func inferred(*plan.Source) ([]featuredefs.Column, error) {
+	return columnsOf([]plan.Field{
 		{Name: "user_id", Type: plan.T(plan.Int)},
 		{Name: "merchant_id", Type: plan.T(plan.String)},
 		{Name: "ts", Type: plan.T(plan.Timestamp)},
@@ -28,7 +28,15 @@ func inferred(*plan.Source) ([]plan.Field, error) {
 		{Name: "status", Type: plan.T(plan.String)},
 		{Name: "chargeback", Type: plan.T(plan.Bool)},
 		{Name: "lines", Type: plan.ListOf(plan.T(plan.String))},
-	}, nil
+	}), nil
+}
+
+func columnsOf(fields []plan.Field) []featuredefs.Column {
+	columns := make([]featuredefs.Column, len(fields))
+	for i, f := range fields {
+		columns[i].Field = f
+	}
+	return columns
 }
 
 // extract writes an archive, without its file "want", into a new folder.

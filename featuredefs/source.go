@@ -24,7 +24,7 @@ type sourceDecl struct {
 	known    []knownUse
 	used     map[string]bool      // columns that views and the source itself read
 	inferred map[string]plan.Type // of columns whose type is not declared
-	unusable map[string]string    // columns of types that features cannot read
+	unusable map[string]string    // columns that features cannot read, and why
 	complete bool                 // every column of the source is known, not only those declared or locked
 	broken   bool
 }
@@ -278,8 +278,8 @@ func (l *loader) checkStructural(decl *sourceDecl, column string, n *yamldoc.Nod
 // unknownColumn reports a column that is not among those known of the source.
 func (l *loader) unknownColumn(decl *sourceDecl, pos plan.Pos, name string) {
 	s := decl.source
-	if t, ok := decl.unusable[name]; ok {
-		l.Errorf(pos, RuleColumnType, "column %q of source %s has the type %s, which features cannot read; convert it with sql:", name, s.Name, t)
+	if why, ok := decl.unusable[name]; ok {
+		l.Errorf(pos, RuleColumnType, "column %q of source %s %s", name, s.Name, why)
 		return
 	}
 	hint := ""

@@ -12,7 +12,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
+	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/unskew/unskew/materializer/training"
 	"github.com/unskew/unskew/sdk"
@@ -53,7 +53,7 @@ func echo(t *testing.T) *training.Queue {
 const spineRows = 100_000
 
 func spineReader() array.RecordReader {
-	b := array.NewInt64Builder(memory.DefaultAllocator)
+	b := array.NewInt64Builder(arrowmemory.DefaultAllocator)
 	for i := range spineRows {
 		b.Append(int64(i))
 	}

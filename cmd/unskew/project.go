@@ -50,12 +50,13 @@ func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag
 func (o *options) compile(ctx context.Context, reader *relation.Reader) (*featuredefs.Project, diag.Diagnostics, error) {
 	opts := featuredefs.Options{}
 	if reader != nil {
-		opts.Schemas = func(src *plan.Source) ([]plan.Field, error) {
-			fields, err := reader.Columns(ctx, relation.SourceRelation(src))
-			if unsupported := (*relation.UnsupportedError)(nil); errors.As(err, &unsupported) {
-				err = nil // no definition can use those columns, and nobody has to
+		opts.Schemas = func(src *plan.Source) ([]featuredefs.Column, error) {
+			found, err := reader.Columns(ctx, relation.SourceRelation(src))
+			columns := make([]featuredefs.Column, len(found))
+			for i, c := range found {
+				columns[i] = featuredefs.Column(c)
 			}
-			return fields, err
+			return columns, err
 		}
 	}
 	p, found, err := featuredefs.Load(o.project, opts)

@@ -110,14 +110,14 @@ func TestReadmeDefinitionLoads(t *testing.T) {
 		}
 	}
 	project := load(t)
-	columns := func(source *plan.Source) ([]plan.Field, error) {
+	columns := func(source *plan.Source) ([]featuredefs.Column, error) {
 		same, ok := project.Plan.Source(source.Name)
 		if !ok {
 			return nil, fmt.Errorf("the example has no source %s", source.Name)
 		}
-		var fields []plan.Field
+		var fields []featuredefs.Column
 		for _, c := range same.Columns {
-			fields = append(fields, c.Field)
+			fields = append(fields, featuredefs.Column{Field: c.Field})
 		}
 		return fields, nil
 	}

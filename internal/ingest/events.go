@@ -31,11 +31,12 @@ const (
 	EarlyTime                // event time before the source's min_time
 	ScaledTime               // of a pushed row: a time in 1970 that looks like seconds or milliseconds
 	LongEvent                // of a pushed row: all of it is longer than events may be
+	Unreadable               // a value that the type of its column cannot hold
 	reasons
 )
 
 var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range", "no_event_id",
-	"key_too_long", "event_id_too_long", "value_too_long", "event_time_before_min_time", "time_in_1970", "event_too_long"}
+	"key_too_long", "event_id_too_long", "value_too_long", "event_time_before_min_time", "time_in_1970", "event_too_long", "unreadable_value"}
 
 // String is the reason as manifests and metrics name it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -48,6 +49,7 @@ var reasonTexts = [reasons]string{
 	BadUTF8:    "the string is not valid UTF-8",
 	WrongStamp: "the timestamp lies outside the years 0001 to 9999",
 	NoID:       "the event id is null or empty",
+	Unreadable: "the type of the column cannot hold the value",
 }
 
 // limited reports whether rows are bad for the reason because of a limit, or of a missing id.
@@ -233,6 +235,7 @@ func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool)
 // by row, one finding each. It returns b as events have it, with null for what is not known.
 func (s *Source) judge(b *vector.Batch, from *Arrivals) *vector.Batch {
 	s.bad = nil
+	s.checkReadable(b)
 	s.readTimes(b, from)
 	b = s.hideUnknown(b)
 	s.checkText(b)
@@ -295,6 +298,20 @@ func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 			k = max(k, from.Row[i])
 		}
 		s.known[i] = k
+	}
+}
+
+// checkReadable rejects rows with values that could not be read.
+func (s *Source) checkReadable(b *vector.Batch) {
+	for c, col := range b.Cols {
+		if col.Err == nil {
+			continue
+		}
+		for i := range b.N {
+			if col.IsErr(i) {
+				s.reject(i, b.Fields[c].Name, Unreadable)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,12 @@
 package relation
 
-import "github.com/unskew/unskew/internal/vector"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/unskew/unskew/internal/vector"
+)
 
 // Batch is consecutive rows of one file, or of a query. The batch, its lanes and its
 // strings are only valid during the call that gets it.
@@ -10,7 +16,7 @@ type Batch struct {
 	*vector.Batch
 	File  int       // index in the byte order of the relation's paths; 0 of a query
 	First int64     // the number of the first row in its file, counted from 0
-	Bad   []BadCell // by row; only with Relation.KeepBad
+	Bad   []BadCell // by row and column; only with Relation.KeepBad
 
 	where func(i int) string
 }
@@ -20,10 +26,29 @@ type Batch struct {
 type BadCell struct {
 	Row    int    // in the batch
 	Column int    // in the batch; -1: the whole row cannot be read
-	Text   string // what the file holds there, perhaps shortened
+	Text   string // what the file holds there, perhaps shortened; "" if the reason says it
 	Reason string
 }
 
 // Where says where row i of the batch is: the owner, the file, and the line or the row
 // in it, counted from 1. It is for errors.
 func (b *Batch) Where(i int) string { return b.where(i) }
+
+// badError is the error about the first bad cell.
+func (b *Batch) badError() error {
+	bad := b.Bad[0]
+	what := bad.Reason
+	if bad.Text != "" {
+		what = bad.Text + ": " + what
+	}
+	if bad.Column < 0 {
+		return fmt.Errorf("%s: %s", b.Where(bad.Row), what)
+	}
+	return fmt.Errorf("%s, column %q: %s", b.Where(bad.Row), b.Fields[bad.Column].Name, what)
+}
+
+func (b *Batch) sortBad() {
+	slices.SortFunc(b.Bad, func(x, y BadCell) int {
+		return cmp.Or(cmp.Compare(x.Row, y.Row), cmp.Compare(x.Column, y.Column))
+	})
+}

@@ -4,12 +4,14 @@ package relation
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/duckdb"
-	"github.com/unskew/unskew/internal/vector"
 )
 
 // Options bound what reading may use.
@@ -22,19 +24,65 @@ type Options struct {
 
 // Reader reads relations. All methods may be called concurrently; Close only after
 // they have returned.
-type Reader struct{ db *duckdb.DB }
+type Reader struct {
+	db   *duckdb.DB
+	base string // absolute
+}
 
 // Open makes a reader.
 func Open(o Options) (*Reader, error) {
+	base, err := filepath.Abs(o.BaseDir)
+	if err != nil {
+		return nil, fmt.Errorf("base directory %q: %w", o.BaseDir, err)
+	}
 	db, err := duckdb.Open(duckdb.Options(o))
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{db}, nil
+	return &Reader{db, base}, nil
 }
 
 // Close releases everything the reader holds.
 func (r *Reader) Close() error { return r.db.Close() }
+
+// open looks at the files of a relation.
+func (r *Reader) open(ctx context.Context, rel *Relation) (table, error) {
+	p, f, err := r.find(rel)
+	if err != nil {
+		return nil, err
+	}
+	if f == parquetFiles && !isURL(rel.From) {
+		return openParquet(ctx, rel, p)
+	}
+	return &duckTable{r.db, rel}, nil
+}
+
+// find lists the files of a relation that are read from here.
+func (r *Reader) find(rel *Relation) (p paths, f fileFormat, err error) {
+	p.base = r.base
+	if rel.SQL != "" {
+		return p, 0, nil
+	}
+	if rel.From == "" {
+		return p, 0, fmt.Errorf("%s has neither from: nor sql:, so it has no rows to read", rel.Owner)
+	}
+	f, ok := formatOf(rel.From)
+	if !ok {
+		return p, 0, fmt.Errorf("%s: cannot tell the format of %q by its ending; it must end in .parquet, .csv, .tsv, .json, .jsonl or .ndjson "+
+			"(.gz or .zst may follow); write sql: for anything else", rel.Owner, rel.From)
+	}
+	if isURL(rel.From) {
+		p.files = []string{rel.From}
+		return p, f, nil
+	}
+	if p.files, err = expand(r.base, rel.From); err != nil {
+		return p, 0, fmt.Errorf("%s: list %s: %w", rel.Owner, rel.From, err)
+	}
+	if len(p.files) == 0 {
+		return p, 0, fmt.Errorf("%s: no file matches %q in %s", rel.Owner, rel.From, r.base)
+	}
+	return p, f, nil
+}
 
 // Scan reads the given columns of a relation and calls f with its rows in batches
 // of a few thousand at most, in the order of the files' paths and of the rows in
@@ -42,78 +90,91 @@ func (r *Reader) Close() error { return r.db.Close() }
 //
 // A missing column, a column whose type is not the declared one, a value that the
 // declared type cannot hold and an unreadable file are errors that name the owner and
-// the place. Only int widens to double; text is parsed as declared.
+// the place.
 func (r *Reader) Scan(ctx context.Context, rel Relation, columns []plan.Field, f func(*Batch) error) error {
-	var first int64
-	return r.db.Scan(ctx, inner(rel), columns, func(v *vector.Batch) error {
-		b := &Batch{Batch: v, First: first}
-		b.where = func(i int) string { return r.db.Where(ctx, inner(rel), b.First+int64(i)) }
-		first += int64(v.N)
-		return f(b)
-	})
+	return r.ScanParallel(ctx, rel, columns, 1, func(_ int, b *Batch) error { return f(b) })
 }
 
 // ScanParallel reads what Scan reads, but calls f from up to the given number of
 // workers at a time, numbered from 0; calls with the same number do not overlap. Batches
 // come in no particular order.
 //
-// The error that is returned is the one of the earliest batch, whatever the number of
-// workers: when f fails, the batches before the failing one are still read.
+// The error that is returned is the one of the earliest batch that has one, whatever the
+// number of workers: the batches before it are still read.
 func (r *Reader) ScanParallel(ctx context.Context, rel Relation, columns []plan.Field, workers int, f func(worker int, b *Batch) error) error {
-	return r.Scan(ctx, rel, columns, func(b *Batch) error { return f(0, b) })
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return err
+	}
+	s, err := t.bind(ctx, columns)
+	if err != nil {
+		return err
+	}
+	return run(ctx, s, workers, f)
 }
 
 // Records reads all columns of a relation as they are, whatever their types: it
 // calls schema once and then f with the rows in the order of Scan. A record is only
 // valid during the call. Declared columns must be there with their types, as for Scan.
 func (r *Reader) Records(ctx context.Context, rel Relation, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
-	return r.db.Records(ctx, inner(rel), declared, schema, f)
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return err
+	}
+	return t.records(ctx, declared, schema, f)
 }
 
-// Columns lists the columns of a relation with the plan types they are read as, in
-// their order. When some have a type that no plan type can hold, the others are
-// returned together with an *UnsupportedError that names them.
-func (r *Reader) Columns(ctx context.Context, rel Relation) ([]plan.Field, error) {
-	return r.db.Columns(ctx, inner(rel))
+// Columns lists the columns of a relation with the plan types they are read as where
+// none is declared, in their order.
+func (r *Reader) Columns(ctx context.Context, rel Relation) ([]Column, error) {
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return nil, err
+	}
+	return t.columns(ctx)
 }
-
-// UnsupportedError lists the columns of a relation that no plan type can hold.
-type UnsupportedError = duckdb.UnsupportedError
 
 // Check makes sure that a relation can be read and has the given columns with types
 // that Scan takes. It reads no rows, so a value that its type cannot hold is found by
 // Scan only.
 func (r *Reader) Check(ctx context.Context, rel Relation, columns []plan.Field) error {
-	return r.db.Check(ctx, inner(rel), columns)
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return err
+	}
+	s, err := t.bind(ctx, columns)
+	if err != nil {
+		return err
+	}
+	return s.close()
 }
 
 // CheckName makes sure that a relation has a column, of whatever type.
 func (r *Reader) CheckName(ctx context.Context, rel Relation, name string) error {
-	return r.db.CheckName(ctx, inner(rel), name)
-}
-
-// Repeated calls f with the values of a column that occur in more than one row,
-// each once, in no particular order. Nulls do not count.
-func (r *Reader) Repeated(ctx context.Context, rel Relation, column plan.Field, f func(*vector.Vector) error) error {
-	return r.db.Repeated(ctx, inner(rel), column, f)
+	columns, err := r.Columns(ctx, rel)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		if names[i] = c.Name; c.Name == name {
+			return nil
+		}
+	}
+	return rel.missing(rel.place(), name, names)
 }
 
 // Count is the number of rows of a relation.
 func (r *Reader) Count(ctx context.Context, rel Relation) (int64, error) {
-	return r.db.Count(ctx, inner(rel))
-}
-
-// File is an input as a manifest records it.
-type File = duckdb.File
-
-// Files lists the input files of a relation in the order of their paths.
-func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
-	return r.db.Files(ctx, inner(rel))
-}
-
-func inner(rel Relation) duckdb.Relation {
-	return duckdb.Relation{Owner: rel.Owner, From: rel.From, SQL: rel.SQL}
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return 0, err
+	}
+	return t.count(ctx)
 }
 
 // EngineVersion is the version of the library that runs queries, such as "v1.5.6".
 func EngineVersion() string { return duckdb.Version() }
+
+// ident makes s a quoted identifier of SQL.
+func ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

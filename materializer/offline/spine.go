@@ -2,7 +2,6 @@ package offline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -142,13 +141,13 @@ func (s *spine) labelField(ctx context.Context, r *relation.Reader, set plan.Spi
 	if c, ok := s.columns[set.Label]; ok {
 		return &plan.Field{Name: set.Label, Type: c.Type}, nil
 	}
-	fields, err := r.Columns(ctx, s.rel)
-	if unsupported := (*relation.UnsupportedError)(nil); err != nil && !errors.As(err, &unsupported) {
+	columns, err := r.Columns(ctx, s.rel)
+	if err != nil {
 		return nil, err
 	}
-	for _, f := range fields {
-		if f.Name == set.Label && slices.Contains(plan.ColumnKinds, f.Type.Kind) {
-			return &f, nil
+	for _, c := range columns {
+		if c.Name == set.Label && c.Unusable == "" && slices.Contains(plan.ColumnKinds, c.Type.Kind) {
+			return &c.Field, nil
 		}
 	}
 	return nil, nil

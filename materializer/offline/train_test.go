@@ -72,8 +72,13 @@ func (p *project) define(t failer, text string) *plan.Plan {
 			t.Fatal(err)
 		}
 	}
-	loaded, found, err := featuredefs.Load(p.dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
-		return p.db.Columns(context.Background(), relation.SourceRelation(s))
+	loaded, found, err := featuredefs.Load(p.dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
+		found, err := p.db.Columns(context.Background(), relation.SourceRelation(s))
+		columns := make([]featuredefs.Column, len(found))
+		for i, c := range found {
+			columns[i] = featuredefs.Column(c)
+		}
+		return columns, err
 	}})
 	if err != nil || found.HasErrors() {
 		t.Fatalf("%v %v\nin\n%s", err, found, text)

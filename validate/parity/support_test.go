@@ -52,8 +52,13 @@ func open(t *testing.T, dir string) *project {
 			t.Error(err)
 		}
 	})
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]plan.Field, error) {
-		return db.Columns(t.Context(), relation.SourceRelation(s))
+	p, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
+		found, err := db.Columns(t.Context(), relation.SourceRelation(s))
+		columns := make([]featuredefs.Column, len(found))
+		for i, c := range found {
+			columns[i] = featuredefs.Column(c)
+		}
+		return columns, err
 	}})
 	if err != nil || found.HasErrors() {
 		t.Fatal(err, found)

@@ -1,0 +1,67 @@
+//go:build duckdb_arrow
+
+package relation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/unskew/unskew/internal/duckdb"
+)
+
+// File is an input as a manifest records it. Size and SHA256 are zero for what does
+// not lie on this machine.
+type File struct {
+	Path   string // relative to the base directory, with slashes; of a file outside of it, its name
+	Size   int64
+	SHA256 string // hexadecimal
+}
+
+// Files lists the input files of a relation in the order of their paths. Of SQL it
+// lists the files that it names, however it does.
+func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
+	p, _, err := r.find(&rel)
+	if err != nil {
+		return nil, err
+	}
+	if rel.SQL != "" {
+		found, err := r.db.Files(ctx, duckdb.Relation{Owner: rel.Owner, SQL: rel.SQL})
+		files := make([]File, len(found))
+		for i, f := range found {
+			files[i] = File(f)
+		}
+		return files, err
+	}
+	files := make([]File, len(p.files))
+	for i, path := range p.files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if files[i], err = hash(path, p.shown(path)); err != nil {
+			return nil, rel.failed(err)
+		}
+	}
+	return files, nil
+}
+
+func hash(path, shown string) (File, error) {
+	f := File{Path: shown}
+	if isURL(path) {
+		return f, nil
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return f, err
+	}
+	defer in.Close()
+	sum := sha256.New()
+	if f.Size, err = io.Copy(sum, in); err != nil {
+		return f, fmt.Errorf("hash %s: %w", f.Path, err)
+	}
+	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return f, nil
+}

@@ -1,0 +1,313 @@
+package relation
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// parquetTable is Parquet files on this machine.
+type parquetTable struct {
+	rel        *Relation
+	paths      paths
+	partitions []string
+	files      []*parquetFile
+}
+
+// parquetFile is what is kept of a file that was looked at.
+type parquetFile struct {
+	name    string // for people
+	path    string
+	size    int64
+	columns []stored
+	groups  []rowGroup
+	rows    int64
+}
+
+type rowGroup struct {
+	first, rows int64
+	sizes       []int64 // uncompressed bytes of each leaf
+}
+
+func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, error) {
+	t := &parquetTable{rel: rel, paths: p, partitions: partitions(rel.From)}
+	for _, path := range p.files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		f, err := t.look(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: read %s: %w", rel.Owner, p.shown(path), err)
+		}
+		names := make([]string, len(f.columns))
+		for i, c := range f.columns {
+			names[i] = c.name
+		}
+		if err := rel.distinct(f.name, names); err != nil {
+			return nil, err
+		}
+		t.files = append(t.files, f)
+	}
+	return t, nil
+}
+
+// look reads the footer of a file.
+func (t *parquetTable) look(path string) (*parquetFile, error) {
+	in, err := openParquetFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	meta := in.Metadata()
+	f := &parquetFile{name: t.paths.shown(path), path: path, size: in.size}
+	if f.columns, err = storedColumns(meta.Schema); err != nil {
+		return nil, err
+	}
+	markDurations(f.columns, in.File)
+	for _, g := range meta.RowGroups {
+		sizes := make([]int64, len(g.Columns))
+		for i := range g.Columns {
+			sizes[i] = g.Columns[i].MetaData.TotalUncompressedSize
+		}
+		f.groups = append(f.groups, rowGroup{f.rows, g.NumRows, sizes})
+		f.rows += g.NumRows
+	}
+	return f, nil
+}
+
+// openedParquet is an open file.
+type openedParquet struct {
+	*parquet.File
+	in   *os.File
+	size int64
+}
+
+func (o *openedParquet) Close() error { return o.in.Close() }
+
+// readBuffer is how much is read of a column at a time.
+const readBuffer = 256 << 10
+
+func openParquetFile(path string) (_ *openedParquet, err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	defer func() {
+		if err = damaged(recover(), err); err != nil {
+			in.Close()
+		}
+	}()
+	info, err := in.Stat()
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	f, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
+	if err != nil {
+		return nil, fmt.Errorf("it is cut off, damaged or no Parquet file: %w", err)
+	}
+	return &openedParquet{f, in, info.Size()}, nil
+}
+
+// damaged makes the panic of a decoder, which a damaged file causes, an error.
+func damaged(panicked any, err error) error {
+	if panicked != nil {
+		return fmt.Errorf("it is damaged: %v", panicked)
+	}
+	return err
+}
+
+func (t *parquetTable) columns(context.Context) ([]Column, error) {
+	var columns []Column
+	for _, f := range t.files {
+		for i := range f.columns {
+			c := f.columns[i].column()
+			at := slices.IndexFunc(columns, func(o Column) bool { return o.Name == c.Name })
+			switch {
+			case at < 0:
+				columns = append(columns, c)
+			default:
+				columns[at] = common(columns[at], c)
+			}
+		}
+	}
+	for _, name := range t.partitions {
+		if !slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
+			columns = append(columns, Column{Field: plan.Field{Name: name, Type: plan.T(plan.String)}})
+		}
+	}
+	return columns, nil
+}
+
+// common is a column of which some files hold a and others b.
+func common(a, b Column) Column {
+	numeric := func(k plan.Kind) bool { return k == plan.Int || k == plan.Double }
+	switch {
+	case a.Unusable != "" || b.Type.Kind == plan.Null:
+		return a
+	case b.Unusable != "" || a.Type.Kind == plan.Null:
+		return b
+	case a.Type.Equal(b.Type):
+		return a
+	case numeric(a.Type.Kind) && numeric(b.Type.Kind):
+		a.Type = plan.T(plan.Double)
+		return a
+	}
+	a.Unusable = fmt.Sprintf("%v in some files and %v in others", a.Type, b.Type)
+	return a
+}
+
+func (t *parquetTable) count(context.Context) (int64, error) {
+	var n int64
+	for _, f := range t.files {
+		n += f.rows
+	}
+	return n, nil
+}
+
+// source is where a declared column of a file comes from.
+type source struct {
+	leaf    int // -1: every row has the same value
+	convert converter
+	value   plan.Value // with leaf -1
+}
+
+func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, error) {
+	s := &parquetScan{parquetTable: t, fields: columns}
+	for _, f := range t.files {
+		sources := make([]source, len(columns))
+		for i, c := range columns {
+			src, err := t.source(f, c)
+			if err != nil {
+				return nil, err
+			}
+			sources[i] = src
+		}
+		s.sources = append(s.sources, sources)
+	}
+	return s, nil
+}
+
+// source settles how a column of a file is read.
+func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
+	i := slices.IndexFunc(f.columns, func(s stored) bool { return s.name == c.Name })
+	if i < 0 {
+		return t.elsewhere(f, c)
+	}
+	s := &f.columns[i]
+	if s.kind == storedNull {
+		return source{leaf: -1}, nil
+	}
+	convert, ok := converterOf(s, c.Type.Kind)
+	switch {
+	case ok:
+		return source{leaf: s.leaf, convert: convert}, nil
+	case s.kind == storedOther:
+		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, unsupported(s.text, s.name))
+	}
+	return source{}, t.rel.refused(f.name, c, s.text, fmt.Sprintf("; declare it as %v, or let sql: convert it", planKinds[s.kind]))
+}
+
+// elsewhere is a column that the file does not have.
+func (t *parquetTable) elsewhere(f *parquetFile, c plan.Field) (source, error) {
+	if slices.Contains(t.partitions, c.Name) {
+		v, err := partitionValue(f.path, c)
+		if err != nil {
+			return source{}, fmt.Errorf("%s: column %q, which the path of %s holds: %w", t.rel.Owner, c.Name, f.name, err)
+		}
+		return source{leaf: -1, value: v}, nil
+	}
+	names := make([]string, len(f.columns))
+	for i, s := range f.columns {
+		names[i] = s.name
+	}
+	for _, other := range t.files {
+		if slices.ContainsFunc(other.columns, func(s stored) bool { return s.name == c.Name }) {
+			return source{}, fmt.Errorf("%s: %s has no column %q, other files of %s have; let sql: say where it should be null",
+				t.rel.Owner, f.name, c.Name, t.rel.From)
+		}
+	}
+	return source{}, t.rel.missing(t.rel.From, c.Name, names)
+}
+
+// parquetScan yields the row groups of all files.
+type parquetScan struct {
+	*parquetTable
+	fields  []plan.Field
+	sources [][]source // by file
+	file    int
+	group   int
+	open    *sharedFile // file, once a part of it was yielded
+}
+
+// sharedFile is a file that is open while parts of it are read.
+type sharedFile struct {
+	path  string
+	parts int // that were not read yet
+	mu    sync.Mutex
+	file  *openedParquet
+	err   error
+}
+
+func (s *sharedFile) get() (*openedParquet, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil && s.err == nil {
+		s.file, s.err = openParquetFile(s.path)
+	}
+	return s.file, s.err
+}
+
+// put notes that a part was read; the last closes the file.
+func (s *sharedFile) put() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parts--; s.parts == 0 && s.file != nil {
+		s.file.Close()
+		s.file = nil
+	}
+}
+
+func (s *parquetScan) next(context.Context) (part, bool, error) {
+	for s.file < len(s.files) && s.group == len(s.files[s.file].groups) {
+		s.file, s.group, s.open = s.file+1, 0, nil
+	}
+	if s.file == len(s.files) {
+		return part{}, false, nil
+	}
+	f, sources := s.files[s.file], s.sources[s.file]
+	if s.open == nil {
+		s.open = &sharedFile{path: f.path, parts: len(f.groups)}
+	}
+	r := &groupReader{rel: s.rel, fields: s.fields, file: f, index: s.file, group: s.group, sources: sources}
+	shared := s.open
+	g := f.groups[s.group]
+	s.group++
+	p := part{read: func(emit func(*Batch) error) error {
+		defer shared.put()
+		in, err := shared.get()
+		if err != nil {
+			return fmt.Errorf("%s: read %s: %w", s.rel.Owner, f.name, err)
+		}
+		return r.read(in, emit)
+	}}
+	for _, src := range sources {
+		if src.leaf >= 0 && src.leaf < len(g.sizes) {
+			p.bytes += g.sizes[src.leaf]
+		}
+	}
+	return p, true, nil
+}
+
+// close closes the file of which some parts were not asked for.
+func (s *parquetScan) close() error {
+	if s.open == nil || s.open.file == nil {
+		return nil
+	}
+	return s.open.file.Close()
+}

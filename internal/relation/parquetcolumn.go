@@ -1,0 +1,239 @@
+package relation
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// badValue is a value that its column's type cannot hold.
+type badValue struct{ text, reason string }
+
+// columnReader reads the values of one column of a row group from its first row on.
+type columnReader struct {
+	pages   *parquet.FilePages
+	convert converter
+	vector  *vector.Vector
+	bad     map[int]badValue // of the rows in vector
+
+	loaded []pageReader // pages in the vector or ahead of it
+	done   []parquet.Page
+
+	dictionary parquet.Dictionary // whose values are in entries
+	entries    *vector.Vector
+	badEntries map[int]badValue
+}
+
+// pageReader is a page and what was read of it.
+type pageReader struct {
+	parquet.Page
+	levels []byte // 1: a value, 0: null; nil when all are values
+	rows   int    // that are left
+	row    int    // rows read
+	value  int    // values read
+}
+
+// load reads pages until they hold n rows, or more bytes than the budget, and returns for
+// how many rows, which are at least one, they suffice.
+func (c *columnReader) load(n int, budget int64) (int, error) {
+	rows, bytes := 0, int64(0)
+	for i := range c.loaded {
+		rows += c.loaded[i].rows
+		bytes += c.loaded[i].Size()
+	}
+	for rows == 0 || rows < n && bytes < budget {
+		p, err := c.pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return 0, errors.New("it ends early")
+		}
+		if err != nil {
+			return 0, err
+		}
+		r := pageReader{Page: p, rows: int(p.NumValues())}
+		if levels := p.DefinitionLevels(); p.NumNulls() > 0 {
+			if len(levels) != r.rows {
+				return 0, fmt.Errorf("a page has %d levels for %d values", len(levels), r.rows)
+			}
+			r.levels = levels
+		}
+		c.loaded = append(c.loaded, r)
+		rows += r.rows
+		bytes += p.Size()
+	}
+	return min(rows, n), nil
+}
+
+// fill reads n rows, which are loaded, into the vector. What it holds is valid until
+// the next call.
+func (c *columnReader) fill(n int) error {
+	c.release()
+	c.vector.Resize(n)
+	clear(c.bad)
+	for at := 0; at < n; {
+		p := &c.loaded[0]
+		m := min(n-at, p.rows)
+		if err := c.read(p, at, m); err != nil {
+			return err
+		}
+		at += m
+		if p.rows == 0 {
+			c.done = append(c.done, p.Page)
+			c.loaded = c.loaded[1:]
+		}
+	}
+	for i := range c.bad {
+		c.vector.SetErr(i)
+	}
+	return nil
+}
+
+// release gives back the pages whose values nobody holds any more.
+func (c *columnReader) release() {
+	for _, p := range c.done {
+		parquet.Release(p)
+	}
+	c.done = c.done[:0]
+}
+
+func (c *columnReader) close() error {
+	c.release()
+	for _, p := range c.loaded {
+		parquet.Release(p.Page)
+	}
+	c.loaded = nil
+	return c.pages.Close()
+}
+
+// read reads m rows of a page into the vector from row at on.
+func (c *columnReader) read(p *pageReader, at, m int) error {
+	values := m
+	if p.levels != nil {
+		values = 0
+		for _, l := range p.levels[p.row : p.row+m] {
+			values += int(l)
+		}
+	}
+	if values > 0 {
+		if err := c.values(p, at, values); err != nil {
+			return err
+		}
+	}
+	if values < m {
+		c.spread(p.levels[p.row:p.row+m], at, values)
+	}
+	p.row, p.value, p.rows = p.row+m, p.value+values, p.rows-m
+	return nil
+}
+
+// values reads the next n values of a page into the vector, side by side.
+func (c *columnReader) values(p *pageReader, at, n int) error {
+	data := p.Data()
+	d := p.Dictionary()
+	if d == nil {
+		c.convert(c.vector, at, &data, p.value, n, c.report)
+		return nil
+	}
+	if d != c.dictionary {
+		c.convertDictionary(d)
+	}
+	indexes := data.Int32()[p.value : p.value+n]
+	for _, x := range indexes {
+		if uint(x) >= uint(c.entries.N) {
+			return fmt.Errorf("it refers to entry %d of a dictionary of %d", x, c.entries.N)
+		}
+	}
+	gather(c.vector, at, c.entries, indexes)
+	if len(c.badEntries) > 0 {
+		for i, x := range indexes {
+			if b, ok := c.badEntries[int(x)]; ok {
+				c.report(at+i, b.text, b.reason)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *columnReader) report(i int, text, reason string) {
+	if c.bad == nil {
+		c.bad = map[int]badValue{}
+	}
+	c.bad[i] = badValue{text, reason}
+}
+
+func (c *columnReader) convertDictionary(d parquet.Dictionary) {
+	c.dictionary, c.badEntries = d, nil
+	c.entries = vector.New(c.vector.Type, d.Len())
+	if d.Len() == 0 {
+		return
+	}
+	data := d.Page().Data()
+	c.convert(c.entries, 0, &data, 0, d.Len(), func(i int, text, reason string) {
+		if c.badEntries == nil {
+			c.badEntries = map[int]badValue{}
+		}
+		c.badEntries[i] = badValue{text, reason}
+	})
+}
+
+// gather copies the entries with the given indexes.
+func gather(v *vector.Vector, at int, entries *vector.Vector, indexes []int32) {
+	switch {
+	case len(entries.Int) > 0:
+		out := v.Int[at : at+len(indexes)]
+		for i, x := range indexes {
+			out[i] = entries.Int[x]
+		}
+	case len(entries.Double) > 0:
+		out := v.Double[at : at+len(indexes)]
+		for i, x := range indexes {
+			out[i] = entries.Double[x]
+		}
+	case len(entries.Str) > 0:
+		out := v.Str[at : at+len(indexes)]
+		for i, x := range indexes {
+			out[i] = entries.Str[x]
+		}
+	default:
+		for i, x := range indexes {
+			v.Bits.Put(at+i, entries.Bits.Get(int(x)))
+		}
+	}
+}
+
+// spread moves the values that lie side by side from row at on to the rows whose level
+// is 1, and marks the others null.
+func (c *columnReader) spread(levels []byte, at, values int) {
+	v := c.vector
+	from := at + values
+	for i := len(levels) - 1; i >= 0; i-- {
+		to := at + i
+		if levels[i] == 0 {
+			v.SetNull(to)
+			if v.Str != nil {
+				v.Str[to] = "" // it may point into a page that others write to by now
+			}
+			continue
+		}
+		if from--; from == to {
+			continue
+		}
+		switch {
+		case v.Int != nil:
+			v.Int[to] = v.Int[from]
+		case v.Double != nil:
+			v.Double[to] = v.Double[from]
+		case v.Str != nil:
+			v.Str[to] = v.Str[from]
+		default:
+			v.Bits.Put(to, v.Bits.Get(from))
+		}
+		if b, ok := c.bad[from]; ok {
+			delete(c.bad, from)
+			c.bad[to] = b
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package relation
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// Rows and bytes of a batch; a single row may have more.
+const (
+	batchRows  = 2048
+	batchBytes = 8 << 20
+)
+
+// groupReader reads a row group.
+type groupReader struct {
+	rel     *Relation
+	fields  []plan.Field
+	file    *parquetFile
+	index   int // of the file
+	group   int
+	sources []source
+
+	columns []*columnReader // nil where every row has the same value
+	batch   Batch
+}
+
+func (r *groupReader) read(in *openedParquet, emit func(*Batch) error) (err error) {
+	g := r.file.groups[r.group]
+	groups := in.RowGroups()
+	if in.size != r.file.size || r.group >= len(groups) || groups[r.group].NumRows() != g.rows {
+		return fmt.Errorf("%s: %s was rewritten while it was read", r.rel.Owner, r.file.name)
+	}
+	r.begin(groups[r.group].ColumnChunks(), in)
+	defer func() { err = errors.Join(err, r.close()) }()
+	for done := int64(0); done < g.rows; {
+		n, err := r.fill(int(min(g.rows-done, batchRows)))
+		if err != nil {
+			return fmt.Errorf("%s: read %s: %w", r.rel.Owner, r.file.name, err)
+		}
+		r.batch.First = g.first + done
+		done += int64(n)
+		if len(r.batch.Bad) > 0 && !r.rel.KeepBad {
+			return r.batch.badError()
+		}
+		if err := emit(&r.batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin makes the readers of the columns.
+func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) {
+	r.batch = Batch{Batch: vector.NewBatch(r.fields, 0), File: r.index}
+	r.batch.where = func(i int) string {
+		return fmt.Sprintf("%s: row %d of %s", r.rel.Owner, r.batch.First+int64(i)+1, r.file.name)
+	}
+	r.columns = make([]*columnReader, len(r.fields))
+	for i, s := range r.sources {
+		if s.leaf < 0 {
+			continue
+		}
+		chunk := chunks[s.leaf].(*parquet.FileColumnChunk)
+		r.columns[i] = &columnReader{pages: chunk.PagesFrom(in.in), convert: s.convert, vector: r.batch.Cols[i]}
+	}
+}
+
+func (r *groupReader) close() (err error) {
+	for _, c := range r.columns {
+		if c != nil {
+			err = errors.Join(err, c.close())
+		}
+	}
+	return err
+}
+
+// fill makes the next batch, of n rows at most, and returns how many it has.
+func (r *groupReader) fill(n int) (_ int, err error) {
+	column := -1
+	defer func() {
+		if err = damaged(recover(), err); err != nil && column >= 0 {
+			err = fmt.Errorf("column %q: %w", r.fields[column].Name, err)
+		}
+	}()
+	var c *columnReader
+	for column, c = range r.columns {
+		if c != nil {
+			if n, err = c.load(n, batchBytes); err != nil {
+				return 0, err
+			}
+		}
+	}
+	r.batch.Bad = r.batch.Bad[:0]
+	for column, c = range r.columns {
+		if c == nil {
+			fillConstant(r.batch.Cols[column], r.sources[column].value, n)
+			continue
+		}
+		if err := c.fill(n); err != nil {
+			return 0, err
+		}
+		for row, b := range c.bad {
+			r.batch.Bad = append(r.batch.Bad, BadCell{Row: row, Column: column, Text: b.text, Reason: b.reason})
+		}
+	}
+	r.batch.N = n
+	r.batch.sortBad()
+	return n, nil
+}
+
+// fillConstant makes v n rows of x.
+func fillConstant(v *vector.Vector, x plan.Value, n int) {
+	v.Resize(n)
+	for i := range n {
+		v.Set(i, x)
+	}
+}

@@ -1,0 +1,237 @@
+package relation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// records reads columns of every type by way of pqarrow, with the types of the Parquet
+// schema; what Arrow's own schema in a file adds (dictionaries, wide offsets) is left out.
+func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
+	s, err := t.bind(ctx, declared)
+	if err != nil {
+		return err
+	}
+	if err := s.close(); err != nil {
+		return err
+	}
+	whole, err := t.arrowSchema()
+	if err != nil {
+		return err
+	}
+	if err := schema(whole); err != nil {
+		return err
+	}
+	for _, pf := range t.files {
+		if err := t.fileRecords(ctx, pf, whole, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrowSchema is the schema of all files together, with the partitions behind.
+func (t *parquetTable) arrowSchema() (*arrow.Schema, error) {
+	var fields []arrow.Field
+	for n, pf := range t.files {
+		s, err := fileSchema(pf)
+		if err != nil {
+			return nil, fmt.Errorf("%s: read %s: %w", t.rel.Owner, pf.name, err)
+		}
+		if n == 0 {
+			fields = s.Fields()
+			continue
+		}
+		if fields, err = t.joinSchemas(fields, s.Fields(), pf); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range t.partitions {
+		if !slices.ContainsFunc(fields, func(f arrow.Field) bool { return f.Name == name }) {
+			fields = append(fields, arrow.Field{Name: name, Type: arrow.BinaryTypes.String, Nullable: true})
+		}
+	}
+	return arrow.NewSchema(fields, nil), nil
+}
+
+// joinSchemas makes the columns of another file part of the schema of those before.
+func (t *parquetTable) joinSchemas(fields, more []arrow.Field, pf *parquetFile) ([]arrow.Field, error) {
+	for _, m := range more {
+		i := slices.IndexFunc(fields, func(f arrow.Field) bool { return f.Name == m.Name })
+		if i < 0 {
+			return nil, fmt.Errorf("%s: %s has no column %q, %s has it; let sql: say where it should be null", t.rel.Owner, t.files[0].name, m.Name, pf.name)
+		}
+		typ, ok := commonArrow(fields[i].Type, m.Type)
+		if !ok {
+			return nil, fmt.Errorf("%s: column %q is %v in %s and %v in files before; let sql: convert it", t.rel.Owner, m.Name, m.Type, pf.name, fields[i].Type)
+		}
+		fields[i].Type = typ
+		fields[i].Nullable = fields[i].Nullable || m.Nullable
+	}
+	for _, f := range fields {
+		if !slices.ContainsFunc(more, func(m arrow.Field) bool { return f.Name == m.Name }) {
+			return nil, fmt.Errorf("%s: %s has no column %q, other files of %s have; let sql: say where it should be null", t.rel.Owner, pf.name, f.Name, t.rel.From)
+		}
+	}
+	return fields, nil
+}
+
+// commonArrow is the type that holds the values of both types.
+func commonArrow(a, b arrow.DataType) (arrow.DataType, bool) {
+	ta, oka := a.(*arrow.TimestampType)
+	tb, okb := b.(*arrow.TimestampType)
+	switch {
+	case arrow.TypeEqual(a, b) || b.ID() == arrow.NULL:
+		return a, true
+	case a.ID() == arrow.NULL:
+		return b, true
+	case oka && okb:
+		// A timestamp without a zone is UTC. Arrow's units count up as they get finer.
+		return &arrow.TimestampType{Unit: max(ta.Unit, tb.Unit), TimeZone: "UTC"}, true
+	case arrow.IsFloating(a.ID()) && arrow.IsFloating(b.ID()):
+		return arrow.PrimitiveTypes.Float64, true
+	case arrow.IsInteger(a.ID()) && arrow.IsInteger(b.ID()) && a.ID() != arrow.UINT64 && b.ID() != arrow.UINT64:
+		return arrow.PrimitiveTypes.Int64, true
+	}
+	return nil, false
+}
+
+// arrowReader opens a file for pqarrow.
+func arrowReader(pf *parquetFile) (*pqarrow.FileReader, io.Closer, error) {
+	r, err := file.OpenParquetFile(pf.path, false)
+	if err != nil {
+		return nil, nil, withoutPath(err)
+	}
+	r.MetaData().FileMetaData.KeyValueMetadata = nil
+	p, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	if err != nil {
+		return nil, nil, errors.Join(err, r.Close())
+	}
+	return p, r, nil
+}
+
+func fileSchema(pf *parquetFile) (*arrow.Schema, error) {
+	p, c, err := arrowReader(pf)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	s, err := p.Schema()
+	if err != nil {
+		return nil, err
+	}
+	fields := s.Fields()
+	for i := range fields {
+		fields[i].Metadata = arrow.Metadata{}
+		if i < len(pf.columns) && pf.columns[i].kind == storedUUID {
+			fields[i].Type = arrow.BinaryTypes.String
+		}
+	}
+	return arrow.NewSchema(fields, nil), nil
+}
+
+func (t *parquetTable) fileRecords(ctx context.Context, pf *parquetFile, whole *arrow.Schema, f func(arrow.RecordBatch) error) error {
+	failed := func(err error) error { return fmt.Errorf("%s: read %s: %w", t.rel.Owner, pf.name, err) }
+	p, c, err := arrowReader(pf)
+	if err != nil {
+		return failed(err)
+	}
+	defer c.Close()
+	rr, err := p.GetRecordReader(ctx, nil, nil)
+	if err != nil {
+		return failed(err)
+	}
+	defer rr.Release()
+	for rr.Next() {
+		rec, err := t.convertRecord(ctx, pf, rr.RecordBatch(), whole)
+		if err != nil {
+			return failed(err)
+		}
+		err = f(rec)
+		rec.Release()
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if err := rr.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return failed(err)
+	}
+	return nil
+}
+
+// convertRecord makes a record of one file one of the whole schema.
+func (t *parquetTable) convertRecord(ctx context.Context, pf *parquetFile, rec arrow.RecordBatch, whole *arrow.Schema) (arrow.RecordBatch, error) {
+	columns := make([]arrow.Array, whole.NumFields())
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, f := range whole.Fields() {
+		at := slices.IndexFunc(pf.columns, func(s stored) bool { return s.name == f.Name })
+		switch {
+		case at < 0:
+			columns[i] = partitionColumn(pf.path, f.Name, int(rec.NumRows()))
+		case pf.columns[at].kind == storedUUID:
+			columns[i] = uuidColumn(rec.Column(at))
+		case arrow.TypeEqual(rec.Column(at).DataType(), f.Type):
+			rec.Column(at).Retain()
+			columns[i] = rec.Column(at)
+		default:
+			var err error
+			if columns[i], err = compute.CastArray(ctx, rec.Column(at), compute.SafeCastOptions(f.Type)); err != nil {
+				return nil, fmt.Errorf("column %q: %w", f.Name, err)
+			}
+		}
+	}
+	return array.NewRecordBatch(whole, columns, rec.NumRows()), nil
+}
+
+func partitionColumn(path, name string, n int) arrow.Array {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	s, ok := partitionText(path, name)
+	for range n {
+		if ok {
+			b.Append(s)
+		} else {
+			b.AppendNull()
+		}
+	}
+	return b.NewArray()
+}
+
+// uuidColumn writes UUIDs as text.
+func uuidColumn(a arrow.Array) arrow.Array {
+	if e, ok := a.(array.ExtensionArray); ok {
+		a = e.Storage()
+	}
+	in := a.(*array.FixedSizeBinary)
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	for i := range in.Len() {
+		if in.IsNull(i) {
+			b.AppendNull()
+		} else {
+			b.Append(uuidText(in.Value(i)))
+		}
+	}
+	return b.NewArray()
+}

@@ -1,0 +1,151 @@
+//go:build duckdb_arrow
+
+package relation
+
+import (
+	"context"
+	"hash/maphash"
+	"math/bits"
+	"runtime"
+	"sync"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// repeatedBytes bounds the hashes that Repeated holds at a time; more values than that
+// take several passes over the column.
+const repeatedBytes = 512 << 20
+
+// Repeated calls f with every value of a column, which is of strings, bytes or ints, that
+// occurs in more than one row; a value may come more than once, and very rarely one that
+// does not occur again. Nulls and values that cannot be read do not count. Calls do not overlap.
+func (r *Reader) Repeated(ctx context.Context, rel Relation, column plan.Field, f func(*vector.Vector) error) error {
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return err
+	}
+	n, err := t.count(ctx)
+	if err != nil {
+		return err
+	}
+	p := &repeats{table: t, column: column, seed: maphash.MakeSeed(), workers: runtime.GOMAXPROCS(0)}
+	p.passes = int(max(1, min((n*8+repeatedBytes-1)/repeatedBytes, hashBuckets)))
+	for p.pass = range p.passes {
+		if err := p.find(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashBuckets is into how many buckets the first bits of hashes divide them, a power of two.
+const hashBuckets = 1024
+
+func bucketOf(h uint64) int { return int(h >> (64 - 10)) }
+
+// repeats finds the repeated values whose hashes are in the buckets of one pass.
+type repeats struct {
+	table        table
+	column       plan.Field
+	seed         maphash.Seed
+	workers      int
+	passes, pass int
+}
+
+// find looks for hashes that occur twice and then, if there are any, for their values.
+func (p *repeats) find(ctx context.Context, f func(*vector.Vector) error) error {
+	hashes := make([][hashBuckets][]uint64, p.workers)
+	err := p.each(ctx, func(worker int, v *vector.Vector) error {
+		mine := &hashes[worker]
+		p.rows(v, func(_ int, h uint64) { mine[bucketOf(h)] = append(mine[bucketOf(h)], h) })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	suspects := map[uint64]bool{}
+	for b := range hashBuckets {
+		occurTwice(hashes, b, suspects)
+	}
+	if len(suspects) == 0 {
+		return nil
+	}
+	var mu sync.Mutex
+	return p.each(ctx, func(_ int, v *vector.Vector) error {
+		var found []int
+		p.rows(v, func(i int, h uint64) {
+			if suspects[h] {
+				found = append(found, i)
+			}
+		})
+		if len(found) == 0 {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		return f(pick(v, found))
+	})
+}
+
+// each reads the column.
+func (p *repeats) each(ctx context.Context, f func(worker int, v *vector.Vector) error) error {
+	s, err := p.table.bind(ctx, []plan.Field{p.column})
+	if err != nil {
+		return err
+	}
+	return run(ctx, s, p.workers, func(worker int, b *Batch) error { return f(worker, b.Cols[0]) })
+}
+
+// rows calls f with the hashes that belong to the pass. No hash is 0.
+func (p *repeats) rows(v *vector.Vector, f func(i int, h uint64)) {
+	for i := range v.N {
+		if !v.Valid(i) {
+			continue
+		}
+		var h uint64
+		if v.Str != nil {
+			h = maphash.String(p.seed, v.Str[i])
+		} else {
+			h = maphash.Comparable(p.seed, v.Int[i])
+		}
+		if p.passes == 1 || bucketOf(h)%p.passes == p.pass {
+			f(i, max(h, 1))
+		}
+	}
+}
+
+// occurTwice adds the hashes of a bucket that occur more than once.
+func occurTwice(hashes [][hashBuckets][]uint64, bucket int, suspects map[uint64]bool) {
+	n := 0
+	for w := range hashes {
+		n += len(hashes[w][bucket])
+	}
+	seen := make([]uint64, 1<<bits.Len(uint(2*n)))
+	mask := uint64(len(seen) - 1)
+	for w := range hashes {
+		for _, h := range hashes[w][bucket] {
+			at := h & mask
+			for seen[at] != 0 && seen[at] != h {
+				at = (at + 1) & mask
+			}
+			if seen[at] == h {
+				suspects[h] = true
+			}
+			seen[at] = h
+		}
+	}
+}
+
+// pick copies the rows of v with the given indexes; strings share v's memory.
+func pick(v *vector.Vector, rows []int) *vector.Vector {
+	out := vector.New(v.Type, len(rows))
+	for to, from := range rows {
+		if v.Str != nil {
+			out.Str[to] = v.Str[from]
+		} else {
+			out.Int[to] = v.Int[from]
+		}
+	}
+	return out
+}

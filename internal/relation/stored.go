@@ -1,0 +1,247 @@
+package relation
+
+import (
+	"fmt"
+
+	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// stored is how a column of a Parquet file is stored.
+type stored struct {
+	name     string
+	leaf     int // index among the columns of the file; meaningless of what is nested
+	optional bool
+	kind     storedKind
+	physical format.Type
+
+	precision, scale int   // of a decimal
+	perMicro         int64 // of a timestamp: how many of its units are a µs; negative: how many µs are one
+	perNano          int64 // of a duration: how many ns its unit is
+	text             string
+}
+
+type storedKind uint8
+
+const (
+	storedOther storedKind = iota // what no plan type holds
+	storedNull                    // nothing but nulls
+	storedBool
+	storedInt
+	storedUint
+	storedFloat16
+	storedFloat
+	storedDouble
+	storedDecimal
+	storedString
+	storedBytes
+	storedUUID
+	storedDate
+	storedTimestamp
+	storedInt96
+	storedInterval
+	storedDuration
+)
+
+// maxExactDecimal is the number of digits up to which a double gives every decimal back.
+const maxExactDecimal = 15
+
+// storedColumns are the columns at the top level of a file, in its order.
+func storedColumns(elements []format.SchemaElement) ([]stored, error) {
+	var columns []stored
+	leaf := 0
+	for i := 1; i < len(elements); {
+		c := storedType(&elements[i])
+		c.leaf = leaf
+		columns = append(columns, c)
+		next, err := behind(elements, i, &leaf)
+		if err != nil {
+			return nil, err
+		}
+		i = next
+	}
+	return columns, nil
+}
+
+// behind is the index of the element behind the one at i and everything in it.
+func behind(elements []format.SchemaElement, i int, leaf *int) (int, error) {
+	if i >= len(elements) {
+		return 0, fmt.Errorf("its schema ends early")
+	}
+	children := int(elements[i].NumChildren.V)
+	if children == 0 {
+		*leaf++
+	}
+	i++
+	var err error
+	for range children {
+		if i, err = behind(elements, i, leaf); err != nil {
+			return 0, err
+		}
+	}
+	return i, nil
+}
+
+func storedType(e *format.SchemaElement) stored {
+	s := stored{name: e.Name, optional: e.RepetitionType.V == format.Optional, physical: e.Type.V}
+	switch {
+	case e.NumChildren.V > 0:
+		s.text = groupText(e)
+	case e.RepetitionType.V == format.Repeated:
+		s.text = "LIST"
+	case e.LogicalType.Value != nil:
+		s.logical(e)
+	case e.ConvertedType.Valid:
+		s.converted(e)
+	default:
+		s.plain(e)
+	}
+	return s
+}
+
+func groupText(e *format.SchemaElement) string {
+	switch e.LogicalType.Value.(type) {
+	case *format.ListType:
+		return "LIST"
+	case *format.MapType:
+		return "MAP"
+	case *format.VariantType:
+		return "VARIANT"
+	}
+	switch {
+	case e.ConvertedType.Valid && e.ConvertedType.V == deprecated.List:
+		return "LIST"
+	case e.ConvertedType.Valid && (e.ConvertedType.V == deprecated.Map || e.ConvertedType.V == deprecated.MapKeyValue):
+		return "MAP"
+	}
+	return "STRUCT"
+}
+
+// plain is a type without an annotation.
+func (s *stored) plain(e *format.SchemaElement) {
+	s.text = e.Type.V.String()
+	switch e.Type.V {
+	case format.Boolean:
+		s.kind = storedBool
+	case format.Int32, format.Int64:
+		s.kind = storedInt
+	case format.Int96:
+		s.kind, s.text = storedInt96, "TIMESTAMP (INT96)"
+	case format.Float:
+		s.kind = storedFloat
+	case format.Double:
+		s.kind = storedDouble
+	case format.ByteArray, format.FixedLenByteArray:
+		s.kind = storedBytes
+	}
+}
+
+func (s *stored) logical(e *format.SchemaElement) {
+	s.text = e.LogicalType.Value.String()
+	switch t := e.LogicalType.Value.(type) {
+	case *format.StringType, *format.EnumType, *format.JsonType:
+		s.kind = storedString
+	case *format.UUIDType:
+		s.kind = storedUUID
+	case *format.DecimalType:
+		s.decimal(t.Precision, t.Scale)
+	case *format.DateType:
+		s.kind = storedDate
+	case *format.TimestampType:
+		s.timestamp(t)
+	case *format.IntType:
+		s.integer(t.IsSigned, int(t.BitWidth))
+	case *format.NullType:
+		s.kind = storedNull
+	case *format.Float16Type:
+		s.kind = storedFloat16
+	case *format.TimeType:
+		s.text = "TIME of day"
+	}
+}
+
+func (s *stored) converted(e *format.SchemaElement) {
+	s.text = fmt.Sprintf("%v of converted type %d", e.Type.V, e.ConvertedType.V)
+	switch c := e.ConvertedType.V; c {
+	case deprecated.UTF8, deprecated.Enum, deprecated.Json:
+		s.kind, s.text = storedString, "STRING"
+	case deprecated.Decimal:
+		s.decimal(e.Precision.V, e.Scale.V)
+	case deprecated.Date:
+		s.kind, s.text = storedDate, "DATE"
+	case deprecated.TimestampMillis:
+		s.kind, s.perMicro, s.text = storedTimestamp, -1000, "TIMESTAMP"
+	case deprecated.TimestampMicros:
+		s.kind, s.perMicro, s.text = storedTimestamp, 1, "TIMESTAMP"
+	case deprecated.TimeMillis, deprecated.TimeMicros:
+		s.text = "TIME of day"
+	case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
+		s.integer(false, 8<<(c-deprecated.Uint8))
+	case deprecated.Int8, deprecated.Int16, deprecated.Int32, deprecated.Int64:
+		s.integer(true, 8<<(c-deprecated.Int8))
+	case deprecated.Interval:
+		s.kind, s.text = storedInterval, "INTERVAL"
+	}
+}
+
+func (s *stored) integer(signed bool, bits int) {
+	s.kind, s.text = storedInt, fmt.Sprintf("INT%d", bits)
+	if !signed {
+		s.kind, s.text = storedUint, fmt.Sprintf("UINT%d", bits)
+	}
+}
+
+func (s *stored) decimal(precision, scale int32) {
+	s.kind, s.precision, s.scale = storedDecimal, int(precision), int(scale)
+	s.text = fmt.Sprintf("DECIMAL(%d, %d)", precision, scale)
+}
+
+func (s *stored) timestamp(t *format.TimestampType) {
+	s.kind, s.text = storedTimestamp, "TIMESTAMP"
+	switch t.Unit.Value.(type) {
+	case *format.MilliSeconds:
+		s.perMicro = -1000
+	case *format.MicroSeconds:
+		s.perMicro = 1
+	case *format.NanoSeconds:
+		s.perMicro = 1000
+	default:
+		s.kind = storedOther
+	}
+}
+
+// planKinds are the kinds that undeclared columns are read as.
+var planKinds = map[storedKind]plan.Kind{
+	storedBool: plan.Bool, storedInt: plan.Int, storedUint: plan.Int,
+	storedFloat16: plan.Double, storedFloat: plan.Double, storedDouble: plan.Double, storedDecimal: plan.Double,
+	storedString: plan.String, storedUUID: plan.String, storedBytes: plan.Bytes,
+	storedDate: plan.Timestamp, storedTimestamp: plan.Timestamp, storedInt96: plan.Timestamp,
+	storedInterval: plan.Duration, storedDuration: plan.Duration,
+}
+
+// column is the column as it is read when it is not declared.
+func (s *stored) column() Column {
+	c := Column{Field: plan.Field{Name: s.name, Type: plan.T(planKinds[s.kind])}}
+	switch {
+	case s.kind == storedNull:
+		c.Type = plan.T(plan.Null)
+	case s.kind == storedOther:
+		c.Unusable = unsupported(s.text, s.name)
+	case s.kind == storedDecimal && s.precision > maxExactDecimal:
+		c.Unusable = roundedDecimal(s.text, s.name)
+	}
+	return c
+}
+
+// unsupported completes "column x …" for a type that no plan type holds.
+func unsupported(typ, name string) string {
+	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, ident(name))
+}
+
+// roundedDecimal completes "column x …" for a decimal with more digits than a double holds.
+func roundedDecimal(typ, name string) string {
+	return fmt.Sprintf("is a %s, which a double cannot hold exactly; declare it under columns as {type: double} to take the nearest double "+
+		"(or as {type: int}, if it has whole numbers), or let sql: cast it, such as CAST(%s AS DOUBLE)", typ, ident(name))
+}
