@@ -32,16 +32,27 @@ type viewReader struct {
 
 func newReader(s *service) (*reader, error) {
 	r := &reader{service: s}
-	for _, ref := range s.plan.Views {
+	for i, ref := range s.plan.Views {
 		k, err := kernel.NewView(ref.View)
 		if err != nil {
 			return nil, err
 		}
+		k.Only(s.featuresOf(i))
 		r.views = append(r.views, &viewReader{ref: ref, kernel: k})
 	}
 	var err error
 	r.derive, err = kernel.NewService(s.plan)
 	return r, err
+}
+
+// featuresOf lists the features of view number ref that the service has.
+func (s *service) featuresOf(ref int) (features []int) {
+	for _, f := range s.plan.Features {
+		if f.Ref == ref {
+			features = append(features, f.Feature)
+		}
+	}
+	return features
 }
 
 // keptStates bounds the decoded states a reader keeps as scratch for each view,
@@ -142,7 +153,7 @@ func (v *viewReader) decode(f fetched) (plan.EventTime, error) {
 		}
 		s := v.states[used]
 		used++
-		if err := s.Decode(b); err != nil {
+		if err := s.Load(b); err != nil {
 			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
 		}
 		v.found = append(v.found, s)

@@ -109,7 +109,13 @@ const (
 
 // sealed is an encoding with the given body, whose header and checksum are right.
 func sealed(k *kernel.View, body []byte) []byte {
+	return sealedAs(k, k.NewState().Append(nil)[8], body)
+}
+
+// sealedAs is sealed for another format than the one that is written.
+func sealedAs(k *kernel.View, format byte, body []byte) []byte {
 	b := append(k.NewState().Append(nil)[:header], body...)
+	b[8] = format
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 

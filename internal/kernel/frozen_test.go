@@ -28,6 +28,10 @@ func TestFrozenStatesAreRead(t *testing.T) {
 		t.Fatalf("no frozen states: %v", err)
 	}
 	for _, file := range files {
+		var format byte
+		if _, err := fmt.Sscanf(filepath.Base(file), "format-%d", &format); err != nil {
+			t.Fatalf("%s is not named format-N: %v", file, err)
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -38,13 +42,15 @@ func TestFrozenStatesAreRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := k.NewState()
-			if err := s.Decode(sealed(k, body)); err != nil {
-				t.Errorf("%s: %v; %s", file, err, encoded)
-				continue
-			}
-			if got := readings(k, s); got != want {
-				t.Errorf("%s: of %s\n%s is read, it was\n%s", file, encoded, got, want)
+			for name, decode := range map[string]func(*kernel.State, []byte) error{"decoded": (*kernel.State).Decode, "loaded": (*kernel.State).Load} {
+				s := k.NewState()
+				if err := decode(s, sealedAs(k, format, body)); err != nil {
+					t.Errorf("%s: %.200s: %v", file, encoded, err)
+					continue
+				}
+				if got := readings(k, s); got != want {
+					t.Errorf("%s, %s: of %s\n%s is read, it was\n%s", file, name, encoded, got, want)
+				}
 			}
 		}
 	}

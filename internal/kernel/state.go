@@ -148,7 +148,8 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 // The encoding of a state, see docs/formats/state.md: revision, format,
 // fingerprint, newest, events, series, pending, CRC-32C.
 const (
-	stateFormat    = 3
+	stateFormat    = 4
+	stateFormat3   = 3 // is read and not written
 	fingerprintLen = 16
 	stateHeader    = 8 + 1 + fingerprintLen
 )
@@ -177,21 +178,35 @@ func (s *State) Append(dst []byte) []byte {
 // Decode replaces s by the state encoded in b, which must be of the same view
 // fingerprint. b is not kept. After an error s is empty.
 func (s *State) Decode(b []byte) error {
-	err := s.decode(b)
+	err := s.decode(b, false)
 	if err != nil {
 		s.Reset()
 	}
 	return err
 }
 
-func (s *State) decode(b []byte) error {
+// Load is Decode for reading alone: it reads what the features of the view are made of and
+// leaves the rest, unless rows wait. Nothing is to be added to s, and it is not to be encoded.
+func (s *State) Load(b []byte) error {
+	err := s.decode(b, true)
+	if err == nil && len(s.pending) > 0 {
+		err = s.decode(b, false) // which of them are visible is only known later
+	}
+	if err != nil {
+		s.Reset()
+	}
+	return err
+}
+
+func (s *State) decode(b []byte, reading bool) error {
 	s.Reset()
 	if len(b) < stateHeader+4 {
 		return errState
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if b[8] != stateFormat {
-		return fmt.Errorf("state: format %d, this program reads %d", b[8], stateFormat)
+	if b[8] != stateFormat && b[8] != stateFormat3 {
+		return fmt.Errorf("state: format %d, this program reads %d and %d; run: unskew materialize --full --view %s",
+			b[8], stateFormat3, stateFormat, s.view.plan.Name)
 	}
 	if string(b[9:stateHeader]) != string(s.view.plan.Fingerprint[:fingerprintLen]) {
 		return fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", s.view.plan.Name, b[9:15], s.view.plan.Fingerprint[:6])
@@ -210,7 +225,15 @@ func (s *State) decode(b []byte) error {
 	}
 	for g := range s.series {
 		var err error
-		if body, err = s.series[g].Decode(body, s.newest); err != nil {
+		switch series := &s.series[g]; {
+		case b[8] == stateFormat3:
+			body, err = series.DecodeFormat3(body, s.newest)
+		case reading:
+			body, err = series.Load(body, s.newest, s.view.groups[g].need)
+		default:
+			body, err = series.Decode(body, s.newest)
+		}
+		if err != nil {
 			return fmt.Errorf("state: group %d: %w", g, err)
 		}
 	}
@@ -270,8 +293,10 @@ func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) 
 	end := series.Tiles()
 	for _, x := range grp.tails(order[:0], t) {
 		if begin := series.Before(x.lower); begin < end {
-			for c := range grp.slots {
-				acc.Merge(c, 0, tiles, begin, end)
+			for c, need := range grp.need {
+				if need {
+					acc.Merge(c, 0, tiles, begin, end)
+				}
 			}
 			end = begin
 		}

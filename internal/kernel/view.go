@@ -56,6 +56,7 @@ type group struct {
 	layout  *agg.Layout     // of the partials of slots
 	acc     agg.Block       // scratch of Read, one row
 	windows []windowReaders // the aggregates of all slots by window
+	need    []bool          // of slots, whether an aggregate that is read is theirs
 }
 
 type windowReaders struct {
@@ -202,6 +203,9 @@ func (k *View) groupSlots() error {
 		}
 		g.acc = g.layout.NewBlock()
 		g.acc.Grow(1)
+		for range g.slots {
+			g.need = append(g.need, true)
+		}
 	}
 	return nil
 }

@@ -252,5 +252,19 @@ func (o *online) read(r gen.Read) []cell {
 	if k, ok := entitykey.AppendRow(nil, keyVectors(o.view.Plan(), []gen.Read{r}), 0); ok {
 		state = o.states[string(k)]
 	}
-	return cellsOf(o.view.Read([]*kernel.State{state}, []plan.EventTime{r.At}), 0)
+	if state == nil {
+		return cellsOf(o.view.Read([]*kernel.State{nil}, []plan.EventTime{r.At}), 0)
+	}
+	loaded := o.view.NewState()
+	if err := loaded.Load(state.Append(nil)); err != nil {
+		o.t.Fatalf("load: %v", err)
+	}
+	fromBytes := cellsOf(o.view.Read([]*kernel.State{loaded}, []plan.EventTime{r.At}), 0)
+	cells := cellsOf(o.view.Read([]*kernel.State{state}, []plan.EventTime{r.At}), 0)
+	if !slices.EqualFunc(cells, fromBytes, func(a, b cell) bool {
+		return a.status == b.status && a.reason == b.reason && slices.Equal(plan.AppendCanonical(nil, a.value), plan.AppendCanonical(nil, b.value))
+	}) {
+		o.t.Fatalf("as of %v a state has\n%v\nand when it is loaded\n%v", r.At, cells, fromBytes)
+	}
+	return cells
 }

@@ -107,6 +107,26 @@ var aggMutants = []mutant{
 		tests: []string{aggTests},
 	},
 	{
+		name: "values-are-seen-first", tag: "o5", breaks: "A value that is seen again in a later tile stays where it was seen before.",
+		file: "internal/kernel/agg/lastseen.go", old: "if last >= int32(p) {", new: "if last != gone {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "values-are-seen-as-they-arrive", tag: "o1", breaks: "A value counts where the event that arrived last is, not the latest one.",
+		file: "internal/kernel/agg/lastseen.go", old: "if last >= int32(p) {", new: "if last == int32(p) {",
+		tests: []string{aggTests},
+	},
+	{
+		name: "expired-values-are-counted", tag: "n3", breaks: "A value that is seen again after its tile has expired is not counted.",
+		file: "internal/kernel/agg/lastseen.go", old: "d.nodes[p], d.rows[n] = none, gone", new: "d.nodes[p] = none",
+		tests: []string{aggTests, oracleTests},
+	},
+	{
+		name: "absorbed-values-stay", tag: "o6", breaks: "The values of a tile that is merged into a wider one are lost to it.",
+		file: "internal/kernel/agg/lastseen.go", old: "d.parents[n] = d.nodes[p]", new: "d.rows[n] = gone",
+		tests: []string{aggTests},
+	},
+	{
 		name: "equal-events-are-one", tag: "o5", breaks: "A second event equal to one in the list is left out.",
 		file:  "internal/kernel/agg/events.go",
 		old:   "\tif len(list) == c.n {\n\t\tswitch {",

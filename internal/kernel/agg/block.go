@@ -11,9 +11,10 @@ import (
 // Layout is what the Blocks of some slots have in common. It is not changed once made
 // and may be shared.
 type Layout struct {
-	places []place
-	width  int
-	others []*plan.Slot // slots whose partials are no cells
+	places   []place
+	width    int
+	others   []*plan.Slot // slots whose partials are no cells
+	distinct []*plan.Slot // slots that have a dictionary beside their cells
 }
 
 // place is where the partials of a slot are: in cells at an offset, or in a Column.
@@ -21,6 +22,7 @@ type place struct {
 	kind  cellKind // nil for a Column
 	off   int
 	other int // of the Columns
+	dict  int // 1 + the number of its dictionary, 0 for none
 }
 
 // NewLayout lays out the partials of slots. It fails where New would.
@@ -28,11 +30,21 @@ func NewLayout(slots []*plan.Slot) (*Layout, error) {
 	l := &Layout{}
 	for _, s := range slots {
 		k, err := newKind(s)
+		dictionary := false
+		if tile := makers[s.Func.Keeps()].tile; tile != nil && s.Group == nil && err == nil {
+			dictionary = true
+			k, err = tile(s)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if k != nil {
-			l.places = append(l.places, place{kind: k, off: l.width})
+			p := place{kind: k, off: l.width}
+			if dictionary {
+				l.distinct = append(l.distinct, s)
+				p.dict = len(l.distinct)
+			}
+			l.places = append(l.places, p)
 			l.width += k.size()
 			continue
 		}
@@ -49,10 +61,15 @@ func NewLayout(slots []*plan.Slot) (*Layout, error) {
 // 0 and move when others come or go. The partials of fixed size lie side by side, so
 // that an event touches little memory. Like a Column it keeps no reference into what
 // it is given and is not safe for concurrent use.
+//
+// With distinct_count among the slots (see lastseen.go) rows are in order of time: what is
+// merged for a value is all rows from some row on, only the first rows are reset, and no
+// row is absorbed or moved across another that is not empty.
 type Block struct {
 	grid
 	layout *Layout
 	others []movable
+	dicts  []dictionary
 	rows   int
 	all    []int32 // the numbers from 0
 	some   []int32 // scratch: numbers of rows
@@ -76,6 +93,9 @@ func (l *Layout) NewBlock() Block {
 		c, _ := newColumn(s)
 		b.others = append(b.others, c)
 	}
+	for _, s := range l.distinct {
+		b.dicts = append(b.dicts, newDictionary(s))
+	}
 	return b
 }
 
@@ -87,6 +107,9 @@ func (b *Block) Clear() {
 	for _, c := range b.others {
 		c.Truncate(0)
 	}
+	for _, d := range b.dicts {
+		d.clear()
+	}
 	clear(b.long)
 	b.words, b.long, b.spare, b.rows = b.words[:0], b.long[:0], b.spare[:0], 0
 }
@@ -96,6 +119,9 @@ func (b *Block) Grow(n int) {
 	b.grow(n)
 	for _, c := range b.others {
 		c.Grow(n)
+	}
+	for _, d := range b.dicts {
+		d.grow(n)
 	}
 	b.rows += n
 }
@@ -110,6 +136,9 @@ func (b *Block) Insert(p int) {
 	for _, c := range b.others {
 		c.open(p)
 	}
+	for _, d := range b.dicts {
+		d.open(p)
+	}
 	b.rows++
 }
 
@@ -119,6 +148,9 @@ func (b *Block) Remove(from, to int) {
 	b.words = b.words[:b.row(from)+n]
 	for _, c := range b.others {
 		c.cut(from, to)
+	}
+	for _, d := range b.dicts {
+		d.cut(from, to)
 	}
 	b.rows -= to - from
 }
@@ -131,12 +163,18 @@ func (b *Block) Move(to, from int) {
 	for _, c := range b.others {
 		c.swap(to, from)
 	}
+	for _, d := range b.dicts {
+		d.move(to, from)
+	}
 }
 
 // Reset makes a row empty.
 func (b *Block) Reset(p int) {
 	at := b.row(p)
 	for _, x := range b.layout.places {
+		if x.dict > 0 {
+			b.dicts[x.dict-1].reset(p, b.words[at+x.off])
+		}
 		if x.kind != nil {
 			x.kind.reset(&b.grid, at+x.off)
 		} else {
@@ -147,9 +185,12 @@ func (b *Block) Reset(p int) {
 
 // Add adds row i of the input to the partial of a slot in row p.
 func (b *Block) Add(slot, p int, in *Input, i int) {
-	if x := &b.layout.places[slot]; x.kind != nil {
+	switch x := &b.layout.places[slot]; {
+	case x.dict > 0:
+		b.dicts[x.dict-1].add(&b.grid, x.off, p, in, i)
+	case x.kind != nil:
 		x.kind.add(&b.grid, b.row(p)+x.off, in, i)
-	} else {
+	default:
 		b.others[x.other].Add(p, in, i)
 	}
 }
@@ -159,8 +200,25 @@ func (b *Block) Absorb(p, q int) {
 	for slot := range b.layout.places {
 		b.Merge(slot, p, b, q, q+1)
 	}
+	for _, d := range b.dicts {
+		d.absorb(p, q)
+	}
 	b.Reset(q)
 }
+
+// Empty reports whether no slot has anything in row p. Only distinct_count leaves such
+// rows behind, when all of a row's values are seen again later; they are not stored.
+func (b *Block) Empty(p int) bool {
+	for i := range b.layout.places {
+		if x := &b.layout.places[i]; x.kind != nil && !x.kind.empty(&b.grid, b.row(p)+x.off) || x.kind == nil && !b.others[x.other].Empty(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// LeavesEmpty reports whether rows may become empty by what is added to later ones.
+func (b *Block) LeavesEmpty() bool { return len(b.dicts) > 0 }
 
 // Merge adds the partials of a slot in rows [lo, hi) of from, a Block of the same
 // layout and possibly b, to the one in row p of b, which is none of them.
@@ -186,17 +244,25 @@ func (b *Block) Value(slot, p int, f plan.AggFunc, out *vector.Vector, i int) {
 	}
 }
 
-// Append appends the canonical encoding of the partials of all rows, slot by slot. The
-// number of rows is not part of it. The layout is docs/formats/state.md. It may change
-// how b keeps a partial, not what it is.
+// Append appends the canonical encoding of the partials of all rows, none of them empty:
+// slot by slot, and then the dictionaries. The number of rows is not part of it. The layout
+// is docs/formats/state.md. It may change how b keeps a partial, not what it is.
 func (b *Block) Append(dst []byte) []byte {
 	for i := range b.layout.places {
 		if x := &b.layout.places[i]; x.kind != nil {
 			dst = b.appendCells(dst, x)
 		} else {
-			for p := range b.rows {
-				dst = b.others[x.other].Append(dst, p)
-			}
+			dst = appendSized(dst, func(dst []byte) []byte {
+				for p := range b.rows {
+					dst = b.others[x.other].Append(dst, p)
+				}
+				return dst
+			})
+		}
+	}
+	for i := range b.layout.places {
+		if x := &b.layout.places[i]; x.dict > 0 {
+			dst = appendSized(dst, func(dst []byte) []byte { return b.dicts[x.dict-1].append(dst, &b.grid, x.off) })
 		}
 	}
 	return dst
@@ -251,25 +317,107 @@ func appendBits(dst []byte, rows []int32, n int) []byte {
 // rest. It refuses a row in which no slot has a partial; what it accepts, Append writes
 // again byte for byte. It takes memory for n rows. After an error b is to be cleared.
 func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
-	b.Clear()
-	b.Grow(n)
-	b.used = slices.Grow(b.used[:0], n)[:n]
-	clear(b.used)
-	b.full = n == 0
+	r := b.begin(p, n)
 	for i := range b.layout.places {
 		if x := &b.layout.places[i]; x.kind != nil {
-			p, err = b.decodeCells(p, x)
+			err = b.decodeCells(&r, x)
 		} else {
-			p, err = b.decodeColumn(p, b.others[x.other])
+			r.sized(func(r *reader) { err = b.decodeColumn(r, b.others[x.other]) })
 		}
-		if err != nil {
-			return nil, fmt.Errorf("slot %d: %w", i, err)
+		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i := range b.layout.places {
+		if x := &b.layout.places[i]; x.dict > 0 {
+			r.sized(func(r *reader) { b.dicts[x.dict-1].decode(&b.grid, x.off, r) })
+		}
+		if err = failed(&r, nil, i, &b.layout.places[i]); err != nil {
+			return nil, err
 		}
 	}
 	if row := slices.Index(b.used, false); !b.full && row >= 0 {
 		return nil, fmt.Errorf("row %d is empty", row)
 	}
-	return p, nil
+	return r.b, nil
+}
+
+// begin makes b a Block of n empty rows that is about to be read from p.
+func (b *Block) begin(p []byte, n int) reader {
+	b.Clear()
+	b.Grow(n)
+	b.used = slices.Grow(b.used[:0], n)[:n]
+	clear(b.used)
+	b.full = n == 0
+	return reader{b: p}
+}
+
+// failed is what is wrong with slot i, or nil.
+func failed(r *reader, err error, i int, x *place) error {
+	switch {
+	case err != nil:
+		return fmt.Errorf("slot %d: %w", i, err)
+	case !r.bad:
+		return nil
+	case x.kind == nil:
+		return fmt.Errorf("slot %d: %w", i, errMalformed("a slot"))
+	}
+	return fmt.Errorf("slot %d: %w", i, errMalformed(x.kind.what()))
+}
+
+// Load is Decode of what values are made of: the partials of the slots that need names,
+// without dictionaries. Nothing can be added to b, and it cannot be encoded. What it does
+// not read it does not check.
+func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
+	r := b.begin(p, n)
+	b.full = true
+	for i := range b.layout.places {
+		switch x := &b.layout.places[i]; {
+		case x.kind != nil && need[i]:
+			err = b.decodeCells(&r, x)
+		case x.kind != nil:
+			b.skipCells(&r, x)
+		case need[i]:
+			r.sized(func(r *reader) { err = b.decodeColumn(r, b.others[x.other]) })
+		default:
+			r.bytes()
+		}
+		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+			return nil, err
+		}
+	}
+	for range b.dicts {
+		r.bytes()
+	}
+	if r.bad {
+		return nil, errMalformed("distinct_count")
+	}
+	return r.b, nil
+}
+
+// DecodeFormat3 is Decode of states of format 3, which had no lengths, and a tally for
+// each row in place of dictionaries. Rows may be empty then.
+func (b *Block) DecodeFormat3(p []byte, n int) (rest []byte, err error) {
+	r := b.begin(p, n)
+	for i := range b.layout.places {
+		switch x := &b.layout.places[i]; {
+		case x.dict > 0:
+			for row := range n {
+				b.used[row] = b.dicts[x.dict-1].decodeTally(&b.grid, x.off, row, &r) || b.used[row]
+			}
+		case x.kind != nil:
+			err = b.decodeCells(&r, x)
+		default:
+			err = b.decodeColumn(&r, b.others[x.other])
+		}
+		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+			return nil, err
+		}
+	}
+	if row := slices.Index(b.used, false); !b.full && row >= 0 {
+		return nil, fmt.Errorf("row %d is empty", row)
+	}
+	return r.b, nil
 }
 
 // use marks rows in which a slot has a partial.
@@ -282,34 +430,47 @@ func (b *Block) use(rows []int32) {
 	}
 }
 
-func (b *Block) decodeColumn(p []byte, c Column) (rest []byte, err error) {
+func (b *Block) decodeColumn(r *reader, c Column) (err error) {
 	for row := range b.rows {
-		if p, err = c.Decode(row, p); err != nil {
-			return nil, fmt.Errorf("row %d: %w", row, err)
+		if r.b, err = c.Decode(row, r.b); err != nil {
+			return fmt.Errorf("row %d: %w", row, err)
 		}
 		b.used[row] = b.used[row] || !c.Empty(row)
 	}
-	return p, nil
+	return nil
 }
 
-func (b *Block) decodeCells(p []byte, x *place) ([]byte, error) {
-	r := reader{b: p}
+func (b *Block) decodeCells(r *reader, x *place) error {
 	mode := r.byte()
-	if mode != cellsNone {
-		rows := b.readRows(&r, mode&^cellsWide)
-		b.use(rows)
-		switch {
-		case r.bad:
-		case mode&cellsWide == 0:
-			x.kind.unpack(&b.grid, x.off, rows, &r)
-		default:
-			b.readCells(&r, x, rows)
-		}
+	if mode == cellsNone {
+		return nil
 	}
-	if r.bad {
-		return nil, errMalformed(x.kind.what())
+	rows := b.readRows(r, mode&^cellsWide)
+	b.use(rows)
+	switch {
+	case r.bad:
+	case mode&cellsWide == 0:
+		x.kind.unpack(&b.grid, x.off, rows, r)
+	default:
+		b.readCells(r, x, rows)
 	}
-	return r.b, nil
+	return nil
+}
+
+// skipCells passes over what decodeCells reads.
+func (b *Block) skipCells(r *reader, x *place) {
+	mode := r.byte()
+	if mode == cellsNone {
+		return
+	}
+	rows := b.readRows(r, mode&^cellsWide)
+	switch {
+	case r.bad:
+	case mode&cellsWide == 0:
+		x.kind.skip(len(rows), r)
+	default:
+		b.readCells(r, x, rows)
+	}
 }
 
 // readRows reads which rows have cells that are not empty.

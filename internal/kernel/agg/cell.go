@@ -61,6 +61,8 @@ type cellKind interface {
 	packs(g *grid, off int, rows []int32) bool
 	pack(dst []byte, g *grid, off int, rows []int32) []byte
 	unpack(g *grid, off int, rows []int32, r *reader)
+	// skip passes over what pack wrote of n rows.
+	skip(n int, r *reader)
 }
 
 // appendCell appends the encoding of one cell, tag and all.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // The first byte of an encoded partial says how to read the rest
@@ -32,8 +33,41 @@ const (
 // reader reads the encoding of one partial strictly: whatever has a shorter or
 // other canonical form fails. After a failure everything reads as zero.
 type reader struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	text string // what b was when keep was called
+}
+
+// keep makes the strings that are kept from here on parts of one, which takes less memory
+// than one for each.
+func (r *reader) keep() { r.text = string(r.b) }
+
+// kept is the bytes that were just read as a string.
+func (r *reader) kept(b []byte) string {
+	if r.text == "" || r.bad {
+		return string(b)
+	}
+	at := len(r.text) - len(r.b) - len(b)
+	return r.text[at : at+len(b)]
+}
+
+// appendSized appends what f appends, and before it how many bytes these are.
+func appendSized(dst []byte, f func([]byte) []byte) []byte {
+	at := len(dst)
+	dst = f(append(dst, 0))
+	var head [binary.MaxVarintLen64]byte
+	size := binary.PutUvarint(head[:], uint64(len(dst)-at-1))
+	dst = slices.Insert(dst, at, head[1:size]...)
+	copy(dst[at:], head[:size])
+	return dst
+}
+
+// sized reads what appendSized wrote, of which f has to read everything.
+func (r *reader) sized(f func(*reader)) {
+	part := reader{b: r.bytes(), bad: r.bad}
+	if f(&part); part.bad || len(part.b) > 0 {
+		r.fail()
+	}
 }
 
 // openPartial reads the tag; empty tells that the partial is, so nothing follows.

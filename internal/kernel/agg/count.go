@@ -54,6 +54,8 @@ func (countKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.atLeastOne(g, off, rows)
 }
 
+func (countKind) skip(n int, r *reader) { r.skipUints(n) }
+
 // boolKind is any and all: a cell is the rows that are true and those that are false.
 type boolKind struct{ alwaysPacks }
 
@@ -128,4 +130,9 @@ func (k boolKind) unpack(g *grid, off int, rows []int32, r *reader) {
 			return
 		}
 	}
+}
+
+func (boolKind) skip(n int, r *reader) {
+	r.skipUints(n)
+	r.skipUints(n)
 }

@@ -294,3 +294,8 @@ func (doubleSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 		r.fail()
 	}
 }
+
+func (doubleSumKind) skip(n int, r *reader) {
+	r.skipUints(n)
+	r.skipWide(n)
+}

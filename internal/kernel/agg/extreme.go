@@ -128,6 +128,11 @@ func (k *extremeKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
 	return appendUints(binary.LittleEndian.AppendUint64(dst, least), g, off, rows, least)
 }
 
+func (*extremeKind) skip(n int, r *reader) {
+	r.uint64()
+	r.skipUints(n)
+}
+
 func (k *extremeKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	least := r.uint64()
 	r.uints(g, off, rows, least)

@@ -55,7 +55,8 @@ func Removable(slot *plan.Slot) bool { return slot.Func.Row().Removable }
 type maker struct {
 	cell   func(*plan.Slot) cellKind
 	column func(*plan.Slot) (movable, error)
-	equal  bool // values are only told apart, so they may be of any scalar type
+	tile   func(*plan.Slot) (cellKind, error) // in tiles, in place of column, beside a dictionary
+	equal  bool                               // values are only told apart, so they may be of any scalar type
 }
 
 // makers are the aggregates with partials of their own, see plan.AggRow.
@@ -73,7 +74,7 @@ var makers = map[plan.AggFunc]maker{
 	plan.EarliestTime:   {cell: newTimeExtreme},
 	plan.MaxBy:          {column: newExtremeBy},
 	plan.MinBy:          {column: newExtremeBy},
-	plan.DistinctCount:  {column: newTally, equal: true},
+	plan.DistinctCount:  {column: newTally, tile: newDistinctKind, equal: true},
 	plan.ApproxDistinct: {column: newHyperLogLog, equal: true},
 	plan.ApproxQuantile: {column: newSketch},
 	plan.TopK:           {column: newTally, equal: true},
@@ -196,20 +197,29 @@ func newExtremeBy(slot *plan.Slot) (movable, error) {
 }
 
 func newTally(slot *plan.Slot) (movable, error) {
-	top, limit := 0, slot.N
-	switch {
-	case slot.Func == plan.TopK:
+	top, limit := 0, 0
+	var err error
+	if slot.Func == plan.TopK {
 		top = slot.N
-	case limit == 0:
-		limit = plan.DistinctCap
-	case limit < 0 || limit > plan.MaxDistinctCap:
-		return nil, fmt.Errorf("aggregate distinct_count: its cap is %d; it goes from 1 to %d", slot.N, plan.MaxDistinctCap)
+	} else if limit, err = distinctLimit(slot); err != nil {
+		return nil, err
 	}
 	l := laneOf(slot.Arg.Type)
 	if l.fixed {
 		return &tallyColumn[uint64]{keys: fixedKeys(l), topK: top, limit: limit}, nil
 	}
 	return &tallyColumn[string]{keys: stringKeys(l), topK: top, limit: limit}, nil
+}
+
+// distinctLimit is the number of values above which distinct_count fails.
+func distinctLimit(slot *plan.Slot) (int, error) {
+	switch {
+	case slot.N == 0:
+		return plan.DistinctCap, nil
+	case slot.N < 0 || slot.N > plan.MaxDistinctCap:
+		return 0, fmt.Errorf("aggregate distinct_count: its cap is %d; it goes from 1 to %d", slot.N, plan.MaxDistinctCap)
+	}
+	return slot.N, nil
 }
 
 func newHyperLogLog(slot *plan.Slot) (movable, error) {

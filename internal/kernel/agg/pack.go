@@ -106,6 +106,16 @@ func (r *reader) uints(g *grid, off int, rows []int32, base uint64) {
 	}
 }
 
+// skipUints passes over what appendUints wrote of n rows.
+func (r *reader) skipUints(n int) { r.take(int(r.byte()) * n) }
+
+// skipWide passes over what appendWide wrote of n rows.
+func (r *reader) skipWide(n int) {
+	if width := int(r.byte()); width > 0 {
+		r.take(1 + width*n)
+	}
+}
+
 // atLeastOne fails where word off of a row is no number of rows, 1 to 2^63-1.
 func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
 	var bad uint64

@@ -95,3 +95,8 @@ func (intSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.atLeastOne(g, off+2, rows)
 	r.wide(g, off, rows)
 }
+
+func (intSumKind) skip(n int, r *reader) {
+	r.skipUints(n)
+	r.skipWide(n)
+}

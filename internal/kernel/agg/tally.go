@@ -180,11 +180,12 @@ func stringKeys(l lane) tallyKeys[string] {
 			return l.append(dst, 0, []byte(k))
 		},
 		read: func(r *reader, first bool, prev string) string {
-			_, s := l.read(r)
-			if !first && string(s) <= prev {
+			_, b := l.read(r)
+			s := r.kept(b)
+			if !first && s <= prev {
 				r.fail()
 			}
-			return string(s)
+			return s
 		},
 	}
 }

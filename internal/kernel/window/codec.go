@@ -17,6 +17,7 @@ var errSeries = errors.New("tiles: truncated or malformed")
 // Append appends the canonical encoding.
 func (s *Series) Append(dst []byte) []byte {
 	s.settle()
+	s.dropEmpty()
 	tiles := 0
 	if s.ladder.hasOlder() {
 		if tiles = s.Before(plan.Always + 1); tiles > 0 {
@@ -56,6 +57,20 @@ func (s *Series) appendStarts(dst []byte, starts []plan.EventTime, width plan.Mi
 // applied visible time is given (Always: none), and returns the rest. After an error
 // the series is to be cleared.
 func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
+	return s.decode(b, newest, s.tiles.Decode)
+}
+
+// DecodeFormat3 is Decode of states of format 3.
+func (s *Series) DecodeFormat3(b []byte, newest plan.EventTime) ([]byte, error) {
+	return s.decode(b, newest, s.tiles.DecodeFormat3)
+}
+
+// Load is Decode for reading the slots that need names, and nothing else: see agg.Block.
+func (s *Series) Load(b []byte, newest plan.EventTime, need []bool) ([]byte, error) {
+	return s.decode(b, newest, func(b []byte, n int) ([]byte, error) { return s.tiles.Load(b, n, need) })
+}
+
+func (s *Series) decode(b []byte, newest plan.EventTime, tiles func([]byte, int) ([]byte, error)) ([]byte, error) {
 	s.Clear()
 	if newest != plan.Always {
 		s.newest = newest
@@ -79,7 +94,7 @@ func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 	if len(s.starts) > 0 && newest == plan.Always {
 		return nil, errSeries
 	}
-	if b, err = s.tiles.Decode(b, len(s.starts)); err != nil {
+	if b, err = tiles(b, len(s.starts)); err != nil {
 		return nil, fmt.Errorf("tiles: %w", err)
 	}
 	s.room = len(s.starts) + len(s.starts)/2 + leastRoom

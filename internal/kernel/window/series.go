@@ -91,6 +91,26 @@ func (s *Series) move(lo int, before plan.EventTime) {
 	}
 }
 
+// dropEmpty takes away the tiles in which no slot has anything any more.
+func (s *Series) dropEmpty() {
+	if !s.tiles.LeavesEmpty() {
+		return
+	}
+	kept := 0
+	for i := range s.starts {
+		if s.tiles.Empty(i) {
+			continue
+		}
+		if kept < i {
+			s.starts[kept] = s.starts[i]
+			s.tiles.Move(kept, i)
+		}
+		kept++
+	}
+	s.tiles.Remove(kept, len(s.starts))
+	s.starts = s.starts[:kept]
+}
+
 // place keeps the tile of everything older where it is; every other start is an
 // event time like any other of its tile.
 func (s *Series) place(start plan.EventTime) (plan.EventTime, bool) {

@@ -1,0 +1,49 @@
+package kernel
+
+import (
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Only makes Read compute just the given features of the view and those that they refer to:
+// the columns of the others are left without rows, and aggregates that only those read are
+// neither loaded nor merged. It is called before the first Read.
+func (k *View) Only(features []int) {
+	wanted, aggregates := make([]bool, len(k.plan.Features)), make([]bool, len(k.plan.Aggregates))
+	var want func(f int)
+	want = func(f int) {
+		if wanted[f] {
+			return
+		}
+		wanted[f] = true
+		k.plan.Features[f].Expr.Walk(func(e *plan.Expr) {
+			switch e.Kind {
+			case plan.Aggregate:
+				aggregates[e.Index] = true
+			case plan.FeatureRef:
+				want(e.Index)
+			}
+		})
+	}
+	for _, f := range features {
+		want(f)
+	}
+	k.outer.order = slices.DeleteFunc(slices.Clone(k.outer.order), func(f int) bool { return !wanted[f] })
+	for g := range k.groups {
+		k.groups[g].only(aggregates)
+	}
+}
+
+// only leaves the aggregates that are wanted, the windows that these have and the slots
+// that they read.
+func (g *group) only(wanted []bool) {
+	clear(g.need)
+	for w := range g.windows {
+		g.windows[w].aggs = slices.DeleteFunc(g.windows[w].aggs, func(r groupRead) bool { return !wanted[r.agg] })
+		for _, r := range g.windows[w].aggs {
+			g.need[r.column] = true
+		}
+	}
+	g.windows = slices.DeleteFunc(g.windows, func(w windowReaders) bool { return len(w.aggs) == 0 })
+}
