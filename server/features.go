@@ -70,23 +70,25 @@ func (s *Server) answer(ctx context.Context, c *call, svc *service, r *reader, s
 
 // state says what the rows of the current read were computed from.
 func (v *viewReader) state() *unskewv1.ViewState {
-	n := len(v.fetched.States)
+	n := len(v.States)
 	if v.places != nil {
 		n = len(v.places)
 	}
 	out := &unskewv1.ViewState{
-		View: v.ref.As, Fingerprint: v.ref.View.Fingerprint.String(), Generation: v.fetched.Generation.Number,
+		View: v.ref.As, Fingerprint: v.ref.View.Fingerprint.String(), Generation: v.Generation.Number,
 		Positions: make([]uint64, n), NewestMicros: make([]int64, n),
 	}
 	for i := range n {
-		s := v.found[v.places.Of(i)]
-		out.Positions[i] = v.fetched.Generation.Position
-		if s == nil {
+		b := v.States[v.places.Of(i)]
+		out.Positions[i] = v.Generation.Position
+		if b == nil {
 			out.Unknown = append(out.Unknown, uint32(i))
 			continue
 		}
-		out.Positions[i] = max(out.Positions[i], s.Position())
-		out.NewestMicros[i] = int64(max(s.Newest(), plan.MinTime))
+		// That it can be read has been seen before.
+		position, newest, _ := v.kernel.HeadOf(b)
+		out.Positions[i] = max(out.Positions[i], position)
+		out.NewestMicros[i] = int64(max(newest, plan.MinTime))
 	}
 	return out
 }

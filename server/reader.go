@@ -19,15 +19,12 @@ type reader struct {
 	at      []plan.EventTime // scratch
 }
 
-// viewReader is the kernel of one view of a service in one role.
+// viewReader is the kernel of one view of a service in one role, and what the current
+// request fetched for it.
 type viewReader struct {
 	ref    plan.ViewRef
 	kernel *kernel.View
-	states []*kernel.State // scratch: decoded states
-
-	// Of the current request.
 	fetched
-	found []*kernel.State // for each entity, nil when it has no state
 }
 
 func newReader(s *service) (*reader, error) {
@@ -55,18 +52,9 @@ func (s *service) featuresOf(ref int) (features []int) {
 	return features
 }
 
-// keptStates bounds the decoded states a reader keeps as scratch for each view,
-// so that one large request does not hold memory for ever.
-const keptStates = 256
-
 func (r *reader) forget() {
 	for _, v := range r.views {
-		clear(v.found)
 		v.fetched = fetched{}
-		if len(v.states) > keptStates {
-			clear(v.states[keptStates:])
-			v.states = v.states[:keptStates]
-		}
 	}
 }
 
@@ -92,7 +80,8 @@ func (r *reader) stopWhen(stop func() bool) {
 // event is visible at t or later, as of the first moment that sees it.
 func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {
 	for i, v := range r.views {
-		newest, err := v.decode(states[i])
+		v.fetched = states[i]
+		newest, err := v.newest()
 		if err != nil {
 			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
 		}
@@ -103,7 +92,11 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		features[i], places[i] = v.kernel.Read(v.found, r.times(len(v.found), t)), v.places
+		var err error
+		if features[i], err = v.kernel.ReadStored(v.States, t); err != nil {
+			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
+		}
+		places[i] = v.places
 	}
 	derived := r.derive.DeriveShared(features, places, &q.request, r.times(q.n, t))
 	a := &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views, features: features, derived: derived}
@@ -137,27 +130,18 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 	}
 }
 
-// decode reads fetched states, each once, and returns the newest visible time in
-// them, plan.Always for none.
-func (v *viewReader) decode(f fetched) (plan.EventTime, error) {
-	v.fetched = f
-	v.found = v.found[:0]
-	newest, used := plan.Always, 0
-	for e, b := range f.States {
+// newest is the newest visible time in the fetched states, plan.Always for none.
+func (v *viewReader) newest() (plan.EventTime, error) {
+	newest := plan.Always
+	for e, b := range v.States {
 		if b == nil {
-			v.found = append(v.found, nil)
 			continue
 		}
-		if used == len(v.states) {
-			v.states = append(v.states, v.kernel.NewState())
-		}
-		s := v.states[used]
-		used++
-		if err := s.Load(b); err != nil {
+		_, t, err := v.kernel.HeadOf(b)
+		if err != nil {
 			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
 		}
-		v.found = append(v.found, s)
-		newest = max(newest, s.Newest())
+		newest = max(newest, t)
 	}
 	return newest, nil
 }

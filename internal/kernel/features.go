@@ -42,6 +42,7 @@ type outer struct {
 	order    []int
 	now      *vector.Vector
 	cause    func(leaf *plan.Expr, row int) string // why a leaf failed, in the results at hand
+	stop     func() bool
 	out      Features
 }
 
@@ -110,8 +111,16 @@ func compileOuter(features []*plan.Feature, order []int, typeOf func(*plan.Expr)
 
 // stopWhen is View.StopWhen.
 func (o *outer) stopWhen(stop func() bool) {
+	o.stop = stop
 	for i := range o.features {
 		o.features[i].program.StopWhen(stop)
+	}
+}
+
+// mayStop asks whether to stop.
+func (o *outer) mayStop() {
+	if o.stop != nil && o.stop() {
+		panic(ErrStopped)
 	}
 }
 
@@ -238,12 +247,7 @@ func (k *View) StopWhen(stop func() bool) { k.outer.stopWhen(stop) }
 // states[i] as of at[i]. A nil state is an entity without events. Each at[i] must
 // exceed the state's Newest; states are folded up to it.
 func (k *View) Read(states []*State, at []plan.EventTime) *Features {
-	n := len(at)
-	for _, v := range k.aggs {
-		if v.N != n || v.Null != nil || v.Err != nil {
-			v.Resize(n)
-		}
-	}
+	k.resize(len(at))
 	for i, s := range states {
 		if s == nil {
 			k.readNothing(i)
@@ -253,6 +257,41 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 		s.readAggregates(k.aggs, i, at[i])
 	}
 	return k.finish(k.aggs, at, func(i int) bool { return states[i] != nil && states[i].events > 0 })
+}
+
+// resize makes room for the values of n rows.
+func (k *View) resize(n int) {
+	for _, v := range k.aggs {
+		if v.N != n || v.Null != nil || v.Err != nil {
+			v.Resize(n)
+		}
+	}
+}
+
+// ReadStored is Read of states as they are encoded, nil for an entity without events, all
+// as of t, which must exceed what NewestOf says of each. It loads one after the other.
+func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) {
+	n := len(states)
+	k.resize(n)
+	if k.stored == nil {
+		k.stored = k.NewState()
+	}
+	k.at, k.events = slices.Grow(k.at[:0], n)[:n], slices.Grow(k.events[:0], vector.Words(n))[:vector.Words(n)]
+	k.events.Zero()
+	for i, b := range states {
+		if k.at[i] = t; b == nil {
+			k.readNothing(i)
+			continue
+		}
+		k.outer.mayStop()
+		if err := k.stored.Load(b); err != nil {
+			return nil, fmt.Errorf("state of entity %d: %w", i, err)
+		}
+		k.stored.Fold(t)
+		k.stored.readAggregates(k.aggs, i, t)
+		k.events.Put(i, k.stored.events > 0)
+	}
+	return k.finish(k.aggs, k.at, k.events.Get), nil
 }
 
 func (k *View) readNothing(i int) {

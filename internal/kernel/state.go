@@ -198,28 +198,43 @@ func (s *State) Load(b []byte) error {
 	return err
 }
 
+// HeadOf is the position and the newest time of an encoded state. Whether the rest of it
+// can be read is not looked at.
+func (k *View) HeadOf(b []byte) (position uint64, newest plan.EventTime, err error) {
+	position, newest, _, err = k.head(b)
+	return position, newest, err
+}
+
+func (k *View) head(b []byte) (position uint64, newest plan.EventTime, body []byte, err error) {
+	if len(b) < stateHeader+4 {
+		return 0, 0, nil, errState
+	}
+	if b[8] != stateFormat && b[8] != stateFormat3 {
+		return 0, 0, nil, fmt.Errorf("state: format %d, this program reads %d and %d; run: unskew materialize --full --view %s",
+			b[8], stateFormat3, stateFormat, k.plan.Name)
+	}
+	if string(b[9:stateHeader]) != string(k.plan.Fingerprint[:fingerprintLen]) {
+		return 0, 0, nil, fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", k.plan.Name, b[9:15], k.plan.Fingerprint[:6])
+	}
+	n, body, ok := varint(b[stateHeader : len(b)-4])
+	if !ok {
+		return 0, 0, nil, errState
+	}
+	return binary.BigEndian.Uint64(b) - 1, plan.EventTime(n), body, nil
+}
+
 func (s *State) decode(b []byte, reading bool) error {
 	s.Reset()
-	if len(b) < stateHeader+4 {
-		return errState
+	position, newest, body, err := s.view.head(b)
+	if err != nil {
+		return err
 	}
-	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if b[8] != stateFormat && b[8] != stateFormat3 {
-		return fmt.Errorf("state: format %d, this program reads %d and %d; run: unskew materialize --full --view %s",
-			b[8], stateFormat3, stateFormat, s.view.plan.Name)
-	}
-	if string(b[9:stateHeader]) != string(s.view.plan.Fingerprint[:fingerprintLen]) {
-		return fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", s.view.plan.Name, b[9:15], s.view.plan.Fingerprint[:6])
-	}
-	if crc32.Checksum(body, castagnoli) != sum {
+	sum := binary.BigEndian.Uint32(b[len(b)-4:])
+	if crc32.Checksum(b[:len(b)-4], castagnoli) != sum {
 		return errors.New("state: checksum does not match, the stored bytes are damaged")
 	}
-	s.position = binary.BigEndian.Uint64(b) - 1
-	newest, body, ok := varint(body[stateHeader:])
-	if !ok {
-		return errState
-	}
-	s.newest = plan.EventTime(newest)
+	var ok bool
+	s.position, s.newest = position, newest
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}

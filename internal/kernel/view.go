@@ -22,6 +22,11 @@ type View struct {
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
 
+	// scratch of ReadStored
+	stored *State
+	at     []plan.EventTime
+	events vector.Bitmap
+
 	ordered bool  // a slot's value depends on event ids
 	late    []int // slots that see events later than their row is known
 }
