@@ -40,7 +40,7 @@ func (l *loader) dropIgnored() {
 		return ignored
 	})
 	for _, g := range ignores {
-		if !g.used && (l.opts.Schemas != nil || !needsData(g.rule)) {
+		if !g.used && (l.opts.CheckData != nil || !needsData(g.rule)) {
 			l.Warnf(g.Pos, RuleIgnore, "there is no warning %s here to ignore; remove the comment", g.rule)
 		}
 	}
@@ -71,4 +71,6 @@ func (g *ignore) covers(d diag.Diagnostic) bool {
 }
 
 // needsData reports whether findings of a rule are complete only if the data was looked at.
-func needsData(rule diag.RuleID) bool { return rule == RuleSchema.ID || rule == RuleLockMismatch.ID }
+func needsData(rule diag.RuleID) bool {
+	return slices.ContainsFunc([]diag.Rule{RuleSchema, RuleLockMismatch, RuleBadRow, RuleTimeIn1970}, func(r diag.Rule) bool { return r.ID == rule })
+}

@@ -29,6 +29,9 @@ type Options struct {
 	// only about sources of which a used column is not declared. nil: types come
 	// from the declarations and unskew.lock alone.
 	Schemas func(src *plan.Source) ([]Column, error)
+	// CheckData compares what was compiled with the data; its findings are taken as
+	// Load's own. nil: the data is not looked at.
+	CheckData func(p *plan.Plan) (diag.Diagnostics, error)
 }
 
 // Column is a column that a source's data has.
@@ -66,8 +69,25 @@ func Load(dir string, opts Options) (*Project, diag.Diagnostics, error) {
 	if err := l.compile(); err != nil {
 		return nil, nil, err
 	}
+	if opts.CheckData != nil {
+		found, err := opts.CheckData(l.project.Plan)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.add(found)
+	}
 	l.dropIgnored()
 	return l.project, l.Found.Sorted(), nil
+}
+
+// add takes findings about data: those of what is wrong by now already say why.
+func (l *loader) add(found diag.Diagnostics) {
+	for _, d := range found {
+		l.Found = slices.DeleteFunc(l.Found, func(own diag.Diagnostic) bool {
+			return own.Severity == diag.Warning && own.Rule == d.Rule && own.Pos == d.Pos
+		})
+		l.Add(d)
+	}
 }
 
 // loader carries one Load from files to plan.

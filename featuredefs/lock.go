@@ -146,12 +146,12 @@ func (s *sourceDecl) declaredTypes() map[string]bool {
 func (l *loader) schemaFailed(decl *sourceDecl, undeclared []string, locked map[string]plan.Type, err error) {
 	for _, c := range undeclared {
 		if _, ok := locked[c]; !ok {
-			l.Errorf(decl.n.Pos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
+			l.Errorf(decl.source.RelationPos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
 				c, decl.source.Name, err)
 			return
 		}
 	}
-	l.Warnf(decl.n.Pos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
+	l.Warnf(decl.source.RelationPos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
 }
 
 // compareLock reports columns that changed their type or vanished since the lock was written.
@@ -162,10 +162,10 @@ func (l *loader) compareLock(decl *sourceDecl, inferred, locked map[string]plan.
 		case !ok && decl.unusable[c] != "":
 			// Said where the column is used.
 		case !ok && decl.used[c]:
-			l.Errorf(decl.n.Pos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
+			l.Errorf(decl.source.RelationPos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
 				decl.source.Name, c, LockFile, locked[c])
 		case ok && !now.Equal(locked[c]):
-			l.Errorf(decl.n.Pos, RuleLockMismatch,
+			l.Errorf(decl.source.RelationPos, RuleLockMismatch,
 				"column %q of source %s is now %v, %s says %v; declare the type you mean under columns, or remove the line from %s",
 				c, decl.source.Name, now, LockFile, locked[c], LockFile)
 		}

@@ -18,7 +18,7 @@ type reportFunc func(pos plan.Pos, format string, args ...any)
 // The rules, by what they are about.
 var (
 	sourceRules   = []rule[*sourceDecl]{streamWithoutID}
-	trainingRules = []rule[*trainingDecl]{labelColumn}
+	trainingRules = []rule[*trainingDecl]{labelColumn, columnCase}
 	planRules     = []rule[*plan.Plan]{affordableCost}
 )
 

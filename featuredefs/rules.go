@@ -26,10 +26,12 @@ var (
 	RuleSplit           = diag.Rule{ID: "split", Severity: diag.Error, Purpose: "The parts of a split add up to one."}
 	RuleTestEvent       = diag.Rule{ID: "test-event", Severity: diag.Error, Purpose: "An event of a test has columns of its source, with values of their types."}
 	RuleTestExpectation = diag.Rule{ID: "test-expectation", Severity: diag.Error, Purpose: "An expectation names keys, a time and features, with values of their types."}
+	RuleBadRow          = diag.Rule{ID: "bad-row", Severity: diag.Error, Purpose: "The first rows of sources and spines can be read."}
+	RuleTimeIn1970      = diag.Rule{ID: "time-in-1970", Severity: diag.Warning, Purpose: "Seconds and milliseconds are not read as microseconds."}
 	RuleIgnore          = diag.Rule{ID: "ignore", Severity: diag.Error, Purpose: "A comment that ignores a warning names its rule and a reason, and stands where the warning is."}
 )
 
-// Rules lists every rule that Load can report.
+// Rules lists every rule that Load and Options.CheckData can report.
 func Rules() []diag.Rule {
 	return slices.Concat(yamldoc.Rules(), lang.Rules(), []diag.Rule{
 		RuleUnknownKind,
@@ -48,6 +50,8 @@ func Rules() []diag.Rule {
 		RuleSplit,
 		RuleTestEvent,
 		RuleTestExpectation,
+		RuleBadRow,
+		RuleTimeIn1970,
 		RuleIgnore,
 	}, describe(sourceRules), describe(trainingRules), describe(planRules))
 }

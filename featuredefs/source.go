@@ -58,6 +58,7 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 		MaxAhead:    defaultMaxAhead,
 		Description: o.Text("description"),
 		Pos:         n.Pos,
+		RelationPos: relationPos(o),
 	}
 	decl := &sourceDecl{source: s, n: n, timeNode: o.Get("event_time"), idNode: o.Get("event_id"),
 		used: map[string]bool{}, unusable: map[string]string{}}
@@ -153,6 +154,34 @@ func (l *loader) parseSchedule(n *yamldoc.Node) string {
 	return s
 }
 
+// relationPos is where an object says where its rows come from.
+func relationPos(o *yamldoc.Object) plan.Pos {
+	for _, key := range []string{"from", "sql"} {
+		if n := o.Get(key); n != nil {
+			return n.Pos
+		}
+	}
+	return o.Node.Pos
+}
+
+// columnPositions is where the source names its columns, at best where it declares them.
+func (s *sourceDecl) columnPositions() map[string]plan.Pos {
+	at := map[string]plan.Pos{}
+	for _, k := range s.known {
+		at[k.column] = k.node.Pos
+	}
+	if s.idNode != nil {
+		at[s.source.EventID] = s.idNode.Pos
+	}
+	if s.timeNode != nil {
+		at[s.source.EventTime] = s.timeNode.Pos
+	}
+	for _, c := range s.columns {
+		at[c.Name] = c.node.Pos
+	}
+	return at
+}
+
 // use notes that something reads a column.
 func (s *sourceDecl) use(column string) { s.used[column] = true }
 
@@ -163,6 +192,7 @@ func (l *loader) resolveSource(decl *sourceDecl) {
 	}
 	before := l.Errors
 	s := decl.source
+	s.ColumnPos = decl.columnPositions()
 	decl.use(s.EventTime)
 	for _, k := range decl.known {
 		decl.use(k.column)

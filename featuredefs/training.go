@@ -36,7 +36,12 @@ func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
 	}
 	t.labelNode = o.Get("label")
 	t.set.Spine = plan.Spine{From: o.Text("from"), CSV: l.parseCSV(o, "spine"), SQL: o.Text("sql"), Time: o.NeedText("time"),
-		Label: o.Text("label"), LabelKnownAt: o.Text("label_known_at")}
+		Label: o.Text("label"), LabelKnownAt: o.Text("label_known_at"), RelationPos: relationPos(o), ColumnPos: map[string]plan.Pos{}}
+	for _, key := range []string{"label_known_at", "label", "time"} {
+		if c := o.Get(key); c != nil {
+			t.set.Spine.ColumnPos[c.Text] = c.Pos
+		}
+	}
 	if (o.Get("from") == nil) == (o.Get("sql") == nil) {
 		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "spine takes either from or sql")
 	}

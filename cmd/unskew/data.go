@@ -10,50 +10,63 @@ import (
 	"github.com/unskew/unskew/materializer/offline"
 )
 
-// The rules about rows, beside those about definitions.
-var (
-	ruleBadRow     = diag.Rule{ID: "bad-row", Severity: diag.Error, Purpose: "The first rows of a source's data are events."}
-	ruleTimeIn1970 = diag.Rule{ID: "time-in-1970", Severity: diag.Warning, Purpose: "Seconds and milliseconds are not read as microseconds."}
-)
-
-// sampledRows is how many rows of each source are looked at to check it.
+// sampledRows is how many rows of each source and spine are looked at to check it.
 const sampledRows = 10_000
 
-// checkData compares what sources and spines declare with the data they name, and looks
-// at the first rows of each source as training would read them.
+// dataCheck compares what sources and spines declare with the data they name, and looks
+// at the first rows of each as training would read them.
+type dataCheck struct {
+	reader *relation.Reader
+	found  diag.Diagnostics
+}
+
 func checkData(ctx context.Context, reader *relation.Reader, p *plan.Plan) (diag.Diagnostics, error) {
-	var found diag.Diagnostics
-	report := func(pos plan.Pos, err error) bool {
-		if err != nil {
-			found = append(found, diag.Diagnostic{Pos: pos, Severity: diag.Error, Rule: featuredefs.RuleSchema.ID, Message: err.Error()})
-		}
-		return err == nil
-	}
+	d := &dataCheck{reader: reader}
 	for _, s := range p.Sources {
 		if s.From != "" || s.SQL != "" {
-			columns := make([]plan.Field, len(s.Columns))
-			for i, c := range s.Columns {
-				columns[i] = c.Field
-			}
-			if report(s.Pos, reader.Check(ctx, relation.SourceRelation(s), columns)) {
-				found = append(found, checkRows(ctx, reader, s)...)
-			}
+			d.source(ctx, s)
 		}
 	}
 	for _, t := range p.Training {
-		report(t.Pos, offline.CheckSpine(ctx, reader, t))
+		problems, badRow := offline.CheckSpine(ctx, reader, t, sampledRows)
+		d.problems(problems, t.Spine.RelationPos, t.Spine.ColumnPos)
+		if badRow != nil {
+			d.report(t.Spine.RelationPos, featuredefs.RuleBadRow, badRow.Error())
+		}
 	}
-	return found, ctx.Err()
+	return d.found, ctx.Err()
 }
 
-// checkRows looks at the first rows of a source.
-func checkRows(ctx context.Context, reader *relation.Reader, s *plan.Source) diag.Diagnostics {
-	sample, err := offline.SampleSource(ctx, reader, s, sampledRows)
+func (d *dataCheck) source(ctx context.Context, s *plan.Source) {
+	columns := make([]plan.Field, len(s.Columns))
+	for i, c := range s.Columns {
+		columns[i] = c.Field
+	}
+	problems := offline.CheckColumns(ctx, d.reader, relation.SourceRelation(s), columns)
+	d.problems(problems, s.RelationPos, s.ColumnPos)
+	if len(problems) > 0 {
+		return
+	}
+	sample, err := offline.SampleSource(ctx, d.reader, s, sampledRows)
 	switch {
 	case err != nil:
-		return diag.Diagnostics{{Pos: s.Pos, Severity: diag.Error, Rule: ruleBadRow.ID, Message: err.Error()}}
+		d.report(s.RelationPos, featuredefs.RuleBadRow, err.Error())
 	case sample.In1970 > 0:
-		return diag.Diagnostics{{Pos: s.Pos, Severity: diag.Warning, Rule: ruleTimeIn1970.ID, Message: offline.SuspiciousTimes(sample.In1970, sample.First1970)}}
+		d.report(s.ColumnPos[s.EventTime], featuredefs.RuleTimeIn1970, offline.SuspiciousTimes(sample.In1970, sample.First1970))
 	}
-	return nil
+}
+
+// problems reports each where its column is named, or the relation.
+func (d *dataCheck) problems(problems []offline.Problem, of plan.Pos, columns map[string]plan.Pos) {
+	for _, p := range problems {
+		at, named := columns[p.Column]
+		if !named {
+			at = of
+		}
+		d.report(at, featuredefs.RuleSchema, p.Err.Error())
+	}
+}
+
+func (d *dataCheck) report(pos plan.Pos, rule diag.Rule, message string) {
+	d.found = append(d.found, diag.Diagnostic{Pos: pos, Severity: rule.Severity, Rule: rule.ID, Message: message})
 }

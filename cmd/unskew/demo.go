@@ -102,7 +102,7 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 func (o *options) newDemo(c *cobra.Command, reader *relation.Reader, rows int) (*demo, error) {
 	d := &demo{c: c, begun: time.Now()}
 	d.say("1. Definitions in %s", o.project)
-	p, found, err := o.compile(c.Context(), reader)
+	p, found, err := o.compile(c.Context(), reader, nil)
 	if err != nil {
 		return nil, err
 	}

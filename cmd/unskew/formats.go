@@ -96,7 +96,7 @@ func githubFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) e
 func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	type m = map[string]any
 	rules, results := []m{}, []m{}
-	for _, r := range slices.Concat(featuredefs.Rules(), validate.Rules(), []diag.Rule{ruleBadRow, ruleTimeIn1970}) {
+	for _, r := range slices.Concat(featuredefs.Rules(), validate.Rules()) {
 		rules = append(rules, m{"id": r.ID, "shortDescription": m{"text": r.Purpose}})
 	}
 	for _, d := range found {

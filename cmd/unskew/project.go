@@ -31,7 +31,7 @@ import (
 // findings; of the warnings, which are for validate, those that matter to the command are
 // printed unless it is to be quiet.
 func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag.Rule) (*featuredefs.Project, error) {
-	p, found, err := o.compile(c.Context(), reader)
+	p, found, err := o.compile(c.Context(), reader, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,9 @@ func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag
 	return p, nil
 }
 
-func (o *options) compile(ctx context.Context, reader *relation.Reader) (*featuredefs.Project, diag.Diagnostics, error) {
-	opts := featuredefs.Options{}
+// compile compiles the project; check, unless nil, also looks at its data.
+func (o *options) compile(ctx context.Context, reader *relation.Reader, check func(*plan.Plan) (diag.Diagnostics, error)) (*featuredefs.Project, diag.Diagnostics, error) {
+	opts := featuredefs.Options{CheckData: check}
 	if reader != nil {
 		opts.Schemas = func(src *plan.Source) ([]featuredefs.Column, error) {
 			found, err := reader.Columns(ctx, relation.SourceRelation(src))

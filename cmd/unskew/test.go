@@ -33,7 +33,7 @@ func (o *options) test(c *cobra.Command, dirs []string) error {
 	for _, dir := range dirs {
 		of := *o
 		of.project = dir
-		p, found, err := of.compile(c.Context(), nil)
+		p, found, err := of.compile(c.Context(), nil, nil)
 		if err != nil {
 			return err
 		}

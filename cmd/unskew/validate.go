@@ -115,19 +115,16 @@ func (o *options) fromHere(found diag.Diagnostics) diag.Diagnostics {
 // check compiles the project and, unless offline, looks at its data.
 func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found diag.Diagnostics, err error) {
 	if offline {
-		return o.compile(c.Context(), nil)
+		return o.compile(c.Context(), nil, nil)
 	}
 	reader, err := o.openReader("", 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer closeWith(&err, reader)
-	p, found, err = o.compile(c.Context(), reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	more, err := checkData(c.Context(), reader, p.Plan)
-	return p, append(found, more...), err
+	return o.compile(c.Context(), reader, func(p *plan.Plan) (diag.Diagnostics, error) {
+		return checkData(c.Context(), reader, p)
+	})
 }
 
 // profile lists the expressions of a plan.

@@ -204,7 +204,6 @@ func (r *Reporter) Reportf(pos plan.Pos, rule Rule, format string, args ...any) 
 
 // Errorf reports an Error.
 func (r *Reporter) Errorf(pos plan.Pos, rule Rule, format string, args ...any) {
-	r.Errors++
 	r.report(pos, Error, rule, format, args...)
 }
 
@@ -213,10 +212,17 @@ func (r *Reporter) Warnf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.report(pos, Warning, rule, format, args...)
 }
 
-func (r *Reporter) report(pos plan.Pos, s Severity, rule Rule, format string, args ...any) {
-	d := Diagnostic{Pos: pos, Severity: s, Rule: rule.ID, Message: fmt.Sprintf(format, args...)}
-	if lines := r.lines[pos.File]; pos.Line >= 1 && pos.Line <= len(lines) {
-		d.Source = lines[pos.Line-1]
+// Add takes a finding that somebody else made, with the line that it points into.
+func (r *Reporter) Add(d Diagnostic) {
+	if d.Severity == Error {
+		r.Errors++
+	}
+	if lines := r.lines[d.Pos.File]; d.Source == "" && d.Pos.Line >= 1 && d.Pos.Line <= len(lines) {
+		d.Source = lines[d.Pos.Line-1]
 	}
 	r.Found = append(r.Found, d)
+}
+
+func (r *Reporter) report(pos plan.Pos, s Severity, rule Rule, format string, args ...any) {
+	r.Add(Diagnostic{Pos: pos, Severity: s, Rule: rule.ID, Message: fmt.Sprintf(format, args...)})
 }

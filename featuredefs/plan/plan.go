@@ -67,6 +67,8 @@ type Source struct {
 	Keys        [][]string // the key columns of each view of the project over the source, each list once: a key that is too long makes a bad row
 	Description string
 	Pos         Pos
+	RelationPos Pos            // of from or sql
+	ColumnPos   map[string]Pos // where the columns that the source names are named
 }
 
 // Column finds a column by name.
@@ -217,8 +219,10 @@ type Spine struct {
 	From, SQL    string
 	CSV          CSV // of From
 	Time         string
-	Label        string // "" without
-	LabelKnownAt string // "" without
+	Label        string         // "" without
+	LabelKnownAt string         // "" without
+	RelationPos  Pos            // of from or sql
+	ColumnPos    map[string]Pos // where the columns that the spine names are named
 }
 
 // Split is by time: fractions of the rows that stay, adding up to 1. At each boundary rows

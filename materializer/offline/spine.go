@@ -41,16 +41,6 @@ func newSpine(set *plan.TrainingSet) *spine {
 	return s
 }
 
-// CheckSpine makes sure that the spine of a training set can be read and has the
-// columns that training needs, without reading its rows.
-func CheckSpine(ctx context.Context, r *relation.Reader, set *plan.TrainingSet) error {
-	s := newSpine(set)
-	if err := r.Check(ctx, s.rel, s.fields); err != nil {
-		return err
-	}
-	return s.checkLabel(ctx, r, set.Spine)
-}
-
 // checkLabel looks for the label, which passes through whatever its type is.
 func (s *spine) checkLabel(ctx context.Context, r *relation.Reader, set plan.Spine) error {
 	if set.Label == "" {
@@ -83,17 +73,11 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 		}
 	}
 	err = r.Scan(ctx, s.rel, fields, func(b *relation.Batch) error {
-		times := b.Col(set.Time)
-		for i := range b.N {
-			t := plan.EventTime(times.Int[i])
-			if !times.Valid(i) || !t.Valid() {
-				return fmt.Errorf("%s, column %q: the as-of time is null or lies outside the years 0001 to 9999; nothing can be computed for such a row",
-					b.Where(i), set.Time)
-			}
-			s.at = append(s.at, t)
+		if err := s.accept(b, set.Time); err != nil {
+			return err
 		}
-		if row, err := s.refuse(b.Batch); err != nil {
-			return fmt.Errorf("%s, %w", b.Where(row), err)
+		for _, t := range b.Col(set.Time).Int[:b.N] {
+			s.at = append(s.at, plan.EventTime(t))
 		}
 		for c, f := range s.fields {
 			appendRows(s.columns[f.Name], b.Cols[c])
@@ -151,6 +135,21 @@ func (s *spine) labelField(ctx context.Context, r *relation.Reader, set plan.Spi
 		}
 	}
 	return nil, nil
+}
+
+// accept refuses a batch with a row for which nothing can be computed, or that no server
+// would take.
+func (s *spine) accept(b *relation.Batch, time string) error {
+	times := b.Col(time)
+	for i := range b.N {
+		if !times.Valid(i) || !plan.EventTime(times.Int[i]).Valid() {
+			return fmt.Errorf("%s, column %q: the as-of time is null or lies outside the years 0001 to 9999; nothing can be computed for such a row", b.Where(i), time)
+		}
+	}
+	if row, err := s.refuse(b.Batch); err != nil {
+		return fmt.Errorf("%s, %w", b.Where(row), err)
+	}
+	return nil
 }
 
 // refuse finds the first row with a key or a request field that a server refuses, so that

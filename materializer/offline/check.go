@@ -1,0 +1,101 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/relation"
+)
+
+// Problem is why training would refuse a relation, as far as it can be told without
+// reading it to its end.
+type Problem struct {
+	Column string // the one it is about; "" for the relation as a whole
+	Err    error
+}
+
+// CheckColumns finds the columns that a relation does not have, or not with the types that
+// are declared.
+func CheckColumns(ctx context.Context, r *relation.Reader, rel relation.Relation, columns []plan.Field) []Problem {
+	all := r.Check(ctx, rel, columns)
+	if all == nil {
+		return nil
+	}
+	if err := r.Check(ctx, rel, nil); err != nil {
+		return []Problem{{"", err}}
+	}
+	var found []Problem
+	for _, c := range columns {
+		if err := r.Check(ctx, rel, []plan.Field{c}); err != nil {
+			found = append(found, Problem{c.Name, err})
+		}
+	}
+	if len(found) == 0 {
+		found = []Problem{{"", all}}
+	}
+	return found
+}
+
+// CheckSpine finds what training refuses of a spine: columns that are not there, or have
+// other types or the names of outputs. If there is nothing, it looks at the first rows,
+// about as many as given.
+func CheckSpine(ctx context.Context, r *relation.Reader, set *plan.TrainingSet, rows int64) (found []Problem, badRow error) {
+	s := newSpine(set)
+	found = CheckColumns(ctx, r, s.rel, s.fields)
+	if len(found) == 0 || found[0].Column != "" {
+		if err := s.checkLabel(ctx, r, set.Spine); err != nil {
+			found = append(found, Problem{set.Spine.Label, err})
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	if err := s.checkLayout(ctx, r); err != nil {
+		return []Problem{{"", err}}, nil
+	}
+	return nil, s.sample(ctx, r, set.Spine.Time, rows)
+}
+
+// errLaidOut ends a reading that was about columns only.
+var errLaidOut = errors.New("the columns are known")
+
+// checkLayout looks for columns of the training set that readers cannot tell apart, or
+// that Parquet cannot hold.
+func (s *spine) checkLayout(ctx context.Context, r *relation.Reader) error {
+	rel := s.rel
+	if rel.SQL != "" {
+		rel.SQL = "SELECT * FROM (" + strings.TrimRight(rel.SQL, "; \t\r\n") + "\n) LIMIT 0"
+	}
+	err := r.Records(ctx, rel, s.fields, func(schema *arrow.Schema) error {
+		if _, err := newLayout(schema, s.service, false); err != nil {
+			return err
+		}
+		return errLaidOut
+	}, func(arrow.RecordBatch) error { return nil })
+	if errors.Is(err, errLaidOut) {
+		return nil
+	}
+	return err
+}
+
+// sample looks at the first rows.
+func (s *spine) sample(ctx context.Context, r *relation.Reader, time string, rows int64) error {
+	seen := int64(0)
+	err := r.Scan(ctx, s.rel, s.fields, func(b *relation.Batch) error {
+		if err := s.accept(b, time); err != nil {
+			return err
+		}
+		if seen += int64(b.N); seen >= rows {
+			return errSampled
+		}
+		return nil
+	})
+	if errors.Is(err, errSampled) {
+		return nil
+	}
+	return err
+}
