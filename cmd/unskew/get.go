@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sort"
-	"strings"
 	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/text"
-	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 	"github.com/unskew/unskew/sdk"
 	"github.com/unskew/unskew/server"
@@ -22,14 +18,14 @@ import (
 
 func newGet(o *options) *cobra.Command {
 	var url string
-	var keys, request []string
+	var keys, request, null []string
 	c := &cobra.Command{
 		Use:   "get SERVICE",
 		Short: "Read the features of one entity, as a model would",
 		Long: `Reads every feature of a service for one combination of keys and request fields, and
 prints value and status of each. It reads the project's online store, and says why an
-expression failed, or asks a running server with --server, which does not say. A key or
-field that is left out is null.`,
+expression failed, or asks a running server with --server, which does not say. Every key
+and request field has to be given; --null NAME says that one has no value.`,
 		Example: `  unskew get fraud_v1 --key user_id=42 --key merchant_id=m7 --request amount=12.5
   unskew get fraud_v1 --key user_id=42 --server http://localhost:7171 --json`,
 		Args:              takes(1, 1),
@@ -37,13 +33,14 @@ field that is left out is null.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			var why reasons
 			return o.withServer(c, url, why.hear, func(ctx context.Context, client *sdk.Client) error {
-				return o.get(c, client, &why, args[0], keys, request)
+				return o.get(c, client, &why, args[0], keys, request, null)
 			})
 		},
 	}
 	c.Flags().StringVar(&url, "server", "", "ask the server at `URL` instead of the project's store")
 	c.Flags().StringArrayVarP(&keys, "key", "k", nil, "`NAME=VALUE` of a key; repeat for several")
 	c.Flags().StringArrayVarP(&request, "request", "r", nil, "`NAME=VALUE` of a request field; repeat for several")
+	c.Flags().StringArrayVar(&null, "null", nil, "`NAME` of a key or request field without a value; repeat for several")
 	completeFlag(c, "key", o.completesFields(func(s *plan.Service) []plan.Field { return s.Keys }))
 	completeFlag(c, "request", o.completesFields(func(s *plan.Service) []plan.Field { return s.Request }))
 	return c
@@ -91,16 +88,12 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	return f(ctx, client)
 }
 
-func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, service string, keys, request []string) error {
+func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, service string, keys, request, null []string) error {
 	info, err := client.DescribeService(c.Context(), service)
 	if err != nil {
 		return err
 	}
-	keyCols, err := parseFields("key", info.Keys, keys)
-	if err != nil {
-		return err
-	}
-	requestCols, err := parseFields("request field", info.Request, request)
+	keyCols, requestCols, err := asked(info, keys, request, null)
 	if err != nil {
 		return err
 	}
@@ -244,47 +237,4 @@ func keyText(k plan.Value) string {
 		return k.Str()
 	}
 	return k.String()
-}
-
-// parseFields reads NAME=VALUE pairs as columns of one row, in the order of the
-// fields; those not given are null.
-func parseFields(kind string, fields []sdk.Field, pairs []string) ([]sdk.Column, error) {
-	given := map[string]string{}
-	for _, p := range pairs {
-		name, text, ok := strings.Cut(p, "=")
-		if !ok {
-			return nil, fmt.Errorf("%s %q: write NAME=VALUE", kind, p)
-		}
-		if _, twice := given[name]; twice {
-			return nil, fmt.Errorf("%s %s is given twice", kind, name)
-		}
-		given[name] = text
-	}
-	var out []sdk.Column
-	var names []string
-	for _, f := range fields {
-		names = append(names, f.Name)
-		t, _ := plan.ParseColumnType(f.Type)
-		v := plan.NullValue()
-		if written, ok := given[f.Name]; ok {
-			var err error
-			if v, err = text.Parse(written, t.Kind); err != nil {
-				return nil, fmt.Errorf("%s %s: %w", kind, f.Name, err)
-			}
-		}
-		delete(given, f.Name)
-		col, err := wire.Column(f.Name, vector.Of(t, v))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, sdk.FromWire(col))
-	}
-	var unknown []string
-	for name := range given {
-		unknown = append(unknown, name)
-	}
-	if sort.Strings(unknown); len(unknown) > 0 {
-		return nil, noSuch(kind, unknown[0], names)
-	}
-	return out, nil
 }
