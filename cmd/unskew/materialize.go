@@ -102,13 +102,14 @@ type materialized struct {
 	Entities    int64            `json:"entities"`
 	Bytes       int64            `json:"bytes"`
 	RowErrors   int64            `json:"row_errors"`
+	SetAside    int64            `json:"set_aside"`
 }
 
 func newMaterialized(v *plan.View, r *offline.BackfillResult, h offline.HistoryCounts) materialized {
 	m := materialized{
 		View: v.Name, UpToDate: r.UpToDate, Generation: r.Generation.Number,
 		Rows: h.Rows, Skipped: h.ByReason(), Redelivered: h.Redelivered, Conflicts: h.Conflicts,
-		Events: r.Events, Applied: r.Applied, NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes,
+		Events: r.Events, Applied: r.Applied, NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes, SetAside: r.SetAside,
 	}
 	for _, n := range r.RowErrors {
 		m.RowErrors += int64(n)
@@ -124,6 +125,9 @@ func (m materialized) String() string {
 		quantity(m.Entities, "entity"), quantity(m.Bytes, "byte"), m.Generation, sourceSummary(m.Rows, m.Skipped, m.Redelivered, m.Conflicts))
 	if m.NullKeys > 0 {
 		text += fmt.Sprintf(", %s without a key", count(m.NullKeys))
+	}
+	if m.SetAside > 0 {
+		text += fmt.Sprintf("; %s set aside, for a state that is too large (see unskew log dead-letters)", quantity(m.SetAside, "entity"))
 	}
 	if m.RowErrors > 0 {
 		text += fmt.Sprintf("; %s left out, where its filter or argument failed", quantity(m.RowErrors, "value"))

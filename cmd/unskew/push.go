@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,7 +90,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		}
 		defer closeWith(&err, st)
 		warn(c.ErrOrStderr(), st)
-		if send, finish, err = localPusher(p.Plan, st, source); err != nil {
+		if send, finish, err = localPusher(p.Plan, st, source, c.ErrOrStderr()); err != nil {
 			return err
 		}
 	}
@@ -157,12 +158,16 @@ func (t *pushTally) push(ctx context.Context, rows *eventRows, from, to int, sen
 	return nil
 }
 
-func localPusher(p *plan.Plan, st *backend.Backend, source string) (pusher, func(context.Context) error, error) {
+// localPusher pushes to the project's own log; what is set aside when it is applied goes to w.
+func localPusher(p *plan.Plan, st *backend.Backend, source string, w io.Writer) (pusher, func(context.Context) error, error) {
 	in, err := online.NewIngester(p, st.Log, wallClock)
 	if err != nil {
 		return nil, nil, err
 	}
-	applier, err := online.New(online.Config{Plan: p, Log: st.Log, Store: st.Store, Clock: wallClock})
+	applier, err := online.New(online.Config{
+		Plan: p, Log: st.Log, Store: st.Store, Clock: wallClock,
+		Aside: func(v *plan.View, l registry.DeadLetter) { fmt.Fprintln(w, "warning: set aside:", newDeadLetter(v, l)) },
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -184,9 +189,16 @@ func remotePusher(client *sdk.Client, source string) pusher {
 		if err != nil {
 			return nil, orStart(err)
 		}
+		if len(rows) != b.N {
+			return nil, fmt.Errorf("the server answered %d rows, of %d that were sent", len(rows), b.N)
+		}
 		pushed := make([]ingest.Pushed, len(rows))
 		for i, r := range rows {
-			pushed[i] = ingest.Pushed{Outcome: ingest.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
+			outcome, known := ingest.OutcomeOf(int32(r.Outcome))
+			if !known {
+				return nil, fmt.Errorf("the server answered row %d of the batch with outcome %d, which this program does not know: is the server newer?", i+1, r.Outcome)
+			}
+			pushed[i] = ingest.Pushed{Outcome: outcome, Position: r.Position, Message: r.Message}
 		}
 		return pushed, nil
 	}

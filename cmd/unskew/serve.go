@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/server"
 )
@@ -58,7 +60,12 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	warn(c.ErrOrStderr(), st)
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
-	applier, err := online.New(online.Config{Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock})
+	applier, err := online.New(online.Config{
+		Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock,
+		Aside: func(v *plan.View, l registry.DeadLetter) {
+			log.Error("set aside", "what", newDeadLetter(v, l).String())
+		},
+	})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -52,10 +52,10 @@ var reasonTexts = [reasons]string{
 	Unreadable: "the type of the column cannot hold the value",
 }
 
-// limited reports whether rows are bad for the reason because of a limit, or of a missing id.
-// Both may come after a row was logged, with a view that has other keys, a min_time or an event_id, so such
-// a logged row is left out, where another bad row there means that the source has changed.
-func (r Reason) limited() bool { return r >= NoID && r <= EarlyTime }
+// Limited reports whether the row is bad because of a limit, or of a missing id. Both may
+// come after a row was logged, with a view that has other keys, a min_time or an event_id, so
+// such a logged row is left out, where another bad row there means that the source has changed.
+func (e *BadRow) Limited() bool { return e.Reason >= NoID && e.Reason <= EarlyTime }
 
 // BadRow is a row that is no event, of a source that does not skip such rows.
 type BadRow struct {
@@ -201,7 +201,7 @@ func (s *Source) Events(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts
 // Logged is Events for rows of the event log. Rows that have come to lie beyond a limit since
 // they were logged are left out and counted, whatever the source says, and listed by row.
 func (s *Source) Logged(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, []BadRow, error) {
-	ev, counts, err := s.events(b, from, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Reason.limited() })
+	ev, counts, err := s.events(b, from, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Limited() })
 	return ev, counts, s.bad, err
 }
 

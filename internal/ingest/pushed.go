@@ -23,3 +23,9 @@ const (
 var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
+
+// OutcomeOf is the outcome with a number of the wire contract, if there is one: a newer
+// server may answer with others.
+func OutcomeOf(n int32) (Outcome, bool) {
+	return Outcome(n), n > 0 && int(n) < len(outcomeNames)
+}

@@ -54,7 +54,9 @@ type outerFeature struct {
 	inputs  []*vector.Vector
 }
 
-func newOuter(v *plan.View) (*outer, error) {
+// newOuter compiles the outer expressions of a view; aside says why there is nothing to
+// read in a row, "" if there is.
+func newOuter(v *plan.View, aside func(row int) string) (*outer, error) {
 	o, err := compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
 		switch e.Kind {
 		case plan.Aggregate:
@@ -69,6 +71,9 @@ func newOuter(v *plan.View) (*outer, error) {
 	}
 	o.cause = func(leaf *plan.Expr, row int) string {
 		if leaf.Kind == plan.Aggregate {
+			if reason := aside(row); reason != "" {
+				return "the entity's state was set aside: " + reason
+			}
 			return aggregateError(&v.Slots[v.Aggregates[leaf.Index].Slot])
 		}
 		return o.out.ErrorText(leaf.Index, row)
@@ -253,14 +258,19 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 			k.readNothing(i)
 			continue
 		}
+		if s.aside != "" {
+			k.readAside(i, s.aside)
+			continue
+		}
 		s.Fold(at[i])
 		s.readAggregates(k.aggs, i, at[i])
 	}
-	return k.finish(k.aggs, at, func(i int) bool { return states[i] != nil && states[i].events > 0 })
+	return k.finish(k.aggs, at, func(i int) bool { return states[i] != nil && (states[i].events > 0 || states[i].aside != "") })
 }
 
-// resize makes room for the values of n rows.
+// resize makes room for the values of n rows and forgets those before.
 func (k *View) resize(n int) {
+	clear(k.aside)
 	for _, v := range k.aggs {
 		if v.N != n || v.Null != nil || v.Err != nil {
 			v.Resize(n)
@@ -286,6 +296,11 @@ func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) 
 		k.outer.mayStop()
 		if err := k.stored.Load(b); err != nil {
 			return nil, fmt.Errorf("state of entity %d: %w", i, err)
+		}
+		if reason := k.stored.Aside(); reason != "" {
+			k.readAside(i, reason)
+			k.events.Put(i, true)
+			continue
 		}
 		k.stored.Fold(t)
 		k.stored.readAggregates(k.aggs, i, t)

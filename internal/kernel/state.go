@@ -21,6 +21,7 @@ type State struct {
 	events   uint64          // visible events of the entity, before any filter
 	series   []window.Series // by group of slots
 	pending  []pendingRow    // sorted once encoded
+	aside    string          // why it was set aside; "" for a state with its events
 }
 
 // NewState is the state of an entity without events.
@@ -34,7 +35,7 @@ func (k *View) NewState() *State {
 
 // Reset makes s the state of an entity without events, keeping its memory.
 func (s *State) Reset() {
-	s.position, s.newest, s.events, s.pending = 0, plan.Always, 0, s.pending[:0]
+	s.position, s.newest, s.events, s.pending, s.aside = 0, plan.Always, 0, s.pending[:0], ""
 	for g := range s.series {
 		s.series[g].Clear()
 	}
@@ -72,6 +73,9 @@ func (s *State) Tiles() int {
 // runs behind another applier's, counts as the moment after Newest: no row waits that is
 // visible no later than one in the tiles.
 func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
+	if s.aside != "" {
+		panic("kernel: events are applied to a state that was set aside")
+	}
 	horizon = max(horizon, s.newest+1)
 	s.Fold(horizon)
 	s.advance(rows, sel, horizon)
@@ -163,16 +167,17 @@ var (
 // applied position plus one, as the online store wants it.
 func (s *State) Append(dst []byte) []byte {
 	begin := len(dst)
-	dst = binary.BigEndian.AppendUint64(dst, s.position+1)
-	dst = append(dst, stateFormat)
-	dst = append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
+	if s.aside != "" {
+		return seal(s.appendAside(s.appendHeader(dst, asideFormat)), begin)
+	}
+	dst = s.appendHeader(dst, stateFormat)
 	dst = binary.AppendVarint(dst, int64(s.newest))
 	dst = binary.AppendUvarint(dst, s.events)
 	for g := range s.series {
 		dst = s.series[g].Append(dst)
 	}
 	dst = s.appendPending(dst)
-	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
+	return seal(dst, begin)
 }
 
 // Decode replaces s by the state encoded in b, which must be of the same view
@@ -209,7 +214,7 @@ func (k *View) head(b []byte) (position uint64, newest plan.EventTime, body []by
 	if len(b) < stateHeader+4 {
 		return 0, 0, nil, errState
 	}
-	if b[8] != stateFormat && b[8] != stateFormat3 {
+	if b[8] != stateFormat && b[8] != stateFormat3 && b[8] != asideFormat {
 		return 0, 0, nil, fmt.Errorf("state: format %d, this program reads %d and %d; run: unskew materialize --full --view %s",
 			b[8], stateFormat3, stateFormat, k.plan.Name)
 	}
@@ -233,8 +238,11 @@ func (s *State) decode(b []byte, reading bool) error {
 	if crc32.Checksum(b[:len(b)-4], castagnoli) != sum {
 		return errors.New("state: checksum does not match, the stored bytes are damaged")
 	}
-	var ok bool
 	s.position, s.newest = position, newest
+	if b[8] == asideFormat {
+		return s.decodeAside(body)
+	}
+	var ok bool
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}

@@ -21,6 +21,7 @@ type View struct {
 	outer  *outer
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
+	aside  map[int]string   // why the states of rows that Read read last were set aside
 
 	// scratch of ReadStored
 	stored *State
@@ -88,7 +89,7 @@ func NewView(v *plan.View) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.outer, err = newOuter(v); err != nil {
+	if k.outer, err = newOuter(v, func(row int) string { return k.aside[row] }); err != nil {
 		return nil, fmt.Errorf("view %s: %w", v.Name, err)
 	}
 	for _, a := range v.Aggregates {

@@ -40,9 +40,6 @@ func Text(bytes int) string { return atMost("the value", bytes, TextBytes) }
 // Event is Key for an event as it is logged.
 func Event(bytes int) string { return atMost("the event", bytes, EventBytes) }
 
-// State is Key for the state of an entity.
-func State(bytes int) string { return atMost("the state", bytes, StateBytes) }
-
 func atMost(what string, bytes, limit int) string {
 	if bytes <= limit {
 		return ""

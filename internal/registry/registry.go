@@ -135,19 +135,23 @@ func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 
 // Drop removes the state of a build that is not live.
 func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
-	if err := store.DeletePrefix(ctx, g.Prefix()); err != nil {
-		return err
+	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey()} {
+		if err := store.DeletePrefix(ctx, prefix); err != nil {
+			return err
+		}
 	}
-	return store.DeletePrefix(ctx, g.OffsetKey())
+	return nil
 }
 
 // DropNumber removes the state of every build of a number that is not live any
 // more, of those that died among them.
 func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
-	if err := store.DeletePrefix(ctx, numberPrefix(statePrefix, view, number)); err != nil {
-		return err
+	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix} {
+		if err := store.DeletePrefix(ctx, numberPrefix(kind, view, number)); err != nil {
+			return err
+		}
 	}
-	return store.DeletePrefix(ctx, numberPrefix(offsetPrefix, view, number))
+	return nil
 }
 
 // Offset is the log position up to which the log was consumed for g.

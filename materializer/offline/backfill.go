@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -41,6 +43,9 @@ type Backfill struct {
 	// Entities bounds how many states are in memory at a time (0: 50 000); more
 	// entities take several passes over the history.
 	Entities int
+	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
+	// whose state would be larger is set aside.
+	StateBytes int
 	// Progress, when set, is called after every batch with the number of events read.
 	Progress func(events int64)
 }
@@ -54,6 +59,7 @@ type BackfillResult struct {
 	NullKeys   int64
 	Entities   int64
 	Bytes      int64 // of all states
+	SetAside   int64 // entities whose state cannot be stored
 	Passes     int
 	RowErrors  []int // by slot: events whose filter or argument failed
 }
@@ -226,10 +232,12 @@ func (w *build) divide() {
 func (w *build) write() error {
 	var value []byte
 	for key, s := range w.states {
-		if err := s.Check(); err != nil {
-			return fmt.Errorf("entity %x: %w", key, err)
+		var reason string
+		if value, reason = s.Encode(value[:0], cmp.Or(w.StateBytes, limits.StateBytes)); reason != "" {
+			if err := w.setAside([]byte(key), reason); err != nil {
+				return err
+			}
 		}
-		value = s.Append(value[:0])
 		if err := w.loader.Put(w.result.Generation.StateKey([]byte(key)), value); err != nil {
 			return err
 		}
@@ -238,4 +246,11 @@ func (w *build) write() error {
 		w.result.Bytes += int64(len(value))
 	}
 	return nil
+}
+
+// setAside records that the state of an entity could not be stored.
+func (w *build) setAside(key []byte, reason string) error {
+	w.result.SetAside++
+	l := registry.DeadLetter{Position: w.result.Generation.Position, At: w.now, Entity: key, Reason: reason}
+	return w.loader.Put(w.result.Generation.LetterKey(l), l.Value())
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -34,6 +35,12 @@ type Config struct {
 	// Recheck is how often a running applier looks for what no event announces: a
 	// build that became live, a store that is there again (0: 1 s).
 	Recheck time.Duration
+	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
+	// whose state would be larger is set aside.
+	StateBytes int
+	// Aside, when set, hears of every event and entity that is set aside, perhaps again after
+	// a crash. Calls may overlap.
+	Aside func(view *plan.View, l registry.DeadLetter)
 	// EverySource applies the log of every source, not only of those with a stream: a
 	// replay pushes tables through the log too.
 	EverySource bool
@@ -51,6 +58,7 @@ type Stats struct {
 	Records   int64 // read from the log, once for each source
 	Applied   int64 // additions of an event to a state
 	Skipped   int64 // events without an entity in a view, for a null key
+	SetAside  int64 // events that are in no state of a view: beyond a limit, or of an entity that was set aside
 	Conflicts int64 // states another applier wrote first; read again and retried
 }
 
@@ -61,7 +69,7 @@ type sourceApplier struct {
 	ingest *ingest.Source
 	mu     sync.Mutex // one round at a time
 	views  []*viewApplier
-	stats  struct{ records, applied, skipped, conflicts atomic.Int64 }
+	stats  struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
 }
 
 // New prepares an applier for every view of the plan whose source has events: those
@@ -72,6 +80,9 @@ func New(cfg Config) (*Applier, error) {
 	}
 	if cfg.Recheck == 0 {
 		cfg.Recheck = time.Second
+	}
+	if cfg.StateBytes == 0 {
+		cfg.StateBytes = limits.StateBytes
 	}
 	a := &Applier{cfg: cfg}
 	for _, src := range cfg.Plan.Sources {
@@ -107,6 +118,7 @@ func (a *Applier) Stats() Stats {
 		t.Records += s.stats.records.Load()
 		t.Applied += s.stats.applied.Load()
 		t.Skipped += s.stats.skipped.Load()
+		t.SetAside += s.stats.aside.Load()
 		t.Conflicts += s.stats.conflicts.Load()
 	}
 	return t
@@ -168,27 +180,27 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 		if after == end {
 			return end, worst(errs)
 		}
-		events, records, err := s.read(ctx, after)
+		b, err := s.read(ctx, after)
 		if err != nil {
 			return end, worst(append(errs, err))
 		}
-		keep(func(v *viewApplier) error { return v.consume(ctx, events, records) })
+		keep(func(v *viewApplier) error { return v.consume(ctx, b) })
 	}
 }
 
 // read decodes the next batch of records.
-func (s *sourceApplier) read(ctx context.Context, after eventlog.Position) (*kernel.Events, []eventlog.Record, error) {
+func (s *sourceApplier) read(ctx context.Context, after eventlog.Position) (*logBatch, error) {
 	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, s.cfg.Batch)
 	if err != nil {
-		return nil, nil, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
+		return nil, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
 	}
 	if len(records) == 0 {
-		return nil, nil, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
+		return nil, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
 	}
-	events, err := s.decode(records)
+	b, err := s.decode(records)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.stats.records.Add(int64(len(records)))
-	return events, records, nil
+	return b, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -19,9 +20,10 @@ type viewApplier struct {
 	kernel     *kernel.View
 	applier    *sourceApplier
 	generation registry.Generation
-	offset     eventlog.Position // consumed for the generation
-	state      *kernel.State     // scratch
-	keys       []*vector.Vector  // scratch
+	offset     eventlog.Position     // consumed for the generation
+	state      *kernel.State         // scratch
+	letters    []registry.DeadLetter // of the batch at hand, to be recorded
+	keys       []*vector.Vector      // scratch
 }
 
 // entityRows is the rows of one entity in a batch, in log order.
@@ -71,15 +73,47 @@ func (v *viewApplier) failed(err error) error {
 }
 
 // consume applies a batch of records that begins at or before the view's offset.
-func (v *viewApplier) consume(ctx context.Context, events *kernel.Events, records []eventlog.Record) error {
-	to := records[len(records)-1].Position
-	if v.offset >= to {
+func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
+	if v.offset >= b.end {
 		return nil
 	}
-	if err := v.apply(ctx, events, records, v.applier.cfg.Clock()); err != nil {
+	v.letters = v.letters[:0]
+	for _, l := range b.left {
+		if l.Position > uint64(v.offset) {
+			v.setAside(l, 1)
+		}
+	}
+	if err := v.apply(ctx, b.events, b.records, v.applier.cfg.Clock()); err != nil {
 		return err
 	}
-	return v.commit(ctx, to)
+	if err := v.record(ctx); err != nil {
+		return err
+	}
+	return v.commit(ctx, b.end)
+}
+
+// setAside notes that so many events are in no state, from the one that l is about on.
+func (v *viewApplier) setAside(l registry.DeadLetter, events int) {
+	v.applier.stats.aside.Add(int64(events))
+	l.At = v.applier.cfg.Clock()
+	v.letters = append(v.letters, l)
+}
+
+// record stores the letters of the batch at hand, before its offset: after a crash in between
+// they come again, and those that are there stay as they are.
+func (v *viewApplier) record(ctx context.Context) error {
+	if len(v.letters) == 0 {
+		return nil
+	}
+	if err := registry.SetAside(ctx, v.applier.cfg.Store, v.generation, v.letters); err != nil {
+		return err
+	}
+	if tell := v.applier.cfg.Aside; tell != nil {
+		for _, l := range v.letters {
+			tell(v.kernel.Plan(), l)
+		}
+	}
+	return nil
 }
 
 func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
@@ -99,7 +133,7 @@ const retries = 100
 // applied already are left out, so applying a batch again changes nothing.
 func (v *viewApplier) apply(ctx context.Context, ev *kernel.Events, records []eventlog.Record, now plan.EventTime) error {
 	rows := v.kernel.Eval(ev)
-	todo := v.byEntity(ev)
+	todo := v.byEntity(ev, records)
 	for try := 0; len(todo) > 0; try++ {
 		if try == retries {
 			return fmt.Errorf("%d states were written by another applier %d times in a row", len(todo), retries)
@@ -113,8 +147,9 @@ func (v *viewApplier) apply(ctx context.Context, ev *kernel.Events, records []ev
 	return nil
 }
 
-// byEntity groups the rows that belong to an entity.
-func (v *viewApplier) byEntity(ev *kernel.Events) []entityRows {
+// byEntity groups the rows that belong to an entity. Which keys are too long the source
+// knows of the views in its plan; a log may be older.
+func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []entityRows {
 	v.keys = v.kernel.KeyColumns(ev, v.keys)
 	var out []entityRows
 	index := map[string]int{}
@@ -122,6 +157,10 @@ func (v *viewApplier) byEntity(ev *kernel.Events) []entityRows {
 		key, ok := entitykey.AppendRow(nil, v.keys, i)
 		if !ok {
 			v.applier.stats.skipped.Add(1)
+			continue
+		}
+		if reason := limits.Key(len(key)); reason != "" {
+			v.setAside(registry.DeadLetter{Position: uint64(records[i].Position), Entity: key, Reason: reason}, 1)
 			continue
 		}
 		e, seen := index[string(key)]
@@ -148,14 +187,17 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 		return nil, err
 	}
 	var writes []onlinestore.Write
-	var written []entityRows
+	var changes []change
 	for i := range todo {
-		w, sel, err := v.change(keys[i], old[i], rows, records, todo[i].rows, now)
-		if err != nil {
+		c, err := v.change(old[i], rows, records, todo[i], now)
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("entity %x: %w", todo[i].key, err)
-		}
-		if len(sel) > 0 {
-			writes, written = append(writes, w), append(written, entityRows{todo[i].key, sel})
+		case c.value != nil:
+			writes = append(writes, onlinestore.Write{Key: keys[i], Expect: c.expect, Value: c.value})
+			changes = append(changes, c)
+		case c.aside != nil:
+			v.setAside(*c.aside, len(c.rows))
 		}
 	}
 	done, err := store.Swap(ctx, writes)
@@ -164,44 +206,60 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 	}
 	var again []entityRows
 	for i, ok := range done {
-		if ok {
-			v.applier.stats.applied.Add(int64(len(written[i].rows)))
-		} else {
-			again = append(again, written[i])
+		switch c := changes[i]; {
+		case !ok:
+			again = append(again, c.entityRows)
+		case c.aside != nil:
+			v.setAside(*c.aside, len(c.rows))
+		default:
+			v.applier.stats.applied.Add(int64(len(c.rows)))
 		}
 	}
 	return again, nil
 }
 
-// change makes the write that adds the rows of one entity that its state has not
-// applied yet, and returns these rows.
-func (v *viewApplier) change(key, old []byte, rows *kernel.Rows, records []eventlog.Record, sel []int32, now plan.EventTime) (onlinestore.Write, []int32, error) {
+// change is what becomes of one entity: its rows that its state has not applied yet, and what
+// to write, nil for nothing.
+type change struct {
+	entityRows
+	expect uint64
+	value  []byte
+	aside  *registry.DeadLetter // when the rows are in no state
+}
+
+// change adds rows to a state. A state that cannot be stored is replaced by one that says
+// so, and to such a one nothing is added.
+func (v *viewApplier) change(old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
 	if v.state == nil {
 		v.state = v.kernel.NewState()
 	}
 	s := v.state
 	s.Reset()
-	expect := onlinestore.Absent
+	c := change{entityRows: of, expect: onlinestore.Absent}
 	applied := v.generation.Position
 	if old != nil {
 		if err := s.Decode(old); err != nil {
-			return onlinestore.Write{}, nil, err
+			return change{}, err
 		}
-		expect = s.Position() + 1
+		c.expect = s.Position() + 1
 		applied = max(applied, s.Position())
 	}
-	for len(sel) > 0 && uint64(records[sel[0]].Position) <= applied {
-		sel = sel[1:]
+	for len(c.rows) > 0 && uint64(records[c.rows[0]].Position) <= applied {
+		c.rows = c.rows[1:]
 	}
-	if len(sel) == 0 {
-		return onlinestore.Write{}, nil, nil
+	if len(c.rows) == 0 {
+		return c, nil
 	}
-	s.Apply(rows, sel, now)
-	if err := s.Check(); err != nil {
-		return onlinestore.Write{}, nil, err
+	reason := s.Aside()
+	if reason == "" {
+		s.Apply(rows, c.rows, now)
+		s.SetPosition(uint64(records[c.rows[len(c.rows)-1]].Position))
+		c.value, reason = s.Encode(nil, v.applier.cfg.StateBytes)
 	}
-	s.SetPosition(uint64(records[sel[len(sel)-1]].Position))
-	return onlinestore.Write{Key: key, Expect: expect, Value: s.Append(nil)}, sel, nil
+	if reason != "" {
+		c.aside = &registry.DeadLetter{Position: s.Position(), Entity: of.key, Reason: reason}
+	}
+	return c, nil
 }
 
 // commit remembers how far the log is consumed. Losing it costs reading the

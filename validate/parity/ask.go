@@ -2,6 +2,7 @@ package parity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -36,7 +37,7 @@ func newAsker(p *plan.Plan, s *plan.Service, store onlinestore.Store, c *clock) 
 	}
 	client, err := sdk.New("http://" + ln.Addr().String())
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, ln.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a := &asker{service: s, client: client, stop: stop, stopped: make(chan error, 1)}

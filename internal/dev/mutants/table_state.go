@@ -71,6 +71,16 @@ var stateMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "aside-is-applied-to", tag: "p6", breaks: "Events go on to be added to an entity that was set aside, as if the ones before were there.",
+		file: "internal/kernel/aside.go", old: "s.aside = string(body)", new: "_ = string(body)",
+		tests: []string{onlineTests, "internal/kernel"},
+	},
+	{
+		name: "large-state-stops-its-view", tag: "p6", breaks: "A state that is too large for the store is handed to it.",
+		file: "internal/kernel/aside.go", old: "n > most {", new: "n > most && most == 0 {",
+		tests: []string{onlineTests},
+	},
+	{
 		name: "applied-twice", tag: "o7", breaks: "The last event a state has applied is applied again after a crash.",
 		file: "materializer/online/view.go", old: "uint64(records[sel[0]].Position) <= applied", new: "uint64(records[sel[0]].Position) < applied",
 		tests: []string{onlineTests},

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+func newLog(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "log",
+		Short: "Look after the event log",
+		Long:  `Looks after the log of pushed events and what becomes of them.`,
+		Args:  takes(0, 0),
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newDeadLetters(o))
+	return c
+}
+
+func newDeadLetters(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "dead-letters",
+		Short: "List the events and entities that were set aside",
+		Long: `Lists what of the log is in no state of a view, and why: events that lie beyond a limit which
+came after them, and entities whose state is larger than a store takes. Nothing waits for
+them, and every feature read of such an entity is an ERROR. The events stay in the log: once
+the definitions make less of them, unskew materialize --full builds the states anew.
+
+Exit code 1 when there are any.`,
+		Args: takes(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error { return o.deadLetters(c) },
+	}
+}
+
+// deadLetter is a letter as it is printed.
+type deadLetter struct {
+	View     string `json:"view"`
+	Source   string `json:"source"`
+	Position uint64 `json:"position"`
+	At       string `json:"at"`
+	Entity   string `json:"entity,omitempty"`
+	Reason   string `json:"reason"`
+}
+
+func newDeadLetter(v *plan.View, l registry.DeadLetter) deadLetter {
+	return deadLetter{v.Name, v.Source.Name, l.Position, l.At.String(), entityText(v.Entity, l.Entity), l.Reason}
+}
+
+func (d deadLetter) String() string {
+	what := "an event"
+	if d.Entity != "" {
+		what = d.Entity
+	}
+	return fmt.Sprintf("view %s: %s, since position %d of the log of %s (%s): %s", d.View, what, d.Position, d.Source, d.At, d.Reason)
+}
+
+// entityText is a key as people write it, or its first bytes where it was cut.
+func entityText(e *plan.Entity, key []byte) string {
+	if len(key) == 0 {
+		return ""
+	}
+	values, err := entitykey.Decode(key, e.Keys)
+	if err != nil {
+		return "key " + hex.EncodeToString(key[:min(len(key), 32)]) + "…"
+	}
+	parts := make([]string, len(values))
+	for i, v := range values {
+		parts[i] = fmt.Sprintf("%s=%v", e.Keys[i].Name, v)
+	}
+	return strings.Join(parts, " ")
+}
+
+func (o *options) deadLetters(c *cobra.Command) (err error) {
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	st, err := o.backend(p).Open(c.Context(), nil)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, st)
+	all := []deadLetter{}
+	for _, v := range p.Plan.Views {
+		found, err := lettersOf(c.Context(), st.Store, v)
+		if err != nil {
+			return err
+		}
+		all = append(all, found...)
+	}
+	if o.json {
+		err = printJSON(c, all)
+	} else {
+		for _, l := range all {
+			fmt.Fprintln(c.OutOrStdout(), l)
+		}
+		fmt.Fprintln(c.OutOrStdout(), quantity(int64(len(all)), "dead letter"))
+	}
+	if err == nil && len(all) > 0 {
+		err = &findings{}
+	}
+	return err
+}
+
+// lettersOf lists the letters of a view's live generation, if it has one.
+func lettersOf(ctx context.Context, store onlinestore.Store, v *plan.View) ([]deadLetter, error) {
+	g, err := registry.Live(ctx, store, v)
+	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	letters, err := registry.DeadLetters(ctx, store, g)
+	out := make([]deadLetter, len(letters))
+	for i, l := range letters {
+		out[i] = newDeadLetter(v, l)
+	}
+	return out, err
+}

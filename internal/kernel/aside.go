@@ -1,0 +1,78 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// asideFormat stands where the format of a state does, in what is stored in place of a
+// state that cannot be stored: revision, format, fingerprint, newest (Always), reason, CRC-32C.
+const asideFormat = 0xff
+
+// SetAside makes s what is stored in place of a state that cannot be: it keeps its position
+// and the reason, and nothing of its events. Every aggregate read from it is an error. Nothing
+// more is applied to it; only a new build from history brings the entity back.
+func (s *State) SetAside(reason string) {
+	position := s.position
+	s.Reset()
+	s.position, s.aside = position, reason
+}
+
+// Aside is the reason for which the state was set aside, "" if it was not.
+func (s *State) Aside() string { return s.aside }
+
+// Encode is Append for who stores the state: a state that Decode would refuse, or of more bytes
+// than given, is set aside, and then what stands in its place is encoded. The reason is "" for
+// a state that can be stored.
+func (s *State) Encode(dst []byte, most int) (encoded []byte, aside string) {
+	begin := len(dst)
+	if err := s.Check(); err != nil {
+		s.SetAside(err.Error())
+		return s.Append(dst), s.aside
+	}
+	encoded = s.Append(dst)
+	if n := len(encoded) - begin; n > most {
+		s.SetAside(fmt.Sprintf("the state has %d bytes, at most %d are allowed", n, most))
+		encoded = s.Append(encoded[:begin])
+	}
+	return encoded, s.aside
+}
+
+func (s *State) appendAside(dst []byte) []byte {
+	return append(binary.AppendVarint(dst, int64(s.newest)), s.aside...)
+}
+
+// decodeAside reads the reason, which is not empty. Nothing has become visible in the state.
+func (s *State) decodeAside(body []byte) error {
+	if len(body) == 0 || s.newest != plan.Always {
+		return errState
+	}
+	s.aside = string(body)
+	return nil
+}
+
+// appendHeader begins an encoding in the given format, and seal ends the one that began at
+// begin.
+func (s *State) appendHeader(dst []byte, format byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, s.position+1)
+	dst = append(dst, format)
+	return append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
+}
+
+func seal(dst []byte, begin int) []byte {
+	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
+}
+
+// readAside makes every aggregate of row i an error.
+func (k *View) readAside(i int, reason string) {
+	for _, v := range k.aggs {
+		v.SetErr(i)
+	}
+	if k.aside == nil {
+		k.aside = map[int]string{}
+	}
+	k.aside[i] = reason
+}

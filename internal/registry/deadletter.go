@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/onlinestore"
+)
+
+// DeadLetter says what of the log is not in the state of a generation, and why: an event that
+// no entity can have, or an entity whose state could not be stored from that event on. The
+// event is in the log all the same. Letters go with their generation.
+type DeadLetter struct {
+	Position uint64         // in the log of the view's source
+	At       plan.EventTime // when it was set aside
+	Entity   []byte         // its key, of which long ones are cut; nil for an event of no entity
+	Reason   string
+}
+
+const (
+	letterPrefix = 'd'
+	letterFormat = 1
+	// letterEntity is how much of a key a letter holds.
+	letterEntity = 1 << 10
+	letterHash   = 16 // of the entity, in the letter's key
+)
+
+// letters begins the keys of the generation's dead letters.
+func (g Generation) letters() []byte {
+	b := g.Prefix()
+	b[0] = letterPrefix
+	return b
+}
+
+var errLetter = errors.New("registry: a dead letter is damaged; materialize the view again")
+
+// LetterKey is the key of a letter, for those who load a generation: a letter of one entity
+// at one position comes once.
+func (g Generation) LetterKey(l DeadLetter) []byte {
+	entity := sha256.Sum256(l.Entity)
+	return append(binary.BigEndian.AppendUint64(g.letters(), l.Position), entity[:letterHash]...)
+}
+
+// Value is revision 1, format, time, the entity after its length, reason.
+func (l DeadLetter) Value() []byte {
+	b := binary.BigEndian.AppendUint64(nil, 1)
+	b = append(b, letterFormat)
+	b = binary.BigEndian.AppendUint64(b, uint64(l.At))
+	entity := l.Entity[:min(len(l.Entity), letterEntity)]
+	b = binary.AppendUvarint(b, uint64(len(entity)))
+	b = append(b, entity...)
+	return append(b, l.Reason...)
+}
+
+func decodeLetter(key, b []byte) (DeadLetter, error) {
+	if len(key) != prefixLen+8+letterHash || len(b) < 18 || b[8] != letterFormat {
+		return DeadLetter{}, errLetter
+	}
+	n, used := binary.Uvarint(b[17:])
+	rest := b[17+max(used, 0):]
+	if used <= 0 || n > uint64(len(rest)) {
+		return DeadLetter{}, errLetter
+	}
+	l := DeadLetter{Position: binary.BigEndian.Uint64(key[prefixLen:]), At: plan.EventTime(binary.BigEndian.Uint64(b[9:])), Reason: string(rest[n:])}
+	if n > 0 {
+		l.Entity = slices.Clone(rest[:n])
+	}
+	return l, nil
+}
+
+// SetAside records letters of g. One that is there already stays as it is.
+func SetAside(ctx context.Context, store onlinestore.Store, g Generation, letters []DeadLetter) error {
+	writes := make([]onlinestore.Write, len(letters))
+	for i, l := range letters {
+		writes[i] = onlinestore.Write{Key: g.LetterKey(l), Expect: onlinestore.Absent, Value: l.Value()}
+	}
+	if _, err := store.Swap(ctx, writes); err != nil {
+		return fmt.Errorf("record dead letters of %s: %w", g.View.Short(), err)
+	}
+	return nil
+}
+
+// DeadLetters lists the letters of g by position.
+func DeadLetters(ctx context.Context, store onlinestore.Store, g Generation) ([]DeadLetter, error) {
+	var out []DeadLetter
+	err := store.Scan(ctx, g.letters(), func(key, value []byte) error {
+		l, err := decodeLetter(key, value)
+		out = append(out, l)
+		return err
+	})
+	// A key may come twice while the store changes.
+	slices.SortFunc(out, DeadLetter.compare)
+	return slices.CompactFunc(out, func(a, b DeadLetter) bool { return a.compare(b) == 0 }), err
+}
+
+func (l DeadLetter) compare(m DeadLetter) int {
+	return cmp.Or(cmp.Compare(l.Position, m.Position), bytes.Compare(l.Entity, m.Entity))
+}
