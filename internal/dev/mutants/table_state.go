@@ -82,12 +82,12 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "applied-twice", tag: "o7", breaks: "The last event a state has applied is applied again after a crash.",
-		file: "materializer/online/view.go", old: "uint64(records[sel[0]].Position) <= applied", new: "uint64(records[sel[0]].Position) < applied",
+		file: "materializer/online/view.go", old: "uint64(records[c.rows[0]].Position) <= applied", new: "uint64(records[c.rows[0]].Position) < applied",
 		tests: []string{onlineTests},
 	},
 	{
 		name: "writes-over-others", tag: "o8", breaks: "A state is written over what another applier has written meanwhile.",
-		file: "materializer/online/view.go", old: "again = append(again, written[i])", new: "v.applier.stats.conflicts.Add(1)",
+		file: "materializer/online/view.go", old: "again = append(again, c.entityRows)", new: "v.applier.stats.conflicts.Add(1)",
 		tests: []string{onlineTests},
 	},
 	{
