@@ -189,19 +189,24 @@ func remotePusher(client *sdk.Client, source string) pusher {
 		if err != nil {
 			return nil, orStart(err)
 		}
-		if len(rows) != b.N {
-			return nil, fmt.Errorf("the server answered %d rows, of %d that were sent", len(rows), b.N)
-		}
-		pushed := make([]ingest.Pushed, len(rows))
-		for i, r := range rows {
-			outcome, known := ingest.OutcomeOf(int32(r.Outcome))
-			if !known {
-				return nil, fmt.Errorf("the server answered row %d of the batch with outcome %d, which this program does not know: is the server newer?", i+1, r.Outcome)
-			}
-			pushed[i] = ingest.Pushed{Outcome: outcome, Position: r.Position, Message: r.Message}
-		}
-		return pushed, nil
+		return answered(rows, b.N)
 	}
+}
+
+// answered is what a server says became of n rows. It may be newer than this program.
+func answered(rows []sdk.Pushed, n int) ([]ingest.Pushed, error) {
+	if len(rows) != n {
+		return nil, fmt.Errorf("the server answered %d rows, of %d that were sent", len(rows), n)
+	}
+	pushed := make([]ingest.Pushed, n)
+	for i, r := range rows {
+		outcome, known := ingest.OutcomeOf(int32(r.Outcome))
+		if !known {
+			return nil, fmt.Errorf("the server answered row %d of the batch with outcome %d, which this program does not know: is the server newer?", i+1, r.Outcome)
+		}
+		pushed[i] = ingest.Pushed{Outcome: outcome, Position: r.Position, Message: r.Message}
+	}
+	return pushed, nil
 }
 
 // pushTally counts outcomes and shows the rows that went wrong.
