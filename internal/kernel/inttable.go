@@ -1,6 +1,9 @@
 package kernel
 
-import "math/bits"
+import (
+	"hash/maphash"
+	"math/bits"
+)
 
 // intTable maps ints to numbers above 0. Replay looks every event up in it, which a
 // table that hashes with one multiplication and looks in one place, and then the
@@ -22,7 +25,7 @@ func (t *intTable) get(key int64) int32 {
 		return 0
 	}
 	mask := len(t.entries) - 1
-	for i := t.home(key); ; i = (i + 1) & mask {
+	for i := t.first(key); ; i = (i + 1) & mask {
 		if e := &t.entries[i&mask]; e.id == 0 || e.key == key {
 			return e.id
 		}
@@ -34,7 +37,7 @@ func (t *intTable) put(key int64, id int32) {
 	if 2*(t.n+1) > len(t.entries) {
 		t.grow()
 	}
-	i := t.home(key)
+	i := t.first(key)
 	for t.entries[i].id != 0 {
 		i = (i + 1) & (len(t.entries) - 1)
 	}
@@ -42,13 +45,22 @@ func (t *intTable) put(key int64, id int32) {
 	t.n++
 }
 
-// home is where a key is if nothing was in its way: the high bits of a product with
-// 2^64 divided by the golden ratio, which spreads runs and multiples evenly (D. E.
-// Knuth, The Art of Computer Programming, volume 3, section 6.4).
-func (t *intTable) home(key int64) int {
-	h := uint64(key)
+// The factors of first, odd and known to this process only, so that nobody can choose keys
+// that collide. Numbers are given in the order of the events, so nothing depends on them.
+var (
+	seed    = maphash.MakeSeed()
+	factor  = maphash.String(seed, "a") | 1
+	factor2 = maphash.String(seed, "b") | 1
+)
+
+// first is where a key is if nothing was in its way: the high bits of a product, which a
+// first product has spread over all of them.
+func (t *intTable) first(key int64) int { return int(scatter(key, factor, factor2) >> t.shift) }
+
+func scatter(key int64, factor, factor2 uint64) uint64 {
+	h := uint64(key) * factor
 	h ^= h >> 32
-	return int(h * 0x9e3779b97f4a7c15 >> t.shift)
+	return h * factor2
 }
 
 func (t *intTable) grow() {

@@ -31,3 +31,40 @@ func TestIntTableIsAMap(t *testing.T) {
 		}
 	})
 }
+
+// far is the longest search for one of the keys.
+func far(keys []int64) (most int) {
+	var t intTable
+	for i, k := range keys {
+		t.put(k, int32(i+1))
+	}
+	mask := len(t.entries) - 1
+	for i, e := range t.entries {
+		if e.id != 0 {
+			most = max(most, (i-t.first(e.key))&mask)
+		}
+	}
+	return most
+}
+
+// TestP10_CraftedEntitiesDoNotCollide: keys that lead to one place for factors that anybody
+// knows are spread by those of this process.
+func TestP10_CraftedEntitiesDoNotCollide(t *testing.T) {
+	const golden, n = 0x9e3779b97f4a7c15, 4000
+	inverse := uint64(golden)
+	for range 6 {
+		inverse *= 2 - golden*inverse
+	}
+	keys := make([]int64, n)
+	for i := range keys {
+		h := uint64(i) * inverse
+		h ^= h >> 32
+		keys[i] = int64(h * inverse)
+		if got := scatter(keys[i], golden, golden); got != uint64(i) {
+			t.Fatalf("key %d is scattered to %d", i, got)
+		}
+	}
+	if most := far(keys); most > 200 {
+		t.Errorf("%d crafted keys are up to %d places away from where a search begins", n, most)
+	}
+}

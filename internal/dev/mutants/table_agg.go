@@ -138,4 +138,9 @@ var aggMutants = []mutant{
 		file: "featuredefs/plan/value.go", old: "b := DoubleBits(f)\n", new: "b := DoubleBits(f + 0)\n",
 		tests: []string{planTests, aggTests},
 	},
+	{
+		name: "table-without-a-seed", tag: "p10", breaks: "Keys that anybody can compute lead to one slot of a table.",
+		file: "internal/kernel/agg/table.go", old: "mix(k ^ seedOfInt)", new: "mix(k)",
+		tests: []string{aggTests},
+	},
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -68,24 +66,24 @@ func (c *groupColumn) Empty(p int) bool { return len(c.ps[p].entries) == 0 }
 
 func (c *groupColumn) Add(p int, in *Input, row int) {
 	t, k := &c.ps[p], in.Group.Str[row]
-	i := t.find(k, xxhash.Sum64String)
+	i := t.find(k, hashString)
 	if i < 0 {
 		i = len(t.entries)
-		t.insert(strings.Clone(k), c.partial(), xxhash.Sum64String)
+		t.insert(strings.Clone(k), c.partial(), hashString)
 	}
 	c.inner.Add(int(t.entries[i].val), in, row)
 }
 
 func (c *groupColumn) Remove(p int, in *Input, row int) {
 	t := &c.ps[p]
-	i := t.find(in.Group.Str[row], xxhash.Sum64String)
+	i := t.find(in.Group.Str[row], hashString)
 	if i < 0 {
 		panic("agg: Remove of a row that was not added")
 	}
 	sub := t.entries[i].val
 	c.inner.Remove(int(sub), in, row)
 	if c.inner.Empty(int(sub)) {
-		t.remove(i, xxhash.Sum64String)
+		t.remove(i, hashString)
 		c.release(sub)
 	}
 }
@@ -94,10 +92,10 @@ func (c *groupColumn) Remove(p int, in *Input, row int) {
 func (c *groupColumn) Merge(p int, from Column, q int) {
 	t, source := &c.ps[p], sibling[*groupColumn](from)
 	for _, e := range source.ps[q].entries {
-		i := t.find(e.key, xxhash.Sum64String)
+		i := t.find(e.key, hashString)
 		if i < 0 {
 			i = len(t.entries)
-			t.insert(e.key, c.partial(), xxhash.Sum64String)
+			t.insert(e.key, c.partial(), hashString)
 		}
 		c.inner.Merge(int(t.entries[i].val), source.inner, int(e.val))
 	}
@@ -161,7 +159,7 @@ func (c *groupColumn) read(r *reader, p int) {
 			return
 		}
 		sub := c.partial()
-		t.insert(key, sub, xxhash.Sum64String)
+		t.insert(key, sub, hashString)
 		rest, err := c.inner.Decode(int(sub), r.b)
 		if err != nil || c.inner.Empty(int(sub)) {
 			r.fail()

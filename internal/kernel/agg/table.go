@@ -2,8 +2,20 @@ package agg
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 )
+
+// seed is of this process, so that nobody can choose keys that collide. No encoding and no
+// value depends on it: what leaves a table is sorted.
+var (
+	seed      = maphash.MakeSeed()
+	seedOfInt = maphash.String(seed, "")
+)
+
+func hashInt(k uint64) uint64 { return mix(k ^ seedOfInt) }
+
+func hashString(k string) uint64 { return maphash.String(seed, k) }
 
 // entry is one key of a table.
 type entry[K cmp.Ordered, V any] struct {
@@ -108,8 +120,8 @@ func (t *table[K, V]) remove(at int, hash func(K) uint64) {
 func (t *table[K, V]) vacate(free int, hash func(K) uint64) {
 	mask := len(t.slots) - 1
 	for i := (free + 1) & mask; t.slots[i] != 0; i = (i + 1) & mask {
-		home := int(hash(t.entries[t.slots[i]-1].key)) & mask
-		if (i-home)&mask >= (i-free)&mask {
+		first := int(hash(t.entries[t.slots[i]-1].key)) & mask
+		if (i-first)&mask >= (i-free)&mask {
 			t.slots[free] = t.slots[i]
 			free = i
 		}

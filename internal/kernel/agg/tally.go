@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -137,7 +135,7 @@ func (c *tallyColumn[K]) Decode(p int, b []byte) ([]byte, error) {
 func fixedKeys(l lane) tallyKeys[uint64] {
 	return tallyKeys[uint64]{
 		of:    l.identity,
-		hash:  mix,
+		hash:  hashInt,
 		clone: func(k uint64) uint64 { return k },
 		value: l.fixedValue,
 		append: func(dst []byte, first bool, prev, k uint64) []byte {
@@ -173,7 +171,7 @@ func (l *lane) checked(r *reader, k uint64) uint64 {
 func stringKeys(l lane) tallyKeys[string] {
 	return tallyKeys[string]{
 		of:    l.str,
-		hash:  xxhash.Sum64String,
+		hash:  hashString,
 		clone: strings.Clone,
 		value: l.strValue,
 		append: func(dst []byte, _ bool, _, k string) []byte {
