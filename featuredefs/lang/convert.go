@@ -17,6 +17,34 @@ type treeConverter struct {
 	meanings map[string]Meaning
 	// aggregate converts an aggregate call of a type; nil where none can stand.
 	aggregate func(*aggregateCall, plan.Type) *plan.Expr
+	nodes     int // of the expression, with the lets converted so far in their places
+}
+
+// maxNodes bounds the nodes of an expression in which every let stands for what it is.
+// Lets that use each other twice double at every step, and all that is done with an
+// expression, from fingerprints to programs, takes every node in turn.
+const maxNodes = 20_000
+
+func (c *Compiler) newConverter(x *Expression, tree *ast.AST, meanings map[string]Meaning) *treeConverter {
+	return &treeConverter{c: c, x: x, tree: tree, meanings: meanings, nodes: countNodes(tree.Expr())}
+}
+
+func countNodes(e ast.Expr) int {
+	n := 1
+	for _, child := range children(e) {
+		n += countNodes(child)
+	}
+	return n
+}
+
+// use adds a let to the expression; false after a report.
+func (t *treeConverter) use(let Row, pos plan.Pos) bool {
+	before := t.nodes
+	t.nodes += let.nodes
+	if before <= maxNodes && t.nodes > maxNodes {
+		t.c.r.Errorf(pos, RuleExpressionSize, "with this let the expression has more than %d parts: lets that use others more than once double at every step; use each once, or make a column of it with sql:", maxNodes)
+	}
+	return t.nodes <= maxNodes
 }
 
 // convert makes the plan expression of e; nil after a report.
@@ -56,7 +84,9 @@ func (t *treeConverter) variable(out *plan.Expr, name string) (*plan.Expr, error
 	case ColumnName:
 		out.Kind = plan.Column
 	case LetName:
-		return m.Let.Expr, nil
+		if t.use(m.Let, out.Pos) {
+			return m.Let.Expr, nil
+		}
 	case FeatureName, ViewFeatureName:
 		out.Kind, out.Index = plan.FeatureRef, m.Index
 	case RequestName:
@@ -69,8 +99,9 @@ func (t *treeConverter) variable(out *plan.Expr, name string) (*plan.Expr, error
 
 // Row is an expression about one event.
 type Row struct {
-	Expr *plan.Expr
-	text checked // what it was made of
+	Expr  *plan.Expr
+	text  checked // what it was made of
+	nodes int
 }
 
 // CompileRow type-checks and converts an expression about one event, in which names mean
@@ -80,9 +111,9 @@ func (c *Compiler) CompileRow(x *Expression, meanings map[string]Meaning) (Row, 
 	if tree == nil {
 		return Row{}, false
 	}
-	t := &treeConverter{c: c, x: x, tree: tree, meanings: meanings}
+	t := c.newConverter(x, tree, meanings)
 	expr := t.convert(tree.Expr())
-	return Row{expr, checked{tree.Expr(), tree, meanings}}, expr != nil
+	return Row{expr, checked{tree.Expr(), tree, meanings}, t.nodes}, expr != nil
 }
 
 // CompileFeature type-checks and converts the expression of a feature; nil after a report.
@@ -96,7 +127,7 @@ func (c *Compiler) CompileFeature(x *Expression, meanings map[string]Meaning, sp
 	if tree == nil {
 		return nil
 	}
-	t := &treeConverter{c: c, x: x, tree: tree, meanings: meanings}
+	t := c.newConverter(x, tree, meanings)
 	if split != nil {
 		t.aggregate = func(call *aggregateCall, typ plan.Type) *plan.Expr { return split.leaf(t, call, typ) }
 	}

@@ -10,6 +10,7 @@ import (
 var (
 	RuleUnknownName     = diag.Rule{ID: "unknown-name", Severity: diag.Error, Purpose: "A name must refer to something."}
 	RuleCELSyntax       = diag.Rule{ID: "cel-syntax", Severity: diag.Error, Purpose: "An expression must be readable CEL."}
+	RuleExpressionSize  = diag.Rule{ID: "expression-size", Severity: diag.Error, Purpose: "An expression with all its lets has a bounded number of parts."}
 	RuleTypeMismatch    = diag.Rule{ID: "type-mismatch", Severity: diag.Error, Purpose: "An operator or function does not take values of these types."}
 	RuleNestedAggregate = diag.Rule{ID: "nested-aggregate", Severity: diag.Error, Purpose: "An aggregate cannot be an argument of an aggregate."}
 	RuleAggregatePlace  = diag.Rule{ID: "aggregate-place", Severity: diag.Error, Purpose: "Aggregates stand in the features of a view only."}
@@ -31,6 +32,7 @@ func Rules() []diag.Rule {
 	rules := []diag.Rule{
 		RuleUnknownName,
 		RuleCELSyntax,
+		RuleExpressionSize,
 		RuleTypeMismatch,
 		RuleNestedAggregate,
 		RuleAggregatePlace,
