@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -19,7 +21,15 @@ var starter embed.FS
 
 // starterNames are the files that have other names in a project: names with a dot in
 // front would not be embedded with the folder.
-var starterNames = map[string]string{"gitignore": ".gitignore", "ci.yml": ".github/workflows/features.yml"}
+var starterNames = map[string]string{"gitignore": ".gitignore", workflow: ".github/workflows/features.yml"}
+
+// workflow is the file that says which commit of Unskew to build.
+const workflow = "ci.yml"
+
+// pinned is the commit of this program, as the workflow writes it.
+func pinned() string {
+	return cmp.Or(commit(), "main # this build does not know its commit: pin the one that you mean")
+}
 
 func newInit(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -110,6 +120,9 @@ func starterFiles() ([]starterFile, error) {
 			return err
 		}
 		text, err := fs.ReadFile(root, path)
+		if path == workflow {
+			text = bytes.Replace(text, []byte("THE_COMMIT"), []byte(pinned()), 1)
+		}
 		name, renamed := starterNames[path]
 		if !renamed {
 			name = filepath.FromSlash(path)
