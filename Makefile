@@ -55,6 +55,10 @@ wheel: need-go need-c++ $(PYTHON) ## build the Python package with the stripped 
 	$(GO) build -trimpath -ldflags '-s -w' -tags $(TAGS) -o bin/stripped/unskew ./cmd/unskew
 	@$(PYTHON) sdk/python/wheel.py bin/stripped/unskew bin/wheel
 
+.PHONY: notebook
+notebook: $(PYTHON) ## make the notebook of the flights example from its script
+	$(PYTHON) sdk/python/notebook.py examples/flights/train.py
+
 # The wheel is tested as a user has it: installed, away from its sources.
 .PHONY: test-python
 test-python: wheel ## install the wheel and test the Python package against a real server
