@@ -58,7 +58,7 @@ service, spine and time by flags.`,
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings")
 	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
-	flags.StringVar(&f.memory, "memory", "", "keep at most `SIZE` of events in memory, like 4GB; takes more passes over the data")
+	flags.StringVar(&f.memory, "memory", "", "take about `SIZE` of memory, like 4GB, and put on disk what does not fit (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
 	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
@@ -67,13 +67,14 @@ service, spine and time by flags.`,
 }
 
 func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err error) {
-	memory, err := parseSize(f.memory)
+	memory, err := f.bytes()
 	if err != nil {
-		return fmt.Errorf("--memory: %w", err)
+		return err
 	}
 	if f.asOf != "known" && f.asOf != "final" {
 		return fmt.Errorf("--as-of %s: it is known or final", f.asOf)
 	}
+	collectBelow(memory)
 	reader, err := o.openReader(readerMemory(memory), f.threads)
 	if err != nil {
 		return err
@@ -173,7 +174,6 @@ type trainProgress struct {
 	phase string
 	done  int64
 	last  int64 // what the source at hand reported last
-	pass  int   // over the data, counted from 0; what is reported of later ones is not counted from 0
 }
 
 func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }
@@ -183,19 +183,10 @@ var trainUnits = map[string]string{"spine": "row", "history": "event", "replay":
 func (t *trainProgress) hear(p offline.Progress) {
 	if p.Phase != t.phase {
 		t.finish()
-		switch {
-		case p.Phase == "history" && t.phase == "replay":
-			t.pass++
-		case p.Phase == "write":
-			t.pass = 0
-		}
 		t.phase, t.done, t.last = p.Phase, 0, 0
 		total := p.Total
-		if p.Phase == "history" || t.pass > 0 {
-			total = 0 // of one source, of all passes
-		}
-		if t.pass > 0 {
-			t.last = p.Done
+		if p.Phase == "history" {
+			total = 0 // of one source
 		}
 		t.begin(p.Phase, trainUnits[p.Phase]+"s", total)
 	}
@@ -208,25 +199,9 @@ func (t *trainProgress) hear(p offline.Progress) {
 }
 
 func (t *trainProgress) finish() {
-	switch {
-	case t.phase == "":
-	case t.pass > 0:
-		t.end(fmt.Sprintf("pass %d", t.pass+1))
-	default:
+	if t.phase != "" {
 		t.end(quantity(t.done, trainUnits[t.phase]))
 	}
-}
-
-// leastReaderMemory is what DuckDB needs to read text files with a few threads.
-const leastReaderMemory = 256e6
-
-// readerMemory is DuckDB's share when memory bytes are allowed for events; 0 leaves it
-// to DuckDB.
-func readerMemory(memory int64) string {
-	if memory == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%dMB", int64(max(leastReaderMemory, float64(memory))/1e6))
 }
 
 // parseSize reads a number of bytes such as 512MB; an empty text is 0.

@@ -13,7 +13,6 @@ type entities struct {
 	n       int32
 	byInt   intTable
 	byBytes map[string]int32
-	key     []byte // scratch
 }
 
 // noKey stands for a row with a null key component.
@@ -28,15 +27,17 @@ func isInt(keys []*vector.Vector) bool { return len(keys) == 1 && keys[0].Type.K
 // number appends to dst the number of each of n rows of keys, giving new entities the
 // next numbers; noKey for a row without an entity.
 func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
+	var key []byte
 	for i := range n {
-		id := x.find(keys, i)
+		var id int32
+		id, key = x.find(keys, i, key)
 		if id == 0 {
 			x.n++
 			id = x.n
 			if isInt(keys) {
 				x.byInt.put(keys[0].Int[i], id)
 			} else {
-				x.byBytes[string(x.key)] = id
+				x.byBytes[string(key)] = id
 			}
 		}
 		dst = append(dst, id)
@@ -45,7 +46,7 @@ func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 }
 
 // look appends to dst the number of each of n rows of keys: 0 for an entity without
-// one, noKey for a row without an entity.
+// one, noKey for a row without an entity. It may run in several goroutines.
 func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
 	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
 		for _, k := range keys[0].Int[:n] {
@@ -53,23 +54,26 @@ func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
 		}
 		return dst
 	}
+	var id int32
+	var key []byte
 	for i := range n {
-		dst = append(dst, x.find(keys, i))
+		id, key = x.find(keys, i, key)
+		dst = append(dst, id)
 	}
 	return dst
 }
 
-// find is the number of row i, whose bytes it leaves in x.key unless it is an int.
-func (x *entities) find(keys []*vector.Vector, i int) int32 {
+// find is the number of row i, and its bytes, in the memory of key, unless it is an int.
+func (x *entities) find(keys []*vector.Vector, i int, key []byte) (int32, []byte) {
 	if isInt(keys) {
 		if !keys[0].Valid(i) {
-			return noKey
+			return noKey, key
 		}
-		return x.byInt.get(keys[0].Int[i])
+		return x.byInt.get(keys[0].Int[i]), key
 	}
-	var ok bool
-	if x.key, ok = entitykey.AppendRow(x.key[:0], keys, i); !ok {
-		return noKey
+	key, ok := entitykey.AppendRow(key[:0], keys, i)
+	if !ok {
+		return noKey, key
 	}
-	return x.byBytes[string(x.key)]
+	return x.byBytes[string(key)], key
 }

@@ -39,20 +39,17 @@ func (f *Failure) compare(g *Failure) int {
 type failures [][]Failure
 
 // note takes over the failures of the batch that k evaluated last.
-func (f *failures) note(k *View, ev *Events, rows *Rows) {
+func (f failures) note(k *View, ev *Events, rows *Rows) {
 	for i := range rows.slots {
 		if rows.slots[i].errors == 0 {
 			continue
 		}
-		if *f == nil {
-			*f = make(failures, len(rows.slots))
-		}
-		kept := (*f)[i]
+		kept := f[i]
 		k.slots[i].failing(rows.n, &rows.slots[i], func(part int, x *rowExpr, row int) { kept = keepFirst(kept, ev, part, x, row) })
 		for j := range kept {
 			kept[j].settle()
 		}
-		(*f)[i] = kept
+		f[i] = kept
 	}
 }
 
@@ -123,15 +120,26 @@ func (f *Failure) settle() {
 	f.pending = nil
 }
 
-// LeftOut is the number of events, of any entity, that feature number i leaves out because
-// a filter or an argument failed on them, once for each aggregate that it reaches, also
-// through other features; and the first few of them by time, id and values read.
-func (r *Replay) LeftOut(i int) (n int, first []Failure) {
-	for _, s := range r.view.slotsBehind(i) {
-		n += r.events.slots[s].errors
-		if r.failures != nil {
-			first = append(first, r.failures[s]...)
-		}
+// mergeFailures is the first few of two lists in order.
+func mergeFailures(a, b []Failure) []Failure {
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(a, b Failure) int { return a.compare(&b) })
+	all = slices.CompactFunc(all, func(a, b Failure) bool { return a.compare(&b) == 0 })
+	return all[:min(len(all), KeptFailures)]
+}
+
+// LeftOut is the number of events, of any entity, that feature number i of a view leaves
+// out because a filter or an argument failed on them, once for each aggregate that it
+// reaches, also through other features; and the first few of them by time, id and values
+// read.
+func (r *Replay) LeftOut(t *Tally, view, i int) (n int, first []Failure) {
+	for _, s := range slotsBehind(r.views[view], i) {
+		s += r.firstSlot[view]
+		n += t.errors[s]
+		first = append(first, t.failures[s]...)
 	}
 	slices.SortFunc(first, func(a, b Failure) int { return cmp.Or(a.compare(&b), cmp.Compare(a.Text, b.Text)) })
 	first = slices.CompactFunc(first, func(a, b Failure) bool { return a.Time == b.Time && a.ID == b.ID && a.Text == b.Text })
@@ -139,7 +147,7 @@ func (r *Replay) LeftOut(i int) (n int, first []Failure) {
 }
 
 // slotsBehind lists the slots of the aggregates that a feature reaches.
-func (k *View) slotsBehind(feature int) []int {
+func slotsBehind(v *plan.View, feature int) []int {
 	slots, seen := []int{}, map[int]bool{}
 	var visit func(f int)
 	visit = func(f int) {
@@ -147,10 +155,10 @@ func (k *View) slotsBehind(feature int) []int {
 			return
 		}
 		seen[f] = true
-		k.plan.Features[f].Expr.Walk(func(e *plan.Expr) {
+		v.Features[f].Expr.Walk(func(e *plan.Expr) {
 			switch e.Kind {
 			case plan.Aggregate:
-				slots = append(slots, k.plan.Aggregates[e.Index].Slot)
+				slots = append(slots, v.Aggregates[e.Index].Slot)
 			case plan.FeatureRef:
 				visit(e.Index)
 			}

@@ -94,19 +94,23 @@ func paymentBatch(src *plan.Source, list []payment) *kernel.Events {
 	return ev
 }
 
-func swept(t testing.TB, k *kernel.View, at plan.EventTime, batches ...[]payment) *kernel.Replay {
+func swept(t testing.TB, k *kernel.View, at plan.EventTime, batches ...[]payment) *kernel.Whole {
 	t.Helper()
-	r := kernel.NewReplay(k)
-	r.AddSpine([]*vector.Vector{vector.Of(plan.T(plan.String), plan.StringValue("secret"))}, []plan.EventTime{at})
+	r := whole(t, k, at)
 	for _, b := range batches {
-		r.AddEvents(paymentBatch(k.Plan().Source, b))
+		if err := r.Add(paymentBatch(k.Plan().Source, b)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	shards, err := r.Shards(1)
+	return r
+}
+
+// whole is a replay of a view as of one time of the entity "secret".
+func whole(t testing.TB, k *kernel.View, at plan.EventTime) *kernel.Whole {
+	t.Helper()
+	r, err := kernel.NewWhole(k.Plan(), []*vector.Vector{vector.Of(plan.T(plan.String), plan.StringValue("secret"))}, []plan.EventTime{at}, 1)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, s := range shards {
-		s.Sweep()
 	}
 	return r
 }
@@ -246,9 +250,10 @@ func TestWhatIsNotKnownHasNotFailed(t *testing.T) {
 		ev.Batch.Col("qty").Set(i, plan.IntValue(1))
 		ev.Batch.Col("paid").Set(i, plan.NullValue())
 	}
-	r := kernel.NewReplay(k)
-	r.AddSpine([]*vector.Vector{vector.Of(plan.T(plan.String), plan.StringValue("a"))}, []plan.EventTime{5})
-	r.AddEvents(ev)
+	r := whole(t, k, 5)
+	if err := r.Add(ev); err != nil {
+		t.Fatal(err)
+	}
 	if n, first := r.LeftOut(0); n != 0 {
 		t.Errorf("a filter that is null: %d failures, %s", n, texts(first))
 	}

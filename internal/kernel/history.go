@@ -1,226 +1,258 @@
 package kernel
 
 import (
+	"fmt"
+	"math"
 	"slices"
-	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// history is the events of a replay as columns. It first collects them in order of
-// arrival; group then puts the events of each entity next to each other, which
-// is the order that sweeping reads them in.
+// history is the events of one part as columns, those of each entity next to each other,
+// in the order of the source. Its memory is used again for the next part.
 type history struct {
-	arrived struct {
-		entity  list[int32]
-		time    list[plan.EventTime]
-		id      list[string]
-		visible []list[plan.EventTime] // by class; that of class 0 is empty while it equals time
-		lanes   []arrivedLane
-		pass    []vector.Bitmap // by slot
-	}
-	late bool // an event became visible after its time: class 0 has times of its own
+	replay *Replay
+	n      int
+	first  []int32 // where each entity's events begin; one more than entities
+	next   []int32 // scratch: where the next event of each entity goes
+	to     []int32 // scratch: where each row of a stretch goes
 
 	time    []plan.EventTime
+	sorted  bool               // the events of each entity are in order of time
+	late    bool               // an event may become visible after its time: class 0 has times of its own
+	visible [][]plan.EventTime // by class; that of class 0 is time unless late
+	visMem  [][]plan.EventTime
 	id      []string
-	visible [][]plan.EventTime
-	first   []int32 // where each entity's events begin; one more than entities
-	slots   []historySlot
+	bits    []vector.Bitmap // by bit of the layout; nil: every event
+	bitMem  []vector.Bitmap
+	lanes   []*vector.Vector
+	inputs  []agg.Input // by slot
 }
 
-// historySlot is one slot's part of the history.
-type historySlot struct {
-	class          int // which visible times the slot sees
-	arg, by, group int // lanes; -1 where the slot has none
-	pass           vector.Bitmap
-	input          agg.Input
-	errors         int
-}
-
-// arrivedLane is the values of a row expression. It is shared by the slots that have it.
-type arrivedLane struct {
-	expr    *rowExpr
-	n       int
-	bits    vector.Bitmap
-	ints    list[int64]
-	doubles list[float64]
-	strs    list[string]
-	anys    list[plan.Value]
-}
-
-// laneOf is the number of the lane of x, made when there is none; -1 for nil.
-func (h *history) laneOf(x *rowExpr) int {
-	if x == nil {
-		return -1
+func newHistory(r *Replay) *history {
+	h := &history{replay: r, visible: make([][]plan.EventTime, r.layout.classes), visMem: make([][]plan.EventTime, r.layout.classes)}
+	h.bits, h.bitMem = make([]vector.Bitmap, r.layout.bits), make([]vector.Bitmap, r.layout.bits)
+	lanes := r.view.lanes()
+	for _, x := range lanes {
+		h.lanes = append(h.lanes, &vector.Vector{Type: x.program.Type()})
 	}
-	i := slices.IndexFunc(h.arrived.lanes, func(l arrivedLane) bool { return l.expr == x })
-	if i < 0 {
-		i = len(h.arrived.lanes)
-		h.arrived.lanes = append(h.arrived.lanes, arrivedLane{expr: x})
-	}
-	return i
-}
-
-// append takes over the selected rows of a batch; of has the entity of every row.
-func (h *history) append(rows *Rows, of, sel []int32, ids bool) {
-	a := &h.arrived
-	begin := a.time.n
-	if !h.late && rows.late() {
-		h.late = true
-		a.visible[0] = a.time.clone()
-	}
-	a.entity.append(of, sel)
-	a.time.append(rows.Time, sel)
-	if h.late {
-		a.visible[0].append(rows.Visible, sel)
-	}
-	if ids && rows.ID != nil {
-		everything := vector.NewBitmap(rows.n)
-		everything.Fill(rows.n)
-		a.id.appendAll(cloned(rows.ID, everything, sel))
-	}
-	done := 0 // classes 0 to done have this batch's times
-	for i := range h.slots {
-		s, from := &h.slots[i], &rows.slots[i]
-		s.errors += from.errors
-		if s.class > done {
-			done = s.class
-			a.visible[done].append(from.visible, sel)
+	lane := func(x *rowExpr) *vector.Vector {
+		if x == nil {
+			return nil
 		}
-		a.pass[i] = appendBits(a.pass[i], from.pass, begin, sel)
+		return h.lanes[slices.Index(lanes, x)]
 	}
-	for i := range a.lanes {
-		a.lanes[i].append(sel)
+	for i := range r.view.slots {
+		s := &r.view.slots[i]
+		h.inputs = append(h.inputs, agg.Input{Arg: lane(s.arg), By: lane(s.by), Group: lane(s.group)})
 	}
+	return h
 }
 
-// appendBits appends the selected bits of src to dst, which has n.
-func appendBits(dst, src vector.Bitmap, n int, sel []int32) vector.Bitmap {
-	for len(dst) < vector.Words(n+len(sel)) {
-		dst = append(dst, 0)
-	}
-	for j, i := range sel {
-		if src.Get(int(i)) {
-			dst.Set(n + j)
+// stretch is a run of rows of a block.
+type stretch struct {
+	block    *Block
+	place    Place
+	from, to int
+}
+
+// stretches lists the runs of blocks in the order of the source.
+func stretches(blocks []*Block) []stretch {
+	var out []stretch
+	for _, b := range blocks {
+		for i, r := range b.runs {
+			to := b.n
+			if i+1 < len(b.runs) {
+				to = b.runs[i+1].row
+			}
+			out = append(out, stretch{b, r.place, r.row, to})
 		}
 	}
-	return dst
+	slices.SortStableFunc(out, func(a, b stretch) int { return a.place.compare(b.place) })
+	return out
 }
 
-// append takes over the selected rows of the batch that x was last evaluated for. Of
-// rows that no slot needs it keeps nothing but a zero.
-func (l *arrivedLane) append(sel []int32) {
-	src, need := l.expr.result, l.expr.need
-	begin := l.n
-	l.n += len(sel)
-	switch vector.Lane(src.Type) {
-	case plan.Bool:
-		l.bits = appendBits(l.bits, src.Bits, begin, sel)
-	case plan.Int:
-		l.ints.append(src.Int, sel)
-	case plan.Double:
-		l.doubles.append(src.Double, sel)
-	case plan.String:
-		l.strs.appendAll(cloned(src.Str, need, sel))
-	default:
-		values := make([]plan.Value, len(sel))
-		for j, i := range sel {
-			if need.Get(int(i)) {
-				values[j] = boxed(src, int(i))
+// load takes the events of a part. Their strings stay in the memory of the blocks.
+func (h *history) load(blocks []*Block) error {
+	h.n, h.late = 0, false
+	for _, b := range blocks {
+		h.n += b.n
+		h.late = h.late || b.late
+	}
+	from := stretches(blocks)
+	h.count(from)
+	h.makeRoom()
+	for _, s := range from {
+		if err := h.take(s); err != nil {
+			return err
+		}
+	}
+	for i := range h.inputs {
+		h.inputs[i].Time, h.inputs[i].ID = h.time, h.id
+	}
+	h.look()
+	return nil
+}
+
+// count finds where the events of each entity begin, and which bits are not the same for
+// all events.
+func (h *history) count(from []stretch) {
+	entities := h.replay.division.entities()
+	h.first = grown(h.first, entities+1)
+	clear(h.first)
+	every := slices.Repeat([]uint64{^uint64(0)}, h.replay.layout.time())
+	for _, s := range from {
+		stride := h.replay.layout.stride(s.block.late)
+		for at := s.from * stride; at < s.to*stride; at += stride {
+			row := s.block.words[at : at+stride]
+			h.first[uint32(row[0])+1]++
+			for i := range every {
+				every[i] &= row[i]
 			}
 		}
-		l.anys.appendAll(values)
 	}
-}
-
-// cloned copies the needed ones of the selected strings into one piece of memory.
-func cloned(src []string, need vector.Bitmap, sel []int32) []string {
-	var all strings.Builder
-	size := 0
-	for _, i := range sel {
-		if need.Get(int(i)) {
-			size += len(src[i])
+	for e := range entities {
+		h.first[e+1] += h.first[e]
+	}
+	h.next = grown(h.next, entities)
+	copy(h.next, h.first)
+	for i := range h.bits {
+		h.bits[i] = nil
+		if word, shift := bit(i); i >= len(h.replay.homes) || every[word]>>shift&1 == 0 {
+			h.bitMem[i] = grownBits(h.bitMem[i], h.n)
+			h.bits[i] = h.bitMem[i]
 		}
 	}
-	all.Grow(size)
-	out := make([]string, len(sel))
-	for j, i := range sel {
-		if need.Get(int(i)) {
-			from := all.Len()
-			all.WriteString(src[i])
-			out[j] = all.String()[from:]
+}
+
+func grownBits(b vector.Bitmap, n int) vector.Bitmap {
+	b = slices.Grow(b[:0], vector.Words(n))[:vector.Words(n)]
+	b.Zero()
+	return b
+}
+
+// makeRoom makes room in the columns.
+func (h *history) makeRoom() {
+	h.time = grown(h.time, h.n)
+	for c := range h.visible {
+		if c > 0 || h.late {
+			h.visMem[c] = grown(h.visMem[c], h.n)
+			h.visible[c] = h.visMem[c]
+		} else {
+			h.visible[c] = h.time
 		}
 	}
-	return out
+	if h.replay.layout.ids {
+		h.id = grown(h.id, h.n)
+	}
+	for _, v := range h.lanes {
+		v.Resize(h.n)
+	}
 }
 
-// group orders everything by entity, and within one by arrival. It takes the memory
-// of what has arrived.
-func (h *history) group(entities int) {
-	a := &h.arrived
-	var to []int32
-	h.first, to = places(a.entity.blocks, entities)
-	a.entity = list[int32]{}
-	h.time = a.time.moved(to)
-	if len(a.id.blocks) > 0 {
-		h.id = a.id.moved(to)
+// take puts the rows of a stretch where they belong.
+func (h *history) take(s stretch) error {
+	l := &h.replay.layout
+	b, n, stride := s.block, s.to-s.from, l.stride(s.block.late)
+	words := b.words[s.from*stride : s.to*stride]
+	h.to = grown(h.to, n)
+	for i := range h.to {
+		e := uint32(words[i*stride])
+		h.to[i] = h.next[e]
+		h.next[e]++
 	}
-	h.visible = make([][]plan.EventTime, len(a.visible))
-	for c := range a.visible {
-		h.visible[c] = a.visible[c].moved(to)
+	column := words[l.time():]
+	for i, p := range h.to {
+		h.time[p] = plan.EventTime(column[i*stride])
 	}
-	if !h.late {
-		h.visible[0] = h.time
+	h.takeVisible(b, words, stride)
+	for i, bits := range h.bits {
+		if bits == nil {
+			continue
+		}
+		word, shift := bit(i)
+		column := words[word:]
+		for i, p := range h.to {
+			bits[p>>6] |= column[i*stride] >> shift & 1 << (uint(p) & 63)
+		}
 	}
-	lanes := make([]*vector.Vector, len(a.lanes))
-	for i := range a.lanes {
-		lanes[i] = a.lanes[i].moved(to)
+	if l.ids {
+		column := words[l.id(b.late):]
+		for i, p := range h.to {
+			h.id[p] = piece(b.text, column[i*stride])
+		}
 	}
-	for i := range h.slots {
-		s := &h.slots[i]
-		s.pass, a.pass[i] = movedBits(a.pass[i], to), nil
-		s.input = agg.Input{Arg: lane(lanes, s.arg), By: lane(lanes, s.by), Group: lane(lanes, s.group), Time: h.time, ID: h.id}
+	for i, v := range h.lanes {
+		if lane := l.lanes[i]; lane.kind == plan.Bool {
+			v.Bits = h.bits[lane.at]
+		} else if err := h.takeLane(v, lane.kind, b, words[l.lane(b.late)+lane.at:], stride); err != nil {
+			return err
+		}
 	}
-	a.lanes = nil
+	return nil
 }
 
-// lane is one of the lanes, nil for -1.
-func lane(lanes []*vector.Vector, i int) *vector.Vector {
-	if i < 0 {
-		return nil
+// takeVisible puts the visible times of a stretch where they belong.
+func (h *history) takeVisible(b *Block, words []uint64, stride int) {
+	if !b.late {
+		if h.late {
+			for _, p := range h.to {
+				h.visible[0][p] = h.time[p]
+			}
+		}
+		return
 	}
-	return lanes[i]
+	for c, visible := range h.visible {
+		column := words[h.replay.layout.time()+1+c:]
+		for i, p := range h.to {
+			visible[p] = plan.EventTime(column[i*stride])
+		}
+	}
 }
 
-func (l *arrivedLane) moved(to []int32) *vector.Vector {
-	v := &vector.Vector{Type: l.expr.program.Type(), N: l.n}
-	switch vector.Lane(v.Type) {
-	case plan.Bool:
-		v.Bits = movedBits(l.bits, to)
+func (h *history) takeLane(v *vector.Vector, kind plan.Kind, b *Block, column []uint64, stride int) error {
+	switch kind {
 	case plan.Int:
-		v.Int = l.ints.moved(to)
+		for i, p := range h.to {
+			v.Int[p] = int64(column[i*stride])
+		}
 	case plan.Double:
-		v.Double = l.doubles.moved(to)
+		for i, p := range h.to {
+			v.Double[p] = math.Float64frombits(column[i*stride])
+		}
 	case plan.String:
-		v.Str = l.strs.moved(to)
+		for i, p := range h.to {
+			v.Str[p] = piece(b.text, column[i*stride])
+		}
 	default:
-		v.Any = l.anys.moved(to)
-	}
-	return v
-}
-
-// movedBits is b with bit i at to[i]; a bitmap with every bit set moves for free.
-func movedBits(b vector.Bitmap, to []int32) vector.Bitmap {
-	if b.Count() == len(to) {
-		return b
-	}
-	out := vector.NewBitmap(len(to))
-	for i, p := range to {
-		if b.Get(i) {
-			out.Set(int(p))
+		for i, p := range h.to {
+			v.Any[p] = plan.NullValue()
+			if at := column[i*stride]; at != 0 {
+				x, _, err := plan.DecodeCanonical([]byte(piece(b.text, at)))
+				if err != nil {
+					return fmt.Errorf("%w: %w", errBlock, err)
+				}
+				v.Any[p] = x
+			}
 		}
 	}
-	return out
+	return nil
+}
+
+// pass is the events that a slot passes, by the bit of its home; nil: every event.
+func (h *history) pass(home int) vector.Bitmap { return h.bits[h.replay.bitOf[home]] }
+
+// look sees whether the events are in order of time.
+func (h *history) look() {
+	h.sorted = true
+	for e := range h.first[:len(h.first)-1] {
+		for i := h.first[e] + 1; i < h.first[e+1]; i++ {
+			if h.time[i-1] > h.time[i] {
+				h.sorted = false
+				return
+			}
+		}
+	}
 }

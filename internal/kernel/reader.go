@@ -191,9 +191,10 @@ func (f *tree) begin(t *sweepTrack) {
 	}
 }
 
-func grown(s []int32, n int) []int32 {
+// grown is s with length n, in its memory where that suffices; what is in it is unspecified.
+func grown[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]int32, n)
+		return make([]T, n)
 	}
 	return s[:n]
 }

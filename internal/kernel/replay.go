@@ -1,152 +1,114 @@
 package kernel
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Replay reads a view as of many times at once: the rows of a spine, over a
-// history held in memory. First every spine row is given (AddSpine), then every
-// event (AddEvents, in any order and batching), then the shards are swept, each by
-// one goroutine if the caller likes, then the results are read in spine order.
+// Replay reads views over one source, by the same key columns of it and of a spine, as of
+// every row of the spine.
 //
-// Only events of entities that the spine names are kept.
+// Its work is in three steps. Collectors take the events in, in any order and batching,
+// and hand them over as blocks, each of one part of the entities. Sweepers take the blocks of
+// a part and compute its aggregates as of its spine rows. A Reader makes features of these,
+// for any rows. Collectors, sweepers and readers serve one goroutine each, and run
+// beside others of their kind; who has them keeps the blocks and the results.
 type Replay struct {
-	view     *View
-	entities entities
-	spine    struct {
-		entity []int32 // 0 for a row without one
-		at     []plan.EventTime
-	}
-	events   history
-	nullKey  int
-	failures failures
-	shards   []*Shard
-
-	keyCols []*vector.Vector // scratch
-	of, sel []int32          // scratch: entity of each row of a batch, rows to keep
+	views     []*plan.View
+	merged    *plan.View // all slots and aggregates
+	firstSlot []int      // of each view, in merged
+	firstAgg  []int
+	view      *View // compiled from merged; not to be evaluated
+	division  *division
+	layout    layout
+	homes     []int // slots that have a bit in the layout, in order
+	bitOf     []int // its bit, of each home
+	classes   []int // a slot of each class of visible times; of class 0 it does not count
+	classOf   []int // of each slot
 }
 
-// NewReplay makes an empty replay of a view. The view is used by AddEvents and
-// Results, not concurrently with the replay.
-func NewReplay(view *View) *Replay {
-	r := &Replay{view: view, entities: newEntities()}
-	h := &r.events
+// NewReplay compiles a replay of views.
+func NewReplay(views ...*plan.View) (*Replay, error) {
+	r := &Replay{views: views}
+	var err error
+	if r.merged, err = mergedView(views); err != nil {
+		return nil, err
+	}
+	if r.view, err = NewView(r.merged); err != nil {
+		return nil, err
+	}
+	slot, agg := 0, 0
+	for _, v := range views {
+		r.firstSlot, r.firstAgg = append(r.firstSlot, slot), append(r.firstAgg, agg)
+		slot, agg = slot+len(v.Slots), agg+len(v.Aggregates)
+	}
+	r.lay()
+	return r, nil
+}
+
+// Begin gives the replay its spine, which is complete, by one of its tuples of key columns,
+// and divides its entities into parts, whose number is a power of two.
+func (r *Replay) Begin(spine *Spine, tuple, parts int) {
+	if parts <= 0 || parts&(parts-1) != 0 {
+		panic("kernel: the number of parts is not a power of two")
+	}
+	r.division = spine.divide(tuple, parts)
+}
+
+// lay decides the layout of rows.
+func (r *Replay) lay() {
 	classes := map[string]int{fmt.Sprint([]string(nil)): 0}
-	for i := range view.slots {
-		s := &view.slots[i]
+	r.classes = []int{0}
+	r.bitOf = make([]int, len(r.view.slots))
+	for i := range r.view.slots {
+		s := &r.view.slots[i]
 		name := fmt.Sprint(s.plan.KnownColumns)
 		class, ok := classes[name]
 		if !ok {
 			class = len(classes)
 			classes[name] = class
+			r.classes = append(r.classes, i)
 		}
-		h.slots = append(h.slots, historySlot{class: class, arg: h.laneOf(s.arg), by: h.laneOf(s.by), group: h.laneOf(s.group)})
-	}
-	h.arrived.visible = make([]list[plan.EventTime], len(classes))
-	h.arrived.pass = make([]vector.Bitmap, len(h.slots))
-	return r
-}
-
-// AddSpine appends spine rows: the key columns, one for each key of the entity,
-// and the as-of times. A row with a null key component has no entity.
-func (r *Replay) AddSpine(keys []*vector.Vector, at []plan.EventTime) {
-	begin := len(r.spine.entity)
-	r.spine.entity = r.entities.number(r.spine.entity, keys, len(at))
-	for i, e := range r.spine.entity[begin:] {
-		r.spine.entity[begin+i] = max(e, 0)
-	}
-	r.spine.at = append(r.spine.at, at...)
-}
-
-// AddEvents appends events. ev is not kept.
-func (r *Replay) AddEvents(ev *Events) {
-	rows := r.view.Eval(ev)
-	r.failures.note(r.view, ev, rows)
-	r.keyCols = r.view.KeyColumns(ev, r.keyCols)
-	r.of = r.entities.look(r.of[:0], r.keyCols, rows.n)
-	r.sel = r.sel[:0]
-	for i, entity := range r.of {
-		switch {
-		case entity > 0:
-			r.sel = append(r.sel, int32(i))
-		case entity == noKey:
-			r.nullKey++
+		r.classOf = append(r.classOf, class)
+		if s.home == i {
+			r.bitOf[i] = len(r.homes)
+			r.homes = append(r.homes, i)
 		}
 	}
-	r.events.append(rows, r.of, r.sel, r.view.ordered)
+	r.layout = layout{bits: len(r.homes), classes: len(classes), ids: r.view.ordered && r.merged.Source.EventID != ""}
+	for _, x := range r.view.lanes() {
+		r.layout.addLane(x.program.Type())
+	}
 }
 
-// KeyColumns lists the key columns of the view in a batch of events, reusing dst.
-func (k *View) KeyColumns(ev *Events, dst []*vector.Vector) []*vector.Vector {
-	dst = dst[:0]
-	for _, name := range k.plan.KeyColumns {
-		dst = append(dst, ev.Batch.Col(name))
-	}
-	return dst
+// Parts is the number of parts.
+func (r *Replay) Parts() int { return r.division.parts() }
+
+// PartRows is the number of spine rows of a part.
+func (r *Replay) PartRows(part int) int { return len(r.division.rowsOf(part)) }
+
+// Part is the part of a spine row.
+func (r *Replay) Part(row int) int { return r.division.part(r.division.tuple.entity[row]) }
+
+// EventBytes is what an event takes in blocks, but for its text.
+func (r *Replay) EventBytes() int { return 8 * r.layout.stride(r.layout.classes > 1) }
+
+// PartResults are the aggregates of a part as of its spine rows, which are in the order of
+// the spine.
+type PartResults struct {
+	N     int
+	Known vector.Bitmap // rows whose entity has a visible event
+	Aggs  []*vector.Vector
 }
 
-// NullKeys is the number of events without an entity so far.
-func (r *Replay) NullKeys() int { return r.nullKey }
-
-// Rows is the number of spine rows.
-func (r *Replay) Rows() int { return len(r.spine.at) }
-
-// Shards groups events and spine by entity and divides the work into about n
-// parts of equal size. It is called once, after the last AddEvents. Different
-// shards may be swept concurrently.
-func (r *Replay) Shards(n int) ([]*Shard, error) {
-	entities := int(r.entities.n) + 1
-	h := &r.events
-	h.group(entities)
-	tracks := h.tracks(r.view)
-	queries, first := r.queries(entities)
-	total := len(r.spine.at) + len(h.time)
-	for lo := 0; lo < entities; {
-		hi, work := lo, 0
-		for hi < entities && (hi == lo || work < total/max(1, n)) {
-			work += int(first[hi+1]-first[hi]) + int(h.first[hi+1]-h.first[hi])
-			hi++
-		}
-		s, err := newShard(r, tracks, lo, hi, queries, first)
-		if err != nil {
-			return nil, err
-		}
-		r.shards = append(r.shards, s)
-		lo = hi
+// newResults are the results of a part, yet to be filled.
+func (r *Replay) newResults(part int) *PartResults {
+	n := r.PartRows(part)
+	out := &PartResults{N: n, Known: vector.NewBitmap(n)}
+	for _, a := range r.view.aggs {
+		out.Aggs = append(out.Aggs, vector.New(a.Type, n))
 	}
-	return r.shards, nil
-}
-
-// queries lists the spine rows by entity, and within one by time; first is where
-// each entity's begin.
-func (r *Replay) queries(entities int) (rows, first []int32) {
-	first, to := places([][]int32{r.spine.entity}, entities)
-	rows = make([]int32, len(to))
-	for row, p := range to {
-		rows[p] = int32(row)
-	}
-	for e := range entities {
-		sortByTime(rows[first[e]:first[e+1]], r.spine.at)
-	}
-	return rows, first
-}
-
-// sortByTime sorts rows by their times, equal ones by their numbers.
-func sortByTime(rows []int32, times []plan.EventTime) {
-	for i := 1; i < len(rows); i++ {
-		if times[rows[i-1]] > times[rows[i]] {
-			slices.SortFunc(rows, func(a, b int32) int {
-				if times[a] != times[b] {
-					return cmp.Compare(times[a], times[b])
-				}
-				return int(a) - int(b)
-			})
-			return
-		}
-	}
+	return out
 }

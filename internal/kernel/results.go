@@ -5,73 +5,71 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// resultBatch is the number of spine rows evaluated at a time.
-const resultBatch = 1024
+// At is where the aggregates of a spine row are: which results, and which row of them.
+type At struct{ Part, Row int32 }
 
-// located is where the aggregates of a spine row are.
-type located struct{ shard, row int32 }
-
-// Results calls f with the features of successive ranges of spine rows, in order,
-// beginning with row `from`. All shards must have been swept.
-func (r *Replay) Results(f func(from int, features *Features) error) error {
-	where := make([]located, len(r.spine.at))
-	for s, shard := range r.shards {
-		for i, row := range shard.rows {
-			where[row] = located{int32(s), int32(i)}
-		}
-	}
-	gathered := make([]*vector.Vector, len(r.view.aggs))
-	for a := range gathered {
-		gathered[a] = vector.New(r.view.aggs[a].Type, 0)
-	}
-	for from := 0; from < len(where); from += resultBatch {
-		part := where[from:min(from+resultBatch, len(where))]
-		for a := range gathered {
-			r.gather(gathered[a], a, part)
-		}
-		at := r.spine.at[from : from+len(part)]
-		features := r.view.finish(gathered, at, func(i int) bool { return r.shards[part[i].shard].known.Get(int(part[i].row)) })
-		if err := f(from, features); err != nil {
-			return err
-		}
-	}
-	return nil
+// Reader makes the features of one of a replay's views of its aggregates. It serves one
+// goroutine at a time.
+type Reader struct {
+	view     *View
+	firstAgg int
+	aggs     []*vector.Vector
 }
 
-// gather collects aggregate a for the given places.
-func (r *Replay) gather(dst *vector.Vector, a int, part []located) {
-	dst.Resize(len(part))
+// NewReader makes a reader of the view with the given number.
+func (r *Replay) NewReader(view int) (*Reader, error) {
+	k, err := NewView(r.views[view])
+	if err != nil {
+		return nil, err
+	}
+	out := &Reader{view: k, firstAgg: r.firstAgg[view]}
+	for _, a := range k.aggs {
+		out.aggs = append(out.aggs, vector.New(a.Type, 0))
+	}
+	return out, nil
+}
+
+// Read computes the features of len(rows) spine rows, as of their times: rows says where
+// the aggregates of each are among the parts. What it returns is valid until the next call.
+func (r *Reader) Read(parts []*PartResults, rows []At, at []plan.EventTime) *Features {
+	for a, dst := range r.aggs {
+		gather(dst, parts, r.firstAgg+a, rows)
+	}
+	return r.view.finish(r.aggs, at, func(i int) bool { return parts[rows[i].Part].Known.Get(int(rows[i].Row)) })
+}
+
+// gather collects an aggregate from the given places.
+func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
+	dst.Resize(len(rows))
 	switch vector.Lane(dst.Type) {
 	case plan.Int:
-		gatherLane(r, dst.Int, a, part, func(v *vector.Vector) []int64 { return v.Int })
+		for i, r := range rows {
+			dst.Int[i] = parts[r.Part].Aggs[agg].Int[r.Row]
+		}
 	case plan.Double:
-		gatherLane(r, dst.Double, a, part, func(v *vector.Vector) []float64 { return v.Double })
+		for i, r := range rows {
+			dst.Double[i] = parts[r.Part].Aggs[agg].Double[r.Row]
+		}
 	case plan.Bool:
-		for i, l := range part {
-			dst.Bits.Put(i, r.shards[l.shard].aggs[a].Bits.Get(int(l.row)))
+		for i, r := range rows {
+			dst.Bits.Put(i, parts[r.Part].Aggs[agg].Bits.Get(int(r.Row)))
 		}
 	case plan.String:
-		gatherLane(r, dst.Str, a, part, func(v *vector.Vector) []string { return v.Str })
+		for i, r := range rows {
+			dst.Str[i] = parts[r.Part].Aggs[agg].Str[r.Row]
+		}
 	default:
-		gatherLane(r, dst.Any, a, part, func(v *vector.Vector) []plan.Value { return v.Any })
+		for i, r := range rows {
+			dst.Any[i] = parts[r.Part].Aggs[agg].Any[r.Row]
+		}
 	}
-	for i, l := range part {
-		src := r.shards[l.shard].aggs[a]
-		if src.IsNull(int(l.row)) {
+	for i, r := range rows {
+		src := parts[r.Part].Aggs[agg]
+		if src.IsNull(int(r.Row)) {
 			dst.SetNull(i)
 		}
-		if src.IsErr(int(l.row)) {
+		if src.IsErr(int(r.Row)) {
 			dst.SetErr(i)
 		}
-	}
-}
-
-func gatherLane[T any](r *Replay, dst []T, a int, part []located, lane func(*vector.Vector) []T) {
-	lanes := make([][]T, len(r.shards))
-	for s, shard := range r.shards {
-		lanes[s] = lane(shard.aggs[a])
-	}
-	for i, l := range part {
-		dst[i] = lanes[l.shard][l.row]
 	}
 }

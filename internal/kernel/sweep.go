@@ -8,62 +8,144 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Shard is a part of a replay: some entities, their events and spine rows.
+// Sweeper computes the aggregates of parts, one after the other.
 //
 // Per entity it walks the spine rows in order of T. An event enters the partials
 // once its visible time is before T, which is not the order of event times, and
 // leaves a window once its event time is before the tail. How far events have come
 // and gone is kept by track; how a slot makes values of that is said in reader.
-type Shard struct {
-	replay   *Replay
-	entities []entitySpan
-	rows     []int32 // spine rows, in the order of the results
-	known    vector.Bitmap
-	aggs     []*vector.Vector // results
+type Sweeper struct {
+	replay  *Replay
+	history *history
+	out     *PartResults
 
 	windows []plan.Window
 	lower   []plan.EventTime // tail of each window
 	tracks  []sweepTrack
+	slots   [][]int // of the tracks
+
+	at         []plan.EventTime // of the part's spine rows
+	ranks      []int32          // their numbers in the part, by entity and then by time
+	first      []int32          // where the ranks of each entity begin; one more than entities
+	everything []int32          // 0, 1, 2, …
 }
 
 // entitySpan is the events from and to, and the spine rows, of an entity.
 type entitySpan struct {
 	from, to int32
-	queries  []int32
+	ranks    []int32
 }
 
 // track is the slots that add the same events: they differ in nothing but what they
 // make of them.
 type track struct {
 	pass    vector.Bitmap // nil: every event
-	class   int
 	slots   []int
 	visible []plan.EventTime
 	onTime  bool // visible is the event time
 }
 
-// tracks divides the slots of a view into tracks.
-func (h *history) tracks(view *View) []track {
-	var out []track
-	for i := range h.slots {
-		if view.slots[i].home != i {
-			continue
+// NewSweeper makes a sweeper.
+func (r *Replay) NewSweeper() *Sweeper { return &Sweeper{replay: r, history: newHistory(r)} }
+
+// Sweep computes the aggregates of a part from all its blocks.
+func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
+	if err := s.history.load(blocks); err != nil {
+		return nil, err
+	}
+	if err := s.track(); err != nil {
+		return nil, err
+	}
+	s.query(part)
+	for n := len(s.everything); n < s.history.n; n++ {
+		s.everything = append(s.everything, int32(n))
+	}
+	s.out = s.replay.newResults(part)
+	for e := range s.first[:len(s.first)-1] {
+		if ranks := s.ranks[s.first[e]:s.first[e+1]]; len(ranks) > 0 {
+			s.sweep(entitySpan{s.history.first[e], s.history.first[e+1], ranks})
 		}
-		s := &h.slots[i]
-		pass := s.pass
-		if pass.Count() == len(h.time) {
-			pass = nil
+	}
+	return s.out, nil
+}
+
+// query lists the spine rows of a part by entity, and within one by time.
+func (s *Sweeper) query(part int) {
+	d := s.replay.division
+	rows, entities := d.rowsOf(part), d.entities()
+	s.at, s.ranks, s.first = grown(s.at, len(rows)), grown(s.ranks, len(rows)), grown(s.first, entities+1)
+	clear(s.first)
+	for i, row := range rows {
+		s.at[i] = d.spine.at[row]
+		s.first[d.local(d.tuple.entity[row])+1]++
+	}
+	for e := range entities {
+		s.first[e+1] += s.first[e]
+	}
+	for i, row := range rows {
+		e := d.local(d.tuple.entity[row])
+		s.ranks[s.first[e]] = int32(i)
+		s.first[e]++
+	}
+	copy(s.first[1:], s.first)
+	s.first[0] = 0
+	for e := range entities {
+		sortByTime(s.ranks[s.first[e]:s.first[e+1]], s.at)
+	}
+}
+
+// sortByTime sorts rows by their times, equal ones by their numbers.
+func sortByTime(rows []int32, times []plan.EventTime) {
+	for i := 1; i < len(rows); i++ {
+		if times[rows[i-1]] > times[rows[i]] {
+			slices.SortFunc(rows, func(a, b int32) int { return cmp.Or(cmp.Compare(times[a], times[b]), cmp.Compare(a, b)) })
+			return
 		}
-		t := slices.IndexFunc(out, func(t track) bool {
-			return t.class == s.class && (t.pass == nil) == (pass == nil) && slices.Equal(t.pass, pass)
+	}
+}
+
+// track divides the slots into tracks, by the events at hand, and finds what these read.
+func (s *Sweeper) track() error {
+	h := s.history
+	var slots [][]int
+	for _, i := range s.replay.homes {
+		t := slices.IndexFunc(slots, func(t []int) bool {
+			return s.replay.classOf[t[0]] == s.replay.classOf[i] && (h.pass(t[0]) == nil) == (h.pass(i) == nil) && slices.Equal(h.pass(t[0]), h.pass(i))
 		})
 		if t < 0 {
-			t = len(out)
-			out = append(out, track{pass: pass, class: s.class, visible: h.visible[s.class], onTime: s.class == 0 && !h.late})
+			t = len(slots)
+			slots = append(slots, nil)
 		}
-		out[t].slots = append(out[t].slots, i)
+		slots[t] = append(slots[t], i)
 	}
-	return out
+	if !slices.EqualFunc(slots, s.slots, func(a, b []int) bool { return slices.Equal(a, b) }) {
+		if err := s.makeTracks(slots); err != nil {
+			return err
+		}
+	}
+	for i := range s.tracks {
+		t := &s.tracks[i]
+		class := s.replay.classOf[t.slots[0]]
+		t.pass, t.visible, t.onTime = h.pass(t.slots[0]), h.visible[class], class == 0 && !h.late
+	}
+	return nil
+}
+
+func (s *Sweeper) makeTracks(slots [][]int) error {
+	s.slots, s.tracks, s.windows = slots, nil, nil
+	for _, of := range slots {
+		t := sweepTrack{track: track{slots: of}}
+		for _, slot := range of {
+			rd, err := newReader(&s.replay.merged.Slots[slot], &s.history.inputs[slot], s.reads(&t, slot))
+			if err != nil {
+				return err
+			}
+			t.readers = append(t.readers, rd)
+		}
+		s.tracks = append(s.tracks, t)
+	}
+	s.lower = make([]plan.EventTime, len(s.windows))
+	return nil
 }
 
 // sweepTrack is a track and how far it has come with the entity at hand.
@@ -72,12 +154,13 @@ type sweepTrack struct {
 	readers []reader
 	windows []trackWindow
 
-	byTime    []int32 // the entity's events of the track
-	byVisible []int32
-	alike     bool // these two are equal
-	inOrder   bool // byVisible is in order of time, too
-	in        int  // events of byVisible that have entered
-	fresh     []int32
+	byTime                  []int32 // the entity's events of the track
+	byVisible               []int32
+	byTimeMem, byVisibleMem []int32
+	alike                   bool // these two are equal
+	inOrder                 bool // byVisible is in order of time, too
+	in                      int  // events of byVisible that have entered
+	fresh                   []int32
 }
 
 // trackWindow is a window that a slot of the track reads.
@@ -88,37 +171,10 @@ type trackWindow struct {
 	leftMem, inMem []int32
 }
 
-func newShard(r *Replay, tracks []track, lo, hi int, queries, first []int32) (*Shard, error) {
-	s := &Shard{replay: r}
-	for e := lo; e < hi; e++ {
-		if q := queries[first[e]:first[e+1]]; len(q) > 0 {
-			s.entities = append(s.entities, entitySpan{r.events.first[e], r.events.first[e+1], q})
-		}
-	}
-	s.rows = queries[first[lo]:first[hi]]
-	s.known = vector.NewBitmap(len(s.rows))
-	for _, a := range r.view.aggs {
-		s.aggs = append(s.aggs, vector.New(a.Type, len(s.rows)))
-	}
-	for _, t := range tracks {
-		st := sweepTrack{track: t}
-		for _, slot := range t.slots {
-			rd, err := newReader(&r.view.plan.Slots[slot], &r.events.slots[slot].input, s.reads(&st, slot))
-			if err != nil {
-				return nil, err
-			}
-			st.readers = append(st.readers, rd)
-		}
-		s.tracks = append(s.tracks, st)
-	}
-	s.lower = make([]plan.EventTime, len(s.windows))
-	return s, nil
-}
-
 // reads are the aggregates of a slot, with the windows of the track that they read.
-func (s *Shard) reads(t *sweepTrack, slot int) []slotRead {
+func (s *Sweeper) reads(t *sweepTrack, slot int) []slotRead {
 	var reads []slotRead
-	p := s.replay.view.plan
+	p := s.replay.merged
 	for _, a := range s.replay.view.slots[slot].members {
 		w := indexOrAppend(&s.windows, p.Aggregates[a].Window)
 		i := slices.IndexFunc(t.windows, func(x trackWindow) bool { return x.window == w })
@@ -140,29 +196,24 @@ func indexOrAppend[T comparable](list *[]T, x T) int {
 	return i
 }
 
-// Sweep computes the shard's aggregates. Shards of one replay may be swept
-// concurrently.
-func (s *Shard) Sweep() {
-	result := 0
-	for i := range s.entities {
-		e := &s.entities[i]
-		for t := range s.tracks {
-			s.tracks[t].begin(&s.replay.events, e)
+// sweep computes the aggregates of an entity.
+func (s *Sweeper) sweep(e entitySpan) {
+	h := s.history
+	for t := range s.tracks {
+		s.tracks[t].begin(h, e, s.everything)
+	}
+	firstVisible := least(h.visible[0][e.from:e.to])
+	last := plan.Always
+	for _, rank := range e.ranks {
+		at := s.at[rank]
+		if at != last {
+			s.move(at, last)
+			last = at
 		}
-		firstVisible := least(s.replay.events.visible[0][e.from:e.to])
-		last := plan.Always
-		for _, q := range e.queries {
-			at := s.replay.spine.at[q]
-			if at != last {
-				s.move(at, last)
-				last = at
-			}
-			if firstVisible < at {
-				s.known.Set(result)
-			}
-			s.read(result)
-			result++
+		if firstVisible < at {
+			s.out.Known.Set(int(rank))
 		}
+		s.read(int(rank))
 	}
 }
 
@@ -175,31 +226,36 @@ func least(times []plan.EventTime) plan.EventTime {
 }
 
 // move goes on from one as-of time to a later one.
-func (s *Shard) move(at, last plan.EventTime) {
+func (s *Sweeper) move(at, last plan.EventTime) {
 	for w := range s.windows {
 		s.lower[w] = s.windows[w].Lower(at)
 	}
 	for t := range s.tracks {
-		s.tracks[t].move(s.replay.events.time, s.lower, at, last)
+		s.tracks[t].move(s.history.time, s.lower, at, last)
 	}
 }
 
 // read puts every aggregate into the given row of the results.
-func (s *Shard) read(row int) {
+func (s *Sweeper) read(row int) {
 	for t := range s.tracks {
 		for _, r := range s.tracks[t].readers {
-			r.read(s.aggs, row)
+			r.read(s.out.Aggs, row)
 		}
 	}
 }
 
 // begin goes to an entity.
-func (t *sweepTrack) begin(h *history, e *entitySpan) {
-	t.byTime = t.byTime[:0]
-	for i := e.from; i < e.to; i++ {
-		if t.pass == nil || t.pass.Get(int(i)) {
-			t.byTime = append(t.byTime, i)
+func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
+	if t.pass == nil && h.sorted {
+		t.byTime = everything[e.from:e.to]
+	} else {
+		t.byTimeMem = t.byTimeMem[:0]
+		for i := e.from; i < e.to; i++ {
+			if t.pass == nil || t.pass.Get(int(i)) {
+				t.byTimeMem = append(t.byTimeMem, i)
+			}
 		}
+		t.byTime = t.byTimeMem
 	}
 	t.order(h.time)
 	t.in = 0
@@ -218,7 +274,8 @@ func (t *sweepTrack) order(times []plan.EventTime) {
 		t.byVisible, t.alike, t.inOrder = t.byTime, true, true
 		return
 	}
-	t.byVisible = append(t.byVisible[:0], t.byTime...)
+	t.byVisibleMem = append(t.byVisibleMem[:0], t.byTime...)
+	t.byVisible = t.byVisibleMem
 	sortByTime(t.byTime, times)
 	sortByTime(t.byVisible, t.visible)
 	t.alike = slices.Equal(t.byTime, t.byVisible)

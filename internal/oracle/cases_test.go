@@ -136,7 +136,7 @@ func runReplay(t *testing.T, test *featuredefs.Test, events []oracle.Event) {
 		reads = append(reads, gen.Read{Key: x.Keys, At: x.At})
 	}
 	batch := batchOf(test.View, oracle.Deduplicate(test.View.Source, events))
-	got, err := replay(compiled(t, test), []*kernel.Events{batch}, reads, 2)
+	got, err := replay(compiled(t, test).Plan(), []*kernel.Events{batch}, reads, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,26 +158,26 @@ func keyVectors(v *plan.View, reads []gen.Read) []*vector.Vector {
 }
 
 // swept is a replay of batches of events in the given order, ready for its results.
-func swept(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards int) (*kernel.Replay, error) {
-	r := kernel.NewReplay(v)
+func swept(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int) (*kernel.Whole, error) {
 	at := make([]plan.EventTime, len(reads))
 	for i := range reads {
 		at[i] = reads[i].At
 	}
-	r.AddSpine(keyVectors(v.Plan(), reads), at)
+	r, err := kernel.NewWhole(v, keyVectors(v, reads), at, parts)
+	if err != nil {
+		return nil, err
+	}
 	for _, b := range batches {
-		r.AddEvents(b)
+		if err := r.Add(b); err != nil {
+			return nil, err
+		}
 	}
-	parts, err := r.Shards(shards)
-	for _, p := range parts {
-		p.Sweep()
-	}
-	return r, err
+	return r, nil
 }
 
 // replay answers all reads at once.
-func replay(v *kernel.View, batches []*kernel.Events, reads []gen.Read, shards int) ([][]cell, error) {
-	r, err := swept(v, batches, reads, shards)
+func replay(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int) ([][]cell, error) {
+	r, err := swept(v, batches, reads, parts)
 	if err != nil {
 		return nil, err
 	}

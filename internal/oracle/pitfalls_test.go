@@ -92,7 +92,7 @@ func runSingly(t *testing.T, dir string) {
 			batches = append(batches, batch)
 		}
 		for _, path := range []string{"replay forwards", "replay backwards"} {
-			got, err := replay(compiled(t, test), batches, reads, 1)
+			got, err := replay(compiled(t, test).Plan(), batches, reads, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

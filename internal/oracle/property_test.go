@@ -83,7 +83,7 @@ func replayAgrees(s *scenario) {
 		batches = append(batches, batchOf(s.plan, b))
 		before = append(before, hashOf(batches[len(batches)-1]))
 	}
-	got, err := replay(s.view, batches, s.reads, rapid.IntRange(1, 3).Draw(s.t, "shards"))
+	got, err := replay(s.view.Plan(), batches, s.reads, 1<<rapid.IntRange(0, 2).Draw(s.t, "parts"))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func serve(t fataler, s *plan.Service, events []oracle.Event, reads [][]gen.Read
 			t.Fatalf("%v", err)
 		}
 		batch := batchOf(ref.View, oracle.Deduplicate(ref.View.Source, events))
-		r, err := swept(v, []*kernel.Events{batch}, reads[i], 1)
+		r, err := swept(v.Plan(), []*kernel.Events{batch}, reads[i], 1)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}

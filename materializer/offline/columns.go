@@ -48,28 +48,25 @@ func widened(b vector.Bitmap, n int) vector.Bitmap {
 	return b
 }
 
-// section is the rows [from, to) of v without copying; from is a multiple of 64 and
-// to is one too or the length of v.
-func section(v *vector.Vector, from, to int) *vector.Vector {
-	s := &vector.Vector{Type: v.Type, N: to - from, Null: sectionBits(v.Null, from, to)}
-	switch vector.Lane(v.Type) {
-	case plan.Bool:
-		s.Bits = sectionBits(v.Bits, from, to)
-	case plan.Int:
-		s.Int = v.Int[from:to]
-	case plan.Double:
-		s.Double = v.Double[from:to]
-	case plan.String:
-		s.Str = v.Str[from:to]
-	default:
-		s.Any = v.Any[from:to]
+// pickRows copies the given rows of v, which has no failed ones.
+func pickRows(v *vector.Vector, rows []int32) *vector.Vector {
+	out := vector.New(v.Type, len(rows))
+	lane := vector.Lane(v.Type)
+	for to, from := range rows {
+		switch {
+		case v.Null.Get(int(from)):
+			out.SetNull(to)
+		case lane == plan.Bool:
+			out.Bits.Put(to, v.Bits.Get(int(from)))
+		case lane == plan.Int:
+			out.Int[to] = v.Int[from]
+		case lane == plan.Double:
+			out.Double[to] = v.Double[from]
+		case lane == plan.String:
+			out.Str[to] = v.Str[from]
+		default:
+			out.Any[to] = v.Any[from]
+		}
 	}
-	return s
-}
-
-func sectionBits(b vector.Bitmap, from, to int) vector.Bitmap {
-	if b == nil {
-		return nil
-	}
-	return b[from/64 : vector.Words(to)]
+	return out
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/kernel"
 )
 
 // timeRange is the first and the last of some times. The zero range is that of none.
@@ -25,6 +24,13 @@ func (r *timeRange) add(times []plan.EventTime) {
 	r.first, r.last = min(r.first, first), max(r.last, last)
 }
 
+// merge adds the times of another range.
+func (r *timeRange) merge(o timeRange) {
+	if o.any {
+		r.add([]plan.EventTime{o.first, o.last})
+	}
+}
+
 // text is the range for the manifest; "" twice for that of none.
 func (r *timeRange) text() (first, last string) {
 	if !r.any {
@@ -33,25 +39,10 @@ func (r *timeRange) text() (first, last string) {
 	return r.first.String(), r.last.String()
 }
 
-// countEvents counts the rows of a batch of results, the first of which is row `from` of
-// the spine, that are kept and see an event of their entity.
-func (r *role) countEvents(f *kernel.Features, from int, p *partition) {
-	for i := range f.N {
-		if f.Known.Get(i) && !p.drops(from+i) {
-			r.withEvents++
-		}
-	}
-}
-
 // rowsAfterEvents is how many rows of the files come so late that every window of a view
 // begins after the last event of its source.
 func (t *trainer) rowsAfterEvents(r *role) int64 {
-	var seen *timeRange
-	for _, s := range t.sources {
-		if slices.Contains(s.roles, r) {
-			seen = &s.seen
-		}
-	}
+	seen := &r.of.source.seen
 	if !seen.any {
 		return 0
 	}

@@ -7,50 +7,43 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// failedRows keeps the first rows of the files on which each of some features failed, in
-// the order of the spine: the same for any number of passes.
+// failedRows keeps the first rows on which each of some features failed, in the order of
+// the spine.
 type failedRows struct {
-	partition *partition
-	first     [][]failedRow // by feature
+	first [][]failedRow // by feature
 }
 
 type failedRow struct {
-	row  int // of the spine
+	row  int32 // of the spine
 	text string
 }
 
-func newFailedRows(p *partition, features int) *failedRows {
-	return &failedRows{partition: p, first: make([][]failedRow, features)}
-}
+func newFailedRows(features int) *failedRows { return &failedRows{make([][]failedRow, features)} }
 
-// see looks at results that were just computed; number tells which row of the spine
-// row i of them is, and ascends. Without failures it costs nothing.
-func (f *failedRows) see(results *kernel.Features, number func(i int) int) {
+// see looks at results that were just computed; rows are those of the spine, which ascend.
+// Without failures it costs nothing.
+func (f *failedRows) see(results *kernel.Features, rows []int32) {
 	for c := range results.Cols {
-		if results.Cols[c].Errors > 0 {
-			f.seeColumn(results, c, number)
+		if results.Cols[c].Errors == 0 {
+			continue
+		}
+		for i, status := range results.Cols[c].Status {
+			if len(f.first[c]) == kernel.KeptFailures {
+				break
+			}
+			if status == kernel.Failed {
+				f.first[c] = append(f.first[c], failedRow{rows[i], results.ErrorText(c, i)})
+			}
 		}
 	}
 }
 
-func (f *failedRows) seeColumn(results *kernel.Features, c int, number func(i int) int) {
-	for i, status := range results.Cols[c].Status {
-		if status != kernel.Failed {
-			continue
-		}
-		kept, row := f.first[c], number(i)
-		full := len(kept) == kernel.KeptFailures
-		if full && row > kept[len(kept)-1].row {
-			return
-		}
-		if f.partition.drops(row) {
-			continue
-		}
-		if full {
-			kept = kept[:len(kept)-1]
-		}
-		at, _ := slices.BinarySearchFunc(kept, row, func(k failedRow, row int) int { return cmp.Compare(k.row, row) })
-		f.first[c] = slices.Insert(kept, at, failedRow{row, results.ErrorText(c, i)})
+// merge takes over what was kept of other rows, whatever their order.
+func (f *failedRows) merge(o *failedRows) {
+	for c := range f.first {
+		all := slices.Concat(f.first[c], o.first[c])
+		slices.SortFunc(all, func(a, b failedRow) int { return cmp.Compare(a.row, b.row) })
+		f.first[c] = all[:min(len(all), kernel.KeptFailures)]
 	}
 }
 
@@ -59,12 +52,13 @@ func (t *trainer) failures(o int) (events []EventFailure, rows []RowFailure) {
 	svc := t.Set.Service
 	var failed []failedRow
 	if d := o - len(svc.Features); d >= 0 {
-		failed = t.failed.first[d]
+		failed = t.derived.first[d]
 	} else {
 		f := svc.Features[o]
 		r := t.roles[f.Ref]
 		failed = r.failed.first[f.Feature]
-		for _, e := range r.leftOut[f.Feature].first {
+		_, first := r.of.kernel.LeftOut(r.of.tally, r.view, f.Feature)
+		for _, e := range first {
 			events = append(events, EventFailure{e.Time.String(), e.ID, e.Text})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -49,15 +50,25 @@ type HistoryCounts struct {
 // the order of files nor the number of threads decides. Rows with an id that
 // occurs once stream through; the others are held in memory until the end.
 func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (HistoryCounts, error) {
+	return h.ReadParallel(ctx, 1, func(_ int, _ kernel.Place, ev *kernel.Events) error { return f(ev) })
+}
+
+// ReadParallel is Read by several workers, numbered from 0, that call f at the same time. It
+// tells where each batch comes in the history.
+func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker int, at kernel.Place, ev *kernel.Events) error) (HistoryCounts, error) {
 	end, err := h.logEnd(ctx)
 	if err != nil {
 		return HistoryCounts{}, err
 	}
-	in, err := ingest.NewSource(h.Source)
-	if err != nil {
-		return HistoryCounts{}, err
+	r := &historyReader{History: h, f: f, counts: HistoryCounts{LogEnd: end}}
+	for range max(1, workers) {
+		in, err := ingest.NewSource(h.Source)
+		if err != nil {
+			return HistoryCounts{}, err
+		}
+		r.workers = append(r.workers, historyWorker{in: in})
 	}
-	r := &historyReader{History: h, in: in, f: f, counts: HistoryCounts{LogEnd: end}}
+	r.in = r.workers[0].in
 	err = r.read(ctx)
 	return r.counts, err
 }
@@ -82,11 +93,26 @@ const logBatch = 2048
 
 type historyReader struct {
 	*History
-	in       *ingest.Source
-	f        func(*kernel.Events) error
+	in       *ingest.Source // of the first worker
+	f        func(worker int, at kernel.Place, ev *kernel.Events) error
+	workers  []historyWorker
 	counts   HistoryCounts
 	diverted idSet // suspects that files hold
 	resolve  resolver
+	behind   int64 // events behind the files so far
+
+	first1970 kernel.Place
+}
+
+// historyWorker is what one of the workers that read files has.
+type historyWorker struct {
+	in       *ingest.Source
+	counts   ingest.Counts
+	diverted idSet
+
+	in1970    int64 // rows with a time in 1970, and the first of them
+	first1970 kernel.Place
+	where1970 string
 }
 
 func (r *historyReader) read(ctx context.Context) error {
@@ -145,10 +171,11 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 	if !r.hasFiles() {
 		return nil
 	}
-	return r.Reader.Scan(ctx, r.relation(), r.in.Needed(r.Columns...), func(b *relation.Batch) error {
-		ev, counts, err := r.in.Events(b.Batch, nil)
-		r.counts.Add(counts)
-		r.suspect(b)
+	err := r.Reader.ScanParallel(ctx, r.relation(), r.in.Needed(r.Columns...), len(r.workers), func(worker int, b *relation.Batch) error {
+		w := &r.workers[worker]
+		ev, counts, err := w.in.Events(b.Batch, nil)
+		w.counts.Add(counts)
+		w.suspect(b)
 		if err != nil {
 			return inFile(b, err)
 		}
@@ -158,21 +185,39 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 				if !r.suspects.has(ev.ID[i]) {
 					return false
 				}
-				r.diverted.add(ev.ID[i])
+				w.diverted.add(ev.ID[i])
 				return true
 			})
 		}
-		return r.emit(ev)
+		return r.emit(worker, kernel.Place{File: b.File, Row: b.First}, ev)
 	})
+	for i := range r.workers {
+		r.workers[i].addTo(r)
+	}
+	return err
 }
 
 // suspect counts the rows of a batch with a time in 1970.
-func (r *historyReader) suspect(b *relation.Batch) {
-	n, first := r.in.Scaled(b.Batch)
-	if n > 0 && r.counts.In1970 == 0 {
-		r.counts.First1970 = b.Where(first)
+func (w *historyWorker) suspect(b *relation.Batch) {
+	n, first := w.in.Scaled(b.Batch)
+	if n == 0 {
+		return
 	}
-	r.counts.In1970 += int64(n)
+	at := kernel.Place{File: b.File, Row: b.First + int64(first)}
+	if w.in1970 == 0 || at.Before(w.first1970) {
+		w.first1970, w.where1970 = at, b.Where(first)
+	}
+	w.in1970 += int64(n)
+}
+
+// addTo adds what a worker counted.
+func (w *historyWorker) addTo(r *historyReader) {
+	r.counts.Add(w.counts)
+	r.diverted.addAll(w.diverted)
+	if w.in1970 > 0 && (r.counts.In1970 == 0 || w.first1970.Before(r.first1970)) {
+		r.first1970, r.counts.First1970 = w.first1970, w.where1970
+	}
+	r.counts.In1970 += w.in1970
 }
 
 // beforeTo leaves out events visible at or after To.
@@ -238,7 +283,7 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 			return true
 		})
 	}
-	return r.emit(ev)
+	return r.emitBehind(ev)
 }
 
 // readLog calls f with the log's records up to the position where reading began.
@@ -269,18 +314,25 @@ func (r *historyReader) readResolved() error {
 		if err != nil {
 			return err
 		}
-		return r.emit(ev)
+		return r.emitBehind(ev)
 	})
 }
 
-func (r *historyReader) emit(ev *kernel.Events) error {
+// emitBehind emits events that come behind those of files.
+func (r *historyReader) emitBehind(ev *kernel.Events) error {
+	at := kernel.Place{File: math.MaxInt32, Row: r.behind}
+	r.behind += int64(ev.Batch.N)
+	return r.emit(0, at, ev)
+}
+
+func (r *historyReader) emit(worker int, at kernel.Place, ev *kernel.Events) error {
 	if ev.Batch.N == 0 {
 		return nil
 	}
 	if r.Final {
 		ev.Known, ev.ColumnKnown = nil, nil
 	}
-	return r.f(ev)
+	return r.f(worker, at, ev)
 }
 
 func inFile(b *relation.Batch, err error) error {

@@ -3,24 +3,22 @@ package offline
 import (
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/compress"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/vector"
 )
 
-// rowGroup is the number of rows of every row group but the last. With everything
+// groupRows is the number of rows of every row group but the last. With everything
 // else fixed, it makes equal rows equal bytes.
-const rowGroup = 64 << 10
+const groupRows = 64 << 10
 
 // Suffixes of the columns that --with-status adds.
 const (
@@ -31,32 +29,24 @@ const (
 // layout is the columns of a training set: the spine's, then for each output its
 // value and, with statuses, its status and, if a default can stand in, what it stands for.
 type layout struct {
-	schema  *arrow.Schema
+	schema  *parquetfile.Schema
 	spine   int // columns of the spine
 	outputs []outputColumn
 }
 
-type outputColumn struct {
-	value          arrow.DataType
-	status, reason bool
-}
+type outputColumn struct{ status, reason bool }
 
 func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool) (*layout, error) {
 	l := &layout{spine: spine.NumFields()}
 	fields := slices.Clone(spine.Fields())
-	for _, f := range fields {
-		if _, err := pqarrow.ToParquet(arrow.NewSchema([]arrow.Field{f}, nil), nil, pqarrow.DefaultWriterProps()); err != nil {
-			return nil, fmt.Errorf("column %q of the spine is a %v, which Parquet cannot hold; let sql: convert it", f.Name, f.Type)
-		}
-	}
 	defaults := hasDefault(s)
 	for i, o := range s.Outputs() {
-		t, err := arrowType(o.Type)
+		t, err := parquetfile.ArrowType(o.Type)
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", o.Name, err)
 		}
 		fields = append(fields, arrow.Field{Name: o.Name, Type: t, Nullable: true})
-		c := outputColumn{value: t, status: withStatus, reason: withStatus && defaults[i]}
+		c := outputColumn{status: withStatus, reason: withStatus && defaults[i]}
 		if c.status {
 			fields = append(fields, arrow.Field{Name: o.Name + statusSuffix, Type: arrow.BinaryTypes.String})
 		}
@@ -73,7 +63,13 @@ func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool) (*layout, 
 		}
 		seen[strings.ToLower(f.Name)] = f.Name
 	}
-	l.schema = arrow.NewSchema(fields, nil)
+	var err error
+	if l.schema, err = parquetfile.NewSchema(arrow.NewSchema(fields, nil)); err != nil {
+		if bad := (*parquetfile.TypeError)(nil); errors.As(err, &bad) {
+			return nil, fmt.Errorf("column %q of the spine is a %v, which Parquet cannot hold; let sql: convert it", bad.Column, bad.Type)
+		}
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -88,213 +84,122 @@ func hasDefault(s *plan.Service) []bool {
 	return out
 }
 
-// tableWriter writes one Parquet file.
-type tableWriter struct {
-	*layout
-	file     *stagedFile
-	parquet  *pqarrow.FileWriter
-	pending  []arrow.RecordBatch // spine rows of the current row group
-	builders []array.Builder     // its outputs
-	n        int                 // rows in it
-	rows     int64
+// columns is what takes rows column by column: a row group, or a sample before the first.
+type columns interface {
+	Array(col int, a arrow.Array, from, to int) error
+	Vector(col int, v *vector.Vector, from, to int) error
+	Texts(col int, texts []string) error
 }
 
-func newTableWriter(l *layout, f *stagedFile) (*tableWriter, error) {
-	props := parquet.NewWriterProperties(
-		parquet.WithCreatedBy("unskew"),
-		parquet.WithVersion(parquet.V2_LATEST),
-		parquet.WithCompression(compress.Codecs.Zstd),
-		parquet.WithMaxRowGroupLength(rowGroup),
-	)
-	// pqarrow closes what it writes to when that can be closed.
-	p, err := pqarrow.NewFileWriter(l.schema, struct{ io.Writer }{f}, props, pqarrow.NewArrowWriterProperties(pqarrow.WithStoreSchema()))
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", f.name, err)
+// addOutputs adds the outputs of n rows to their columns. texts is scratch.
+func (l *layout) addOutputs(to columns, out []kernel.FeatureColumn, n int, texts []string) ([]string, error) {
+	col := l.spine
+	statuses := func(statuses []kernel.Status) error {
+		texts = texts[:0]
+		for _, s := range statuses[:n] {
+			texts = append(texts, statusText(s))
+		}
+		col++
+		return to.Texts(col-1, texts)
 	}
-	w := &tableWriter{layout: l, file: f, parquet: p}
-	for _, field := range l.schema.Fields()[l.spine:] {
-		w.builders = append(w.builders, array.NewBuilder(memory.DefaultAllocator, field.Type))
-	}
-	return w, nil
-}
-
-// append adds n rows: those of rec from row i on and those of out from row j on. It
-// keeps a reference to rec.
-func (w *tableWriter) append(rec arrow.RecordBatch, i int, out []kernel.FeatureColumn, j, n int) error {
-	for n > 0 {
-		m := min(n, rowGroup-w.n)
-		w.pending = append(w.pending, rec.NewSlice(int64(i), int64(i+m)))
-		w.appendOutputs(out, j, j+m)
-		i, j, n = i+m, j+m, n-m
-		if w.n += m; w.n == rowGroup {
-			if err := w.flush(); err != nil {
-				return err
+	for c, o := range l.outputs {
+		if err := to.Vector(col, out[c].Vec, 0, n); err != nil {
+			return texts, err
+		}
+		col++
+		if o.status {
+			if err := statuses(out[c].Status); err != nil {
+				return texts, err
+			}
+		}
+		if o.reason {
+			if err := statuses(out[c].Reason); err != nil {
+				return texts, err
 			}
 		}
 	}
+	return texts, nil
+}
+
+// statusText is the name of a status; of 0, which is none, "".
+func statusText(s kernel.Status) string {
+	if s == 0 {
+		return ""
+	}
+	return s.String()
+}
+
+// part is one file of a training set.
+type part struct {
+	*layout
+	file   *stagedFile
+	rows   int64
+	groups int // that were begun
+
+	writer *parquetfile.Writer // once ready is closed; what the first row group decides
+	ready  chan struct{}
+	empty  sync.Pool // row groups that were committed
+}
+
+// createdBy is what wrote the files, for those who read them.
+const createdBy = "unskew"
+
+// begin makes the writer, with encodings that the first row group has decided.
+func (p *part) begin(encodings parquetfile.Encodings) (err error) {
+	p.writer, err = parquetfile.NewWriter(p.file, p.schema, encodings, createdBy)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", p.file.name, err)
+	}
+	close(p.ready)
 	return nil
 }
 
-func (w *tableWriter) appendOutputs(out []kernel.FeatureColumn, from, to int) {
-	b := 0
-	for c, o := range w.outputs {
-		appendVector(w.builders[b], out[c].Vec, from, to)
-		b++
-		if o.status {
-			appendStatuses(w.builders[b].(*array.StringBuilder), out[c].Status[from:to])
-			b++
-		}
-		if o.reason {
-			appendStatuses(w.builders[b].(*array.StringBuilder), out[c].Reason[from:to])
-			b++
-		}
+func (p *part) newRowGroup() *parquetfile.RowGroup {
+	if g, ok := p.empty.Get().(*parquetfile.RowGroup); ok {
+		return g
 	}
+	return p.writer.NewRowGroup()
 }
 
-// appendStatuses appends names; 0 is null.
-func appendStatuses(b *array.StringBuilder, statuses []kernel.Status) {
-	for _, s := range statuses {
-		if s == 0 {
-			b.AppendNull()
-			continue
-		}
-		b.Append(s.String())
+// commit writes a row group, the next one of the file.
+func (p *part) commit(g *parquetfile.RowGroup, rows int) error {
+	if err := g.Commit(); err != nil {
+		return fmt.Errorf("write %s: %w", p.file.name, err)
 	}
+	p.rows += int64(rows)
+	p.empty.Put(g)
+	return nil
 }
 
-// flush writes the current row group.
-func (w *tableWriter) flush() error {
-	if w.n == 0 {
-		return nil
-	}
-	cols := make([]arrow.Array, 0, w.schema.NumFields())
-	defer func() {
-		for _, c := range cols {
-			c.Release()
+// finish writes the footer, with metadata.
+func (p *part) finish(metadata map[string]string) error {
+	if p.writer == nil { // no rows
+		encodings, err := parquetfile.NewSample(p.schema).Encodings()
+		if err == nil {
+			err = p.begin(encodings)
 		}
-	}()
-	for c := range w.spine {
-		parts := make([]arrow.Array, len(w.pending))
-		for i, rec := range w.pending {
-			parts[i] = rec.Column(c)
-		}
-		whole, err := array.Concatenate(parts, memory.DefaultAllocator)
 		if err != nil {
-			return fmt.Errorf("column %q of the spine: %w", w.schema.Field(c).Name, err)
+			return err
 		}
-		cols = append(cols, whole)
 	}
-	for _, b := range w.builders {
-		cols = append(cols, b.NewArray())
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		p.writer.SetMetadata(key, metadata[key])
 	}
-	w.release()
-	rec := array.NewRecordBatch(w.schema, cols, int64(w.n))
-	defer rec.Release()
-	w.rows += int64(w.n)
-	w.n = 0
-	if err := w.parquet.Write(rec); err != nil {
-		return fmt.Errorf("write %s: %w", w.file.name, err)
+	if err := p.writer.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", p.file.name, err)
 	}
 	return nil
 }
 
-func (w *tableWriter) release() {
-	for _, rec := range w.pending {
-		rec.Release()
-	}
-	w.pending = w.pending[:0]
-}
-
-// finish writes what is left and the footer.
-func (w *tableWriter) finish() error {
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if err := w.parquet.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", w.file.name, err)
-	}
-	return nil
-}
-
-// output is the files of a training set, one for each part.
-type output struct {
-	partition *partition
-	parts     []*tableWriter
-	row       int                // of the spine
-	statuses  []map[string]int64 // rows by status, of each output
-}
-
-func newOutput(l *layout, p *partition, s *staging) (*output, error) {
-	o := &output{partition: p}
-	for range l.outputs {
-		o.statuses = append(o.statuses, map[string]int64{})
-	}
+// newParts begins the files of a training set, one for each part of the split.
+func newParts(l *layout, p *partition, s *staging) ([]*part, error) {
+	var out []*part
 	for _, name := range p.names {
 		f, err := s.create(name + ".parquet")
 		if err != nil {
 			return nil, err
 		}
-		w, err := newTableWriter(l, f)
-		if err != nil {
-			return nil, err
-		}
-		o.parts = append(o.parts, w)
+		out = append(out, &part{layout: l, file: f, ready: make(chan struct{})})
 	}
-	return o, nil
-}
-
-// append adds the next n rows to the files they belong to.
-func (o *output) append(rec arrow.RecordBatch, i int, out []kernel.FeatureColumn, j, n int) error {
-	for n > 0 {
-		part, m := o.run(n)
-		if !isDropped(part) {
-			o.count(out, j, j+m)
-			if err := o.parts[part].append(rec, i, out, j, m); err != nil {
-				return err
-			}
-		}
-		o.row += m
-		i, j, n = i+m, j+m, n-m
-	}
-	return nil
-}
-
-// run is how many of the next n rows belong to one part, and which.
-func (o *output) run(n int) (part uint8, m int) {
-	if o.partition.of == nil {
-		return 0, n
-	}
-	of := o.partition.of[o.row : o.row+n]
-	for m = 1; m < n && of[m] == of[0]; m++ {
-	}
-	return of[0], m
-}
-
-func (o *output) count(out []kernel.FeatureColumn, from, to int) {
-	for c := range out {
-		var counts [8]int64
-		for _, s := range out[c].Status[from:to] {
-			counts[s]++
-		}
-		for s, n := range counts {
-			if n > 0 {
-				o.statuses[c][kernel.Status(s).String()] += n
-			}
-		}
-	}
-}
-
-func (o *output) finish() error {
-	var err error
-	for _, w := range o.parts {
-		err = errors.Join(err, w.finish())
-	}
-	return err
-}
-
-// abandon frees what unfinished parts hold.
-func (o *output) abandon() {
-	for _, w := range o.parts {
-		w.release()
-	}
+	return out, nil
 }

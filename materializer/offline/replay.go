@@ -2,169 +2,160 @@ package offline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"hash/fnv"
-	"iter"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/entitykey"
-	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/vector"
 )
 
-// role is a view of the service in one role: what is replayed for it.
+// role is a view of the service in one role.
 type role struct {
-	ref     *plan.ViewRef
-	view    *kernel.View
-	keys    []*vector.Vector // of the spine
-	pass    []uint8          // the pass that each spine row is computed in; nil: one pass
-	replay  *kernel.Replay   // of the current pass
-	rows    []int            // of the spine, in the current pass; nil: all
-	leftOut []leftOut        // of each feature
-	failed  *failedRows      // of each feature
-	nulls   int              // events without an entity
+	ref    *plan.ViewRef
+	of     *replay
+	view   int         // its number in the replay
+	failed *failedRows // of each feature
 
 	withEvents int64 // rows of the files of whose entity an event is visible
 }
 
-// leftOut is the events that a feature leaves out because a filter or an argument
-// failed on them, and the first few of them.
-type leftOut struct {
-	events int
-	first  []kernel.Failure
+// replay computes the views that read one source by the same keys, of it and of the spine:
+// their events are evaluated, looked up and kept once.
+type replay struct {
+	number  int
+	source  *source
+	tuple   int // of the spine
+	views   []*plan.View
+	kernel  *kernel.Replay
+	blocks  *blocks
+	tally   *kernel.Tally
+	results *results
 }
 
-func newRole(ref *plan.ViewRef, s *spine, p *partition) (*role, error) {
-	view, err := kernel.NewView(ref.View)
+// fits reports whether a view can be computed by the replay.
+func (r *replay) fits(v *plan.View, tuple int) bool {
+	return r.source.plan == v.Source && r.tuple == tuple && slices.Equal(r.views[0].KeyColumns, v.KeyColumns)
+}
+
+// collect feeds the history of a source to its replays.
+func (t *trainer) collect(ctx context.Context, s *source) error {
+	collectors, err := t.newCollectors(s)
 	if err != nil {
-		return nil, err
-	}
-	r := &role{ref: ref, view: view, keys: s.keys(ref)}
-	r.failed = newFailedRows(p, len(ref.View.Features))
-	return r, nil
-}
-
-// maxPasses bounds how often a history is read.
-const maxPasses = 200
-
-// divide gives every spine row a pass by the hash of its entity's key.
-func (r *role) divide(rows, passes int) {
-	if passes == 1 {
-		return
-	}
-	r.pass = make([]uint8, rows)
-	var key []byte
-	for i := range r.pass {
-		var ok bool
-		if key, ok = entitykey.AppendRow(key[:0], r.keys, i); !ok {
-			continue
-		}
-		h := fnv.New64a()
-		h.Write(key)
-		r.pass[i] = uint8(h.Sum64() % uint64(passes))
-	}
-}
-
-// begin starts a pass: the replay gets its spine rows, in their order.
-func (r *role) begin(pass int, at []plan.EventTime) {
-	r.replay = kernel.NewReplay(r.view)
-	if r.pass == nil {
-		r.replay.AddSpine(r.keys, at)
-		return
-	}
-	r.rows = r.rows[:0]
-	for i, p := range r.pass {
-		if int(p) == pass {
-			r.rows = append(r.rows, i)
-		}
-	}
-	b := &vector.Batch{Cols: r.keys, Fields: make([]plan.Field, len(r.keys))}
-	r.replay.AddSpine(ingest.Take(nil, b, r.rows).Cols, pick(at, r.rows))
-}
-
-// settle keeps what the first pass learned of the events, which is the same in every one.
-func (r *role) settle() {
-	r.nulls = r.replay.NullKeys()
-	r.leftOut = make([]leftOut, len(r.ref.View.Features))
-	for i := range r.leftOut {
-		l := &r.leftOut[i]
-		l.events, l.first = r.replay.LeftOut(i)
-	}
-}
-
-// sweep computes the replays of a pass with the given number of threads.
-func sweep(ctx context.Context, roles []*role, threads int, progress func(done, total int64)) error {
-	var shards []*kernel.Shard
-	for _, r := range roles {
-		// More shards than threads, so that a big entity does not keep the others waiting.
-		s, err := r.replay.Shards(4 * threads)
-		if err != nil {
-			return fmt.Errorf("view %s: %w", r.ref.View.Name, err)
-		}
-		shards = append(shards, s...)
+		return err
 	}
 	var mu sync.Mutex
 	done := int64(0)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(threads)
-	for _, s := range shards {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
+	seen := make([]timeRange, t.Threads)
+	s.counts, err = s.history.ReadParallel(ctx, t.Threads, func(worker int, at kernel.Place, ev *kernel.Events) error {
+		for _, c := range collectors[worker] {
+			if err := c.Add(at, ev); err != nil {
 				return err
 			}
-			s.Sweep()
-			mu.Lock()
-			defer mu.Unlock()
-			done++
-			progress(done, int64(len(shards)))
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// featureStream yields the results of a role in the order of the spine.
-type featureStream interface {
-	// next returns the results of the next rows, at most n of them, valid until the
-	// next call.
-	next(n int) (*kernel.Features, error)
-	close()
-}
-
-// replayStream pulls the results of a replay.
-type replayStream struct {
-	pull func() (*kernel.Features, error, bool)
-	stop func()
-}
-
-var errStopped = errors.New("stopped")
-
-func newReplayStream(r *kernel.Replay) *replayStream {
-	pull, stop := iter.Pull2(func(yield func(*kernel.Features, error) bool) {
-		err := r.Results(func(_ int, f *kernel.Features) error {
-			if !yield(f, nil) {
-				return errStopped
-			}
-			return nil
-		})
-		if err != nil && err != errStopped {
-			yield(nil, err)
 		}
+		seen[worker].add(ev.Time)
+		mu.Lock()
+		defer mu.Unlock()
+		done += int64(ev.Batch.N)
+		t.Progress(Progress{"history", done, s.rows})
+		return nil
 	})
-	return &replayStream{pull, stop}
-}
-
-func (s *replayStream) next(int) (*kernel.Features, error) {
-	f, err, ok := s.pull()
-	if !ok {
-		return nil, errors.New("a replay has fewer results than the spine has rows")
+	if err != nil {
+		return err
 	}
-	return f, err
+	for w, ofWorker := range collectors {
+		s.seen.merge(seen[w])
+		for i, c := range ofWorker {
+			tally, err := c.Close()
+			if err != nil {
+				return err
+			}
+			if r := s.replays[i]; r.tally == nil {
+				r.tally = tally
+			} else {
+				r.tally.Add(tally)
+			}
+		}
+	}
+	return nil
 }
 
-func (s *replayStream) close() { s.stop() }
+// newCollectors makes, for each worker, a collector of each replay of a source.
+func (t *trainer) newCollectors(s *source) ([][]*kernel.Collector, error) {
+	out := make([][]*kernel.Collector, t.Threads)
+	for w := range out {
+		for _, r := range s.replays {
+			c, err := r.kernel.NewCollector(r.blocks.put)
+			if err != nil {
+				return nil, fmt.Errorf("view %s: %w", r.views[0].Name, err)
+			}
+			out[w] = append(out[w], c)
+		}
+	}
+	return out, nil
+}
+
+// sweep computes the aggregates of all replays.
+func (t *trainer) sweep(ctx context.Context) error {
+	type job struct {
+		replay *replay
+		part   int
+	}
+	var jobs []job
+	for _, r := range t.replays {
+		for part := range r.kernel.Parts() {
+			jobs = append(jobs, job{r, part})
+		}
+	}
+	var mu sync.Mutex
+	next := 0
+	take := func() (job, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == len(jobs) {
+			return job{}, false
+		}
+		t.Progress(Progress{"replay", int64(next), int64(len(jobs))})
+		next++
+		return jobs[next-1], true
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for range t.Threads {
+		g.Go(func() error {
+			var of *replay
+			var sweeper *kernel.Sweeper
+			for ctx.Err() == nil {
+				j, ok := take()
+				if !ok {
+					return nil
+				}
+				if j.replay != of {
+					of, sweeper = j.replay, j.replay.kernel.NewSweeper()
+				}
+				if err := of.sweep(sweeper, j.part); err != nil {
+					return fmt.Errorf("view %s: %w", of.views[0].Name, err)
+				}
+			}
+			return ctx.Err()
+		})
+	}
+	err := g.Wait()
+	if err == nil {
+		t.Progress(Progress{"replay", int64(len(jobs)), int64(len(jobs))})
+	}
+	return err
+}
+
+func (r *replay) sweep(s *kernel.Sweeper, part int) error {
+	events, err := r.blocks.take(part)
+	if err != nil {
+		return err
+	}
+	out, err := s.Sweep(part, events)
+	if err != nil {
+		return err
+	}
+	return r.results.put(part, out)
+}

@@ -32,6 +32,15 @@ func (s *idSet) add(id string) {
 	(*s)[maphash.String(idSeed, id)] = struct{}{}
 }
 
+// addAll adds the ids of another set.
+func (s *idSet) addAll(o idSet) {
+	if *s == nil {
+		*s = o
+		return
+	}
+	maps.Copy(*s, o)
+}
+
 func (s idSet) has(id string) bool {
 	if id == "" {
 		return false

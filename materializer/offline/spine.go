@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -16,11 +17,14 @@ import (
 // columns pass from the spine to the output without being held.
 type spine struct {
 	rel        relation.Relation
-	fields     []plan.Field // declared columns: as-of time, keys, request fields, label's known time
-	at         []plan.EventTime
-	labelKnown []plan.EventTime // Never where null; nil without such a column
-	labels     *labels          // nil without a label, or with one of a type that no feature has
-	columns    map[string]*vector.Vector
+	fields     []plan.Field              // declared columns: as-of time, keys, request fields, label's known time
+	tuples     [][]string                // key columns that views are read by, each tuple once
+	entities   *kernel.Spine             // the entities of the tuples
+	at         []plan.EventTime          // as-of times
+	labelKnown []plan.EventTime          // Never where null; nil without such a column
+	columns    map[string]*vector.Vector // the declared ones; those of keep hold values
+	keep       []string
+	labels     *labels // nil without a label, or with one of a type that no feature has
 	service    *plan.Service
 }
 
@@ -34,10 +38,17 @@ func newSpine(set *plan.TrainingSet) *spine {
 	}
 	for _, f := range set.Service.Request {
 		s.declare(f)
+		s.keep = append(s.keep, f.Name)
 	}
 	if set.Spine.LabelKnownAt != "" {
 		s.declare(plan.Field{Name: set.Spine.LabelKnownAt, Type: plan.T(plan.Timestamp)})
 	}
+	for i := range set.Service.Views {
+		if keys := set.Service.Views[i].Keys; s.tuple(keys) < 0 {
+			s.tuples = append(s.tuples, keys)
+		}
+	}
+	s.entities = kernel.NewSpine(len(s.tuples))
 	return s
 }
 
@@ -72,44 +83,55 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 			fields = append(slices.Clone(fields), *label)
 		}
 	}
+	if set.LabelKnownAt != "" {
+		s.labelKnown = []plan.EventTime{}
+	}
+	var at []plan.EventTime
+	keys := make([][]*vector.Vector, len(s.tuples))
+	for i := range keys {
+		keys[i] = make([]*vector.Vector, len(s.tuples[i]))
+	}
 	err = r.Scan(ctx, s.rel, fields, func(b *relation.Batch) error {
 		if err := s.accept(b, set.Time); err != nil {
 			return err
 		}
+		at = at[:0]
 		for _, t := range b.Col(set.Time).Int[:b.N] {
-			s.at = append(s.at, plan.EventTime(t))
+			at = append(at, plan.EventTime(t))
 		}
-		for c, f := range s.fields {
-			appendRows(s.columns[f.Name], b.Cols[c])
+		for _, name := range s.keep {
+			appendRows(s.columns[name], b.Col(name))
+		}
+		if set.LabelKnownAt != "" {
+			s.addLabelKnown(b.Col(set.LabelKnownAt))
 		}
 		if reader != nil {
 			reader.add(b.Col(label.Name))
 		}
-		progress(int64(len(s.at)))
+		for i, names := range s.tuples {
+			for c, name := range names {
+				keys[i][c] = b.Col(name)
+			}
+		}
+		s.entities.Add(keys, at)
+		progress(int64(s.rows()))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
 	if reader != nil {
 		s.labels = reader.labels()
 	}
-	s.keepLabelTimes(set)
-	return nil
+	s.at = s.entities.At()
+	return err
 }
 
-// keepLabelTimes keeps when each label was known, if the spine says so.
-func (s *spine) keepLabelTimes(set plan.Spine) {
-	if set.LabelKnownAt == "" {
-		return
-	}
-	known := s.columns[set.LabelKnownAt]
-	s.labelKnown = make([]plan.EventTime, known.N)
-	for i := range s.labelKnown {
-		s.labelKnown[i] = plan.Never
+// addLabelKnown appends when labels were known.
+func (s *spine) addLabelKnown(known *vector.Vector) {
+	for i := range known.N {
+		at := plan.Never
 		if t := plan.EventTime(known.Int[i]); known.Valid(i) && t.Valid() {
-			s.labelKnown[i] = t
+			at = t
 		}
+		s.labelKnown = append(s.labelKnown, at)
 	}
 }
 
@@ -190,22 +212,18 @@ func unservable(v *vector.Vector, i, limit int) string {
 	return ""
 }
 
-func (s *spine) rows() int { return len(s.at) }
+func (s *spine) rows() int { return s.entities.Rows() }
 
-// keys lists the key columns of a role.
-func (s *spine) keys(ref *plan.ViewRef) []*vector.Vector {
-	cols := make([]*vector.Vector, len(ref.Keys))
-	for i, name := range ref.Keys {
-		cols[i] = s.columns[name]
-	}
-	return cols
+// tuple is the number of a tuple of key columns, -1 for none.
+func (s *spine) tuple(keys []string) int {
+	return slices.IndexFunc(s.tuples, func(t []string) bool { return slices.Equal(t, keys) })
 }
 
-// request is the request fields of the rows [from, to).
-func (s *spine) request(from, to int) *vector.Batch {
-	b := &vector.Batch{N: to - from, Fields: s.service.Request}
+// request is the request fields of the given rows.
+func (s *spine) request(rows []int32) *vector.Batch {
+	b := &vector.Batch{N: len(rows), Fields: s.service.Request}
 	for _, f := range s.service.Request {
-		b.Cols = append(b.Cols, section(s.columns[f.Name], from, to))
+		b.Cols = append(b.Cols, pickRows(s.columns[f.Name], rows))
 	}
 	return b
 }

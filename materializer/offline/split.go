@@ -133,3 +133,14 @@ func (p *partition) place(t plan.EventTime) uint8 {
 	}
 	return uint8(part)
 }
+
+// run is how many of n rows, from the given one on, belong to one part, and which.
+func (p *partition) run(row, n int) (part uint8, m int) {
+	if p.of == nil {
+		return 0, n
+	}
+	of := p.of[row : row+n]
+	for m = 1; m < n && of[m] == of[0]; m++ {
+	}
+	return of[0], m
+}

@@ -32,12 +32,9 @@ func newStaging(dir string) (*staging, error) {
 	return s, nil
 }
 
-// The names of what lies in the output directory for a while: directories with
-// intermediate results begin with a prefix, staged files end in a suffix.
-const (
-	passesPrefix  = ".passes-"
-	partialSuffix = ".partial"
-)
+// partialSuffix ends the names of what lies in the output directory for a while; they begin
+// with a dot.
+const partialSuffix = ".partial"
 
 // stagedFile hashes what is written to it. It does not buffer.
 type stagedFile struct {
@@ -106,8 +103,8 @@ func (s *staging) sweep() {
 	entries, _ := os.ReadDir(s.dir)
 	for _, e := range entries {
 		name := e.Name()
-		if strings.HasPrefix(name, ".") && strings.HasSuffix(name, partialSuffix) || strings.HasPrefix(name, passesPrefix) {
-			os.RemoveAll(filepath.Join(s.dir, name))
+		if strings.HasPrefix(name, ".") && strings.HasSuffix(name, partialSuffix) {
+			os.Remove(filepath.Join(s.dir, name))
 		}
 	}
 }

@@ -56,10 +56,7 @@ func TestAbandonedStagingLeavesNoDirectory(t *testing.T) {
 func TestPublishSweeps(t *testing.T) {
 	dir := t.TempDir()
 	stage(t, dir) // and dies
-	if err := os.MkdirAll(filepath.Join(dir, passesPrefix+"1", "deep"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{".gitkeep", "notes.partial"} {
+	for _, name := range []string{".gitkeep", "notes.partial", ".scratch-1.partial"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}

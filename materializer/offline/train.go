@@ -3,21 +3,17 @@ package offline
 import (
 	"cmp"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/relation"
-	"github.com/unskew/unskew/internal/vector"
 )
 
 // Config says which training set to make.
@@ -30,7 +26,7 @@ type Config struct {
 	WithStatus bool   // also write the status of every value
 	Final      bool   // take every event as known when it happened; to measure, not to train
 	Strict     bool   // write nothing if the manifest has warnings
-	Memory     int64  // bytes that events may take at a time; 0: no bound
+	Memory     int64  // bytes that the process may take, about, with what the reader takes; 0: no bound
 	Threads    int    // 0: one for each core
 	Engine     plan.Engine
 	Version    string   // of this program, for the manifest
@@ -71,18 +67,21 @@ type trainer struct {
 	Config
 	spine     *spine
 	roles     []*role
+	replays   []*replay
 	sources   []*source
 	partition *partition
-	passes    int
-	spills    []*spill                  // one a role, when there are several passes
-	failed    *failedRows               // of each derived feature
+	stage     *staging
+	scratch   *scratch
+	room      *room
+	derived   *failedRows               // of each derived feature
+	statuses  [][statusKinds]int64      // rows of the files by status, of each output
 	writer    func(io.Writer) io.Writer // see staging
 }
 
-// source is a source with the roles that read it.
+// source is a source with the replays that read it.
 type source struct {
 	plan    *plan.Source
-	roles   []*role
+	replays []*replay
 	history *History
 	rows    int64
 	counts  HistoryCounts
@@ -96,29 +95,26 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	if err := t.bindRoles(ctx); err != nil {
 		return nil, err
 	}
-	stage, err := newStaging(t.Out)
-	if err != nil {
+	var err error
+	if t.stage, err = newStaging(t.Out); err != nil {
 		return nil, err
 	}
-	stage.writer = t.writer
-	defer stage.abandon()
-	if t.passes > 1 {
-		dir, err := os.MkdirTemp(t.Out, passesPrefix)
-		if err != nil {
-			return nil, fmt.Errorf("intermediate results: %w", err)
-		}
-		defer os.RemoveAll(dir)
-		for i := range t.roles {
-			t.spills = append(t.spills, &spill{dir: dir, name: fmt.Sprint(i)})
-			defer t.spills[i].remove()
-		}
+	t.stage.writer = t.writer
+	defer t.stage.abandon()
+	t.scratch = &scratch{dir: t.Out}
+	defer t.scratch.close()
+	if err := t.startReplays(); err != nil {
+		return nil, err
 	}
-	for pass := range t.passes {
-		if err := t.runPass(ctx, pass); err != nil {
+	for _, s := range t.sources {
+		if err := t.collect(ctx, s); err != nil {
 			return nil, err
 		}
 	}
-	return t.write(ctx, stage)
+	if err := t.sweep(ctx); err != nil {
+		return nil, err
+	}
+	return t.write(ctx)
 }
 
 func (t *trainer) loadSpine(ctx context.Context) error {
@@ -135,33 +131,28 @@ func (t *trainer) loadSpine(ctx context.Context) error {
 	return nil
 }
 
-// bindRoles compiles the views and decides how many passes the memory allows.
+// bindRoles divides the views among replays.
 func (t *trainer) bindRoles(ctx context.Context) error {
-	var bytes int64
 	for i := range t.Set.Service.Views {
 		ref := &t.Set.Service.Views[i]
-		r, err := newRole(ref, t.spine, t.partition)
-		if err != nil {
-			return err
-		}
-		t.roles = append(t.roles, r)
 		s, err := t.sourceOf(ctx, ref.View.Source)
 		if err != nil {
 			return err
 		}
-		s.roles = append(s.roles, r)
 		s.history.Columns = append(s.history.Columns, viewColumns(ref.View)...)
-		bytes += s.rows * bytesPerEvent(ref.View)
+		tuple := t.spine.tuple(ref.Keys)
+		n := slices.IndexFunc(t.replays, func(r *replay) bool { return r.fits(ref.View, tuple) })
+		if n < 0 {
+			n = len(t.replays)
+			t.replays = append(t.replays, &replay{number: n, source: s, tuple: tuple})
+			s.replays = append(s.replays, t.replays[n])
+		}
+		r := t.replays[n]
+		t.roles = append(t.roles, &role{ref: ref, of: r, view: len(r.views), failed: newFailedRows(len(ref.View.Features))})
+		r.views = append(r.views, ref.View)
 	}
-	t.failed = newFailedRows(t.partition, len(t.Set.Service.Derived))
-	t.passes = 1
-	if t.Memory > 0 {
-		t.passes = int(min(maxPasses, (bytes+t.Memory-1)/t.Memory))
-		t.passes = max(1, t.passes)
-	}
-	for _, r := range t.roles {
-		r.divide(t.spine.rows(), t.passes)
-	}
+	t.derived = newFailedRows(len(t.Set.Service.Derived))
+	t.statuses = make([][statusKinds]int64, len(t.Set.Service.Outputs()))
 	return nil
 }
 
@@ -189,117 +180,48 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 	return s, nil
 }
 
-// bytesPerEvent estimates what a replay holds for an event of the view, half of it
-// room to grow.
-func bytesPerEvent(v *plan.View) int64 {
-	n := int64(4 + 8 + 8 + 16 + 4) // entity, event and visible time, id, its place among the entity's
-	for i := range v.Slots {
-		for _, e := range []*plan.Expr{v.Slots[i].Arg, v.Slots[i].By, v.Slots[i].Group} {
-			if e == nil {
-				continue
-			}
-			switch vector.Lane(e.Type) {
-			case plan.String:
-				n += 32
-			case plan.Dyn:
-				n += 96
-			default:
-				n += 8
-			}
+// write makes the features of the aggregates and writes the files.
+func (t *trainer) write(ctx context.Context) (*Manifest, error) {
+	a := &assembly{t: t, work: make(chan *rowGroup, 1), ordered: make(chan *rowGroup, t.Threads+1)}
+	if err := a.run(ctx); err != nil {
+		return nil, err
+	}
+	metadata, err := t.metadata()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range a.parts {
+		if err := p.finish(metadata); err != nil {
+			return nil, err
 		}
 	}
-	return 2 * n
+	return t.publish(ctx, a.parts)
 }
 
-// runPass replays the entities of one pass.
-func (t *trainer) runPass(ctx context.Context, pass int) error {
-	for _, r := range t.roles {
-		r.begin(pass, t.spine.at)
-	}
-	for _, s := range t.sources {
-		if err := t.readSource(ctx, s, pass); err != nil {
-			return err
+// see takes over what a row group learned of its rows.
+func (t *trainer) see(g *rowGroup) {
+	for c, counts := range g.statuses {
+		for s, n := range counts {
+			t.statuses[c][s] += n
 		}
-	}
-	err := sweep(ctx, t.roles, t.Threads, func(done, total int64) {
-		t.Progress(Progress{"replay", int64(pass)*total + done, int64(t.passes) * total})
-	})
-	if err != nil {
-		return err
 	}
 	for i, r := range t.roles {
-		if pass == 0 {
-			r.settle()
-		}
-		if t.passes > 1 {
-			if err := t.spills[i].write(r); err != nil {
-				return err
-			}
-			r.replay, r.rows = nil, nil
-		}
+		r.failed.merge(g.failed[i])
+		r.withEvents += g.withEvents[i]
 	}
-	return nil
+	t.derived.merge(g.failed[len(t.roles)])
 }
 
-// readSource feeds the history of a source to its roles.
-func (t *trainer) readSource(ctx context.Context, s *source, pass int) error {
-	done := int64(pass) * s.rows
-	counts, err := s.history.Read(ctx, func(ev *kernel.Events) error {
-		for _, r := range s.roles {
-			r.replay.AddEvents(ev)
-		}
-		s.seen.add(ev.Time)
-		done += int64(ev.Batch.N)
-		t.Progress(Progress{"history", done, int64(t.passes) * s.rows})
-		return nil
-	})
-	s.counts = counts
-	return err
-}
-
-// write joins the roles, derives the service's own features and writes the files.
-func (t *trainer) write(ctx context.Context, stage *staging) (*Manifest, error) {
-	j, err := t.newJoin()
-	if err != nil {
-		return nil, err
+// metadata is what the files say of themselves.
+func (t *trainer) metadata() (map[string]string, error) {
+	fingerprints := map[string]string{}
+	for _, o := range t.Set.Service.Outputs() {
+		fingerprints[o.Name] = o.Fingerprint.String()
 	}
-	defer j.close()
-	var out *output
-	defer func() {
-		if out != nil {
-			out.abandon()
-		}
-	}()
-	err = t.Reader.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) error {
-		l, err := newLayout(schema, t.Set.Service, t.WithStatus)
-		if err == nil {
-			out, err = newOutput(l, t.partition, stage)
-		}
-		return err
-	}, func(rec arrow.RecordBatch) error {
-		for i := 0; i < int(rec.NumRows()); {
-			cols, from, n, err := j.take(int(rec.NumRows()) - i)
-			if err != nil {
-				return err
-			}
-			if err := out.append(rec, i, cols, from, n); err != nil {
-				return err
-			}
-			i += n
-		}
-		t.Progress(Progress{"write", int64(out.row), int64(t.spine.rows())})
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if out.row != t.spine.rows() {
-		return nil, fmt.Errorf("%s had %d rows at first and %d at last; it must not change while it is read", t.spine.rel.Owner, t.spine.rows(), out.row)
-	}
-	if err := out.finish(); err != nil {
-		return nil, err
-	}
-	return t.publish(ctx, stage, out)
+	raw, err := json.Marshal(fingerprints)
+	return map[string]string{
+		"unskew.service": t.Set.Service.Name, "unskew.service_fingerprint": t.Set.Service.Fingerprint.String(), "unskew.fingerprints": string(raw),
+	}, err
 }
 
 // StrictError is why Train wrote nothing though it could have: its manifest has warnings.
@@ -308,24 +230,24 @@ type StrictError struct{ Manifest *Manifest }
 func (e *StrictError) Error() string { return strings.Join(e.Manifest.Warnings, "; ") }
 
 // publish writes the manifest and gives all files their names.
-func (t *trainer) publish(ctx context.Context, stage *staging, out *output) (*Manifest, error) {
-	m, err := t.manifest(ctx, out)
+func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error) {
+	m, err := t.manifest(ctx, parts)
 	if err != nil {
 		return nil, err
 	}
 	if t.Strict && len(m.Warnings) > 0 {
 		return nil, &StrictError{m}
 	}
-	if err := m.write(stage); err != nil {
+	if err := m.write(t.stage); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return m, stage.publish(staleFiles(t.Out))
+	return m, t.stage.publish(staleFiles(t.Out))
 }
 
-func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) {
+func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error) {
 	svc := t.Set.Service
 	m := &Manifest{
 		Format: manifestFormat, Project: t.Project, TrainingSet: t.Set.Name,
@@ -354,14 +276,21 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 	}
 	slices.SortFunc(m.Sources, func(a, b SourceManifest) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range t.roles {
-		m.Views = append(m.Views, ViewManifest{r.ref.As, r.ref.View.Name, r.ref.View.Source.Name, r.ref.View.Fingerprint.String(), r.ref.Keys, int64(r.nulls),
+		m.Views = append(m.Views, ViewManifest{r.ref.As, r.ref.View.Name, r.ref.View.Source.Name, r.ref.View.Fingerprint.String(), r.ref.Keys, int64(r.of.tally.NullKeys),
 			r.withEvents, t.rowsAfterEvents(r)})
 	}
 	for i, o := range svc.Outputs() {
-		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: out.statuses[i]}
+		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: map[string]int64{}}
+		for s, n := range t.statuses[i] {
+			if n > 0 {
+				om.Statuses[kernel.Status(s).String()] = n
+			}
+		}
 		if i < len(svc.Features) {
 			f := svc.Features[i]
-			om.RowErrors = int64(t.roles[f.Ref].leftOut[f.Feature].events)
+			r := t.roles[f.Ref]
+			n, _ := r.of.kernel.LeftOut(r.of.tally, r.view, f.Feature)
+			om.RowErrors = int64(n)
 		}
 		om.RowErrorSamples, om.ErrorSamples = t.failures(i)
 		m.Outputs = append(m.Outputs, om)
@@ -371,7 +300,7 @@ func (t *trainer) manifest(ctx context.Context, out *output) (*Manifest, error) 
 	if t.Set.Split != nil {
 		m.Split = c.split(t.partition)
 	}
-	for i, w := range out.parts {
+	for i, w := range parts {
 		f := FileManifest{Name: w.file.name, Rows: w.rows, Size: w.file.size, SHA256: w.file.sha256(), LabelsKnownLate: c.late[i]}
 		if t.spine.labels != nil {
 			counts := c.counts(uint8(i))
@@ -397,91 +326,4 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	files, err := t.Reader.Files(ctx, relation.SourceRelation(s.plan))
 	m.Inputs = inputs(files)
 	return m, err
-}
-
-// join yields the outputs of the service in the order of the spine.
-type join struct {
-	t       *trainer
-	service *kernel.Service
-	streams []featureStream
-	views   []*kernel.Features
-	row     int                    // of the spine, behind the batch
-	batch   []kernel.FeatureColumn // outputs of the batch
-	n, used int                    // rows of the batch, and of them those taken
-}
-
-// joinBatch is how many rows are derived at a time where no replay decides it; a
-// multiple of 64.
-const joinBatch = 1024
-
-func (t *trainer) newJoin() (*join, error) {
-	service, err := kernel.NewService(t.Set.Service)
-	if err != nil {
-		return nil, err
-	}
-	j := &join{t: t, service: service, views: make([]*kernel.Features, len(t.roles))}
-	for i, r := range t.roles {
-		if t.passes == 1 {
-			j.streams = append(j.streams, newReplayStream(r.replay))
-			continue
-		}
-		s, err := t.spills[i].stream(r)
-		if err != nil {
-			return nil, err
-		}
-		j.streams = append(j.streams, s)
-	}
-	return j, nil
-}
-
-// take returns the outputs of the next rows, at most n: rows from to from+n of cols,
-// valid until the next call.
-func (j *join) take(n int) (cols []kernel.FeatureColumn, from, taken int, err error) {
-	if j.used == j.n {
-		if err := j.advance(); err != nil {
-			return nil, 0, 0, err
-		}
-	}
-	from = j.used
-	n = min(n, j.n-j.used)
-	j.used += n
-	return j.batch, from, n, nil
-}
-
-func (j *join) advance() error {
-	n := min(joinBatch, j.t.spine.rows()-j.row)
-	if n == 0 {
-		return errors.New("the spine has more rows than when it was read first; it must not change while it is read")
-	}
-	for i, s := range j.streams {
-		f, err := s.next(n)
-		if err != nil {
-			return fmt.Errorf("view %s: %w", j.t.roles[i].ref.View.Name, err)
-		}
-		if i > 0 && f.N != n {
-			return fmt.Errorf("view %s: %d results where others have %d", j.t.roles[i].ref.View.Name, f.N, n)
-		}
-		j.views[i], n = f, f.N
-		if j.t.passes == 1 { // else the pass has seen them
-			j.t.roles[i].failed.see(f, j.number)
-		}
-	}
-	for i, f := range j.views {
-		j.t.roles[i].countEvents(f, j.row, j.t.partition)
-	}
-	to := j.row + n
-	derived := j.service.Derive(j.views, j.t.spine.request(j.row, to), j.t.spine.at[j.row:to])
-	j.t.failed.see(derived, j.number)
-	j.batch = j.service.Assemble(j.views, derived)
-	j.row, j.n, j.used = to, n, 0
-	return nil
-}
-
-// number is the spine's number of row i of the batch that is being computed.
-func (j *join) number(i int) int { return j.row + i }
-
-func (j *join) close() {
-	for _, s := range j.streams {
-		s.close()
-	}
 }

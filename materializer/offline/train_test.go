@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +14,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -23,7 +21,9 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
+	"github.com/unskew/unskew/internal/parquetfile"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // failer is what *testing.T and *rapid.T have in common.
@@ -89,32 +89,46 @@ func (p *project) define(t failer, text string) *plan.Plan {
 // write makes a Parquet file of the given rows.
 func (p *project) write(t failer, file string, fields []plan.Field, rows [][]plan.Value) {
 	t.Helper()
-	var cols []arrow.Array
+	b := vector.NewBatch(fields, len(rows))
 	var schema []arrow.Field
 	for c, f := range fields {
-		typ, err := arrowType(f.Type)
+		typ, err := parquetfile.ArrowType(f.Type)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := array.NewBuilder(memory.DefaultAllocator, typ)
-		for _, row := range rows {
-			appendValue(b, row[c])
+		for i, row := range rows {
+			b.Cols[c].Set(i, row[c])
 		}
 		schema = append(schema, arrow.Field{Name: f.Name, Type: typ, Nullable: true})
-		cols = append(cols, b.NewArray())
 	}
-	s := arrow.NewSchema(schema, nil)
 	f, err := os.Create(filepath.Join(p.dir, file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := pqarrow.NewFileWriter(s, f, parquet.NewWriterProperties(), pqarrow.DefaultWriterProps())
+	if err := errors.Join(writeBatch(f, arrow.NewSchema(schema, nil), b), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeBatch writes a file of one row group.
+func writeBatch(f io.Writer, schema *arrow.Schema, b *vector.Batch) error {
+	s, err := parquetfile.NewSchema(schema)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := errors.Join(w.Write(array.NewRecordBatch(s, cols, int64(len(rows)))), w.Close()); err != nil {
-		t.Fatal(err)
+	encodings, err := parquetfile.NewSample(s).Encodings()
+	if err != nil {
+		return err
 	}
+	w, err := parquetfile.NewWriter(f, s, encodings, "test")
+	if err != nil {
+		return err
+	}
+	g := w.NewRowGroup()
+	for c, v := range b.Cols {
+		err = errors.Join(err, g.Vector(c, v, 0, b.N))
+	}
+	return errors.Join(err, g.Finish(), g.Commit(), w.Close())
 }
 
 // copyTo writes the result of a query to a file.

@@ -164,25 +164,12 @@ func spine(c *Case) (*vector.Batch, []plan.EventTime) {
 // replayView replays one view for at most replayRows rows, and says of each feature
 // which events it left out.
 func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.EventTime) (*kernel.Features, []string, error) {
-	view, err := kernel.NewView(ref.View)
+	r, err := kernel.NewWhole(ref.View, keyColumns(c, ref), at, 2)
 	if err != nil {
 		return nil, nil, err
 	}
-	r := kernel.NewReplay(view)
-	r.AddSpine(keyColumns(c, ref), at)
-	err = history(c.Test)(ctx, ref.View.Source, func(ev *kernel.Events) error {
-		r.AddEvents(ev)
-		return nil
-	})
-	if err != nil {
+	if err := history(c.Test)(ctx, ref.View.Source, r.Add); err != nil {
 		return nil, nil, err
-	}
-	shards, err := r.Shards(2)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, s := range shards {
-		s.Sweep()
 	}
 	leftOut := make([]string, len(ref.View.Features))
 	for i := range leftOut {

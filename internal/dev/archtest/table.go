@@ -76,10 +76,12 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/vector", "internal/nearest"}},
 	{"internal/relation", "where rows come from: files and queries as batches of columns", "computes features",
 		[]string{"featuredefs/plan", "internal/duckdb", "internal/nearest", "internal/text", "internal/vector"}},
+	{"internal/parquetfile", "writes Parquet files, several row groups at a time", "knows features", []string{"featuredefs/plan", "internal/vector"}},
+	{"internal/pythontest", "gives tests a Python with pinned packages", "is imported by anything but tests", nil},
 	{"proto", "generated code of the wire contract in proto/", "is edited by hand", []string{"proto/unskew/*"}},
 	{"internal/wire", "values between the wire contract and columns", "", []string{"featuredefs/plan", "proto/unskew/*", "internal/vector"}},
 	{"materializer/offline", "spine × history → training set and manifest; backfill of live state", "imports the server",
-		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry", "internal/relation", "internal/kernel", "internal/vector", "internal/limits"}},
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry", "internal/parquetfile", "internal/relation", "internal/kernel", "internal/vector", "internal/limits"}},
 	{"materializer/online", "event log → kernel → live state, and reads of it", "imports the server or DuckDB",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/nearest", "internal/onlinestore", "internal/registry", "internal/kernel", "internal/vector", "internal/limits"}},
 	{"materializer/training", "training sets as jobs: a queue on disk, uploaded spines, results as streams", "computes features",
@@ -131,9 +133,9 @@ var Owners = []struct {
 	{"golang.org/x/net", []string{"internal/dev/bench/online"}},
 	{"github.com/cockroachdb/pebble/v2/vfs", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir", "internal/backend"}},
 	{"github.com/cockroachdb/pebble/v2", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir"}},
-	{"github.com/parquet-go/parquet-go", []string{"internal/relation"}},
+	{"github.com/parquet-go/parquet-go", []string{"internal/relation", "internal/parquetfile"}},
 	{"github.com/duckdb", []string{"internal/duckdb"}},
-	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/ingest", "materializer/offline", "validate/parity", "examples/flights/convert", "materializer/training", "sdk"}},
+	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/ingest", "internal/parquetfile", "materializer/offline", "validate/parity", "examples/flights/convert", "materializer/training", "sdk"}},
 	{"connectrpc.com", []string{"proto/unskew/*", "server", "sdk"}},
 	{"google.golang.org/protobuf", []string{"proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk", "internal/dev/bench/online"}},
 	{"buf.build", []string{"proto/unskew/*"}},
@@ -152,7 +154,7 @@ var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid
 
 // TestPackages are imported by tests only, and by each other.
 var TestPackages = []string{
-	"internal/redistest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
+	"internal/redistest", "internal/pythontest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
 }
 
 // Unreachable are pairs of packages of which the first must not import the

@@ -59,12 +59,12 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "sweep-ignores-late-columns", tag: "w3", breaks: "A column known later than its row is read as soon as the row.",
-		file: sweepFile, old: "visible: h.visible[s.class]", new: "visible: h.visible[0]",
+		file: sweepFile, old: "h.visible[class], class == 0", new: "h.visible[0], class == 0",
 		tests: []string{oracleTests},
 	},
 	{
 		name: "sweep-joins-late-columns", tag: "w3", breaks: "Aggregates of columns that are known at different times move together.",
-		file: sweepFile, old: "return t.class == s.class && (", new: "return (",
+		file: sweepFile, old: "return s.replay.classOf[t[0]] == s.replay.classOf[i] && (", new: "return (",
 		tests: []string{oracleTests},
 	},
 	{
@@ -88,13 +88,33 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
-		name: "late-only-at-first", tag: "w1", breaks: "Whether events come late is decided by the first batch.",
-		file: "internal/kernel/history.go", old: "if !h.late && rows.late() {", new: "if !h.late && rows.late() && begin == 0 {",
+		name: "late-only-at-first", tag: "w1", breaks: "Whether events come late is decided by the last of them.",
+		file: "internal/kernel/history.go", old: "h.late = h.late || b.late", new: "h.late = b.late",
 		tests: []string{oracleTests},
 	},
 	{
 		name: "replay-mixes-rows", tag: "k4", breaks: "Two spine rows of one entity share the values of the first.",
-		file: "internal/kernel/results.go", old: "where[row] = located{int32(s), int32(i)}", new: "where[row] = located{int32(s), int32(i &^ 1)}",
+		file: "internal/kernel/whole.go", old: "rows[i] = At{int32(p), next[p]}", new: "rows[i] = At{int32(p), next[p] &^ 1}",
 		tests: []string{oracleTests},
+	},
+	{
+		name: "block-loses-bits", tag: "k4", breaks: "Events that a filter leaves out count where more than 32 slots are kept.",
+		file: "internal/kernel/block.go", old: "return 1 + (i-firstBits)/64, uint(i-firstBits) % 64", new: "return 0, uint(i) % 64",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "spilled-events-lost", tag: "p8", breaks: "Events that did not fit into memory are not read back.",
+		file: "materializer/offline/blocks.go", old: "range p.file {", new: "range p.file[:len(p.file)/2] {",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "spilled-results-shift", tag: "p8", breaks: "Results that did not fit into memory are read from the wrong row on.",
+		file: "materializer/offline/results.go", old: "p.row = 0\n", new: "p.row = p.row % 2\n",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "file-null-is-empty", tag: "n1", breaks: "A null list is written as an empty one.",
+		file: "internal/parquetfile/shred.go", old: "k.null(c, rep, c.def-1)\n\t\treturn\n\t}\n\tswitch a :=", new: "k.null(c, rep, c.def)\n\t\treturn\n\t}\n\tswitch a :=",
+		tests: []string{"internal/parquetfile"},
 	},
 }

@@ -68,25 +68,15 @@ func short(n int) string {
 
 // kernelReplay is the same job by the kernel, on one core as well.
 func kernelReplay(view *plan.View, events, spine *columns) (*answers, error) {
-	k, err := kernel.NewView(view)
+	keys := []*vector.Vector{{Type: plan.T(plan.Int), N: len(spine.user), Int: spine.user}}
+	replay, err := kernel.NewWhole(view, keys, eventTimes(spine.at), 16)
 	if err != nil {
 		return nil, err
-	}
-	replay := kernel.NewReplay(k)
-	for i := 0; i < len(spine.user); i += readBatch {
-		to := min(i+readBatch, len(spine.user))
-		keys := []*vector.Vector{{Type: plan.T(plan.Int), N: to - i, Int: spine.user[i:to]}}
-		replay.AddSpine(keys, eventTimes(spine.at[i:to]))
 	}
 	for i := 0; i < len(events.user); i += readBatch {
-		replay.AddEvents(events.batch(i, min(i+readBatch, len(events.user))))
-	}
-	shards, err := replay.Shards(1)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range shards {
-		s.Sweep()
+		if err := replay.Add(events.batch(i, min(i+readBatch, len(events.user)))); err != nil {
+			return nil, err
+		}
 	}
 	out := newAnswers(len(spine.user))
 	return out, replay.Results(func(from int, f *kernel.Features) error {

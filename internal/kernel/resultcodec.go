@@ -1,0 +1,169 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// ResultChunk is how many rows of PartResults are stored at a time.
+const ResultChunk = 1024
+
+// AppendChunk appends the rows [from, from+ResultChunk) as far as there are, for a file that
+// ReadChunk reads again; from is a multiple of ResultChunk.
+func (p *PartResults) AppendChunk(dst []byte, from int) []byte {
+	to := min(from+ResultChunk, p.N)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(to-from))
+	dst = appendBits(dst, p.Known, from, to)
+	for _, v := range p.Aggs {
+		dst = appendBits(dst, v.Null, from, to)
+		dst = appendBits(dst, v.Err, from, to)
+		dst = appendLane(dst, v, from, to)
+	}
+	return dst
+}
+
+// appendBits appends the bits [from, to), after a byte that is 0 where there are none.
+func appendBits(dst []byte, b vector.Bitmap, from, to int) []byte {
+	if b == nil {
+		return append(dst, 0)
+	}
+	dst = append(dst, 1)
+	for _, w := range b[from/64 : vector.Words(to)] {
+		dst = binary.LittleEndian.AppendUint64(dst, w)
+	}
+	return dst
+}
+
+func appendLane(dst []byte, v *vector.Vector, from, to int) []byte {
+	switch vector.Lane(v.Type) {
+	case plan.Bool:
+		dst = appendBits(dst, v.Bits, from, to)
+	case plan.Int:
+		for _, x := range v.Int[from:to] {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(x))
+		}
+	case plan.Double:
+		for _, x := range v.Double[from:to] {
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(x))
+		}
+	case plan.String:
+		for i := from; i < to; i++ {
+			s := ""
+			if v.Valid(i) {
+				s = v.Str[i]
+			}
+			dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+		}
+	default:
+		for i := from; i < to; i++ {
+			dst = plan.AppendCanonical(dst, v.Value(i))
+		}
+	}
+	return dst
+}
+
+var errChunk = errors.New("a chunk of results is malformed")
+
+// ReadChunk reads what AppendChunk has appended for results of the replay; it keeps nothing
+// of src.
+func (r *Replay) ReadChunk(src []byte) (*PartResults, error) {
+	c := &chunkReader{src: src}
+	out := &PartResults{N: int(binary.LittleEndian.Uint32(c.take(4)))}
+	if out.N > ResultChunk {
+		return nil, errChunk
+	}
+	out.Known = c.bits(out.N)
+	for _, a := range r.view.aggs {
+		v := &vector.Vector{Type: a.Type, N: out.N, Null: c.bits(out.N), Err: c.bits(out.N)}
+		c.lane(v)
+		out.Aggs = append(out.Aggs, v)
+	}
+	if c.err != nil || len(c.src) > 0 {
+		return nil, errors.Join(errChunk, c.err)
+	}
+	return out, nil
+}
+
+// chunkReader reads zeros behind the end, which is an error.
+type chunkReader struct {
+	src []byte
+	err error
+}
+
+func (c *chunkReader) take(n int) []byte {
+	if n < 0 || n > len(c.src) {
+		c.err = errChunk
+		return make([]byte, min(max(n, 0), 8*ResultChunk))
+	}
+	out := c.src[:n]
+	c.src = c.src[n:]
+	return out
+}
+
+func (c *chunkReader) bits(n int) vector.Bitmap {
+	if c.take(1)[0] == 0 {
+		return nil
+	}
+	b, raw := vector.NewBitmap(n), c.take(8*vector.Words(n))
+	for i := range b {
+		b[i] = binary.LittleEndian.Uint64(raw[8*i:])
+	}
+	return b
+}
+
+func (c *chunkReader) lane(v *vector.Vector) {
+	switch vector.Lane(v.Type) {
+	case plan.Bool:
+		if v.Bits = c.bits(v.N); v.Bits == nil {
+			v.Bits = vector.NewBitmap(v.N)
+		}
+	case plan.Int:
+		v.Int = make([]int64, v.N)
+		raw := c.take(8 * v.N)
+		for i := range v.Int {
+			v.Int[i] = int64(binary.LittleEndian.Uint64(raw[8*i:]))
+		}
+	case plan.Double:
+		v.Double = make([]float64, v.N)
+		raw := c.take(8 * v.N)
+		for i := range v.Double {
+			v.Double[i] = math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
+		}
+	case plan.String:
+		v.Str = make([]string, v.N)
+		for i := range v.Str {
+			n, width := binary.Uvarint(c.src)
+			c.take(width)
+			v.Str[i] = string(c.take(int(n)))
+		}
+	default:
+		v.Any = make([]plan.Value, v.N)
+		for i := range v.Any {
+			var err error
+			if v.Any[i], c.src, err = plan.DecodeCanonical(c.src); err != nil {
+				c.err = fmt.Errorf("%w: %w", errChunk, err)
+				return
+			}
+		}
+	}
+}
+
+// Bytes is the memory that the results take, about.
+func (p *PartResults) Bytes() int {
+	n := 8 * len(p.Known)
+	for _, v := range p.Aggs {
+		n += 8*(len(v.Null)+len(v.Err)+len(v.Bits)+len(v.Int)+len(v.Double)) + 16*len(v.Str) + 40*len(v.Any)
+		for _, s := range v.Str {
+			n += len(s)
+		}
+	}
+	return n
+}
+
+// ResultBytes is what the results of a spine row take, but for text and lists.
+func (r *Replay) ResultBytes() int { return 10 * len(r.view.aggs) }

@@ -1,0 +1,99 @@
+package kernel
+
+import (
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// Spine is the rows to predict: their as-of times and, for each tuple of key columns that
+// some view is read by, the entity of every row. All replays over it share it; once the
+// last row is added it is read only, and by any number of goroutines.
+type Spine struct {
+	at     []plan.EventTime
+	tuples []spineTuple
+}
+
+// spineTuple is the spine by one tuple of key columns.
+type spineTuple struct {
+	entities entities
+	entity   []int32 // 0 for a row without one
+}
+
+// NewSpine makes an empty spine with the given number of tuples of key columns.
+func NewSpine(tuples int) *Spine {
+	s := &Spine{tuples: make([]spineTuple, tuples)}
+	for i := range s.tuples {
+		s.tuples[i].entities = newEntities()
+	}
+	return s
+}
+
+// Add appends rows: for each tuple its key columns, and the as-of times. A row with a
+// null key component has no entity in that tuple. Nothing of keys is kept.
+func (s *Spine) Add(keys [][]*vector.Vector, at []plan.EventTime) {
+	for i := range s.tuples {
+		t := &s.tuples[i]
+		begin := len(t.entity)
+		t.entity = t.entities.number(t.entity, keys[i], len(at))
+		for j, e := range t.entity[begin:] {
+			t.entity[begin+j] = max(e, 0)
+		}
+	}
+	s.at = append(s.at, at...)
+}
+
+// Rows is the number of rows.
+func (s *Spine) Rows() int { return len(s.at) }
+
+// At is the as-of times, which are not to be written to.
+func (s *Spine) At() []plan.EventTime { return s.at }
+
+// Entities is the number of entities of a tuple.
+func (s *Spine) Entities(tuple int) int { return int(s.tuples[tuple].entities.n) }
+
+// division is the entities of a tuple in parts: entity number e belongs to part e modulo
+// their number, a power of two, and is there number e divided by it.
+type division struct {
+	spine *Spine
+	tuple *spineTuple
+	shift uint
+	rows  []int32 // of the spine, by part, in ascending order
+	first []int32 // where each part's rows begin; one more than parts
+}
+
+// divide divides the entities of a tuple into parts, a power of two.
+func (s *Spine) divide(tuple, parts int) *division {
+	d := &division{spine: s, tuple: &s.tuples[tuple], first: make([]int32, parts+1)}
+	for 1<<d.shift < parts {
+		d.shift++
+	}
+	for _, e := range d.tuple.entity {
+		d.first[d.part(e)+1]++
+	}
+	for p := range parts {
+		d.first[p+1] += d.first[p]
+	}
+	d.rows = make([]int32, len(d.tuple.entity))
+	next := slices.Clone(d.first)
+	for row, e := range d.tuple.entity {
+		p := d.part(e)
+		d.rows[next[p]] = int32(row)
+		next[p]++
+	}
+	return d
+}
+
+func (d *division) parts() int { return len(d.first) - 1 }
+
+func (d *division) part(entity int32) int { return int(entity) & (1<<d.shift - 1) }
+
+// local is the number of an entity in its part.
+func (d *division) local(entity int32) int32 { return entity >> d.shift }
+
+// entities is one more than the greatest number of an entity in a part.
+func (d *division) entities() int { return int(d.tuple.entities.n>>d.shift) + 1 }
+
+// rowsOf lists the spine rows of a part.
+func (d *division) rowsOf(part int) []int32 { return d.rows[d.first[part]:d.first[part+1]] }

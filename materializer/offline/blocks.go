@@ -1,0 +1,140 @@
+package offline
+
+import (
+	"sync"
+
+	"github.com/unskew/unskew/internal/kernel"
+)
+
+// blocks are the events of one replay, by part: in memory while there is room, the others
+// in a scratch file. A part of which something has gone to the file goes there as a whole
+// from then on, so events are written once and read once, and the first parts stay in
+// memory.
+type blocks struct {
+	room  *room
+	parts []blockPart
+}
+
+type blockPart struct {
+	mu    sync.Mutex
+	held  []*kernel.Block
+	bytes int64 // of held
+	away  bool  // what comes goes to the file
+	file  []extent
+	buf   []byte
+}
+
+// room is the memory that blocks of all replays share.
+type room struct {
+	limit   int64 // bytes; 0: no limit
+	scratch *scratch
+
+	mu     sync.Mutex // of what follows, and of deciding which part goes
+	used   int64
+	stores []*blocks
+}
+
+func (r *room) newBlocks(parts int) *blocks {
+	b := &blocks{room: r, parts: make([]blockPart, parts)}
+	r.stores = append(r.stores, b)
+	return b
+}
+
+// put takes over a block. It may be called concurrently.
+func (s *blocks) put(part int, b *kernel.Block) error {
+	p := &s.parts[part]
+	p.mu.Lock()
+	if p.away {
+		defer p.mu.Unlock()
+		return p.write(s.room.scratch, b)
+	}
+	n := int64(b.Bytes())
+	p.held = append(p.held, b)
+	p.bytes += n
+	p.mu.Unlock()
+	return s.room.add(n)
+}
+
+// write writes a block to the file.
+func (p *blockPart) write(to *scratch, b *kernel.Block) error {
+	p.buf = b.AppendTo(p.buf[:0])
+	e, err := to.write(p.buf)
+	p.buf = nil
+	p.file = append(p.file, e)
+	return err
+}
+
+// add counts bytes that blocks take, and sends parts away while there are too many.
+func (r *room) add(n int64) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used += n
+	for r.limit > 0 && r.used > r.limit {
+		p := r.victim()
+		if p == nil {
+			return nil
+		}
+		bytes, err := p.sendAway(r.scratch)
+		r.used -= bytes
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// victim is the last part that is in memory, of the store that has most of them.
+func (r *room) victim() *blockPart {
+	var victim *blockPart
+	most := 0
+	for _, s := range r.stores {
+		for i := len(s.parts) - 1; i >= most; i-- {
+			p := &s.parts[i]
+			p.mu.Lock()
+			away := p.away
+			p.mu.Unlock()
+			if !away {
+				victim, most = p, i+1
+				break
+			}
+		}
+	}
+	return victim
+}
+
+// sendAway writes all of a part to the file and returns how many bytes that frees.
+func (p *blockPart) sendAway(to *scratch) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bytes := p.bytes
+	for _, b := range p.held {
+		if err := p.write(to, b); err != nil {
+			return 0, err
+		}
+	}
+	p.held, p.bytes, p.away = nil, 0, true
+	return bytes, nil
+}
+
+// take hands out the blocks of a part, which is empty afterwards.
+func (s *blocks) take(part int) ([]*kernel.Block, error) {
+	p := &s.parts[part]
+	out := p.held
+	s.room.mu.Lock()
+	s.room.used -= p.bytes
+	s.room.mu.Unlock()
+	p.held, p.bytes = nil, 0
+	for _, e := range p.file {
+		raw, err := s.room.scratch.read(e, nil)
+		if err != nil {
+			return nil, err
+		}
+		b, _, err := kernel.ReadBlock(raw)
+		if err != nil {
+			return nil, s.room.scratch.failed(err)
+		}
+		out = append(out, b)
+	}
+	p.file = nil
+	return out, nil
+}

@@ -1,0 +1,80 @@
+package offline
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// scratch is a temporary file for what does not fit into memory. Its name is gone as soon
+// as it is open, where the system can do that, so it leaves nothing behind however the
+// program ends. Methods may be called concurrently.
+type scratch struct {
+	dir  string
+	once sync.Once
+	file *os.File
+	err  error
+	end  atomic.Int64
+}
+
+// extent is where something lies in a scratch file.
+type extent struct{ at, n int64 }
+
+// scratchPattern is what names of scratch files look like.
+const scratchPattern = ".scratch-*" + partialSuffix
+
+func (s *scratch) open() error {
+	s.once.Do(func() {
+		if s.file, s.err = os.CreateTemp(s.dir, scratchPattern); s.err == nil {
+			os.Remove(s.file.Name()) // else close does it
+		}
+	})
+	return s.err
+}
+
+// write appends p.
+func (s *scratch) write(p []byte) (extent, error) {
+	if err := s.open(); err != nil {
+		return extent{}, s.failed(err)
+	}
+	e := extent{s.end.Add(int64(len(p))) - int64(len(p)), int64(len(p))}
+	if _, err := s.file.WriteAt(p, e.at); err != nil {
+		return extent{}, s.failed(err)
+	}
+	return e, nil
+}
+
+// read reads an extent into the memory of buf, if that suffices.
+func (s *scratch) read(e extent, buf []byte) ([]byte, error) {
+	if int64(cap(buf)) < e.n {
+		buf = make([]byte, e.n)
+	}
+	buf = buf[:e.n]
+	if _, err := s.file.ReadAt(buf, e.at); err != nil {
+		return nil, s.failed(err)
+	}
+	return buf, nil
+}
+
+func (s *scratch) failed(err error) error {
+	dir, absErr := filepath.Abs(s.dir)
+	if absErr != nil {
+		dir = s.dir
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("the disk of %s is full after %d bytes of intermediate results; free some space, allow more memory or choose another output directory: %w",
+			dir, s.end.Load(), err)
+	}
+	return fmt.Errorf("intermediate results in %s: %w", dir, err)
+}
+
+func (s *scratch) close() {
+	if s.file != nil {
+		s.file.Close()
+		os.Remove(s.file.Name())
+	}
+}
