@@ -55,34 +55,8 @@ func name(s *plan.Slot) string {
 // everySlot covers every aggregate over every kind of argument.
 func everySlot() []*plan.Slot {
 	var slots []*plan.Slot
-	scalars := []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
-	for _, f := range []plan.AggFunc{plan.Count, plan.LatestTime, plan.EarliestTime} {
-		slots = append(slots, slotOf(f, plan.Type{}))
-	}
-	for f, kinds := range map[plan.AggFunc][]plan.Kind{
-		plan.Count:          {plan.String},
-		plan.Sum:            plan.Sum.Row().Kinds,
-		plan.Mean:           plan.Mean.Row().Kinds,
-		plan.VarPop:         plan.VarPop.Row().Kinds,
-		plan.VarSamp:        plan.VarSamp.Row().Kinds,
-		plan.StddevPop:      plan.StddevPop.Row().Kinds,
-		plan.StddevSamp:     plan.StddevSamp.Row().Kinds,
-		plan.Min:            plan.OrderedKinds,
-		plan.Max:            plan.OrderedKinds,
-		plan.Latest:         scalars,
-		plan.Earliest:       scalars,
-		plan.DistinctCount:  scalars,
-		plan.ApproxDistinct: scalars,
-		plan.Any:            {plan.Bool},
-		plan.All:            {plan.Bool},
-	} {
-		for _, k := range kinds {
-			slots = append(slots, slotOf(f, plan.T(k)))
-		}
-	}
-	for _, k := range scalars {
-		slots = append(slots, withN(slotOf(plan.LatestN, plan.T(k)), 3), withN(slotOf(plan.EarliestN, plan.T(k)), 3))
-		slots = append(slots, withN(slotOf(plan.TopK, plan.T(k)), 2))
+	for i := range plan.Aggregates {
+		slots = append(slots, slotsOfRow(&plan.Aggregates[i])...)
 	}
 	for _, by := range plan.OrderedKinds {
 		slots = append(slots, withBy(slotOf(plan.MaxBy, plan.T(plan.String)), by), withBy(slotOf(plan.MinBy, plan.T(plan.Double)), by))
@@ -105,6 +79,35 @@ func everySlot() []*plan.Slot {
 		slots = append(slots, withQuantile(slotOf(plan.ApproxQuantile, plan.T(plan.Double)), q))
 	}
 	return append(slots, withQuantile(slotOf(plan.ApproxQuantile, plan.T(plan.Int)), 0.9))
+}
+
+// slotsOfRow is the aggregate over each kind of argument that its partials take; those with a
+// y or a quantile are everySlot's.
+func slotsOfRow(row *plan.AggRow) (slots []*plan.Slot) {
+	kinds := row.Kinds
+	if row.Composite || makers[row.Func.Keeps()].equal {
+		kinds = []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
+	}
+	switch {
+	case row.Has(plan.RoleBy), row.Has(plan.RoleQuantile):
+		return nil
+	case row.Func == plan.Count:
+		kinds = []plan.Kind{plan.String}
+	}
+	if row.NoValue || len(row.Roles) == 0 {
+		slots = append(slots, slotOf(row.Func, plan.Type{}))
+	}
+	for _, k := range kinds {
+		s := slotOf(row.Func, plan.T(k))
+		switch {
+		case row.Func == plan.TopK:
+			s.N = 2
+		case row.Has(plan.RoleN):
+			s.N = 3
+		}
+		slots = append(slots, s)
+	}
+	return slots
 }
 
 func column(t testing.TB, slot *plan.Slot) Column {
