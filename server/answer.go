@@ -26,9 +26,19 @@ const (
 	outputReasons  = 4
 )
 
+// encoding is how an answer is written.
+type encoding struct {
+	compact, states bool
+	most            int // bytes
+}
+
+func (e encoding) tooLong() error {
+	return tooMuch("the answer has more than %d bytes; ask for fewer rows or features at a time", e.most)
+}
+
 // appendBinary appends an answer as a GetFeaturesResponse, straight from its columns.
-func (s *service) appendBinary(dst []byte, q *query, a *answer, compact, withStates bool) ([]byte, error) {
-	if !compact {
+func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([]byte, error) {
+	if !how.compact {
 		dst = protowire.AppendString(protowire.AppendTag(dst, answerFingerprint, protowire.BytesType), s.fingerprint)
 	}
 	if a.asOf != 0 {
@@ -39,12 +49,14 @@ func (s *service) appendBinary(dst []byte, q *query, a *answer, compact, withSta
 		var at int
 		var err error
 		dst, at = wire.OpenMessage(dst, answerOutputs)
-		if dst, err = s.appendOutput(dst, o, a, q.n, compact); err != nil {
+		if dst, err = s.appendOutput(dst, o, a, q.n, how.compact); err != nil {
 			return nil, err
 		}
-		dst = wire.CloseMessage(dst, at)
+		if dst = wire.CloseMessage(dst, at); len(dst) > how.most {
+			return nil, how.tooLong()
+		}
 	}
-	if !withStates {
+	if !how.states {
 		return dst, nil
 	}
 	for _, v := range a.views {
@@ -108,9 +120,9 @@ func defaulted(col *kernel.FeatureColumn, places wire.Places, n int) bool {
 }
 
 // appendJSON appends an answer as a GetFeaturesResponse in protobuf's JSON.
-func (s *service) appendJSON(dst []byte, q *query, a *answer, compact, withStates bool) ([]byte, error) {
+func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]byte, error) {
 	dst = append(dst, '{')
-	if !compact {
+	if !how.compact {
 		dst = append(wire.AppendJSONString(append(dst, `"fingerprint":`...), s.fingerprint), ',')
 	}
 	if a.asOf != 0 {
@@ -120,15 +132,18 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, compact, withState
 	before := `,"outputs":[`
 	for _, o := range q.outputs {
 		var err error
-		if dst, err = s.appendOutputJSON(append(dst, before...), o, a, q.n, compact); err != nil {
+		if dst, err = s.appendOutputJSON(append(dst, before...), o, a, q.n, how.compact); err != nil {
 			return nil, err
+		}
+		if len(dst) > how.most {
+			return nil, how.tooLong()
 		}
 		before = ","
 	}
 	if before == "," {
 		dst = append(dst, ']')
 	}
-	if withStates && len(a.views) > 0 {
+	if how.states && len(a.views) > 0 {
 		before = `,"states":[`
 		for _, v := range a.views {
 			var err error

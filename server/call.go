@@ -2,34 +2,59 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/validate"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // call is a read on its way: the request as it was read, what it is bound to, and the
 // answer as it will be sent. Connect reads into it and sends from it, in whichever of its
-// protocols, through readCodec, so no message is ever built of one.
+// protocols, through columnCodec, so no message is ever built of one.
 type call struct {
 	request wire.Read
-	json    bool                         // the request came as JSON, and so goes the answer
-	refused *unskewv1.GetFeaturesRequest // set when the request breaks the contract's rules
-	query   query
-	answer  []byte
+	json    bool // the request came as JSON, and so goes the answer
+	refusal
+	query  query
+	answer []byte
 }
 
-// readRequest and readAnswer are the types that Connect sees.
+// readRequest, readAnswer and pushRequest are the types that Connect sees.
 type (
 	readRequest struct{ *call }
 	readAnswer  struct{ *call }
+	pushRequest struct {
+		wire.Push
+		refusal
+	}
 )
+
+// refusal is why a request that was read is not answered: Connect would call an error of
+// its codec malformed input.
+type refusal struct {
+	tooMuch error
+	broken  connect.AnyRequest // breaks a rule of the contract
+}
+
+// err is nil for a request that is not refused.
+func (r *refusal) err(ctx context.Context) error {
+	switch {
+	case r.tooMuch != nil:
+		return r.tooMuch
+	case r.broken == nil:
+		return nil
+	}
+	_, err := validate.NewInterceptor().WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
+		return nil, errors.New("the request breaks a rule that protovalidate does not see")
+	})(ctx, r.broken)
+	return err
+}
 
 // calls are those that no request has at the moment.
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -44,66 +69,82 @@ func (c *call) release() {
 		return
 	}
 	c.request.Clear()
-	c.refused = nil
+	c.refusal = refusal{}
 	c.answer = c.answer[:0]
 	c.query.forget()
 	calls.Put(c)
 }
 
-// readCodec reads requests straight into columns and writes answers that are encoded
+// columnCodec reads requests straight into columns and writes answers that are encoded
 // already. Every other message is left to the codec of the name that Connect has or that
 // strictJSON is.
-type readCodec struct {
+type columnCodec struct {
 	connect.Codec
 	json bool
 }
 
-// withReadCodecs replaces the codecs of the procedure that reads features.
-func withReadCodecs() connect.HandlerOption {
+// withColumnCodecs replaces the codecs of the procedures that take columns.
+func withColumnCodecs() connect.HandlerOption {
 	return connect.WithHandlerOptions(
-		connect.WithCodec(readCodec{Codec: binaryCodec{}}),
-		connect.WithCodec(readCodec{Codec: strictJSON{"json"}, json: true}),
-		connect.WithCodec(readCodec{Codec: strictJSON{"json; charset=utf-8"}, json: true}),
+		connect.WithCodec(columnCodec{Codec: binaryCodec{}}),
+		connect.WithCodec(columnCodec{Codec: strictJSON{"json"}, json: true}),
+		connect.WithCodec(columnCodec{Codec: strictJSON{"json; charset=utf-8"}, json: true}),
 	)
 }
 
+// columns is a request that is read into columns; M is its message.
+type columns[M any] interface {
+	Unmarshal(b []byte, most int) error
+	Set(m *M)
+	Valid() bool
+}
+
 // Unmarshal is connect.Codec's.
-func (c readCodec) Unmarshal(data []byte, message any) error {
-	into, ok := message.(*readRequest)
-	if !ok {
-		return c.Codec.Unmarshal(data, message)
+func (c columnCodec) Unmarshal(data []byte, message any) error {
+	switch into := message.(type) {
+	case *readRequest:
+		into.call = calls.Get().(*call)
+		into.json = c.json
+		return readColumns(c, data, &into.request, &into.refusal)
+	case *pushRequest:
+		return readColumns[unskewv1.PushRequest](c, data, &into.Push, &into.refusal)
 	}
-	into.call = calls.Get().(*call)
-	into.json = c.json
+	return c.Codec.Unmarshal(data, message)
+}
+
+func readColumns[M any](c columnCodec, data []byte, into columns[M], why *refusal) error {
 	if !c.json {
-		return into.readBinary(data)
+		err := into.Unmarshal(data, limits.RequestCells)
+		if errors.Is(err, wire.ErrTooMany) {
+			why.tooMuch = tooMuch("the request has more than %d values and columns; send it in parts", limits.RequestCells)
+			return nil
+		}
+		if err != nil || into.Valid() {
+			return err
+		}
+		var m M
+		why.broken = connect.NewRequest(&m)
+		return c.Codec.Unmarshal(data, &m)
 	}
-	var m unskewv1.GetFeaturesRequest
+	if len(data) > limits.JSONBytes {
+		why.tooMuch = tooMuch("the request has %d bytes of JSON and this server takes at most %d; send it in parts, or as protobuf", len(data), limits.JSONBytes)
+		return nil
+	}
+	var m M
 	if err := c.Codec.Unmarshal(data, &m); err != nil {
 		return err
 	}
-	if into.request.Set(&m); !into.request.Valid() {
-		into.refused = &m
+	if into.Set(&m); !into.Valid() {
+		why.broken = connect.NewRequest(&m)
 	}
 	return nil
 }
 
-func (c *call) readBinary(data []byte) error {
-	if err := c.request.Unmarshal(data); err != nil {
-		return err
-	}
-	if c.request.Valid() {
-		return nil
-	}
-	c.refused = &unskewv1.GetFeaturesRequest{}
-	return proto.Unmarshal(data, c.refused)
-}
-
 // Marshal is connect.Codec's.
-func (c readCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
+func (c columnCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
 
 // MarshalAppend appends to a buffer that Connect uses again. It ends the call.
-func (c readCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
+func (c columnCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	from, ok := message.(*readAnswer)
 	if !ok {
 		b, err := c.Codec.Marshal(message)
@@ -136,13 +177,4 @@ func (binaryCodec) Unmarshal(data []byte, message any) error {
 		return err
 	}
 	return proto.Unmarshal(data, m)
-}
-
-// ruleBroken says which of the contract's rules a request breaks.
-func ruleBroken(ctx context.Context, m *unskewv1.GetFeaturesRequest) error {
-	never := func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
-		return nil, fmt.Errorf("the request %s breaks a rule that protovalidate does not see", protojson.MarshalOptions{}.Format(m))
-	}
-	_, err := validate.NewInterceptor().WrapUnary(never)(ctx, connect.NewRequest(m))
-	return err
 }

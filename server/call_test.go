@@ -58,7 +58,7 @@ func TestRulesAreThoseOfTheContract(t *testing.T) {
 		}
 		var r wire.Read
 		r.Set(m)
-		err := ruleBroken(t.Context(), m)
+		err := (&refusal{broken: connect.NewRequest(m)}).err(t.Context())
 		broken := connect.CodeOf(err) == connect.CodeInvalidArgument
 		if r.Valid() == broken {
 			t.Fatalf("valid: %v, and protovalidate says %v", r.Valid(), err)
@@ -154,11 +154,11 @@ func TestAnswersAreMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got unskewv1.GetFeaturesResponse
-		b, err := s.appendBinary(nil, q, a, compact, false)
+		b, err := s.appendBinary(nil, q, a, encoding{compact: compact, most: 1 << 30})
 		if err != nil || proto.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
 			t.Fatalf("binary: %v, %v\nwant %v", err, &got, want)
 		}
-		b, err = s.appendJSON(nil, q, a, compact, false)
+		b, err = s.appendJSON(nil, q, a, encoding{compact: compact, most: 1 << 30})
 		if err != nil || protojson.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
 			t.Fatalf("JSON: %v, %s\nwant %v", err, b, want)
 		}

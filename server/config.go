@@ -49,10 +49,14 @@ type Config struct {
 	// for reads by hand. Calls may overlap.
 	Failed func(output string, row int, text string)
 
-	MaxRows  int           // rows of one request; default 10000
-	MaxBytes int           // one request, decompressed; default 32 MiB
-	Timeout  time.Duration // one request; default 10 s
-	Drain    time.Duration // what a shutdown waits for running requests; default 15 s
+	MaxRows  int // rows of one request; default 10000
+	MaxBytes int // one request, decompressed; default 32 MiB
+	// MaxAnswerBytes bounds one answer, uncompressed; default 64 MiB.
+	MaxAnswerBytes int
+	MaxInFlight    int           // requests that are being answered; default 512
+	MaxConnections int           // more wait until one is closed; default 1024
+	Timeout        time.Duration // one request; default 10 s
+	Drain          time.Duration // what a shutdown waits for running requests; default 15 s
 }
 
 // The default limits.
@@ -67,11 +71,14 @@ func (c *Config) complete() error {
 	if c.Clock == nil || c.States == nil {
 		return errors.New("server: Config needs a Clock and States")
 	}
-	if c.MaxRows < 0 || c.MaxBytes < 0 || c.Timeout < 0 || c.Drain < 0 {
+	if min(c.MaxRows, c.MaxBytes, c.MaxAnswerBytes, c.MaxInFlight, c.MaxConnections) < 0 || c.Timeout < 0 || c.Drain < 0 {
 		return errors.New("server: a limit is negative; leave it 0 for the default")
 	}
 	setDefault(&c.MaxRows, DefaultMaxRows)
 	setDefault(&c.MaxBytes, DefaultMaxBytes)
+	setDefault(&c.MaxAnswerBytes, limits.AnswerBytes)
+	setDefault(&c.MaxInFlight, limits.InFlight)
+	setDefault(&c.MaxConnections, limits.Connections)
 	setDefault(&c.Timeout, DefaultTimeout)
 	setDefault(&c.Drain, DefaultDrain)
 	if c.Log == nil {

@@ -23,6 +23,7 @@ type service struct {
 	fingerprint string
 	outputs     []plan.Output
 	types       []string       // of the outputs, as definitions write them
+	elements    []int          // of the outputs, how many a value may have; 0 of scalars
 	index       map[string]int // of an output by its name
 	all         []int          // the numbers of the outputs
 	sets        [][]int        // for each set of keys that a view reads, the indexes of the request's keys
@@ -50,6 +51,7 @@ func newService(p *plan.Service) (*service, error) {
 		s.index[o.Name] = i
 		s.all = append(s.all, i)
 		s.types = append(s.types, o.Type.String())
+		s.elements = append(s.elements, elementsOf(p, i))
 	}
 	for _, ref := range p.Views {
 		index := make([]int, len(ref.Keys))

@@ -15,7 +15,7 @@ import (
 // what it reads and sends is no message, see call.
 func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handler) {
 	schema := unskewv1.File_unskew_v1_feature_service_proto.Services().ByName("FeatureService").Methods().ByName("GetFeatures")
-	opts = append(opts, connect.WithSchema(schema), withReadCodecs())
+	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())
 	return unskewv1connect.FeatureServiceGetFeaturesProcedure,
 		connect.NewUnaryHandler(unskewv1connect.FeatureServiceGetFeaturesProcedure, s.read, opts...)
 }
@@ -23,8 +23,8 @@ func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handle
 // read answers one request.
 func (s *Server) read(ctx context.Context, req *connect.Request[readRequest]) (*connect.Response[readAnswer], error) {
 	c := req.Msg.call
-	if c.refused != nil {
-		return nil, ruleBroken(ctx, c.refused)
+	if err := c.err(ctx); err != nil {
+		return nil, err
 	}
 	d, err := s.current()
 	if err != nil {
@@ -41,6 +41,15 @@ func (s *Server) read(ctx context.Context, req *connect.Request[readRequest]) (*
 	if err != nil {
 		return nil, err
 	}
+	cells, err := svc.worth(&c.query, states)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.budget.answering(ctx, cells)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	now := s.cfg.Clock()
 	err = svc.withReader(ctx, func(r *reader) error { return s.answer(ctx, c, svc, r, states, now) })
 	if err != nil {
@@ -59,11 +68,11 @@ func (s *Server) answer(ctx context.Context, c *call, svc *service, r *reader, s
 	if s.cfg.Failed != nil {
 		r.explain(&c.query, a, s.cfg.Failed)
 	}
-	compact := c.request.KnownFingerprint == svc.fingerprint
+	how := encoding{compact: c.request.KnownFingerprint == svc.fingerprint, states: c.request.WithStates, most: s.cfg.MaxAnswerBytes}
 	if c.json {
-		c.answer, err = svc.appendJSON(c.answer[:0], &c.query, a, compact, c.request.WithStates)
+		c.answer, err = svc.appendJSON(c.answer[:0], &c.query, a, how)
 	} else {
-		c.answer, err = svc.appendBinary(c.answer[:0], &c.query, a, compact, c.request.WithStates)
+		c.answer, err = svc.appendBinary(c.answer[:0], &c.query, a, how)
 	}
 	return err
 }

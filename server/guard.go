@@ -20,6 +20,11 @@ type guard struct{ *Server }
 func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (res connect.AnyResponse, err error) {
 		err = s.measured(ctx, req.Spec().Procedure, func(ctx context.Context) error {
+			leave, err := s.budget.enter()
+			if err != nil {
+				return err
+			}
+			defer leave()
 			ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 			defer cancel()
 			return s.recovered(ctx, func() (err error) { res, err = next(ctx, req); return err })

@@ -56,11 +56,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		Protocols:         protocols(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       s.cfg.Timeout + 30*time.Second,
-		IdleTimeout:       5 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
+		// A client that does not read holds its answer no longer than this.
+		WriteTimeout: s.cfg.Timeout + 30*time.Second,
+		IdleTimeout:  5 * time.Minute,
+		ErrorLog:     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(limitConnections(ln, s.cfg.MaxConnections)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve on %s: %w", ln.Addr(), err)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"connectrpc.com/connect"
@@ -13,26 +14,34 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// Push implements the procedure of the contract.
-func (h *ingestHandler) Push(ctx context.Context, req *connect.Request[unskewv1.PushRequest]) (*connect.Response[unskewv1.PushResponse], error) {
-	d, err := h.current()
+// getPushed serves the procedure that takes events, whose requests are read into columns.
+func (s *Server) getPushed(opts ...connect.HandlerOption) (string, http.Handler) {
+	schema := unskewv1.File_unskew_v1_ingest_service_proto.Services().ByName("IngestService").Methods().ByName("Push")
+	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())
+	return unskewv1connect.IngestServicePushProcedure, connect.NewUnaryHandler(unskewv1connect.IngestServicePushProcedure, s.push, opts...)
+}
+
+// push answers one request.
+func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*connect.Response[unskewv1.PushResponse], error) {
+	if err := req.Msg.err(ctx); err != nil {
+		return nil, err
+	}
+	d, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	if h.cfg.Ingester == nil {
+	if s.cfg.Ingester == nil {
 		return nil, precondition("this server takes no events; it serves reads only")
 	}
-	src, err := d.source(req.Msg.GetSource())
+	src, err := d.source(req.Msg.Source)
 	if err != nil {
 		return nil, err
 	}
-	cols := make([]wire.Sent, len(req.Msg.GetColumns()))
-	for i, c := range req.Msg.GetColumns() {
-		cols[i].Set(c)
-	}
-	n, err := rowCount(h.cfg.MaxRows, cols)
+	cols := req.Msg.Columns
+	n, err := rowCount(s.cfg.MaxRows, cols)
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +49,14 @@ func (h *ingestHandler) Push(ctx context.Context, req *connect.Request[unskewv1.
 	if err != nil {
 		return nil, err
 	}
-	pushed, err := h.cfg.Ingester.Push(ctx, src.Name, batch)
+	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
 	if err != nil {
 		return nil, err
 	}
 	if len(pushed) != n {
 		return nil, fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), n)
 	}
-	return connect.NewResponse(h.pushed(src.Name, pushed)), nil
+	return connect.NewResponse(s.pushed(src.Name, pushed)), nil
 }
 
 func (s *Server) pushed(source string, rows []ingest.Pushed) *unskewv1.PushResponse {

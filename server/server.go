@@ -19,6 +19,7 @@ type Server struct {
 	metrics  *metrics
 	live     atomic.Pointer[deployment]
 	draining atomic.Bool
+	budget   *budget
 }
 
 // New makes a server without a plan; until Promote it answers unavailable.
@@ -30,7 +31,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, metrics: m}, nil
+	return &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}, nil
 }
 
 // Promote compiles p and makes it live at once: every call sees one plan from its
@@ -61,8 +62,9 @@ func (s *Server) Handler() http.Handler {
 		connect.WithInterceptors(guard{s}),
 	}
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(h))) }
+	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(s.budget.admit(h)))) }
 	handle(s.getFeatures(opts...))
+	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
 	for _, x := range services {
 		handle(x.handler(s, opts...))

@@ -22,7 +22,7 @@ var services = []contractService{
 		return unskewv1connect.NewFeatureServiceHandler(&featureHandler{Server: s}, opts...)
 	}},
 	{unskewv1connect.IngestServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
-		return unskewv1connect.NewIngestServiceHandler(&ingestHandler{s}, opts...)
+		return unskewv1connect.NewIngestServiceHandler(&ingestHandler{}, opts...)
 	}},
 	{unskewv1connect.TrainingServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
 		path, h := unskewv1connect.NewTrainingServiceHandler(&trainingHandler{s}, opts...)
@@ -37,7 +37,10 @@ type (
 		// GetFeatures is served by getFeatures.
 		unskewv1connect.UnimplementedFeatureServiceHandler
 	}
-	ingestHandler   struct{ *Server }
+	// Push is served by getPushed, and there is nothing else.
+	ingestHandler struct {
+		unskewv1connect.UnimplementedIngestServiceHandler
+	}
 	trainingHandler struct{ *Server }
 )
 

@@ -28,6 +28,21 @@ const (
 	ShardBytes    = 1 << 10 // the name of a log's shard
 )
 
+// Of what a server takes and answers at a time. A cell is one value of a column; an element
+// of a list or map is ElementCells of them, for that is what it takes in memory.
+const (
+	RequestCells   = 1 << 20   // values of one request, of all columns
+	JSONBytes      = 8 << 20   // one request in JSON, decompressed; it takes thirty times that in memory
+	FetchedBytes   = 128 << 20 // states of one read
+	AnswerCells    = 4 << 20   // one answer, estimated before it is computed
+	AnswerBytes    = 64 << 20  // one answer, before it is compressed
+	ElementCells   = 4
+	DecodingBytes  = 256 << 20 // requests that are being decoded, all together
+	AnsweringCells = 8 << 20   // answers that are being computed, all together
+	InFlight       = 512       // requests that are being answered
+	Connections    = 1024      // that are open
+)
+
 // Key says what is wrong with an entity's key of so many bytes, "" if nothing is.
 func Key(bytes int) string { return atMost("the key, as it is encoded,", bytes, KeyBytes) }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -41,10 +42,10 @@ func (r *Read) Clear() {
 }
 
 // Unmarshal reads a message as it travels: what proto.Unmarshal reads, and an error where
-// that has one. It keeps nothing of b.
-func (r *Read) Unmarshal(b []byte) error {
+// that has one, or ErrTooMany when it has more than so many values. It keeps nothing of b.
+func (r *Read) Unmarshal(b []byte, most int) error {
 	r.Clear()
-	return message{b, string(b), 0}.fields(func(f field) (err error) {
+	return message{b, string(b), 0, &most}.fields(func(f field) (err error) {
 		switch {
 		case f.number == readWithStates && f.typ == protowire.VarintType:
 			return f.varints(func(u uint64) { r.WithStates = u != 0 })
@@ -62,6 +63,7 @@ func (r *Read) Unmarshal(b []byte) error {
 			var name string
 			name, err = f.text()
 			r.Features = append(r.Features, name)
+			err = cmp.Or(err, f.one())
 		case readKeys:
 			r.Keys, err = appendSent(r.Keys, f.message)
 		case readRequest:
@@ -74,8 +76,51 @@ func (r *Read) Unmarshal(b []byte) error {
 // appendSent reads one more column, into memory that the list has had before where there
 // is some.
 func appendSent(list []Sent, m message) ([]Sent, error) {
+	if err := m.one(); err != nil {
+		return list, err
+	}
 	list = oneMore(list)
 	return list, list[len(list)-1].unmarshal(m)
+}
+
+// Push is a PushRequest of which the columns are read already.
+type Push struct {
+	Source  string
+	Columns []Sent
+}
+
+// The fields of PushRequest in the contract.
+const (
+	pushSource  = 1
+	pushColumns = 2
+)
+
+// Unmarshal is for Push what it is for Read.
+func (p *Push) Unmarshal(b []byte, most int) error {
+	*p = Push{}
+	return message{b, string(b), 0, &most}.fields(func(f field) (err error) {
+		switch {
+		case f.typ != protowire.BytesType:
+		case f.number == pushSource:
+			p.Source, err = f.text()
+		case f.number == pushColumns:
+			p.Columns, err = appendSent(p.Columns, f.message)
+		}
+		return err
+	})
+}
+
+// Set makes p what m says.
+func (p *Push) Set(m *unskewv1.PushRequest) {
+	*p = Push{Source: m.GetSource(), Columns: make([]Sent, len(m.GetColumns()))}
+	for i, c := range m.GetColumns() {
+		p.Columns[i].Set(c)
+	}
+}
+
+// Valid is for Push what it is for Read.
+func (p *Push) Valid() bool {
+	return validName(p.Source) && len(p.Columns) > 0 && validColumns(p.Columns, maxPushed)
 }
 
 func oneMore(list []Sent) []Sent {
@@ -106,22 +151,23 @@ const (
 	maxFingerprintRunes = 64
 	maxColumns          = 1000
 	maxFeatures         = 10_000
+	maxPushed           = 10_000
 )
 
 // Valid reports whether r keeps the rules that the contract states for its fields. Which
 // one it breaks, protovalidate says of the message.
 func (r *Read) Valid() bool {
-	return validName(r.Service) && validColumns(r.Keys) && validColumns(r.Request) && len(r.Features) <= maxFeatures &&
+	return validName(r.Service) && validColumns(r.Keys, maxColumns) && validColumns(r.Request, maxColumns) && len(r.Features) <= maxFeatures &&
 		shortFingerprint(r.Fingerprint) && shortFingerprint(r.KnownFingerprint)
 }
 
-func validColumns(cols []Sent) bool {
+func validColumns(cols []Sent, most int) bool {
 	for i := range cols {
 		if c := &cols[i]; !validName(c.Name) || c.kind == plan.Invalid {
 			return false
 		}
 	}
-	return len(cols) <= maxColumns
+	return len(cols) <= most
 }
 
 func validName(s string) bool {

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -249,6 +251,9 @@ func (s *Sent) unmarshal(b message) error {
 	return err
 }
 
+// maxNested bounds the bytes of nested values that are read.
+const maxNested = 1 << 20
+
 // unmarshalValues reads a member of values. Of two members the later stands, and one that
 // comes twice goes on.
 func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
@@ -257,6 +262,10 @@ func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
 	}
 	v := &s.lanes
 	if kind == plan.Dyn {
+		// No column of a request is nested; what comes is read to say so.
+		if len(b.b) > maxNested {
+			return ErrTooMany
+		}
 		var nested unskewv1.Nested
 		err := proto.Unmarshal(b.b, &nested)
 		s.nested = append(s.nested, nested.GetValues()...)
@@ -274,14 +283,16 @@ func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
 				v.Double = append(v.Double, math.Float64frombits(plan.DoubleBits(math.Float64frombits(u))))
 			})
 		case plan.String:
-			var text string
 			if f.typ == protowire.BytesType {
+				var text string
 				text, err = f.text()
 				v.Str = append(v.Str, text)
+				err = cmp.Or(err, f.one())
 			}
 		case plan.Bytes:
 			if f.typ == protowire.BytesType {
 				v.Str = append(v.Str, f.message.text())
+				err = f.one()
 			}
 		default:
 			err = f.varints(func(u uint64) { v.Int = append(v.Int, int64(u)) })
@@ -293,9 +304,21 @@ func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
 // message is a part of a request as it travels, and all of it as a string that strings
 // are cut from.
 type message struct {
-	b   []byte
-	all string
-	at  int // where in all b begins
+	b    []byte
+	all  string
+	at   int  // where in all b begins
+	left *int // values that may still come
+}
+
+// ErrTooMany says that a request has more values than it was allowed.
+var ErrTooMany = errors.New("the request has too many values")
+
+// one takes one value of those that are allowed.
+func (m message) one() error {
+	if *m.left--; *m.left < 0 {
+		return ErrTooMany
+	}
+	return nil
 }
 
 func (m message) text() string { return m.all[m.at:][:len(m.b)] }
@@ -323,10 +346,10 @@ func (m message) fields(f func(field) error) error {
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
-		content := message{m.b[:n], m.all, m.at}
+		content := message{m.b[:n], m.all, m.at, m.left}
 		if typ == protowire.BytesType {
 			length, _ := protowire.ConsumeBytes(m.b)
-			content = message{length, m.all, m.at + n - len(length)}
+			content = message{length, m.all, m.at + n - len(length), m.left}
 		}
 		if err := f(field{content, number, typ}); err != nil {
 			return err
@@ -355,6 +378,9 @@ func (f field) varints(add func(uint64)) error {
 		if n < 0 {
 			return protowire.ParseError(n)
 		}
+		if err := f.one(); err != nil {
+			return err
+		}
 		add(u)
 		b = b[n:]
 	}
@@ -370,6 +396,9 @@ func (f field) fixed64s(add func(uint64)) error {
 		u, n := protowire.ConsumeFixed64(b)
 		if n < 0 {
 			return protowire.ParseError(n)
+		}
+		if err := f.one(); err != nil {
+			return err
 		}
 		add(u)
 		b = b[n:]

@@ -140,7 +140,7 @@ var Owners = []struct {
 	{"google.golang.org/protobuf", []string{"proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk", "internal/dev/bench/online"}},
 	{"buf.build", []string{"proto/unskew/*"}},
 	{"github.com/prometheus/client_golang", []string{"materializer/online", "server", "cmd/unskew"}},
-	{"golang.org/x/sync", []string{"materializer/*", "cmd/unskew"}},
+	{"golang.org/x/sync", []string{"materializer/*", "cmd/unskew", "server"}},
 	{"golang.org/x/term", []string{"cmd/unskew"}},
 	{"github.com/spf13/cobra", []string{"cmd/unskew"}},
 	{"github.com/klauspost/compress", []string{"internal/records"}},
