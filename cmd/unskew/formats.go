@@ -38,6 +38,9 @@ func summary(p *featuredefs.Project, found diag.Diagnostics) string {
 	if errors > 0 {
 		return name + ": " + wrong
 	}
+	if len(p.Plan.Entities)+len(p.Plan.Sources)+len(p.Plan.Training) == 0 && errors+warnings == 0 {
+		return fmt.Sprintf("%s: there are no definitions yet, in any .yaml or .yml file under %s", name, featuredefs.FeaturesDir)
+	}
 	features := 0
 	for _, v := range p.Plan.Views {
 		features += len(v.Features)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -78,6 +79,9 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 			return err
 		}
 		views = []*plan.View{v}
+	}
+	if len(views) == 0 {
+		return errors.New("there is nothing to materialize: the project has no view")
 	}
 	if m.st, err = o.backend(p).Open(c.Context(), nil); err != nil {
 		return err

@@ -177,12 +177,17 @@ func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) 
 	}
 	switch {
 	case name == "" && len(list) == 0:
-		return zero, fmt.Errorf("the project has no %s", kind)
+		return zero, &noneError{kind}
 	case name == "":
 		return zero, fmt.Errorf("name a %s: %s", kind, strings.Join(names, ", "))
 	}
 	return zero, noSuch(kind, name, names)
 }
+
+// noneError is that a project has no definition of a kind.
+type noneError struct{ kind string }
+
+func (e *noneError) Error() string { return "the project has no " + e.kind }
 
 // noSuch is the error about a name that is none of those there are.
 func noSuch(kind, name string, names []string) error {

@@ -136,7 +136,11 @@ func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingS
 		return pick("training set", args[0], p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
 	}
 	if !adHoc {
-		return pick("training set", "", p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+		set, err := pick("training set", "", p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+		if none := (*noneError)(nil); errors.As(err, &none) {
+			err = fmt.Errorf("%w; describe one by --service, --spine and --time, or define a TrainingSet", err)
+		}
+		return set, err
 	}
 	if f.time == "" || (f.spine == "") == (f.sql == "") {
 		return nil, fmt.Errorf("a training set without a name needs --service, --time and one of --spine and --spine-sql")

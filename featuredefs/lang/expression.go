@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"fmt"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -68,7 +69,27 @@ var syntaxWords = strings.NewReplacer(
 func (c *Compiler) reportSyntax(x *Expression, errs []*common.Error) {
 	e := errs[0]
 	msg, _, _ := strings.Cut(e.Message, " expecting ")
-	c.r.Errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s", syntaxWords.Replace(msg))
+	c.r.Errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s%s", syntaxWords.Replace(msg), x.bareWindow(e.Location))
+}
+
+// bareWindow is a hint for a mistake at the unit of a number such as 7d.
+func (x *Expression) bareWindow(l common.Location) string {
+	line := l.Line() - 1
+	if line < 0 || line >= len(x.lines) {
+		return ""
+	}
+	unit := x.lines[line] + l.Column()
+	if unit < 0 || unit >= len(x.text) || !strings.ContainsRune("smhd", x.text[unit]) {
+		return ""
+	}
+	begin := unit
+	for begin > 0 && x.text[begin-1] >= '0' && x.text[begin-1] <= '9' {
+		begin--
+	}
+	if begin == unit {
+		return ""
+	}
+	return fmt.Sprintf("; a window is a string: %q", string(x.text[begin:unit+1]))
 }
 
 // placeOf is where a location of the text (line from 1, column from 0) stands in the file.
