@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
@@ -129,16 +130,54 @@ func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
 	}})
 }
 
-// TestSchemas_ColumnsThatFeaturesCannotRead are named as such, not as unknown.
+// TestSchemas_ColumnsThatFeaturesCannotRead are named as such, not as unknown, and not as
+// the feature that has the name of the column.
 func TestSchemas_ColumnsThatFeaturesCannotRead(t *testing.T) {
-	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
-	writeFile(t, filepath.Join(dir, "features", "a.yaml"), strings.Replace(lockProject, "sum(amount)", "count(nested)", 1))
-	_, diagnostics, err := featuredefs.Load(dir, featuredefs.Options{Schemas: schema(plan.Double)})
-	if err != nil {
-		t.Fatal(err)
+	for _, features := range []string{"{a: count(nested)", "{nested: count(nested)"} {
+		dir := t.TempDir()
+		writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
+		writeFile(t, filepath.Join(dir, "features", "a.yaml"), strings.Replace(lockProject, "{a: sum(amount)", features, 1))
+		_, diagnostics, err := featuredefs.Load(dir, featuredefs.Options{Schemas: schema(plan.Double)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(diagnostics) != 1 || diagnostics[0].Rule != featuredefs.RuleColumnType.ID {
+			t.Errorf("%s…: got\n%s", features, render(t, diagnostics))
+		}
 	}
-	if len(diagnostics) != 1 || diagnostics[0].Rule != featuredefs.RuleColumnType.ID {
-		t.Errorf("got\n%s", render(t, diagnostics))
+}
+
+// TestCheckData: findings about data are like Load's own: an error takes the place of the
+// warning about the same thing, and a comment acknowledges a warning, which is idle where
+// nothing looked at the data only if it cannot be about it.
+func TestCheckData(t *testing.T) {
+	dir := lockDir(t, wantLock)
+	gone := featuredefs.Options{
+		Schemas: func(*plan.Source) ([]featuredefs.Column, error) { return nil, errors.New("the file is gone") },
+		CheckData: func(p *plan.Plan) (diag.Diagnostics, error) {
+			r := featuredefs.RuleSchema
+			return diag.Diagnostics{{Pos: p.Sources[0].RelationPos, Rule: r.ID, Severity: r.Severity, Message: "the file is gone"}}, nil
+		},
+	}
+	_, found, err := featuredefs.Load(dir, gone)
+	if err != nil || len(found) != 1 || found[0].Severity != diag.Error || found[0].Source == "" {
+		t.Errorf("%v, got\n%s", err, render(t, found))
+	}
+
+	dir = lockDir(t, wantLock)
+	text := strings.Replace(lockProject, "event_time: ts", "event_time: ts # unskew:ignore time-in-1970 -- old", 1)
+	writeFile(t, filepath.Join(dir, "features", "a.yaml"), text)
+	old := featuredefs.Options{Schemas: schema(plan.Double), CheckData: func(p *plan.Plan) (diag.Diagnostics, error) {
+		r := featuredefs.RuleTimeIn1970
+		return diag.Diagnostics{{Pos: p.Sources[0].ColumnPos["ts"], Rule: r.ID, Severity: r.Severity, Message: "old"}}, nil
+	}}
+	for _, opts := range []featuredefs.Options{old, {}} {
+		if _, found, err := featuredefs.Load(dir, opts); err != nil || len(found) > 0 {
+			t.Errorf("%v, got\n%s", err, render(t, found))
+		}
+	}
+	old.CheckData = func(*plan.Plan) (diag.Diagnostics, error) { return nil, nil }
+	if _, found, err := featuredefs.Load(dir, old); err != nil || len(found) != 1 || found[0].Rule != featuredefs.RuleIgnore.ID {
+		t.Errorf("%v, got\n%s", err, render(t, found))
 	}
 }

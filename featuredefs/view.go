@@ -348,7 +348,7 @@ func (l *loader) viewMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool
 func (l *loader) columnMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool) {
 	col, ok := v.view.Source.Column(r.Name)
 	switch {
-	case !ok && v.features.byName[r.Name] != nil:
+	case !ok && v.features.byName[r.Name] != nil && v.source.unusable[r.Name] == "":
 		l.Errorf(r.Pos, RuleFeatureInRow, "%q is a feature, and %s reads columns; refer to the feature outside of aggregates", r.Name, r.Within)
 		return lang.Meaning{}, false
 	case !ok:
