@@ -26,7 +26,7 @@ func query(args []string) (err error) {
 	defer closeWith(&err, db)
 	ctx := context.Background()
 	if len(args) == 1 {
-		return db.Records(ctx, duckdb.Relation{Owner: "query", SQL: args[0]}, nil, func(s *arrow.Schema) error {
+		return db.Query(ctx, args[0], func(s *arrow.Schema) error {
 			for i, f := range s.Fields() {
 				fmt.Print(strings.Repeat(" ", min(i, 1)), f.Name)
 			}
@@ -44,7 +44,7 @@ func query(args []string) (err error) {
 	}
 	defer closeWith(&err, out)
 	var w *ipc.Writer
-	err = db.Records(ctx, duckdb.Relation{Owner: "query", SQL: sql}, nil, func(s *arrow.Schema) error {
+	err = db.Query(ctx, sql, func(s *arrow.Schema) error {
 		w = ipc.NewWriter(out, ipc.WithSchema(s))
 		return nil
 	}, func(rec arrow.RecordBatch) error { return w.Write(rec) })

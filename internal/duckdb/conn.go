@@ -63,8 +63,8 @@ func Open(o Options) (*DB, error) {
 	session := strings.Join([]string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL preserve_insertion_order = true",
-		"SET GLOBAL file_search_path = " + quote(base),
-		"SET GLOBAL temp_directory = " + quote(db.temp),
+		"SET GLOBAL file_search_path = " + Quote(base),
+		"SET GLOBAL temp_directory = " + Quote(db.temp),
 		// The cache takes a file that was rewritten within a second for the old one.
 		"SET GLOBAL enable_external_file_cache = false",
 	}, "; ")
@@ -75,7 +75,8 @@ func Open(o Options) (*DB, error) {
 }
 
 func (o Options) settings() [][2]string {
-	var s [][2]string
+	// Code that nobody chose does not come in over the network; what is installed is loaded.
+	s := [][2]string{{"autoinstall_known_extensions", "false"}}
 	if o.MemoryLimit != "" {
 		s = append(s, [2]string{"memory_limit", o.MemoryLimit})
 	}
@@ -93,6 +94,17 @@ func (db *DB) Close() error {
 
 // Version is the version of the DuckDB library, such as "v1.5.6".
 func Version() string { return mapping.LibraryVersion() }
+
+// Base is the directory that relative paths are relative to, with a slash at its end.
+func (db *DB) Base() string { return db.base + string(filepath.Separator) }
+
+// abs is a path as queries take it.
+func (db *DB) abs(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(db.base, path)
+}
 
 // Exec runs statements whose results nobody reads, such as COPY … TO.
 func (db *DB) Exec(ctx context.Context, sql string) error {
@@ -254,6 +266,9 @@ func queryError(ctx context.Context, msg string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := extensionError(msg); err != nil {
+		return err
+	}
 	msg, _, _ = strings.Cut(msg, "\n\nLINE ")
 	var kept []string
 	for line := range strings.Lines(msg) {
@@ -274,9 +289,3 @@ func queryError(ctx context.Context, msg string) error {
 
 // advice is how lines of advice begin.
 var advice = []string{"Column ", "This type was ", "Select a different type ", "* ", "Possible ", "See also ", "This file is not utf-8"}
-
-// quote makes s a string literal.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-// ident makes s a quoted identifier.
-func ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

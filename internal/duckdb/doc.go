@@ -1,6 +1,5 @@
-// Package duckdb reads any relation that DuckDB can read (Parquet, CSV and JSON
-// files, object stores, SQL over them) into vectors. It is the only package that
-// uses cgo, and it needs the build tag duckdb_arrow.
+// Package duckdb runs queries in an embedded DuckDB: over files, object stores and
+// databases. It is the only package that uses cgo, and it needs the build tag duckdb_arrow.
 //
 // DuckDB scans, projects and joins here; it never computes a feature, because its
 // parallel floating-point sums are not reproducible and its errors end whole queries.

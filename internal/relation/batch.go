@@ -26,8 +26,8 @@ type Batch struct {
 type BadCell struct {
 	Row    int    // in the batch
 	Column int    // in the batch; -1: the whole row cannot be read
-	Text   string // what the file holds there, perhaps shortened; "" if the reason says it
-	Reason string
+	Text   string // what the file holds there, perhaps shortened
+	Reason string // quotes the text
 }
 
 // Where says where row i of the batch is: the owner, the file, and the line or the row
@@ -37,14 +37,10 @@ func (b *Batch) Where(i int) string { return b.where(i) }
 // badError is the error about the first bad cell.
 func (b *Batch) badError() error {
 	bad := b.Bad[0]
-	what := bad.Reason
-	if bad.Text != "" {
-		what = bad.Text + ": " + what
-	}
 	if bad.Column < 0 {
-		return fmt.Errorf("%s: %s", b.Where(bad.Row), what)
+		return fmt.Errorf("%s: %s", b.Where(bad.Row), bad.Reason)
 	}
-	return fmt.Errorf("%s, column %q: %s", b.Where(bad.Row), b.Fields[bad.Column].Name, what)
+	return fmt.Errorf("%s, column %q: %s", b.Where(bad.Row), b.Fields[bad.Column].Name, bad.Reason)
 }
 
 func (b *Batch) sortBad() {

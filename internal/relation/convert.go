@@ -103,16 +103,24 @@ func floatToInt(at func(*encoding.Values, int) float64, limit float64) converter
 	return func(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
 		for i := range n {
 			x := at(values, from+i)
-			switch {
-			case x != math.Trunc(x) || math.IsInf(x, 0): // NaN among them
-				bad(to+i, strconv.FormatFloat(x, 'g', -1, 64), notWhole)
-			case math.Abs(x) > limit:
-				bad(to+i, strconv.FormatFloat(x, 'f', -1, 64), perhapsRound)
-			default:
-				v.Int[to+i] = int64(x)
+			whole, problem := wholeDouble(x, limit)
+			if problem != "" {
+				bad(to+i, strconv.FormatFloat(x, 'g', -1, 64), problem)
 			}
+			v.Int[to+i] = whole
 		}
 	}
+}
+
+// wholeDouble is a number as an int, or why it is none.
+func wholeDouble(x, limit float64) (whole int64, problem string) {
+	switch {
+	case x != math.Trunc(x) || math.IsInf(x, 0): // NaN among them
+		return 0, notWhole
+	case math.Abs(x) > limit:
+		return 0, perhapsRound
+	}
+	return int64(x), ""
 }
 
 func toDouble(s *stored) (converter, bool) {
@@ -243,28 +251,40 @@ func decimalToInt(s *stored) (converter, bool) {
 	if !ok || s.scale < 0 {
 		return nil, false
 	}
-	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s.scale)), nil)
+	unit := unitOf(s.scale)
 	return func(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
 		for i := range n {
 			small, large := read(values, from+i)
-			if large == nil && s.scale == 0 {
-				v.Int[to+i] = small
-				continue
+			x, problem := wholeDecimal(small, large, s.scale, unit)
+			if problem != "" {
+				bad(to+i, decimalText(small, large, s.scale), problem)
 			}
-			if large == nil {
-				large = big.NewInt(small)
-			}
-			whole, rest := new(big.Int).QuoRem(large, unit, new(big.Int))
-			switch {
-			case rest.Sign() != 0:
-				bad(to+i, decimalText(0, large, s.scale), notWhole)
-			case !whole.IsInt64():
-				bad(to+i, decimalText(0, large, s.scale), notInt64)
-			default:
-				v.Int[to+i] = whole.Int64()
-			}
+			v.Int[to+i] = x
 		}
 	}, true
+}
+
+// wholeDecimal is a decimal as an int, or why it is none; unit is 1 in its scale.
+func wholeDecimal(small int64, large *big.Int, scale int, unit *big.Int) (x int64, problem string) {
+	if large == nil && scale == 0 {
+		return small, ""
+	}
+	if large == nil {
+		large = big.NewInt(small)
+	}
+	whole, rest := new(big.Int).QuoRem(large, unit, new(big.Int))
+	switch {
+	case rest.Sign() != 0:
+		return 0, notWhole
+	case !whole.IsInt64():
+		return 0, notInt64
+	}
+	return whole.Int64(), ""
+}
+
+// unitOf is 1 in a scale.
+func unitOf(scale int) *big.Int {
+	return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
 }
 
 // exactPowers are the powers of ten that a double holds.
@@ -276,7 +296,17 @@ var exactPowers = func() (p [23]float64) {
 	return p
 }()
 
-// decimalToDouble takes the nearest double, ties to even.
+// nearestDouble is the double nearest to a decimal, ties to even; ok is false if all are
+// smaller.
+func nearestDouble(small int64, large *big.Int, scale int) (x float64, ok bool) {
+	if large == nil && scale < len(exactPowers) && -wholeDoubles <= small && small <= wholeDoubles {
+		// Both are exact, so the quotient is rounded once.
+		return float64(small) / exactPowers[scale], true
+	}
+	x, err := strconv.ParseFloat(decimalText(small, large, scale), 64)
+	return x, err == nil
+}
+
 func decimalToDouble(s *stored) (converter, bool) {
 	read, ok := readDecimals(s)
 	if !ok || s.scale < 0 {
@@ -285,15 +315,9 @@ func decimalToDouble(s *stored) (converter, bool) {
 	return func(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
 		for i := range n {
 			small, large := read(values, from+i)
-			if large == nil && s.scale < len(exactPowers) && -wholeDoubles <= small && small <= wholeDoubles {
-				// Both are exact, so the quotient is rounded once.
-				v.Double[to+i] = float64(small) / exactPowers[s.scale]
-				continue
-			}
-			text := decimalText(small, large, s.scale)
-			x, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				bad(to+i, text, "it is larger than every double")
+			x, ok := nearestDouble(small, large, s.scale)
+			if !ok {
+				bad(to+i, decimalText(small, large, s.scale), "it is larger than every double")
 			}
 			v.Double[to+i] = x
 		}

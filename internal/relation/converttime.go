@@ -103,6 +103,11 @@ func toDuration(s *stored) (converter, bool) {
 	return nil, false
 }
 
+const (
+	monthsInInterval = "an interval with months has no fixed length, so it is no duration"
+	longInterval     = "it does not fit in a duration, which is at most 106751 days"
+)
+
 // convertInterval reads months, days and milliseconds, all unsigned.
 func convertInterval(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
 	data, size := values.FixedLenByteArray()
@@ -112,9 +117,9 @@ func convertInterval(v *vector.Vector, to int, values *encoding.Values, from, n 
 		text := fmt.Sprintf("%d months %d days %d ms", months, days, millis)
 		switch {
 		case months != 0:
-			bad(to+i, text, "an interval with months has no fixed length, so it is no duration")
+			bad(to+i, text, monthsInInterval)
 		case days > 106_000: // and 49 days of milliseconds
-			bad(to+i, text, "it does not fit in a duration, which is at most 106751 days")
+			bad(to+i, text, longInterval)
 		default:
 			v.Int[to+i] = days*int64(24*time.Hour) + millis*int64(time.Millisecond)
 		}

@@ -5,70 +5,221 @@ package relation
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/duckdb"
-	"github.com/unskew/unskew/internal/vector"
 )
 
-// duckTable is a relation that DuckDB reads.
-type duckTable struct {
-	db  *duckdb.DB
-	rel *Relation
+// queryTable is a query that DuckDB runs: that of sql:, or Parquet files on a server.
+type queryTable struct {
+	db    *duckdb.DB
+	rel   *Relation
+	sql   string
+	found []duckdb.Column
+	// truncated are columns of UTC nanoseconds, which DuckDB reads as microseconds,
+	// truncated toward zero.
+	truncated map[string]bool
 }
 
-func (t *duckTable) inner() duckdb.Relation {
-	return duckdb.Relation{Owner: t.rel.Owner, From: t.rel.From, SQL: t.rel.SQL}
-}
-
-func (t *duckTable) columns(ctx context.Context) ([]Column, error) {
-	fields, err := t.db.Columns(ctx, t.inner())
-	if unsupported := (*duckdb.UnsupportedError)(nil); errors.As(err, &unsupported) {
-		err = nil
+func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation) (*queryTable, error) {
+	t := &queryTable{db: db, rel: rel, sql: strings.TrimRight(rel.SQL, "; \t\r\n")}
+	if rel.SQL == "" {
+		t.sql = "SELECT * FROM read_parquet(" + duckdb.Quote(rel.From) + ", union_by_name = true, hive_partitioning = false)"
+		if err := t.lookAtServer(ctx); err != nil {
+			return nil, err
+		}
 	}
-	columns := make([]Column, len(fields))
-	for i, f := range fields {
-		columns[i].Field = f
+	var err error
+	if t.found, err = db.Describe(ctx, t.sql); err != nil {
+		return nil, t.failed(err)
 	}
-	return columns, err
+	return t, rel.distinct(rel.place(), t.names())
 }
 
-func (t *duckTable) count(ctx context.Context) (int64, error) { return t.db.Count(ctx, t.inner()) }
-
-func (t *duckTable) records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
-	return t.db.Records(ctx, t.inner(), declared, schema, f)
+// lookAtServer finds what DuckDB reads of the files otherwise than they say.
+func (t *queryTable) lookAtServer(ctx context.Context) error {
+	t.truncated = map[string]bool{}
+	sql := "SELECT name, coalesce(precision, 0)::BIGINT AS digits, coalesce(logical_type LIKE '%isAdjustedToUTC=1%NANOS=NanoSeconds%', false) AS nanos FROM parquet_schema(" +
+		duckdb.Quote(t.rel.From) + ")"
+	fields := []plan.Field{{Name: "name", Type: plan.T(plan.String)}, {Name: "digits", Type: plan.T(plan.Int)}, {Name: "nanos", Type: plan.T(plan.Bool)}}
+	s := &queryScan{table: &queryTable{db: t.db, rel: t.rel}, sql: sql, fields: fields}
+	return run(ctx, s, 1, func(_ int, b *Batch) error {
+		for i := range b.N {
+			name := strings.Clone(b.Cols[0].Str[i])
+			if b.Cols[1].Int[i] > 38 {
+				return fmt.Errorf("%s: column %q of %s is a decimal of more than 38 digits, which DuckDB reads wrongly; copy the file here", t.rel.Owner, name, t.rel.From)
+			}
+			if b.Cols[2].Bits.Get(i) {
+				t.truncated[name] = true
+			}
+		}
+		return nil
+	})
 }
 
-func (t *duckTable) bind(ctx context.Context, columns []plan.Field) (scan, error) {
-	if err := t.db.Check(ctx, t.inner(), columns); err != nil {
-		return nil, err
+func (t *queryTable) names() []string {
+	names := make([]string, len(t.found))
+	for i, c := range t.found {
+		names[i] = c.Name
 	}
-	return &duckScan{table: t, fields: columns}, nil
+	return names
 }
 
-// duckScan yields all rows as one part.
-type duckScan struct {
-	table  *duckTable
+// failed names the relation in an error of DuckDB.
+func (t *queryTable) failed(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return t.rel.failed(errors.New(strings.ReplaceAll(err.Error(), t.db.Base(), "")))
+}
+
+func (t *queryTable) columns(context.Context) ([]Column, error) {
+	columns := make([]Column, len(t.found))
+	for i, c := range t.found {
+		columns[i] = queryColumn(c)
+	}
+	return columns, nil
+}
+
+func (t *queryTable) count(ctx context.Context) (n int64, err error) {
+	s := &queryScan{table: t, sql: "SELECT count(*) AS n FROM (" + t.sql + "\n)", fields: []plan.Field{{Name: "n", Type: plan.T(plan.Int)}}}
+	err = run(ctx, s, 1, func(_ int, b *Batch) error { n = b.Cols[0].Int[0]; return nil })
+	return n, err
+}
+
+func (t *queryTable) bind(_ context.Context, columns []plan.Field) (scan, error) {
+	exprs := make([]string, len(columns))
+	for i, f := range columns {
+		at := slices.IndexFunc(t.found, func(c duckdb.Column) bool { return c.Name == f.Name })
+		if at < 0 {
+			return nil, t.rel.missing(t.rel.place(), f.Name, t.names())
+		}
+		c := t.found[at]
+		expr, ok := queryExpression(c, f)
+		if !ok {
+			column := queryColumn(c)
+			if column.Unusable != "" && c.Type == column.Unusable {
+				return nil, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, t.rel.place(), unsupported(c.Type, c.Name))
+			}
+			return nil, t.rel.refused(t.rel.place(), f, c.Type, "")
+		}
+		exprs[i] = expr
+	}
+	if len(exprs) == 0 {
+		exprs = []string{"NULL"}
+	}
+	return &queryScan{table: t, sql: "SELECT " + strings.Join(exprs, ", ") + " FROM (" + t.sql + "\n) AS r", fields: columns}, nil
+}
+
+func (t *queryTable) records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
+	s, err := t.bind(ctx, declared)
+	if err != nil {
+		return err
+	}
+	if err := s.close(); err != nil {
+		return err
+	}
+	exprs := make([]string, len(t.found))
+	for i, c := range t.found {
+		exprs[i] = ident(c.Name)
+		if strings.HasPrefix(c.Type, "ENUM(") {
+			exprs[i] = "CAST(" + exprs[i] + " AS VARCHAR) AS " + exprs[i]
+		}
+	}
+	var callback error
+	err = t.db.Query(ctx, "SELECT "+strings.Join(exprs, ", ")+" FROM ("+t.sql+"\n) AS r", func(s *arrow.Schema) error {
+		callback = schema(s)
+		return callback
+	}, func(rec arrow.RecordBatch) error {
+		callback = f(rec)
+		return callback
+	})
+	if err == nil || callback != nil {
+		return err
+	}
+	return t.failed(err)
+}
+
+// queryScan yields the records of a result, which the workers decode.
+type queryScan struct {
+	table  *queryTable
+	sql    string
 	fields []plan.Field
-	ended  bool
+
+	started bool
+	records chan arrow.RecordBatch
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when the query has ended
+	err     error         // of the query
+	first   int64
+	idle    sync.Pool // of *recordReader
 }
 
-func (s *duckScan) next(ctx context.Context) (part, bool, error) {
-	if s.ended {
+// ahead is how many records are read before they are asked for.
+const ahead = 4
+
+func (s *queryScan) start(ctx context.Context) {
+	s.started = true
+	s.records, s.done = make(chan arrow.RecordBatch, ahead), make(chan struct{})
+	ctx, s.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(s.done)
+		defer close(s.records)
+		s.err = s.table.db.Query(ctx, s.sql, nil, func(rec arrow.RecordBatch) error {
+			rec.Retain()
+			select {
+			case s.records <- rec:
+				return nil
+			case <-ctx.Done():
+				rec.Release()
+				return ctx.Err()
+			}
+		})
+	}()
+}
+
+func (s *queryScan) next(ctx context.Context) (part, bool, error) {
+	if !s.started {
+		s.start(ctx)
+	}
+	rec, ok := <-s.records
+	if !ok {
+		if s.err != nil {
+			return part{}, false, s.table.failed(s.err)
+		}
 		return part{}, false, nil
 	}
-	s.ended = true
+	first := s.first
+	s.first += rec.NumRows()
 	return part{read: func(emit func(*Batch) error) error {
-		var first int64
-		return s.table.db.Scan(ctx, s.table.inner(), s.fields, func(v *vector.Batch) error {
-			b := &Batch{Batch: v, First: first}
-			b.where = func(i int) string { return s.table.db.Where(ctx, s.table.inner(), b.First+int64(i)) }
-			first += int64(v.N)
-			return emit(b)
-		})
+		defer rec.Release()
+		r, _ := s.idle.Get().(*recordReader)
+		if r == nil {
+			var err error
+			if r, err = newRecordReader(s.table, s.fields, rec.Schema()); err != nil {
+				return err
+			}
+		}
+		defer s.idle.Put(r)
+		return r.read(rec, first, emit)
 	}}, true, nil
 }
 
-func (s *duckScan) close() error { return nil }
+// close ends the query.
+func (s *queryScan) close() error {
+	if !s.started {
+		return nil
+	}
+	s.cancel()
+	for rec := range s.records {
+		rec.Release()
+	}
+	<-s.done
+	return nil
+}

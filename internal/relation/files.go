@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/unskew/unskew/internal/duckdb"
 )
 
 // File is an input as a manifest records it. Size and SHA256 are zero for what does
@@ -29,12 +27,9 @@ func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
 		return nil, err
 	}
 	if rel.SQL != "" {
-		found, err := r.db.Files(ctx, duckdb.Relation{Owner: rel.Owner, SQL: rel.SQL})
-		files := make([]File, len(found))
-		for i, f := range found {
-			files[i] = File(f)
+		if p.files, err = r.db.FilesIn(ctx, rel.SQL); err != nil {
+			return nil, rel.failed(err)
 		}
-		return files, err
 	}
 	files := make([]File, len(p.files))
 	for i, path := range p.files {

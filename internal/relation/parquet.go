@@ -136,12 +136,7 @@ func (t *parquetTable) columns(context.Context) ([]Column, error) {
 			}
 		}
 	}
-	for _, name := range t.partitions {
-		if !slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
-			columns = append(columns, Column{Field: plan.Field{Name: name, Type: plan.T(plan.String)}})
-		}
-	}
-	return columns, nil
+	return withPartitions(columns, t.partitions, t.paths.files)
 }
 
 // common is a column of which some files hold a and others b.

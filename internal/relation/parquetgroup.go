@@ -105,7 +105,7 @@ func (r *groupReader) fill(n int) (_ int, err error) {
 			return 0, err
 		}
 		for row, b := range c.bad {
-			r.batch.Bad = append(r.batch.Bad, BadCell{Row: row, Column: column, Text: b.text, Reason: b.reason})
+			r.batch.Bad = append(r.batch.Bad, BadCell{Row: row, Column: column, Text: b.text, Reason: b.text + ": " + b.reason})
 		}
 	}
 	r.batch.N = n

@@ -51,10 +51,13 @@ func (r *Reader) open(ctx context.Context, rel *Relation) (table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f == parquetFiles && !isURL(rel.From) {
+	switch {
+	case rel.SQL != "" || isURL(rel.From):
+		return r.openQuery(ctx, rel, f)
+	case f == parquetFiles:
 		return openParquet(ctx, rel, p)
 	}
-	return &duckTable{r.db, rel}, nil
+	return openText(rel, p), nil
 }
 
 // find lists the files of a relation that are read from here.
@@ -82,6 +85,15 @@ func (r *Reader) find(rel *Relation) (p paths, f fileFormat, err error) {
 		return p, 0, fmt.Errorf("%s: no file matches %q in %s", rel.Owner, rel.From, r.base)
 	}
 	return p, f, nil
+}
+
+// openQuery looks at a query, or at files on a server: DuckDB reads Parquet there.
+func (r *Reader) openQuery(ctx context.Context, rel *Relation, f fileFormat) (table, error) {
+	if f != parquetFiles && rel.SQL == "" {
+		return nil, fmt.Errorf("%s: CSV and JSON are read from this machine only; copy %s here, or say with sql: what it holds, "+
+			"such as SELECT * FROM read_csv('%s', header = true, columns = {'id': 'VARCHAR', …})", rel.Owner, rel.From, rel.From)
+	}
+	return openQuery(ctx, r.db, rel)
 }
 
 // Scan reads the given columns of a relation and calls f with its rows in batches
@@ -135,8 +147,8 @@ func (r *Reader) Columns(ctx context.Context, rel Relation) ([]Column, error) {
 }
 
 // Check makes sure that a relation can be read and has the given columns with types
-// that Scan takes. It reads no rows, so a value that its type cannot hold is found by
-// Scan only.
+// that Scan takes. A value that its type cannot hold is found by Scan only. Rows are read
+// of JSON alone, which names its columns in them.
 func (r *Reader) Check(ctx context.Context, rel Relation, columns []plan.Field) error {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
@@ -145,6 +157,9 @@ func (r *Reader) Check(ctx context.Context, rel Relation, columns []plan.Field) 
 	s, err := t.bind(ctx, columns)
 	if err != nil {
 		return err
+	}
+	if text, ok := t.(*textTable); ok {
+		return text.checkNames(s)
 	}
 	return s.close()
 }

@@ -7,17 +7,20 @@ type Relation struct {
 	Owner string // for errors: "source clicks"
 	From  string // path, pattern or URL; relative paths are relative to Options.BaseDir
 	SQL   string
+	CSV   plan.CSV // how the rows of CSV files lie
 	// KeepBad hands rows with cells that cannot be read to the callback, which finds them
 	// in Batch.Bad; without it the first such row ends the scan with an error.
 	KeepBad bool
+
+	raw map[string]bool // strings that take any value of JSON, as it is written
 }
 
 // SourceRelation is the history of s.
 func SourceRelation(s *plan.Source) Relation {
-	return Relation{Owner: "source " + s.Name, From: s.From, SQL: s.SQL, KeepBad: s.SkipBadRows}
+	return Relation{Owner: "source " + s.Name, From: s.From, SQL: s.SQL, CSV: s.CSV, KeepBad: s.SkipBadRows}
 }
 
 // SpineRelation is the spine of a training set.
 func SpineRelation(s plan.Spine) Relation {
-	return Relation{Owner: "spine", From: s.From, SQL: s.SQL}
+	return Relation{Owner: "spine", From: s.From, SQL: s.SQL, CSV: s.CSV}
 }

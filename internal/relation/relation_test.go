@@ -233,12 +233,12 @@ func TestScanErrors(t *testing.T) {
 		{from("missing.parquet"), field("x", plan.Int), []string{"source clicks", "no file", "missing.parquet"}},
 		{from("truncated.parquet"), field("user_id", plan.Int), []string{"source clicks", "truncated.parquet"}},
 		{from("data.bin"), field("x", plan.Int), []string{"data.bin", ".parquet", "sql:"}},
-		{from("bad.csv"), field("amount", plan.Double), []string{"source clicks", "bad.csv", "amount", `"x"`, "Line: 3"}},
+		{from("bad.csv"), field("amount", plan.Double), []string{"source clicks", "bad.csv", "amount", `"x"`, "line 3"}},
 		{from("latin1.csv"), field("name", plan.String), []string{"source clicks", "latin1.csv"}},
 		{query("SELECT x FROM nowhere"), field("x", plan.Int), []string{"source clicks: sql:", "nowhere"}},
 		{query("SELECT INTERVAL '1 month' AS x"), field("x", plan.Duration), []string{"source clicks: row 1 of its sql", `"x"`, "months"}},
 		{query("SELECT INTERVAL '200000 days' AS x"), field("x", plan.Duration), []string{"106751 days"}},
-		{query("SELECT 1.5::DECIMAL(4,1) AS x"), field("x", plan.Int), []string{"declared as int", "DECIMAL(4,1)"}},
+		{query("SELECT 1.5::DECIMAL(4,1) AS x"), field("x", plan.Int), []string{"row 1 of its sql", "1.5", "no whole number"}},
 		{Relation{Owner: "source empty"}, field("x", plan.Int), []string{"source empty", "from:", "sql:"}},
 	} {
 		_, err := p.rows(tc.rel, tc.field)
@@ -310,7 +310,7 @@ func TestFilesThatDisagree(t *testing.T) {
 	p.write("c-1.csv", "x\n1\n")
 	p.write("c-2.csv", "x\n2.5\n")
 	for _, glob := range []string{"d-*.parquet", "c-*.csv"} {
-		if _, err := p.rows(from(glob), field("x", plan.Int)); err == nil || !strings.Contains(err.Error(), "2.5") && !strings.Contains(err.Error(), "declared as int") {
+		if _, err := p.rows(from(glob), field("x", plan.Int)); err == nil || !strings.Contains(err.Error(), "2.5") {
 			t.Errorf("%s: error %v, want one about 2.5", glob, err)
 		}
 		rows, err := p.rows(from(glob), field("x", plan.Double))
@@ -511,7 +511,7 @@ func TestRecordsPassThrough(t *testing.T) {
 	}{
 		{"s.parquet", nil, "a:int16 emb:list<element: float32, nullable> d:date32 st:struct<k: utf8 nullable> e:utf8"},
 		{"s.csv", []plan.Field{field("id", plan.String)}, "id:utf8 n:int64"},
-		{"s.jsonl", []plan.Field{field("id", plan.String)}, "id:utf8 n:list<l: int64, nullable>"},
+		{"s.jsonl", []plan.Field{field("id", plan.String)}, "id:utf8 n:utf8"},
 	} {
 		var got []string
 		rows := int64(0)

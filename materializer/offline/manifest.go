@@ -55,6 +55,7 @@ type InputManifest struct {
 
 // SpineManifest describes the rows to predict.
 type SpineManifest struct {
+	SQL          string          `json:"sql,omitempty"`
 	Inputs       []InputManifest `json:"inputs"`
 	Time         string          `json:"time"`
 	Label        string          `json:"label,omitempty"`
@@ -67,6 +68,7 @@ type SpineManifest struct {
 // SourceManifest says what became of a source's rows.
 type SourceManifest struct {
 	Name        string           `json:"name"`
+	SQL         string           `json:"sql,omitempty"`
 	Inputs      []InputManifest  `json:"inputs"`
 	LogEnd      uint64           `json:"log_end,omitempty"` // position of the last record read from the event log
 	Rows        int64            `json:"rows"`

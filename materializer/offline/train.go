@@ -266,7 +266,7 @@ func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error
 	if err != nil {
 		return nil, err
 	}
-	m.Spine.Inputs = inputs(files)
+	m.Spine.SQL, m.Spine.Inputs = t.spine.rel.SQL, inputs(files)
 	for _, s := range t.sources {
 		sm, err := t.sourceManifest(ctx, s)
 		if err != nil {
@@ -316,7 +316,7 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	first, last := s.seen.text()
 	m := SourceManifest{
 		FirstEvent: first, LastEvent: last,
-		Name: s.plan.Name, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
+		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
 		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
 	}

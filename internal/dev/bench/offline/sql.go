@@ -7,9 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"github.com/unskew/unskew/internal/duckdb"
-	"github.com/unskew/unskew/internal/vector"
 )
 
 // runSQL is the program `sql DIR THREADS STATEMENTS`: it runs statements in DIR. A query
@@ -36,9 +37,8 @@ func runSQL(args []string) error {
 	if err := db.Exec(ctx, statements); err != nil || !counts {
 		return err
 	}
-	fields := []plan.Field{{Name: "n", Type: plan.T(plan.Int)}}
-	return db.Scan(ctx, duckdb.Relation{Owner: "answers", SQL: count}, fields, func(b *vector.Batch) error {
-		for _, n := range b.Cols[0].Int[:b.N] {
+	return db.Query(ctx, count, nil, func(rec arrow.RecordBatch) error {
+		for _, n := range rec.Column(0).(*array.Int64).Int64Values() {
 			if n != 0 {
 				return fmt.Errorf("%d rows differ between the two sides", n)
 			}

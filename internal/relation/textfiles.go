@@ -1,0 +1,334 @@
+package relation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/records"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// textTable is CSV or JSON files on this machine.
+type textTable struct {
+	rel        *Relation
+	paths      paths
+	partitions []string
+	found      []Column // once inferred
+}
+
+func openText(rel *Relation, p paths) *textTable {
+	return &textTable{rel: rel, paths: p, partitions: partitions(rel.From)}
+}
+
+// text is an open file.
+type textFile struct {
+	io.Reader
+	closers []io.Closer
+}
+
+func (f *textFile) Close() (err error) {
+	for _, c := range slices.Backward(f.closers) {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
+
+func openTextFile(path string) (*textFile, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	plain, err := records.Decompress(path, in)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return &textFile{plain, []io.Closer{in, plain}}, nil
+}
+
+// failed names the file in an error about all of it.
+func (t *textTable) failed(path string, err error) error {
+	if missing := (*records.MissingError)(nil); errors.As(err, &missing) {
+		return t.rel.missing(t.paths.shown(path), missing.Column, missing.Has)
+	}
+	return fmt.Errorf("%s: read %s: %w", t.rel.Owner, t.paths.shown(path), err)
+}
+
+// columns are inferred from all rows of all files: where texts have to be guessed, at
+// least no part of them decides for the others.
+func (t *textTable) columns(ctx context.Context) ([]Column, error) {
+	if t.found != nil {
+		return t.found, nil
+	}
+	in := &records.Inference{}
+	for _, path := range t.paths.files {
+		if err := t.infer(ctx, in, path); err != nil {
+			return nil, t.failed(path, err)
+		}
+	}
+	for _, c := range in.Columns() {
+		column := Column{Field: plan.Field{Name: c.Name, Type: plan.T(c.Kind)}}
+		switch {
+		case c.Why != "":
+			column.Unusable = fmt.Sprintf("holds %s, which no type of a column holds together; let sql: read it", c.Why)
+		case c.Kind == plan.Invalid:
+			column.Type = plan.T(plan.Null)
+		}
+		t.found = append(t.found, column)
+	}
+	var err error
+	t.found, err = withPartitions(t.found, t.partitions, t.paths.files)
+	return t.found, err
+}
+
+func (t *textTable) infer(ctx context.Context, in *records.Inference, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := openTextFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	format, dialect, _ := records.FormatOf(path, t.rel.CSV)
+	return in.Read(f, format, dialect)
+}
+
+// withPartitions adds the columns that paths hold and files do not, with the types of
+// columns of a CSV file with the same texts.
+func withPartitions(columns []Column, names, files []string) ([]Column, error) {
+	for _, name := range names {
+		if slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
+			continue
+		}
+		text := "x\n"
+		for _, path := range files {
+			if s, ok := partitionText(path, name); ok {
+				text += `"` + strings.ReplaceAll(s, `"`, `""`) + "\"\n"
+			}
+		}
+		in := &records.Inference{}
+		if err := in.Read(strings.NewReader(text), records.CSV, plan.CSV{}); err != nil {
+			return nil, err
+		}
+		kind := in.Columns()[0].Kind
+		if kind == plan.Invalid {
+			kind = plan.Null
+		}
+		columns = append(columns, Column{Field: plan.Field{Name: name, Type: plan.T(kind)}})
+	}
+	return columns, nil
+}
+
+// bind looks at headers. JSON has none: what no row has is an error at its end.
+func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error) {
+	s := &textScan{textTable: t, fields: columns}
+	for _, path := range t.paths.files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r := &textReader{table: t, path: path, fields: columns, index: len(s.readers)}
+		if err := r.divide(); err != nil {
+			return nil, t.failed(path, err)
+		}
+		s.readers = append(s.readers, r)
+	}
+	return s, nil
+}
+
+// checkNames reads JSON files, which have to have the fields of a scan.
+func (t *textTable) checkNames(s scan) error {
+	for _, r := range s.(*textScan).readers {
+		if format, _, _ := records.FormatOf(r.path, t.rel.CSV); format == records.CSV {
+			continue
+		}
+		if err := r.all(r.inFile); err != nil {
+			return t.failed(r.path, err)
+		}
+	}
+	return s.close()
+}
+
+// count reads the files, of which nothing says how many rows they have.
+func (t *textTable) count(ctx context.Context) (n int64, err error) {
+	s, err := t.bind(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	rel := *t.rel
+	rel.KeepBad = true
+	for _, r := range s.(*textScan).readers {
+		r.rel = &rel
+	}
+	err = run(ctx, s, 1, func(_ int, b *Batch) error { n += int64(b.N); return nil })
+	return n, err
+}
+
+// textScan yields the files.
+type textScan struct {
+	*textTable
+	fields  []plan.Field
+	readers []*textReader
+	at      int
+}
+
+func (s *textScan) next(context.Context) (part, bool, error) {
+	if s.at == len(s.readers) {
+		return part{}, false, nil
+	}
+	r := s.readers[s.at]
+	s.at++
+	return part{bytes: textBytes, read: r.read}, true, nil
+}
+
+func (s *textScan) close() error { return nil }
+
+// textBytes is what reading a text takes, about.
+const textBytes = 16 << 20
+
+// textReader reads one file.
+type textReader struct {
+	table  *textTable
+	rel    *Relation // nil: the table's
+	path   string
+	index  int // of the file
+	fields []plan.Field
+
+	inFile []plan.Field // of fields, those that rows have
+	column []int        // the index in fields of each of them
+	fixed  []plan.Value // of the other fields, by index in fields
+}
+
+// divide tells columns of the file from those that its path holds.
+func (r *textReader) divide() error {
+	r.fixed = make([]plan.Value, len(r.fields))
+	for i, f := range r.fields {
+		if slices.Contains(r.table.partitions, f.Name) {
+			has, err := r.has(f.Name)
+			if err != nil {
+				return err
+			}
+			if !has {
+				if r.fixed[i], err = partitionValue(r.path, f); err != nil {
+					return fmt.Errorf("column %q, which the path holds: %w", f.Name, err)
+				}
+				continue
+			}
+		}
+		r.inFile = append(r.inFile, f)
+		r.column = append(r.column, i)
+	}
+	format, _, _ := records.FormatOf(r.path, r.table.rel.CSV)
+	if format != records.CSV {
+		return nil
+	}
+	return r.header(r.inFile)
+}
+
+// has reports whether the file has a column.
+func (r *textReader) has(name string) (bool, error) {
+	err := r.all([]plan.Field{{Name: name, Type: plan.T(plan.String)}})
+	if missing := (*records.MissingError)(nil); errors.As(err, &missing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// header reads the header of a CSV file, which has to have the fields.
+func (r *textReader) header(fields []plan.Field) error {
+	f, rows, err := r.open(fields)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := rows.Next(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// all reads everything, which has to have the fields.
+func (r *textReader) all(fields []plan.Field) error {
+	f, rows, err := r.open(fields)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		if _, err := rows.Next(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *textReader) open(fields []plan.Field) (*textFile, *records.Reader, error) {
+	f, err := openTextFile(r.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := records.Options{Fields: fields, Raw: r.table.rel.raw}
+	o.Format, o.Dialect, _ = records.FormatOf(r.path, r.table.rel.CSV)
+	return f, records.NewReader(f, o), nil
+}
+
+func (r *textReader) read(emit func(*Batch) error) (err error) {
+	f, rows, err := r.open(r.inFile)
+	if err != nil {
+		return r.table.failed(r.path, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	rel := r.table.rel
+	if r.rel != nil {
+		rel = r.rel
+	}
+	b := &Batch{Batch: vector.NewBatch(r.fields, 0), File: r.index}
+	for {
+		found, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return r.table.failed(r.path, err)
+		}
+		r.fill(b, found)
+		if len(b.Bad) > 0 && !rel.KeepBad {
+			return b.badError()
+		}
+		if err := emit(b); err != nil {
+			return err
+		}
+		b.First += int64(b.N)
+	}
+}
+
+// fill makes rows of the text those of b.
+func (r *textReader) fill(b *Batch, rows *records.Rows) {
+	b.N = rows.N
+	b.where = func(i int) string {
+		return fmt.Sprintf("%s: line %d of %s", r.table.rel.Owner, rows.Lines[i], r.table.paths.shown(r.path))
+	}
+	next := 0
+	for i := range r.fields {
+		if next < len(r.column) && r.column[next] == i {
+			b.Cols[i] = rows.Cols[next]
+			next++
+			continue
+		}
+		fillConstant(b.Cols[i], r.fixed[i], rows.N)
+	}
+	b.Bad = b.Bad[:0]
+	for _, bad := range rows.Bad {
+		cell := BadCell{Row: bad.Row, Column: bad.Column, Text: bad.Text, Reason: bad.Reason}
+		if bad.Column >= 0 {
+			cell.Column = r.column[bad.Column]
+		}
+		b.Bad = append(b.Bad, cell)
+	}
+}
