@@ -4,6 +4,7 @@ import "github.com/unskew/unskew/featuredefs/plan"
 
 // census counts the rows of a spine by what became of them and by their label.
 type census struct {
+	labelled bool // the labels were read
 	classes  []string
 	rows     [256][]int64 // by part, or why it was dropped; then by class, the last without a label
 	late     []int64      // by part: rows whose label was known at the boundary behind it or later
@@ -14,7 +15,7 @@ type census struct {
 }
 
 func takeCensus(s *spine, p *partition) *census {
-	c := &census{classes: s.labels.classes(), late: make([]int64, len(p.names))}
+	c := &census{labelled: s.labels != nil, classes: s.labels.classes(), late: make([]int64, len(p.names))}
 	n := len(c.classes) + 1
 	c.slower, c.never = make([]int64, n), make([]int64, n)
 	for i, t := range s.at {
@@ -58,7 +59,7 @@ func (c *census) byLabel(rows []int64) LabelCounts {
 	for class, n := range rows {
 		out.Rows += n
 		switch {
-		case class == len(c.classes) && len(c.classes) > 0:
+		case class == len(c.classes) && c.labelled:
 			out.Unlabelled = n
 		case class < len(c.classes) && n > 0:
 			if out.ByLabel == nil {
@@ -72,7 +73,7 @@ func (c *census) byLabel(rows []int64) LabelCounts {
 
 // label is what the manifest says of the label; nil if there is nothing to say.
 func (c *census) label(h labelHorizon) *LabelManifest {
-	if len(c.classes) == 0 && h.from == noHorizon {
+	if !c.labelled && h.from == noHorizon {
 		return nil
 	}
 	m := &LabelManifest{Classes: c.classes, HorizonFrom: string(h.from), RowsTooYoung: c.tooYoung}

@@ -159,6 +159,7 @@ func TestClassesOfLabels(t *testing.T) {
 		{labelled(7, 3, -1, 3), "[3 7]", []uint8{1, 0, noClass, 0}},
 		{labelled(), "[]", nil},
 		{labelled(values(4)...), "[1 2 3 4]", []uint8{3, 2, 1, 0, noClass}},
+		{labelled(values(21)...), "[up to 6 over 6 to 11 over 11 to 16 over 16]", []uint8{3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, noClass}},
 		{labelled(values(24)...), "[up to 6 over 6 to 12 over 12 to 18 over 18]", []uint8{3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, noClass}},
 	} {
 		if got := fmt.Sprint(tc.l.names); got != tc.names || !slices.Equal(tc.l.of, tc.of) {

@@ -2,8 +2,9 @@ package offline
 
 import (
 	"cmp"
-	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -44,9 +45,9 @@ type labelReader struct {
 	of      []uint8
 	values  []plan.Value // of the classes, in order of appearance
 	class   map[string]uint8
-	numbers []float64 // of every row of a numeric label; anything where it is null
 	numeric bool
-	many    bool // more than maxClasses values
+	many    bool      // more than maxClasses values
+	numbers []float64 // then: of every row of a numeric label; anything where it is null
 	buf     []byte
 }
 
@@ -57,10 +58,28 @@ func newLabelReader(kind plan.Kind) *labelReader {
 // add appends a batch; it keeps nothing of v.
 func (r *labelReader) add(v *vector.Vector) {
 	for i := range v.N {
-		if r.numeric {
+		r.of = append(r.of, r.classOf(v, i))
+		if r.many && r.numeric {
 			r.numbers = append(r.numbers, number(v, i))
 		}
-		r.of = append(r.of, r.classOf(v, i))
+	}
+}
+
+// overflow gives up the classes: from now on numbers are kept.
+func (r *labelReader) overflow() {
+	r.many = true
+	if !r.numeric {
+		return
+	}
+	for _, class := range r.of {
+		x := 0.0
+		if class != noClass {
+			x = r.values[class].Double()
+			if v := r.values[class]; v.Kind() == plan.Int {
+				x = float64(v.Int())
+			}
+		}
+		r.numbers = append(r.numbers, x)
 	}
 }
 
@@ -86,7 +105,7 @@ func (r *labelReader) classOf(v *vector.Vector, i int) uint8 {
 	case ok:
 		return class
 	case len(r.values) == maxClasses:
-		r.many = true
+		r.overflow()
 		return 0
 	}
 	class = uint8(len(r.values))
@@ -168,10 +187,16 @@ func (r *labelReader) quarters() *labels {
 			}
 		}
 	}
-	a, b, c := edges[0], edges[1], edges[2]
-	return &labels{of: r.of, names: []string{
-		fmt.Sprintf("up to %v", a), fmt.Sprintf("over %v to %v", a, b), fmt.Sprintf("over %v to %v", b, c), fmt.Sprintf("over %v", c),
-	}}
+	a, b, c := numberName(edges[0]), numberName(edges[1]), numberName(edges[2])
+	return &labels{of: r.of, names: []string{"up to " + a, "over " + a + " to " + b, "over " + b + " to " + c, "over " + c}}
+}
+
+// numberName writes numbers of usual sizes without an exponent.
+func numberName(x float64) string {
+	if size := math.Abs(x); size >= 1e-4 && size < 1e15 {
+		return strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
 }
 
 func compareNumbers(a, b float64) int {

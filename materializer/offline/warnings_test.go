@@ -129,6 +129,33 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestLabelsThatSayNothing: null, too many or of no type that features have, and spines
+// without rows or without a label. They make no difference to the files.
+func TestLabelsThatSayNothing(t *testing.T) {
+	p := newProject(t)
+	p.copyTo(t, "tx.parquet", events)
+	split := strings.Replace(fraud, ", label_known_at: known", "", 1)
+	for _, tc := range []struct{ name, label, where, defs, want string }{
+		{"null", "NULL::INTEGER", "true", split, "600 rows by map[], 600 without"},
+		{"strings", "'order ' || user_id || \"at\"", "true", split, "600 rows by map[any:600], 0 without"},
+		{"numbers", "epoch(\"at\") / 60", "true", split, "600 rows by map[over 28992128 to 29024128:200 over 29024128:400], 0 without"},
+		{"lists", "[user_id]", "true", split, "nothing"},
+		{"no rows", "y", "false", split, "0 rows by map[], 0 without"},
+		{"no label", "y", "true", strings.Replace(split, ", label: y", "", 1), "nothing"},
+	} {
+		p.copyTo(t, "spine.parquet", fmt.Sprintf("SELECT user_id, \"at\", "+tc.label+" AS y FROM ("+fraudSpine+") WHERE "+tc.where, "INTERVAL 1 DAY"))
+		set, _ := p.define(t, fmt.Sprintf(tc.defs, "")).TrainingSet("set")
+		f := p.train(t, p.config(set)).Files[1]
+		got := "nothing"
+		if l := f.Labels; l != nil {
+			got = fmt.Sprintf("%d rows by %v, %d without", l.Rows, l.ByLabel, l.Unlabelled)
+		}
+		if got != tc.want {
+			t.Errorf("%s: %s counts %s, want %s", tc.name, f.Name, got, tc.want)
+		}
+	}
+}
+
 // TestRateThatMoves: what counts is more than chance and more than a little.
 func TestRateThatMoves(t *testing.T) {
 	for _, tc := range []struct {
