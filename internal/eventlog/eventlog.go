@@ -16,20 +16,34 @@ import (
 // Position is a record's place in its shard; 0 is before the first.
 type Position uint64
 
-// Entry is an event to append. Entries with an ID are deduplicated by it within
-// the shard, for ever; entries with an empty ID never are.
+// Entry is a delivery of an event to append. Entries with an ID are deduplicated by it
+// within the shard, for ever; entries with an empty ID never are.
+//
+// Deliveries with one ID are of one event when they have one body. A later one adds the
+// fields of Late that its event does not have yet; it must not have another value in one that is there.
 type Entry struct {
 	ID      string
 	Payload []byte
+	Body    []byte // what every delivery of the event has to repeat; nil: Payload
+	Late    *Late  // nil: nothing of the event can be filled
 }
 
-// Record is an appended event. Appended is the log's clock at that moment,
+// bodyDigest is the digest that tells one event from another.
+func (e *Entry) bodyDigest() Digest {
+	if e.Body == nil {
+		return DigestOf(e.Payload)
+	}
+	return DigestOf(e.Body)
+}
+
+// Record is an appended delivery. Appended is the log's clock at that moment,
 // never less than that of an earlier record of the shard.
 type Record struct {
 	Position Position
 	Appended plan.EventTime
 	ID       string
 	Payload  []byte
+	Before   []Version // of the event, when the delivery filled one; nil: it is the event
 }
 
 // Outcome says what became of an entry.
@@ -38,13 +52,13 @@ type Outcome uint8
 // The outcomes.
 const (
 	Appended  Outcome = 0 // stored, at Result.Position
-	Duplicate Outcome = 1 // the id was seen with the same payload: ignored
-	Conflict  Outcome = 2 // the id was seen with another payload: ignored, the first stands
+	Duplicate Outcome = 1 // the event has all that it says: ignored
+	Conflict  Outcome = 2 // it contradicts the event with its id: ignored, what was first stands
+	Filled    Outcome = 3 // stored, at Result.Position: it added fields to the event with its id
 )
 
-// Result answers one Entry. Position is the position of the event that holds
-// the id: the new record's, or that of the first with the id (0 when the id was
-// registered from history).
+// Result answers one Entry. Position is that of the new record, or of the event that
+// holds the id (0 when the id was registered from history).
 type Result struct {
 	Outcome  Outcome
 	Position Position
@@ -60,7 +74,8 @@ type Log interface {
 	// entries are the caller's again on return.
 	Append(ctx context.Context, shard string, entries []Entry) ([]Result, error)
 	// Register marks ids as seen without storing records: ids of events that are
-	// already part of the history. Registering a seen id changes nothing.
+	// already part of the history, with the fields that they have there. Of a seen id it
+	// fills what is missing, and changes nothing else (see Seen.Register).
 	Register(ctx context.Context, shard string, entries []Entry) error
 	// Read returns at most limit records after the given position, in order; fewer
 	// than limit only at the end of the shard. It sees durable records only, so a

@@ -25,6 +25,7 @@ type Options struct {
 	Logger        *slog.Logger // nil drops what Pebble reports, except the reason for a fatal error
 	CacheBytes    int64
 	MemTableBytes uint64
+	Older         string // a format that can be read as the one asked for, and becomes it; "" for none
 }
 
 // LockedError says that the directory is in use, by another process or by this one.
@@ -96,7 +97,7 @@ func open(dir, format string, g *guard, o Options) (*cockroach.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
-	if err := checkFormat(db, dir, format); err != nil {
+	if err := checkFormat(db, dir, format, o.Older); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -117,8 +118,8 @@ func pebbleOptions(dir string, g *guard, o Options) *cockroach.Options {
 	return opts
 }
 
-// checkFormat reads the marker, or writes it into an empty database.
-func checkFormat(db *cockroach.DB, dir, format string) error {
+// checkFormat reads the marker, or writes it into an empty database or over an older one.
+func checkFormat(db *cockroach.DB, dir, format, older string) error {
 	value, closer, err := db.Get(markerKey)
 	if errors.Is(err, cockroach.ErrNotFound) {
 		return markFormat(db, dir, format)
@@ -127,6 +128,9 @@ func checkFormat(db *cockroach.DB, dir, format string) error {
 		return fmt.Errorf("read the format of %s: %w", dir, err)
 	}
 	defer func() { _ = closer.Close() }()
+	if older != "" && string(value) == older {
+		return db.Set(markerKey, []byte(format), cockroach.Sync)
+	}
 	if string(value) != format {
 		return fmt.Errorf("directory %s holds %q and this program reads %q: choose another directory", dir, value, format)
 	}

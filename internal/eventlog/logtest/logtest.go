@@ -43,6 +43,12 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"O5 redelivery inside one call", testO5InsideCall},
 		{"A conflict keeps the first", testConflict},
 		{"Register marks ids as seen", testRegister},
+		{"O5 later deliveries fill an event", testFillings},
+		{"A delivery with an outcome comes first", testFillingFirst},
+		{"O5 fillings inside one call", testFillingsInsideCall},
+		{"Register fills what history has", testRegisterFills},
+		{"Fillings of events from before", testFillingsOfOldEvents},
+		{"Concurrent fillings", testConcurrentFillings},
 		{"Model", testModel},
 		{"Appended never decreases", testAppended},
 		{"B5 times and positions beyond 2^53 are exact", testB5},
@@ -138,7 +144,7 @@ func read(t fataler, l eventlog.Log, shard string, after eventlog.Position, limi
 }
 
 // readAll reads the whole shard in pages and checks what holds for every shard:
-// dense positions that end at End, times that do not decrease, no id twice.
+// dense positions that end at End, times that do not decrease, no id twice but to fill.
 func readAll(t fataler, l eventlog.Log, shard string) []eventlog.Record {
 	t.Helper()
 	var all []eventlog.Record
@@ -159,7 +165,7 @@ func readAll(t fataler, l eventlog.Log, shard string) []eventlog.Record {
 			t.Fatalf("position %d was appended at %v, before %v", r.Position, r.Appended, last)
 		}
 		last = r.Appended
-		if earlier, ok := ids[r.ID]; ok && r.ID != "" {
+		if earlier, ok := ids[r.ID]; ok && r.ID != "" && r.Before == nil {
 			t.Fatalf("id %q is at positions %d and %d", r.ID, earlier, r.Position)
 		}
 		ids[r.ID] = r.Position
@@ -177,7 +183,7 @@ func want(t fataler, results []eventlog.Result, texts ...string) {
 		t.Fatalf("%d results, want %d", len(results), len(texts))
 	}
 	for i, r := range results {
-		name := [...]string{"appended", "duplicate", "conflict"}[r.Outcome]
+		name := [...]string{"appended", "duplicate", "conflict", "filled"}[r.Outcome]
 		if got := fmt.Sprintf("%s %d", name, r.Position); got != texts[i] {
 			t.Fatalf("result %d is %q, want %q", i, got, texts[i])
 		}

@@ -3,6 +3,8 @@ package logtest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,41 +12,94 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// model is what a shard should be: its records, and the payload and position of every id.
+// model is what a shard should be: its records, and what it knows of every id.
 type model struct {
 	records []string
 	ids     map[string]modelID
 }
 
 type modelID struct {
-	payload  string
+	body     string
+	fields   map[string]string
 	position eventlog.Position
 }
 
-func (m *model) append(e eventlog.Entry) eventlog.Result {
-	if prior, ok := m.ids[e.ID]; ok && e.ID != "" {
-		if prior.payload == string(e.Payload) {
-			return eventlog.Result{Outcome: eventlog.Duplicate, Position: prior.position}
+// given is the fields of a delivery.
+func given(e eventlog.Entry) map[string]string {
+	m := map[string]string{}
+	if e.Late != nil {
+		for _, f := range e.Late.Fields {
+			m[f.Name] = string(f.Value)
 		}
-		return eventlog.Result{Outcome: eventlog.Conflict, Position: prior.position}
 	}
+	return m
+}
+
+func body(e eventlog.Entry) string {
+	if e.Body == nil {
+		return string(e.Payload)
+	}
+	return string(e.Body)
+}
+
+func (m *model) append(e eventlog.Entry) eventlog.Result {
+	p := eventlog.Position(len(m.records) + 1)
+	prior, ok := m.ids[e.ID]
+	if !ok || e.ID == "" {
+		m.records = append(m.records, e.ID+"="+string(e.Payload))
+		m.ids[e.ID] = modelID{body(e), given(e), p}
+		return eventlog.Result{Outcome: eventlog.Appended, Position: p}
+	}
+	missing, same := 0, prior.body == body(e)
+	for name, value := range given(e) {
+		has, filled := prior.fields[name]
+		if !filled {
+			missing++
+		}
+		same = same && (!filled || has == value)
+	}
+	switch {
+	case !same:
+		return eventlog.Result{Outcome: eventlog.Conflict, Position: prior.position}
+	case missing == 0:
+		return eventlog.Result{Outcome: eventlog.Duplicate, Position: prior.position}
+	}
+	maps.Copy(prior.fields, given(e))
 	m.records = append(m.records, e.ID+"="+string(e.Payload))
-	p := eventlog.Position(len(m.records))
-	m.ids[e.ID] = modelID{string(e.Payload), p}
-	return eventlog.Result{Outcome: eventlog.Appended, Position: p}
+	return eventlog.Result{Outcome: eventlog.Filled, Position: p}
 }
 
 func (m *model) register(e eventlog.Entry) {
-	if _, ok := m.ids[e.ID]; !ok {
-		m.ids[e.ID] = modelID{string(e.Payload), 0}
+	prior, ok := m.ids[e.ID]
+	switch {
+	case !ok:
+		m.ids[e.ID] = modelID{body(e), given(e), 0}
+	case prior.body == body(e):
+		for name, value := range given(e) {
+			if _, filled := prior.fields[name]; !filled {
+				prior.fields[name] = value
+			}
+		}
+	case e.Late != nil && prior.position > 0: // history knew it at time 0
+		m.ids[e.ID] = modelID{body(e), given(e), 0}
 	}
 }
 
-// entries draws from few ids and payloads, so that both meet often.
+// entries draws from few ids, bodies and fields, so that they meet often.
 func entries() *rapid.Generator[[]eventlog.Entry] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) eventlog.Entry {
-		return entry(rapid.SampledFrom([]string{"", "a", "b", "b\x00", "\x00", "c", "d"}).Draw(t, "id"),
-			rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "payload"))
+		id := rapid.SampledFrom([]string{"", "a", "b", "b\x00", "\x00", "c", "d"}).Draw(t, "id")
+		body := rapid.SampledFrom([]string{"", "x", "x", "x", "y"}).Draw(t, "body")
+		if id == "" || id == "a" {
+			return entry(id, body)
+		}
+		var fields []string
+		for _, name := range []string{"f", "g", "h"} {
+			if v := rapid.IntRange(0, 3).Draw(t, name); v > 1 {
+				fields = append(fields, fmt.Sprintf("%s=%d", name, max(v, 2)/3))
+			}
+		}
+		return late(id, body, strings.Join(fields, " "))
 	}), 0, 6)
 }
 

@@ -126,7 +126,7 @@ func (l *Log) commit(requests []*request) {
 		log:   l,
 		batch: l.db.NewBatch(),
 		now:   l.clock(),
-		seen:  map[string]seenID{},
+		seen:  map[string]eventlog.Seen{},
 		ends:  map[*shard]end{},
 	}
 	err := g.addAll(requests)
@@ -170,8 +170,8 @@ type group struct {
 	log   *Log
 	batch *cockroach.Batch
 	now   plan.EventTime
-	ids   *cockroach.Iterator // opened by the first look-up
-	seen  map[string]seenID   // ids of this group by key
+	ids   *cockroach.Iterator      // opened by the first look-up
+	seen  map[string]eventlog.Seen // ids of this group by key
 	ends  map[*shard]end
 	key   []byte // scratch
 	value []byte // scratch
@@ -192,7 +192,8 @@ func (g *group) addAll(requests []*request) (err error) {
 }
 
 func (g *group) add(r *request) error {
-	for i, e := range r.entries {
+	for i := range r.entries {
+		e := &r.entries[i]
 		var result eventlog.Result
 		var err error
 		if r.registers {
@@ -207,46 +208,73 @@ func (g *group) add(r *request) error {
 	return nil
 }
 
-func (g *group) append(s *shard, e eventlog.Entry) (eventlog.Result, error) {
-	if e.ID != "" {
-		prior, found, err := g.lookup(s, e.ID)
-		if err != nil {
-			return eventlog.Result{}, err
-		}
-		if found {
-			return prior.answer(e.Payload), nil
+func (g *group) append(s *shard, e *eventlog.Entry) (eventlog.Result, error) {
+	seen, found, err := g.lookup(s, e.ID)
+	if err != nil {
+		return eventlog.Result{}, err
+	}
+	outcome, fields := eventlog.Appended, []eventlog.Field(nil)
+	if found {
+		if outcome, fields = seen.Judge(e); outcome != eventlog.Filled {
+			return eventlog.Result{Outcome: outcome, Position: seen.Position}, nil
 		}
 	}
 	to := g.endOf(s)
 	to = end{position: to.position + 1, appended: max(to.appended, g.now)}
 	g.ends[s] = to
-	g.key = appendEventKey(g.key[:0], s.name, to.position)
-	g.value = appendEvent(g.value[:0], to.appended, e)
-	if err := g.batch.Set(g.key, g.value, nil); err != nil {
+	if err := g.record(s, e, to, &seen, found); err != nil {
 		return eventlog.Result{}, err
 	}
-	return eventlog.Result{Outcome: eventlog.Appended, Position: to.position}, g.remember(s, e, to.position)
+	if found {
+		seen = seen.Fill(e, fields, to.position, to.appended)
+	} else {
+		seen = eventlog.FirstSeen(e, to.position, to.appended)
+	}
+	return eventlog.Result{Outcome: outcome, Position: to.position}, g.remember(s, e.ID, &seen)
 }
 
-func (g *group) register(s *shard, e eventlog.Entry) error {
+// record stores a delivery at the end, and what was before it if it fills an event.
+func (g *group) record(s *shard, e *eventlog.Entry, to end, seen *eventlog.Seen, fills bool) error {
+	if fills {
+		g.key = appendBeforeKey(g.key[:0], s.name, to.position)
+		g.value = eventlog.AppendVersions(g.value[:0], seen.Before())
+		if err := g.batch.Set(g.key, g.value, nil); err != nil {
+			return err
+		}
+	}
+	g.key = appendEventKey(g.key[:0], s.name, to.position)
+	g.value = appendEvent(g.value[:0], to.appended, e)
+	return g.batch.Set(g.key, g.value, nil)
+}
+
+func (g *group) register(s *shard, e *eventlog.Entry) error {
 	if e.ID == "" {
 		return nil
 	}
-	if _, found, err := g.lookup(s, e.ID); found || err != nil {
+	seen, found, err := g.lookup(s, e.ID)
+	if err != nil {
 		return err
 	}
-	return g.remember(s, e, 0)
+	changed := true
+	if found {
+		seen, changed = seen.Register(e)
+	} else {
+		seen = eventlog.FirstSeen(e, 0, plan.Always)
+	}
+	if !changed {
+		return nil
+	}
+	return g.remember(s, e.ID, &seen)
 }
 
 // remember puts the id into the index; an empty one is never deduplicated.
-func (g *group) remember(s *shard, e eventlog.Entry, p eventlog.Position) error {
-	if e.ID == "" {
+func (g *group) remember(s *shard, id string, seen *eventlog.Seen) error {
+	if id == "" {
 		return nil
 	}
-	id := seenID{digest: eventlog.DigestOf(e.Payload), position: p}
-	g.key = appendIDKey(g.key[:0], s.name, e.ID)
-	g.value = id.append(g.value[:0])
-	g.seen[string(g.key)] = id
+	g.key = appendIDKey(g.key[:0], s.name, id)
+	g.value = appendSeen(g.value[:0], seen)
+	g.seen[string(g.key)] = *seen
 	return g.batch.Set(g.key, g.value, nil)
 }
 
@@ -259,9 +287,12 @@ func (g *group) endOf(s *shard) end {
 	return end{position: s.end, appended: s.appended}
 }
 
-// lookup finds an id in this group or in the database. Nearly every id is new:
-// the seek asks the Bloom filters, those of the last level too.
-func (g *group) lookup(s *shard, id string) (seenID, bool, error) {
+// lookup finds an id in this group or in the database; an empty one is never seen.
+// Nearly every id is new: the seek asks the Bloom filters, those of the last level too.
+func (g *group) lookup(s *shard, id string) (eventlog.Seen, bool, error) {
+	if id == "" {
+		return eventlog.Seen{}, false, nil
+	}
 	g.key = appendIDKey(g.key[:0], s.name, id)
 	if found, ok := g.seen[string(g.key)]; ok {
 		return found, true, nil
@@ -269,17 +300,17 @@ func (g *group) lookup(s *shard, id string) (seenID, bool, error) {
 	if g.ids == nil {
 		it, err := g.log.db.NewIter(&cockroach.IterOptions{UseL6Filters: true})
 		if err != nil {
-			return seenID{}, false, err
+			return eventlog.Seen{}, false, err
 		}
 		g.ids = it
 	}
 	if !g.ids.SeekPrefixGE(g.key) || !bytes.Equal(g.ids.Key(), g.key) {
-		return seenID{}, false, g.ids.Error()
+		return eventlog.Seen{}, false, g.ids.Error()
 	}
 	value, err := g.ids.ValueAndErr()
 	if err != nil {
-		return seenID{}, false, err
+		return eventlog.Seen{}, false, err
 	}
-	found, err := decodeSeenID(value)
+	found, err := decodeSeen(value)
 	return found, err == nil, err
 }

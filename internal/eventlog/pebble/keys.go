@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -10,13 +11,22 @@ import (
 
 // The byte format of keys and values is docs/formats/eventlog.md.
 
-const format = "unskew eventlog 1"
+const (
+	format = "unskew eventlog 2"
+	// older is read as it is and then marked as format: it has no fillings, and its ids no versions.
+	older = "unskew eventlog 1"
+)
 
 // The kinds of keys.
 const (
-	kindEvent = 'e'
-	kindID    = 'i'
+	kindEvent  = 'e'
+	kindID     = 'i'
+	kindBefore = 'b' // of a record that filled an event
 )
+
+func appendBeforeKey(dst []byte, shard string, p eventlog.Position) []byte {
+	return binary.BigEndian.AppendUint64(appendShard(dst, kindBefore, shard), uint64(p))
+}
 
 // signBit makes the unsigned order of times their order.
 const signBit = 1 << 63
@@ -35,11 +45,12 @@ func appendIDKey(dst []byte, shard, id string) []byte {
 	return append(appendShard(dst, kindID, shard), id...)
 }
 
-func positionOf(eventKey []byte) eventlog.Position {
-	return eventlog.Position(binary.BigEndian.Uint64(eventKey[len(eventKey)-8:]))
+// positionOf is the position in the key of a record, or of what was before it.
+func positionOf(key []byte) eventlog.Position {
+	return eventlog.Position(binary.BigEndian.Uint64(key[len(key)-8:]))
 }
 
-func appendEvent(dst []byte, appended plan.EventTime, e eventlog.Entry) []byte {
+func appendEvent(dst []byte, appended plan.EventTime, e *eventlog.Entry) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(appended)^signBit)
 	dst = binary.AppendUvarint(dst, uint64(len(e.ID)))
 	dst = append(dst, e.ID...)
@@ -72,31 +83,21 @@ func decodeEvent(p eventlog.Position, event []byte) (eventlog.Record, error) {
 	}, nil
 }
 
-// seenID is what the index knows of an id. The position is 0 for a registered one.
-type seenID struct {
-	digest   eventlog.Digest
-	position eventlog.Position
+func appendSeen(dst []byte, s *eventlog.Seen) []byte {
+	dst = append(dst, s.Digest[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(s.Position))
+	return eventlog.AppendVersions(dst, s.Versions)
 }
 
-func (s seenID) append(dst []byte) []byte {
-	dst = append(dst, s.digest[:]...)
-	return binary.BigEndian.AppendUint64(dst, uint64(s.position))
-}
-
-func decodeSeenID(value []byte) (seenID, error) {
-	if len(value) != 24 {
-		return seenID{}, fmt.Errorf("an entry of the id index has %d bytes, not 24: %w", len(value), eventlog.ErrDamaged)
+// decodeSeen copies what it returns.
+func decodeSeen(value []byte) (eventlog.Seen, error) {
+	if len(value) < 24 {
+		return eventlog.Seen{}, fmt.Errorf("an entry of the id index has %d bytes, not 24 or more: %w", len(value), eventlog.ErrDamaged)
 	}
-	return seenID{
-		digest:   eventlog.Digest(value[:16]),
-		position: eventlog.Position(binary.BigEndian.Uint64(value[16:])),
-	}, nil
-}
-
-// answer says what becomes of an entry whose id was seen.
-func (s seenID) answer(payload []byte) eventlog.Result {
-	if s.digest == eventlog.DigestOf(payload) {
-		return eventlog.Result{Outcome: eventlog.Duplicate, Position: s.position}
-	}
-	return eventlog.Result{Outcome: eventlog.Conflict, Position: s.position}
+	versions, err := eventlog.DecodeVersions(bytes.Clone(value[24:]))
+	return eventlog.Seen{
+		Digest:   eventlog.Digest(value[:16]),
+		Position: eventlog.Position(binary.BigEndian.Uint64(value[16:])),
+		Versions: versions,
+	}, err
 }

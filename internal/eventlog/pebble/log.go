@@ -62,7 +62,7 @@ type shard struct {
 // someone has it open.
 func Open(dir string, o Options) (*Log, error) {
 	db, err := pebbledir.Open(dir, format, pebbledir.Options{
-		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes,
+		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes, Older: older,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("event log: %w", err)

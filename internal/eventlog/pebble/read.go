@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -60,7 +61,31 @@ func (l *Log) readRange(ctx context.Context, shard string, first, last eventlog.
 	if len(records) != cap(records) {
 		return nil, fmt.Errorf("position %d: %w", first+eventlog.Position(len(records)), eventlog.ErrDamaged)
 	}
-	return records, nil
+	return records, l.readBefore(ctx, shard, records)
+}
+
+// readBefore adds what was before them to the records that filled an event.
+func (l *Log) readBefore(ctx context.Context, shard string, records []eventlog.Record) error {
+	first := records[0].Position
+	it, err := l.db.NewIterWithContext(ctx, &cockroach.IterOptions{
+		LowerBound: appendBeforeKey(nil, shard, first),
+		UpperBound: append(appendBeforeKey(nil, shard, records[len(records)-1].Position), 0),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = it.Close() }()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		r := &records[positionOf(it.Key())-first]
+		if r.Before, err = eventlog.DecodeVersions(bytes.Clone(value)); err != nil {
+			return fmt.Errorf("position %d: %w", r.Position, err)
+		}
+	}
+	return it.Error()
 }
 
 func readRecord(it *cockroach.Iterator, want eventlog.Position) (eventlog.Record, error) {

@@ -1,9 +1,14 @@
--- Appends entries to a shard, all or none. Everything that can fail comes before
+-- Appends deliveries to a shard, all or none. Everything that can fail comes before
 -- the first write.
 -- KEYS: events (stream), ids (hash), head (hash)
--- ARGV: now (8 bytes), then id, digest (16 bytes) and payload of each entry
--- Returns for each entry its outcome (a, d or c) and the decimal position.
+-- ARGV: now (8 bytes), then six of each delivery: its id; what is expected of the id, which
+--   is its value in ids, empty if it is new, or '=' if an earlier delivery of the call has it;
+--   the digest of its body, empty if it fills an event; its known time (8 bytes), empty if
+--   nothing can be filled; the fields it adds; its payload
+-- Returns the decimal positions; or 'stale' and then, of each delivery whose id is not as
+--   expected, its decimal number, counted from 0, and the value of the id.
 local events, ids, head = KEYS[1], KEYS[2], KEYS[3]
+local always = string.rep('\0', 8)
 
 -- later compares two times of 8 bytes, which are more than a Lua number holds.
 local function later(a, b)
@@ -13,6 +18,11 @@ local function later(a, b)
   return al > bl
 end
 
+-- version is what one delivery adds to the value of an id.
+local function version(known, position, fields)
+  return known .. string.char(#position) .. position .. fields
+end
+
 local h = redis.call('HMGET', head, 'end', 'appended', 'ids')
 local last, appended, count = h[1] or '0', h[2], h[3] or '0'
 if string.format('%.0f', redis.call('XLEN', events)) ~= last
@@ -20,25 +30,44 @@ if string.format('%.0f', redis.call('XLEN', events)) ~= last
   return redis.error_reply('DAMAGED records or ids of the shard are missing')
 end
 
+local stale = { 'stale' }
+for i = 2, #ARGV, 6 do
+  local id, expected = ARGV[i], ARGV[i + 1]
+  if id ~= '' and expected ~= '=' then
+    local value = redis.call('HGET', ids, id) or ''
+    if value ~= expected then
+      stale[#stale + 1] = string.format('%.0f', (i - 2) / 6)
+      stale[#stale + 1] = value
+    end
+  end
+end
+if #stale > 1 then return stale end
+
 local now = ARGV[1]
 if appended and later(appended, now) then now = appended end
 
-local results, fresh = {}, false
-for i = 2, #ARGV, 3 do
-  local id, digest = ARGV[i], ARGV[i + 1]
-  local seen = id ~= '' and redis.call('HGET', ids, id)
-  if seen then
-    local outcome = string.sub(seen, 1, 16) == digest and 'd' or 'c'
-    results[#results + 1] = outcome .. string.sub(seen, 17)
+local positions = {}
+for i = 2, #ARGV, 6 do
+  local id, digest, known, fields, payload = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  if known ~= '' and later(now, known) then known = now end
+  if digest == '' then
+    local value = redis.call('HGET', ids, id)
+    local colon = string.find(value, ':', 17, true)
+    if not colon then
+      -- Stored without versions: nothing of it has been filled.
+      colon = #value + 1
+      value = value .. ':' .. version(always, string.sub(value, 17), '\0')
+    end
+    last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload, 'b', string.sub(value, colon + 1)), 3)
+    redis.call('HSET', ids, id, value .. version(known, last, fields))
   else
     -- 0-* counts up from 0-1 in 64 bits.
-    last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', ARGV[i + 2]), 3)
-    if id ~= '' then redis.call('HSET', ids, id, digest .. last) end
-    results[#results + 1] = 'a' .. last
-    fresh = true
+    last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload), 3)
+    local value = digest .. last
+    if known ~= '' then value = value .. ':' .. version(known, last, fields) end
+    if id ~= '' then redis.call('HSET', ids, id, value) end
   end
+  positions[#positions + 1] = last
 end
-if fresh then
-  redis.call('HSET', head, 'end', last, 'appended', now, 'ids', string.format('%.0f', redis.call('HLEN', ids)))
-end
-return results
+redis.call('HSET', head, 'end', last, 'appended', now, 'ids', string.format('%.0f', redis.call('HLEN', ids)))
+return positions

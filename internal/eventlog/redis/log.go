@@ -12,7 +12,6 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -100,59 +99,6 @@ func decodeTime(s string) (plan.EventTime, error) {
 	return plan.EventTime(binary.BigEndian.Uint64([]byte(s)) ^ signBit), nil
 }
 
-// Append is eventlog.Log's. One call blocks the server while it lasts: hundreds
-// of entries are fine, hundreds of thousands are not.
-func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
-	if err := l.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer l.conn.Gate.Leave()
-	if err := eventlog.Check(shard, entries); err != nil {
-		return nil, err
-	}
-	if len(entries) == 0 {
-		return nil, nil
-	}
-	args := make([]string, 0, 1+3*len(entries))
-	args = append(args, encodeTime(l.clock()))
-	for _, e := range entries {
-		digest := eventlog.DigestOf(e.Payload)
-		args = append(args, e.ID, string(digest[:]), string(e.Payload))
-	}
-	k := l.keys(shard)
-	answer, err := l.write(ctx, appendScript, []string{k.events, k.ids, k.head}, args).AsStrSlice()
-	if err != nil {
-		return nil, writeError("append to", shard, err)
-	}
-	return decodeResults(shard, answer, len(entries))
-}
-
-// Register is eventlog.Log's.
-func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Entry) error {
-	if err := l.enter(ctx); err != nil {
-		return err
-	}
-	defer l.conn.Gate.Leave()
-	if err := eventlog.Check(shard, entries); err != nil {
-		return err
-	}
-	var args []string
-	for _, e := range entries {
-		if e.ID != "" {
-			digest := eventlog.DigestOf(e.Payload)
-			args = append(args, e.ID, string(digest[:]))
-		}
-	}
-	if len(args) == 0 {
-		return nil
-	}
-	k := l.keys(shard)
-	if err := l.write(ctx, registerScript, []string{k.ids, k.head}, args).Error(); err != nil {
-		return writeError("register ids in", shard, err)
-	}
-	return nil
-}
-
 // enter lets a call in, unless the log is closed or the context has ended.
 func (l *Log) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -185,20 +131,4 @@ func writeError(what, shard string, err error) error {
 		return fmt.Errorf("%s shard %q: nothing was stored: %w", what, shard, err)
 	}
 	return fmt.Errorf("%s shard %q: the request was sent and not answered (%w): %w", what, shard, err, eventlog.ErrOutcomeUnknown)
-}
-
-func decodeResults(shard string, answer []string, want int) ([]eventlog.Result, error) {
-	if len(answer) != want {
-		return nil, fmt.Errorf("append to shard %q: redis answered %d of %d entries: %w", shard, len(answer), want, eventlog.ErrOutcomeUnknown)
-	}
-	results := make([]eventlog.Result, want)
-	for i, a := range answer {
-		outcome := strings.IndexByte("adc", a[0])
-		p, err := strconv.ParseUint(a[1:], 10, 64)
-		if outcome < 0 || err != nil {
-			return nil, fmt.Errorf("append to shard %q: redis answered %q for entry %d: %w", shard, a, i, eventlog.ErrOutcomeUnknown)
-		}
-		results[i] = eventlog.Result{Outcome: eventlog.Outcome(outcome), Position: eventlog.Position(p)}
-	}
-	return results, nil
 }

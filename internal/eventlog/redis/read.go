@@ -134,9 +134,14 @@ func decodeRecord(e rueidis.XRangeSlice, want eventlog.Position) (eventlog.Recor
 			r.ID = f.Value
 		case "p":
 			r.Payload = []byte(f.Value)
+		case "b":
+			r.Before, err = eventlog.DecodeVersions([]byte(f.Value))
+		}
+		if err != nil {
+			return r, fmt.Errorf("position %d: %w", want, err)
 		}
 	}
-	return r, err
+	return r, nil
 }
 
 // blockFor is how long the server holds one request of Wait. It is bounded only
