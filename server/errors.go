@@ -49,6 +49,7 @@ func (s *Server) coded(procedure string, err error) error {
 		wire   *connect.Error
 		caller *callerError
 		none   *registry.NotMaterialized
+		clock  *eventlog.ClockError
 	)
 	switch {
 	case errors.As(err, &caller):
@@ -57,6 +58,8 @@ func (s *Server) coded(procedure string, err error) error {
 		return wire
 	case errors.As(err, &none):
 		return connect.NewError(connect.CodeFailedPrecondition, none)
+	case errors.As(err, &clock):
+		return connect.NewError(connect.CodeUnavailable, clock)
 	case errors.Is(err, errNoPlan), errors.Is(err, eventlog.ErrClosed), errors.Is(err, onlinestore.ErrClosed):
 		return connect.NewError(connect.CodeUnavailable, err)
 	case errors.Is(err, eventlog.ErrOutcomeUnknown), errors.Is(err, onlinestore.ErrOutcomeUnknown):

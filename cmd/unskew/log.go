@@ -23,7 +23,7 @@ func newLog(o *options) *cobra.Command {
 		Args:  takes(0, 0),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newDeadLetters(o))
+	c.AddCommand(newDeadLetters(o), newSetBack(o))
 	return c
 }
 

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/server"
@@ -60,8 +64,13 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	warn(c.ErrOrStderr(), st)
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
+	clocks, err := watchClocks(c.Context(), p.Plan, st, log)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	clocks.Register(metrics)
 	applier, err := online.New(online.Config{
-		Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock,
+		Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock, Ready: clocks.Err,
 		Aside: func(v *plan.View, l registry.DeadLetter) {
 			log.Error("set aside", "what", newDeadLetter(v, l).String())
 		},
@@ -89,8 +98,25 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	g, ctx := errgroup.WithContext(c.Context())
 	g.Go(func() error { return srv.Serve(ctx, ln) })
 	g.Go(func() error { return queue.Run(ctx) })
+	g.Go(func() error { return clocks.Run(ctx) })
 	g.Go(func() error {
 		return applier.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
 	})
 	return g.Wait()
+}
+
+// watchClocks looks at the clocks that the times of events depend on. A server does not
+// start with one that is not to be believed.
+func watchClocks(ctx context.Context, p *plan.Plan, st *backend.Backend, log *slog.Logger) (*clock.Watch, error) {
+	var sources []string
+	for _, s := range p.Sources {
+		if s.Stream {
+			sources = append(sources, s.Name)
+		}
+	}
+	begin := time.Now()
+	w := clock.New(clock.Config{
+		Log: st.Log, Sources: sources, Skew: st.Skew, Now: wallClock, Elapsed: func() time.Duration { return time.Since(begin) }, Report: log,
+	})
+	return w, w.Look(ctx)
 }

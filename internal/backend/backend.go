@@ -10,9 +10,11 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
@@ -32,11 +34,15 @@ type Backend struct {
 	Store    onlinestore.Store
 	Name     string   // for people
 	Warnings []string // about the servers' settings, for the operator
+	// Skew is how far this machine's clock is ahead of that of the log's server; nil where
+	// there is no other clock.
+	Skew func(ctx context.Context) (plan.Micros, error)
 
 	after func() error // runs once both are closed; may be nil
 }
 
-// Opener opens a log on a clock, nil for the machine's, and a store.
+// Opener opens a log on a clock, nil for the machine's, and a store. By the machine's clock
+// nothing is appended that would be invisible for long; see eventlog.ClockError.
 type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
 
 // Open opens what c names; it is an Opener.
@@ -64,7 +70,7 @@ func InMemory(_ context.Context, clock eventlog.Clock) (*Backend, error) {
 }
 
 func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock) (*Backend, error) {
-	log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock})
+	log, err := redislog.Open(ctx, redislog.Options{Options: conn, Clock: clock, MaxSkew: bound(clock)})
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +78,20 @@ func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &Backend{Log: log, Store: store, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", ")}, nil
+	return &Backend{Log: log, Store: store, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
+}
+
+// bound is how far clocks may differ: simulated ones as far as they like.
+func bound(clock eventlog.Clock) plan.Micros {
+	if clock != nil {
+		return 0
+	}
+	return limits.ClockSkew
 }
 
 // openEmbedded opens databases in a folder of a file system, nil for the disk.
 func openEmbedded(dir string, fs vfs.FS, clock eventlog.Clock) (*Backend, error) {
-	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{FS: fs, Clock: clock})
+	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{FS: fs, Clock: clock, MaxAhead: bound(clock)})
 	if err != nil {
 		return nil, err
 	}

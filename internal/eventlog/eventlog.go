@@ -82,6 +82,11 @@ type Log interface {
 	// position that was read never holds another event later. Payloads belong to
 	// the caller.
 	Read(ctx context.Context, shard string, after Position, limit int) ([]Record, error)
+	// SetBack corrects the times of records that a clock ahead of its time gave them: none up
+	// to the end of the shard counts as appended after the given time any more, as if the
+	// clock had stood still there. It reports whether any did. What was made of these records
+	// has to be made anew.
+	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
 	// Wait returns when the shard's End exceeds after, with ctx's error when it

@@ -70,3 +70,12 @@ const year1970 = plan.EventTime(365 * plan.Day)
 func Scaled(t plan.EventTime) bool {
 	return t > 0 && t < year1970 && t%plan.EventTime(plan.Day) != 0
 }
+
+// Of clocks.
+const (
+	// ClockSkew is how far apart the clocks may be that the log's time comes from: a server's and
+	// that of its Redis, and the newest record's and now. What is farther is an error.
+	ClockSkew = 30 * plan.Second
+	// ClockWarning is how far they may be apart, and how far a clock may step, unremarked.
+	ClockWarning = plan.Second
+)

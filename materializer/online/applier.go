@@ -35,6 +35,9 @@ type Config struct {
 	// Recheck is how often a running applier looks for what no event announces: a
 	// build that became live, a store that is there again (0: 1 s).
 	Recheck time.Duration
+	// Ready, when set, is asked before the log is looked at: an error, such as that the clock
+	// is wrong, keeps events waiting.
+	Ready func() error
 	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
 	// whose state would be larger is set aside.
 	StateBytes int
@@ -149,6 +152,11 @@ func worst(errs []error) error {
 func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(); err != nil {
+			return 0, err
+		}
+	}
 	var ready []*viewApplier
 	var errs []error
 	for _, v := range s.views {

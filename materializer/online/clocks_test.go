@@ -2,6 +2,7 @@ package online
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -197,4 +198,52 @@ func (r *rig) atOnce(open backend.Opener, at plan.EventTime) map[string]string {
 		r.t.Fatal(err)
 	}
 	return states
+}
+
+// An event that was stored while the clock was 30 days ahead hides those that come after; once
+// the log is set back, what is built of it has them all, as the oracle does [b11].
+func TestB11_SetBackBringsEventsBack(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		r := newRig(t, open, compile(t, definitions))
+		rows := map[string]row{}
+		for i, at := range []plan.EventTime{noon - 10*second, noon + 30*24*3600*second, noon, noon + second} {
+			c := click(fmt.Sprint("c", i), 1, noon-20*second, float64(i), "US")
+			rows[c["id"].Str()] = c
+			r.set(at)
+			r.push("clicks", c)
+		}
+		now := noon + 2*second
+		r.set(now)
+		r.catchUp(r.applier(nil))
+		expect(t, r.read("spend", now, alice), map[string]string{"n": "1 PRESENT"})
+		if did, err := r.log.SetBack(t.Context(), "clicks", now-1); err != nil || !did {
+			t.Fatal(did, err)
+		}
+		r.kept = r.logged("clicks", rows)
+		for _, v := range r.plan.Views {
+			if err := r.store.DeletePrefix(t.Context(), r.live(v.Name).Prefix()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.loseOffsets()
+		r.catchUp(r.applier(nil))
+		expect(t, r.read("spend", now, alice), map[string]string{"n": "4 PRESENT", "total": "6.0 PRESENT"})
+		r.agree("spend", now, alice)
+	})
+}
+
+// Events wait while the clock is not to be believed, and are applied once it is [b11].
+func TestB11_NothingIsAppliedByAFalseClock(t *testing.T) {
+	r := newRig(t, backend.InMemory, compile(t, definitions))
+	r.push("clicks", click("a", 1, noon-second, 1, "US"))
+	wrong := errors.New("the clock is wrong")
+	ready := wrong
+	a := r.applier(func(c *Config) { c.Ready = func() error { return ready } })
+	r.set(noon + 1)
+	if err := a.CatchUp(t.Context()); !errors.Is(err, wrong) || a.Stats().Applied != 0 {
+		t.Fatalf("%v, %+v", err, a.Stats())
+	}
+	ready = nil
+	r.catchUp(a)
+	expect(t, r.read("spend", noon+1, alice), map[string]string{"n": "1 PRESENT"})
 }

@@ -56,6 +56,21 @@ var stateMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "log-hides-what-comes-after", tag: "b11", breaks: "A log whose newest record lies a month ahead goes on to store.",
+		file: "internal/eventlog/pebble/commit.go", old: "to.appended-g.now <= plan.EventTime(g.log.ahead)", new: "to.appended >= g.now",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "correction-of-one-record", tag: "b11", breaks: "Of the records that a false clock stored, the last alone is corrected.",
+		file: "internal/eventlog/clock.go", old: "if p <= x.To {", new: "if p == x.To {",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "declared-times-are-corrected", tag: "b11", breaks: "With the time of a record, what it declared to be known later is set back too.",
+		file: "internal/eventlog/clock.go", old: "if v.Known == at {", new: "if v.Known >= at {",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
 		name: "fold-sees-now", tag: "w4", breaks: "A waiting event enters at the moment it becomes visible, not after.",
 		file: pendingFile, old: "if p.visible >= t {", new: "if p.visible > t {",
 		tests: []string{oracleTests},

@@ -51,6 +51,8 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"Concurrent fillings", testConcurrentFillings},
 		{"Model", testModel},
 		{"Appended never decreases", testAppended},
+		{"B11 times can be set back", testSetBack},
+		{"B11 times of versions can be set back", testSetBackVersions},
 		{"B5 times and positions beyond 2^53 are exact", testB5},
 		{"Reopen finds everything", testReopen},
 		{"O7 appending again after a crash adds nothing", testO7},

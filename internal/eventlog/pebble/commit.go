@@ -184,11 +184,24 @@ func (g *group) addAll(requests []*request) (err error) {
 		}
 	}()
 	for _, r := range requests {
+		if r.err = g.checkClock(r); r.err != nil {
+			continue
+		}
 		if err := g.add(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkClock refuses to append what would be invisible for long, since the shard's time is
+// far ahead of the clock.
+func (g *group) checkClock(r *request) error {
+	to := g.endOf(r.shard)
+	if r.registers || g.log.ahead == 0 || to.position == 0 || to.appended-g.now <= plan.EventTime(g.log.ahead) {
+		return nil
+	}
+	return &eventlog.ClockError{Shard: r.shard.name, Clock: g.now, Newest: to.appended}
 }
 
 func (g *group) add(r *request) error {

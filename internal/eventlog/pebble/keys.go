@@ -22,10 +22,15 @@ const (
 	kindEvent  = 'e'
 	kindID     = 'i'
 	kindBefore = 'b' // of a record that filled an event
+	kindBack   = 'c' // a correction of times
 )
 
 func appendBeforeKey(dst []byte, shard string, p eventlog.Position) []byte {
 	return binary.BigEndian.AppendUint64(appendShard(dst, kindBefore, shard), uint64(p))
+}
+
+func appendBackKey(dst []byte, shard string, p eventlog.Position) []byte {
+	return binary.BigEndian.AppendUint64(appendShard(dst, kindBack, shard), uint64(p))
 }
 
 // signBit makes the unsigned order of times their order.

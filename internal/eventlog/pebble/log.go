@@ -24,9 +24,12 @@ type LockedError = pebbledir.LockedError
 
 // Options are optional, all of them.
 type Options struct {
-	FS     vfs.FS         // nil is the disk
-	Clock  eventlog.Clock // nil is time.Now
-	Logger *slog.Logger   // nil drops what Pebble reports
+	FS    vfs.FS         // nil is the disk
+	Clock eventlog.Clock // nil is time.Now
+	// MaxAhead bounds how far the newest record may be ahead of the clock for more to be
+	// appended; 0 is no bound, for clocks that are simulated.
+	MaxAhead plan.Micros
+	Logger   *slog.Logger // nil drops what Pebble reports
 }
 
 const (
@@ -39,6 +42,7 @@ const (
 type Log struct {
 	db      *cockroach.DB
 	clock   eventlog.Clock
+	ahead   plan.Micros // Options.MaxAhead
 	gate    *gate.Gate
 	leading chan struct{} // holds one token: its owner commits
 
@@ -55,6 +59,7 @@ type shard struct {
 	name     string
 	end      eventlog.Position
 	appended plan.EventTime
+	back     eventlog.Corrections
 	advanced chan struct{} // closed and replaced when end grows
 }
 
@@ -73,6 +78,7 @@ func Open(dir string, o Options) (*Log, error) {
 	return &Log{
 		db:      db,
 		clock:   o.Clock,
+		ahead:   o.MaxAhead,
 		gate:    gate.New(),
 		leading: make(chan struct{}, 1),
 		shards:  map[string]*shard{},
@@ -175,6 +181,12 @@ func (l *Log) readEnd(s *shard) error {
 		return err
 	}
 	s.end = positionOf(it.Key())
-	s.appended, err = appendedOf(event)
-	return err
+	if s.appended, err = appendedOf(event); err != nil {
+		return err
+	}
+	if s.back, err = l.corrections(s.name); err != nil {
+		return err
+	}
+	s.appended = s.back.Appended(s.end, s.appended)
+	return nil
 }

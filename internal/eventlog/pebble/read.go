@@ -31,6 +31,9 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 	if err != nil {
 		return nil, fmt.Errorf("read shard %q after position %d: %w", shard, after, err)
 	}
+	if err := l.correct(shard, records); err != nil {
+		return nil, fmt.Errorf("read shard %q after position %d: %w", shard, after, err)
+	}
 	return records, nil
 }
 

@@ -1,7 +1,7 @@
 -- Appends deliveries to a shard, all or none. Everything that can fail comes before
 -- the first write.
 -- KEYS: events (stream), ids (hash), head (hash)
--- ARGV: now (8 bytes), then six of each delivery: its id; what is expected of the id, which
+-- ARGV: now (8 bytes), and the bound of clocks (8 bytes) if there is one; then six of each delivery: its id; what is expected of the id, which
 --   is its value in ids, empty if it is new, or '=' if an earlier delivery of the call has it;
 --   the digest of its body, empty if it fills an event; its known time (8 bytes), empty if
 --   nothing can be filled; the fields it adds; its payload
@@ -30,6 +30,26 @@ if string.format('%.0f', redis.call('XLEN', events)) ~= last
   return redis.error_reply('DAMAGED records or ids of the shard are missing')
 end
 
+local now = string.sub(ARGV[1], 1, 8)
+
+-- ahead is a minus b in microseconds, exact as far as bounds are compared.
+local function ahead(a, b)
+  local ah, al = struct.unpack('>I4I4', a)
+  local bh, bl = struct.unpack('>I4I4', b)
+  return (ah - bh) * 4294967296 + (al - bl)
+end
+
+if #ARGV[1] == 16 then
+  local epoch = '\128' .. string.rep('\0', 7)
+  local bound = ahead(string.sub(ARGV[1], 9), epoch)
+  local time = redis.call('TIME')
+  local server = tonumber(time[1]) * 1000000 + tonumber(time[2]) - ahead(now, epoch)
+  if math.abs(server) > bound then return redis.error_reply('CLOCK server ' .. string.format('%.0f', server)) end
+  if appended and ahead(appended, now) > bound then
+    return redis.error_reply('CLOCK newest ' .. string.format('%.0f', ahead(appended, now)))
+  end
+end
+
 local stale = { 'stale' }
 for i = 2, #ARGV, 6 do
   local id, expected = ARGV[i], ARGV[i + 1]
@@ -43,7 +63,6 @@ for i = 2, #ARGV, 6 do
 end
 if #stale > 1 then return stale end
 
-local now = ARGV[1]
 if appended and later(appended, now) then now = appended end
 
 local positions = {}

@@ -33,12 +33,16 @@ type (
 type Options struct {
 	redisconn.Options
 	Clock eventlog.Clock
+	// MaxSkew bounds how far the clock may be from that of the server, and the newest record
+	// ahead of it, for more to be appended; 0 is no bound, for clocks that are simulated.
+	MaxSkew plan.Micros
 }
 
 // Log implements eventlog.Log.
 type Log struct {
 	conn  *redisconn.Conn
 	clock eventlog.Clock
+	skew  plan.Micros // Options.MaxSkew
 }
 
 var _ eventlog.Log = (*Log)(nil)
@@ -64,7 +68,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Clock == nil {
 		o.Clock = func() plan.EventTime { return plan.TimeOf(time.Now()) }
 	}
-	return &Log{conn: conn, clock: o.Clock}, nil
+	return &Log{conn: conn, clock: o.Clock, skew: o.MaxSkew}, nil
 }
 
 // Warnings are sentences about the server's settings for the operator.
@@ -78,11 +82,11 @@ func (l *Log) Close() error {
 
 // keys are a shard's. What is in braces is not empty whatever the name, so a
 // cluster keeps them on one server.
-type keys struct{ events, ids, head string }
+type keys struct{ events, ids, head, back string }
 
 func (l *Log) keys(shard string) keys {
 	prefix := l.conn.Namespace() + ":log:{s" + shard + "}"
-	return keys{events: prefix + ":events", ids: prefix + ":ids", head: prefix + ":head"}
+	return keys{events: prefix + ":events", ids: prefix + ":ids", head: prefix + ":head", back: prefix + ":back"}
 }
 
 // signBit makes the unsigned order of times their order.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/redisconn"
 )
@@ -79,7 +80,7 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
-	answers := l.conn.DoMulti(ctx, l.endCommand(shard), l.rangeCommand(shard, after, limit))
+	answers := l.conn.DoMulti(ctx, l.endCommand(shard), l.rangeCommand(shard, after, limit), l.backCommand(shard))
 	end, err := decodeEnd(answers[0])
 	if err != nil {
 		return nil, redisconn.Cause(ctx, err)
@@ -90,6 +91,13 @@ func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Positi
 	}
 	if err == nil && missing(records, after, limit, end) {
 		err = fmt.Errorf("position %d of %d: %w", after+1+eventlog.Position(len(records)), end, eventlog.ErrDamaged)
+	}
+	var back eventlog.Corrections
+	if err == nil {
+		back, err = decodeBack(answers[2])
+	}
+	if err == nil {
+		err = back.Correct(records, func(p eventlog.Position) (plan.EventTime, error) { return l.storedAt(ctx, shard, p) })
 	}
 	if err != nil {
 		return nil, redisconn.Cause(ctx, err)

@@ -37,9 +37,9 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 		if len(c.sent) == 0 {
 			return c.results, nil
 		}
-		answer, err := l.write(ctx, appendScript, []string{k.events, k.ids, k.head}, c.args(now)).AsStrSlice()
+		answer, err := l.write(ctx, appendScript, []string{k.events, k.ids, k.head}, c.args(l.stamp(now))).AsStrSlice()
 		if err != nil {
-			return nil, writeError("append to", shard, err)
+			return nil, clockError(shard, now, writeError("append to", shard, err))
 		}
 		if stale := stored.learn(answer, c.sentIDs()); !stale {
 			return c.answer(shard, answer)
@@ -168,8 +168,8 @@ func (c *appendCall) positionOf(id callID) eventlog.Position {
 }
 
 // args are the arguments of the script.
-func (c *appendCall) args(now plan.EventTime) []string {
-	args := append(make([]string, 0, 1+6*len(c.sent)), encodeTime(now))
+func (c *appendCall) args(stamp string) []string {
+	args := append(make([]string, 0, 1+6*len(c.sent)), stamp)
 	for _, d := range c.sent {
 		digest, known, fields := "", "", ""
 		if !d.fills {

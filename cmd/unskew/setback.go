@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+)
+
+func newSetBack(o *options) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "set-back SOURCE",
+		Short: "Correct the times of events that a clock ahead of its time stored",
+		Long: `An event is known no earlier than the log stored it, and the log's time does not go back: one
+event that was stored while the clock was a month ahead would hide all that come after for a
+month. So a log whose newest event lies ahead of the clock takes no more.
+
+Once the clock is right, set-back corrects the log: no event of the source counts as stored
+after now (or --to) any more. Nothing is removed, and later events have the clock's time. What was
+made of the false times is made anew by unskew materialize --full, which it prints.`,
+		Example:           "  unskew log set-back transactions",
+		Args:              takes(1, 1),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE:              func(c *cobra.Command, args []string) error { return o.setBack(c, args[0], to) },
+	}
+	c.Flags().StringVar(&to, "to", "", "no event counts as stored after `TIME`, like 2025-01-31T00:00:00Z (default: now)")
+	return c
+}
+
+// setBackResult is what set-back did, as JSON.
+type setBackResult struct {
+	Source  string   `json:"source"`
+	Changed bool     `json:"changed"`
+	Newest  string   `json:"newest,omitempty"` // when the newest event was stored, before
+	To      string   `json:"to"`
+	Views   []string `json:"views"` // to be materialized anew
+}
+
+func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	src, err := pick("source", source, p.Plan.Sources, func(s *plan.Source) string { return s.Name })
+	if err != nil {
+		return err
+	}
+	at := wallClock()
+	if to != "" {
+		if at, err = plan.ParseTime(to); err != nil {
+			return fmt.Errorf("--to: %w", err)
+		}
+		if at > wallClock() {
+			return fmt.Errorf("--to %v lies ahead; the time of a log is set back to a time that was", at)
+		}
+	}
+	st, err := o.backend(p).Open(c.Context(), nil)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, st)
+	r := setBackResult{Source: src.Name, To: at.String(), Views: []string{}}
+	newest, err := eventlog.Newest(c.Context(), st.Log, src.Name)
+	if err != nil {
+		return err
+	}
+	if newest != plan.Always {
+		r.Newest = newest.String()
+	}
+	if r.Changed, err = st.Log.SetBack(c.Context(), src.Name, at); err != nil {
+		return err
+	}
+	for _, v := range p.Plan.Views {
+		if v.Source == src && r.Changed {
+			r.Views = append(r.Views, v.Name)
+		}
+	}
+	if o.json {
+		return printJSON(c, r)
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), r)
+	return err
+}
+
+func (r setBackResult) String() string {
+	switch {
+	case r.Newest == "":
+		return fmt.Sprintf("source %s: the log is empty", r.Source)
+	case !r.Changed:
+		return fmt.Sprintf("source %s: the newest event was stored at %s, which is not after %s; nothing was changed", r.Source, r.Newest, r.To)
+	}
+	text := fmt.Sprintf("source %s: the newest event was stored at %s; no event counts as stored after %s now", r.Source, r.Newest, r.To)
+	for i, v := range r.Views {
+		text += []string{"; build what was made of them anew: ", " and "}[min(i, 1)] + "unskew materialize --full --view " + v
+	}
+	return text
+}

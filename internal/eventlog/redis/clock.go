@@ -1,0 +1,126 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+var (
+	//go:embed setback.lua
+	setBackSource string
+	setBackScript = rueidis.NewLuaScript(setBackSource)
+)
+
+// stamp is a time for the append script, with the bound of clocks if there is one.
+func (l *Log) stamp(now plan.EventTime) string {
+	if l.skew == 0 {
+		return encodeTime(now)
+	}
+	return encodeTime(now) + encodeTime(plan.EventTime(l.skew))
+}
+
+// clockError makes a *eventlog.ClockError of a script's refusal for a clock.
+func clockError(shard string, now plan.EventTime, err error) error {
+	var refusal *rueidis.RedisError
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	words := strings.Fields(refusal.Error())
+	if len(words) != 3 || words[0] != "CLOCK" {
+		return err
+	}
+	by, parsed := strconv.ParseInt(words[2], 10, 64)
+	if parsed != nil {
+		return err
+	}
+	e := &eventlog.ClockError{Shard: shard, Clock: now}
+	if other := now + plan.EventTime(by); words[1] == "server" {
+		e.Server = other
+	} else {
+		e.Newest = other
+	}
+	return e
+}
+
+// Skew is how far the log's clock is ahead of the server's, to about half the time that
+// the answer took.
+func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.conn.Gate.Leave()
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	before := l.clock()
+	answer, err := l.conn.Do(ctx, l.conn.B().Time().Build()).AsIntSlice()
+	after := l.clock()
+	if err != nil || len(answer) != 2 {
+		return 0, fmt.Errorf("ask redis for its time: %w", redisconn.Cause(ctx, err))
+	}
+	server := plan.EventTime(answer[0]*1_000_000 + answer[1])
+	return plan.Micros(before + (after-before)/2 - server), nil
+}
+
+// SetBack is eventlog.Log's.
+func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error) {
+	if err := l.enter(ctx); err != nil {
+		return false, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return false, err
+	}
+	k := l.keys(shard)
+	n, err := l.write(ctx, setBackScript, []string{k.head, k.back}, []string{encodeTime(to)}).AsInt64()
+	if err != nil {
+		return false, writeError("set back", shard, err)
+	}
+	return n == 1, nil
+}
+
+func (l *Log) backCommand(shard string) rueidis.Completed {
+	return l.conn.B().Hgetall().Key(l.keys(shard).back).Build()
+}
+
+func decodeBack(answer rueidis.RedisResult) (eventlog.Corrections, error) {
+	fields, err := answer.AsStrMap()
+	if err != nil {
+		return nil, err
+	}
+	var out eventlog.Corrections
+	for position, at := range fields {
+		to, err := strconv.ParseUint(position, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("a correction ends at %q: %w", position, eventlog.ErrDamaged)
+		}
+		t, err := decodeTime(at)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, eventlog.Correction{To: eventlog.Position(to), Time: t})
+	}
+	return out, nil
+}
+
+// storedAt is the time that a record was stored with.
+func (l *Log) storedAt(ctx context.Context, shard string, p eventlog.Position) (plan.EventTime, error) {
+	id := streamID(p)
+	records, err := decodeRecords(l.conn.Do(ctx, l.conn.B().Xrange().Key(l.keys(shard).events).Start(id).End(id).Build()), p-1)
+	if err == nil && len(records) != 1 {
+		err = fmt.Errorf("position %d: %w", p, eventlog.ErrDamaged)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return records[0].Appended, nil
+}
