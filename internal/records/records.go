@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -58,6 +60,7 @@ type Reader struct {
 	o       Options
 	buf     *buffer
 	scan    scanner
+	names   *names
 	columns []*column
 	rows    Rows
 	n       int   // rows in the batch so far
@@ -68,7 +71,7 @@ type Reader struct {
 type scanner interface {
 	// next looks for one row at the beginning of p, after which there is nothing if final.
 	next(p []byte, final bool) (found, error)
-	// missing is what to say of the names that no row had, at the end of the text.
+	// missing is the error of a text that ends without what it has to have.
 	missing() error
 }
 
@@ -109,14 +112,23 @@ func NewReader(src io.Reader, o Options) *Reader {
 	for i, f := range o.Fields {
 		r.columns = append(r.columns, &column{kind: f.Type.Kind, vec: r.rows.Cols[i], null: o.Dialect.Null, raw: o.Raw[f.Name]})
 	}
-	names := newNames(o.Fields, o.Pushed)
+	r.names = newNames(o.Fields, o.Pushed)
 	if o.Format == CSV {
-		r.scan = newCSVScanner(o.Dialect, names)
+		r.scan = newCSVScanner(o.Dialect, r.names)
 	} else {
-		r.scan = newJSONScanner(names)
+		r.scan = newJSONScanner(r.names)
 	}
 	return r
 }
+
+// Seen reports whether the text has had a name for a field so far.
+func (r *Reader) Seen(f plan.Field) bool {
+	_, ok := r.names.byText[f.Name]
+	return ok
+}
+
+// Names are those that the text has had so far, in order of their bytes.
+func (r *Reader) Names() []string { return slices.Sorted(maps.Keys(r.names.byText)) }
 
 // Next reads a batch; at the end it returns io.EOF. It gives what it has rather than
 // waiting for the source. After an error the text is not read any further.

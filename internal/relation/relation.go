@@ -24,3 +24,11 @@ func SourceRelation(s *plan.Source) Relation {
 func SpineRelation(s plan.Spine) Relation {
 	return Relation{Owner: "spine", From: s.From, SQL: s.SQL, CSV: s.CSV}
 }
+
+// IsText reports whether the relation is files of text. Of those all declared columns are
+// read, whoever needs which: a row that has a cell which cannot be read is no row, as it
+// is none when it is pushed.
+func (rel Relation) IsText() bool {
+	f, ok := formatOf(rel.From)
+	return rel.SQL == "" && ok && f != parquetFiles
+}

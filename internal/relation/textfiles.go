@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/records"
@@ -132,7 +134,7 @@ func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r := &textReader{table: t, path: path, fields: columns, index: len(s.readers)}
+		r := &textReader{table: t, scan: s, path: path, fields: columns, index: len(s.readers)}
 		if err := r.divide(); err != nil {
 			return nil, t.failed(path, err)
 		}
@@ -141,7 +143,7 @@ func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error
 	return s, nil
 }
 
-// checkNames reads JSON files, which have to have the fields of a scan.
+// checkNames reads JSON files, of which one has to have each field of a scan.
 func (t *textTable) checkNames(s scan) error {
 	for _, r := range s.(*textScan).readers {
 		if format, _, _ := records.FormatOf(r.path, t.rel.CSV); format == records.CSV {
@@ -152,6 +154,36 @@ func (t *textTable) checkNames(s scan) error {
 		}
 	}
 	return s.close()
+}
+
+// ended notes which fields a file had that was read to its end.
+func (s *textScan) ended(r *textReader, rows *records.Reader, n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	s.rows += n
+	if s.seen == nil {
+		s.seen, s.names = map[string]bool{}, map[string]bool{}
+	}
+	for _, f := range r.inFile {
+		s.seen[f.Name] = s.seen[f.Name] || rows.Seen(f)
+	}
+	for _, name := range rows.Names() {
+		s.names[name] = true
+	}
+}
+
+// close makes sure that what no object of any file has is not taken for null.
+func (s *textScan) close() error {
+	if s.done < len(s.readers) || s.rows == 0 {
+		return nil
+	}
+	for _, f := range s.fields {
+		if seen, ok := s.seen[f.Name]; ok && !seen {
+			return s.rel.missing(s.rel.From, f.Name, slices.Sorted(maps.Keys(s.names)))
+		}
+	}
+	return nil
 }
 
 // count reads the files, of which nothing says how many rows they have.
@@ -175,6 +207,12 @@ type textScan struct {
 	fields  []plan.Field
 	readers []*textReader
 	at      int
+
+	mu    sync.Mutex
+	done  int             // files that were read to their end
+	rows  int64           // in them
+	seen  map[string]bool // of the fields
+	names map[string]bool // of all columns
 }
 
 func (s *textScan) next(context.Context) (part, bool, error) {
@@ -186,14 +224,13 @@ func (s *textScan) next(context.Context) (part, bool, error) {
 	return part{bytes: textBytes, read: r.read}, true, nil
 }
 
-func (s *textScan) close() error { return nil }
-
 // textBytes is what reading a text takes, about.
 const textBytes = 16 << 20
 
 // textReader reads one file.
 type textReader struct {
 	table  *textTable
+	scan   *textScan
 	rel    *Relation // nil: the table's
 	path   string
 	index  int // of the file
@@ -232,11 +269,22 @@ func (r *textReader) divide() error {
 
 // has reports whether the file has a column.
 func (r *textReader) has(name string) (bool, error) {
-	err := r.all([]plan.Field{{Name: name, Type: plan.T(plan.String)}})
-	if missing := (*records.MissingError)(nil); errors.As(err, &missing) {
-		return false, nil
+	field := plan.Field{Name: name, Type: plan.T(plan.String)}
+	f, rows, err := r.open([]plan.Field{field})
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer f.Close()
+	for !rows.Seen(field) {
+		_, err := rows.Next()
+		if missing := (*records.MissingError)(nil); errors.Is(err, io.EOF) || errors.As(err, &missing) {
+			return rows.Seen(field), nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // header reads the header of a CSV file, which has to have the fields.
@@ -259,12 +307,16 @@ func (r *textReader) all(fields []plan.Field) error {
 		return err
 	}
 	defer f.Close()
-	for {
-		if _, err := rows.Next(); errors.Is(err, io.EOF) {
+	for n := int64(0); ; {
+		found, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			r.scan.ended(r, rows, n)
 			return nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
+		n += int64(found.N)
 	}
 }
 
@@ -292,6 +344,7 @@ func (r *textReader) read(emit func(*Batch) error) (err error) {
 	for {
 		found, err := rows.Next()
 		if errors.Is(err, io.EOF) {
+			r.scan.ended(r, rows, b.First)
 			return nil
 		}
 		if err != nil {

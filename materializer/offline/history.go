@@ -171,7 +171,11 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 	if !r.hasFiles() {
 		return nil
 	}
-	err := r.Reader.ScanParallel(ctx, r.relation(), r.in.Needed(r.Columns...), len(r.workers), func(worker int, b *relation.Batch) error {
+	columns := r.in.Needed(r.Columns...)
+	if r.relation().IsText() {
+		columns = r.in.Fields()
+	}
+	err := r.Reader.ScanParallel(ctx, r.relation(), columns, len(r.workers), func(worker int, b *relation.Batch) error {
 		w := &r.workers[worker]
 		ev, counts, err := w.in.Events(b.Batch, nil)
 		w.counts.Add(counts)
