@@ -1,13 +1,10 @@
 package validate
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/unskew/unskew/featuredefs"
-	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/internal/celcost"
 )
 
@@ -36,24 +33,6 @@ request: {bid: double}
 derived: {bid_ratio: request.bid / (user_clicks.cost_7d + 1.0)}
 `
 
-func load(t *testing.T, text string) *plan.Plan {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "features"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{"unskew.yaml": "project: p\n", "features/all.yaml": text} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || found.HasErrors() {
-		t.Fatal(err, found)
-	}
-	return p.Plan
-}
-
 func TestAgainst(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
 		{"nothing", "", "", ""},
@@ -75,7 +54,7 @@ func TestAgainst(t *testing.T) {
 					text = strings.Replace(text, "request.bid /", "double(request.bid) /", 1)
 				}
 			}
-			found := Against(load(t, definitions), load(t, text))
+			found := Against(defstest.Compile(t, definitions), defstest.Compile(t, text))
 			var all strings.Builder
 			for _, d := range found {
 				all.WriteString(d.String() + "\n")
@@ -90,7 +69,7 @@ func TestAgainst(t *testing.T) {
 // Every expression of a project has a cost, and what cel-go runs is named.
 func TestProfiles(t *testing.T) {
 	text := strings.Replace(definitions, "  clicks_7d: count(\"7d\")", "  clicks_7d: count(\"7d\").where(cost > 1.0)\n  words: 'latest(string(cost), \"7d\").orValue(\"\").split(\"e\")'", 1)
-	profiles, err := Profiles(load(t, text))
+	profiles, err := Profiles(defstest.Compile(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}

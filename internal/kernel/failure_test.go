@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/vector"
@@ -51,21 +49,7 @@ features:
 // compiled compiles definitions with one view.
 func compiled(t testing.TB, text string) *kernel.View {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": text} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || found.HasErrors() {
-		t.Fatal(err, found)
-	}
-	k, err := kernel.NewView(project.Plan.Views[0])
+	k, err := kernel.NewView(defstest.Compile(t, text).Views[0])
 	if err != nil {
 		t.Fatal(err)
 	}

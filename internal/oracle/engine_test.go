@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -85,19 +83,6 @@ func load(t *rapid.T, dir, text string) *plan.View {
 		t.Fatalf("no view in\n%s", text)
 	}
 	return v
-}
-
-// projectDir writes definitions to a project folder.
-func projectDir(t *rapid.T, dir, text string) {
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: random\n", "features/defs.yaml": text} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // batchOf is the events as the kernel takes them.

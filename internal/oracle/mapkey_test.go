@@ -1,11 +1,9 @@
 package oracle_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 )
 
 // A null is no key of a map: an event whose argument would have one is left out, wherever
@@ -39,9 +37,7 @@ expect:
 // A null request field makes a derived feature with such a key an error.
 func TestN1_NullIsNoKeyOfARequest(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		featuredefs.ConfigFile: "project: keys\n",
-		"features/defs.yaml": ordersText + `
+	defstest.Write(t, dir, ordersText+`
   n: count()
 ---
 kind: FeatureService
@@ -55,8 +51,7 @@ derived:
   maybe: {expr: '{request.name: 1.0}["x"]', default: 7.0, on_error: default}
   absorbed: 'request.name == null || "x" in {request.name: 1.0}'
   valued: '{"a": request.amount}.size()'
-`,
-		"features/cases_test.yaml": `
+`, `
 kind: FeatureTest
 service: s
 events: {}
@@ -64,15 +59,7 @@ expect:
   - {user_id: 1, at: 2025-01-02T00:00:00Z, request: {name: x, amount: 1.0}, whole: {x: 1.0}, listed: 1, looked: 1, maybe: 1.0, absorbed: true, valued: 1}
   - {user_id: 1, at: 2025-01-02T00:00:00Z, request: {name: null, amount: null}, whole: {status: ERROR}, listed: {status: ERROR}, looked: {status: ERROR},
      maybe: {value: 7.0, status: ERROR}, absorbed: true, valued: 1}
-`,
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+`)
+
 	runCase(t, dir)
 }

@@ -1,12 +1,11 @@
 package oracle_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
@@ -55,19 +54,7 @@ func everywhere(t *testing.T, features, test string) {
 func projectOf(t *testing.T, features, test string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		featuredefs.ConfigFile:     "project: pitfalls\n",
-		"features/defs.yaml":       ordersText + features,
-		"features/cases_test.yaml": "kind: FeatureTest\nview: v\n" + test,
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	defstest.Write(t, dir, ordersText+features, "kind: FeatureTest\nview: v\n"+test)
 	return dir
 }
 

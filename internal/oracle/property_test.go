@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
@@ -34,7 +35,7 @@ func check(t *testing.T, property func(s *scenario)) {
 
 // newScenario draws events and readings for a view.
 func newScenario(t *rapid.T, dir, text string) *scenario {
-	projectDir(t, dir, text)
+	defstest.Write(t, dir, text)
 	s := &scenario{t: t, plan: load(t, dir, text), oracle: oracle.New()}
 	s.events = gen.Events(t, s.plan, 24)
 	s.unique = oracle.Deduplicate(s.plan.Source, s.events)

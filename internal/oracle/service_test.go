@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
@@ -19,7 +20,7 @@ func TestServiceAgreesWithTheOracle(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		text := gen.ServiceDefinitions(t, 4)
-		projectDir(t, dir, text)
+		defstest.Write(t, dir, text)
 		t.Logf("%s", text)
 		service := loadService(t, dir)
 		view := service.Views[0].View

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/oracle"
@@ -63,16 +64,8 @@ func newProject(t testing.TB) *project {
 // define compiles definitions.
 func (p *project) define(t failer, text string) *plan.Plan {
 	t.Helper()
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": text} {
-		path := filepath.Join(p.dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	loaded, found, err := featuredefs.Load(p.dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
+	defstest.Write(t, p.dir, text)
+	loaded := defstest.Load(t, p.dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
 		found, err := p.db.Columns(context.Background(), relation.SourceRelation(s))
 		columns := make([]featuredefs.Column, len(found))
 		for i, c := range found {
@@ -80,9 +73,6 @@ func (p *project) define(t failer, text string) *plan.Plan {
 		}
 		return columns, err
 	}})
-	if err != nil || found.HasErrors() {
-		t.Fatalf("%v %v\nin\n%s", err, found, text)
-	}
 	return loaded.Plan
 }
 

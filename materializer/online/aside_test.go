@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -35,7 +36,7 @@ func large(from, n int, user int64) (rows []row) {
 func TestP6_EntityThatCannotBeStored(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for nth := int64(1); ; nth++ {
-			r := newRig(t, open, compile(t, definitions))
+			r := newRig(t, open, defstest.Compile(t, definitions))
 			store := &faulty{Store: r.store, nth: nth, after: nth%2 == 0}
 			var told []registry.DeadLetter
 			bounded := func(c *Config) {
@@ -92,7 +93,7 @@ func TestP6_EntityThatCannotBeStored(t *testing.T) {
 // leaves them out as well; the view goes on [p6].
 func TestP6_RecordsBeyondALimitOfToday(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		long := strings.Repeat("k", 70_000)
 		r.push("clicks", click("a", 1, noon-second, 1, "US"), click("old", 1, noon-100*24*3600*second, 2, "US"),
 			click("b", 1, noon-second, 4, "US").with("refund_at", plan.NullValue()), click("c", 1, noon-second, 8, "DE"))
@@ -100,7 +101,7 @@ func TestP6_RecordsBeyondALimitOfToday(t *testing.T) {
 			t.Fatalf("a key that is too long: %+v", got)
 		}
 		text := strings.Replace(definitions, "max_ahead: 1h", "max_ahead: 1h\nmin_time: 2024-12-31T00:00:00Z", 1)
-		later := r.with(compile(t, text))
+		later := r.with(defstest.Compile(t, text))
 		later.set(noon + 1)
 		a := later.applier(nil)
 		later.catchUp(a)
@@ -121,7 +122,7 @@ func TestP6_RecordsBeyondALimitOfToday(t *testing.T) {
 // stop its view either.
 func TestP6_LongKeyInAnOldLog(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		p := compile(t, definitions)
+		p := defstest.Compile(t, definitions)
 		src, _ := p.Source("clicks")
 		keys := src.Keys
 		src.Keys = nil // a program that knew no limit

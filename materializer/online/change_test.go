@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -33,14 +34,14 @@ func (r *rig) with(p *plan.Plan) *rig {
 // reads what the old definition left, nor disturbs it.
 func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		clicks, _ := traffic()
 		r.push("clicks", clicks[:30]...)
 		r.set(noon + second)
 		r.catchUp(r.applier(nil))
 		before := r.states(true, 0)
 
-		redefined := r.with(compile(t, strings.Replace(definitions, "total: sum(amount)", "total: sum(amount * 2.0)", 1)))
+		redefined := r.with(defstest.Compile(t, strings.Replace(definitions, "total: sum(amount)", "total: sum(amount * 2.0)", 1)))
 		if redefined.view("spend").Fingerprint == r.view("spend").Fingerprint {
 			t.Fatal("another meaning has the same fingerprint")
 		}
@@ -78,7 +79,7 @@ func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 // but no other.
 func TestLogOfAChangedSchema(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		clicks, visits := traffic()
 		r.push("clicks", clicks...)
 		r.push("visits", visits...)
@@ -88,14 +89,14 @@ func TestLogOfAChangedSchema(t *testing.T) {
 		text = strings.Replace(text, "  total: sum(amount)\n", "  total: sum(amount)\n  devices: count(device)\n", 1)
 		text = strings.Replace(text, "  refunds: sum(refund)\n", "", 1)
 		text = strings.Replace(text, "  refund: {type: double, known_at: refund_at}\n  refund_at: {type: timestamp}\n", "", 1)
-		changed := r.with(compile(t, text))
+		changed := r.with(defstest.Compile(t, text))
 		changed.catchUp(changed.applier(nil))
 		expect(t, changed.read("spend", noon+second, alice), map[string]string{"n": "13 PRESENT", "devices": "0 PRESENT"})
 		changed.agree("spend", noon+second, alice)
 
 		text = strings.Replace(definitions, "amount: {type: double}", "amount: {type: int}", 1)
 		text = strings.Replace(text, "where: amount > 0.0\n", "", 1)
-		retyped := r.with(compile(t, text))
+		retyped := r.with(defstest.Compile(t, text))
 		err := retyped.applier(nil).CatchUp(t.Context())
 		for _, part := range []string{"log of source clicks, records 1 to 40", `"amount"`, "declared as int", "pushed as double", "another name"} {
 			if err == nil || !strings.Contains(err.Error(), part) {
@@ -107,7 +108,7 @@ func TestLogOfAChangedSchema(t *testing.T) {
 		text = strings.Replace(definitions, "event_time: ts\nevent_id: id\n", "event_time: refund_at\nevent_id: id\n", 1)
 		text = strings.Replace(text, ", known_at: refund_at", "", 1)
 		for _, rows := range []string{"", "bad_rows: skip\n"} {
-			retimed := r.with(compile(t, strings.Replace(text, "max_ahead", rows+"max_ahead", 1)))
+			retimed := r.with(defstest.Compile(t, strings.Replace(text, "max_ahead", rows+"max_ahead", 1)))
 			err = retimed.applier(nil).CatchUp(t.Context())
 			for _, part := range []string{"log of source clicks", "records 1 to 40"} {
 				if err == nil || !strings.Contains(err.Error(), part) {
@@ -121,7 +122,7 @@ func TestLogOfAChangedSchema(t *testing.T) {
 // A state that cannot be read stops its view, with the entity, and no other view.
 func TestDamagedStateStopsItsViewOnly(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		r.push("clicks", click("a", 1, noon-second, 1, "US"))
 		r.set(noon + 1)
 		a := r.applier(nil)
@@ -156,7 +157,7 @@ func TestDamagedStateStopsItsViewOnly(t *testing.T) {
 // With another log under the same state, events would be taken for applied ones.
 func TestLogThatLostRecords(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		clicks, visits := traffic()
 		r.push("clicks", clicks...)
 		r.push("visits", visits[0])
@@ -187,7 +188,7 @@ type (
 func TestLogAndStoreThatFellBackTogether(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		clicks, _ := traffic()
-		p := compile(t, definitions)
+		p := defstest.Compile(t, definitions)
 		r, replica := newRig(t, open, p), newRig(t, open, p)
 		log, store := &replaceableLog{r.log}, &replaceableStore{r.store}
 		a := r.applier(func(c *Config) { c.Log, c.Store = log, store })
@@ -214,7 +215,7 @@ func TestLogAndStoreThatFellBackTogether(t *testing.T) {
 func TestViewWithoutStateWaits(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
-		r := newRig(t, open, compile(t, text))
+		r := newRig(t, open, defstest.Compile(t, text))
 		clicks, visits := traffic()
 		r.push("clicks", clicks...)
 		r.push("visits", visits...)
@@ -239,7 +240,7 @@ func TestViewWithoutStateWaits(t *testing.T) {
 }
 
 func TestPushSaysWhatIsWrong(t *testing.T) {
-	r := newRig(t, backend.InMemory, compile(t, definitions+`
+	r := newRig(t, backend.InMemory, defstest.Compile(t, definitions+`
 ---
 kind: Source
 name: prices

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -105,7 +106,7 @@ func TestB10_ClocksThatDiffer(t *testing.T) {
 	const ms = plan.EventTime(1000)
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for _, clocks := range [][2]plan.EventTime{{noon, noon - ms}, {noon, noon - 10*ms}, {noon - ms, noon}, {noon, noon + 365*24*3600*second}} {
-			r := newRig(t, open, compile(t, definitions))
+			r := newRig(t, open, defstest.Compile(t, definitions))
 			servers := clockedServers(r, 2)
 			servers[0].now.Store(int64(clocks[0]))
 			servers[1].now.Store(int64(clocks[1]))
@@ -133,7 +134,7 @@ func TestB10_ClocksThatDiffer(t *testing.T) {
 // step, and in the end has the bytes and the values of the log [b10].
 func TestB10_ClocksThatJump(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		p := compile(t, definitions)
+		p := defstest.Compile(t, definitions)
 		rapid.Check(t, func(rt *rapid.T) { clocksJump(rt, open, p) })
 	})
 }
@@ -204,7 +205,7 @@ func (r *rig) atOnce(open backend.Opener, at plan.EventTime) map[string]string {
 // the log is set back, what is built of it has them all, as the oracle does [b11].
 func TestB11_SetBackBringsEventsBack(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		rows := map[string]row{}
 		for i, at := range []plan.EventTime{noon - 10*second, noon + 30*24*3600*second, noon, noon + second} {
 			c := click(fmt.Sprint("c", i), 1, noon-20*second, float64(i), "US")
@@ -234,7 +235,7 @@ func TestB11_SetBackBringsEventsBack(t *testing.T) {
 
 // Events wait while the clock is not to be believed, and are applied once it is [b11].
 func TestB11_NothingIsAppliedByAFalseClock(t *testing.T) {
-	r := newRig(t, backend.InMemory, compile(t, definitions))
+	r := newRig(t, backend.InMemory, defstest.Compile(t, definitions))
 	r.push("clicks", click("a", 1, noon-second, 1, "US"))
 	wrong := errors.New("the clock is wrong")
 	ready := wrong

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -29,7 +30,7 @@ func traffic() (clicks, visits []row) {
 
 // busy is a rig with traffic in its log, nothing of it applied.
 func busy(t *testing.T, open backend.Opener) *rig {
-	r := newRig(t, open, compile(t, definitions))
+	r := newRig(t, open, defstest.Compile(t, definitions))
 	clicks, visits := traffic()
 	r.push("clicks", clicks...)
 	r.push("visits", visits...)
@@ -86,7 +87,7 @@ func TestO7_AppliedAgainChangesNothing(t *testing.T) {
 func TestO7_HalfABatch(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		clicks, visits := traffic()
 		r.push("clicks", clicks[:25]...)
 		r.set(noon + second)
@@ -137,7 +138,7 @@ func TestO7_SeveralAppliers(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		for range 3 {
-			r := newRig(t, open, compile(t, definitions))
+			r := newRig(t, open, defstest.Compile(t, definitions))
 			r.set(noon)
 			later := func() plan.EventTime { return noon + second }
 			var wg sync.WaitGroup
@@ -203,7 +204,7 @@ func TestConflictsWithoutEnd(t *testing.T) {
 // Events in any order and batching give equal states [o1], [o3].
 func TestO3_OrderDoesNotMatter(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		p := compile(t, definitions)
+		p := defstest.Compile(t, definitions)
 		clicks, _ := traffic()
 		rapid.Check(t, func(rt *rapid.T) {
 			rows := rapid.SliceOfNDistinct(rapid.SampledFrom(clicks), 1, 12, func(r row) string { return r["id"].Str() }).Draw(rt, "events")

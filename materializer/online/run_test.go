@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -81,7 +82,7 @@ func (n *running) count(view string) string { return n.read(view, noon+second, a
 
 func TestRunAppliesWhatIsAppended(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		n := run(t, r, r.store)
 		r.set(noon + second)
 		for i, want := range []string{"1 PRESENT", "2 PRESENT", "3 PRESENT"} {
@@ -203,7 +204,7 @@ func (b *brokenLog) Wait(ctx context.Context, shard string, after eventlog.Posit
 // A view without state is reported once and does not keep the others back.
 func TestRunReportsAViewWithoutState(t *testing.T) {
 	text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
-	r := newRig(t, backend.InMemory, compile(t, text))
+	r := newRig(t, backend.InMemory, defstest.Compile(t, text))
 	clicks, visits := traffic()
 	n := run(t, r, r.store)
 	for i, c := range clicks {
@@ -246,7 +247,7 @@ func TestRunEndsWithItsStores(t *testing.T) {
 // Pushing, applying and reading at the same time.
 func TestPushApplyAndReadAtOnce(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		src, _ := r.plan.Source("clicks")
 		clicks, _ := traffic()
 		n := run(t, r, r.store)

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
@@ -90,23 +87,6 @@ source: visits
 features:
   n: count()
 `
-
-// compile compiles definitions.
-func compile(t testing.TB, text string) *plan.Plan {
-	t.Helper()
-	dir := t.TempDir()
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": text} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || found.HasErrors() {
-		t.Fatalf("%v %v", err, found)
-	}
-	return p.Plan
-}
 
 // failer is what *testing.T and *rapid.T have in common.
 type failer interface {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -25,7 +26,7 @@ func expect(t *testing.T, got, want map[string]string) {
 // Windows end where the clock is, not where the stream paused [b9].
 func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		r.push("clicks", click("a", 1, noon-30*second, 2, "US"), click("b", 1, noon-5*second, 4, "DE"))
 		r.set(noon + 1)
 		r.catchUp(r.applier(nil))
@@ -51,7 +52,7 @@ func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
 // An old event that comes after newer ones does not replace them [o8].
 func TestO8_OldEventAfterNewer(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		a := r.applier(nil)
 		for i, c := range []row{
 			click("a", 1, noon-5*second, 2, "US"), click("b", 1, noon-20*second, 4, "DE"), click("c", 1, noon-7200*second, 8, "FR"),
@@ -74,7 +75,7 @@ func TestO8_OldEventAfterNewer(t *testing.T) {
 // after its time; nothing has to happen for it [b2].
 func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		due := noon + 600*second
 		r.push("clicks", click("a", 1, due, 2, "US"), click("b", 2, due, 2, "US"), click("c", 2, noon-second, 8, "DE"))
 		a := r.applier(nil)
@@ -109,7 +110,7 @@ func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 // nor what comes later wait for it [p6].
 func TestP6_FarFutureIsRejected(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		hour := plan.EventTime(plan.Hour)
 		got := r.push("clicks",
 			click("a", 1, noon, 1, "US"), click("b", 1, noon+hour+1, 2, "US"), click("c", 1, plan.MaxTime, 4, "US"),
@@ -142,7 +143,7 @@ func TestP6_FarFutureIsRejected(t *testing.T) {
 // counts in everything else before [w3].
 func TestW3_ColumnKnownLater(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		due := noon + 7*24*3600*second
 		refund := func(c row, amount float64, at plan.Value) row {
 			return c.with("refund", plan.DoubleValue(amount)).with("refund_at", at)
@@ -170,7 +171,7 @@ func TestW3_ColumnKnownLater(t *testing.T) {
 // that has it, and keeps nothing back [k3].
 func TestK3_NullKeysAreCounted(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		r.push("clicks",
 			click("a", 1, noon-second, 1, "US").with("user", plan.NullValue()),
 			click("b", 1, noon-second, 2, "US").with("shop", plan.NullValue()),
@@ -191,7 +192,7 @@ func TestK3_NullKeysAreCounted(t *testing.T) {
 // Same key and time twice are two events; the same id twice is one [o5].
 func TestO5_SameTimeAndSameID(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, compile(t, definitions))
+		r := newRig(t, open, defstest.Compile(t, definitions))
 		first := click("a", 1, noon-second, 1, "US")
 		visit := row{"user": alice, "ts": plan.TimestampValue(noon - second)}
 		r.push("visits", visit, visit)

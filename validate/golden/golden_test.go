@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -60,10 +60,7 @@ func TestCases(t *testing.T) {
 
 func run(t *testing.T, dir string, paths []Path) *Result {
 	t.Helper()
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || found.HasErrors() {
-		t.Fatal(err, found)
-	}
+	p := defstest.Load(t, dir, featuredefs.Options{})
 	r, err := Run(t.Context(), p, paths)
 	if err != nil {
 		t.Fatal(err)
@@ -75,12 +72,7 @@ func run(t *testing.T, dir string, paths []Path) *Result {
 func runText(t *testing.T, definitions, tests string, paths []Path) *Result {
 	t.Helper()
 	dir := t.TempDir()
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": definitions, "features/defs_test.yaml": tests} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	defstest.Write(t, dir, definitions, tests)
 	return run(t, dir, paths)
 }
 

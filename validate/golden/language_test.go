@@ -4,13 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
-	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
@@ -309,31 +308,9 @@ func examples(t *testing.T) (*featuredefs.Project, *plan.Service) {
 		fmt.Fprintf(&derived, "  f%d: %s\n", i, quoted(e.expr))
 	}
 	dir := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("unskew.yaml", "project: reference\n")
 	indented := strings.ReplaceAll(rows, "\n  -", "\n    -")
-	write("features/all.yaml", fmt.Sprintf(exampleProject, features.String(), derived.String(), indented))
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range found {
-		if d.Severity == diag.Error {
-			t.Error(d.Render())
-		}
-	}
-	if t.Failed() {
-		t.FailNow()
-	}
+	defstest.Write(t, dir, fmt.Sprintf(exampleProject, features.String(), derived.String(), indented))
+	p := defstest.Load(t, dir, featuredefs.Options{})
 	return p, p.Plan.Services[0]
 }
 

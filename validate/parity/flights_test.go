@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -56,7 +57,7 @@ func flights(t *testing.T) *project {
 	if strings.Contains(all, "from: data/") {
 		t.Fatal("a file of the example is read whole")
 	}
-	writeProject(t, dir, all)
+	defstest.Write(t, dir, all)
 	return open(t, dir)
 }
 

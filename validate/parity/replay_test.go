@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -36,10 +37,7 @@ type scenario struct {
 
 func load(t failer, dir string) (*plan.Plan, *plan.Service) {
 	t.Helper()
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
-	if err != nil || found.HasErrors() {
-		t.Fatal(err, found)
-	}
+	p := defstest.Load(t, dir, featuredefs.Options{})
 	return p.Plan, p.Plan.Services[0]
 }
 
@@ -179,7 +177,7 @@ func TestRandomProjectsAreServedAsTrained(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		text := gen.ServiceDefinitions(t, 4)
-		writeProject(t, dir, text)
+		defstest.Write(t, dir, text)
 		t.Logf("%s", text)
 		s := &scenario{t: t}
 		s.plan, s.service = load(t, dir)
@@ -252,7 +250,7 @@ features: [activity]
 func busyHour(t *testing.T) *scenario {
 	s := &scenario{t: t}
 	dir := t.TempDir()
-	writeProject(t, dir, visits)
+	defstest.Write(t, dir, visits)
 	s.plan, s.service = load(t, dir)
 	at := func(minutes int64) plan.EventTime {
 		return 1735725600000000 + plan.EventTime(minutes)*plan.EventTime(plan.Minute) // 2025-01-01T10:00:00Z

@@ -2,12 +2,10 @@ package parity_test
 
 import (
 	"context"
-	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/kernel"
@@ -20,17 +18,6 @@ type failer interface {
 	Helper()
 	Fatal(...any)
 	Fatalf(string, ...any)
-}
-
-// writeProject writes definitions to a project folder.
-func writeProject(t failer, dir, definitions string) {
-	t.Helper()
-	for name, content := range map[string]string{featuredefs.ConfigFile: "project: test\n", "features/defs.yaml": definitions} {
-		path := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // project is a project folder with DuckDB over it.
@@ -52,7 +39,7 @@ func open(t *testing.T, dir string) *project {
 			t.Error(err)
 		}
 	})
-	p, found, err := featuredefs.Load(dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
+	p := defstest.Load(t, dir, featuredefs.Options{Schemas: func(s *plan.Source) ([]featuredefs.Column, error) {
 		found, err := db.Columns(t.Context(), relation.SourceRelation(s))
 		columns := make([]featuredefs.Column, len(found))
 		for i, c := range found {
@@ -60,9 +47,6 @@ func open(t *testing.T, dir string) *project {
 		}
 		return columns, err
 	}})
-	if err != nil || found.HasErrors() {
-		t.Fatal(err, found)
-	}
 	return &project{dir, db, p.Plan}
 }
 

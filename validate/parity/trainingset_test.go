@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
@@ -107,7 +108,7 @@ func events(t *testing.T, p *project) (out []oracle.Event) {
 
 func everyTypeProject(t *testing.T, split string) *project {
 	dir := t.TempDir()
-	writeProject(t, dir, fmt.Sprintf(everyType, split))
+	defstest.Write(t, dir, fmt.Sprintf(everyType, split))
 	return open(t, dir)
 }
 
@@ -226,7 +227,7 @@ func TestTrainingSetOfOtherDefinitions(t *testing.T) {
 		text := strings.Replace(fmt.Sprintf(everyType, ""), c.from, c.to, 1)
 		text = strings.Replace(text, "request.text == null ? 'none' : request.text", "request.yes ? 'yes' : 'no'", 1)
 		dir := t.TempDir()
-		writeProject(t, dir, text)
+		defstest.Write(t, dir, text)
 		other := open(t, dir)
 		_, err := parity.ReadTrainingSet(t.Context(), out, m, other.plan.Training[0], plan.Always, 0)
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), m.Files[0].Name) {

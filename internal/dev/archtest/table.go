@@ -20,6 +20,7 @@ var engine = []string{
 var Table = []Package{
 	{"featuredefs", "a project folder becomes a plan: entities, sources, views, services, training sets, tests", "reads data",
 		[]string{"featuredefs/*", "internal/celcost", "internal/celenv", "internal/cron"}},
+	{"featuredefs/defstest", "writes definitions to project folders and loads them, for tests", "", []string{"featuredefs", "featuredefs/plan"}},
 	{"featuredefs/lang", "the expression language: names, types, aggregates, rules about them", "knows files or declarations",
 		[]string{"featuredefs/diag", "featuredefs/plan", "featuredefs/yamldoc", "internal/celenv"}},
 	{"featuredefs/yamldoc", "YAML in which every character has its position", "knows the language",
