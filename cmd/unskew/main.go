@@ -90,7 +90,7 @@ end.`,
 	completeFlag(root, "project", directories)
 	root.AddCommand(
 		newInit(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
-		newServe(o), newGet(o), newParity(o), newLog(o), newDemo(o),
+		newServe(o), newGet(o), newParity(o), newLog(o), newGC(o), newDemo(o),
 	)
 	return root
 }
