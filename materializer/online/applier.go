@@ -11,10 +11,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -31,7 +34,9 @@ type Config struct {
 	Log   eventlog.Log
 	Store onlinestore.Store
 	Clock eventlog.Clock
-	Batch int // bounds the records applied at a time (0: 4096)
+	// Batch bounds the records applied at a time. 0 lets it follow the lag: the more records
+	// wait, the more are taken, so that more of them are of one entity.
+	Batch int
 	// Recheck is how often a running applier looks for what no event announces: a
 	// build that became live, a store that is there again (0: 1 s).
 	Recheck time.Duration
@@ -72,15 +77,13 @@ type sourceApplier struct {
 	ingest *ingest.Source
 	mu     sync.Mutex // one round at a time
 	views  []*viewApplier
+	batch  int // records to take next, when Config.Batch does not say
 	stats  struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
 }
 
 // New prepares an applier for every view of the plan whose source has events: those
 // with a stream. Nothing is read yet.
 func New(cfg Config) (*Applier, error) {
-	if cfg.Batch == 0 {
-		cfg.Batch = 4096
-	}
 	if cfg.Recheck == 0 {
 		cfg.Recheck = time.Second
 	}
@@ -96,7 +99,7 @@ func New(cfg Config) (*Applier, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &sourceApplier{cfg: &a.cfg, source: src, ingest: in}
+		s := &sourceApplier{cfg: &a.cfg, source: src, ingest: in, batch: leastBatch}
 		for _, v := range cfg.Plan.Views {
 			if v.Source != src {
 				continue
@@ -105,7 +108,7 @@ func New(cfg Config) (*Applier, error) {
 			if err != nil {
 				return nil, err
 			}
-			s.views = append(s.views, &viewApplier{kernel: k, applier: s})
+			s.views = append(s.views, &viewApplier{kernel: k, applier: s, states: make(chan *kernel.State, portionsAtOnce)})
 		}
 		if len(s.views) > 0 {
 			a.sources = append(a.sources, s)
@@ -171,15 +174,13 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 		return 0, worst(append(errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
 	}
 	keep := func(step func(*viewApplier) error) {
-		ready = slices.DeleteFunc(ready, func(v *viewApplier) bool {
-			err := step(v)
-			if err != nil {
-				errs = append(errs, v.failed(err))
-			}
-			return err != nil
-		})
+		var failures []error
+		ready, failures = allOf(ready, step)
+		errs = append(errs, failures...)
 	}
 	keep(func(v *viewApplier) error { return v.behind(end) })
+	var next *readAhead
+	defer func() { next.wait() }()
 	for {
 		after := end
 		for _, v := range ready {
@@ -188,7 +189,17 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 		if after == end {
 			return end, worst(errs)
 		}
-		b, err := s.read(ctx, after)
+		records, err := next.take(after)
+		if records == nil && err == nil {
+			records, err = s.read(ctx, after, s.size())
+		}
+		if err != nil {
+			return end, worst(append(errs, err))
+		}
+		last := records[len(records)-1].Position
+		s.adapt(records, end-last)
+		next = s.startReading(ctx, last, end)
+		b, err := s.decode(records)
 		if err != nil {
 			return end, worst(append(errs, err))
 		}
@@ -196,19 +207,105 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 	}
 }
 
-// read decodes the next batch of records.
-func (s *sourceApplier) read(ctx context.Context, after eventlog.Position) (*logBatch, error) {
-	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, s.cfg.Batch)
+// allOf takes a step with each view, as many at a time as there are processors, and
+// returns those that took it and the errors of the others.
+func allOf(views []*viewApplier, step func(*viewApplier) error) (done []*viewApplier, errs []error) {
+	failures := make([]error, len(views))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, v := range views {
+		g.Go(func() error {
+			failures[i] = step(v)
+			return nil
+		})
+	}
+	_ = g.Wait() // failures has the errors
+	for i, v := range views {
+		if failures[i] == nil {
+			done = append(done, v)
+		} else {
+			errs = append(errs, v.failed(failures[i]))
+		}
+	}
+	return done, errs
+}
+
+// The records of a batch, when Config.Batch does not say how many, and the bytes of their
+// payloads from which on it does not grow.
+const (
+	leastBatch = 4 << 10
+	mostBatch  = 32 << 10
+	batchBytes = 16 << 20
+)
+
+func (s *sourceApplier) size() int {
+	if s.cfg.Batch > 0 {
+		return s.cfg.Batch
+	}
+	return s.batch
+}
+
+// adapt sets how many records to take next, after those, of which lag come behind.
+func (s *sourceApplier) adapt(records []eventlog.Record, lag eventlog.Position) {
+	bytes := 0
+	for _, r := range records {
+		bytes += len(r.Payload)
+	}
+	s.stats.records.Add(int64(len(records)))
+	switch {
+	case bytes > batchBytes:
+		s.batch = max(1, s.batch/2)
+	case lag > eventlog.Position(s.batch) && 2*bytes <= batchBytes:
+		s.batch = min(2*s.batch, mostBatch)
+	case lag == 0:
+		s.batch = leastBatch
+	}
+}
+
+// readAhead is records that are read while those before them are applied; nil is none.
+type readAhead struct {
+	after   eventlog.Position
+	records []eventlog.Record
+	err     error
+	done    chan struct{}
+}
+
+// startReading reads the records after a position, unless that is the end.
+func (s *sourceApplier) startReading(ctx context.Context, after, end eventlog.Position) *readAhead {
+	if after >= end {
+		return nil
+	}
+	r, size := &readAhead{after: after, done: make(chan struct{})}, s.size()
+	go func() {
+		defer close(r.done)
+		r.records, r.err = s.read(ctx, after, size)
+	}()
+	return r
+}
+
+// wait returns when nothing is being read any more.
+func (r *readAhead) wait() {
+	if r != nil {
+		<-r.done
+	}
+}
+
+// take is what was read, if it is what comes after the position.
+func (r *readAhead) take(after eventlog.Position) ([]eventlog.Record, error) {
+	if r.wait(); r == nil || r.after != after {
+		return nil, nil
+	}
+	return r.records, r.err
+}
+
+// read reads the next records.
+func (s *sourceApplier) read(ctx context.Context, after eventlog.Position, size int) ([]eventlog.Record, error) {
+	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, size)
 	if err != nil {
 		return nil, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
 	}
 	if len(records) == 0 {
 		return nil, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
 	}
-	b, err := s.decode(records)
-	if err != nil {
-		return nil, err
-	}
-	s.stats.records.Add(int64(len(records)))
-	return b, nil
+	return records, nil
 }

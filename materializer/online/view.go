@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
@@ -21,7 +24,7 @@ type viewApplier struct {
 	applier    *sourceApplier
 	generation registry.Generation
 	offset     eventlog.Position     // consumed for the generation
-	state      *kernel.State         // scratch
+	states     chan *kernel.State    // scratch of those who change states at the same time
 	letters    []registry.DeadLetter // of the batch at hand, to be recorded
 	keys       []*vector.Vector      // scratch
 }
@@ -174,9 +177,53 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 	return out
 }
 
+// Entities are changed in portions, some at the same time: while one portion waits for the
+// store, another is computed.
+const (
+	portionEntities = 512
+	portionsAtOnce  = 4
+)
+
 // update reads, changes and writes the states, and returns what is to be done again
 // because somebody else wrote the state meanwhile.
 func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []eventlog.Record, todo []entityRows, now plan.EventTime) ([]entityRows, error) {
+	portions := slices.Collect(slices.Chunk(todo, portionEntities))
+	results := make([]portion, len(portions))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(portionsAtOnce)
+	for i, entities := range portions {
+		g.Go(func() (err error) {
+			results[i], err = v.updatePortion(ctx, rows, records, entities, now)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var again []entityRows
+	for _, p := range results {
+		for i, c := range p.changes {
+			switch {
+			case c.value != nil && !p.done[i]:
+				again = append(again, c.entityRows)
+			case c.aside != nil:
+				v.setAside(*c.aside, len(c.rows))
+			default:
+				v.applier.stats.applied.Add(int64(len(c.rows)))
+			}
+		}
+	}
+	return again, nil
+}
+
+// portion is what became of some entities: their changes, those that were written and
+// those that need not be, and for each whether it was written.
+type portion struct {
+	changes []change
+	done    []bool
+}
+
+func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, records []eventlog.Record, todo []entityRows, now plan.EventTime) (p portion, err error) {
 	store := v.applier.cfg.Store
 	keys := make([][]byte, len(todo))
 	for i := range todo {
@@ -184,38 +231,37 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 	}
 	old, err := store.Get(ctx, keys)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
+	state := v.takeState()
+	defer func() { v.states <- state }()
 	var writes []onlinestore.Write
-	var changes []change
+	var unwritten []change
 	for i := range todo {
-		c, err := v.change(old[i], rows, records, todo[i], now)
+		c, err := v.change(state, old[i], rows, records, todo[i], now)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("entity %x: %w", todo[i].key, err)
+			return p, fmt.Errorf("entity %x: %w", todo[i].key, err)
 		case c.value != nil:
 			writes = append(writes, onlinestore.Write{Key: keys[i], Expect: c.expect, Value: c.value})
-			changes = append(changes, c)
+			p.changes = append(p.changes, c)
 		case c.aside != nil:
-			v.setAside(*c.aside, len(c.rows))
+			unwritten = append(unwritten, c)
 		}
 	}
-	done, err := store.Swap(ctx, writes)
-	if err != nil {
-		return nil, err
+	p.done, err = store.Swap(ctx, writes)
+	p.changes = append(p.changes, unwritten...)
+	return p, err
+}
+
+// takeState is a state to change entities in, to be given back through v.states.
+func (v *viewApplier) takeState() *kernel.State {
+	select {
+	case s := <-v.states:
+		return s
+	default:
+		return v.kernel.NewState()
 	}
-	var again []entityRows
-	for i, ok := range done {
-		switch c := changes[i]; {
-		case !ok:
-			again = append(again, c.entityRows)
-		case c.aside != nil:
-			v.setAside(*c.aside, len(c.rows))
-		default:
-			v.applier.stats.applied.Add(int64(len(c.rows)))
-		}
-	}
-	return again, nil
 }
 
 // change is what becomes of one entity: its rows that its state has not applied yet, and what
@@ -229,11 +275,7 @@ type change struct {
 
 // change adds rows to a state. A state that cannot be stored is replaced by one that says
 // so, and to such a one nothing is added.
-func (v *viewApplier) change(old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
-	if v.state == nil {
-		v.state = v.kernel.NewState()
-	}
-	s := v.state
+func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
 	s.Reset()
 	c := change{entityRows: of, expect: onlinestore.Absent}
 	applied := v.generation.Position
