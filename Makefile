@@ -94,7 +94,7 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
-.PHONY: bench-cel bench-agg bench-online bench-offline
+.PHONY: bench-cel bench-agg bench-online bench-apply bench-offline
 bench-cel: need-go ## race the expression kernels against cel-go
 	$(GO) run ./internal/dev/bench/cel
 
@@ -104,6 +104,10 @@ bench-agg: need-go ## race the kernel against programs written for one job in pl
 bench-online: need-go need-redis-server ## measure reads of a server against one round trip to Redis
 	@$(GO) build -o bin/bench-online ./internal/dev/bench/online
 	@bin/bench-online
+
+bench-apply: need-go need-redis-server ## measure how fast pushed events reach states, against reading and writing as many bytes
+	@$(GO) build -o bin/bench-apply ./internal/dev/bench/apply
+	@bin/bench-apply
 
 # Flags, such as -spill or a smaller -events, in BENCH.
 bench-offline: build ## race training sets against SQL in DuckDB, on the same files

@@ -115,6 +115,10 @@ var Table = []Package{
 			"proto/unskew/*", "server"}},
 	{"internal/dev/bench/offline", "races training sets, as whole processes, against SQL in DuckDB", "",
 		[]string{"internal/dev/bench", "internal/duckdb"}},
+	{"internal/dev/bench/apply", "measures the applier against reading and writing as many bytes", "",
+		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/eventlog", "internal/eventlog/pebble",
+			"internal/eventlog/redis", "internal/ingest", "internal/kernel", "internal/onlinestore", "internal/onlinestore/pebble",
+			"internal/onlinestore/redis", "internal/registry", "materializer/online"}},
 	{"internal/dev/mutants", "breaks the program on purpose and sees whether tests notice", "", nil},
 	{"internal/dev/archtest", "this table as a test that reads the sources", "", nil},
 }

@@ -1,0 +1,81 @@
+// Command apply measures how fast pushed events reach states in the online store, against
+// a floor: reading and compare-and-setting as many bytes of as many entities in the same
+// store, which any applier does that keeps a state for each entity.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/unskew/unskew/internal/dev/bench"
+)
+
+// report is the last line of the output.
+type report struct {
+	Bench       string       `json:"bench"`
+	PebbleFloor bench.Figure `json:"pebble_floor_ratio"`
+	RedisFloor  bench.Figure `json:"redis_floor_ratio"`
+	Pebble      int          `json:"pebble_per_s"`
+	Redis       int          `json:"redis_per_s"`
+	TenViews    int          `json:"ten_views_per_s"`
+	Visible     bench.Figure `json:"visible_p99_ms"`
+}
+
+// sizes are what the flags set.
+type sizes struct {
+	users, orders, events, rounds int
+}
+
+func main() {
+	var n sizes
+	flag.IntVar(&n.users, "users", 100_000, "entities of a view")
+	flag.IntVar(&n.orders, "orders", 10, "events that each of them has before")
+	flag.IntVar(&n.events, "events", 200_000, "events that are applied")
+	flag.IntVar(&n.rounds, "rounds", 3, "how many parts the events are applied in, each after a turn of the floor")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, n); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/apply:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, n sizes) error {
+	out := report{Bench: "apply"}
+	fmt.Printf("%-34s %12s %12s %7s %14s\n", "store, views", "events /s", "floor /s", "ratio", "CPU us/event")
+	for _, r := range []struct {
+		store  string
+		views  int
+		ratio  *bench.Figure
+		rate   *int
+		events int
+	}{
+		{"pebble", 1, &out.PebbleFloor, &out.Pebble, n.events},
+		{"redis", 1, &out.RedisFloor, &out.Redis, n.events},
+		{"pebble", 10, new(bench.Figure), &out.TenViews, n.events / 10},
+	} {
+		part := n
+		part.events = r.events
+		if r.views > 1 {
+			part.users = n.users / 10
+		}
+		f, err := measure(ctx, r.store, r.views, part)
+		if err != nil {
+			return fmt.Errorf("%s, %d views: %w", r.store, r.views, err)
+		}
+		*r.ratio, *r.rate = bench.Figure(f.rate/f.floor), int(f.rate)
+		fmt.Printf("%-34s %12.0f %12.0f %7.2f %14.1f\n", fmt.Sprintf("%s, %d", r.store, r.views), f.rate, f.floor, f.rate/f.floor, f.cpu)
+	}
+	ms, err := visible(ctx, n)
+	if err != nil {
+		return fmt.Errorf("push to visible: %w", err)
+	}
+	out.Visible = bench.Figure(ms)
+	fmt.Printf("push to visible at 5,000 events/s: p99 %.1f ms\n\n", ms)
+	return json.NewEncoder(os.Stdout).Encode(out)
+}
