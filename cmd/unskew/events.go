@@ -93,9 +93,9 @@ func (e *events) read(ctx context.Context, src *plan.Source, f func(*eventRows) 
 	}
 	switch e.format {
 	case "parquet":
-		return readParquet(ctx, relation.Relation{Owner: "source " + src.Name, From: e.path}, in, f)
+		return readParquet(ctx, src, e.path, f)
 	case "arrow":
-		return e.readArrow(ctx, src, in, f)
+		return e.readArrow(ctx, src, f)
 	}
 	return e.readText(src, in, f)
 }
@@ -141,17 +141,65 @@ func textRows(rows *records.Rows) *eventRows {
 	return out
 }
 
-func readParquet(ctx context.Context, rel relation.Relation, in *ingest.Source, f func(*eventRows) error) (err error) {
+// readParquet reads a file that may lack columns, which are null then, but not those
+// without which no row is an event.
+func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eventRows) error) (err error) {
 	r, err := relation.Open(relation.Options{})
 	if err != nil {
 		return err
 	}
 	defer closeWith(&err, r)
-	return r.Scan(ctx, rel, in.Fields(), func(b *relation.Batch) error { return f(&eventRows{Batch: b.Batch}) })
+	rel := relation.Relation{Owner: "source " + src.Name, From: path, KeepBad: true}
+	found, err := r.Columns(ctx, rel)
+	if err != nil {
+		return err
+	}
+	out := &vector.Batch{}
+	var read []plan.Field
+	var index []int // of a column in read; -1: it is null
+	for _, c := range src.Columns {
+		has := slices.ContainsFunc(found, func(f relation.Column) bool { return f.Name == c.Name })
+		index = append(index, -1)
+		if has || c.Name == src.EventTime || c.Name == src.EventID {
+			index[len(index)-1] = len(read)
+			read = append(read, c.Field)
+		}
+		out.Fields = append(out.Fields, c.Field)
+	}
+	out.Cols = make([]*vector.Vector, len(index))
+	return r.Scan(ctx, rel, read, func(b *relation.Batch) error {
+		out.N = b.N
+		for i, at := range index {
+			if at >= 0 {
+				out.Cols[i] = b.Cols[at]
+				continue
+			}
+			out.Cols[i] = vector.New(out.Fields[i].Type, b.N)
+			for row := range b.N {
+				out.Cols[i].SetNull(row)
+			}
+		}
+		return f(parquetRows(out, b))
+	})
+}
+
+func parquetRows(out *vector.Batch, b *relation.Batch) *eventRows {
+	rows := &eventRows{Batch: out}
+	for _, bad := range b.Bad {
+		if n := len(rows.bad); n > 0 && rows.bad[n-1].row == bad.Row {
+			continue
+		}
+		why := bad.Reason
+		if bad.Column >= 0 {
+			why = fmt.Sprintf("column %q: %s", b.Fields[bad.Column].Name, why)
+		}
+		rows.bad = append(rows.bad, badEvent{bad.Row, why})
+	}
+	return rows
 }
 
 // readArrow reads an Arrow stream by way of a temporary Parquet file.
-func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Source, f func(*eventRows) error) error {
+func (e *events) readArrow(ctx context.Context, src *plan.Source, f func(*eventRows) error) error {
 	dir, err := os.MkdirTemp("", "unskew-push-")
 	if err != nil {
 		return err
@@ -166,5 +214,5 @@ func (e *events) readArrow(ctx context.Context, src *plan.Source, in *ingest.Sou
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	return readParquet(ctx, relation.Relation{Owner: "source " + src.Name, From: path}, in, f)
+	return readParquet(ctx, src, path, f)
 }
