@@ -53,11 +53,13 @@ func (b *Block) Bytes() int { return 8*cap(b.words) + cap(b.text) + 24*cap(b.run
 const blockOverhead = 112
 
 // Blocks grow with the number of them that a part has, between these numbers of words;
-// what they hold of text is bounded too, as places in it are 32 bits.
+// what they hold of text is bounded too, as places in it are 32 bits. The blocks that a
+// collector has open take no more than mostOpen bytes, and as much for text.
 const (
 	leastBlock = 1 << 7
 	mostBlock  = 1 << 14
 	mostText   = 1 << 20
+	mostOpen   = 16 << 20
 )
 
 // layout says what the words of a row are:

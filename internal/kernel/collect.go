@@ -9,6 +9,10 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
+// OpenBytes is about the most that a collector's blocks take before they are handed over,
+// but for text.
+const OpenBytes = mostOpen
+
 // Collector takes events for a replay: it evaluates what the slots read of them, finds
 // their entities and lays them into blocks, one at a time for each part. It serves one
 // goroutine; a replay may have one in each of several.
@@ -20,6 +24,8 @@ type Collector struct {
 	open   []openBlock
 	next   Place // behind the last event
 	jumps  int   // how often events did not come where the ones before them ended
+
+	mostWords, mostText int // of a block
 
 	keyCols []*vector.Vector // scratch, of the batch at hand
 	of      []int32
@@ -33,6 +39,7 @@ type Collector struct {
 type openBlock struct {
 	block *Block
 	made  int // blocks of the part so far
+	text  int // bytes of text in the last one
 	jumps int // of the collector, at its last event
 }
 
@@ -44,7 +51,9 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 		return nil, err
 	}
 	c := &Collector{replay: r, view: view, keep: keep, tally: newTally(len(r.merged.Slots))}
-	c.open = make([]openBlock, r.division.parts())
+	parts := r.division.parts()
+	c.mostWords, c.mostText = min(mostBlock, mostOpen/8/parts), min(mostText, mostOpen/parts)
+	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	for _, x := range view.lanes() {
 		c.lanes = append(c.lanes, x)
@@ -146,14 +155,17 @@ func (c *Collector) eachBit(rows *Rows, f func(i int, of vector.Bitmap)) {
 func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int32) (int, error) {
 	o, l := &c.open[part], &c.replay.layout
 	stride := l.stride(late)
-	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= mostText) {
+	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= c.mostText) {
 		if err := c.hand(part); err != nil {
 			return 0, err
 		}
 	}
 	if o.block == nil {
-		words := min(leastBlock<<min(o.made, 20), mostBlock)
+		words := min(leastBlock<<min(o.made, 20), c.mostWords)
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
+		if o.text > 0 {
+			o.block.text = make([]byte, 0, o.text+o.text/8)
+		}
 		o.made++
 	}
 	b := o.block
@@ -265,7 +277,7 @@ func (b *Block) keep(s string) uint64 {
 // hand hands the block of a part over.
 func (c *Collector) hand(part int) error {
 	b := c.open[part].block
-	c.open[part].block = nil
+	c.open[part].block, c.open[part].text = nil, len(b.text)
 	return c.keep(part, b)
 }
 

@@ -95,13 +95,44 @@ func (k *sink) put(c *column, v parquet.Value, rep byte) {
 // Array adds the rows [from, to) of an array to a column of its type.
 func (k *sink) Array(col int, a arrow.Array, from, to int) error {
 	c := k.schema.columns[col]
-	for i := from; i < to; i++ {
-		k.element(c, a, i, 0)
+	step := 1
+	if c.leaf >= 0 {
+		step = leafValues
+	}
+	for from < to {
+		n := min(to-from, step)
+		if c.leaf >= 0 {
+			k.flat(c, a, from, from+n)
+		} else {
+			k.element(c, a, from, 0)
+		}
 		if err := k.settle(c); err != nil {
 			return err
 		}
+		from += n
 	}
 	return nil
+}
+
+// flat adds the rows [from, to) of an array that is not nested.
+func (k *sink) flat(c *column, a arrow.Array, from, to int) {
+	value := func(i int) parquet.Value { return leafValue(a, i) }
+	switch a := a.(type) { // the usual types, without asking for each row
+	case *array.Int64:
+		value = func(i int) parquet.Value { return parquet.Int64Value(a.Value(i)) }
+	case *array.Float64:
+		value = func(i int) parquet.Value { return parquet.DoubleValue(a.Value(i)) }
+	case *array.String:
+		value = func(i int) parquet.Value { return parquet.ByteArrayValue(bytesOf(a.Value(i))) }
+	}
+	nulls := a.NullN() > 0
+	for i := from; i < to; i++ {
+		if nulls && a.IsNull(i) {
+			k.null(c, 0, c.def-1)
+		} else {
+			k.put(c, value(i), 0)
+		}
+	}
 }
 
 // element adds element i of an array.
@@ -242,10 +273,11 @@ func (k *sink) vector(c *column, v *vector.Vector, from, to int) {
 		return
 	}
 	l := &k.leaves[c.leaf]
+	valid := v.Null == nil && v.Err == nil
 	for i := from; i < to; i++ {
 		var x parquet.Value
 		switch {
-		case !v.Valid(i):
+		case !valid && !v.Valid(i):
 			l.values = append(l.values, parquet.NullValue().Level(0, int(c.def)-1, c.leaf))
 			continue
 		case lane == plan.Int:

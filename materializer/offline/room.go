@@ -34,7 +34,7 @@ func (t *trainer) startReplays() error {
 	largest := int64(sweptPart)
 	var spilled *scratch
 	if t.Memory > 0 {
-		free := max(t.Memory-t.Memory/readerShare-besides-t.spine.bytes(len(t.replays))-t.writerBytes(), t.Memory/8)
+		free := max(t.Memory-t.Memory/readerShare-besides-t.spine.bytes(len(t.replays))-t.writerBytes()-t.openBytes(), t.Memory/8)
 		if events+results > free && results > free/4 {
 			spilled, results = t.scratch, 0
 		}
@@ -77,3 +77,6 @@ const entityBytes = 64
 func (t *trainer) writerBytes() int64 {
 	return int64((t.Threads + 2 + len(t.partition.names)) * groupRows * 16 * (len(t.Set.Service.Outputs()) + 8))
 }
+
+// openBytes is what the blocks take that collectors have open.
+func (t *trainer) openBytes() int64 { return int64(t.Threads*len(t.replays)) * kernel.OpenBytes }
