@@ -36,7 +36,16 @@ func main() {
 	flag.IntVar(&n.orders, "orders", 10, "events that each of them has before")
 	flag.IntVar(&n.events, "events", 200_000, "events that are applied")
 	flag.IntVar(&n.rounds, "rounds", 3, "how many parts the events are applied in, each after a turn of the floor")
+	profile := flag.String("profile", "", "write a CPU profile to `FILE`")
 	flag.Parse()
+	if *profile != "" {
+		stop, err := bench.Profile(*profile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench/apply:", err)
+			os.Exit(1)
+		}
+		defer stop()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, n); err != nil {

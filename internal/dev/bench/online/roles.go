@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 
@@ -70,7 +69,7 @@ func runServer(ctx context.Context, o options) (err error) {
 		return err
 	}
 	if o.profile != "" {
-		stop, err := profileTo(o.profile)
+		stop, err := bench.Profile(o.profile)
 		if err != nil {
 			return err
 		}
@@ -78,20 +77,6 @@ func runServer(ctx context.Context, o options) (err error) {
 	}
 	fmt.Println(ln.Addr())
 	return srv.Serve(ctx, ln)
-}
-
-func profileTo(file string) (stop func(), err error) {
-	f, err := os.Create(file)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
 }
 
 // floor is the least that any server of features does: it reads a request, gets the bytes
