@@ -299,3 +299,29 @@ func TestMetricsCountAsStatsDo(t *testing.T) {
 		}
 	}
 }
+
+// In a source that skips bad rows, a pushed row that is bad in an ordinary column is answered
+// for itself, as in any other, and so are the rows beside it [p6].
+func TestP6_PushedRowsAreAnsweredThoughTheSourceSkips(t *testing.T) {
+	for _, skips := range []string{"", "bad_rows: skip\n"} {
+		text := strings.Replace(definitions, "max_ahead: 1h\n", "max_ahead: 1h\n"+skips, 1)
+		text = strings.Replace(text, "  shop: {type: string}\n", "  shop: {type: string}\n  due: {type: timestamp}\n", 1)
+		r := newRig(t, backend.InMemory, defstest.Compile(t, text))
+		now := plan.TimestampValue(noon)
+		got := r.push("clicks",
+			click("a", 1, noon, 1, "US").with("due", now),
+			click("b", 1, noon, 1, "US").with("due", plan.TimestampValue(plan.MaxTime+1)),
+			click(strings.Repeat("i", 65_537), 1, noon, 1, "US").with("due", now),
+			click("d", 1, noon/1000, 1, "US").with("due", now),
+			click("e", 1, noon, 1, "US").with("due", plan.TimestampValue(1)))
+		for i, want := range []string{"", "9999", "at most 65536", "lies in 1970", ""} {
+			rejected := got[i].Outcome == ingest.Rejected
+			if rejected != (want != "") || !strings.Contains(got[i].Message, want) {
+				t.Errorf("%q, row %d: %+v, want %q", skips, i, got[i], want)
+			}
+		}
+		if end, err := r.log.End(t.Context(), "clicks"); end != 2 || err != nil {
+			t.Errorf("%q: the log has %d records, %v", skips, end, err)
+		}
+	}
+}
