@@ -3,10 +3,12 @@ package relation
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync"
 
+	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -86,6 +88,19 @@ type openedParquet struct {
 	*parquet.File
 	in   *os.File
 	size int64
+
+	once  sync.Once
+	arrow *file.Reader // once it was needed
+	err   error
+}
+
+// arrowChunk is a column of a row group as arrow-go reads it.
+func (o *openedParquet) arrowChunk(group, leaf int) (file.ColumnChunkReader, error) {
+	o.once.Do(func() { o.arrow, o.err = file.NewParquetReader(io.NewSectionReader(o.in, 0, o.size)) })
+	if o.err != nil {
+		return nil, o.err
+	}
+	return o.arrow.RowGroup(group).Column(leaf)
 }
 
 func (o *openedParquet) Close() error { return o.in.Close() }
@@ -111,7 +126,7 @@ func openParquetFile(path string) (_ *openedParquet, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is cut off, damaged or no Parquet file: %w", err)
 	}
-	return &openedParquet{f, in, info.Size()}, nil
+	return &openedParquet{File: f, in: in, size: info.Size()}, nil
 }
 
 // damaged makes the panic of a decoder, which a damaged file causes, an error.

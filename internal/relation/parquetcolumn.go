@@ -13,12 +13,50 @@ import (
 // badValue is a value that its column's type cannot hold.
 type badValue struct{ text, reason string }
 
-// columnReader reads the values of one column of a row group from its first row on.
+// chunkReader reads the values of one column of a row group from its first row on.
+type chunkReader interface {
+	// load makes sure that up to n rows can be read without more than the given bytes in
+	// memory, and returns how many, which are at least one.
+	load(n int, budget int64) (int, error)
+	// fill reads n rows, which are loaded, into the vector. What it holds is valid until
+	// the next call.
+	fill(n int) error
+	badValues() map[int]badValue
+	close() error
+}
+
+// lane is the vector that a column is read into, and what of it is bad.
+type lane struct {
+	vector *vector.Vector
+	bad    map[int]badValue // by row in the vector
+}
+
+func (l *lane) badValues() map[int]badValue { return l.bad }
+
+func (l *lane) begin(n int) {
+	l.vector.Resize(n)
+	clear(l.bad)
+}
+
+func (l *lane) report(i int, text, reason string) {
+	if l.bad == nil {
+		l.bad = map[int]badValue{}
+	}
+	l.bad[i] = badValue{text, reason}
+}
+
+// end marks the bad rows.
+func (l *lane) end() {
+	for i := range l.bad {
+		l.vector.SetErr(i)
+	}
+}
+
+// columnReader reads pages of parquet-go.
 type columnReader struct {
+	lane
 	pages   *parquet.FilePages
 	convert converter
-	vector  *vector.Vector
-	bad     map[int]badValue // of the rows in vector
 
 	loaded []pageReader // pages in the vector or ahead of it
 	done   []parquet.Page
@@ -37,8 +75,7 @@ type pageReader struct {
 	value  int    // values read
 }
 
-// load reads pages until they hold n rows, or more bytes than the budget, and returns for
-// how many rows, which are at least one, they suffice.
+// load reads pages until they hold n rows, or more bytes than the budget.
 func (c *columnReader) load(n int, budget int64) (int, error) {
 	rows, bytes := 0, int64(0)
 	for i := range c.loaded {
@@ -67,12 +104,9 @@ func (c *columnReader) load(n int, budget int64) (int, error) {
 	return min(rows, n), nil
 }
 
-// fill reads n rows, which are loaded, into the vector. What it holds is valid until
-// the next call.
 func (c *columnReader) fill(n int) error {
 	c.release()
-	c.vector.Resize(n)
-	clear(c.bad)
+	c.begin(n)
 	for at := 0; at < n; {
 		p := &c.loaded[0]
 		m := min(n-at, p.rows)
@@ -85,9 +119,7 @@ func (c *columnReader) fill(n int) error {
 			c.loaded = c.loaded[1:]
 		}
 	}
-	for i := range c.bad {
-		c.vector.SetErr(i)
-	}
+	c.end()
 	return nil
 }
 
@@ -157,13 +189,6 @@ func (c *columnReader) values(p *pageReader, at, n int) error {
 	return nil
 }
 
-func (c *columnReader) report(i int, text, reason string) {
-	if c.bad == nil {
-		c.bad = map[int]badValue{}
-	}
-	c.bad[i] = badValue{text, reason}
-}
-
 func (c *columnReader) convertDictionary(d parquet.Dictionary) {
 	c.dictionary, c.badEntries = d, nil
 	c.entries = vector.New(c.vector.Type, d.Len())
@@ -206,7 +231,7 @@ func gather(v *vector.Vector, at int, entries *vector.Vector, indexes []int32) {
 
 // spread moves the values that lie side by side from row at on to the rows whose level
 // is 1, and marks the others null.
-func (c *columnReader) spread(levels []byte, at, values int) {
+func (c *lane) spread(levels []byte, at, values int) {
 	v := c.vector
 	from := at + values
 	for i := len(levels) - 1; i >= 0; i-- {

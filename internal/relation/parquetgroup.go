@@ -25,7 +25,7 @@ type groupReader struct {
 	group   int
 	sources []source
 
-	columns []*columnReader // nil where every row has the same value
+	columns []chunkReader // nil where every row has the same value
 	batch   Batch
 }
 
@@ -35,7 +35,9 @@ func (r *groupReader) read(in *openedParquet, emit func(*Batch) error) (err erro
 	if in.size != r.file.size || r.group >= len(groups) || groups[r.group].NumRows() != g.rows {
 		return fmt.Errorf("%s: %s was rewritten while it was read", r.rel.Owner, r.file.name)
 	}
-	r.begin(groups[r.group].ColumnChunks(), in)
+	if err := r.begin(groups[r.group].ColumnChunks(), in); err != nil {
+		return fmt.Errorf("%s: read %s: %w", r.rel.Owner, r.file.name, err)
+	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	for done := int64(0); done < g.rows; {
 		n, err := r.fill(int(min(g.rows-done, batchRows)))
@@ -55,19 +57,30 @@ func (r *groupReader) read(in *openedParquet, emit func(*Batch) error) (err erro
 }
 
 // begin makes the readers of the columns.
-func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) {
+func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) (err error) {
+	defer func() { err = damaged(recover(), err) }()
 	r.batch = Batch{Batch: vector.NewBatch(r.fields, 0), File: r.index}
 	r.batch.where = func(i int) string {
 		return fmt.Sprintf("%s: row %d of %s", r.rel.Owner, r.batch.First+int64(i)+1, r.file.name)
 	}
-	r.columns = make([]*columnReader, len(r.fields))
+	r.columns = make([]chunkReader, len(r.fields))
 	for i, s := range r.sources {
 		if s.leaf < 0 {
 			continue
 		}
+		lane := lane{vector: r.batch.Cols[i]}
+		if needsArrow(&in.Metadata().RowGroups[r.group].Columns[s.leaf].MetaData) {
+			chunk, err := in.arrowChunk(r.group, s.leaf)
+			if err != nil {
+				return fmt.Errorf("column %q: %w", r.fields[i].Name, err)
+			}
+			r.columns[i] = &arrowColumn{lane: lane, convert: s.convert, chunk: chunk}
+			continue
+		}
 		chunk := chunks[s.leaf].(*parquet.FileColumnChunk)
-		r.columns[i] = &columnReader{pages: chunk.PagesFrom(in.in), convert: s.convert, vector: r.batch.Cols[i]}
+		r.columns[i] = &columnReader{lane: lane, pages: chunk.PagesFrom(in.in), convert: s.convert}
 	}
+	return nil
 }
 
 func (r *groupReader) close() (err error) {
@@ -87,7 +100,7 @@ func (r *groupReader) fill(n int) (_ int, err error) {
 			err = fmt.Errorf("column %q: %w", r.fields[column].Name, err)
 		}
 	}()
-	var c *columnReader
+	var c chunkReader
 	for column, c = range r.columns {
 		if c != nil {
 			if n, err = c.load(n, batchBytes); err != nil {
@@ -104,7 +117,7 @@ func (r *groupReader) fill(n int) (_ int, err error) {
 		if err := c.fill(n); err != nil {
 			return 0, err
 		}
-		for row, b := range c.bad {
+		for row, b := range c.badValues() {
 			r.batch.Bad = append(r.batch.Bad, BadCell{Row: row, Column: column, Text: b.text, Reason: b.text + ": " + b.reason})
 		}
 	}

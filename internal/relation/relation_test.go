@@ -65,15 +65,19 @@ func (p *project) write(file, text string) {
 func (p *project) writeArrow(file, name string, col arrow.Array) {
 	p.Helper()
 	schema := arrow.NewSchema([]arrow.Field{{Name: name, Type: col.DataType(), Nullable: true}}, nil)
+	p.writeRecord(file, array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len())))
+}
+
+func (p *project) writeRecord(file string, rec arrow.RecordBatch) {
+	p.Helper()
 	f, err := os.Create(filepath.Join(p.dir, file))
 	if err != nil {
 		p.Fatal(err)
 	}
-	w, err := pqarrow.NewFileWriter(schema, f, parquet.NewWriterProperties(parquet.WithMaxRowGroupLength(3000)), pqarrow.DefaultWriterProps())
+	w, err := pqarrow.NewFileWriter(rec.Schema(), f, parquet.NewWriterProperties(parquet.WithMaxRowGroupLength(3000)), pqarrow.DefaultWriterProps())
 	if err != nil {
 		p.Fatal(err)
 	}
-	rec := array.NewRecordBatch(schema, []arrow.Array{col}, int64(col.Len()))
 	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		p.Fatal(err)
 	}

@@ -1,0 +1,155 @@
+package relation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	arrowparquet "github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/parquet-go/parquet-go/deprecated"
+	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// arrowColumn reads a column by way of arrow-go, for chunks that parquet-go does not read
+// as it should: bools in runs come out wrong, and a damaged page of LZ4 takes all memory.
+type arrowColumn struct {
+	lane
+	convert converter
+	chunk   file.ColumnChunkReader
+	levels  []int16 // 1: a value, 0: null
+
+	int32s  []int32
+	int64s  []int64
+	int96s  []arrowparquet.Int96
+	floats  []float32
+	doubles []float64
+	bools   []bool
+	texts   []arrowparquet.ByteArray
+	fixed   []arrowparquet.FixedLenByteArray
+	held    [][]byte // what the strings of the vector lie in
+}
+
+// needsArrow reports whether a chunk is left to arrowColumn, which in turn lacks one encoding.
+func needsArrow(meta *format.ColumnMetaData) bool {
+	lacks := meta.Type == format.FixedLenByteArray && slices.Contains(meta.Encoding, format.DeltaByteArray)
+	return meta.Type == format.Boolean || meta.Codec == format.Lz4Raw && !lacks
+}
+
+func (c *arrowColumn) load(n int, _ int64) (int, error) { return n, nil }
+
+func (c *arrowColumn) fill(n int) error {
+	c.begin(n)
+	c.held = nil
+	if cap(c.levels) < n {
+		c.levels = make([]int16, n)
+	}
+	for at := 0; at < n; {
+		if !c.chunk.HasNext() {
+			return errors.Join(c.chunk.Err(), errors.New("it ends early"))
+		}
+		rows, values, read, err := c.read(n - at)
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			return errors.New("a page has no rows")
+		}
+		if read > 0 {
+			c.convert(c.vector, at, &values, 0, read, c.report)
+		}
+		if read < rows {
+			levels := make([]byte, rows)
+			for i, l := range c.levels[:rows] {
+				levels[i] = byte(l)
+			}
+			c.spread(levels, at, read)
+		}
+		at += rows
+	}
+	c.end()
+	return nil
+}
+
+// read reads up to n rows of a page, and the values in them.
+func (c *arrowColumn) read(n int) (rows int, values encoding.Values, read int, err error) {
+	var total int64
+	levels := c.levels[:n]
+	switch r := c.chunk.(type) {
+	case *file.BooleanColumnChunkReader:
+		c.bools = slicesOf(c.bools, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.bools, levels, nil)
+		bits := make([]byte, (read+7)/8)
+		for i, b := range c.bools[:read] {
+			if b {
+				bits[i/8] |= 1 << (i % 8)
+			}
+		}
+		values = encoding.BooleanValues(bits)
+	case *file.Int32ColumnChunkReader:
+		c.int32s = slicesOf(c.int32s, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.int32s, levels, nil)
+		values = encoding.Int32Values(c.int32s[:read])
+	case *file.Int64ColumnChunkReader:
+		c.int64s = slicesOf(c.int64s, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.int64s, levels, nil)
+		values = encoding.Int64Values(c.int64s[:read])
+	case *file.Int96ColumnChunkReader:
+		c.int96s = slicesOf(c.int96s, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.int96s, levels, nil)
+		values = encoding.Int96Values(int96Values(c.int96s[:read]))
+	case *file.Float32ColumnChunkReader:
+		c.floats = slicesOf(c.floats, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.floats, levels, nil)
+		values = encoding.FloatValues(c.floats[:read])
+	case *file.Float64ColumnChunkReader:
+		c.doubles = slicesOf(c.doubles, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.doubles, levels, nil)
+		values = encoding.DoubleValues(c.doubles[:read])
+	case *file.ByteArrayColumnChunkReader:
+		c.texts = slicesOf(c.texts, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.texts, levels, nil)
+		values = c.byteArrays(c.texts[:read])
+	case *file.FixedLenByteArrayColumnChunkReader:
+		c.fixed = slicesOf(c.fixed, n)
+		total, read, err = r.ReadBatchInPage(int64(n), c.fixed, levels, nil)
+		values = c.fixedArrays(c.fixed[:read], r.Descriptor().TypeLength())
+	default:
+		return 0, values, 0, fmt.Errorf("it is stored as %v", c.chunk.Type())
+	}
+	return int(total), values, read, err
+}
+
+func int96Values(in []arrowparquet.Int96) []deprecated.Int96 {
+	out := make([]deprecated.Int96, len(in))
+	for i, x := range in {
+		for w := range 3 {
+			out[i][w] = uint32(x[4*w]) | uint32(x[4*w+1])<<8 | uint32(x[4*w+2])<<16 | uint32(x[4*w+3])<<24
+		}
+	}
+	return out
+}
+
+// byteArrays copies texts, which lie in a page that the next read overwrites.
+func (c *arrowColumn) byteArrays(in []arrowparquet.ByteArray) encoding.Values {
+	var data []byte
+	offsets := []uint32{0}
+	for _, b := range in {
+		data = append(data, b...)
+		offsets = append(offsets, uint32(len(data)))
+	}
+	c.held = append(c.held, data)
+	return encoding.ByteArrayValues(data, offsets)
+}
+
+func (c *arrowColumn) fixedArrays(in []arrowparquet.FixedLenByteArray, size int) encoding.Values {
+	var data []byte
+	for _, b := range in {
+		data = append(data, b...)
+	}
+	c.held = append(c.held, data)
+	return encoding.FixedLenByteArrayValues(data, size)
+}
+
+func (c *arrowColumn) close() error { return nil }
