@@ -16,7 +16,11 @@ type reader struct {
 	service *service
 	views   []*viewReader
 	derive  *kernel.Service
-	at      []plan.EventTime // scratch
+
+	// scratch
+	at     []plan.EventTime
+	cols   []kernel.FeatureColumn
+	places []wire.Places
 }
 
 // viewReader is the kernel of one view of a service in one role, and what the current
@@ -56,6 +60,7 @@ func (r *reader) forget() {
 	for _, v := range r.views {
 		v.fetched = fetched{}
 	}
+	clear(r.places)
 }
 
 // answer is the result of a request; it belongs to the reader until its next one.
@@ -99,12 +104,14 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 		places[i] = v.places
 	}
 	derived := r.derive.DeriveShared(features, places, &q.request, r.times(q.n, t))
-	a := &answer{asOf: t, cols: r.derive.Assemble(features, derived), views: r.views, features: features, derived: derived}
-	a.places = make([]wire.Places, len(a.cols))
-	for o, f := range r.service.plan.Features {
-		a.places[o] = places[f.Ref]
+	r.cols, r.places = r.derive.AppendOutputs(r.cols[:0], features, derived), r.places[:0]
+	for _, f := range r.service.plan.Features {
+		r.places = append(r.places, places[f.Ref])
 	}
-	return a, nil
+	for range derived.Cols {
+		r.places = append(r.places, nil)
+	}
+	return &answer{asOf: t, cols: r.cols, places: r.places, views: r.views, features: features, derived: derived}, nil
 }
 
 // times are n times t.

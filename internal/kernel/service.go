@@ -171,9 +171,13 @@ func spreadLane[T any](dst, src []T, places []int32) {
 // Assemble lists the service's output columns in the order of plan.Service.Outputs,
 // given the results of its views and its derived features.
 func (s *Service) Assemble(views []*Features, derived *Features) []FeatureColumn {
-	out := make([]FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived))
+	return s.AppendOutputs(make([]FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived)), views, derived)
+}
+
+// AppendOutputs is Assemble into memory that dst has.
+func (s *Service) AppendOutputs(dst []FeatureColumn, views []*Features, derived *Features) []FeatureColumn {
 	for _, f := range s.plan.Features {
-		out = append(out, views[f.Ref].Cols[f.Feature])
+		dst = append(dst, views[f.Ref].Cols[f.Feature])
 	}
-	return append(out, derived.Cols...)
+	return append(dst, derived.Cols...)
 }
