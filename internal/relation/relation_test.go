@@ -223,6 +223,7 @@ func TestScanErrors(t *testing.T) {
 	p.write("truncated.parquet", string(whole[:len(whole)-100]))
 	p.write("data.bin", "x")
 	p.write("bad.csv", "user_id,amount\n1,2.5\n2,x\n")
+	p.write("lines.csv", "name,amount\n\"a\nb\",2.5\n\"c\nd\",x\n")
 	p.write("latin1.csv", "user_id,name\n1,caf\xe9\n")
 	for _, tc := range []struct {
 		rel   Relation
@@ -238,6 +239,7 @@ func TestScanErrors(t *testing.T) {
 		{from("truncated.parquet"), field("user_id", plan.Int), []string{"source clicks", "truncated.parquet"}},
 		{from("data.bin"), field("x", plan.Int), []string{"data.bin", ".parquet", "sql:"}},
 		{from("bad.csv"), field("amount", plan.Double), []string{"source clicks", "bad.csv", "amount", `"x"`, "line 3"}},
+		{from("lines.csv"), field("amount", plan.Double), []string{"line 5 of lines.csv", `column "amount"`, `"x"`}},
 		{from("latin1.csv"), field("name", plan.String), []string{"source clicks", "latin1.csv"}},
 		{query("SELECT x FROM nowhere"), field("x", plan.Int), []string{"source clicks: sql:", "nowhere"}},
 		{query("SELECT INTERVAL '1 month' AS x"), field("x", plan.Duration), []string{"source clicks: row 1 of its sql", `"x"`, "months"}},

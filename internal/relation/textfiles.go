@@ -365,7 +365,11 @@ func (r *textReader) read(emit func(*Batch) error) (err error) {
 func (r *textReader) fill(b *Batch, rows *records.Rows) {
 	b.N = rows.N
 	b.where = func(i int) string {
-		return fmt.Sprintf("%s: line %d of %s", r.table.rel.Owner, rows.Lines[i], r.table.paths.shown(r.path))
+		line := rows.Lines[i]
+		if at := slices.IndexFunc(rows.Bad, func(bad records.Bad) bool { return bad.Row == i }); at >= 0 {
+			line = rows.Bad[at].Line // of a row of several lines the one with the cell
+		}
+		return fmt.Sprintf("%s: line %d of %s", r.table.rel.Owner, line, r.table.paths.shown(r.path))
 	}
 	next := 0
 	for i := range r.fields {
