@@ -55,9 +55,7 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	c.mostWords, c.mostText = min(mostBlock, mostOpen/8/parts), min(mostText, mostOpen/parts)
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
-	for _, x := range view.lanes() {
-		c.lanes = append(c.lanes, x)
-	}
+	c.lanes = view.lanes()
 	return c, nil
 }
 

@@ -19,7 +19,7 @@ const pageBytes = 256 << 10
 // Writer writes one file.
 type Writer struct {
 	schema *Schema
-	file   *parquet.Writer
+	file   *parquet.GenericWriter[any]
 }
 
 // NewWriter begins a file. encodings has one for each leaf of the schema, see Sample.
@@ -38,7 +38,7 @@ func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{schema: s, file: parquet.NewWriter(to, config)}
+	w := &Writer{schema: s, file: parquet.NewGenericWriter[any](to, config)}
 	w.file.SetKeyValueMetadata(arrowSchemaKey, types)
 	return w, nil
 }

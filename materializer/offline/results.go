@@ -1,10 +1,6 @@
 package offline
 
-import (
-	"sync"
-
-	"github.com/unskew/unskew/internal/kernel"
-)
+import "github.com/unskew/unskew/internal/kernel"
 
 // results are the aggregates of a replay, by part, in memory or in a scratch file. They are
 // put by several goroutines and then read by one, in the order of the spine.
@@ -12,7 +8,7 @@ type results struct {
 	replay  *kernel.Replay
 	scratch *scratch // nil: in memory
 	parts   []resultPart
-	bufs    sync.Pool
+	buf     []byte // of the goroutine that reads
 }
 
 // resultPart is the results of a part.
@@ -35,8 +31,7 @@ func (r *results) put(part int, p *kernel.PartResults) error {
 		to.held = p
 		return nil
 	}
-	buf, _ := r.bufs.Get().([]byte)
-	defer func() { r.bufs.Put(buf[:0]) }()
+	var buf []byte
 	for from := 0; from < p.N; from += kernel.ResultChunk {
 		buf = p.AppendChunk(buf[:0], from)
 		e, err := r.scratch.write(buf)
@@ -68,14 +63,12 @@ func (r *results) advance(p *resultPart) error {
 		p.current, p.held = p.held, nil
 		return nil
 	}
-	buf, _ := r.bufs.Get().([]byte)
-	buf, err := r.scratch.read(p.chunks[0], buf)
-	if err != nil {
+	var err error
+	if r.buf, err = r.scratch.read(p.chunks[0], r.buf); err != nil {
 		return err
 	}
-	defer r.bufs.Put(buf[:0])
 	p.chunks = p.chunks[1:]
-	if p.current, err = r.replay.ReadChunk(buf); err != nil {
+	if p.current, err = r.replay.ReadChunk(r.buf); err != nil {
 		return r.scratch.failed(err)
 	}
 	return nil
