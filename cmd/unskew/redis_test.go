@@ -24,7 +24,7 @@ func TestOnRedis(t *testing.T) {
 	s, err := startServer(p.dir, nil)
 	p.check(err)
 	p.run("push", "payments", "new.jsonl", "-q")
-	if got, _ := p.run("get", "churn_v1", "-k", "customer_id=70"); !strings.Contains(got, "spending.payments      2 ") {
+	if got, _ := p.run("get", "churn_v1", "-k", "customer_id=70", "-r", "basket=1"); !strings.Contains(got, "spending.payments      2 ") {
 		t.Errorf("get, while a server runs: %s", got)
 	}
 	p.check(s.terminate())
@@ -40,8 +40,10 @@ func TestOnRedis(t *testing.T) {
 	if got, _ := p.run("test"); !strings.Contains(got, "1 test, 20 values compared, 0 failures") {
 		t.Errorf("tests do not take the path over Redis: %s", got)
 	}
-	if matches, _ := filepath.Glob(filepath.Join(p.dir, ".unskew")); matches != nil {
-		t.Error("a project on Redis has an embedded store")
+	for _, name := range []string{"log", "store"} {
+		if matches, _ := filepath.Glob(filepath.Join(p.dir, ".unskew", name)); matches != nil {
+			t.Errorf("a project on Redis has an embedded %s", name)
+		}
 	}
 	server.Kill()
 	var stderr bytes.Buffer
