@@ -47,7 +47,7 @@ func TestOnRedis(t *testing.T) {
 	}
 	server.Kill()
 	var stderr bytes.Buffer
-	c := p.command("get", "churn_v1")
+	c := p.command("get", "churn_v1", "-k", "customer_id=70", "-r", "basket=1")
 	c.Stderr = &stderr
 	p.check(c.Start())
 	if code := p.exitCode(c); code != exitFailed || !strings.Contains(stderr.String(), server.Address) {
