@@ -17,7 +17,7 @@ type Test struct {
 	Pos     plan.Pos
 }
 
-// SourceRows are the events of one source, in the order written.
+// SourceRows are the events and deliveries of one source, in the order written.
 type SourceRows struct {
 	Source *plan.Source
 	Rows   []Row
@@ -25,8 +25,9 @@ type SourceRows struct {
 
 // Row is one event: a value, possibly null, for each of the source's Columns.
 type Row struct {
-	Values []plan.Value
-	Pos    plan.Pos
+	Values  []plan.Value
+	Arrived *plan.EventTime // of a delivery, when it was pushed; nil: known as its columns say
+	Pos     plan.Pos
 }
 
 // Expectation is what one read as of At has to give.
@@ -62,14 +63,17 @@ func (l *loader) parseTest(n *yamldoc.Node) {
 // compileTest reads a test. A test of something broken is left out silently.
 func (l *loader) compileTest(d *testDecl) {
 	before := l.Errors
-	o := l.Object(d.n, "FeatureTest", "kind", "view", "service", "events", "expect", "description")
+	o := l.Object(d.n, "FeatureTest", "kind", "view", "service", "events", "deliveries", "expect", "description")
 	o.Text("description")
 	t := &Test{Pos: d.n.Pos}
 	if !l.testSubject(o, t) {
 		return
 	}
 	if e := o.Get("events"); e != nil {
-		l.testEvents(t, e)
+		l.testRows(t, e, "events", l.row)
+	}
+	if e := o.Get("deliveries"); e != nil {
+		l.testRows(t, e, "deliveries", l.delivery)
 	}
 	if e := o.Need("expect"); e != nil {
 		l.testExpectations(t, e)
@@ -102,10 +106,13 @@ func (l *loader) testSubject(o *yamldoc.Object, t *Test) bool {
 	return true
 }
 
-// testEvents reads the rows: a list for a view, lists by source for a service.
-func (l *loader) testEvents(t *Test, n *yamldoc.Node) {
+// parseRow reads a row of a source whose columns index numbers.
+type parseRow func(s *plan.Source, index map[string]int, n *yamldoc.Node) Row
+
+// testRows reads rows: a list for a view, lists by source for a service.
+func (l *loader) testRows(t *Test, n *yamldoc.Node, key string, parse parseRow) {
 	if t.View != nil {
-		t.Events = []SourceRows{l.sourceRows(t.View.Source, n)}
+		l.sourceRows(t, t.View.Source, n, key, parse)
 		return
 	}
 	var sources []*plan.Source
@@ -116,31 +123,52 @@ func (l *loader) testEvents(t *Test, n *yamldoc.Node) {
 			names = append(names, r.View.Source.Name)
 		}
 	}
-	o := l.Object(n, "FeatureTest.events", names...)
+	o := l.Object(n, "FeatureTest."+key, names...)
 	if o == nil {
 		return
 	}
 	for _, s := range sources {
 		if rows := o.Get(s.Name); rows != nil {
-			t.Events = append(t.Events, l.sourceRows(s, rows))
+			l.sourceRows(t, s, rows, key, parse)
 		}
 	}
 }
 
-func (l *loader) sourceRows(s *plan.Source, n *yamldoc.Node) SourceRows {
-	out := SourceRows{Source: s}
+func (l *loader) sourceRows(t *Test, s *plan.Source, n *yamldoc.Node, key string, parse parseRow) {
 	if n.Kind != yamldoc.Sequence {
-		l.Errorf(n.Pos, RuleTestEvent, "events of source %s must be a list of rows, found %s", s.Name, n.Describe())
-		return out
+		l.Errorf(n.Pos, RuleTestEvent, "%s of source %s must be a list of rows, found %s", key, s.Name, n.Describe())
+		return
+	}
+	at := slices.IndexFunc(t.Events, func(of SourceRows) bool { return of.Source == s })
+	if at < 0 {
+		at = len(t.Events)
+		t.Events = append(t.Events, SourceRows{Source: s})
 	}
 	index := map[string]int{}
 	for i, c := range s.Columns {
 		index[c.Name] = i
 	}
 	for _, item := range n.Items {
-		out.Rows = append(out.Rows, l.row(s, index, item))
+		t.Events[at].Rows = append(t.Events[at].Rows, parse(s, index, item))
 	}
-	return out
+}
+
+// delivery reads {at: TIME, event: {…}}.
+func (l *loader) delivery(s *plan.Source, index map[string]int, n *yamldoc.Node) Row {
+	empty := Row{Values: make([]plan.Value, len(s.Columns)), Pos: n.Pos}
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, RuleTestEvent, "a delivery must be a mapping like {at: 2025-01-31T10:00:00Z, event: {…}}, found %s", n.Describe())
+		return empty
+	}
+	o := l.Object(n, "delivery", "at", "event")
+	at, event := o.Need("at"), o.Need("event")
+	if at == nil || event == nil {
+		return empty
+	}
+	v, _ := l.Value(at, plan.T(plan.Timestamp), RuleTestEvent)
+	row, arrived := l.row(s, index, event), v.Time()
+	row.Arrived = &arrived
+	return row
 }
 
 func (l *loader) row(s *plan.Source, index map[string]int, n *yamldoc.Node) Row {

@@ -166,9 +166,10 @@ type Outcome int32
 // The outcomes.
 const (
 	Appended  Outcome = Outcome(unskewv1.Outcome_OUTCOME_APPENDED)  // stored
-	Duplicate Outcome = Outcome(unskewv1.Outcome_OUTCOME_DUPLICATE) // its id and values are stored already: ignored
+	Duplicate Outcome = Outcome(unskewv1.Outcome_OUTCOME_DUPLICATE) // its event is stored with all that it says: ignored
 	Conflict  Outcome = Outcome(unskewv1.Outcome_OUTCOME_CONFLICT)  // its id is stored with other values: ignored
 	Rejected  Outcome = Outcome(unskewv1.Outcome_OUTCOME_REJECTED)  // not an event of the source
+	Filled    Outcome = Outcome(unskewv1.Outcome_OUTCOME_FILLED)    // stored: it filled late columns of the event with its id
 )
 
 // String is the outcome as the contract names it, without its prefix.

@@ -98,6 +98,7 @@ type materialized struct {
 	Generation  uint64           `json:"generation"`
 	Rows        int64            `json:"rows"`
 	Skipped     map[string]int64 `json:"skipped"`
+	Filled      int64            `json:"filled"`
 	Redelivered int64            `json:"redelivered"`
 	Conflicts   int64            `json:"conflicts"`
 	Events      int64            `json:"events"`
@@ -112,7 +113,7 @@ type materialized struct {
 func newMaterialized(v *plan.View, r *offline.BackfillResult, h offline.HistoryCounts) materialized {
 	m := materialized{
 		View: v.Name, UpToDate: r.UpToDate, Generation: r.Generation.Number,
-		Rows: h.Rows, Skipped: h.ByReason(), Redelivered: h.Redelivered, Conflicts: h.Conflicts,
+		Rows: h.Rows, Skipped: h.ByReason(), Filled: h.Filled, Redelivered: h.Redelivered, Conflicts: h.Conflicts,
 		Events: r.Events, Applied: r.Applied, NullKeys: r.NullKeys, Entities: r.Entities, Bytes: r.Bytes, SetAside: r.SetAside,
 	}
 	for _, n := range r.RowErrors {
@@ -126,7 +127,7 @@ func (m materialized) String() string {
 		return fmt.Sprintf("view %s: up to date (generation %d)", m.View, m.Generation)
 	}
 	text := fmt.Sprintf("view %s: %s into %s, %s (generation %d); source: %s", m.View, quantity(m.Applied, "event"),
-		quantity(m.Entities, "entity"), quantity(m.Bytes, "byte"), m.Generation, sourceSummary(m.Rows, m.Skipped, m.Redelivered, m.Conflicts))
+		quantity(m.Entities, "entity"), quantity(m.Bytes, "byte"), m.Generation, sourceSummary(m.Rows, m.Skipped, m.Filled, m.Redelivered, m.Conflicts))
 	if m.NullKeys > 0 {
 		text += fmt.Sprintf(", %s without a key", count(m.NullKeys))
 	}

@@ -31,10 +31,13 @@ standard input; JSON and CSV files may be compressed (.gz, .zst). With --server 
 go to a running server, which applies them. Lines from standard input are taken as they
 come; without a server they are applied in the end.
 
-Every row is answered for: appended, duplicate (its id was seen), conflict (its id was
-seen with other values; the first stands) or rejected, for what it says or because it
+Every row is answered for: appended, filled (it brought an outcome of an event that was
+there), duplicate (its event is there with all that it says), conflict (its event is there
+with other values; what was first stands) or rejected, for what it says or because it
 cannot be read; the rows after it are taken. Pushing the same file again after an
 interruption is safe for a source with an event_id.
+
+An outcome is pushed when it is known: its event once more, with the late columns filled in.
 
 Exit code 1 when rows were rejected or in conflict.`,
 		Example: `  unskew push transactions new.jsonl
@@ -216,7 +219,7 @@ type pushTally struct {
 	source   string
 	progress *progress
 	rows     int64
-	by       [5]int64
+	by       [6]int64
 	shown    []pushProblem
 	note     string
 }
@@ -265,8 +268,12 @@ func (t *pushTally) add(rows []ingest.Pushed, lines []int64, from int) {
 }
 
 func (t *pushTally) summary() string {
-	return fmt.Sprintf("%s: %s appended, %s, %s, %s rejected", quantity(t.rows, "event"),
-		count(t.by[ingest.Appended]), quantity(t.by[ingest.Duplicate], "duplicate"), quantity(t.by[ingest.Conflict], "conflict"), count(t.by[ingest.Rejected]))
+	filled := ""
+	if n := t.by[ingest.Filled]; n > 0 {
+		filled = fmt.Sprintf("%s filled, ", count(n))
+	}
+	return fmt.Sprintf("%s: %s appended, %s%s, %s, %s rejected", quantity(t.rows, "event"),
+		count(t.by[ingest.Appended]), filled, quantity(t.by[ingest.Duplicate], "duplicate"), quantity(t.by[ingest.Conflict], "conflict"), count(t.by[ingest.Rejected]))
 }
 
 // before adds to an error what had been pushed when it happened.
@@ -295,12 +302,13 @@ func (t *pushTally) print() error {
 			Source     string        `json:"source"`
 			Events     int64         `json:"events"`
 			Appended   int64         `json:"appended"`
+			Filled     int64         `json:"filled"`
 			Duplicates int64         `json:"duplicates"`
 			Conflicts  int64         `json:"conflicts"`
 			Rejected   int64         `json:"rejected"`
 			Problems   []pushProblem `json:"problems"` // the first of them
 			Note       string        `json:"note,omitempty"`
-		}{t.source, t.rows, t.by[ingest.Appended], t.by[ingest.Duplicate], t.by[ingest.Conflict], t.by[ingest.Rejected], t.shown, t.note})
+		}{t.source, t.rows, t.by[ingest.Appended], t.by[ingest.Filled], t.by[ingest.Duplicate], t.by[ingest.Conflict], t.by[ingest.Rejected], t.shown, t.note})
 	}
 	for _, p := range t.shown {
 		fmt.Fprintf(t.c.ErrOrStderr(), "%s: %s: %s\n", p.place(), p.Outcome, p.Message)

@@ -15,7 +15,7 @@ import (
 // printTrained is the summary of a training set; warnings come last but for one line.
 func printTrained(w io.Writer, m *offline.Manifest, out string) {
 	for _, s := range m.Sources {
-		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Redelivered, s.Conflicts))
+		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Filled, s.Redelivered, s.Conflicts))
 	}
 	rows := int64(0)
 	for _, f := range m.Files {
@@ -105,10 +105,13 @@ func printFailures(w io.Writer, f offline.OutputManifest) {
 }
 
 // sourceSummary says what became of a source's rows; nothing is dropped without a number.
-func sourceSummary(rows int64, skipped map[string]int64, redelivered, conflicts int64) string {
+func sourceSummary(rows int64, skipped map[string]int64, filled, redelivered, conflicts int64) string {
 	text := quantity(rows, "row")
 	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
 		text += fmt.Sprintf(", %s skipped (%s)", count(skipped[reason]), reason)
+	}
+	if filled > 0 {
+		text += fmt.Sprintf(", of which %s filled late columns of an event", count(filled))
 	}
 	if redelivered > 0 {
 		text += fmt.Sprintf(", %s ignored (%s in conflict)", quantity(redelivered, "redelivery"), count(conflicts))

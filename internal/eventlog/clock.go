@@ -57,7 +57,7 @@ func (c Corrections) Correct(records []Record, stored func(Position) (plan.Event
 	for i := range records {
 		r := &records[i]
 		r.Appended = c.Appended(r.Position, r.Appended)
-		if err := c.correctVersions(r.Before, stored); err != nil {
+		if err := c.correctVersions(r.Versions, stored); err != nil {
 			return err
 		}
 	}

@@ -43,7 +43,7 @@ type Record struct {
 	Appended plan.EventTime
 	ID       string
 	Payload  []byte
-	Before   []Version // of the event, when the delivery filled one; nil: it is the event
+	Versions []Version // of the event that the delivery filled, its own the last; nil: it is the event
 }
 
 // Outcome says what became of an entry.

@@ -25,7 +25,7 @@ type Field struct {
 // Version is what one delivery added to its event.
 type Version struct {
 	Position Position       // of the delivery's record; 0 if it was registered from history
-	Known    plan.EventTime // the later of Late.Known and Appended; not before that of earlier versions
+	Known    plan.EventTime // the later of Late.Known and Appended; perhaps before that of an earlier version
 	Fields   []Field
 }
 
@@ -95,9 +95,9 @@ func (s *Seen) field(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// Before is the versions of the event so far. An event that was stored without any has
+// before is the versions of the event so far. An event that was stored without any has
 // nothing that can be filled, and is known from its record.
-func (s *Seen) Before() []Version {
+func (s *Seen) before() []Version {
 	if s.Versions == nil {
 		return []Version{{Position: s.Position, Known: plan.Always}}
 	}
@@ -107,7 +107,7 @@ func (s *Seen) Before() []Version {
 // Fill is s once a delivery has filled the given fields.
 func (s *Seen) Fill(e *Entry, fields []Field, p Position, appended plan.EventTime) Seen {
 	filled := *s
-	filled.Versions = append(append([]Version(nil), s.Before()...), Version{p, max(e.Late.Known, appended), fields})
+	filled.Versions = append(append([]Version(nil), s.before()...), Version{p, max(e.Late.Known, appended), fields})
 	return filled
 }
 
@@ -161,16 +161,14 @@ func AppendFields(dst []byte, fields []Field) []byte {
 	return append(dst, b...)
 }
 
-// DecodeVersions reads all versions in b, which it keeps; nil for none. Known does not
-// decrease in what it returns.
+// DecodeVersions reads all versions in b, which it keeps; nil for none.
 func DecodeVersions(b []byte) ([]Version, error) {
 	var out []Version
-	known := plan.Always
 	for len(b) > 0 {
 		if len(b) < 9 || len(b) < 9+int(b[8]) {
 			return nil, errVersions
 		}
-		known = max(known, plan.EventTime(binary.BigEndian.Uint64(b)^signBit))
+		known := plan.EventTime(binary.BigEndian.Uint64(b) ^ signBit)
 		digits := string(b[9 : 9+int(b[8])])
 		p, err := strconv.ParseUint(digits, 10, 64)
 		fields, rest, ok := cut(b[9+len(digits):])

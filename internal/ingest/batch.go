@@ -46,3 +46,24 @@ func takeRows(dst, src *vector.Vector, rows []int) {
 		}
 	}
 }
+
+// TakeBits copies the bits at the given indexes; of nil it is nil.
+func TakeBits(b vector.Bitmap, rows []int) vector.Bitmap {
+	if b == nil {
+		return nil
+	}
+	out := vector.NewBitmap(len(rows))
+	for to, from := range rows {
+		out.Put(to, b.Get(from))
+	}
+	return out
+}
+
+// TakeEach is TakeBits of each column.
+func TakeEach(columns map[string]vector.Bitmap, rows []int) map[string]vector.Bitmap {
+	out := map[string]vector.Bitmap{}
+	for name, b := range columns {
+		out[name] = TakeBits(b, rows)
+	}
+	return out
+}

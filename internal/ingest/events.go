@@ -213,9 +213,12 @@ func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool)
 		if i := slices.IndexFunc(s.bad, func(bad BadRow) bool { return !skip(bad) }); i >= 0 {
 			return nil, counts, &s.bad[i]
 		}
-		b = s.skip(b, &counts)
+		b, from = s.skip(b, from, &counts)
 	}
 	s.made = kernel.Events{Batch: b, Time: s.time, ID: s.ids}
+	if from != nil {
+		s.made.Filling, s.made.KnownBefore = from.Filling, from.KnownBefore
+	}
 	if s.row.kind != plan.KnownAtEvent || from != nil {
 		s.made.Known = s.known
 	}
@@ -435,7 +438,7 @@ func EventID(col *vector.Vector, i int) string {
 }
 
 // skip leaves out the bad rows and counts each.
-func (s *Source) skip(b *vector.Batch, counts *Counts) *vector.Batch {
+func (s *Source) skip(b *vector.Batch, from *Arrivals, counts *Counts) (*vector.Batch, *Arrivals) {
 	keep := make([]int, 0, b.N)
 	next := 0
 	for i := range b.N {
@@ -456,7 +459,10 @@ func (s *Source) skip(b *vector.Batch, counts *Counts) *vector.Batch {
 			s.columns[c].times = take(s.columns[c].times, keep)
 		}
 	}
-	return s.compact
+	if from != nil && from.Filling != nil {
+		from = &Arrivals{Filling: TakeBits(from.Filling, keep), KnownBefore: TakeEach(from.KnownBefore, keep)}
+	}
+	return s.compact, from
 }
 
 // take moves the elements at the given ascending indexes to the front.

@@ -12,6 +12,9 @@ import (
 type Arrivals struct {
 	Row    []plan.EventTime            // no row is known before its own
 	Column map[string][]plan.EventTime // nor a late column before its own, where it has one
+	// As in kernel.Events.
+	Filling     vector.Bitmap
+	KnownBefore map[string]vector.Bitmap
 }
 
 // columnRule says when a late column is known that has a value.

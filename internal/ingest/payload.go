@@ -21,9 +21,17 @@ const payloadVersion = 1
 // order of their names: the name's length (uvarint), the name, the value's
 // canonical encoding (plan.AppendCanonical).
 func (s *Source) AppendPayload(dst []byte, b *vector.Batch, i int) []byte {
+	return s.appendPayload(dst, b, i, func(string) bool { return true })
+}
+
+// appendPayload is AppendPayload of the columns that are kept.
+func (s *Source) appendPayload(dst []byte, b *vector.Batch, i int, kept func(column string) bool) []byte {
 	dst = append(dst, payloadVersion)
 	for _, c := range s.payload {
 		name := s.fields[c].Name
+		if !kept(name) {
+			continue
+		}
 		col := b.Cols[c]
 		if b.Fields[c].Name != name {
 			col = b.Col(name)
@@ -74,17 +82,25 @@ func (s *Source) decodeRow(b *vector.Batch, i int, p []byte) error {
 			return fmt.Errorf("column %q: %w", name, err)
 		}
 		p = rest
-		col := b.Col(name)
-		if col == nil {
-			continue
+		if err := set(b, i, name, v); err != nil {
+			return err
 		}
-		if !v.HasType(col.Type) {
-			return fmt.Errorf("column %q is declared as %v but was pushed as %v", name, col.Type, v.Kind())
-		}
-		if !v.IsNull() {
-			col.Null.Clear(i)
-			col.Set(i, v)
-		}
+	}
+	return nil
+}
+
+// set sets a column of row i to a value that was pushed, if the source has the column.
+func set(b *vector.Batch, i int, name string, v plan.Value) error {
+	col := b.Col(name)
+	if col == nil {
+		return nil
+	}
+	if !v.HasType(col.Type) {
+		return fmt.Errorf("column %q is declared as %v but was pushed as %v", name, col.Type, v.Kind())
+	}
+	if !v.IsNull() {
+		col.Null.Clear(i)
+		col.Set(i, v)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 package ingest
 
 // Pushed is what became of one pushed row. Position is its place in the source's
-// log; for a duplicate or a conflict that of the event that holds the id, 0 when that
+// log; for a duplicate or a conflict that of the event with its id, 0 when that
 // one is part of the history.
 type Pushed struct {
 	Outcome  Outcome
@@ -15,12 +15,13 @@ type Outcome uint8
 // The outcomes.
 const (
 	Appended  Outcome = 1
-	Duplicate Outcome = 2 // its id was seen with the same payload: ignored
-	Conflict  Outcome = 3 // its id was seen with another payload: ignored, the first stands
+	Duplicate Outcome = 2 // the event with its id has all that it says: ignored
+	Conflict  Outcome = 3 // it contradicts the event with its id: ignored, what was first stands
 	Rejected  Outcome = 4 // nothing was stored
+	Filled    Outcome = 5 // it brought late columns that the event with its id did not have
 )
 
-var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED"}
+var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTED", "FILLED"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
 

@@ -78,7 +78,7 @@ func (c *Collector) Add(at Place, ev *Events) error {
 	c.tally.note(c.view, ev, rows)
 	c.keyCols = c.view.KeyColumns(ev, c.keyCols)
 	c.of = c.replay.division.tuple.entities.look(c.of[:0], c.keyCols, rows.n)
-	c.divide()
+	c.divide(ev)
 	c.head(rows)
 	if at != c.next {
 		c.jumps++
@@ -98,13 +98,13 @@ func (c *Collector) Add(at Place, ev *Events) error {
 }
 
 // divide lists the rows with an entity by part.
-func (c *Collector) divide() {
+func (c *Collector) divide(ev *Events) {
 	d := c.replay.division
 	clear(c.first)
-	for _, e := range c.of {
+	for i, e := range c.of {
 		if e > 0 {
 			c.first[d.part(e)+1]++
-		} else if e == noKey {
+		} else if e == noKey && !ev.Fills(i) {
 			c.tally.NullKeys++
 		}
 	}

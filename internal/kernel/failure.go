@@ -57,7 +57,7 @@ func (f failures) note(k *View, ev *Events, rows *Rows) {
 // because an expression failed, with that expression and which one it is.
 func (s *slot) failing(n int, in *slotRows, f func(part int, x *rowExpr, row int)) {
 	pass := vector.NewBitmap(n)
-	s.known(pass, n, in)
+	copy(pass, in.takes)
 	for part, x := range []*rowExpr{s.filter, s.arg, s.by, s.group} {
 		if x == nil {
 			continue

@@ -67,7 +67,8 @@ func (s *State) Tiles() int {
 }
 
 // Apply adds the given rows, all of this state's entity, as of horizon: what is
-// visible before horizon goes into the tiles, the rest waits until Fold. The
+// visible before horizon goes into the tiles, the rest waits until Fold. A row that fills adds
+// to the slots that it completes and is no other event. The
 // order and the batching of calls do not matter, nor does the horizon as long as
 // no reading is earlier. A horizon at or before Newest, from a clock that went back or
 // runs behind another applier's, counts as the moment after Newest: no row waits that is
@@ -80,9 +81,11 @@ func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 	s.Fold(horizon)
 	s.advance(rows, sel, horizon)
 	for _, i := range sel {
-		if rows.Visible[i] < horizon {
+		switch {
+		case rows.events.Fills(int(i)):
+		case rows.Visible[i] < horizon:
 			s.events++
-		} else {
+		default:
 			s.pending = append(s.pending, pendingRow{visible: rows.Visible[i], slot: entityRow})
 		}
 	}
@@ -95,7 +98,7 @@ func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
 	newest := s.newest
 	for _, i := range sel {
-		if v := rows.Visible[i]; v < horizon {
+		if v := rows.Visible[i]; v < horizon && !rows.events.Fills(int(i)) {
 			newest = max(newest, v)
 		}
 	}

@@ -240,12 +240,14 @@ type Rows struct {
 	ID      []string
 	slots   []slotRows
 	visible []plan.EventTime
+	events  *Events
 }
 
 // slotRows is one slot's part of Rows.
 type slotRows struct {
 	input   agg.Input
-	pass    vector.Bitmap    // rows to add
+	takes   vector.Bitmap    // rows whose columns are known, and were not all known in a row before
+	pass    vector.Bitmap    // of these, the rows to add
 	visible []plan.EventTime // as the slot sees them; aliases Rows.Visible unless a column it reads is known later
 	late    []plan.EventTime
 	errors  int // rows left out because the filter or the argument failed
@@ -264,7 +266,7 @@ func (r *Rows) Errors(i int) int { return r.slots[i].errors }
 // Eval evaluates the filters and arguments of every slot for a batch of events.
 func (k *View) Eval(ev *Events) *Rows {
 	r := &k.rows
-	r.n, r.Time, r.ID = ev.Batch.N, ev.Time, ev.ID
+	r.n, r.Time, r.ID, r.events = ev.Batch.N, ev.Time, ev.ID, ev
 	r.Visible = ev.Time
 	if ev.Known != nil {
 		r.visible = r.visible[:0]
@@ -305,10 +307,17 @@ func (k *View) filter(b *vector.Batch, r *Rows) {
 	}
 }
 
-// see finds when the slot sees each row.
+// see finds when the slot sees each row, and which it takes: not a row with a column that is
+// not known yet, since a later one may say what is in it and until then nothing fails on
+// it, and a row that fills only when it brings the last column that the slot reads.
 func (s *slot) see(ev *Events, r *Rows, out *slotRows) {
 	out.visible = r.Visible
+	out.takes = slices.Grow(out.takes[:0], vector.Words(r.n))[:vector.Words(r.n)]
+	out.takes.Fill(r.n)
 	if len(s.plan.KnownColumns) == 0 {
+		for w := range ev.Filling {
+			out.takes[w] &^= ev.Filling[w]
+		}
 		return
 	}
 	out.late = append(out.late[:0], r.Visible...)
@@ -318,18 +327,9 @@ func (s *slot) see(ev *Events, r *Rows, out *slotRows) {
 		}
 	}
 	out.visible = out.late
-}
-
-// known sets in pass all rows but those with a column that is not known yet: a later
-// event may say what is in it, and until then nothing fails on them.
-func (s *slot) known(pass vector.Bitmap, n int, in *slotRows) {
-	pass.Fill(n)
-	if len(s.plan.KnownColumns) == 0 {
-		return
-	}
-	for i, v := range in.visible {
-		if v == plan.Never {
-			pass.Put(i, false)
+	for i, v := range out.visible {
+		if v == plan.Never || ev.Fills(i) && !ev.completes(i, s.plan.KnownColumns) {
+			out.takes.Put(i, false)
 		}
 	}
 }
@@ -341,7 +341,7 @@ func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
 	} else {
 		out.pass = out.pass[:words]
 	}
-	s.known(out.pass, b.N, out)
+	copy(out.pass, out.takes)
 	out.errors = 0
 	if s.filter != nil {
 		s.filter.need.Fill(b.N)

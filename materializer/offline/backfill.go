@@ -173,7 +173,7 @@ func (w *build) add(ev *kernel.Events, part uint64) {
 	for i := range ev.Batch.N {
 		var ok bool
 		if w.key, ok = entitykey.AppendRow(w.key[:0], w.keys, i); !ok {
-			if first {
+			if first && !ev.Fills(i) {
 				w.result.NullKeys++
 			}
 			continue
@@ -191,10 +191,12 @@ func (w *build) add(ev *kernel.Events, part uint64) {
 			touched = append(touched, s)
 		}
 		s.rows = append(s.rows, int32(i))
+		if !ev.Fills(i) {
+			s.applied++
+		}
 	}
 	for _, s := range touched {
 		s.Apply(rows, s.rows, w.now)
-		s.applied += int64(len(s.rows))
 		s.rows = s.rows[:0]
 	}
 	if first {
@@ -203,7 +205,7 @@ func (w *build) add(ev *kernel.Events, part uint64) {
 }
 
 func (w *build) count(ev *kernel.Events, rows *kernel.Rows) {
-	w.result.Events += int64(ev.Batch.N)
+	w.result.Events += int64(ev.Batch.N - ev.Filling.Count())
 	if w.result.RowErrors == nil {
 		w.result.RowErrors = make([]int, len(w.View.Slots))
 	}

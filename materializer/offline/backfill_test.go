@@ -388,10 +388,8 @@ func TestNothingToRegister(t *testing.T) {
 		t.Error("the history was read")
 		return nil
 	}
-	for _, src := range []*plan.Source{{Name: "files", EventID: "id", EventTime: "ts"}, {Name: "anonymous", Stream: true, EventTime: "ts"}} {
-		if err := RegisterIDs(t.Context(), nil, src, plan.Never, read); err != nil {
-			t.Errorf("source %s: %v", src.Name, err)
-		}
+	if err := RegisterIDs(t.Context(), nil, &plan.Source{Name: "anonymous", Stream: true, EventTime: "ts"}, plan.Never, read); err != nil {
+		t.Error(err)
 	}
 	planned := errors.New("the history failed, as planned")
 	src := &plan.Source{Name: "both", Stream: true, EventID: "id", EventTime: "ts", Columns: []plan.SourceColumn{

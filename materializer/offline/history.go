@@ -34,21 +34,22 @@ type History struct {
 // HistoryCounts says what became of the rows of a source.
 type HistoryCounts struct {
 	ingest.Counts
-	Redelivered int64             // rows left out because another row has their id
-	Conflicts   int64             // of these, the ones whose payload differs from the row that stands
+	Filled      int64             // rows that filled late columns of an event that another row brought
+	Redelivered int64             // rows that brought nothing that another row with their id did not
+	Conflicts   int64             // rows of which something was refused, as it contradicts another with their id
 	LogEnd      eventlog.Position // the last record read
 	In1970      int64             // rows of files whose event time looks like seconds or milliseconds taken for microseconds
 	First1970   string            // where the first of them is
 }
 
-// Read calls f with every event once, in batches that are valid during the call. A
-// second Read need not look for repeated ids again; the files must not have changed.
-// Reads of one History must not overlap.
+// Read calls f with every event once, and with the rows that fill one, in batches that are
+// valid during the call. A second Read need not look for repeated ids again; the files
+// must not have changed. Reads of one History must not overlap.
 //
-// Among rows with one event id, in files or in the log, the one with the smallest
-// visible time stands, and of those the one with the smallest payload; so neither
-// the order of files nor the number of threads decides. Rows with an id that
-// occurs once stream through; the others are held in memory until the end.
+// Rows with one event id, in files or in the log, are deliveries of one event
+// (docs/semantics.md §2); neither the order of files nor the number of threads decides.
+// Rows with an id that files hold once stream through, and so do those of the log
+// whose ids no file holds; the others are held in memory until the end.
 func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (HistoryCounts, error) {
 	return h.ReadParallel(ctx, 1, func(_ int, _ kernel.Place, ev *kernel.Events) error { return f(ev) })
 }
@@ -60,7 +61,7 @@ func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker i
 	if err != nil {
 		return HistoryCounts{}, err
 	}
-	r := &historyReader{History: h, f: f, counts: HistoryCounts{LogEnd: end}}
+	r := &historyReader{History: h, f: f, counts: HistoryCounts{LogEnd: end}, resolve: newResolver(h.Source)}
 	for range max(1, workers) {
 		in, err := ingest.NewSource(h.Source)
 		if err != nil {
@@ -98,7 +99,7 @@ type historyReader struct {
 	workers  []historyWorker
 	counts   HistoryCounts
 	diverted idSet // suspects that files hold
-	resolve  resolver
+	resolve  *resolver
 	behind   int64 // events behind the files so far
 
 	first1970 kernel.Place
@@ -251,43 +252,81 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 		ev = r.beforeTo(ev)
 		for i := range ev.Batch.N {
 			if r.diverted.has(ev.ID[i]) {
-				r.resolve.add(ev, i, plan.Always)
+				r.resolve.addFile(ev, i)
 			}
 		}
 		return nil
 	})
 }
 
-// logged emits the events of log records, or resolves them where files hold their ids.
+// logged emits the events of log records and what fills them, and leaves to the resolver
+// those whose ids files hold.
 func (r *historyReader) logged(records []eventlog.Record) error {
+	var diverted, rest []eventlog.Record
+	for _, rec := range records {
+		if r.diverted.has(rec.ID) {
+			diverted = append(diverted, rec)
+			continue
+		}
+		// What was registered from files that have it no longer is not of this history.
+		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v eventlog.Version) bool { return v.Position == 0 })
+		if len(rec.Versions) == 1 {
+			rec.Versions = nil
+		}
+		rest = append(rest, rec)
+	}
+	if err := r.resolvePushed(diverted); err != nil {
+		return err
+	}
+	b, from, err := r.in.Read(rest)
+	if err != nil {
+		return fmt.Errorf("event log after position %d: %w", records[0].Position-1, err)
+	}
+	ev, err := r.loggedEvents(rest, b, from)
+	if err != nil {
+		return err
+	}
+	r.counts.Filled += int64(ev.Filling.Count())
+	return r.emitBehind(ev)
+}
+
+// resolvePushed adds records to the resolver as they were pushed. Each arrived when the log
+// had it, and after what the log knew of its event.
+func (r *historyReader) resolvePushed(records []eventlog.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
 	payloads := make([][]byte, len(records))
-	appended := make([]plan.EventTime, len(records))
+	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(records))}
 	for i, rec := range records {
-		payloads[i], appended[i] = rec.Payload, rec.Appended
+		payloads[i], from.Row[i] = rec.Payload, rec.Appended
+		for _, v := range rec.Versions {
+			from.Row[i] = max(from.Row[i], v.Known)
+		}
 	}
 	b, err := r.in.Rows(payloads)
 	if err != nil {
 		return fmt.Errorf("event log after position %d: %w", records[0].Position-1, err)
 	}
-	ev, counts, _, err := r.in.Logged(b, &ingest.Arrivals{Row: appended})
-	r.counts.Add(counts)
-	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
-		return fmt.Errorf("source %s: event log, position %d, %s", r.Source.Name, records[bad.Row].Position, bad.What())
-	}
+	ev, err := r.loggedEvents(records, b, from)
 	if err != nil {
 		return err
 	}
-	if len(r.diverted) > 0 {
-		ev = without(ev, func(i int) bool {
-			if !r.diverted.has(ev.ID[i]) {
-				return false
-			}
-			// The later of declared and append time is in Known, so it serves as both.
-			r.resolve.add(ev, i, ev.Known[i])
-			return true
-		})
+	for i := range ev.Batch.N {
+		// The later of declared and append time is in Known, so it serves as both.
+		r.resolve.addPushed(ev, i, ev.Known[i])
 	}
-	return r.emitBehind(ev)
+	return nil
+}
+
+// loggedEvents makes events of the rows of records.
+func (r *historyReader) loggedEvents(records []eventlog.Record, b *vector.Batch, from *ingest.Arrivals) (*kernel.Events, error) {
+	ev, counts, _, err := r.in.Logged(b, from)
+	r.counts.Add(counts)
+	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
+		return nil, fmt.Errorf("source %s: event log, position %d, %s", r.Source.Name, records[bad.Row].Position, bad.What())
+	}
+	return ev, err
 }
 
 // readLog calls f with the log's records up to the position where reading began.
@@ -309,12 +348,10 @@ func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) e
 	return nil
 }
 
-// readResolved emits the rows that stand.
+// readResolved emits the events that several rows made.
 func (r *historyReader) readResolved() error {
-	redelivered, conflicts := r.resolve.counts()
-	r.counts.Redelivered, r.counts.Conflicts = redelivered, conflicts
-	return r.resolve.each(r.in.Fields(), logBatch, func(b *vector.Batch, known []plan.EventTime) error {
-		ev, _, err := r.in.Events(b, &ingest.Arrivals{Row: known})
+	return r.resolve.each(logBatch, &r.counts, func(b *vector.Batch, from *ingest.Arrivals) error {
+		ev, _, err := r.in.Events(b, from)
 		if err != nil {
 			return err
 		}
@@ -334,9 +371,21 @@ func (r *historyReader) emit(worker int, at kernel.Place, ev *kernel.Events) err
 		return nil
 	}
 	if r.Final {
-		ev.Known, ev.ColumnKnown = nil, nil
+		final(ev)
 	}
 	return r.f(worker, at, ev)
+}
+
+// final takes everything that is known in the end as known when it happened.
+func final(ev *kernel.Events) {
+	ev.Known = nil
+	for _, times := range ev.ColumnKnown {
+		for i, k := range times {
+			if k != plan.Never {
+				times[i] = ev.Time[i]
+			}
+		}
+	}
 }
 
 func inFile(b *relation.Batch, err error) error {
@@ -364,6 +413,9 @@ func without(ev *kernel.Events, drop func(i int) bool) *kernel.Events {
 			out.ColumnKnown = map[string][]plan.EventTime{}
 		}
 		out.ColumnKnown[name] = pick(times, keep)
+	}
+	if ev.Filling != nil {
+		out.Filling, out.KnownBefore = ingest.TakeBits(ev.Filling, keep), ingest.TakeEach(ev.KnownBefore, keep)
 	}
 	return out
 }

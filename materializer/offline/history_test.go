@@ -186,17 +186,32 @@ func TestHistoryUntil(t *testing.T) {
 	}
 }
 
+// Final data are known when they happened, but for what is not known in the end; the
+// same delivery is the event as elsewhere.
 func TestFinalKnowsEverythingAtOnce(t *testing.T) {
 	p := newProject(t)
-	p.writeClicks(t, "clicks-0.parquet", click{1, 10, 50, "a", 1})
-	_, err := (&History{Reader: p.db, Source: clicks(), Columns: []string{"late"}, Final: true}).Read(context.Background(), func(ev *kernel.Events) error {
-		if ev.Visible(0) != 10e6 || ev.ColumnKnown != nil {
-			t.Errorf("visible at %v, columns known at %v", ev.Visible(0), ev.ColumnKnown)
+	var fields []plan.Field
+	for _, c := range clicks().Columns {
+		fields = append(fields, c.Field)
+	}
+	row := func(c click, late, at int64) []plan.Value {
+		row := c.row()
+		row[5], row[6] = plan.IntValue(late), plan.TimestampValue(plan.EventTime(at*1e6))
+		return row
+	}
+	known, other, unknown := row(click{1, 10, 50, "a", 1}, 7, 90), row(click{1, 10, 60, "a", 0}, 8, 20), click{1, 11, 50, "b", 1}.row()
+	p.write(t, "clicks-0.parquet", fields, [][]plan.Value{other, known, unknown})
+	counts, err := (&History{Reader: p.db, Source: clicks(), Columns: []string{"amount", "late"}, Final: true}).Read(context.Background(), func(ev *kernel.Events) error {
+		for i := range ev.Batch.N {
+			late := ev.ColumnKnown["late"][i]
+			if ev.Visible(i) != ev.Time[i] || ev.Batch.Col("amount").Double[i] != 1 || late != map[string]plan.EventTime{"a": 10e6, "b": plan.Never}[ev.ID[i]] {
+				t.Errorf("event %s of %v is visible at %v, its column at %v", ev.ID[i], ev.Batch.Col("amount").Value(i), ev.Visible(i), late)
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		t.Error(err)
+	if err != nil || counts.Rows != 3 || counts.Redelivered != 1 || counts.Conflicts != 1 {
+		t.Errorf("%+v, %v", counts, err)
 	}
 }
 

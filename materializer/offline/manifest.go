@@ -73,6 +73,7 @@ type SourceManifest struct {
 	LogEnd      uint64           `json:"log_end,omitempty"` // position of the last record read from the event log
 	Rows        int64            `json:"rows"`
 	Skipped     map[string]int64 `json:"skipped"` // by reason
+	Filled      int64            `json:"filled"`  // rows that filled late columns of an event of another row
 	Redelivered int64            `json:"redelivered"`
 	Conflicts   int64            `json:"conflicts"`
 	FirstEvent  string           `json:"first_event,omitempty"` // event time

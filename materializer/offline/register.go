@@ -3,7 +3,6 @@ package offline
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -11,12 +10,12 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// RegisterIDs tells the log of a stream source which events are part of the history
-// already, so that pushing one of them again is a redelivery. Events visible at
-// or after `to` are left out. history reads all columns of the source.
+// RegisterIDs tells the log of a source which events are part of the history already, and
+// with which late columns, so that pushing one of them again is a redelivery and filling one takes
+// effect once. Events visible at or after `to` are left out. history reads all columns of the source.
 func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to plan.EventTime,
 	history func(ctx context.Context, f func(*kernel.Events) error) error) error {
-	if !src.Stream || src.EventID == "" {
+	if src.EventID == "" {
 		return nil
 	}
 	in, err := ingest.NewSource(src)
@@ -26,8 +25,11 @@ func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to pla
 	err = history(ctx, func(ev *kernel.Events) error {
 		var entries []eventlog.Entry
 		for i := range ev.Batch.N {
-			if ev.ID[i] != "" && ev.Visible(i) < to {
-				entries = append(entries, eventlog.Entry{ID: strings.Clone(ev.ID[i]), Payload: in.AppendPayload(nil, ev.Batch, i)})
+			if ev.Visible(i) >= to {
+				continue
+			}
+			for _, d := range in.Deliveries(ev, i) {
+				entries = append(entries, d.Entry)
 			}
 		}
 		if len(entries) == 0 {

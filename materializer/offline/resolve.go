@@ -11,6 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -49,94 +50,210 @@ func (s idSet) has(id string) bool {
 	return ok
 }
 
-// resolver decides which of the rows with one event id stands. The outcome does
-// not depend on the order in which rows are added.
+// resolver makes one event of the deliveries with one id (docs/semantics.md §2). The
+// outcome does not depend on the order in which rows are added, but that those of the log come in
+// the log's order.
 type resolver struct {
-	byID map[string]*candidates
-	buf  []byte
+	source *plan.Source
+	late   []int // columns that can be filled
+	all    bool  // keep every row, also when nothing can be filled
+	byID   map[string]*deliveries
+	pushed int // rows of the log so far
+	buf    []byte
 }
 
-// candidates are the rows with one id.
-type candidates struct {
-	visible  plan.EventTime // of the row that stands so far
-	row      []byte         // its columns' canonical encodings, in the source's order
-	known    plan.EventTime // it was not known before; Always of a row from a file
-	payloads []payloadCount // of all rows
+// deliveries are the rows with one id. When nothing can be filled, rows has no more than
+// the first, and bodies counts all of them.
+type deliveries struct {
+	rows   []delivery
+	bodies []bodyCount
 }
 
-type payloadCount struct {
+type bodyCount struct {
 	digest eventlog.Digest
 	rows   int64
 }
 
-// add adds row i of ev, whose batch has all columns in the source's order. known is
-// a lower bound of its known time that its columns do not carry.
-func (r *resolver) add(ev *kernel.Events, i int, known plan.EventTime) {
+// delivery is a row: its columns' canonical encodings, in the source's order, and when
+// it and its late columns are known.
+type delivery struct {
+	row       []byte
+	visible   plan.EventTime
+	known     plan.EventTime   // it was not known before; Always of a row from a file
+	lateKnown []plan.EventTime // of the resolver's late columns
+	pushed    int              // its place among the rows of the log; 0 of a row from a file
+}
+
+func newResolver(s *plan.Source) *resolver {
+	r := &resolver{source: s, byID: map[string]*deliveries{}}
+	for c := range s.Columns {
+		if s.Late(&s.Columns[c]) {
+			r.late = append(r.late, c)
+		}
+	}
+	return r
+}
+
+// addFile adds row i of a file. The batch has all columns in the source's order.
+func (r *resolver) addFile(ev *kernel.Events, i int) { r.add(ev, i, plan.Always, 0) }
+
+// addPushed adds row i, a record of the log, known at the given time at the earliest.
+func (r *resolver) addPushed(ev *kernel.Events, i int, known plan.EventTime) {
+	r.pushed++
+	r.add(ev, i, known, r.pushed)
+}
+
+func (r *resolver) add(ev *kernel.Events, i int, known plan.EventTime, pushed int) {
 	r.buf = r.buf[:0]
 	for _, col := range ev.Batch.Cols {
 		r.buf = plan.AppendCanonical(r.buf, col.Value(i))
 	}
-	visible := ev.Visible(i)
-	c, ok := r.byID[ev.ID[i]]
-	if !ok {
-		if r.byID == nil {
-			r.byID = map[string]*candidates{}
+	d := delivery{row: r.buf, visible: max(ev.Visible(i), known), known: known, pushed: pushed}
+	of := r.deliveriesOf(ev, i)
+	if len(r.late) > 0 || r.all {
+		d.row = bytes.Clone(r.buf)
+		for _, c := range r.late {
+			d.lateKnown = append(d.lateKnown, ev.ColumnKnown[r.source.Columns[c].Name][i])
 		}
-		c = &candidates{visible: visible, row: bytes.Clone(r.buf), known: known}
-		r.byID[strings.Clone(ev.ID[i])] = c
+		of.rows = append(of.rows, d)
+		return
 	}
-	c.count(eventlog.DigestOf(r.buf))
-	if less := cmp.Or(cmp.Compare(visible, c.visible), bytes.Compare(r.buf, c.row), cmp.Compare(known, c.known)); less < 0 {
-		c.visible, c.row, c.known = visible, append(c.row[:0], r.buf...), known
+	of.count(r.bodyDigest(d.row))
+	if len(of.rows) == 0 || d.compare(&of.rows[0]) < 0 {
+		d.row = bytes.Clone(r.buf)
+		of.rows = append(of.rows[:0], d)
 	}
 }
 
-func (c *candidates) count(d eventlog.Digest) {
-	for i := range c.payloads {
-		if c.payloads[i].digest == d {
-			c.payloads[i].rows++
+// deliveriesOf finds where a row belongs; without ids each is by itself.
+func (r *resolver) deliveriesOf(ev *kernel.Events, i int) *deliveries {
+	id := fmt.Sprintf("%012d", len(r.byID))
+	if ev.ID != nil {
+		id = ev.ID[i]
+	}
+	of := r.byID[id]
+	if of == nil {
+		of = &deliveries{}
+		r.byID[strings.Clone(id)] = of
+	}
+	return of
+}
+
+// compare orders rows by when they arrived, equal ones by their bytes.
+func (d *delivery) compare(e *delivery) int {
+	return cmp.Or(cmp.Compare(d.visible, e.visible), bytes.Compare(d.row, e.row), cmp.Compare(d.known, e.known))
+}
+
+// bodyDigest is the digest of a row without the known time of its source.
+func (r *resolver) bodyDigest(row []byte) eventlog.Digest {
+	if r.source.Known.Kind != plan.KnownColumn {
+		return eventlog.DigestOf(row)
+	}
+	var body []byte
+	for c, value := range r.columns(row) {
+		if r.source.Columns[c].Name != r.source.Known.Column {
+			body = append(body, value...)
+		}
+	}
+	return eventlog.DigestOf(body)
+}
+
+// columns divides a row into the encodings of its columns.
+func (r *resolver) columns(row []byte) [][]byte {
+	out := make([][]byte, len(r.source.Columns))
+	for c := range out {
+		_, rest, err := plan.DecodeCanonical(row)
+		if err != nil {
+			panic("offline: a value does not survive its own encoding: " + err.Error())
+		}
+		out[c], row = row[:len(row)-len(rest)], rest
+	}
+	return out
+}
+
+func (of *deliveries) count(d eventlog.Digest) {
+	for i := range of.bodies {
+		if of.bodies[i].digest == d {
+			of.bodies[i].rows++
 			return
 		}
 	}
-	c.payloads = append(c.payloads, payloadCount{d, 1})
+	of.bodies = append(of.bodies, bodyCount{d, 1})
 }
 
-// counts is how many rows do not stand, and how many of them differ from the one that does.
-func (r *resolver) counts() (redelivered, conflicts int64) {
-	for _, c := range r.byID {
-		stands := eventlog.DigestOf(c.row)
-		redelivered--
-		for _, p := range c.payloads {
-			redelivered += p.rows
-			if p.digest != stands {
-				conflicts += p.rows
-			}
+// resolved is the event that deliveries made.
+type resolved struct {
+	columns   [][]byte
+	known     plan.EventTime   // it was not known before
+	lateKnown []plan.EventTime // nor the late columns, in the resolver's order
+	// What became of the other rows.
+	filled, redelivered, conflicts int64
+}
+
+// resolve makes one event of the deliveries with one id.
+func (r *resolver) resolve(of *deliveries) resolved {
+	if len(r.late) > 0 || r.all {
+		return r.fold(of.rows)
+	}
+	first := &of.rows[0]
+	out := resolved{columns: r.columns(first.row), known: first.known, redelivered: -1}
+	stands := r.bodyDigest(first.row)
+	for _, b := range of.bodies {
+		out.redelivered += b.rows
+		if b.digest != stands {
+			out.conflicts += b.rows
 		}
 	}
-	return redelivered, conflicts
+	return out
 }
 
-// each calls f with the rows that stand, at most n at a time, in the order of their
-// ids: as a batch with the given fields, and the lower bounds of their known times.
-func (r *resolver) each(fields []plan.Field, n int, f func(b *vector.Batch, known []plan.EventTime) error) error {
+// each calls f with the events, at most n at a time, in the order of their ids: as
+// batches with all columns, and when they arrived; and adds up what became of the other rows.
+func (r *resolver) each(n int, counts *HistoryCounts, f func(b *vector.Batch, from *ingest.Arrivals) error) error {
+	fields := r.fields()
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(r.byID)), n) {
-		b, known := vector.NewBatch(fields, len(ids)), make([]plan.EventTime, len(ids))
-		for i, id := range ids {
-			c := r.byID[id]
-			known[i] = c.known
-			row := c.row
-			for _, col := range b.Cols {
-				v, rest, err := plan.DecodeCanonical(row)
-				if err != nil {
-					return fmt.Errorf("event %q: %w", id, err)
-				}
-				col.Set(i, v)
-				row = rest
-			}
+		b := vector.NewBatch(fields, len(ids))
+		from := &ingest.Arrivals{Row: make([]plan.EventTime, len(ids)), Column: map[string][]plan.EventTime{}}
+		for _, c := range r.late {
+			from.Column[fields[c].Name] = make([]plan.EventTime, len(ids))
 		}
-		if err := f(b, known); err != nil {
+		for i, id := range ids {
+			e := r.resolve(r.byID[id])
+			from.Row[i] = e.known
+			for l, c := range r.late {
+				from.Column[fields[c].Name][i] = e.lateKnown[l]
+			}
+			if err := setRow(b, i, e.columns); err != nil {
+				return fmt.Errorf("event %q: %w", id, err)
+			}
+			counts.Filled += e.filled
+			counts.Redelivered += e.redelivered
+			counts.Conflicts += e.conflicts
+		}
+		if err := f(b, from); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// fields is all columns of the source, in its order.
+func (r *resolver) fields() []plan.Field {
+	fields := make([]plan.Field, len(r.source.Columns))
+	for c := range fields {
+		fields[c] = r.source.Columns[c].Field
+	}
+	return fields
+}
+
+// setRow sets row i to the encodings of its columns.
+func setRow(b *vector.Batch, i int, columns [][]byte) error {
+	for c, value := range columns {
+		v, _, err := plan.DecodeCanonical(value)
+		if err != nil {
+			return err
+		}
+		b.Cols[c].Set(i, v)
 	}
 	return nil
 }

@@ -317,7 +317,7 @@ func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest
 	m := SourceManifest{
 		FirstEvent: first, LastEvent: last,
 		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
-		Skipped: s.counts.ByReason(), Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
+		Skipped: s.counts.ByReason(), Filled: s.counts.Filled, Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
 		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
 	}
 	if s.plan.From == "" && s.plan.SQL == "" {

@@ -3,9 +3,7 @@ package online
 import (
 	"fmt"
 
-	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -23,18 +21,13 @@ type logBatch struct {
 // met it later, with a view that has other keys or a min_time, and is set aside; another
 // bad one means that the source's definition has changed under them.
 func (s *sourceApplier) decode(records []eventlog.Record) (*logBatch, error) {
-	payloads := make([][]byte, len(records))
-	appended := make([]plan.EventTime, len(records))
-	for i, r := range records {
-		payloads[i], appended[i] = r.Payload, r.Appended
-	}
 	b := &logBatch{records: records, end: records[len(records)-1].Position}
 	where := fmt.Sprintf("log of source %s, records %d to %d", s.source.Name, records[0].Position, b.end)
-	batch, err := s.ingest.Rows(payloads)
+	batch, from, err := s.ingest.Read(records)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; logged events keep the types they were pushed with: give the column its type back, or another name", where, err)
 	}
-	ev, counts, bad, err := s.ingest.Logged(batch, &ingest.Arrivals{Row: appended})
+	ev, counts, bad, err := s.ingest.Logged(batch, from)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}

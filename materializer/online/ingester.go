@@ -3,6 +3,7 @@ package online
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -25,6 +26,17 @@ type pushedSource struct {
 	plan   *plan.Source
 	mu     sync.Mutex // ingest owns scratch
 	ingest *ingest.Source
+	late   string // the names of its late columns, for people
+}
+
+func lateNames(s *plan.Source) string {
+	var names []string
+	for i := range s.Columns {
+		if c := &s.Columns[i]; s.Late(c) && s.EventID != "" {
+			names = append(names, c.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // NewIngester takes events for every source of p that has a stream.
@@ -35,7 +47,7 @@ func NewIngester(p *plan.Plan, log eventlog.Log, clock eventlog.Clock) (*Ingeste
 		if err != nil {
 			return nil, err
 		}
-		in.sources[s.Name] = &pushedSource{plan: s, ingest: src}
+		in.sources[s.Name] = &pushedSource{plan: s, ingest: src, late: lateNames(s)}
 		if s.Stream {
 			in.names = append(in.names, s.Name)
 		}
@@ -78,19 +90,24 @@ func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([
 		return nil, fmt.Errorf("append to the log of source %s: %w", source, err)
 	}
 	for i, r := range results {
-		out[rows[i]] = pushed(r, entries[i].ID)
+		out[rows[i]] = s.pushed(r, entries[i].ID)
 	}
 	return out, nil
 }
 
-func pushed(r eventlog.Result, id string) ingest.Pushed {
+func (s *pushedSource) pushed(r eventlog.Result, id string) ingest.Pushed {
 	p := ingest.Pushed{Outcome: ingest.Appended, Position: uint64(r.Position)}
 	switch r.Outcome {
+	case eventlog.Filled:
+		p.Outcome = ingest.Filled
 	case eventlog.Duplicate:
 		p.Outcome = ingest.Duplicate
 	case eventlog.Conflict:
 		p.Outcome = ingest.Conflict
 		p.Message = fmt.Sprintf("an event with id %q and other values is stored already; it stands", id)
+		if s.late != "" {
+			p.Message += "; what it has null of " + s.late + " can be filled"
+		}
 	}
 	return p
 }
@@ -131,11 +148,7 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 				ev.Visible(i), now, s.plan.Name, s.plan.MaxAhead)}
 			continue
 		}
-		e := eventlog.Entry{Payload: s.ingest.AppendPayload(nil, ev.Batch, i)}
-		if ev.ID != nil {
-			e.ID = ev.ID[i]
-		}
-		entries, kept = append(entries, e), append(kept, row)
+		entries, kept = append(entries, s.ingest.Entry(ev, i)), append(kept, row)
 	}
 	return entries, kept, nil
 }

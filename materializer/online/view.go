@@ -159,7 +159,9 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 	for i := range ev.Batch.N {
 		key, ok := entitykey.AppendRow(nil, v.keys, i)
 		if !ok {
-			v.applier.stats.skipped.Add(1)
+			if !ev.Fills(i) {
+				v.applier.stats.skipped.Add(1)
+			}
 			continue
 		}
 		if reason := limits.Key(len(key)); reason != "" {

@@ -16,6 +16,7 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/vector"
+	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
 )
 
@@ -76,7 +77,8 @@ func byName(fields []plan.Field, values []plan.Value) map[string]plan.Value {
 func oracleEvents(t *featuredefs.Test) ([]oracle.Event, error) {
 	var out []oracle.Event
 	for _, rows := range t.Events {
-		for _, row := range rows.Rows {
+		files := slices.DeleteFunc(slices.Clone(rows.Rows), func(r featuredefs.Row) bool { return r.Arrived != nil })
+		for position, row := range append(files, pushed(rows.Rows)...) {
 			columns := map[string]plan.Value{}
 			for i, c := range rows.Source.Columns {
 				columns[c.Name] = row.Values[i]
@@ -87,6 +89,9 @@ func oracleEvents(t *featuredefs.Test) ([]oracle.Event, error) {
 			}
 			if err != nil {
 				return nil, fmt.Errorf("event at line %d: %w", row.Pos.Line, err)
+			}
+			if row.Arrived != nil {
+				e.Known, e.Position = max(e.Known, *row.Arrived), position+1
 			}
 			out = append(out, e)
 		}
@@ -225,7 +230,7 @@ func Online(name string, open backend.Opener) Path {
 		out := make([][]Cell, len(c.Rows))
 		cfg := parity.Config{
 			Plan: c.Plan, Service: c.Service, Rows: c.Rows,
-			History: deliveries(c.Test), Redelivers: true, Open: open, From: plan.Always,
+			Arrivals: arrivals(c.Test), Open: open, From: plan.Always,
 		}
 		_, err := parity.Serve(ctx, cfg, func(rows []parity.Row, got [][]parity.Cell) error {
 			for i, r := range rows {
@@ -239,94 +244,89 @@ func Online(name string, open backend.Opener) Path {
 	}}
 }
 
-// history is the events of a test, redeliveries removed as everywhere: among events
-// with one id the one with the smallest visible time stands, then the smallest payload.
-func history(t *featuredefs.Test) parity.History { return arranged(t, firsts) }
-
-// deliveries is the events of a test with all redeliveries. Which of those visible at
-// once comes first is not for a test to say: the smallest payload does, as it stands in
-// a history.
-func deliveries(t *featuredefs.Test) parity.History { return arranged(t, byPayload) }
-
-// arranged is the events of a test that rows lists, in its order.
-func arranged(t *featuredefs.Test, rows func(*kernel.Events) []int) parity.History {
+// history is the events that a test's rows make, as everywhere.
+func history(t *featuredefs.Test) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
-		in, err := ingest.NewSource(src)
+		d, err := deliveries(t, src)
 		if err != nil {
 			return err
 		}
-		for _, of := range t.Events {
-			if of.Source != src {
-				continue
-			}
-			ev, err := ingested(in, of)
-			if err != nil {
-				return err
-			}
-			if ev, _, err = in.Events(ingest.Take(nil, ev.Batch, rows(ev)), nil); err != nil {
-				return err
-			}
-			if err := f(ev); err != nil {
-				return err
-			}
-		}
-		return nil
+		return d.Events(replayRows, f)
 	}
 }
 
-func ingested(in *ingest.Source, rows featuredefs.SourceRows) (*kernel.Events, error) {
-	b := vector.NewBatch(in.Fields(), len(rows.Rows))
-	for i, row := range rows.Rows {
-		for c, v := range row.Values {
-			b.Cols[c].Set(i, v)
+// arrivals is what a test's rows say, and when, with all redeliveries and conflicts. Which of
+// those that come at once comes first is not for a test to say: the smaller values do.
+func arrivals(t *featuredefs.Test) parity.Arrivals {
+	return func(_ context.Context, src *plan.Source, f func(ingest.Delivery) error) error {
+		d, err := deliveries(t, src)
+		if err != nil {
+			return err
 		}
+		return d.Arrivals(f)
 	}
-	ev, _, err := in.Events(b, nil)
-	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
-		return nil, fmt.Errorf("event at line %d: %s", rows.Rows[bad.Row].Pos.Line, bad.What())
-	}
-	return ev, err
 }
 
-// firsts lists the events that stand.
-func firsts(ev *kernel.Events) []int {
-	var keep []int
-	at := map[string]int{}
-	for i := range ev.Batch.N {
-		if ev.ID == nil || ev.ID[i] == "" {
-			keep = append(keep, i)
+// deliveries is the rows of a test for one source: events as in a file, deliveries as pushed.
+func deliveries(t *featuredefs.Test, src *plan.Source) (*offline.Deliveries, error) {
+	d, err := offline.NewDeliveries(src)
+	if err != nil {
+		return nil, err
+	}
+	in, err := ingest.NewSource(src)
+	if err != nil {
+		return nil, err
+	}
+	for _, of := range t.Events {
+		if of.Source != src {
 			continue
 		}
-		k, seen := at[ev.ID[i]]
-		if !seen {
-			at[ev.ID[i]] = len(keep)
-			keep = append(keep, i)
-			continue
+		ev, err := ingested(in, slices.DeleteFunc(slices.Clone(of.Rows), func(r featuredefs.Row) bool { return r.Arrived != nil }))
+		if err != nil {
+			return nil, err
 		}
-		j := keep[k]
-		if cmp.Or(cmp.Compare(ev.Visible(i), ev.Visible(j)), bytes.Compare(canonical(ev.Batch, i), canonical(ev.Batch, j))) < 0 {
-			keep[k] = i
+		d.AddFile(ev)
+		if ev, err = ingested(in, pushed(of.Rows)); err != nil {
+			return nil, err
 		}
+		d.AddPushed(ev)
 	}
-	return keep
+	return d, nil
 }
 
-// byPayload lists all events, the smallest payload first.
-func byPayload(ev *kernel.Events) []int {
-	rows := make([]int, ev.Batch.N)
-	payloads := make([][]byte, ev.Batch.N)
-	for i := range rows {
-		rows[i], payloads[i] = i, canonical(ev.Batch, i)
-	}
-	slices.SortStableFunc(rows, func(i, j int) int { return bytes.Compare(payloads[i], payloads[j]) })
+// pushed is the deliveries among rows, in the order in which they arrive.
+func pushed(rows []featuredefs.Row) []featuredefs.Row {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r featuredefs.Row) bool { return r.Arrived == nil })
+	slices.SortStableFunc(rows, func(a, b featuredefs.Row) int {
+		return cmp.Or(cmp.Compare(*a.Arrived, *b.Arrived), bytes.Compare(canonical(a.Values), canonical(b.Values)))
+	})
 	return rows
 }
 
-// canonical is the values of row i in the source's order, as payloads are compared.
-func canonical(b *vector.Batch, i int) []byte {
+// canonical is values as rows are compared.
+func canonical(values []plan.Value) []byte {
 	var out []byte
-	for _, c := range b.Cols {
-		out = plan.AppendCanonical(out, c.Value(i))
+	for _, v := range values {
+		out = plan.AppendCanonical(out, v)
 	}
 	return out
+}
+
+// ingested makes events of rows, known as their columns say and when they arrived.
+func ingested(in *ingest.Source, rows []featuredefs.Row) (*kernel.Events, error) {
+	b := vector.NewBatch(in.Fields(), len(rows))
+	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(rows))}
+	for i, row := range rows {
+		for c, v := range row.Values {
+			b.Cols[c].Set(i, v)
+		}
+		if from.Row[i] = plan.Always; row.Arrived != nil {
+			from.Row[i] = *row.Arrived
+		}
+	}
+	ev, _, err := in.Events(b, from)
+	if bad := (*ingest.BadRow)(nil); errors.As(err, &bad) {
+		return nil, fmt.Errorf("event at line %d: %s", rows[bad.Row].Pos.Line, bad.What())
+	}
+	return ev, err
 }

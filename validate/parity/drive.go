@@ -50,15 +50,15 @@ func (d *drive) advance(ctx context.Context, t plan.EventTime) error {
 	return d.applier.CatchUp(ctx)
 }
 
-// append pushes events. They are all new unless the history redelivers, since the log
-// began empty.
+// append pushes deliveries. They are all new unless there are redeliveries among them, since
+// the log began empty.
 func (d *drive) append(ctx context.Context, src *plan.Source, entries []eventlog.Entry) error {
 	results, err := d.log.Append(ctx, src.Name, entries)
 	if err != nil {
 		return fmt.Errorf("push to source %s: %w", src.Name, err)
 	}
 	for i, r := range results {
-		if r.Outcome != eventlog.Appended && !d.redelivers {
+		if (r.Outcome == eventlog.Duplicate || r.Outcome == eventlog.Conflict) && !d.redelivers {
 			return fmt.Errorf("push to source %s: event %q was taken for a redelivery", src.Name, entries[i].ID)
 		}
 	}

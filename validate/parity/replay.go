@@ -42,9 +42,9 @@ type Config struct {
 	Rows    []Row // asked in order of At
 	History History
 	Open    backend.Opener // the log and the store, both empty
-	// Redelivers says that History has redeliveries, which the log then has to find. They
-	// can only be pushed: From is Always.
-	Redelivers bool
+	// Arrivals, when set, is pushed instead of History, redeliveries among it, which the log
+	// then has to find. All of it is pushed: From is Always.
+	Arrivals Arrivals
 	// From is where pushing begins: what is visible before it is materialized from
 	// history. Always pushes everything.
 	From plan.EventTime
@@ -122,14 +122,14 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 	if len(rows) == 0 {
 		return nil, errors.New("parity: there are no rows to ask for")
 	}
-	if cfg.Redelivers && cfg.From != plan.Always {
+	if cfg.Arrivals != nil && cfg.From != plan.Always {
 		return nil, errors.New("parity: redeliveries cannot be materialized")
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(Phase, int64) {}
 	}
 	d := newDrive(func(n int64) { cfg.Progress(Pushing, n) })
-	d.redelivers = cfg.Redelivers
+	d.redelivers = cfg.Arrivals != nil
 	on, err := cfg.Open(ctx, d.clock.read)
 	if err != nil {
 		return nil, err
@@ -176,6 +176,11 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 	part := servicePlan(cfg.Plan, cfg.Service)
 	d.clock.advance(cfg.From)
 	if cfg.From != plan.Always {
+		for _, src := range part.Sources {
+			if err := cfg.register(ctx, src, d.log); err != nil {
+				return 0, err
+			}
+		}
 		for _, v := range part.Views {
 			r, err := cfg.materialize(ctx, v, d, store)
 			if err != nil {
@@ -185,12 +190,16 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 		}
 	}
 	for _, src := range part.Sources {
-		tl, err := newTimeline(ctx, src, cfg.From, last, func(ctx context.Context, s *plan.Source, f func(*kernel.Events) error) error {
-			return cfg.History(ctx, s, func(ev *kernel.Events) error {
-				cfg.Progress(Collecting, int64(ev.Batch.N))
-				return f(ev)
-			})
-		})
+		arrivals := cfg.Arrivals
+		if arrivals == nil {
+			arrivals = History(func(ctx context.Context, s *plan.Source, f func(*kernel.Events) error) error {
+				return cfg.History(ctx, s, func(ev *kernel.Events) error {
+					cfg.Progress(Collecting, int64(ev.Batch.N))
+					return f(ev)
+				})
+			}).arrivals
+		}
+		tl, err := newTimeline(ctx, src, cfg.From, last, arrivals)
 		if err != nil {
 			return 0, err
 		}
@@ -204,11 +213,45 @@ func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, stor
 	b := offline.Backfill{
 		View: v, Store: store, Log: d.log, Clock: d.clock.read, To: cfg.From,
 		History: func(ctx context.Context, _ eventlog.Position, f func(*kernel.Events) error) error {
-			return cfg.History(ctx, v.Source, func(ev *kernel.Events) error { return f(offline.VisibleBefore(ev, cfg.From)) })
+			return cfg.before(ctx, v.Source, f)
 		},
 		Progress: func(n int64) { cfg.Progress(Materializing, n) },
 	}
 	return b.Run(ctx)
+}
+
+// before reads the history as far as it was known before From. What comes to be known
+// later is pushed; without ids it cannot be, and comes with its event.
+func (cfg *Config) before(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
+	return cfg.History(ctx, src, func(ev *kernel.Events) error {
+		ev = offline.VisibleBefore(ev, cfg.From)
+		if src.EventID == "" || ev.ColumnKnown == nil {
+			return f(ev)
+		}
+		masked := *ev
+		masked.ColumnKnown = map[string][]plan.EventTime{}
+		for name, times := range ev.ColumnKnown {
+			times = slices.Clone(times)
+			for i, k := range times {
+				if k >= cfg.From {
+					times[i] = plan.Never
+				}
+			}
+			masked.ColumnKnown[name] = times
+		}
+		return f(&masked)
+	})
+}
+
+// register tells the log of the events that are materialized, for those that are pushed
+// later to fill them.
+func (cfg *Config) register(ctx context.Context, src *plan.Source, log eventlog.Log) error {
+	if !slices.ContainsFunc(src.Columns, func(c plan.SourceColumn) bool { return src.Late(&c) }) {
+		return nil
+	}
+	return offline.RegisterIDs(ctx, log, src, plan.Never, func(ctx context.Context, f func(*kernel.Events) error) error {
+		return cfg.before(ctx, src, f)
+	})
 }
 
 // servicePlan is the part of a plan that a service reads.

@@ -21,6 +21,7 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
 	"github.com/unskew/unskew/internal/vector"
+	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/golden"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -62,49 +63,23 @@ func batch(src *plan.Source, events []oracle.Event) *vector.Batch {
 	return b
 }
 
-// firsts leaves out redeliveries: of events with one id the one that is visible first
-// stands, and of those the one with the smallest payload.
-func firsts(src *plan.Source, events []oracle.Event) []oracle.Event {
-	order := func(e *oracle.Event) string {
-		b := plan.AppendCanonical(nil, plan.TimestampValue(max(e.Time, e.Known)))
-		for _, c := range src.Columns {
-			b = plan.AppendCanonical(b, e.Columns[c.Name])
-		}
-		return string(b)
-	}
-	var out []oracle.Event
-	for i := range events {
-		stands := true
-		for j := range events {
-			a, b := order(&events[i]), order(&events[j])
-			if events[i].ID != "" && events[i].ID == events[j].ID && (b < a || b == a && j < i) {
-				stands = false
-			}
-		}
-		if stands {
-			out = append(out, events[i])
-		}
-	}
-	return out
-}
-
-// history hands over events, redeliveries removed, in batches of at most n.
-func history(events []oracle.Event, n int) parity.History {
+// history hands over the events that rows make, in batches of at most n.
+func history(rows []oracle.Event, n int) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 		in, err := ingest.NewSource(src)
 		if err != nil {
 			return err
 		}
-		for rest := firsts(src, events); len(rest) > 0; rest = rest[min(n, len(rest)):] {
-			ev, _, err := in.Events(batch(src, rest[:min(n, len(rest))]), nil)
-			if err != nil {
-				return err
-			}
-			if err := f(ev); err != nil {
-				return err
-			}
+		ev, _, err := in.Events(batch(src, rows), nil)
+		if err != nil {
+			return err
 		}
-		return nil
+		d, err := offline.NewDeliveries(src)
+		if err != nil {
+			return err
+		}
+		d.AddFile(ev)
+		return d.Events(n, f)
 	}
 }
 

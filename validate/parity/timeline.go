@@ -12,62 +12,61 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// History reads every event of a source, redeliveries removed unless Config.Redelivers
-// says otherwise.
+// History reads every event of a source, and what fills it, redeliveries removed.
 type History func(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error
 
-// timeline is the events of one source in the order in which serving would have
-// come to know them.
+// Arrivals lists what arrives of a source, redeliveries too. Of one time and id it comes in order.
+type Arrivals func(ctx context.Context, src *plan.Source, f func(ingest.Delivery) error) error
+
+// timeline is what arrives of one source in the order in which serving would have come to
+// know it: an event when it is visible, and its outcomes when they are known.
 type timeline struct {
 	source *plan.Source
-	events []timedEvent
-	next   int
+	rest   []ingest.Delivery
 }
 
-type timedEvent struct {
-	visible plan.EventTime
-	entry   eventlog.Entry
-}
-
-// newTimeline collects the events of a source that are visible in [from, to).
-func newTimeline(ctx context.Context, src *plan.Source, from, to plan.EventTime, history History) (*timeline, error) {
+// newTimeline collects what arrives of a source in [from, to).
+func newTimeline(ctx context.Context, src *plan.Source, from, to plan.EventTime, arrivals Arrivals) (*timeline, error) {
 	tl := &timeline{source: src}
-	in, err := ingest.NewSource(src)
-	if err != nil {
-		return nil, err
-	}
-	err = history(ctx, src, func(ev *kernel.Events) error {
-		for i := range ev.Batch.N {
-			if v := ev.Visible(i); v >= from && v < to {
-				tl.events = append(tl.events, timedEvent{v, entryOf(in, ev, i)})
-			}
+	err := arrivals(ctx, src, func(d ingest.Delivery) error {
+		if d.At >= from && d.At < to {
+			tl.rest = append(tl.rest, d)
 		}
 		return ctx.Err()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("history of source %s: %w", src.Name, err)
 	}
-	slices.SortStableFunc(tl.events, func(a, b timedEvent) int {
-		return cmp.Or(cmp.Compare(a.visible, b.visible), cmp.Compare(a.entry.ID, b.entry.ID))
+	slices.SortStableFunc(tl.rest, func(a, b ingest.Delivery) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Entry.ID, b.Entry.ID))
 	})
 	return tl, nil
 }
 
-func entryOf(in *ingest.Source, ev *kernel.Events, i int) eventlog.Entry {
-	e := eventlog.Entry{Payload: in.AppendPayload(nil, ev.Batch, i)}
-	if ev.ID != nil {
-		e.ID = string(append([]byte(nil), ev.ID[i]...))
+// arrivals lists what arrives of a history.
+func (h History) arrivals(ctx context.Context, src *plan.Source, f func(ingest.Delivery) error) error {
+	in, err := ingest.NewSource(src)
+	if err != nil {
+		return err
 	}
-	return e
+	return h(ctx, src, func(ev *kernel.Events) error {
+		for i := range ev.Batch.N {
+			for _, d := range in.Deliveries(ev, i) {
+				if err := f(d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
-// before takes the next events visible before t, at most limit of them, and the
-// visible time of the last.
+// before takes what arrives next before t, at most limit of it, and the time of the last.
 func (tl *timeline) before(t plan.EventTime, limit int) (entries []eventlog.Entry, last plan.EventTime) {
-	for tl.next < len(tl.events) && len(entries) < limit && tl.events[tl.next].visible < t {
-		entries = append(entries, tl.events[tl.next].entry)
-		last = tl.events[tl.next].visible
-		tl.next++
+	for len(tl.rest) > 0 && len(entries) < limit && tl.rest[0].At < t {
+		entries = append(entries, tl.rest[0].Entry)
+		last = tl.rest[0].At
+		tl.rest = tl.rest[1:]
 	}
 	return entries, last
 }

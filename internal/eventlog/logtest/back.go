@@ -96,8 +96,8 @@ func testSetBackVersions(t *testing.T, s Storage) {
 		t.Fatal(did, err)
 	}
 	appendAll(t, l, "s", eventlog.Entry{ID: "a", Payload: []byte("3"), Body: []byte("b"), Late: late(100, "x", "y", "z")})
-	before := readAll(t, l, "s")[2].Before
-	if len(before) != 2 || before[0].Known != 200 || before[1].Known != 20_000 {
-		t.Errorf("known %+v; want 200, the corrected time, and 20000, which was declared", before)
+	versions := readAll(t, l, "s")[2].Versions
+	if len(versions) != 3 || versions[0].Known != 200 || versions[1].Known != 20_000 {
+		t.Errorf("known %+v; want 200, the corrected time, and 20000, which was declared", versions)
 	}
 }

@@ -25,11 +25,11 @@ func known(at plan.EventTime, id, body, fields string) eventlog.Entry {
 	return eventlog.Entry{ID: id, Payload: []byte(body + " " + fields), Body: []byte(body), Late: l}
 }
 
-// wantBefore compares the versions before a record, written "1@5 seen=0 a=1".
-func wantBefore(t fataler, r eventlog.Record, versions ...string) {
+// wantVersions compares the versions of a record that fills, written "1@5 seen=0 a=1".
+func wantVersions(t fataler, r eventlog.Record, versions ...string) {
 	t.Helper()
 	var got []string
-	for _, v := range r.Before {
+	for _, v := range r.Versions {
 		text := fmt.Sprintf("%d@%d", v.Position, int64(v.Known))
 		if v.Known == plan.Always {
 			text = fmt.Sprintf("%d@-", v.Position)
@@ -40,7 +40,7 @@ func wantBefore(t fataler, r eventlog.Record, versions ...string) {
 		got = append(got, text)
 	}
 	if strings.Join(got, "; ") != strings.Join(versions, "; ") {
-		t.Fatalf("before position %d: %s, want %s", r.Position, strings.Join(got, "; "), strings.Join(versions, "; "))
+		t.Fatalf("versions of position %d: %s, want %s", r.Position, strings.Join(got, "; "), strings.Join(versions, "; "))
 	}
 }
 
@@ -51,11 +51,11 @@ func testFillings(t *testing.T, s Storage) {
 	want(t, appendAll(t, l, "s", known(45, "e", "x", "b=2 c=3")), "filled 3")
 	want(t, appendAll(t, l, "s", late("e", "x", "b=2 d=4"), late("f", "x", "b=2")), "filled 4", "appended 5")
 	records := readAll(t, l, "s")
-	wantBefore(t, records[0])
-	wantBefore(t, records[1], "1@10 seen=0")
-	wantBefore(t, records[2], "1@10 seen=0", "2@20 a=1")
-	wantBefore(t, records[3], "1@10 seen=0", "2@20 a=1", "3@45 b=2 c=3") // known later than it was appended
-	wantBefore(t, records[4])
+	wantVersions(t, records[0])
+	wantVersions(t, records[1], "1@10 seen=0", "2@20 a=1")
+	wantVersions(t, records[2], "1@10 seen=0", "2@20 a=1", "3@45 b=2 c=3") // known later than it was appended
+	wantVersions(t, records[3], "1@10 seen=0", "2@20 a=1", "3@45 b=2 c=3", "4@40 d=4")
+	wantVersions(t, records[4])
 	want(t, appendAll(t, l, "s", late("e", "x", ""), late("e", "x", "a=1 d=4"), late("e", "x", "a=2"), late("e", "y", "z=1"), late("e", "x", "a=2 z=1")),
 		"duplicate 1", "duplicate 1", "conflict 1", "conflict 1", "conflict 1")
 	if err := l.Close(); err != nil {
@@ -63,15 +63,14 @@ func testFillings(t *testing.T, s Storage) {
 	}
 	l = openAt(t, s, steps(60))
 	want(t, appendAll(t, l, "s", late("e", "x", "a=2"), late("e", "x", "z=1")), "conflict 1", "filled 6")
-	// What is known does not come to be known earlier.
-	wantBefore(t, readAll(t, l, "s")[5], "1@10 seen=0", "2@20 a=1", "3@45 b=2 c=3", "4@45 d=4")
+	wantVersions(t, readAll(t, l, "s")[5], "1@10 seen=0", "2@20 a=1", "3@45 b=2 c=3", "4@40 d=4", "6@60 z=1")
 }
 
 func testFillingFirst(t *testing.T, s Storage) {
 	l := openAt(t, s, steps(10, 20))
 	want(t, appendAll(t, l, "s", known(3, "e", "x", "a=1")), "appended 1")
 	want(t, appendAll(t, l, "s", late("e", "x", ""), late("e", "x", "b=2")), "duplicate 1", "filled 2")
-	wantBefore(t, readAll(t, l, "s")[1], "1@10 seen=3 a=1")
+	wantVersions(t, readAll(t, l, "s")[1], "1@10 seen=3 a=1", "2@20 b=2")
 }
 
 func testFillingsInsideCall(t *testing.T, s Storage) {
@@ -81,8 +80,8 @@ func testFillingsInsideCall(t *testing.T, s Storage) {
 	want(t, appendAll(t, l, "s", late("e", "x", "b=2"), late("e", "x", "c=3"), late("e", "x", "c=3 d=4"), late("g", "x", "a=1"), late("g", "x", "")),
 		"duplicate 1", "filled 5", "filled 6", "appended 7", "duplicate 7")
 	records := readAll(t, l, "s")
-	wantBefore(t, records[2], "1@10 seen=0", "2@10 a=1")
-	wantBefore(t, records[5], "1@10 seen=0", "2@10 a=1", "3@10 b=2", "5@20 c=3")
+	wantVersions(t, records[2], "1@10 seen=0", "2@10 a=1", "3@10 b=2")
+	wantVersions(t, records[5], "1@10 seen=0", "2@10 a=1", "3@10 b=2", "5@20 c=3", "6@20 d=4")
 }
 
 func testRegisterFills(t *testing.T, s Storage) {
@@ -90,18 +89,18 @@ func testRegisterFills(t *testing.T, s Storage) {
 	register(t, l, "s", known(5, "e", "x", ""), known(5, "f", "x", "a=1"), known(7, "f", "x", "b=2"))
 	want(t, appendAll(t, l, "s", late("e", "x", "a=1"), late("f", "x", "a=1 b=2"), late("f", "x", "b=3"), late("f", "x", "c=3")),
 		"filled 1", "duplicate 0", "conflict 0", "filled 2")
-	wantBefore(t, readAll(t, l, "s")[0], "0@5 seen=5")
-	wantBefore(t, readAll(t, l, "s")[1], "0@5 seen=5 a=1", "0@7 b=2")
+	wantVersions(t, readAll(t, l, "s")[0], "0@5 seen=5", "1@100 a=1")
+	wantVersions(t, readAll(t, l, "s")[1], "0@5 seen=5 a=1", "0@7 b=2", "2@100 c=3")
 
 	// History has come to know outcomes: nobody fills them again.
 	register(t, l, "s", known(5, "e", "x", "a=1 b=2"), known(5, "f", "x", "a=1"))
 	want(t, appendAll(t, l, "s", late("e", "x", "b=2"), late("e", "x", "b=3"), late("e", "x", "d=4")), "duplicate 0", "conflict 0", "filled 3")
-	wantBefore(t, readAll(t, l, "s")[2], "0@5 seen=5", "1@100 a=1", "0@100 b=2")
+	wantVersions(t, readAll(t, l, "s")[2], "0@5 seen=5", "1@100 a=1", "0@5 b=2", "3@100 d=4")
 	// It has another event with the id, which it knew earlier, or later.
 	register(t, l, "s", known(4, "e", "y", "b=3"), known(6, "f", "y", ""))
 	want(t, appendAll(t, l, "s", late("e", "x", "z=1"), late("e", "y", "b=3"), late("e", "y", "c=3"), late("f", "y", ""), late("f", "x", "")),
 		"conflict 0", "duplicate 0", "filled 4", "conflict 0", "duplicate 0")
-	wantBefore(t, readAll(t, l, "s")[3], "0@4 seen=4 b=3")
+	wantVersions(t, readAll(t, l, "s")[3], "0@4 seen=4 b=3", "4@100 c=3")
 }
 
 // Of events that were stored when nothing could be filled, everything can be that they did
@@ -113,11 +112,11 @@ func testFillingsOfOldEvents(t *testing.T, s Storage) {
 	register(t, l, "s", entry("r", "x"))
 	want(t, appendAll(t, l, "s", late("a", "x", ""), late("a", "x", "a=1"), late("a", "x", "a=2"), whole, late("b", "x", "b=1"), late("r", "x", "a=1"), late("c", "y", "a=1")),
 		"duplicate 1", "filled 4", "conflict 1", "duplicate 2", "conflict 2", "filled 5", "conflict 3")
-	wantBefore(t, readAll(t, l, "s")[3], "1@-")
-	wantBefore(t, readAll(t, l, "s")[4], "0@-")
+	wantVersions(t, readAll(t, l, "s")[3], "1@-", "4@10 a=1")
+	wantVersions(t, readAll(t, l, "s")[4], "0@-", "5@10 a=1")
 	register(t, l, "s", whole)
 	want(t, appendAll(t, l, "s", late("b", "x", "a=1 b=1")), "filled 6")
-	wantBefore(t, readAll(t, l, "s")[5], "2@0 seen=0 a=1")
+	wantVersions(t, readAll(t, l, "s")[5], "2@0 seen=0 a=1", "6@10 b=1")
 }
 
 // testConcurrentFillings lets everybody deliver every outcome of the same events, each with
@@ -140,9 +139,9 @@ func testConcurrentFillings(t *testing.T, s Storage) {
 	filled := map[string]int{}
 	records := readAll(t, logs[0], "s")
 	for _, r := range records {
-		versions := len(r.Before)
-		for _, v := range r.Before {
-			if v.Position == 0 || v.Position >= r.Position || records[v.Position-1].ID != r.ID {
+		versions := len(r.Versions)
+		for _, v := range r.Versions {
+			if v.Position == 0 || v.Position > r.Position || records[v.Position-1].ID != r.ID {
 				t.Errorf("position %d is said to follow %d", r.Position, v.Position)
 			}
 		}

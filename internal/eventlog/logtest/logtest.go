@@ -167,7 +167,7 @@ func readAll(t fataler, l eventlog.Log, shard string) []eventlog.Record {
 			t.Fatalf("position %d was appended at %v, before %v", r.Position, r.Appended, last)
 		}
 		last = r.Appended
-		if earlier, ok := ids[r.ID]; ok && r.ID != "" && r.Before == nil {
+		if earlier, ok := ids[r.ID]; ok && r.ID != "" && r.Versions == nil {
 			t.Fatalf("id %q is at positions %d and %d", r.ID, earlier, r.Position)
 		}
 		ids[r.ID] = r.Position

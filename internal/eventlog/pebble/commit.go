@@ -235,22 +235,22 @@ func (g *group) append(s *shard, e *eventlog.Entry) (eventlog.Result, error) {
 	to := g.endOf(s)
 	to = end{position: to.position + 1, appended: max(to.appended, g.now)}
 	g.ends[s] = to
-	if err := g.record(s, e, to, &seen, found); err != nil {
-		return eventlog.Result{}, err
-	}
 	if found {
 		seen = seen.Fill(e, fields, to.position, to.appended)
 	} else {
 		seen = eventlog.FirstSeen(e, to.position, to.appended)
 	}
+	if err := g.record(s, e, to, &seen, found); err != nil {
+		return eventlog.Result{}, err
+	}
 	return eventlog.Result{Outcome: outcome, Position: to.position}, g.remember(s, e.ID, &seen)
 }
 
-// record stores a delivery at the end, and what was before it if it fills an event.
+// record stores a delivery at the end, and the versions of the event that it fills.
 func (g *group) record(s *shard, e *eventlog.Entry, to end, seen *eventlog.Seen, fills bool) error {
 	if fills {
-		g.key = appendBeforeKey(g.key[:0], s.name, to.position)
-		g.value = eventlog.AppendVersions(g.value[:0], seen.Before())
+		g.key = appendVersionsKey(g.key[:0], s.name, to.position)
+		g.value = eventlog.AppendVersions(g.value[:0], seen.Versions)
 		if err := g.batch.Set(g.key, g.value, nil); err != nil {
 			return err
 		}

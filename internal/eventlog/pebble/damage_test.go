@@ -61,7 +61,7 @@ func TestFormat(t *testing.T) {
 		{"event", string(appendEvent(nil, 1, &eventlog.Entry{ID: "id", Payload: []byte("p")})), "\x80\x00\x00\x00\x00\x00\x00\x01\x02idp"},
 		{"event before 1970", string(appendEvent(nil, -1, &eventlog.Entry{})), "\x7f\xff\xff\xff\xff\xff\xff\xff\x00"},
 		{"id key", string(appendIDKey(nil, "pay", "id")), "i\x03payid"},
-		{"before key", string(appendBeforeKey(nil, "pay", 258)), "b\x03pay\x00\x00\x00\x00\x00\x00\x01\x02"},
+		{"versions key", string(appendVersionsKey(nil, "pay", 258)), "v\x03pay\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{"version", string(eventlog.AppendVersions(nil, []eventlog.Version{{Position: 258, Known: 1, Fields: []eventlog.Field{{Name: "a", Value: []byte("v")}}}})),
 			"\x80\x00\x00\x00\x00\x00\x00\x01\x03258\x04\x01a\x01v"},
 		{"id", string(appendSeen(nil, &eventlog.Seen{Digest: eventlog.DigestOf([]byte("p")), Position: 258})),

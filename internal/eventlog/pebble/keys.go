@@ -19,14 +19,14 @@ const (
 
 // The kinds of keys.
 const (
-	kindEvent  = 'e'
-	kindID     = 'i'
-	kindBefore = 'b' // of a record that filled an event
-	kindBack   = 'c' // a correction of times
+	kindEvent    = 'e'
+	kindID       = 'i'
+	kindVersions = 'v' // of the event that a record filled
+	kindBack     = 'c' // a correction of times
 )
 
-func appendBeforeKey(dst []byte, shard string, p eventlog.Position) []byte {
-	return binary.BigEndian.AppendUint64(appendShard(dst, kindBefore, shard), uint64(p))
+func appendVersionsKey(dst []byte, shard string, p eventlog.Position) []byte {
+	return binary.BigEndian.AppendUint64(appendShard(dst, kindVersions, shard), uint64(p))
 }
 
 func appendBackKey(dst []byte, shard string, p eventlog.Position) []byte {
@@ -50,7 +50,7 @@ func appendIDKey(dst []byte, shard, id string) []byte {
 	return append(appendShard(dst, kindID, shard), id...)
 }
 
-// positionOf is the position in the key of a record, or of what was before it.
+// positionOf is the position in the key of a record, or of its versions.
 func positionOf(key []byte) eventlog.Position {
 	return eventlog.Position(binary.BigEndian.Uint64(key[len(key)-8:]))
 }

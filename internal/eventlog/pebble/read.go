@@ -64,15 +64,15 @@ func (l *Log) readRange(ctx context.Context, shard string, first, last eventlog.
 	if len(records) != cap(records) {
 		return nil, fmt.Errorf("position %d: %w", first+eventlog.Position(len(records)), eventlog.ErrDamaged)
 	}
-	return records, l.readBefore(ctx, shard, records)
+	return records, l.readVersions(ctx, shard, records)
 }
 
-// readBefore adds what was before them to the records that filled an event.
-func (l *Log) readBefore(ctx context.Context, shard string, records []eventlog.Record) error {
+// readVersions adds the versions of their events to the records that filled one.
+func (l *Log) readVersions(ctx context.Context, shard string, records []eventlog.Record) error {
 	first := records[0].Position
 	it, err := l.db.NewIterWithContext(ctx, &cockroach.IterOptions{
-		LowerBound: appendBeforeKey(nil, shard, first),
-		UpperBound: append(appendBeforeKey(nil, shard, records[len(records)-1].Position), 0),
+		LowerBound: appendVersionsKey(nil, shard, first),
+		UpperBound: append(appendVersionsKey(nil, shard, records[len(records)-1].Position), 0),
 	})
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (l *Log) readBefore(ctx context.Context, shard string, records []eventlog.R
 			return err
 		}
 		r := &records[positionOf(it.Key())-first]
-		if r.Before, err = eventlog.DecodeVersions(bytes.Clone(value)); err != nil {
+		if r.Versions, err = eventlog.DecodeVersions(bytes.Clone(value)); err != nil {
 			return fmt.Errorf("position %d: %w", r.Position, err)
 		}
 	}

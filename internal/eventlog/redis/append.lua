@@ -77,7 +77,9 @@ for i = 2, #ARGV, 6 do
       colon = #value + 1
       value = value .. ':' .. version(always, string.sub(value, 17), '\0')
     end
-    last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload, 'b', string.sub(value, colon + 1)), 3)
+    -- The position of the entry itself is not known before it is there.
+    local versions = string.sub(value, colon + 1) .. version(known, '0', fields)
+    last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload, 'v', versions), 3)
     redis.call('HSET', ids, id, value .. version(known, last, fields))
   else
     -- 0-* counts up from 0-1 in 64 bits.

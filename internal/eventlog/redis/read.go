@@ -142,8 +142,11 @@ func decodeRecord(e rueidis.XRangeSlice, want eventlog.Position) (eventlog.Recor
 			r.ID = f.Value
 		case "p":
 			r.Payload = []byte(f.Value)
-		case "b":
-			r.Before, err = eventlog.DecodeVersions([]byte(f.Value))
+		case "v":
+			r.Versions, err = eventlog.DecodeVersions([]byte(f.Value))
+			if len(r.Versions) > 0 {
+				r.Versions[len(r.Versions)-1].Position = want
+			}
 		}
 		if err != nil {
 			return r, fmt.Errorf("position %d: %w", want, err)

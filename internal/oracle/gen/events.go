@@ -12,7 +12,7 @@ import (
 )
 
 // Events draws up to n rows for the view of Definitions: few entities, clustered times,
-// and deliveries of one event that are identical or conflict.
+// and deliveries of one event that are identical, fill late columns or conflict.
 func Events(t *rapid.T, v *plan.View, n int) []oracle.Event {
 	d := &drawer{t: t, v: v, wild: rapid.Bool().Draw(t, "wild values")}
 	d.bases = []plan.EventTime{among(t, instants, "base"), among(t, instants, "other base")}
@@ -98,17 +98,39 @@ func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
 	return plan.TimestampValue(ts)
 }
 
-// again is the earlier row delivered once more: as it was, with a payload that
-// differs, or as an event of its own that is tied with it.
+// again is the earlier row delivered once more: as it was, with other late columns, with
+// a payload that differs, or as an event of its own that is tied with it.
 func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Value {
 	row := maps.Clone(earlier)
-	switch below(3).Draw(d.t, "delivery") {
+	switch below(5).Draw(d.t, "delivery") {
 	case 0:
 		row["amount"], row["qty"] = fresh["amount"], fresh["qty"]
 	case 1:
 		row["id"], row["country"] = fresh["id"], fresh["country"]
+	case 2, 3:
+		d.late(row, fresh)
 	}
 	return row
+}
+
+// lateColumns are the late columns of the generated source, each with the column that
+// says when it is known.
+var lateColumns = [][]string{{"late", "late_at"}, {"charge"}, {"chargeback", "chargeback_at"}}
+
+// late takes late columns out of a row, or fills them, and has it known at another time.
+func (d *drawer) late(row, fresh map[string]plan.Value) {
+	row["known"] = d.knownTime(row["ts"].Time())
+	for _, columns := range lateColumns {
+		how := below(4).Draw(d.t, "late "+columns[0])
+		for _, c := range columns {
+			switch {
+			case how == 0:
+				row[c] = plan.NullValue()
+			case how == 1 || how == 2 && row[c].IsNull():
+				row[c] = fresh[c]
+			}
+		}
+	}
 }
 
 // Row draws a value for each field, or null.

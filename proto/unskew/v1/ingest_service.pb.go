@@ -29,13 +29,16 @@ const (
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// Stored.
 	Outcome_OUTCOME_APPENDED Outcome = 1
-	// An event with this id and the same values is stored already: ignored.
+	// An event with this id is stored already, with all that the row says: ignored.
 	Outcome_OUTCOME_DUPLICATE Outcome = 2
 	// An event with this id and other values is stored already: ignored, the first stands.
 	Outcome_OUTCOME_CONFLICT Outcome = 3
 	// Not an event this source can hold, for example because its time is null or
 	// outside the years 0001 to 9999; the message says why.
 	Outcome_OUTCOME_REJECTED Outcome = 4
+	// Stored: it filled columns, such as an outcome, that were not known when the event
+	// with this id was stored.
+	Outcome_OUTCOME_FILLED Outcome = 5
 )
 
 // Enum value maps for Outcome.
@@ -46,6 +49,7 @@ var (
 		2: "OUTCOME_DUPLICATE",
 		3: "OUTCOME_CONFLICT",
 		4: "OUTCOME_REJECTED",
+		5: "OUTCOME_FILLED",
 	}
 	Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED": 0,
@@ -53,6 +57,7 @@ var (
 		"OUTCOME_DUPLICATE":   2,
 		"OUTCOME_CONFLICT":    3,
 		"OUTCOME_REJECTED":    4,
+		"OUTCOME_FILLED":      5,
 	}
 )
 
@@ -190,8 +195,8 @@ func (x *PushResponse) GetRows() []*PushedRow {
 type PushedRow struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Outcome Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=unskew.v1.Outcome" json:"outcome,omitempty"`
-	// Place of the event in the source's log, from 1: the new one's, or for a
-	// duplicate or conflict the first one's (0 when that came with the history); 0
+	// Place of the row in the source's log, from 1: the new one's, or for a
+	// duplicate or conflict that of its event (0 when that came with the history); 0
 	// for a rejected row.
 	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// Why a row was rejected or conflicts; empty otherwise.
@@ -265,13 +270,14 @@ const file_unskew_v1_ingest_service_proto_rawDesc = "" +
 	"\tPushedRow\x12,\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x12.unskew.v1.OutcomeR\aoutcome\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage*{\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage*\x8f\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10OUTCOME_APPENDED\x10\x01\x12\x15\n" +
 	"\x11OUTCOME_DUPLICATE\x10\x02\x12\x14\n" +
 	"\x10OUTCOME_CONFLICT\x10\x03\x12\x14\n" +
-	"\x10OUTCOME_REJECTED\x10\x042H\n" +
+	"\x10OUTCOME_REJECTED\x10\x04\x12\x12\n" +
+	"\x0eOUTCOME_FILLED\x10\x052H\n" +
 	"\rIngestService\x127\n" +
 	"\x04Push\x12\x16.unskew.v1.PushRequest\x1a\x17.unskew.v1.PushResponseB3Z1github.com/unskew/unskew/proto/unskew/v1;unskewv1b\x06proto3"
 

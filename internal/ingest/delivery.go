@@ -1,0 +1,163 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// Entry is row i of events as the log takes it. The events have all columns of the source.
+func (s *Source) Entry(ev *kernel.Events, i int) eventlog.Entry {
+	return s.entry(ev, i, func(string) bool { return true })
+}
+
+// entry is row i with those of its late columns that are shown.
+func (s *Source) entry(ev *kernel.Events, i int, shown func(column string) bool) eventlog.Entry {
+	kept := func(column string) bool { return !s.late(column) || shown(column) }
+	e := eventlog.Entry{Payload: s.appendPayload(nil, ev.Batch, i, kept)}
+	if ev.ID == nil {
+		return e
+	}
+	e.ID = string(bytes.Clone([]byte(ev.ID[i])))
+	if s.row.column != "" || s.columns != nil {
+		e.Body = s.appendPayload(nil, ev.Batch, i, func(column string) bool { return column != s.row.column && !s.late(column) })
+	}
+	if s.columns == nil {
+		return e
+	}
+	e.Late = &eventlog.Late{Known: ev.Visible(i)}
+	if s.row.column != "" {
+		e.Late.First = []eventlog.Field{fieldOf(ev.Batch, s.row.column, i)}
+	}
+	for c := range s.columns {
+		if name := s.columns[c].name; kept(name) && ev.Batch.Col(name).Valid(i) {
+			e.Late.Fields = append(e.Late.Fields, fieldOf(ev.Batch, name, i))
+		}
+	}
+	return e
+}
+
+func fieldOf(b *vector.Batch, column string, i int) eventlog.Field {
+	return eventlog.Field{Name: column, Value: plan.AppendCanonical(nil, b.Col(column).Value(i))}
+}
+
+// late reports whether a column is one that later deliveries may fill.
+func (s *Source) late(column string) bool {
+	return slices.ContainsFunc(s.columns, func(c columnRule) bool { return c.name == column })
+}
+
+// Delivery is what was known of an event at a time.
+type Delivery struct {
+	At    plan.EventTime
+	Entry eventlog.Entry
+}
+
+// Deliveries lists row i of events as it would have been pushed: once when it is visible,
+// with the late columns that are known by then, and once more whenever others are. Of a
+// row that fills it lists what it fills. Without ids a row is delivered once, as a whole.
+func (s *Source) Deliveries(ev *kernel.Events, i int) []Delivery {
+	if ev.ID == nil {
+		return []Delivery{{ev.Visible(i), s.Entry(ev, i)}}
+	}
+	var times []plan.EventTime
+	if !ev.Fills(i) {
+		times = append(times, ev.Visible(i))
+	}
+	for c := range s.columns {
+		name := s.columns[c].name
+		if k := knownFrom(ev, name, i); k != plan.Never && !ev.KnownBefore[name].Get(i) {
+			times = append(times, k)
+		}
+	}
+	slices.Sort(times)
+	var out []Delivery
+	for _, at := range slices.Compact(times) {
+		e := s.entry(ev, i, func(column string) bool { return knownFrom(ev, column, i) <= at })
+		if e.Late != nil {
+			e.Late.Known = at
+		}
+		out = append(out, Delivery{at, e})
+	}
+	return out
+}
+
+// knownFrom is when a late column of row i is visible.
+func knownFrom(ev *kernel.Events, column string, i int) plan.EventTime {
+	return max(ev.Visible(i), ev.ColumnKnown[column][i])
+}
+
+// Read decodes records of the log: the rows as they are with the late columns that were
+// filled before, when they arrived, and which of them fill an event of an earlier record.
+func (s *Source) Read(records []eventlog.Record) (*vector.Batch, *Arrivals, error) {
+	payloads := make([][]byte, len(records))
+	from := &Arrivals{Row: make([]plan.EventTime, len(records))}
+	for i, r := range records {
+		payloads[i], from.Row[i] = r.Payload, r.Appended
+	}
+	b, err := s.Rows(payloads)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range records {
+		if records[i].Versions != nil {
+			if err := s.fill(b, i, records[i].Versions, from); err != nil {
+				return nil, nil, fmt.Errorf("source %s: logged event %d of %d: %w", s.plan.Name, i+1, len(records), err)
+			}
+		}
+	}
+	return b, from, nil
+}
+
+// fill completes row i, which fills an event, from the versions of the event.
+func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from *Arrivals) error {
+	if from.Filling == nil {
+		from.Filling, from.KnownBefore, from.Column = vector.NewBitmap(b.N), map[string]vector.Bitmap{}, map[string][]plan.EventTime{}
+		for c := range s.columns {
+			name := s.columns[c].name
+			from.KnownBefore[name], from.Column[name] = vector.NewBitmap(b.N), make([]plan.EventTime, b.N)
+			for row := range from.Column[name] {
+				from.Column[name][row] = plan.Always
+			}
+		}
+	}
+	first, own, known := &versions[0], &versions[len(versions)-1], plan.Always
+	from.Filling.Set(i)
+	from.Row[i] = first.Known
+	// What no version names was part of the event when it was stored.
+	for c := range s.columns {
+		if name := s.columns[c].name; b.Col(name).Valid(i) {
+			from.KnownBefore[name].Set(i)
+			from.Column[name][i] = first.Known
+		}
+	}
+	for v := range versions {
+		known = max(known, versions[v].Known) // none arrived before one that was pushed earlier
+		for _, f := range versions[v].Fields {
+			if !s.late(f.Name) && f.Name != s.row.column {
+				continue
+			}
+			if err := setColumn(b, i, f.Name, f.Value); err != nil {
+				return err
+			}
+			if s.late(f.Name) {
+				from.KnownBefore[f.Name].Put(i, &versions[v] != own)
+				from.Column[f.Name][i] = known
+			}
+		}
+	}
+	return nil
+}
+
+// setColumn sets a column of row i to a canonical encoding.
+func setColumn(b *vector.Batch, i int, name string, value []byte) error {
+	v, rest, err := plan.DecodeCanonical(value)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("column %q: %w", name, errMalformed)
+	}
+	return set(b, i, name, v)
+}

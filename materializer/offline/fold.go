@@ -1,0 +1,140 @@
+package offline
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// arrival is what a row said when it arrived: all of it, or what was known by then.
+type arrival struct {
+	at      plan.EventTime
+	bytes   []byte // decides between arrivals at one time
+	columns [][]byte
+	row     int // of the deliveries
+}
+
+func (a *arrival) compare(b *arrival) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.bytes, b.bytes))
+}
+
+var nullValue = plan.AppendCanonical(nil, plan.NullValue())
+
+// fold takes deliveries in the order of their arrival. The first is the event; a later one
+// that does not contradict it fills its late columns.
+func (r *resolver) fold(rows []delivery) resolved {
+	all := r.arrivals(rows)
+	first := &all[0]
+	out := resolved{columns: slices.Clone(first.columns), known: first.at, lateKnown: make([]plan.EventTime, len(r.late))}
+	for l, c := range r.late {
+		out.columns[c], out.lateKnown[l] = nullValue, plan.Always
+	}
+	took, refused := make([]bool, len(rows)), make([]bool, len(rows))
+	for i := range all {
+		a := &all[i]
+		if r.contradicts(a.columns, out.columns) {
+			refused[a.row] = true
+			continue
+		}
+		for l, c := range r.late {
+			if isNull(out.columns[c]) && !isNull(a.columns[c]) {
+				out.columns[c], out.lateKnown[l] = a.columns[c], a.at
+				took[a.row] = true
+			}
+		}
+	}
+	for row := range rows {
+		switch {
+		case row == first.row:
+		case took[row]:
+			out.filled++
+		default:
+			out.redelivered++
+		}
+		if refused[row] {
+			out.conflicts++
+		}
+	}
+	return out
+}
+
+// arrivals lists, in order, what arrived of the rows and when: of a row from a file each late
+// column when it is known, a pushed row as a whole and not before those pushed earlier.
+func (r *resolver) arrivals(rows []delivery) []arrival {
+	var all []arrival
+	pushed := arrival{at: plan.Always}
+	byPush := slices.SortedStableFunc(slices.Values(numbers(len(rows))), func(a, b int) int { return rows[a].pushed - rows[b].pushed })
+	for _, row := range byPush {
+		d := &rows[row]
+		columns := r.columns(d.row)
+		if d.pushed > 0 {
+			a := arrival{d.visible, d.row, columns, row}
+			if a.compare(&pushed) < 0 {
+				a.at, a.bytes = pushed.at, pushed.bytes
+			}
+			pushed = a
+			all = append(all, a)
+			continue
+		}
+		times := []plan.EventTime{d.visible}
+		for _, k := range d.lateKnown {
+			if k != plan.Never {
+				times = append(times, max(d.visible, k))
+			}
+		}
+		slices.Sort(times)
+		for _, at := range slices.Compact(times) {
+			known := r.knownBy(columns, d, at)
+			all = append(all, arrival{at, bytes.Join(known, nil), known, row})
+		}
+	}
+	// The rows of a file come in any order: of two that say the same at once, the one that
+	// says less in all is first, so that counts do not depend on it.
+	slices.SortStableFunc(all, func(a, b arrival) int {
+		return cmp.Or(a.compare(&b), bytes.Compare(rows[a.row].row, rows[b.row].row))
+	})
+	return all
+}
+
+func numbers(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// knownBy is the columns of a row as far as they are known at a time.
+func (r *resolver) knownBy(columns [][]byte, d *delivery, at plan.EventTime) [][]byte {
+	out := slices.Clone(columns)
+	for l, c := range r.late {
+		if d.lateKnown[l] > at {
+			out[c] = nullValue
+		}
+	}
+	return out
+}
+
+// contradicts reports whether a delivery differs from what was taken of its event in more
+// than late columns that one of the two does not have, and in when it was known.
+func (r *resolver) contradicts(delivery, taken [][]byte) bool {
+	late := 0
+	for c := range taken {
+		isLate := late < len(r.late) && r.late[late] == c
+		if isLate {
+			late++
+		}
+		knownTime := r.source.Known.Kind == plan.KnownColumn && r.source.Columns[c].Name == r.source.Known.Column
+		if knownTime || isLate && (isNull(delivery[c]) || isNull(taken[c])) {
+			continue
+		}
+		if !bytes.Equal(delivery[c], taken[c]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isNull(value []byte) bool { return bytes.Equal(value, nullValue) }
