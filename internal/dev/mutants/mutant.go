@@ -22,7 +22,7 @@ type mutant struct {
 }
 
 // tables is all mutants, by the part of the program they break.
-var tables = [][]mutant{timeMutants, sweepMutants, stateMutants, valueMutants, aggMutants, exprMutants, edgeMutants, splitMutants, textMutants}
+var tables = [][]mutant{timeMutants, sweepMutants, stateMutants, valueMutants, aggMutants, exprMutants, edgeMutants, lateMutants, splitMutants, textMutants}
 
 // apply is the text of the mutant's file with its change.
 func (m *mutant) apply(root string) ([]byte, error) {

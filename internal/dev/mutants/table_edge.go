@@ -61,12 +61,12 @@ var edgeMutants = []mutant{
 	},
 	{
 		name: "resolver-last-wins", tag: "o5", breaks: "Of two rows with one id, the one that became visible last stands.",
-		file: "materializer/offline/resolve.go", old: "cmp.Compare(visible, c.visible)", new: "cmp.Compare(c.visible, visible)",
+		file: "materializer/offline/resolve.go", old: "cmp.Compare(d.visible, e.visible)", new: "cmp.Compare(e.visible, d.visible)",
 		tests: []string{"materializer/offline"},
 	},
 	{
 		name: "resolver-by-order-of-files", tag: "p7", breaks: "Of two rows with one id and time, the one that is read first stands.",
-		file: "materializer/offline/resolve.go", old: "bytes.Compare(r.buf, c.row), cmp", new: "bytes.Compare(nil, nil), cmp",
+		file: "materializer/offline/resolve.go", old: "bytes.Compare(d.row, e.row), cmp", new: "bytes.Compare(nil, nil), cmp",
 		tests: []string{"materializer/offline"},
 	},
 	{

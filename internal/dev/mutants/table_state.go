@@ -17,7 +17,7 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "state-counts-the-future", tag: "n1", breaks: "An event that is not visible yet makes its entity known.",
-		file: stateFile, old: "if rows.Visible[i] < horizon {", new: "if rows.Time[i] < horizon {",
+		file: stateFile, old: "case rows.Visible[i] < horizon:", new: "case rows.Time[i] < horizon:",
 		tests: []string{oracleTests},
 	},
 	{

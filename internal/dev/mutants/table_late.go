@@ -1,0 +1,62 @@
+package main
+
+const (
+	foldFile     = "materializer/offline/fold.go"
+	deliveryFile = "internal/ingest/delivery.go"
+	versionsFile = "internal/eventlog/versions.go"
+	lateTests    = onlineTests
+)
+
+// lateMutants break outcomes that arrive later.
+var lateMutants = []mutant{
+	{
+		name: "conflict-fills", tag: "o5", breaks: "A row that contradicts its event fills it all the same.",
+		file: foldFile, old: "if r.contradicts(a.columns, out.columns) {", new: "if r.contradicts(a.columns, out.columns) && i < 0 {",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "filled-known-with-its-row", tag: "w7", breaks: "A column that a later row filled is known as if the first had brought it.",
+		file: foldFile, old: "out.columns[c], out.lateKnown[l] = a.columns[c], a.at", new: "out.columns[c], out.lateKnown[l] = a.columns[c], first.at",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "outcome-of-a-file-at-once", tag: "w7", breaks: "Of two rows of files with other outcomes, the one stands that was known later.",
+		file: foldFile, old: "if d.lateKnown[l] > at {", new: "if d.lateKnown[l] > at && at < 0 {",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "filling-is-an-event", tag: "w7", breaks: "An event counts once more when its outcome comes.",
+		file: stateFile, old: "case rows.events.Fills(int(i)):", new: "case rows.events.Fills(int(i)) && i < 0:",
+		tests: []string{lateTests},
+	},
+	{
+		name: "filling-adds-again", tag: "w7", breaks: "An aggregate that knew all its columns takes the event again when another column comes.",
+		file: "internal/kernel/view.go", old: "ev.Fills(i) && !ev.completes(i, s.plan.KnownColumns)", new: "ev.Fills(i) && !ev.completes(i, s.plan.KnownColumns) && i < 0",
+		tests: []string{lateTests},
+	},
+	{
+		name: "filling-adds-to-all", tag: "w7", breaks: "Aggregates that read no late column take the event again.",
+		file: "internal/kernel/view.go", old: "out.takes[w] &^= ev.Filling[w]", new: "out.takes[w] &^= ev.Filling[w] & 0",
+		tests: []string{lateTests},
+	},
+	{
+		name: "filling-forgets-the-others", tag: "w7", breaks: "Columns that other deliveries brought are missing from the one that completes an event.",
+		file: deliveryFile, old: "if !s.late(f.Name) && f.Name != s.row.column {", new: "if &versions[v] != own || !s.late(f.Name) {",
+		tests: []string{lateTests},
+	},
+	{
+		name: "filling-known-when-its-event-was", tag: "w7", breaks: "A pushed outcome counts as known before it was pushed.",
+		file: deliveryFile, old: "from.Column[f.Name][i] = known", new: "from.Column[f.Name][i] = first.Known",
+		tests: []string{lateTests},
+	},
+	{
+		name: "log-takes-another-outcome", tag: "o5", breaks: "The log takes a second outcome for a redelivery.",
+		file: versionsFile, old: "case !bytes.Equal(value, f.Value):", new: "case !bytes.Equal(value, f.Value) && ok && false:",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "history-fills-nothing", tag: "w7", breaks: "An outcome that was materialized takes effect once more when it is pushed.",
+		file: versionsFile, old: "return s.Fill(e, missing, 0, plan.Always), true", new: "return *s, false",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+}
