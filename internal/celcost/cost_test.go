@@ -154,9 +154,9 @@ func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 	}
 }
 
-// TestPattern_Waste: what a search may read beyond a match, in characters, if other
+// TestPattern_Lookahead: what a search may read beyond a match, in characters, if other
 // matches may end in it; -1: all of the rest.
-func TestPattern_Waste(t *testing.T) {
+func TestPattern_Lookahead(t *testing.T) {
 	for text, want := range map[string]int64{
 		"a": 0, "[0-9]+": 0, "a*": 0, "(.*)": 0, `\s+$`: 0, `\bfoo\b`: 0, "(?i)foo|bar": 0, "(a+)+b": 0, "x*y*z": 0,
 		"<[^>]*>": 0, "<.*?>": 0, `"[^"]*"`: 0, `\w+@\w+`: 0, `\d+(\.\d+)?`: 0, `\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?`: 0, `\pL+`: 0, "(": 0, ".*;": 0,
@@ -167,8 +167,8 @@ func TestPattern_Waste(t *testing.T) {
 		p := pattern{text: text}
 		began := time.Now()
 		p.learn()
-		if int64(p.waste) != want {
-			t.Errorf("%s wastes %d, want %d", text, int64(p.waste), want)
+		if int64(p.lookahead) != want {
+			t.Errorf("%s looks %d ahead, want %d", text, int64(p.lookahead), want)
 		}
 		if d := time.Since(began); d > time.Second {
 			t.Errorf("%s took %v", text, d)

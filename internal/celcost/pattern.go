@@ -14,9 +14,9 @@ type pattern struct {
 	text string
 	or   []*pattern // of a text that is one of several
 
-	known bool
-	insts uint64 // instructions of the program
-	waste uint64 // characters read beyond a match in which others end; the largest number: all that follow
+	known     bool
+	insts     uint64 // instructions of the program
+	lookahead uint64 // characters read beyond a match in which others end; the largest number: all that follow
 }
 
 // either is the pattern of a text that is one of two.
@@ -30,7 +30,7 @@ func either(a, b Size) *pattern {
 	return &pattern{or: []*pattern{a.pattern, b.pattern}}
 }
 
-// learn finds out what p costs, which most texts are never asked.
+// learn finds out what p costs: only for texts that are used as patterns, which few are.
 func (p *pattern) learn() {
 	if p.known {
 		return
@@ -38,7 +38,7 @@ func (p *pattern) learn() {
 	p.known = true
 	for _, q := range p.or {
 		q.learn()
-		p.insts, p.waste = max(p.insts, q.insts), max(p.waste, q.waste)
+		p.insts, p.lookahead = max(p.insts, q.insts), max(p.lookahead, q.lookahead)
 	}
 	if p.or != nil {
 		return
@@ -46,7 +46,7 @@ func (p *pattern) learn() {
 	p.insts = 1 // of one that does not parse and fails at once
 	if re, err := syntax.Parse(p.text, syntax.Perl); err == nil {
 		if prog, err := syntax.Compile(re.Simplify()); err == nil {
-			p.insts, p.waste = uint64(len(prog.Inst)), newSearch(prog).waste()
+			p.insts, p.lookahead = uint64(len(prog.Inst)), newSearch(prog).lookahead()
 		}
 	}
 }
@@ -67,7 +67,7 @@ func (p *pattern) all(text uint64) uint64 {
 		return Unknown
 	}
 	p.learn()
-	again := min(p.waste, text/2)
+	again := min(p.lookahead, text/2)
 	reset := min(mul(p.insts, text), 1<<18) / 4096 // of what a search remembers
 	return add(mul(p.once(text), 2), mul(add(text, 1), add(40, reset, mul(again, p.insts, 2))))
 }

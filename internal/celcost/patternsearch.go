@@ -21,7 +21,8 @@ type search struct {
 
 const start = -1
 
-// maxSteps bounds the work of finding the waste; a pattern that needs more may waste all.
+// maxSteps bounds the work of finding the lookahead; a pattern that needs more may look ahead
+// without end.
 const maxSteps = 1 << 19
 
 // place is where a thread stands, and what is true between the characters there.
@@ -196,10 +197,10 @@ type beyond struct {
 	prev   rune // of the kind of the character that was read last
 }
 
-// waste is the most that is read beyond a match by threads that are preferred to it and
+// lookahead is the most that is read beyond a match by threads that are preferred to it and
 // do not match, if another match ends in that. Otherwise what is read beyond matches
 // does not overlap, and is no more than the text.
-func (s *search) waste() uint64 {
+func (s *search) lookahead() uint64 {
 	var todo []beyond
 	seen := map[beyond]bool{}
 	found := func(b beyond) {

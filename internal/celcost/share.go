@@ -18,12 +18,12 @@ type Reason uint8
 
 // The reasons.
 const (
-	Large          Reason = iota // it makes or reads much
-	InLoop                       // it is done for each element of a list
-	LoopInLoop                   // it is a loop that is run for each element of a list
-	PatternUnknown               // the pattern is not a literal
-	PatternWaste                 // the search for one match may read what others are in
-	PatternLong                  // the pattern has many instructions
+	Large            Reason = iota // it makes or reads much
+	InLoop                         // it is done for each element of a list
+	LoopInLoop                     // it is a loop that is run for each element of a list
+	PatternUnknown                 // the pattern is not a literal
+	PatternLookahead               // the search for one match may read what others are in
+	PatternLong                    // the pattern has many instructions
 )
 
 // share is what a part of an expression costs, without its operands.
@@ -68,8 +68,8 @@ func patternReason(e *plan.Expr, args []Size) (Reason, bool) {
 	switch p := args[1].pattern; {
 	case p == nil:
 		return PatternUnknown, true
-	case p.waste > 0 && (e.Name == "regex.replace" || e.Name == "regex.extractAll"):
-		return PatternWaste, true
+	case p.lookahead > 0 && (e.Name == "regex.replace" || e.Name == "regex.extractAll"):
+		return PatternLookahead, true
 	}
 	return PatternLong, true
 }

@@ -47,7 +47,7 @@ func (f failures) note(k *View, ev *Events, rows *Rows) {
 		kept := f[i]
 		k.slots[i].failing(rows.n, &rows.slots[i], func(part int, x *rowExpr, row int) { kept = keepFirst(kept, ev, part, x, row) })
 		for j := range kept {
-			kept[j].settle()
+			kept[j].complete()
 		}
 		f[i] = kept
 	}
@@ -99,8 +99,8 @@ func keepFirst(kept []Failure, ev *Events, part int, x *rowExpr, row int) []Fail
 	return slices.Insert(kept, at, f)
 }
 
-// settle finds the text while the batch is at hand.
-func (f *Failure) settle() {
+// complete finds the text while the batch is at hand.
+func (f *Failure) complete() {
 	if f.pending == nil {
 		return
 	}

@@ -160,7 +160,7 @@ func (of *outerFeature) eval(n int) *vector.Vector {
 	return of.program.Eval(of.inputs, n, nil)
 }
 
-// fill takes the result of feature number f and settles its statuses, defaults and NaNs.
+// fill takes the result of feature number f and sets its statuses, defaults and NaNs.
 func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, known func(f, i int) bool) {
 	n := result.N
 	if of.plain && of.plan.Default == nil {
@@ -183,13 +183,13 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 	for i := range c.Status {
 		if !result.Valid(i) {
 			c.Absent++
-			c.settle(of.plan, i, result.IsErr(i), known(f, i))
+			c.withoutValue(of.plan, i, result.IsErr(i), known(f, i))
 		}
 	}
 }
 
-// settle decides a row without a value.
-func (c *FeatureColumn) settle(f *plan.Feature, i int, failed, known bool) {
+// withoutValue gives a row without a value its status and, if there is one, the default.
+func (c *FeatureColumn) withoutValue(f *plan.Feature, i int, failed, known bool) {
 	if failed {
 		c.Status[i] = Failed
 		c.Errors++

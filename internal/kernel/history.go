@@ -241,8 +241,8 @@ func (h *history) takeLane(v *vector.Vector, kind plan.Kind, b *Block, column []
 	return nil
 }
 
-// pass is the events that a slot passes, by the bit of its home; nil: every event.
-func (h *history) pass(home int) vector.Bitmap { return h.bits[h.replay.bitOf[home]] }
+// pass is the events that a slot passes, by the bit of its keeper; nil: every event.
+func (h *history) pass(keeper int) vector.Bitmap { return h.bits[h.replay.bitOf[keeper]] }
 
 // look sees whether the events are in order of time.
 func (h *history) look() {

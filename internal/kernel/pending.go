@@ -72,7 +72,7 @@ func (s *State) fold(p *pendingRow) {
 		s.events++
 		return
 	}
-	g, c := s.view.place(p.slot)
+	g, c := s.view.columnOf(p.slot)
 	tile, ok := s.series[g].Tile(p.time)
 	if !ok {
 		return
@@ -92,8 +92,8 @@ func unboxed(r *rowExpr, e *plan.Expr, x plan.Value) *vector.Vector {
 	return vector.Of(e.Type, x)
 }
 
-// place finds the group of a slot and its column there.
-func (k *View) place(slot int) (group, column int) {
+// columnOf finds the group of a slot and its column there.
+func (k *View) columnOf(slot int) (group, column int) {
 	for g := range k.groups {
 		if c := slices.Index(k.groups[g].slots, slot); c >= 0 {
 			return g, c
@@ -175,7 +175,7 @@ func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
 	if p.slot == entityRow {
 		return p.time == 0 && p.id == "" && p.arg.IsNull() && p.by.IsNull() && p.group.IsNull()
 	}
-	return p.time.Valid() && p.visible >= p.time && p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].home == p.slot && k.slots[p.slot].accepts(p)
+	return p.time.Valid() && p.visible >= p.time && p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].keeper == p.slot && k.slots[p.slot].accepts(p)
 }
 
 // accepts reports whether a decoded row has the values the slot's aggregate adds.

@@ -24,7 +24,7 @@ type Replay struct {
 	division  *division
 	layout    layout
 	homes     []int // slots that have a bit in the layout, in order
-	bitOf     []int // its bit, of each home
+	bitOf     []int // its bit, of each slot that keeps partials
 	classes   []int // a slot of each class of visible times; of class 0 it does not count
 	classOf   []int // of each slot
 }
@@ -72,7 +72,7 @@ func (r *Replay) lay() {
 			r.classes = append(r.classes, i)
 		}
 		r.classOf = append(r.classOf, class)
-		if s.home == i {
+		if s.keeper == i {
 			r.bitOf[i] = len(r.homes)
 			r.homes = append(r.homes, i)
 		}

@@ -28,7 +28,7 @@ type State struct {
 func (k *View) NewState() *State {
 	s := &State{view: k, newest: plan.Always, series: make([]window.Series, len(k.groups))}
 	for g := range k.groups {
-		s.series[g] = window.NewSeries(k.groups[g].ladder, k.groups[g].layout.NewBlock())
+		s.series[g] = window.NewSeries(k.groups[g].levels, k.groups[g].layout.NewBlock())
 	}
 	return s
 }

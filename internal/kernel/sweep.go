@@ -175,7 +175,7 @@ type trackWindow struct {
 func (s *Sweeper) reads(t *sweepTrack, slot int) []slotRead {
 	var reads []slotRead
 	p := s.replay.merged
-	for _, a := range s.replay.view.slots[slot].members {
+	for _, a := range s.replay.view.slots[slot].readers {
 		w := indexOrAppend(&s.windows, p.Aggregates[a].Window)
 		i := slices.IndexFunc(t.windows, func(x trackWindow) bool { return x.window == w })
 		if i < 0 {

@@ -17,7 +17,7 @@ type View struct {
 	plan   *plan.View
 	exprs  []*rowExpr // the distinct ones of all slots
 	slots  []slot
-	groups []group // slots by ladder
+	groups []group // slots by the levels of their tiles
 	outer  *outer
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
@@ -37,10 +37,10 @@ type slot struct {
 	plan           *plan.Slot
 	filter         *rowExpr // nil: every row
 	arg, by, group *rowExpr // nil where the slot has none
-	// home is the first slot that keeps the same partials, usually the slot itself; it
-	// keeps them for all of these, and members are the aggregates of all.
-	home    int
-	members []int
+	// keeper is the first slot that keeps the same partials, usually the slot itself; it
+	// keeps them for all of these, and readers are the aggregates of all.
+	keeper  int
+	readers []int
 }
 
 // rowExpr is a row expression and the columns it reads. Equal expressions of
@@ -57,7 +57,7 @@ type rowExpr struct {
 
 // group is the slots whose windows, and so whose tiles, are the same.
 type group struct {
-	ladder  *window.Ladder
+	levels  *window.Levels
 	slots   []int
 	layout  *agg.Layout     // of the partials of slots
 	acc     agg.Block       // scratch of Read, one row
@@ -121,21 +121,21 @@ func (k *View) compileSlot(i int) error {
 		}
 		*half.dst = r
 	}
-	k.settleIn(i)
+	k.findKeeper(i)
 	return nil
 }
 
-// settleIn finds the slot's home, and gives it the aggregates that read the slot.
-func (k *View) settleIn(i int) {
+// findKeeper finds the slot that keeps the partials of slot i, and gives it the aggregates that read the slot.
+func (k *View) findKeeper(i int) {
 	s := &k.slots[i]
-	s.home = slices.IndexFunc(k.slots[:i+1], func(o slot) bool { return o.keepsAs(s) })
-	if s.home == i && len(s.plan.KnownColumns) > 0 {
+	s.keeper = slices.IndexFunc(k.slots[:i+1], func(o slot) bool { return o.keepsAs(s) })
+	if s.keeper == i && len(s.plan.KnownColumns) > 0 {
 		k.late = append(k.late, i)
 	}
-	home := &k.slots[s.home]
+	keeper := &k.slots[s.keeper]
 	for a := range k.plan.Aggregates {
 		if k.plan.Aggregates[a].Slot == i {
-			home.members = append(home.members, a)
+			keeper.readers = append(keeper.readers, a)
 		}
 	}
 }
@@ -178,21 +178,21 @@ func newRowExpr(e *plan.Expr, src *plan.Source) (*rowExpr, error) {
 	return r, err
 }
 
-// groupSlots collects the slots with equal ladders and, for each group, its windows.
+// groupSlots collects the slots with equal levels and, for each group, its windows.
 func (k *View) groupSlots() error {
 	for i := range k.slots {
-		if k.slots[i].home != i {
+		if k.slots[i].keeper != i {
 			continue
 		}
 		var windows []plan.Window
-		for _, a := range k.slots[i].members {
+		for _, a := range k.slots[i].readers {
 			windows = append(windows, k.plan.Aggregates[a].Window)
 		}
-		l := window.NewLadder(windows)
-		g := slices.IndexFunc(k.groups, func(g group) bool { return g.ladder.Equal(l) })
+		l := window.NewLevels(windows)
+		g := slices.IndexFunc(k.groups, func(g group) bool { return g.levels.Equal(l) })
 		if g < 0 {
 			g = len(k.groups)
-			k.groups = append(k.groups, group{ladder: l})
+			k.groups = append(k.groups, group{levels: l})
 		}
 		k.groups[g].slots = append(k.groups[g].slots, i)
 	}
@@ -219,7 +219,7 @@ func (k *View) groupSlots() error {
 func (k *View) readers(slots []int) []windowReaders {
 	var out []windowReaders
 	for column, s := range slots {
-		for _, a := range k.slots[s].members {
+		for _, a := range k.slots[s].readers {
 			of := k.plan.Aggregates[a]
 			i := slices.IndexFunc(out, func(r windowReaders) bool { return r.window == of.Window })
 			if i < 0 {

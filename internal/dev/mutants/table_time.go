@@ -47,28 +47,28 @@ var timeMutants = []mutant{
 		tests: []string{planTests},
 	},
 	{
-		name: "guard-one-late", tag: "b2", breaks: "Tiles are merged a microsecond before the shorter windows have left them.",
-		file: "internal/kernel/window/ladder.go", old: "w.Lower(newest + 1)", new: "w.Lower(newest + 2)",
+		name: "cutoff-one-late", tag: "b2", breaks: "Tiles are merged a microsecond before the shorter windows have left them.",
+		file: "internal/kernel/window/levels.go", old: "w.Lower(newest + 1)", new: "w.Lower(newest + 2)",
 		tests: []string{windowTests},
 	},
 	{
-		name: "guard-of-the-wrong-level", tag: "b2", breaks: "A tile becomes coarse while a shorter window still needs it fine.",
-		file: "internal/kernel/window/ladder.go", old: "guards[level-1]", new: "guards[level-1]+plan.EventTime(l.widths[level])",
+		name: "cutoff-of-the-wrong-level", tag: "b2", breaks: "A tile becomes coarse while a shorter window still needs it fine.",
+		file: "internal/kernel/window/levels.go", old: "cutoffs[level-1]", new: "cutoffs[level-1]+plan.EventTime(l.widths[level])",
 		tests: []string{windowTests},
 	},
 	{
-		name: "guards-stay-too-long", tag: "b2", breaks: "Tiles do not move when the first window leaves them.",
-		file: "internal/kernel/window/ladder.go", old: "plan.EventTime(w.Hop+w.Width)-1)", new: "plan.EventTime(w.Hop+w.Width)+1)",
+		name: "cutoffs-stay-too-long", tag: "b2", breaks: "Tiles do not move when the first window leaves them.",
+		file: "internal/kernel/window/levels.go", old: "plan.EventTime(w.Hop+w.Width)-1)", new: "plan.EventTime(w.Hop+w.Width)+1)",
 		tests: []string{windowTests},
 	},
 	{
 		name: "tile-dropped-early", tag: "b2", breaks: "An event exactly at the tail of the longest window is dropped.",
-		file: "internal/kernel/window/ladder.go", old: "if t < guards[last] {", new: "if t <= guards[last] {",
+		file: "internal/kernel/window/levels.go", old: "if t < cutoffs[last] {", new: "if t <= cutoffs[last] {",
 		tests: []string{windowTests},
 	},
 	{
 		name: "hops-without-common-divisor", tag: "b3", breaks: "The tiles of two hops are as wide as one of them.",
-		file: "internal/kernel/window/ladder.go", old: "g = gcd(g, l.windows[i].Hop)", new: "g = max(g%1, l.windows[i].Hop)",
+		file: "internal/kernel/window/levels.go", old: "g = gcd(g, l.windows[i].Hop)", new: "g = max(g%1, l.windows[i].Hop)",
 		tests: []string{windowTests},
 	},
 	{

@@ -103,9 +103,9 @@ func (m *modelled) add(p, i int) {
 	}
 }
 
-// settle takes the empty rows away, which are never stored. A row is empty too when each
+// dropEmpty takes the empty rows away, which are never stored. A row is empty too when each
 // value of its distinct counts was seen again later and no other slot has anything there.
-func (m *modelled) settle(t *rapid.T) {
+func (m *modelled) dropEmpty(t *rapid.T) {
 	later := make([]map[string]bool, len(m.slots))
 	for p := len(m.rows) - 1; p >= 0; p-- {
 		used := false
@@ -213,7 +213,7 @@ func (m *modelled) run(t *rapid.T, steps int) {
 		m.step(t)
 	}
 	m.check(t)
-	m.settle(t)
+	m.dropEmpty(t)
 	encoded := m.block.Append(nil)
 	if again := m.again(t).block.Append(nil); !bytes.Equal(encoded, again) {
 		t.Fatalf("encodes as %x; its rows alone as %x", encoded, again)
@@ -253,7 +253,7 @@ func TestBlockDecodeIsStrict(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			m.step(t)
 		}
-		m.settle(t)
+		m.dropEmpty(t)
 		b := damaged(t, m.block.Append(nil))
 		n := max(0, len(m.rows)+rapid.IntRange(-1, 1).Draw(t, "more rows"))
 		rest, err := m.block.Decode(b, n)

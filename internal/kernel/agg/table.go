@@ -66,7 +66,7 @@ func (t *table[K, V]) insert(k K, v V, hash func(K) uint64) {
 	case 2*n > len(t.slots):
 		t.rehash(4*n, hash)
 	default:
-		t.place(n-1, hash)
+		t.link(n-1, hash)
 	}
 }
 
@@ -78,12 +78,12 @@ func (t *table[K, V]) rehash(n int, hash func(K) uint64) {
 	}
 	t.slots = make([]int32, size)
 	for i := range t.entries {
-		t.place(i, hash)
+		t.link(i, hash)
 	}
 }
 
-// place leads a free slot to entry at.
-func (t *table[K, V]) place(at int, hash func(K) uint64) {
+// link leads a free slot to entry at.
+func (t *table[K, V]) link(at int, hash func(K) uint64) {
 	mask := len(t.slots) - 1
 	i := int(hash(t.entries[at].key)) & mask
 	for t.slots[i] != 0 {

@@ -61,7 +61,7 @@ func (x *block) adopt(y *block) {
 type branching interface {
 	node
 	branches() []*block
-	guard() int // the cost of the operand that decides about the rows
+	conditionCost() int // the cost of the operand that decides about the rows
 }
 
 // then is the term of a node that fills out from the results of operands.

@@ -7,7 +7,7 @@ import (
 
 // col is what a node computes: a vector and, for optionals, which rows hold a
 // null. Inside an expression optional.of(null) and none differ; vectors do not
-// tell them apart, so held exists between nodes only.
+// tell them apart, so ofNull exists between nodes only.
 //
 // A node owns its col and overwrites it at its next evaluation; nobody else
 // modifies it. A view aliases the lanes of another col and is never resized. The col
@@ -17,12 +17,12 @@ type col struct {
 	marked bool // Null or Err is not nil
 	// ready is the number of rows for which reset has nothing to do, -1 for none: while
 	// there are masks, and always for strings.
-	ready int
-	held  vector.Bitmap // optional.of(null); Null is clear there
-	Type  plan.Type     // that of the expression, whatever an input's vector says
+	ready  int
+	ofNull vector.Bitmap // optional.of(null); Null is clear there
+	Type   plan.Type     // that of the expression, whatever an input's vector says
 
-	own                      vector.Vector
-	errMem, nullMem, heldMem vector.Bitmap
+	own                        vector.Vector
+	errMem, nullMem, ofNullMem vector.Bitmap
 }
 
 func newCol(t plan.Type) *col {
@@ -45,7 +45,7 @@ func (c *col) remake(n int) {
 	if c.N != n {
 		c.Resize(n)
 	}
-	c.Null, c.Err, c.held, c.marked = nil, nil, nil, false
+	c.Null, c.Err, c.ofNull, c.marked = nil, nil, nil, false
 	clear(c.Str)
 	clear(c.Any)
 	c.ready = -1
@@ -63,14 +63,14 @@ func (c *col) resetFalse(n int) {
 }
 
 // show makes c, a view, the same as src.
-func (c *col) show(src *col) { c.Vector, c.held, c.marked = src.Vector, src.held, src.marked }
+func (c *col) show(src *col) { c.Vector, c.ofNull, c.marked = src.Vector, src.ofNull, src.marked }
 
 // alias makes c, a view, show the lanes of src and none of its masks.
 func (c *col) alias(src *col) {
 	c.Vector = &c.own
 	c.N = src.N
 	c.Bits, c.Int, c.Double, c.Str = src.Bits, src.Int, src.Double, src.Str
-	c.Null, c.Err, c.held, c.marked = nil, nil, nil, false
+	c.Null, c.Err, c.ofNull, c.marked = nil, nil, nil, false
 }
 
 // mark gives c, a view, the masks of others.
@@ -109,12 +109,12 @@ func (c *col) nulls() vector.Bitmap {
 	return c.Null
 }
 
-// holds is c's mask of held nulls, made when it has none.
-func (c *col) holds() vector.Bitmap {
-	if c.held == nil {
-		c.held, c.ready = zeroed(&c.heldMem, c.N), -1
+// ofNulls is c's mask of optionals of null, made when it has none.
+func (c *col) ofNulls() vector.Bitmap {
+	if c.ofNull == nil {
+		c.ofNull, c.ready = zeroed(&c.ofNullMem, c.N), -1
 	}
-	return c.held
+	return c.ofNull
 }
 
 // strict gives c the errors of an operator that fails on an error or null operand.

@@ -262,7 +262,7 @@ func (c *compiler) nullTest(e, arg *plan.Expr, not bool) *term {
 		return nil
 	}
 	a := c.compile(arg)
-	if a == nil || a.loose {
+	if a == nil || a.mayBeNull {
 		return nil
 	}
 	x := &nullNode{one(e.Type, a), not}

@@ -20,15 +20,15 @@ type term struct {
 	// zoned: a timestamp that carries a zone other than UTC in cel-go, where its
 	// text shows it.
 	zoned bool
-	// loose: an optional that may be a plain null at run time, which lanes cannot
+	// mayBeNull: an optional that may be a plain null at run time, which lanes cannot
 	// tell from none.
-	loose bool
+	mayBeNull bool
 	// lit is the value of a literal, nil for anything else.
 	lit *constant
 }
 
 // plain reports whether the lanes of t say everything cel-go would know.
-func (t *term) plain() bool { return !t.floored && !t.zoned && !t.loose }
+func (t *term) plain() bool { return !t.floored && !t.zoned && !t.mayBeNull }
 
 // builder makes the kernel of a call from its compiled operands, or nil when
 // there is none for these operands.

@@ -63,7 +63,7 @@ func constTerm(t plan.Type, v ref.Val) *term {
 		return out
 	case types.Null:
 		x.null = true
-		out.loose = t.Kind == plan.Optional
+		out.mayBeNull = t.Kind == plan.Optional
 		return out
 	case types.Timestamp:
 		out.floored = v.Nanosecond()%int(time.Microsecond) != 0

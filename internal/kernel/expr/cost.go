@@ -28,7 +28,7 @@ func (x *block) price() (p price) {
 		}
 		for _, y := range b.branches() {
 			q := y.price()
-			if b.guard() < cheap {
+			if b.conditionCost() < cheap {
 				p.maybe += q.always
 			} else {
 				p.always += q.always

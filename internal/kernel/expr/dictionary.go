@@ -211,18 +211,18 @@ func (d *dictionary) insert(k key, s string) uint16 {
 	}
 	d.entries = append(d.entries, entry{k, own})
 	if 2*len(d.entries) <= len(d.table) {
-		d.place(c)
+		d.link(c)
 		return uint16(c)
 	}
 	d.table = make([]uint16, 4*len(d.table))
 	for c := firstCode; c < len(d.entries); c++ {
-		d.place(c)
+		d.link(c)
 	}
 	return uint16(c)
 }
 
-// place puts entry c into the table.
-func (d *dictionary) place(c int) {
+// link puts entry c into the table.
+func (d *dictionary) link(c int) {
 	e := &d.entries[c]
 	mask := uint64(len(d.table) - 1)
 	at := d.hash(e.key, len(e.str)) & mask

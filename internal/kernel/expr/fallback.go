@@ -44,7 +44,7 @@ func (c *compiler) fallback(e *plan.Expr) *term {
 	x := &fallbackNode{expr: e, prg: prg, act: activation{vars: vars.vars}, halt: c.halt, out: newCol(e.Type)}
 	isTime := e.Type.Unwrap().Kind == plan.Timestamp
 	t := then(x, x.out, vars.terms...)
-	t.floored, t.zoned, t.loose = isTime, isTime, e.Type.Kind == plan.Optional
+	t.floored, t.zoned, t.mayBeNull = isTime, isTime, e.Type.Kind == plan.Optional
 	return t
 }
 
@@ -144,7 +144,7 @@ func (c *col) store(i int, v ref.Val) {
 			return
 		}
 		if v = o.GetValue(); v == types.NullValue {
-			c.holds().Set(i)
+			c.ofNulls().Set(i)
 			return
 		}
 	}
@@ -240,7 +240,7 @@ func (c *col) box(i int) ref.Val {
 	switch {
 	case c.Err.Get(i):
 		return errInput
-	case c.held.Get(i):
+	case c.ofNull.Get(i):
 		return types.OptionalOf(types.NullValue)
 	case c.Null.Get(i) && optional:
 		return types.OptionalNone

@@ -66,12 +66,12 @@ func (x *constant) prefix(n int) {
 	case plan.String:
 		o.Str = m.Str[:n]
 	}
-	o.Null, o.Err, o.held, o.marked = nil, nil, nil, false
+	o.Null, o.Err, o.ofNull, o.marked = nil, nil, nil, false
 	if x.null {
 		o.nulls().Fill(n)
 	}
 	if x.held {
-		o.holds().Fill(n)
+		o.ofNulls().Fill(n)
 	}
 	if x.err {
 		o.errs().Fill(n)

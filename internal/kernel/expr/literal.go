@@ -44,7 +44,7 @@ func (x *literalNode) strings(dst vector.Bitmap, a []string) {
 	}
 }
 
-// absent settles the rows without a value: null is unequal to the literal, and has no
+// absent answers for the rows without a value: null is unequal to the literal, and has no
 // order.
 func (x *literalNode) absent(o, a *col) {
 	o.addErr(a.Err)

@@ -64,7 +64,7 @@ type junctionNode struct {
 	out   *col
 }
 
-func (x *junctionNode) guard() int { return x.cost }
+func (x *junctionNode) conditionCost() int { return x.cost }
 
 func (x *junctionNode) branches() []*block {
 	out := make([]*block, len(x.rest))
@@ -97,7 +97,7 @@ func (x *junctionNode) eval(n int, need vector.Bitmap) {
 		v = x.rest[i].eval(n, open)
 	}
 	for w := range open {
-		x.settle(w, open[w], needWord(need, w, n))
+		x.result(w, open[w], needWord(need, w, n))
 	}
 }
 
@@ -112,7 +112,7 @@ func (x *junctionNode) evalWord(n int, rows uint64) {
 		x.out.Bits[0] = open
 		v = x.rest[i].eval(n, x.out.Bits)
 	}
-	x.settle(0, open, rows)
+	x.result(0, open, rows)
 }
 
 // decide closes the open rows of a word that v decides, and notes where v fails.
@@ -129,8 +129,8 @@ func (x *junctionNode) decideMarked(v *col, w int, open uint64) uint64 {
 	return open &^ ((v.Bits[w] ^ x.flip) &^ bad)
 }
 
-// settle turns the rows left open into results: decided rows have no error.
-func (x *junctionNode) settle(w int, open, rows uint64) {
+// result turns the rows left open into results: decided rows have no error.
+func (x *junctionNode) result(w int, open, rows uint64) {
 	o := x.out
 	if o.marked {
 		o.Err[w] &= open
@@ -172,7 +172,7 @@ func (c *compiler) arm(e *plan.Expr, t plan.Type) *term {
 func either(a, b, t *term) *term {
 	t.floored = a.floored || b.floored
 	t.zoned = a.zoned || b.zoned
-	t.loose = a.loose || b.loose
+	t.mayBeNull = a.mayBeNull || b.mayBeNull
 	return t
 }
 
@@ -189,7 +189,7 @@ type conditionalNode struct {
 }
 
 func (x *conditionalNode) branches() []*block { return []*block{&x.yes, &x.no} }
-func (x *conditionalNode) guard() int         { return x.cost }
+func (x *conditionalNode) conditionCost() int { return x.cost }
 
 func (x *conditionalNode) eval(n int, need vector.Bitmap) {
 	cond := x.cond
@@ -232,8 +232,8 @@ func (c *col) copyMasks(a *col) {
 	if a.Null != nil {
 		copy(c.nulls(), a.Null)
 	}
-	if a.held != nil {
-		copy(c.holds(), a.held)
+	if a.ofNull != nil {
+		copy(c.ofNulls(), a.ofNull)
 	}
 	if a.Err != nil {
 		copy(c.errs(), a.Err)
@@ -257,8 +257,8 @@ func (c *col) blend(rows vector.Bitmap, a, b *col) {
 	if a.Null != nil || b.Null != nil {
 		blendMask(c.nulls(), a.Null, b.Null, rows)
 	}
-	if a.held != nil || b.held != nil {
-		blendMask(c.holds(), a.held, b.held, rows)
+	if a.ofNull != nil || b.ofNull != nil {
+		blendMask(c.ofNulls(), a.ofNull, b.ofNull, rows)
 	}
 	if a.Err != nil || b.Err != nil {
 		blendMask(c.errs(), a.Err, b.Err, rows)

@@ -12,7 +12,7 @@ const (
 	saysTrue uint8 = 1 << iota
 	saysNull
 	saysErr
-	saysHeld
+	saysOfNull
 	asked
 	known
 )
@@ -33,7 +33,7 @@ type memoNode struct {
 	doubles    []float64
 	strs       []string
 	unknown    int  // entries that are strings and have no result yet
-	marked     bool // an entry is null, failed or held
+	marked     bool // an entry is null, failed or an optional of null
 
 	open     []uint16 // entries to evaluate
 	question vector.Vector
@@ -42,7 +42,7 @@ type memoNode struct {
 }
 
 func (x *memoNode) branches() []*block { return []*block{&x.body} }
-func (x *memoNode) guard() int         { return 0 }
+func (x *memoNode) conditionCost() int { return 0 }
 
 func (x *memoNode) eval(n int, need vector.Bitmap) {
 	if n < fewRows && x.longestOfFew < 0 || !x.know(n, need) {
@@ -163,8 +163,8 @@ func (x *memoNode) note(c uint16, a *col, i int) bool {
 	if a.Err.Get(i) {
 		f |= saysErr
 	}
-	if a.held.Get(i) {
-		f |= saysHeld
+	if a.ofNull.Get(i) {
+		f |= saysOfNull
 	}
 	x.marked = x.marked || f != known
 	switch vector.Lane(x.out.Type) {
@@ -236,7 +236,7 @@ func (x *memoNode) recallMarks(w int, codes []uint16, rows uint64) {
 	if m := x.flagged(saysNull, codes, rows); m != 0 {
 		o.nulls()[w] |= m
 	}
-	if m := x.flagged(saysHeld, codes, rows); m != 0 {
-		o.holds()[w] |= m
+	if m := x.flagged(saysOfNull, codes, rows); m != 0 {
+		o.ofNulls()[w] |= m
 	}
 }

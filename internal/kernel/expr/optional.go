@@ -28,7 +28,7 @@ func (c *compiler) optional(e *plan.Expr) *term {
 		return nil
 	}
 	t := c.compile(e)
-	if t == nil || t.loose {
+	if t == nil || t.mayBeNull {
 		return nil
 	}
 	return t
@@ -60,7 +60,7 @@ func (x *wrapNode) eval(n int, need vector.Bitmap) {
 	o.alias(a)
 	o.mark(nil, a.Err)
 	if !x.nonZero {
-		o.held = a.Null
+		o.ofNull = a.Null
 		return
 	}
 	if a.Null != nil {
@@ -105,7 +105,7 @@ type valueNode struct{ unary }
 func (x *valueNode) eval(n int, need vector.Bitmap) {
 	a, o := x.arg, x.out
 	o.alias(a)
-	o.mark(a.held, nil)
+	o.mark(a.ofNull, nil)
 	o.strict(a)
 }
 
@@ -164,16 +164,16 @@ type orElseNode struct {
 }
 
 func (x *orElseNode) branches() []*block { return []*block{&x.alt} }
-func (x *orElseNode) guard() int         { return x.cost }
+func (x *orElseNode) conditionCost() int { return x.cost }
 
 func (x *orElseNode) eval(n int, need vector.Bitmap) {
 	opt, some := x.opt, x.some
 	some.alias(opt)
 	if x.unwrap {
-		some.mark(opt.held, opt.Err)
+		some.mark(opt.ofNull, opt.Err)
 	} else {
 		some.mark(nil, opt.Err)
-		some.held = opt.held
+		some.ofNull = opt.ofNull
 	}
 	none := sized(&x.noneMem, n)
 	left := uint64(0)

@@ -106,10 +106,10 @@ func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector
 		p.fill(n)
 	}
 	c := p.root.eval(n, need)
-	if c.held == nil && c.Vector.Type == c.Type {
+	if c.ofNull == nil && c.Vector.Type == c.Type {
 		return c.Vector
 	}
-	return p.settle(c, n)
+	return p.finish(c, n)
 }
 
 // fill gives the constants n rows.
@@ -120,15 +120,15 @@ func (p *Program) fill(n int) {
 	}
 }
 
-// settle makes c, which has held nulls or shows a vector of another type, a result.
-func (p *Program) settle(c *col, n int) *vector.Vector {
+// finish makes c, which has optionals of null or shows a vector of another type, a result.
+func (p *Program) finish(c *col, n int) *vector.Vector {
 	p.out = *c.Vector
 	p.out.Type = c.Type
-	if c.held == nil {
+	if c.ofNull == nil {
 		return &p.out
 	}
 	p.out.Null = zeroed(&p.null, n)
-	or(p.out.Null, c.held)
+	or(p.out.Null, c.ofNull)
 	if c.Null != nil {
 		or(p.out.Null, c.Null)
 	}

@@ -16,22 +16,22 @@ var errSeries = errors.New("tiles: truncated or malformed")
 
 // Append appends the canonical encoding.
 func (s *Series) Append(dst []byte) []byte {
-	s.settle()
+	s.compact()
 	s.dropEmpty()
 	tiles := 0
-	if s.ladder.hasOlder() {
+	if s.levels.hasOlder() {
 		if tiles = s.Before(plan.Always + 1); tiles > 0 {
 			dst = append(dst, 1)
 		} else {
 			dst = append(dst, 0)
 		}
 	}
-	for level := len(s.ladder.widths) - 1; level >= 0; level-- {
+	for level := len(s.levels.widths) - 1; level >= 0; level-- {
 		first := tiles
-		if tiles = len(s.starts); level > 0 && len(s.guards) > 0 {
-			tiles = s.Before(s.guards[level-1])
+		if tiles = len(s.starts); level > 0 && len(s.cutoffs) > 0 {
+			tiles = s.Before(s.cutoffs[level-1])
 		}
-		dst = s.appendStarts(dst, s.starts[first:tiles], s.ladder.widths[level])
+		dst = s.appendStarts(dst, s.starts[first:tiles], s.levels.widths[level])
 	}
 	return s.tiles.Append(dst)
 }
@@ -74,9 +74,9 @@ func (s *Series) decode(b []byte, newest plan.EventTime, tiles func([]byte, int)
 	s.Clear()
 	if newest != plan.Always {
 		s.newest = newest
-		s.guards, s.until = s.ladder.guards(s.guards, newest)
+		s.cutoffs, s.until = s.levels.cutoffs(s.cutoffs, newest)
 	}
-	if s.ladder.hasOlder() {
+	if s.levels.hasOlder() {
 		if len(b) == 0 || b[0] > 1 {
 			return nil, errSeries
 		}
@@ -86,7 +86,7 @@ func (s *Series) decode(b []byte, newest plan.EventTime, tiles func([]byte, int)
 		b = b[1:]
 	}
 	var err error
-	for level := len(s.ladder.widths) - 1; level >= 0; level-- {
+	for level := len(s.levels.widths) - 1; level >= 0; level-- {
 		if b, err = s.decodeStarts(b, level); err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func (s *Series) decode(b []byte, newest plan.EventTime, tiles func([]byte, int)
 	return b, nil
 }
 
-// decodeStarts reads the tiles of one level, which are within what the guards leave it.
+// decodeStarts reads the tiles of one level, which are within what the cutoffs leave it.
 func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 	count, k := binary.Uvarint(b)
 	if k <= 0 || k > 1 && b[k-1] == 0 || count > uint64(len(b)) {
@@ -114,7 +114,7 @@ func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 	if s.newest == plan.Always {
 		return nil, errSeries
 	}
-	width := int64(s.ladder.widths[level])
+	width := int64(s.levels.widths[level])
 	least, most := s.span(level)
 	n, k := binary.Varint(b)
 	if k <= 0 || k > 1 && b[k-1] == 0 || n < least {
@@ -145,8 +145,8 @@ func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 func (s *Series) span(level int) (least, most int64) {
 	end := s.newest
 	if level > 0 {
-		end = min(end, s.guards[level-1]-1)
+		end = min(end, s.cutoffs[level-1]-1)
 	}
-	width := int64(s.ladder.widths[level])
-	return plan.FloorDiv(int64(s.guards[level]), width), plan.FloorDiv(int64(end), width)
+	width := int64(s.levels.widths[level])
+	return plan.FloorDiv(int64(s.cutoffs[level]), width), plan.FloorDiv(int64(end), width)
 }

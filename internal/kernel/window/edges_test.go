@@ -12,8 +12,8 @@ import (
 // edgeWindows are windows whose hops divide each other, do not, or are exact.
 var edgeWindows = []string{"1s", "90s/30s", "100s/20s", "10m", "90m/30m", "2h/40m", "1h/exact", "1d/6h", "30h/10h", ""}
 
-// eachPair calls f with the ladder of every pair of edge windows.
-func eachPair(t *testing.T, f func(l *Ladder, windows []plan.Window)) {
+// eachPair calls f with the levels of every pair of edge windows.
+func eachPair(t *testing.T, f func(l *Levels, windows []plan.Window)) {
 	t.Helper()
 	var all []plan.Window
 	for _, s := range edgeWindows {
@@ -28,7 +28,7 @@ func eachPair(t *testing.T, f func(l *Ladder, windows []plan.Window)) {
 	}
 	for i, a := range all {
 		for _, b := range all[i:] {
-			f(NewLadder([]plan.Window{a, b}), []plan.Window{a, b})
+			f(NewLevels([]plan.Window{a, b}), []plan.Window{a, b})
 		}
 	}
 }
@@ -49,12 +49,12 @@ func around(windows []plan.Window) []plan.EventTime {
 // At every moment at which a tail moves, in the very next reading and in later ones, a
 // tile lies on one side of each tail and nothing that a window reaches is dropped.
 func TestB2_B3_TailsAreBoundariesWhereTheyMove(t *testing.T) {
-	eachPair(t, func(l *Ladder, windows []plan.Window) {
+	eachPair(t, func(l *Levels, windows []plan.Window) {
 		for _, newest := range around(windows) {
-			guards, _ := l.guards(nil, newest)
+			cutoffs, _ := l.cutoffs(nil, newest)
 			for _, later := range []plan.EventTime{1, 2, plan.EventTime(plan.Second), plan.EventTime(10 * plan.Hour)} {
 				for _, w := range windows {
-					checkTail(t, l, guards, w, newest, newest+later)
+					checkTail(t, l, cutoffs, w, newest, newest+later)
 				}
 			}
 		}
@@ -62,10 +62,10 @@ func TestB2_B3_TailsAreBoundariesWhereTheyMove(t *testing.T) {
 }
 
 // checkTail looks at the events around the tail of w as of at.
-func checkTail(t *testing.T, l *Ladder, guards []plan.EventTime, w plan.Window, newest, at plan.EventTime) {
+func checkTail(t *testing.T, l *Levels, cutoffs []plan.EventTime, w plan.Window, newest, at plan.EventTime) {
 	t.Helper()
 	if w.Unbounded() {
-		if _, keep := l.place(plan.MinTime, guards); !keep {
+		if _, keep := l.tileOf(plan.MinTime, cutoffs); !keep {
 			t.Fatalf("%v: as of %v the first event is dropped", l.windows, at)
 		}
 		return
@@ -73,7 +73,7 @@ func checkTail(t *testing.T, l *Ladder, guards []plan.EventTime, w plan.Window, 
 	lower := w.Lower(at)
 	for _, offset := range []plan.EventTime{-1, 0, 1, plan.EventTime(w.Hop) - 1, plan.EventTime(w.Hop)} {
 		e := min(lower+offset, newest)
-		start, keep := l.place(e, guards)
+		start, keep := l.tileOf(e, cutoffs)
 		if e >= lower && !keep {
 			t.Fatalf("%v: newest %d, event %d is dropped though window %v reaches back to %d", l.windows, newest, e, w, lower)
 		}
@@ -83,21 +83,21 @@ func checkTail(t *testing.T, l *Ladder, guards []plan.EventTime, w plan.Window, 
 	}
 }
 
-// Guards change when they say so and not before, so a series that asks again only then
+// Cutoffs change when they say so and not before, so a series that asks again only then
 // has the tiles of one that asks each time.
 func TestB2_GuardsStayUntilTheySay(t *testing.T) {
-	eachPair(t, func(l *Ladder, windows []plan.Window) {
+	eachPair(t, func(l *Levels, windows []plan.Window) {
 		for _, newest := range around(windows) {
-			guards, until := l.guards(nil, newest)
-			if len(guards) == 0 {
+			cutoffs, until := l.cutoffs(nil, newest)
+			if len(cutoffs) == 0 {
 				continue
 			}
 			if until <= newest {
-				t.Fatalf("%v: guards of newest %d stay until %d", windows, newest, until)
+				t.Fatalf("%v: cutoffs of newest %d stay until %d", windows, newest, until)
 			}
 			for _, next := range []plan.EventTime{newest + 1, until - 1} {
-				if other, _ := l.guards(nil, next); next < until && !slices.Equal(guards, other) {
-					t.Fatalf("%v: guards of newest %d stay until %d, but those of %d are others", windows, newest, until, next)
+				if other, _ := l.cutoffs(nil, next); next < until && !slices.Equal(cutoffs, other) {
+					t.Fatalf("%v: cutoffs of newest %d stay until %d, but those of %d are others", windows, newest, until, next)
 				}
 			}
 		}
@@ -111,7 +111,7 @@ func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewSeries(NewLadder([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), layout.NewBlock())
+	s := NewSeries(NewLevels([]plan.Window{{Width: plan.Minute, Hop: plan.Second}}), layout.NewBlock())
 	arg := vector.Of(str.Type, plan.StringValue("x"))
 	const events = 500
 	for i := range events {

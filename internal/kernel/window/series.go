@@ -7,72 +7,72 @@ import (
 	"github.com/unskew/unskew/internal/kernel/agg"
 )
 
-// Series is the tiles of one entity for the slots that share a ladder: row i of its
+// Series is the tiles of one entity for the slots that share levels: row i of its
 // Block is tile i, oldest first. It is not safe for concurrent use.
 type Series struct {
-	ladder *Ladder
-	starts []plan.EventTime // of the tiles, ascending
-	tiles  agg.Block
-	newest plan.EventTime
-	until  plan.EventTime   // up to which newest the guards stay
-	guards []plan.EventTime // as of when the series was settled
-	next   []plan.EventTime // scratch of settle
-	room   int              // tiles to have before the series is settled again
+	levels  *Levels
+	starts  []plan.EventTime // of the tiles, ascending
+	tiles   agg.Block
+	newest  plan.EventTime
+	until   plan.EventTime   // up to which newest the cutoffs stay
+	cutoffs []plan.EventTime // as of when the series was compacted
+	next    []plan.EventTime // scratch of compact
+	room    int              // tiles to have before the series is compacted again
 }
 
 // NewSeries makes an empty series; it takes ownership of tiles, which has no rows and a
-// slot for each that the ladder was made for.
-func NewSeries(l *Ladder, tiles agg.Block) Series {
-	return Series{ladder: l, tiles: tiles, newest: plan.Always, until: plan.Always}
+// slot for each that the levels was made for.
+func NewSeries(l *Levels, tiles agg.Block) Series {
+	return Series{levels: l, tiles: tiles, newest: plan.Always, until: plan.Always}
 }
 
 // Clear empties the series, keeping memory.
 func (s *Series) Clear() {
 	s.tiles.Clear()
 	s.starts = s.starts[:0]
-	s.newest, s.guards, s.until, s.room = plan.Always, s.guards[:0], plan.Always, 0
+	s.newest, s.cutoffs, s.until, s.room = plan.Always, s.cutoffs[:0], plan.Always, 0
 }
 
 // Advance tells the series the newest applied visible time, which never goes
 // back.
 func (s *Series) Advance(newest plan.EventTime) {
 	s.newest = newest
-	if len(s.starts) >= s.room || len(s.guards) == 0 {
-		s.settle()
+	if len(s.starts) >= s.room || len(s.cutoffs) == 0 {
+		s.compact()
 	}
 }
 
-// settle merges the tiles that shorter windows no longer reach and drops expired
+// compact merges the tiles that shorter windows no longer reach and drops expired
 // ones. Until then they stay as they are: tiles finer than need be read the same,
-// so settling once they are half as many again is soon enough, and before encoding.
-func (s *Series) settle() {
+// so compacting once they are half as many again is soon enough, and before encoding.
+func (s *Series) compact() {
 	if s.newest != plan.Always && s.newest >= s.until {
-		old := s.guards
-		s.guards, s.until = s.ladder.guards(s.next, s.newest)
+		old := s.cutoffs
+		s.cutoffs, s.until = s.levels.cutoffs(s.next, s.newest)
 		s.next = old
-		for level := len(s.guards) - 1; level >= 0; level-- {
+		for level := len(s.cutoffs) - 1; level >= 0; level-- {
 			from := plan.Always
 			if len(old) > 0 {
 				from = old[level]
 			}
-			if s.guards[level] > from {
-				s.move(s.Before(from), s.guards[level])
+			if s.cutoffs[level] > from {
+				s.move(s.Before(from), s.cutoffs[level])
 			}
 		}
 	}
 	s.room = len(s.starts) + len(s.starts)/2 + leastRoom
 }
 
-// leastRoom is the number of tiles below which a series need not be settled.
+// leastRoom is the number of tiles below which a series need not be compacted.
 const leastRoom = 16
 
-// move takes the tiles from number lo on that start before to where the guards want
+// move takes the tiles from number lo on that start before to where the cutoffs want
 // them now. They fill tiles of the next level whole, so only the tile before can be
 // one of these.
 func (s *Series) move(lo int, before plan.EventTime) {
 	kept, i := lo, lo
 	for ; i < len(s.starts) && s.starts[i] < before; i++ {
-		start, keep := s.place(s.starts[i])
+		start, keep := s.tileOf(s.starts[i])
 		switch {
 		case !keep:
 			s.tiles.Reset(i)
@@ -111,20 +111,20 @@ func (s *Series) dropEmpty() {
 	s.starts = s.starts[:kept]
 }
 
-// place keeps the tile of everything older where it is; every other start is an
+// tileOf keeps the tile of everything older where it is; every other start is an
 // event time like any other of its tile.
-func (s *Series) place(start plan.EventTime) (plan.EventTime, bool) {
+func (s *Series) tileOf(start plan.EventTime) (plan.EventTime, bool) {
 	if start == plan.Always {
 		return start, true
 	}
-	return s.ladder.place(start, s.guards)
+	return s.levels.tileOf(start, s.cutoffs)
 }
 
 // Tile is the number of the tile for event time t, or false when no window can reach t
 // any more. Advance must have been called with a visible time not before the event's
 // own. The number is good until the next call of Tile or Advance.
 func (s *Series) Tile(t plan.EventTime) (p int, ok bool) {
-	start, keep := s.ladder.place(t, s.guards)
+	start, keep := s.levels.tileOf(t, s.cutoffs)
 	if !keep {
 		return 0, false
 	}

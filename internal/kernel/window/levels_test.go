@@ -40,14 +40,14 @@ func edgeTime(t *rapid.T, label string) plan.EventTime {
 func TestB2_TilesNeverStraddleATail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ws := windows(t)
-		l := NewLadder(ws)
+		l := NewLevels(ws)
 		newest := edgeTime(t, "newest")
-		guards, _ := l.guards(nil, newest)
+		cutoffs, _ := l.cutoffs(nil, newest)
 		at := newest + 1 + plan.EventTime(max(0, edgeTime(t, "after")))
 		a := min(newest, edgeTime(t, "a"))
 		b := min(newest, edgeTime(t, "b"))
-		sa, keepA := l.place(a, guards)
-		sb, keepB := l.place(b, guards)
+		sa, keepA := l.tileOf(a, cutoffs)
+		sb, keepB := l.tileOf(b, cutoffs)
 		for _, w := range ws {
 			lower := w.Lower(at)
 			if a >= lower && !keepA {
@@ -67,17 +67,17 @@ func TestB2_TilesNeverStraddleATail(t *testing.T) {
 // they would go directly.
 func TestPlacementIsStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := NewLadder(windows(t))
+		l := NewLevels(windows(t))
 		n1 := edgeTime(t, "newest")
 		n2 := n1 + plan.EventTime(max(0, edgeTime(t, "later")))
 		a := min(n1, edgeTime(t, "a"))
-		g1, until := l.guards(nil, n1)
-		g2, _ := l.guards(nil, n2)
+		g1, until := l.cutoffs(nil, n1)
+		g2, _ := l.cutoffs(nil, n2)
 		if n2 < until && !slices.Equal(g1, g2) {
-			t.Fatalf("as of %v the guards stay until %v, but as of %v they are others", n1, until, n2)
+			t.Fatalf("as of %v the cutoffs stay until %v, but as of %v they are others", n1, until, n2)
 		}
-		s1, keep1 := l.place(a, g1)
-		direct, keep2 := l.place(a, g2)
+		s1, keep1 := l.tileOf(a, g1)
+		direct, keep2 := l.tileOf(a, g2)
 		if !keep1 {
 			if keep2 {
 				t.Fatalf("%v was dropped as of %v and is kept as of %v", a, n1, n2)
@@ -90,7 +90,7 @@ func TestPlacementIsStable(t *testing.T) {
 			}
 			return
 		}
-		moved, keep := l.place(s1, g2)
+		moved, keep := l.tileOf(s1, g2)
 		if keep != keep2 || keep && moved != direct {
 			t.Fatalf("tile %v of %v moves to %v (%v), the event itself to %v (%v)", s1, a, moved, keep, direct, keep2)
 		}

@@ -15,21 +15,21 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Ladder lays out the tiles for a set of windows: level 0 is the finest.
+// Levels lays out the tiles for a set of windows: level 0 is the finest.
 //
 // With the windows in order of width, level i serves the windows i and up. Its
 // tile width is the greatest common divisor of their hops, so it divides the next
 // level's and every tail of these windows is a tile boundary. A tile moves from
 // level i to i+1 once all of the wider tile lies before the tails of windows 0 to i.
-type Ladder struct {
+type Levels struct {
 	windows   []plan.Window // bounded, by width
 	widths    []plan.Micros // of the tiles, one for each bounded window
 	unbounded bool          // one more level: a single tile with everything older
 }
 
-// NewLadder lays out tiles for the given windows, duplicates allowed.
-func NewLadder(windows []plan.Window) *Ladder {
-	l := &Ladder{}
+// NewLevels lays out tiles for the given windows, duplicates allowed.
+func NewLevels(windows []plan.Window) *Levels {
+	l := &Levels{}
 	for _, w := range windows {
 		if w.Unbounded() {
 			l.unbounded = true
@@ -52,8 +52,8 @@ func NewLadder(windows []plan.Window) *Ladder {
 	return l
 }
 
-// Equal reports whether two ladders lay out tiles alike.
-func (l *Ladder) Equal(m *Ladder) bool {
+// Equal reports whether two sets of levels lay out tiles alike.
+func (l *Levels) Equal(m *Levels) bool {
 	return l.unbounded == m.unbounded && slices.Equal(l.windows, m.windows)
 }
 
@@ -64,11 +64,11 @@ func gcd(a, b plan.Micros) plan.Micros {
 	return a
 }
 
-// guards are the times before which tiles have left each level: the tiles of level i
-// before guards[i] belong to level i+1, or beyond the last. guards[i] is the least
+// cutoffs are the times before which tiles have left each level: the tiles of level i
+// before cutoffs[i] belong to level i+1, or beyond the last. cutoffs[i] is the least
 // tail of windows 0 to i for every reading after newest, rounded down to a boundary
-// of the tiles that move there. until is a newest time up to which guards stay.
-func (l *Ladder) guards(dst []plan.EventTime, newest plan.EventTime) (guards []plan.EventTime, until plan.EventTime) {
+// of the tiles that move there. until is a newest time up to which cutoffs stay.
+func (l *Levels) cutoffs(dst []plan.EventTime, newest plan.EventTime) (cutoffs []plan.EventTime, until plan.EventTime) {
 	dst = dst[:0]
 	least, until := plan.Never, plan.Never
 	for i, w := range l.windows {
@@ -80,25 +80,25 @@ func (l *Ladder) guards(dst []plan.EventTime, newest plan.EventTime) (guards []p
 	return dst, until
 }
 
-// place finds the tile that event time t belongs to: its start (Always for the
+// tileOf finds the tile that event time t belongs to: its start (Always for the
 // one with everything older), or false when nothing can read t any more.
-func (l *Ladder) place(t plan.EventTime, guards []plan.EventTime) (start plan.EventTime, keep bool) {
+func (l *Levels) tileOf(t plan.EventTime, cutoffs []plan.EventTime) (start plan.EventTime, keep bool) {
 	last := len(l.widths) - 1
 	if last < 0 {
 		return plan.Always, true
 	}
-	if t < guards[last] {
+	if t < cutoffs[last] {
 		return plan.Always, l.unbounded
 	}
 	level := last
-	for level > 0 && t >= guards[level-1] {
+	for level > 0 && t >= cutoffs[level-1] {
 		level--
 	}
 	return floorTo(t, l.widths[level]), true
 }
 
 // hasOlder reports whether there is a tile with everything older.
-func (l *Ladder) hasOlder() bool { return l.unbounded || len(l.widths) == 0 }
+func (l *Levels) hasOlder() bool { return l.unbounded || len(l.widths) == 0 }
 
 func floorTo(t plan.EventTime, w plan.Micros) plan.EventTime {
 	return plan.EventTime(plan.FloorDiv(int64(t), int64(w)) * int64(w))
