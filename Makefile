@@ -9,7 +9,7 @@ GO := go
 export GOTOOLCHAIN := auto
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
-CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry \
+CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
   internal/servedlog materializer/online sdk server)
 # Packages in whose code no floating-point operations may be fused.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs

@@ -27,19 +27,46 @@ type queryTable struct {
 	truncated map[string]bool
 }
 
-func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation) (*queryTable, error) {
+func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation, base string) (*queryTable, error) {
 	t := &queryTable{db: db, rel: rel, sql: strings.TrimRight(rel.SQL, "; \t\r\n")}
 	if rel.SQL == "" {
 		t.sql = "SELECT * FROM read_parquet(" + duckdb.Quote(rel.From) + ", union_by_name = true, hive_partitioning = false)"
 		if err := t.lookAtServer(ctx); err != nil {
 			return nil, err
 		}
+	} else if err := t.lookAtFiles(ctx, base); err != nil {
+		return nil, err
 	}
 	var err error
 	if t.found, err = db.Describe(ctx, t.sql); err != nil {
 		return nil, t.failed(err)
 	}
 	return t, rel.distinct(rel.place(), t.names())
+}
+
+// lookAtFiles refuses Parquet files of a query of which DuckDB would read a column as other
+// numbers.
+func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
+	files, err := t.db.FilesIn(ctx, t.sql)
+	if err != nil {
+		return t.failed(err)
+	}
+	look := &parquetTable{rel: t.rel, paths: paths{base: base}}
+	for _, path := range files {
+		if f, ok := formatOf(path); !ok || f != parquetFiles || isURL(path) {
+			continue
+		}
+		file, err := look.look(path)
+		if err != nil {
+			continue // DuckDB says what is wrong with it
+		}
+		for _, c := range file.columns {
+			if c.kind == storedDecimal && c.precision > maxQueryDecimal {
+				return fmt.Errorf("%s: column %q of %s is a %s, which DuckDB reads as other numbers in a query; read the file with from:", t.rel.Owner, c.name, file.name, c.text)
+			}
+		}
+	}
+	return nil
 }
 
 // lookAtServer finds what DuckDB reads of the files otherwise than they say.
@@ -52,7 +79,7 @@ func (t *queryTable) lookAtServer(ctx context.Context) error {
 	return run(ctx, s, 1, func(_ int, b *Batch) error {
 		for i := range b.N {
 			name := strings.Clone(b.Cols[0].Str[i])
-			if b.Cols[1].Int[i] > 38 {
+			if b.Cols[1].Int[i] > maxQueryDecimal {
 				return fmt.Errorf("%s: column %q of %s is a decimal of more than 38 digits, which DuckDB reads wrongly; copy the file here", t.rel.Owner, name, t.rel.From)
 			}
 			if b.Cols[2].Bits.Get(i) {

@@ -91,7 +91,7 @@ func queryColumn(c duckdb.Column) Column {
 	case !ok:
 		column.Unusable = unsupported(c.Type, c.Name)
 	case decimalDigits(c.Type) > maxExactDecimal:
-		column.Type, column.Unusable = plan.T(t.kind), roundedDecimal(c.Type, c.Name)
+		column.Type, column.Unusable = plan.T(t.kind), roundedDecimal(c.Type, c.Name, decimalDigits(c.Type))
 	default:
 		column.Type = plan.T(t.kind)
 	}

@@ -37,6 +37,9 @@ func TestN11_LongDecimals(t *testing.T) {
 	if err != nil || rows[0][0].Double() != 0.2 || rows[1][0].Double() != -1.5 {
 		t.Errorf("declared as a double: %v, %v", rows, err)
 	}
+	if _, err := p.rows(query(`SELECT * FROM "long.parquet"`), field("x", plan.Double)); err == nil || !strings.Contains(err.Error(), "read the file with from:") {
+		t.Errorf("in a query: %v", err)
+	}
 	if _, err := p.rows(from("long.parquet"), field("x", plan.Int)); err == nil || !strings.Contains(err.Error(), "row 1 of long.parquet") || !strings.Contains(err.Error(), "0.20") {
 		t.Errorf("declared as an int: %v", err)
 	}

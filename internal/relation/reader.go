@@ -93,7 +93,7 @@ func (r *Reader) openQuery(ctx context.Context, rel *Relation, f fileFormat) (ta
 		return nil, fmt.Errorf("%s: CSV and JSON are read from this machine only; copy %s here, or say with sql: what it holds, "+
 			"such as SELECT * FROM read_csv('%s', header = true, columns = {'id': 'VARCHAR', …})", rel.Owner, rel.From, rel.From)
 	}
-	return openQuery(ctx, r.db, rel)
+	return openQuery(ctx, r.db, rel, r.base)
 }
 
 // Scan reads the given columns of a relation and calls f with its rows in batches

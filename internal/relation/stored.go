@@ -230,7 +230,7 @@ func (s *stored) column() Column {
 	case s.kind == storedOther:
 		c.Unusable = unsupported(s.text, s.name)
 	case s.kind == storedDecimal && s.precision > maxExactDecimal:
-		c.Unusable = roundedDecimal(s.text, s.name)
+		c.Unusable = roundedDecimal(s.text, s.name, s.precision)
 	}
 	return c
 }
@@ -240,8 +240,16 @@ func unsupported(typ, name string) string {
 	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, ident(name))
 }
 
+// maxQueryDecimal is the number of digits up to which DuckDB has decimals. It reads longer
+// ones of Parquet files as other numbers.
+const maxQueryDecimal = 38
+
 // roundedDecimal completes "column x …" for a decimal with more digits than a double holds.
-func roundedDecimal(typ, name string) string {
-	return fmt.Sprintf("is a %s, which a double cannot hold exactly; declare it under columns as {type: double} to take the nearest double "+
-		"(or as {type: int}, if it has whole numbers), or let sql: cast it, such as CAST(%s AS DOUBLE)", typ, ident(name))
+func roundedDecimal(typ, name string, digits int) string {
+	what := fmt.Sprintf("is a %s, which a double cannot hold exactly; declare it under columns as {type: double} to take the nearest double "+
+		"(or as {type: int}, if it has whole numbers)", typ)
+	if digits > maxQueryDecimal {
+		return what // and no sql:
+	}
+	return what + fmt.Sprintf(", or let sql: cast it, such as CAST(%s AS DOUBLE)", ident(name))
 }

@@ -55,6 +55,26 @@ var edgeMutants = []mutant{
 		tests: []string{cronTests},
 	},
 	{
+		name: "parquet-nanos-truncated", tag: "b4", breaks: "A nanosecond before 1970 in a file is 1970.",
+		file: "internal/relation/converttime.go", old: "return plan.FloorDiv(t, perMicro)", new: "return t / perMicro",
+		tests: []string{"internal/relation"},
+	},
+	{
+		name: "parquet-ints-cut-off", tag: "n11", breaks: "1.5 in a column of doubles is the int 1.",
+		file: "internal/relation/convert.go", old: "case x != math.Trunc(x) || math.IsInf(x, 0):", new: "case math.IsInf(x, 0):",
+		tests: []string{"internal/relation"},
+	},
+	{
+		name: "parquet-long-decimals-undeclared", tag: "n11", breaks: "A decimal of any length is rounded though nobody said so.",
+		file: "internal/relation/stored.go", old: "s.precision > maxExactDecimal", new: "s.precision > 100*maxExactDecimal",
+		tests: []string{"internal/relation"},
+	},
+	{
+		name: "folder-over-column", tag: "p12", breaks: "A folder k=v takes the place of a column that the file has.",
+		file: "internal/relation/textfiles.go", old: "			if !has {\n", new: "			if !has || err == nil {\n",
+		tests: []string{"internal/relation"},
+	},
+	{
 		name: "outcome-as-feature", tag: "w3", breaks: "A column known only after the fact may be a feature.",
 		file: "featuredefs/view.go", old: "if col.Outcome {", new: "if col.Outcome && l == nil {",
 		tests: []string{"featuredefs"},
