@@ -65,7 +65,7 @@ func printDropped(w io.Writer, m *offline.Manifest) {
 			continue
 		}
 		fmt.Fprintf(w, "split: %s dropped, %s\n", quantity(d.Rows, "row"), why[d.Why])
-		if m.Spine.Label != "" && len(m.Label.Classes) > 0 {
+		if m.Label != nil && len(m.Label.Classes) > 0 {
 			fmt.Fprintf(w, "  %s\n", labelSummary(m, &d.LabelCounts))
 		}
 	}
