@@ -61,12 +61,12 @@ func (c *Compiler) Resolve(x *Expression, words Vocabulary) (refs map[string]*Re
 	before := c.r.Errors
 	x.row = words.Row
 	r := &resolver{c: c, x: x, words: words, refs: map[string]*Reference{}}
-	r.expr(x.tree(), place{row: words.Row, within: words.What})
+	r.expr(x.tree(), scope{row: words.Row, within: words.What})
 	return r.refs, c.r.Errors == before
 }
 
-// place is where in an expression the walk is.
-type place struct {
+// scope is where in an expression the walk is.
+type scope struct {
 	row    bool     // names are columns
 	within string   // the aggregate or key that makes it so
 	nested bool     // within is an aggregate
@@ -74,7 +74,7 @@ type place struct {
 	barred int      // how many of locals lie outside the aggregate
 }
 
-func (p place) bind(names ...string) place {
+func (p scope) bind(names ...string) scope {
 	p.locals = append(p.locals[:len(p.locals):len(p.locals)], names...)
 	return p
 }
@@ -83,7 +83,7 @@ func (r *resolver) errorf(e ast.Expr, rule diag.Rule, format string, args ...any
 	r.c.r.Errorf(r.x.pos(e), rule, format, args...)
 }
 
-func (r *resolver) expr(e ast.Expr, p place) {
+func (r *resolver) expr(e ast.Expr, p scope) {
 	switch e.Kind() {
 	case ast.IdentKind:
 		r.ident(e, p)
@@ -105,13 +105,13 @@ func (r *resolver) expr(e ast.Expr, p place) {
 	}
 }
 
-func (r *resolver) exprs(list []ast.Expr, p place) {
+func (r *resolver) exprs(list []ast.Expr, p scope) {
 	for _, e := range list {
 		r.expr(e, p)
 	}
 }
 
-func (r *resolver) comprehension(c ast.ComprehensionExpr, p place) {
+func (r *resolver) comprehension(c ast.ComprehensionExpr, p scope) {
 	r.expr(c.IterRange(), p)
 	r.expr(c.AccuInit(), p)
 	inside := p.bind(c.AccuVar(), c.IterVar())
@@ -124,7 +124,7 @@ func (r *resolver) comprehension(c ast.ComprehensionExpr, p place) {
 }
 
 // local finds the innermost variable of a comprehension with the name.
-func (p place) local(name string) (index int, ok bool) {
+func (p scope) local(name string) (index int, ok bool) {
 	for i := len(p.locals) - 1; i >= 0; i-- {
 		if p.locals[i] == name {
 			return i, true
@@ -133,7 +133,7 @@ func (p place) local(name string) (index int, ok bool) {
 	return 0, false
 }
 
-func (r *resolver) ident(e ast.Expr, p place) {
+func (r *resolver) ident(e ast.Expr, p scope) {
 	name := strings.TrimPrefix(e.AsIdent(), ".")
 	if i, ok := p.local(e.AsIdent()); ok {
 		if i < p.barred {
@@ -165,7 +165,7 @@ func anyOf(set map[string]bool) string {
 	return "feature"
 }
 
-func (r *resolver) rowName(e ast.Expr, name string, p place) {
+func (r *resolver) rowName(e ast.Expr, name string, p scope) {
 	switch {
 	case name == "now":
 		r.errorf(e, RuleNowInRow, "%s reads events, which have no now; compare with now outside, or use a window", p.within)
@@ -182,7 +182,7 @@ var namePrefixes = [...]string{
 }
 
 // refer notes that e stands for something and makes e the internal name of it.
-func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p place) {
+func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p scope) {
 	pos := r.x.pos(e)
 	internal := namePrefixes[kind] + name
 	if _, ok := r.refs[internal]; !ok {
@@ -192,7 +192,7 @@ func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p place) {
 }
 
 // selection is role.feature, request.field, or a field of a map.
-func (r *resolver) selection(e ast.Expr, p place) {
+func (r *resolver) selection(e ast.Expr, p scope) {
 	s := e.AsSelect()
 	root := ""
 	if s.Operand().Kind() == ast.IdentKind {
@@ -212,7 +212,7 @@ func (r *resolver) selection(e ast.Expr, p place) {
 	}
 }
 
-func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p place) {
+func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p scope) {
 	if !r.words.Request[s.FieldName()] {
 		r.errorf(e, RuleUnknownName, "request has no field %q%s; declare it under request:",
 			s.FieldName(), diag.DidYouMean(s.FieldName(), slices.Sorted(maps.Keys(r.words.Request))))
@@ -221,7 +221,7 @@ func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p place) {
 	r.refer(e, RequestName, s.FieldName(), p)
 }
 
-func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, features map[string]bool, p place) {
+func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, features map[string]bool, p scope) {
 	name := s.FieldName()
 	if !features[name] {
 		r.errorf(e, RuleUnknownName, "the service has no feature %q%s; it has to be under features:",
@@ -235,7 +235,7 @@ func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, featur
 	r.refer(e, ViewFeatureName, role+"."+name, p)
 }
 
-func (r *resolver) call(e ast.Expr, p place) {
+func (r *resolver) call(e ast.Expr, p scope) {
 	call := e.AsCall()
 	if chain := aggregateChain(e); chain != nil {
 		r.aggregate(chain, p)
@@ -288,7 +288,7 @@ var otherNames = map[string]string{
 
 // namespaced reports whether e is a call like math.sqrt(x), whose target is part
 // of the function's name; one that does not exist is reported.
-func (r *resolver) namespaced(e ast.Expr, p place) bool {
+func (r *resolver) namespaced(e ast.Expr, p scope) bool {
 	call := e.AsCall()
 	if call.Target().Kind() != ast.IdentKind {
 		return false
@@ -349,7 +349,7 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 
 // aggregate checks where an aggregate stands and how it is called, and resolves
 // its arguments as row expressions.
-func (r *resolver) aggregate(call *aggregateCall, p place) {
+func (r *resolver) aggregate(call *aggregateCall, p scope) {
 	name := string(call.decl.Func)
 	switch {
 	case p.nested:
@@ -362,7 +362,7 @@ func (r *resolver) aggregate(call *aggregateCall, p place) {
 		r.errorf(call.base, RuleAggregatePlace, "%s cannot aggregate events; make %s a feature of a view and refer to it", r.words.What, name)
 		return
 	}
-	inside := place{row: true, nested: true, within: name + "(…)", locals: p.locals, barred: len(p.locals)}
+	inside := scope{row: true, nested: true, within: name + "(…)", locals: p.locals, barred: len(p.locals)}
 	r.arguments(call, inside)
 	for _, w := range call.wheres {
 		r.modifier(w, inside)
@@ -395,7 +395,7 @@ func (r *resolver) caps(call *aggregateCall) {
 }
 
 // modifier resolves the argument of a .where or .by.
-func (r *resolver) modifier(e ast.Expr, p place) {
+func (r *resolver) modifier(e ast.Expr, p scope) {
 	call := e.AsCall()
 	if len(call.Args()) != 1 {
 		r.errorf(e, RuleAggregateCall, ".%s() takes one argument, a %s expression over the columns",
@@ -406,7 +406,7 @@ func (r *resolver) modifier(e ast.Expr, p place) {
 }
 
 // arguments checks the number of arguments and the literals among them.
-func (r *resolver) arguments(call *aggregateCall, p place) {
+func (r *resolver) arguments(call *aggregateCall, p scope) {
 	args, window := call.split()
 	if len(args) != len(call.decl.Roles) && !(call.decl.NoValue && len(args) == 0) {
 		r.wrongCount(call, args, window)

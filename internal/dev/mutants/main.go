@@ -59,11 +59,11 @@ func run(ctx context.Context, name string, list bool, jobs, checks int) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	lab := &laboratory{root: root, work: work, checks: checks}
-	if err := lab.prepare(ctx, chosen); err != nil {
+	box := &sandbox{root: root, work: work, checks: checks}
+	if err := box.prepare(ctx, chosen); err != nil {
 		return err
 	}
-	return report(lab.all(ctx, chosen, jobs))
+	return report(box.all(ctx, chosen, jobs))
 }
 
 // report prints outcomes as they come, and the sum.

@@ -21,8 +21,8 @@ const (
 	stepTimeout = 8 * time.Minute // of building and testing
 )
 
-// laboratory runs tests over the sources at root with mutants laid over them.
-type laboratory struct {
+// sandbox runs tests over the sources at root with mutants laid over them.
+type sandbox struct {
 	root   string
 	work   string // for overlays
 	checks int
@@ -39,7 +39,7 @@ func moduleRoot(ctx context.Context) (string, error) {
 
 // prepare makes sure that the tests pass as long as nothing is wrong, so that a
 // failure later on is the mutant's.
-func (l *laboratory) prepare(ctx context.Context, mutants []mutant) error {
+func (l *sandbox) prepare(ctx context.Context, mutants []mutant) error {
 	l.random = map[string]bool{}
 	var random, plain []string
 	for _, pkg := range packages(mutants) {
@@ -69,7 +69,7 @@ func (l *laboratory) prepare(ctx context.Context, mutants []mutant) error {
 const buildTags = "duckdb_arrow"
 
 // all tests the mutants, some at a time.
-func (l *laboratory) all(ctx context.Context, mutants []mutant, jobs int) <-chan outcome {
+func (l *sandbox) all(ctx context.Context, mutants []mutant, jobs int) <-chan outcome {
 	queue := make(chan mutant)
 	outcomes := make(chan outcome)
 	var workers sync.WaitGroup
@@ -92,7 +92,7 @@ func (l *laboratory) all(ctx context.Context, mutants []mutant, jobs int) <-chan
 }
 
 // one tests a mutant, package by package until one notices.
-func (l *laboratory) one(ctx context.Context, m mutant) outcome {
+func (l *sandbox) one(ctx context.Context, m mutant) outcome {
 	begin := time.Now()
 	o := outcome{mutant: m, verdict: isMissed}
 	overlay, err := l.overlay(&m)
@@ -119,7 +119,7 @@ func (l *laboratory) one(ctx context.Context, m mutant) outcome {
 }
 
 // overlay writes the changed file and the description that the go command wants.
-func (l *laboratory) overlay(m *mutant) (string, error) {
+func (l *sandbox) overlay(m *mutant) (string, error) {
 	text, err := m.apply(l.root)
 	if err != nil {
 		return "", err
@@ -136,7 +136,7 @@ func (l *laboratory) overlay(m *mutant) (string, error) {
 // test runs the tests of packages that are alike in whether they check properties,
 // which they do with the same cases every time. They pass (isMissed), fail
 // (isCaught), or do not come to an end (isBroken).
-func (l *laboratory) test(ctx context.Context, overlay string, pkgs ...string) ([]byte, verdict) {
+func (l *sandbox) test(ctx context.Context, overlay string, pkgs ...string) ([]byte, verdict) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	args := []string{"test", "-tags", buildTags, "-vet=off", "-count=1", "-failfast", "-timeout", testTimeout.String(), "-overlay", overlay}
@@ -163,7 +163,7 @@ func (l *laboratory) test(ctx context.Context, overlay string, pkgs ...string) (
 
 // fused looks for fused operations in the code of a package for arm64, as make
 // check-fma does.
-func (l *laboratory) fused(ctx context.Context, overlay, pkg string) (string, verdict) {
+func (l *sandbox) fused(ctx context.Context, overlay, pkg string) (string, verdict) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "build", "-gcflags=-S", "-overlay", overlay, "./"+pkg)
