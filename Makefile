@@ -36,7 +36,7 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 	@bin/conformance
 
 .PHONY: test
-test: need-go need-c++ need-redis-server ## run all tests, those of concurrent packages with the race detector
+test: need-go need-c++ need-redis-server need-python ## run all tests, those of concurrent packages with the race detector
 	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
 	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
