@@ -62,7 +62,7 @@ func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
 		}
 		for _, c := range file.columns {
 			if c.kind == storedDecimal && c.precision > maxQueryDecimal {
-				return fmt.Errorf("%s: column %q of %s is a %s, which DuckDB reads as other numbers in a query; read the file with from:", t.rel.Owner, c.name, file.name, c.text)
+				return fmt.Errorf("%s: column %q of %s is a %s, which DuckDB reads as other numbers in a query; read the file with from: instead", t.rel.Owner, c.name, file.name, c.text)
 			}
 		}
 	}
