@@ -167,14 +167,14 @@ func (r *rig) push(source string, rows ...row) []ingest.Pushed {
 		r.t.Fatal(err)
 	}
 	for i, p := range out {
-		if p.Outcome != ingest.Appended {
+		if p.Outcome != ingest.Appended && p.Outcome != ingest.Filled {
 			continue
 		}
 		e, err := oracle.NewEvent(src, rows[i], false)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		e.Known = max(e.Known, r.clock())
+		e.Known, e.Position = max(e.Known, r.clock()), int(p.Position)
 		r.kept = append(r.kept, e)
 	}
 	return out
