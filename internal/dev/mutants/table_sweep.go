@@ -109,7 +109,7 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "spilled-results-shift", tag: "p8", breaks: "Results that did not fit into memory are read from the wrong row on.",
-		file: "materializer/offline/results.go", old: "p.row = 0\n", new: "p.row = p.row % 2\n",
+		file: "materializer/offline/results.go", old: "p.row = 0\n", new: "p.row = p.row / 2\n",
 		tests: []string{"materializer/offline"},
 	},
 	{
