@@ -64,13 +64,21 @@ func merge(src *plan.Source, deliveries []Event) Event {
 // arrival is a row, or the part of one that was known by then.
 type arrival struct {
 	at      plan.EventTime
+	fills   bool   // comes after others at one time
 	bytes   []byte // decides between arrivals at one time
 	columns map[string]plan.Value
 	of      Event
 }
 
 func compareArrivals(a, b arrival) int {
-	return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.bytes, b.bytes))
+	order := cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.bytes, b.bytes))
+	switch {
+	case a.at != b.at || a.fills == b.fills:
+		return order
+	case a.fills:
+		return 1
+	}
+	return -1
 }
 
 // arrivals is what the rows say, and when: a row of a file each late column when it is
@@ -80,9 +88,9 @@ func arrivals(src *plan.Source, rows []Event) []arrival {
 	pushed := arrival{at: plan.Always}
 	for _, e := range slices.SortedStableFunc(slices.Values(rows), func(a, b Event) int { return a.Position - b.Position }) {
 		if e.Position > 0 {
-			a := arrival{e.visible(), payload(src, e.Columns), e.Columns, e}
+			a := arrival{e.visible(), e.Fills, payload(src, e.Columns), e.Columns, e}
 			if compareArrivals(a, pushed) < 0 {
-				a.at, a.bytes = pushed.at, pushed.bytes
+				a.at, a.fills, a.bytes = pushed.at, pushed.fills, pushed.bytes
 			}
 			pushed = a
 			out = append(out, a)
@@ -95,7 +103,7 @@ func arrivals(src *plan.Source, rows []Event) []arrival {
 		slices.Sort(times)
 		for _, at := range slices.Compact(times) {
 			columns := knownBy(e, at)
-			out = append(out, arrival{at, payload(src, columns), columns, e})
+			out = append(out, arrival{at, false, payload(src, columns), columns, e})
 		}
 	}
 	return out

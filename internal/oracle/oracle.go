@@ -15,7 +15,8 @@ type Event struct {
 	Time, Known plan.EventTime
 	ColumnKnown map[string]plan.EventTime // of the late columns that have a value
 	ID          string                    // "": the event has none
-	Position    int                       // in the log, which took it; 0: it was not pushed
+	Position    int                       // in the log; 0: it was not pushed
+	Fills       bool                      // the log took it to fill an event
 	Final       bool                      // k = t, once it is known which deliveries stand
 }
 
