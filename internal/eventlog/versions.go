@@ -133,6 +133,18 @@ func (s *Seen) Register(e *Entry) (Seen, bool) {
 	return *s, false
 }
 
+// Arrived is when the delivery of the last of the versions arrived: when it is known, and
+// not before the event nor before what was pushed earlier to fill it.
+func Arrived(versions []Version) plan.EventTime {
+	known := versions[len(versions)-1].Known
+	for i := range versions {
+		if i == 0 || versions[i].Position > 0 {
+			known = max(known, versions[i].Known)
+		}
+	}
+	return known
+}
+
 // signBit makes the unsigned order of times their order.
 const signBit = 1 << 63
 

@@ -125,7 +125,7 @@ func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from 
 			}
 		}
 	}
-	first, own, known := &versions[0], &versions[len(versions)-1], plan.Always
+	first, own := &versions[0], &versions[len(versions)-1]
 	from.Filling.Set(i)
 	from.Row[i] = first.Known
 	// What no version names was part of the event when it was stored.
@@ -136,7 +136,7 @@ func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from 
 		}
 	}
 	for v := range versions {
-		known = max(known, versions[v].Known) // none arrived before one that was pushed earlier
+		known := eventlog.Arrived(versions[:v+1])
 		for _, f := range versions[v].Fields {
 			if !s.late(f.Name) && f.Name != s.row.column {
 				continue

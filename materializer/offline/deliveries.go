@@ -31,7 +31,7 @@ func NewDeliveries(s *plan.Source) (*Deliveries, error) {
 func (d *Deliveries) AddFile(ev *kernel.Events) {
 	for i := range ev.Batch.N {
 		if ev.ID == nil {
-			d.rows.addPushed(ev, i, plan.Always) // nothing delivers the rest of it
+			d.rows.addPushed(ev, i, 0) // nothing delivers the rest of it
 			continue
 		}
 		d.rows.addFile(ev, i)
@@ -42,7 +42,7 @@ func (d *Deliveries) AddFile(ev *kernel.Events) {
 // arrived.
 func (d *Deliveries) AddPushed(ev *kernel.Events) {
 	for i := range ev.Batch.N {
-		d.rows.addPushed(ev, i, ev.Known[i])
+		d.rows.addPushed(ev, i, 0)
 	}
 }
 

@@ -11,13 +11,14 @@ import (
 // arrival is what a row said when it arrived: all of it, or what was known by then.
 type arrival struct {
 	at      plan.EventTime
+	fills   int    // 1 of what the log took to fill an event
 	bytes   []byte // decides between arrivals at one time
 	columns [][]byte
 	row     int // of the deliveries
 }
 
 func (a *arrival) compare(b *arrival) int {
-	return cmp.Or(cmp.Compare(a.at, b.at), bytes.Compare(a.bytes, b.bytes))
+	return cmp.Or(cmp.Compare(a.at, b.at), a.fills-b.fills, bytes.Compare(a.bytes, b.bytes))
 }
 
 var nullValue = plan.AppendCanonical(nil, plan.NullValue())
@@ -61,7 +62,8 @@ func (r *resolver) fold(rows []delivery) resolved {
 }
 
 // arrivals lists, in order, what arrived of the rows and when: of a row from a file each late
-// column when it is known, a pushed row as a whole and not before those pushed earlier.
+// column when it is known, a pushed row as a whole and not before those pushed earlier. What
+// filled an event in the log comes after what arrives at the same time, as its event did.
 func (r *resolver) arrivals(rows []delivery) []arrival {
 	var all []arrival
 	pushed := arrival{at: plan.Always}
@@ -70,9 +72,9 @@ func (r *resolver) arrivals(rows []delivery) []arrival {
 		d := &rows[row]
 		columns := r.columns(d.row)
 		if d.pushed > 0 {
-			a := arrival{d.visible, d.row, columns, row}
+			a := arrival{d.visible, d.fills, d.row, columns, row}
 			if a.compare(&pushed) < 0 {
-				a.at, a.bytes = pushed.at, pushed.bytes
+				a.at, a.fills, a.bytes = pushed.at, pushed.fills, pushed.bytes
 			}
 			pushed = a
 			all = append(all, a)
@@ -87,13 +89,14 @@ func (r *resolver) arrivals(rows []delivery) []arrival {
 		slices.Sort(times)
 		for _, at := range slices.Compact(times) {
 			known := r.knownBy(columns, d, at)
-			all = append(all, arrival{at, bytes.Join(known, nil), known, row})
+			all = append(all, arrival{at, 0, bytes.Join(known, nil), known, row})
 		}
 	}
-	// The rows of a file come in any order: of two that say the same at once, the one that
-	// says less in all is first, so that counts do not depend on it.
+	// Pushed rows keep their order. The rows of files have none: of two that say the same at
+	// once, the one that says less in all is first, so that counts do not depend on it.
 	slices.SortStableFunc(all, func(a, b arrival) int {
-		return cmp.Or(a.compare(&b), bytes.Compare(rows[a.row].row, rows[b.row].row))
+		d, e := &rows[a.row], &rows[b.row]
+		return cmp.Or(a.compare(&b), d.pushed-e.pushed, bytes.Compare(d.row, e.row))
 	})
 	return all
 }

@@ -297,11 +297,12 @@ func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 		return nil
 	}
 	payloads := make([][]byte, len(records))
-	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(records))}
+	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(records)), Filling: vector.NewBitmap(len(records))}
 	for i, rec := range records {
 		payloads[i], from.Row[i] = rec.Payload, rec.Appended
-		for _, v := range rec.Versions {
-			from.Row[i] = max(from.Row[i], v.Known)
+		if rec.Versions != nil {
+			from.Row[i] = eventlog.Arrived(rec.Versions)
+			from.Filling.Set(i)
 		}
 	}
 	b, err := r.in.Rows(payloads)
@@ -313,8 +314,11 @@ func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 		return err
 	}
 	for i := range ev.Batch.N {
-		// The later of declared and append time is in Known, so it serves as both.
-		r.resolve.addPushed(ev, i, ev.Known[i])
+		fills := 0
+		if ev.Fills(i) {
+			fills = 1
+		}
+		r.resolve.addPushed(ev, i, fills)
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ type delivery struct {
 	known     plan.EventTime   // it was not known before; Always of a row from a file
 	lateKnown []plan.EventTime // of the resolver's late columns
 	pushed    int              // its place among the rows of the log; 0 of a row from a file
+	fills     int              // 1 of a row that the log took to fill an event
 }
 
 func newResolver(s *plan.Source) *resolver {
@@ -95,20 +96,25 @@ func newResolver(s *plan.Source) *resolver {
 }
 
 // addFile adds row i of a file. The batch has all columns in the source's order.
-func (r *resolver) addFile(ev *kernel.Events, i int) { r.add(ev, i, plan.Always, 0) }
+func (r *resolver) addFile(ev *kernel.Events, i int) { r.add(ev, i, delivery{known: plan.Always}) }
 
-// addPushed adds row i, a record of the log, known at the given time at the earliest.
-func (r *resolver) addPushed(ev *kernel.Events, i int, known plan.EventTime) {
+// addPushed adds row i, a record of the log. Known holds when it arrived; fills is 1 if it
+// filled an event there.
+func (r *resolver) addPushed(ev *kernel.Events, i, fills int) {
 	r.pushed++
-	r.add(ev, i, known, r.pushed)
+	known := plan.Always
+	if ev.Known != nil {
+		known = ev.Known[i]
+	}
+	r.add(ev, i, delivery{known: known, pushed: r.pushed, fills: fills})
 }
 
-func (r *resolver) add(ev *kernel.Events, i int, known plan.EventTime, pushed int) {
+func (r *resolver) add(ev *kernel.Events, i int, d delivery) {
 	r.buf = r.buf[:0]
 	for _, col := range ev.Batch.Cols {
 		r.buf = plan.AppendCanonical(r.buf, col.Value(i))
 	}
-	d := delivery{row: r.buf, visible: max(ev.Visible(i), known), known: known, pushed: pushed}
+	d.row, d.visible = r.buf, ev.Visible(i)
 	of := r.deliveriesOf(ev, i)
 	if len(r.late) > 0 || r.all {
 		d.row = bytes.Clone(r.buf)
