@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/lang"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
@@ -188,7 +187,7 @@ func (l *loader) finishFeature(d *featureDecl, expr *plan.Expr) {
 	f.Expr, f.Type = expr, expr.Type.Unwrap()
 	if !featureType(expr.Type) {
 		l.Errorf(d.exprNode.Pos, lang.RuleFeatureType,
-			"feature %s is %s; a feature is a scalar, a list or string-keyed map of scalars, or an optional of those", d.name, diag.WithArticle(expr.Type))
+			"feature %s is %s; a feature is a scalar, a list or string-keyed map of scalars, or an optional of those", d.name, expr.Type.WithArticle())
 		d.broken = true
 		return
 	}
@@ -206,7 +205,7 @@ func (l *loader) parseDefault(d *featureDecl) {
 	case f.Expr.Type.Kind != plan.Optional && !f.OnErrorDefault:
 		l.Errorf(d.defaultNode.Pos, RuleDefault, "feature %s is never none, so its default would never be used; drop it, or say on_error: default", d.name)
 	case d.defaultNode.IsNull():
-		l.Errorf(d.defaultNode.Pos, RuleDefault, "a default of null is no default; drop it")
+		l.Errorf(d.defaultNode.Pos, RuleDefault, "a default of null is not a default; drop it")
 	default:
 		v, ok := l.Value(d.defaultNode, f.Type, RuleDefault)
 		if !ok {

@@ -47,7 +47,7 @@ var costHints = map[celcost.Reason]string{
 	celcost.Large:            "it reads or makes too much; shorten texts with substring(0, n) and lists with slice(0, n)",
 	celcost.InLoop:           "it is done for every element; move what is the same for all of them out of the loop with cel.bind, or bound the list with slice(0, n), split(…, n) or lists.range(n) of a literal n",
 	celcost.LoopInLoop:       "this loop runs for every element of another; bound the lists with slice(0, n), split(…, n) or lists.range(n) of a literal n",
-	celcost.PatternUnknown:   "a pattern that is no literal can be as expensive as it likes; write it as a literal",
+	celcost.PatternUnknown:   "a pattern that is not a literal can be as expensive as it likes; write it as a literal",
 	celcost.PatternLookahead: "the pattern may read far beyond a match, again for each; anchor it, or exclude the character that it stops at from what it repeats, as in \"[^\"]*\"",
 	celcost.PatternLong:      "the pattern repeats too much; use smaller counts",
 }

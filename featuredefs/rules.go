@@ -18,7 +18,7 @@ var (
 	RuleLockMismatch    = diag.Rule{ID: "lock-mismatch", Severity: diag.Error, Purpose: "The data has another column type than unskew.lock says."}
 	RuleSchema          = diag.Rule{ID: "schema-unavailable", Severity: diag.Error, Purpose: "The data of a source or spine can be read and has the columns that are declared."}
 	RuleKeyType         = diag.Rule{ID: "key-type", Severity: diag.Error, Purpose: "The key columns of a view have the types of its entity's keys."}
-	RuleOutcomeColumn   = diag.Rule{ID: "outcome-column", Severity: diag.Error, Purpose: "A column known only after the fact is no input of a feature."}
+	RuleOutcomeColumn   = diag.Rule{ID: "outcome-column", Severity: diag.Error, Purpose: "A column known only after the fact is not an input of a feature."}
 	RuleBareColumn      = diag.Rule{ID: "bare-column", Severity: diag.Error, Purpose: "A feature sees columns only through aggregates."}
 	RuleFeatureInRow    = diag.Rule{ID: "feature-in-aggregate", Severity: diag.Error, Purpose: "An aggregate reads columns, not features."}
 	RuleDefault         = diag.Rule{ID: "default", Severity: diag.Error, Purpose: "A default has the feature's type and something to stand in for."}

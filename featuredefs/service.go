@@ -214,12 +214,12 @@ func (l *loader) serviceKeys(s *serviceDecl) {
 			name := r.Keys[i]
 			if field, ok := s.request[name]; ok && !field.Equal(k.Type) {
 				l.Errorf(s.n.Pos, RuleServiceKeys, "%q is %s as a request field and %s as a key of %s; rename the field, or the key under keys:",
-					name, diag.WithArticle(field), diag.WithArticle(k.Type), r.As)
+					name, field.WithArticle(), k.Type.WithArticle(), r.As)
 			}
 			t, ok := types[name]
 			if ok && !t.Equal(k.Type) {
 				l.Errorf(s.n.Pos, RuleServiceKeys, "the key %q is %s for one view and %s for %s; rename one under keys:",
-					name, diag.WithArticle(t), diag.WithArticle(k.Type), r.As)
+					name, t.WithArticle(), k.Type.WithArticle(), r.As)
 			}
 			if !ok {
 				types[name] = k.Type
@@ -319,7 +319,7 @@ func (l *loader) strayInService(s *serviceDecl, r *lang.Reference) {
 		}
 	}
 	if r.Name == "request" {
-		l.Errorf(r.Pos, lang.RuleUnknownName, "request is no value by itself; name a field of it that is declared under request:, like request.%s",
+		l.Errorf(r.Pos, lang.RuleUnknownName, "request is not a value by itself; name a field of it that is declared under request:, like request.%s",
 			append(sortedKeys(s.request), "amount")[0])
 		return
 	}

@@ -230,7 +230,7 @@ func (l *loader) checkKeys(v *viewDecl) {
 				v.view.Source.Name, name, v.view.Entity.Name, k.Name)
 		case !col.Type.Equal(k.Type):
 			l.Errorf(pos, RuleKeyType, "column %q of source %s is %s, key %q of entity %s is %s; make them equal, or name another column under keys:",
-				name, v.view.Source.Name, diag.WithArticle(col.Type), k.Name, v.view.Entity.Name, diag.WithArticle(k.Type))
+				name, v.view.Source.Name, col.Type.WithArticle(), k.Name, v.view.Entity.Name, k.Type.WithArticle())
 		case v.view.Source.Late(col):
 			l.Errorf(pos, RuleKeyType, "column %q of source %s is known later than its row, and as key %q of entity %s it says whose event that is; leave out its known_at: and outcome:, or name another column under keys:",
 				name, v.view.Source.Name, k.Name, v.view.Entity.Name)
@@ -277,7 +277,7 @@ func (l *loader) compileWhere(c *lang.Compiler, v *viewDecl) lang.Row {
 		return lang.Row{}
 	}
 	if e := where.Expr; e.Type.Kind != plan.Bool {
-		l.Errorf(e.Pos, lang.RuleTypeMismatch, "where must be a bool, not %s; compare with something", diag.WithArticle(e.Type))
+		l.Errorf(e.Pos, lang.RuleTypeMismatch, "where must be a bool, not %s; compare with something", e.Type.WithArticle())
 	}
 	return where
 }
@@ -363,7 +363,7 @@ func (l *loader) columnMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bo
 	return lang.Meaning{Kind: lang.ColumnName, Name: r.Name, Type: col.Type, Nullable: true}, true
 }
 
-// unknownRowName reports a name that is no column, with lets among the suggestions.
+// unknownRowName reports a name that is not a column, with lets among the suggestions.
 func (l *loader) unknownRowName(v *viewDecl, r *lang.Reference) {
 	var lets []string
 	for _, d := range v.lets {
@@ -397,7 +397,7 @@ func (l *loader) checkOutcome(v *viewDecl, r *lang.Reference, col *plan.SourceCo
 	return true
 }
 
-// strayInView reports a name outside aggregates that is no feature.
+// strayInView reports a name outside aggregates that is not a feature.
 func (l *loader) strayInView(v *viewDecl, r *lang.Reference) {
 	_, isColumn := v.view.Source.Column(r.Name)
 	switch {

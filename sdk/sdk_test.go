@@ -148,7 +148,7 @@ func TestValues(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := Values[string](feature("nested")); err == nil {
-		t.Error("a list is no string")
+		t.Error("a list is not a string")
 	}
 	if _, err := rows.Feature("nope"); err == nil || !strings.Contains(err.Error(), `the answer of service s has no feature "nope"`) {
 		t.Error(err)

@@ -129,7 +129,7 @@ func (s *service) elementsOf(o, n int, states []fetched) (elements int64) {
 	return elements
 }
 
-// elementsOf is how many elements a value of output number o may have, for who knows the
+// elementsOf is how many elements a value of output number o may have, given the
 // definition alone; 0 for a scalar.
 func elementsOf(p *plan.Service, o int) int {
 	if d := o - len(p.Features); d >= 0 {

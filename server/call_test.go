@@ -179,7 +179,7 @@ func TestCompressionIsAWish(t *testing.T) {
 	} {
 		for accepted, want := range accepts {
 			req := &http.Request{RemoteAddr: remote, Header: http.Header{"Accept-Encoding": {accepted}, "Grpc-Accept-Encoding": {accepted}}}
-			compressOnWish(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			compressOnRequest(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				if got := r.Header.Get("Accept-Encoding"); got != want {
 					t.Errorf("from %s, %q: %q, want %q", remote, accepted, got, want)
 				}

@@ -10,14 +10,14 @@ import (
 // accept it; below it gzip costs more time than it saves.
 const compressFrom = 16 << 10
 
-// compressOnWish keeps answers uncompressed where nobody gains by it: gzip takes longer
+// compressOnRequest keeps answers uncompressed where nobody benefits: gzip takes longer
 // than the loopback interface takes to carry an answer as it is, and HTTP clients accept
 // gzip without being asked to. A caller on this machine who wants it refuses everything
 // else, as HTTP has it: "Accept-Encoding: gzip, identity;q=0".
-func compressOnWish(next http.Handler) http.Handler {
+func compressOnRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case wished(r.Header.Get("Accept-Encoding")):
+		case wantsGzip(r.Header.Get("Accept-Encoding")):
 			r.Header.Set("Accept-Encoding", "gzip")
 		case fromLoopback(r.RemoteAddr):
 			for _, name := range []string{"Accept-Encoding", "Grpc-Accept-Encoding"} {
@@ -28,8 +28,8 @@ func compressOnWish(next http.Handler) http.Handler {
 	})
 }
 
-// wished reports whether a list of encodings has gzip and refuses no encoding.
-func wished(accepted string) bool {
+// wantsGzip reports whether a list of encodings has gzip and refuses no encoding.
+func wantsGzip(accepted string) bool {
 	if !strings.Contains(accepted, "identity") {
 		return false
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // getFeatures serves the procedure that reads features. It is a handler of its own because
-// what it reads and sends is no message, see call.
+// what it reads and sends is not a message, see call.
 func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handler) {
 	schema := unskewv1.File_unskew_v1_feature_service_proto.Services().ByName("FeatureService").Methods().ByName("GetFeatures")
 	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())

@@ -49,7 +49,7 @@ func (e *entitySet) distinct() {
 	e.keys = e.keys[:0]
 	texts := string(e.all)
 	for row, k := range e.places {
-		text, key := "", []byte(nil) // "" is no entity's key
+		text, key := "", []byte(nil) // "" is not an entity's key
 		if k >= 0 {
 			from := 0
 			if k > 0 {

@@ -44,7 +44,7 @@ func (s guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	}
 }
 
-// WrapStreamingClient is connect.Interceptor's; the server is no client.
+// WrapStreamingClient is connect.Interceptor's; the server is not a client.
 func (s guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }

@@ -51,7 +51,7 @@ func (strictJSON) Unmarshal(data []byte, message any) error {
 func protoMessage(message any) (proto.Message, error) {
 	m, ok := message.(proto.Message)
 	if !ok {
-		return nil, fmt.Errorf("%T is no protobuf message", message)
+		return nil, fmt.Errorf("%T is not a protobuf message", message)
 	}
 	return m, nil
 }

@@ -361,7 +361,7 @@ func TestN5_K2_N8_MistakesAreErrors(t *testing.T) {
 	}
 }
 
-// TestN8_JSONNumbersKeepTheirType: a fraction is no int, and an unknown member of
+// TestN8_JSONNumbersKeepTheirType: a fraction is not an int, and an unknown member of
 // the message is refused like any other typo.
 func TestN8_JSONNumbersKeepTheirType(t *testing.T) {
 	f := start(t, nil)

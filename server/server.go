@@ -62,7 +62,9 @@ func (s *Server) Handler() http.Handler {
 		connect.WithInterceptors(guard{s}),
 	}
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) { mux.Handle(path, compressOnWish(s.countRefused(s.budget.admit(h)))) }
+	handle := func(path string, h http.Handler) {
+		mux.Handle(path, compressOnRequest(s.countRefused(s.budget.admit(h))))
+	}
 	handle(s.getFeatures(opts...))
 	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))

@@ -208,7 +208,7 @@ func (h *trainingHandler) ReadTrainingSet(ctx context.Context, req *connect.Requ
 	}
 	m := req.Msg
 	if m.GetFromRow() > math.MaxInt64 {
-		return invalid("from_row %d is no row", m.GetFromRow())
+		return invalid("from_row %d is not a row", m.GetFromRow())
 	}
 	from := int64(m.GetFromRow())
 	w := &chunkWriter{out: out, next: from}

@@ -121,7 +121,7 @@ func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) er
 }
 
 // junitFormat writes one test case for each finding, and one that passes when there
-// are no errors, as CI systems read test reports.
+// are not errors, as CI systems read test reports.
 func junitFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
 	type failure struct {
 		Message string `xml:"message,attr"`

@@ -226,5 +226,5 @@ func parseSize(text string) (int64, error) {
 			return int64(n * float64(u.bytes)), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no size; write a number and a unit, like 512MB or 4GB", text)
+	return 0, fmt.Errorf("%q is not a size; write a number and a unit, like 512MB or 4GB", text)
 }

@@ -166,7 +166,7 @@ func (c *Compiler) reportCheck(x *Expression, e *common.Error) {
 	}
 }
 
-const unwrapHint = "it may be none, which is no value; unwrap it with .orValue(…), or refer to a feature that has a default"
+const unwrapHint = "it may be none, which is not a value; unwrap it with .orValue(…), or refer to a feature that has a default"
 
 func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, operands string) {
 	pos := x.posOfID(e.ExprID, function)

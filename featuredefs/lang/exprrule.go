@@ -25,7 +25,7 @@ type part struct {
 }
 
 // call is the name and the arguments of a call, "" for other expressions. The target of a
-// member function is no argument.
+// member function is not an argument.
 func (p *part) call() (name string, args []ast.Expr) {
 	if p.Kind() != ast.CallKind {
 		return "", nil

@@ -353,10 +353,10 @@ func (r *resolver) aggregate(call *aggregateCall, p scope) {
 	name := string(call.decl.Func)
 	switch {
 	case p.nested:
-		r.errorf(call.base, RuleNestedAggregate, "%s stands inside %s; an aggregate reads columns, so make %s a feature of its own and combine the two outside", name, p.within, name)
+		r.errorf(call.base, RuleNestedAggregate, "%s is inside %s; an aggregate reads columns, so make %s a feature of its own and combine the two outside", name, p.within, name)
 		return
 	case p.row:
-		r.errorf(call.base, RuleAggregatePlace, "%s reads one event, so %s cannot stand here; use it in a feature", p.within, name)
+		r.errorf(call.base, RuleAggregatePlace, "%s reads one event, so %s cannot be used here; use it in a feature", p.within, name)
 		return
 	case !r.words.Aggregates:
 		r.errorf(call.base, RuleAggregatePlace, "%s cannot aggregate events; make %s a feature of a view and refer to it", r.words.What, name)

@@ -13,7 +13,7 @@ var (
 	RuleExpressionSize  = diag.Rule{ID: "expression-size", Severity: diag.Error, Purpose: "An expression with all its lets has a bounded number of parts."}
 	RuleTypeMismatch    = diag.Rule{ID: "type-mismatch", Severity: diag.Error, Purpose: "An operator or function does not take values of these types."}
 	RuleNestedAggregate = diag.Rule{ID: "nested-aggregate", Severity: diag.Error, Purpose: "An aggregate cannot be an argument of an aggregate."}
-	RuleAggregatePlace  = diag.Rule{ID: "aggregate-place", Severity: diag.Error, Purpose: "Aggregates stand in the features of a view only."}
+	RuleAggregatePlace  = diag.Rule{ID: "aggregate-place", Severity: diag.Error, Purpose: "Aggregates belong in the features of a view and nowhere else."}
 	RuleAggregateCall   = diag.Rule{ID: "aggregate-call", Severity: diag.Error, Purpose: "An aggregate is called with the arguments it takes."}
 	RuleNowInRow        = diag.Rule{ID: "now-in-aggregate", Severity: diag.Error, Purpose: "An aggregate reads events, which have no as-of time."}
 	RuleLoopVariable    = diag.Rule{ID: "loop-variable", Severity: diag.Error, Purpose: "An aggregate cannot depend on a variable of a loop around it."}

@@ -14,7 +14,7 @@ import (
 //	zone  = [ " " ] ( "Z" | "UTC" | ("+" | "-") hh [ [":"] mm ] )
 //
 // A time without a zone is in UTC, and a date alone is its midnight. Anything finer than a
-// microsecond is floored. A time without seconds, what is no day of the calendar, an hour of
+// microsecond is floored. A time without seconds, what is not a day of the calendar, an hour of
 // 24, a second of 60, an offset of a day or more, and a time outside the years 0001 to 9999
 // are errors.
 func ParseTime(s string) (EventTime, error) {
@@ -38,7 +38,7 @@ func noTime(s string) error {
 	if len(s) > most {
 		text += "…"
 	}
-	return fmt.Errorf("%s is no time (write 2025-01-31T10:00:00Z, or 2025-01-31 10:00:00 for the same)", text)
+	return fmt.Errorf("%s is not a time (write 2025-01-31T10:00:00Z, or 2025-01-31 10:00:00 for the same)", text)
 }
 
 // date reads a day's midnight.

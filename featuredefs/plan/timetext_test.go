@@ -46,7 +46,7 @@ func TestN10_NoTime(t *testing.T) {
 		"2025-01-31T10:00:00+02:60", "2025-01-31T10:00:00+2", "2025-01-31T10:00:00+02:", "2025-01-31T10:00:00+023", "2025-01-31T10:00:00+02:000", "2025-01-31Z",
 		"2025-01-31+02:00", "2025-01-31T10:00:00ZZ", "2025-01-31T10:00:00\u00a0Z", "-2025-01-31", "+2025-01-31", "10000-01-01", "1738317600", "२०२५-01-31",
 	} {
-		if at, err := ParseTime(s); err == nil || !strings.Contains(err.Error(), "is no time") {
+		if at, err := ParseTime(s); err == nil || !strings.Contains(err.Error(), "is not a time") {
 			t.Errorf("%q = %v, %v", s, at, err)
 		}
 	}

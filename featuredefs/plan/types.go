@@ -106,6 +106,15 @@ func (t Type) String() string {
 	return t.Kind.String()
 }
 
+// WithArticle writes t for a sentence: "an int", "a list(string)".
+func (t Type) WithArticle() string {
+	s := t.String()
+	if s[0] == 'i' || s[0] == 'o' { // int, optional; but a uint
+		return "an " + s
+	}
+	return "a " + s
+}
+
 // columnTypes are the types a definition may name for columns, keys and request fields.
 var columnTypes = map[string]Kind{
 	"bool": Bool, "int": Int, "double": Double, "string": String,

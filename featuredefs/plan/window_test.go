@@ -40,7 +40,7 @@ func TestWindowLiterals(t *testing.T) {
 	}
 }
 
-// TestB3_HopMustDivideTheWindow: and everything else that is no window says why.
+// TestB3_HopMustDivideTheWindow: and everything else that is not a window says why.
 func TestB3_HopMustDivideTheWindow(t *testing.T) {
 	for literal, says := range map[string]string{
 		"7d/2h30m": "not a whole number", "1h/7m": "does not divide", "1h/2h": "does not divide", "0s": "not positive",

@@ -16,7 +16,7 @@ type Object struct {
 }
 
 // Object checks that n is a mapping with no keys but the allowed ones, each once.
-// It is nil, after a report, when n is no mapping; unknown keys are only reported.
+// It is nil, after a report, when n is not a mapping; unknown keys are only reported.
 func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
 	if n.Kind != Mapping {
 		r.Errorf(n.Pos, RuleWrongValue, "%s must be a mapping with the keys %s, found %s",
@@ -33,12 +33,12 @@ func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
 	return &Object{r, n, what}
 }
 
-// UniqueKeys reports keys that stand twice in n.
+// UniqueKeys reports keys that occur twice in n.
 func (r *Reader) UniqueKeys(n *Node) {
 	first := map[string]*Node{}
 	for _, e := range n.Entries {
 		if f, ok := first[e.Key.Text]; ok {
-			r.Errorf(e.Key.Pos, RuleDuplicateKey, "the key %q stands here twice (first at line %d); drop or rename one",
+			r.Errorf(e.Key.Pos, RuleDuplicateKey, "the key %q is here twice (first at line %d); drop or rename one",
 				e.Key.Text, f.Pos.Line)
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestOffsets checks that each character of a value that is no white space stands
+// TestOffsets checks that each character of a value that is not white space stands
 // where offsets says, in every style of scalar.
 func TestOffsets(t *testing.T) {
 	for _, text := range []string{

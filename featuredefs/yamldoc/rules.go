@@ -6,7 +6,7 @@ import "github.com/unskew/unskew/featuredefs/diag"
 var (
 	RuleYAMLSyntax   = diag.Rule{ID: "yaml-syntax", Severity: diag.Error, Purpose: "A file must be readable YAML: UTF-8, balanced, without unsupported tags."}
 	RuleUnknownKey   = diag.Rule{ID: "unknown-key", Severity: diag.Error, Purpose: "A key that the language does not have is a slip, not a comment."}
-	RuleDuplicateKey = diag.Rule{ID: "duplicate-key", Severity: diag.Error, Purpose: "A key may stand only once in a mapping."}
+	RuleDuplicateKey = diag.Rule{ID: "duplicate-key", Severity: diag.Error, Purpose: "A key occurs only once in a mapping."}
 	RuleMissingKey   = diag.Rule{ID: "missing-key", Severity: diag.Error, Purpose: "A required key is missing."}
 	RuleWrongValue   = diag.Rule{ID: "wrong-value", Severity: diag.Error, Purpose: "A value is not of the form its key takes."}
 	RuleBadName      = diag.Rule{ID: "bad-name", Severity: diag.Error, Purpose: "Names are identifiers, so that expressions can use them."}

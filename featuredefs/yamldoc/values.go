@@ -53,14 +53,14 @@ func value(n *Node, t plan.Type) (plan.Value, error) {
 		return mapValue(n, t)
 	}
 	if n.Kind != Scalar {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", t.WithArticle(), n.Describe())
 	}
 	return scalarValue(n, t)
 }
 
 func listValue(n *Node, t plan.Type) (plan.Value, error) {
 	if n.Kind != Sequence {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", t.WithArticle(), n.Describe())
 	}
 	elems := make([]plan.Value, len(n.Items))
 	for i, item := range n.Items {
@@ -75,7 +75,7 @@ func listValue(n *Node, t plan.Type) (plan.Value, error) {
 
 func mapValue(n *Node, t plan.Type) (plan.Value, error) {
 	if n.Kind != Mapping {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", t.WithArticle(), n.Describe())
 	}
 	keys, values := make([]plan.Value, len(n.Entries)), make([]plan.Value, len(n.Entries))
 	seen := map[string]bool{}
@@ -86,7 +86,7 @@ func mapValue(n *Node, t plan.Type) (plan.Value, error) {
 		}
 		canonical := string(plan.AppendCanonical(nil, k))
 		if k.IsNull() || seen[canonical] {
-			return plan.Value{}, wrongValue(e.Key, "the key %s is null or stands twice in the map", e.Key.Describe())
+			return plan.Value{}, wrongValue(e.Key, "the key %s is null or occurs twice in the map", e.Key.Describe())
 		}
 		seen[canonical] = true
 		if values[i], err = value(e.Value, *t.Elem); err != nil {
@@ -122,7 +122,7 @@ func scalarValue(n *Node, t plan.Type) (plan.Value, error) {
 		return plan.DurationValue(d), nil
 	}
 	if quoted {
-		return plan.Value{}, wrongValue(n, "expected %s, found the string %q; leave out the quotes", diag.WithArticle(t), abbreviate(n.Text))
+		return plan.Value{}, wrongValue(n, "expected %s, found the string %q; leave out the quotes", t.WithArticle(), abbreviate(n.Text))
 	}
 	return plainValue(n, t)
 }
@@ -143,7 +143,7 @@ func plainValue(n *Node, t plan.Type) (plan.Value, error) {
 		}
 	}
 	if t.Kind != plan.Int && t.Kind != plan.Double || !text.IsNumber(n.Text) {
-		return plan.Value{}, wrongValue(n, "expected %s, found %s", diag.WithArticle(t), n.Describe())
+		return plan.Value{}, wrongValue(n, "expected %s, found %s", t.WithArticle(), n.Describe())
 	}
 	v, err := text.Parse(n.Text, t.Kind)
 	if err != nil {
@@ -197,7 +197,7 @@ func parseBased(s string) (int64, bool) {
 	return i, err == nil && s[2] != '-' && s[2] != '+'
 }
 
-// parseSpecial reads the floats of YAML's core schema that are no numbers.
+// parseSpecial reads the floats of YAML's core schema that are not numbers.
 func parseSpecial(s string) (float64, bool) {
 	unsigned := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
 	switch unsigned {

@@ -384,7 +384,7 @@ func (c *converter) alias(out *Node, n *ast.AliasNode) *Node {
 	v, ok := c.anchors[name]
 	if !ok {
 		c.failed = true
-		c.r.Errorf(out.Pos, RuleYAMLSyntax, "no anchor &%s stands before this alias in the document", name)
+		c.r.Errorf(out.Pos, RuleYAMLSyntax, "no anchor &%s comes before this alias in the document", name)
 		return out
 	}
 	c.count += v.weight

@@ -94,7 +94,7 @@ func (c *costs) service(s *plan.Service) {
 	}
 }
 
-// feature is the size of what who refers to f sees.
+// feature is the size of what an expression that refers to f sees.
 func (c *costs) feature(f *plan.Feature, leaf func(*plan.Expr) Size) Size {
 	size := c.expr(f.Expr, leaf)
 	if f.Default != nil {

@@ -27,7 +27,7 @@ func mapKey(v ref.Val) ref.Val {
 	case types.Bool, types.Int, types.Uint, types.String:
 		return v
 	}
-	return types.NewErr("a %s is no key of a map; keys are bool, int, uint or string", v.Type().TypeName())
+	return types.NewErr("a %s is not a key of a map; keys are bool, int, uint or string", v.Type().TypeName())
 }
 
 // keyed wraps the key of a map literal, unless it is seen to be one.

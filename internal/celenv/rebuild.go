@@ -36,7 +36,7 @@ func InputName(e *plan.Expr) string {
 
 // Rebuild makes a checked CEL tree of e, which an environment with Options runs
 // with PlanProgram. Its variables are those InputName names. Comprehensions over
-// maps visit the keys in order, and map literals fail for what is no key.
+// maps visit the keys in order, and map literals fail for what is not a key.
 func Rebuild(e *plan.Expr) (*ast.AST, error) {
 	b := &rebuilder{
 		fac:   ast.NewExprFactory(),

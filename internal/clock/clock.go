@@ -53,7 +53,7 @@ func New(cfg Config) *Watch {
 // Every is how often Run looks.
 const Every = 5 * time.Second
 
-// Run looks again and again until ctx ends, which is no error.
+// Run looks again and again until ctx ends, which is not an error.
 func (w *Watch) Run(ctx context.Context) error {
 	again := time.NewTicker(Every)
 	defer again.Stop()

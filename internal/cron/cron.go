@@ -131,7 +131,7 @@ func (f *field) value(text string) (int, error) {
 		last = 7
 	}
 	if err != nil || n < f.first || n > last {
-		return 0, fmt.Errorf("%q is no %s; those go from %d to %d", text, f.name, f.first, last)
+		return 0, fmt.Errorf("%q is not a valid %s; those go from %d to %d", text, f.name, f.first, last)
 	}
 	return n, nil
 }

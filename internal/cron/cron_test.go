@@ -40,7 +40,7 @@ func TestAtOrAfter(t *testing.T) {
 		{"30 4 1 * *", "2025-01-01T04:30:00.000001Z", "2025-02-01T04:30:00Z"},
 		{"0 0 31 * *", "2025-01-31T00:00:00.000001Z", "2025-03-31T00:00:00Z"},
 		{"0 0 * * 1", "2025-01-01T00:00:00Z", "2025-01-06T00:00:00Z"},  // a Wednesday; the next Monday
-		{"0 0 29 2 *", "2096-03-01T00:00:00Z", "2104-02-29T00:00:00Z"}, // 2100 is no leap year
+		{"0 0 29 2 *", "2096-03-01T00:00:00Z", "2104-02-29T00:00:00Z"}, // 2100 is not a leap year
 		{"0 0 * * *", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"},
 		{"0 0 13 * 1,5", "2025-01-11T00:00:00Z", "2025-01-13T00:00:00Z"}, // either day field
 		{"0 0 13 * fri", "2025-01-01T00:00:00Z", "2025-01-03T00:00:00Z"},
@@ -71,20 +71,20 @@ func TestParseRefuses(t *testing.T) {
 		"0 2 * *":                   "minute hour day month weekday",
 		"0 2 * * * *":               "6 fields",
 		"TZ=Asia/Tokyo 0 2 * * *":   "schedules are in UTC",
-		"60 * * * *":                `"60" is no minute; those go from 0 to 59`,
-		"0 24 * * *":                `"24" is no hour`,
-		"0 0 0 * *":                 `"0" is no day of the month; those go from 1 to 31`,
-		"0 0 * 13 *":                `"13" is no month`,
-		"0 0 * * 8":                 `"8" is no weekday`,
-		"0 0 * * mo":                `"mo" is no weekday`,
-		"0 0 * * -1":                `"" is no weekday`,
+		"60 * * * *":                `"60" is not a valid minute; those go from 0 to 59`,
+		"0 24 * * *":                `"24" is not a valid hour`,
+		"0 0 0 * *":                 `"0" is not a valid day of the month; those go from 1 to 31`,
+		"0 0 * 13 *":                `"13" is not a valid month`,
+		"0 0 * * 8":                 `"8" is not a valid weekday`,
+		"0 0 * * mo":                `"mo" is not a valid weekday`,
+		"0 0 * * -1":                `"" is not a valid weekday`,
 		"*/0 * * * *":               "step of at least 1",
 		"*/x * * * *":               "step of at least 1",
 		"5-1 * * * *":               "ends before it begins",
-		"1,,2 * * * *":              `"" is no minute`,
+		"1,,2 * * * *":              `"" is not a valid minute`,
 		"0 0 30 2 *":                "never runs",
 		"0 0 31 2,4,6,9,11 *":       "never runs",
-		"* * * * 99999999999999999": "is no weekday",
+		"* * * * 99999999999999999": "is not a valid weekday",
 	} {
 		if _, err := Parse(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", spec, err, want)

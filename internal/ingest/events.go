@@ -57,7 +57,7 @@ var reasonTexts = [reasons]string{
 // such a logged row is left out, where another bad row there means that the source has changed.
 func (e *BadRow) Limited() bool { return e.Reason >= NoID && e.Reason <= EarlyTime }
 
-// BadRow is a row that is no event, of a source that does not skip such rows.
+// BadRow is a row that is not an event, of a source that does not skip such rows.
 type BadRow struct {
 	Row    int // in the batch
 	Column string

@@ -24,7 +24,7 @@ func (s *State) SetAside(reason string) {
 // Aside is the reason for which the state was set aside, "" if it was not.
 func (s *State) Aside() string { return s.aside }
 
-// Encode is Append for who stores the state: a state that Decode would refuse, or of more bytes
+// Encode is Append for those who store the state: a state that Decode would refuse, or of more bytes
 // than given, is set aside, and then what stands in its place is encoded. The reason is "" for
 // a state that can be stored.
 func (s *State) Encode(dst []byte, most int) (encoded []byte, aside string) {

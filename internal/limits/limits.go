@@ -66,7 +66,7 @@ func atMost(what string, bytes, limit int) string {
 const year1970 = plan.EventTime(365 * plan.Day)
 
 // Scaled reports whether t looks like seconds or milliseconds since 1970 that were taken
-// for microseconds: it lies in 1970 and is no midnight.
+// for microseconds: it lies in 1970 and is not a midnight.
 func Scaled(t plan.EventTime) bool {
 	return t > 0 && t < year1970 && t%plan.EventTime(plan.Day) != 0
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // NewEvent makes an event of one row of src as §1, §2 and §7 say: its time, its
-// known time, those of its late columns and its id. A row that is no event is an error.
+// known time, those of its late columns and its id. A row that is not an event is an error.
 // final is --as-of final, which takes effect once deliveries are one event.
 func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Event, error) {
 	bad := func(column, what string) (Event, error) {

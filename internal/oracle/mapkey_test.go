@@ -6,7 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/defstest"
 )
 
-// A null is no key of a map: an event whose argument would have one is left out, wherever
+// A null is not a key of a map: an event whose argument would have one is left out, wherever
 // the map stands and even if it is only looked into.
 func TestN1_NullIsNoKeyOfAnEvent(t *testing.T) {
 	everywhere(t, `

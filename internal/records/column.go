@@ -91,7 +91,7 @@ func (c *column) setText(i int, s string) (err error) {
 		d, parseErr := text.Duration(s)
 		v.Int[i], err = int64(d), parseErr
 	default:
-		err = fmt.Errorf("text is no %v", c.kind)
+		err = fmt.Errorf("text is not %s", plan.T(c.kind).WithArticle())
 	}
 	return err
 }
@@ -120,11 +120,11 @@ func (c *column) setJSON(i int, raw []byte, from *cell) (done bool, err error) {
 			return false, nil
 		}
 	case jsonObject:
-		return false, fmt.Errorf("an object is no %v", c.kind)
+		return false, fmt.Errorf("an object is not %s", plan.T(c.kind).WithArticle())
 	case jsonArray:
-		return false, fmt.Errorf("an array is no %v", c.kind)
+		return false, fmt.Errorf("an array is not %s", plan.T(c.kind).WithArticle())
 	}
-	return false, fmt.Errorf("%s is no %v", shorten(c.text), c.kind)
+	return false, fmt.Errorf("%s is not %s", shorten(c.text), plan.T(c.kind).WithArticle())
 }
 
 func (c *column) setJSONString(i int, raw []byte, from *cell) (done bool, err error) {
@@ -143,7 +143,7 @@ func (c *column) setJSONString(i int, raw []byte, from *cell) (done bool, err er
 			return true, nil
 		}
 	}
-	return false, fmt.Errorf("the string %s is no %v", text.Quote(c.text), c.kind)
+	return false, fmt.Errorf("the string %s is not %s", text.Quote(c.text), plan.T(c.kind).WithArticle())
 }
 
 // stringOf is b as a string that shares its memory.

@@ -6,7 +6,7 @@
 //
 // The dialect is that of RFC 4180 unless plan.CSV says otherwise, and never guessed:
 // commas, double quotes, doubled within quotes, lines that end with LF or CRLF, UTF-8 with
-// or without a byte order mark, and a header on the first line. An empty line is no row. A
+// or without a byte order mark, and a header on the first line. An empty line is not a row. A
 // field that is empty and not quoted is null; an empty field in quotes is an empty string
 // or empty bytes, and null in a column of another type.
 //

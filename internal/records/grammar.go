@@ -250,7 +250,7 @@ func digits(p []byte, at int) int {
 	return n
 }
 
-var errSurrogate = errors.New("the string has half of a surrogate pair, which is no character")
+var errSurrogate = errors.New("the string has half of a surrogate pair, which is not a character")
 
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 

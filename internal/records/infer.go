@@ -43,7 +43,7 @@ type class uint16
 const (
 	looksBool class = 1 << iota
 	looksInt
-	looksLongInt // an int that is no double
+	looksLongInt // an int that is not a double
 	looksDouble
 	looksTime
 	looksText

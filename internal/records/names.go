@@ -61,7 +61,7 @@ func (n *names) add(s string) (*name, error) {
 	return added, nil
 }
 
-// nameError is the error of a name that is no column's.
+// nameError is the error of a name that is not a column's.
 type nameError struct{ why string }
 
 func (e *nameError) Error() string { return e.why }

@@ -105,9 +105,9 @@ func TestN10_CSVBadRows(t *testing.T) {
 		`4: bad row at 4 "3,\"x\ny\"z": text after the quote…`, `6: i=4 s="w"`)
 	check(t, "i,s\n1,a\rb\n2,\"a\rb\"\n", o, `2: bad row at 2 "1,a\rb": a carriage return…`, `3: i=2 s="a\rb"`)
 	check(t, "i,s\n1,\"x\ny\n", o, "error: line 2: a quote that is never closed")
-	check(t, "s,i\n\"x\ny\",z\n1,\"2\n3\"\n", o, `2: s="x\ny" bad i at 3 "z": "z" is no int`, `4: s="1" bad i at 4 "2\n3"…is no int`)
+	check(t, "s,i\n\"x\ny\",z\n1,\"2\n3\"\n", o, `2: s="x\ny" bad i at 3 "z": "z" is not an int`, `4: s="1" bad i at 4 "2\n3"…is not an int`)
 	check(t, "t,i,d,b,u\n2025-01-01T10:00Z,1.5,x,y,1d\n", o,
-		`2: bad t at 2 "2025-01-01T10:00Z": …is no time… bad i at 2 "1.5"…bad d at 2 "x"…bad b at 2 "y"…bad u at 2 "1d"…`)
+		`2: bad t at 2 "2025-01-01T10:00Z": …is not a time… bad i at 2 "1.5"…bad d at 2 "x"…bad b at 2 "y"…bad u at 2 "1d"…`)
 	check(t, "s\ncaf\xe9\n", o, `2: bad s at 2 "caf\xe9": the string is not valid UTF-8`)
 	check(t, "i,ii\n1,2\n", o, `error: line 1: unknown column "ii" (did you mean "i"?)`)
 	check(t, "i,i\n1,2\n", o, `error: line 1: column "i" is there twice`)
@@ -121,7 +121,7 @@ func TestN10_CSVBadRows(t *testing.T) {
 func TestCSVDialects(t *testing.T) {
 	o := Options{Format: CSV, Fields: allFields, Pushed: true, Dialect: plan.CSV{Delimiter: ';', Quote: '\'', Null: "NA"}}
 	check(t, "s;i;d\n'a;''b';NA;1.5\nNA;'NA';NA\n'NA';7;\n;1;2\n", o,
-		`2: d=1.5 s="a;'b"`, "3: ", `4: i=7 s="NA" bad d at 4 "": "" is no double`, `5: i=1 d=2.0 s=""`)
+		`2: d=1.5 s="a;'b"`, "3: ", `4: i=7 s="NA" bad d at 4 "": "" is not a double`, `5: i=1 d=2.0 s=""`)
 	o.Dialect = plan.CSV{Delimiter: '|', Unquoted: true}
 	check(t, "s|i\n\"a|1\nb\"c|2\n", o, `2: i=1 s="\"a"`, `3: i=2 s="b\"c"`)
 }
@@ -133,7 +133,7 @@ func TestJSON(t *testing.T) {
 	check(t, "\ufeff[{\"i\": 1, \"s\": \"é\\n😀\"},\n{\"d\":2.5}\n,{}]\n", o, `1: i=1 s="é\n😀"`, "2: d=2.5", "3: ")
 	check(t, " [ ] ", o)
 	check(t, "", o)
-	check(t, "[{\"i\":\n1,\n\"d\": \"x\"},\n{\"i\": 2}]", o, `1: i=1 bad d at 3 "x": the string "x" is no double`, "4: i=2")
+	check(t, "[{\"i\":\n1,\n\"d\": \"x\"},\n{\"i\": 2}]", o, `1: i=1 bad d at 3 "x": the string "x" is not a double`, "4: i=2")
 	check(t, `{"t": "2025-01-01T00:00:00+05:30", "y": "AP8=", "u": "1h", "b": false, "d": "-Infinity", "i": -1e3}`, o,
 		`1: t=2024-12-31T18:30:00Z i=-1000 d=-Inf b=false y=`+plan.BytesValue([]byte{0, 255}).String()+" u=1h0m0s")
 	check(t, `{"\u0069": 5}`, o, "1: i=5")
@@ -146,20 +146,20 @@ func TestJSON(t *testing.T) {
 func TestN8_N10_JSONBadRows(t *testing.T) {
 	o := Options{Format: JSON, Fields: allFields, Pushed: true}
 	for line, want := range map[string]string{
-		`{"i": 3.5}`:                    `bad i at 2 "3.5": "3.5" is no int, because it is not whole`,
+		`{"i": 3.5}`:                    `bad i at 2 "3.5": "3.5" is not an int, because it is not whole`,
 		`{"i": 9223372036854775808}`:    `…64 bits`,
-		`{"i": "3"}`:                    `bad i at 2 "3": the string "3" is no int`,
-		`{"d": "3"}`:                    `…the string "3" is no double`,
+		`{"i": "3"}`:                    `bad i at 2 "3": the string "3" is not an int`,
+		`{"d": "3"}`:                    `…the string "3" is not a double`,
 		`{"d": 1e999}`:                  `…does not fit in a double`,
-		`{"s": 3}`:                      `…3 is no string`,
-		`{"b": 1}`:                      `…1 is no bool`,
-		`{"b": "true"}`:                 `…the string "true" is no bool`,
-		`{"t": 1735689600}`:             `…1735689600 is no timestamp`,
-		`{"t": "2025-01-32"}`:           `…is no time`,
+		`{"s": 3}`:                      `…3 is not a string`,
+		`{"b": 1}`:                      `…1 is not a bool`,
+		`{"b": "true"}`:                 `…the string "true" is not a bool`,
+		`{"t": 1735689600}`:             `…1735689600 is not a timestamp`,
+		`{"t": "2025-01-32"}`:           `…is not a time`,
 		`{"y": "%"}`:                    `…is not base64`,
-		`{"u": "3"}`:                    `…is no duration`,
-		`{"i": [1]}`:                    `bad i at 2 "[1]": an array is no int`,
-		`{"s": {"a": 1}}`:               `…an object is no string`,
+		`{"u": "3"}`:                    `…is not a duration`,
+		`{"i": [1]}`:                    `bad i at 2 "[1]": an array is not an int`,
+		`{"s": {"a": 1}}`:               `…an object is not a string`,
 		`{"s": "\ud83d"}`:               `…surrogate`,
 		`{"s": "\ud83d\u0041"}`:         `…surrogate`,
 		"{\"s\": \"caf\xe9\"}":          `…not valid UTF-8`,

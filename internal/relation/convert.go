@@ -58,7 +58,7 @@ const (
 
 const (
 	notInt64     = "it does not fit in an int, which is a signed 64-bit integer; let sql: cast it to a string or a double"
-	notWhole     = "it is no whole number, so it is no int"
+	notWhole     = "it is not a whole number, so it is not an int"
 	perhapsRound = "it is so large that it may have been rounded when it was written as a floating-point number; write integers, or let sql: cast it"
 )
 

@@ -104,7 +104,7 @@ func toDuration(s *stored) (converter, bool) {
 }
 
 const (
-	monthsInInterval = "an interval with months has no fixed length, so it is no duration"
+	monthsInInterval = "an interval with months has no fixed length, so it is not a duration"
 	longInterval     = "it does not fit in a duration, which is at most 106751 days"
 )
 

@@ -40,7 +40,7 @@ func expand(base, from string) ([]string, error) {
 	}
 	for _, s := range segments {
 		if _, err := path.Match(goPattern(s), ""); err != nil {
-			return nil, fmt.Errorf("%q is no pattern: a [ lacks its ], or a set is empty", s)
+			return nil, fmt.Errorf("%q is not a pattern: a [ lacks its ], or a set is empty", s)
 		}
 	}
 	var files []string

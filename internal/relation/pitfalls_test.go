@@ -53,7 +53,7 @@ func TestN11_WholeDoublesAreInts(t *testing.T) {
 	if err != nil || rows[0][0].Int() != 7 || !rows[1][0].IsNull() || rows[2][0].Int() != 0 || rows[3][0].Int() != 1<<53 {
 		t.Errorf("%v, %v", rows, err)
 	}
-	for bad, want := range map[string]string{"1.5": "no whole number", "'NaN'": "no whole number", "9007199254740994.0": "rounded", "'inf'": "no whole number"} {
+	for bad, want := range map[string]string{"1.5": "not a whole number", "'NaN'": "not a whole number", "9007199254740994.0": "rounded", "'inf'": "not a whole number"} {
 		p.copyTo("bad.parquet", "SELECT unnest([1.0::DOUBLE, "+bad+"::DOUBLE]) AS x")
 		if _, err := p.rows(from("bad.parquet"), field("x", plan.Int)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "row 2 of bad.parquet") {
 			t.Errorf("%s: %v", bad, err)

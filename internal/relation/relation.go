@@ -26,7 +26,7 @@ func SpineRelation(s plan.Spine) Relation {
 }
 
 // IsText reports whether the relation is files of text. Of those all declared columns are
-// read, whoever needs which: a row that has a cell which cannot be read is no row, as it
+// read, whoever needs which: a row that has a cell which cannot be read is not a row, as it
 // is none when it is pushed.
 func (rel Relation) IsText() bool {
 	f, ok := formatOf(rel.From)

@@ -232,7 +232,7 @@ func TestScanErrors(t *testing.T) {
 	}{
 		{from("clicks.parquet"), field("amout", plan.Double), []string{"source clicks", "clicks.parquet", `"amout"`, `did you mean "amount"?`}},
 		{from("clicks.parquet"), field("user_id", plan.String), []string{"source clicks", "clicks.parquet", `"user_id"`, "declared as string", "INT64"}},
-		{from("clicks.parquet"), field("amount", plan.Int), []string{"row 2 of clicks.parquet", `"amount"`, "1.5", "no whole number"}},
+		{from("clicks.parquet"), field("amount", plan.Int), []string{"row 2 of clicks.parquet", `"amount"`, "1.5", "not a whole number"}},
 		{from("clicks.parquet"), field("list", plan.Int), []string{`"list"`, "clicks.parquet", "LIST", "CAST("}},
 		{from("clicks.parquet"), field("big", plan.Int), []string{"source clicks: row 4 of clicks.parquet", `"big"`, "does not fit in an int"}},
 		{from("missing.parquet"), field("x", plan.Int), []string{"source clicks", "no file", "missing.parquet"}},
@@ -244,7 +244,7 @@ func TestScanErrors(t *testing.T) {
 		{query("SELECT x FROM nowhere"), field("x", plan.Int), []string{"source clicks: sql:", "nowhere"}},
 		{query("SELECT INTERVAL '1 month' AS x"), field("x", plan.Duration), []string{"source clicks: row 1 of its sql", `"x"`, "months"}},
 		{query("SELECT INTERVAL '200000 days' AS x"), field("x", plan.Duration), []string{"106751 days"}},
-		{query("SELECT 1.5::DECIMAL(4,1) AS x"), field("x", plan.Int), []string{"row 1 of its sql", "1.5", "no whole number"}},
+		{query("SELECT 1.5::DECIMAL(4,1) AS x"), field("x", plan.Int), []string{"row 1 of its sql", "1.5", "not a whole number"}},
 		{Relation{Owner: "source empty"}, field("x", plan.Int), []string{"source empty", "from:", "sql:"}},
 	} {
 		_, err := p.rows(tc.rel, tc.field)
@@ -363,7 +363,7 @@ func TestCSVHasAHeader(t *testing.T) {
 	}
 }
 
-// TestN8_NumbersOfTextFilesAreNotRounded: 2.5 is no int, whatever DuckDB casts it to.
+// TestN8_NumbersOfTextFilesAreNotRounded: 2.5 is not an int, whatever DuckDB casts it to.
 func TestN8_NumbersOfTextFilesAreNotRounded(t *testing.T) {
 	p := newProject(t)
 	p.write("a.csv", "x\n1\n2.5\n")

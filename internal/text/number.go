@@ -15,11 +15,11 @@ func Int(s string) (int64, error) {
 	n, ok := scan(s)
 	switch {
 	case !ok:
-		return 0, fmt.Errorf("%s is no int", Quote(s))
+		return 0, fmt.Errorf("%s is not an int", Quote(s))
 	case n.digits == "":
 		return 0, nil
 	case n.exp < 0:
-		return 0, fmt.Errorf("%s is no int, because it is not whole", Quote(s))
+		return 0, fmt.Errorf("%s is not an int, because it is not whole", Quote(s))
 	}
 	u := uint64(0)
 	for i := range int64(len(n.digits)) + min(n.exp, maxIntDigits) {
@@ -162,14 +162,14 @@ func Double(s string) (float64, error) {
 		if f, ok := DoubleWord(s); ok {
 			return f, nil
 		}
-		return 0, fmt.Errorf("%s is no double", Quote(s))
+		return 0, fmt.Errorf("%s is not a double", Quote(s))
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if errors.Is(err, strconv.ErrRange) {
 		return 0, fmt.Errorf("%s does not fit in a double", Quote(s))
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s is no double", Quote(s))
+		return 0, fmt.Errorf("%s is not a double", Quote(s))
 	}
 	return f, nil
 }

@@ -40,7 +40,7 @@ func Parse(s string, k plan.Kind) (plan.Value, error) {
 		d, err := Duration(s)
 		return plan.DurationValue(d), err
 	}
-	return plan.Value{}, fmt.Errorf("%s is no %v", Quote(s), k)
+	return plan.Value{}, fmt.Errorf("%s is not %s", Quote(s), plan.T(k).WithArticle())
 }
 
 // Bool reads a bool.
@@ -62,7 +62,7 @@ func Bool(s string) (bool, error) {
 			return false, nil
 		}
 	}
-	return false, fmt.Errorf("%s is no bool (write true or false)", Quote(s))
+	return false, fmt.Errorf("%s is not a bool (write true or false)", Quote(s))
 }
 
 // equalFold compares with lower-case ASCII letters; strings.EqualFold would fold ſ to s.
@@ -103,7 +103,7 @@ func Bytes(dst []byte, s string) ([]byte, error) {
 func Duration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("%s is no duration (write 1h30m or 2.5s, at most 292 years)", Quote(s))
+		return 0, fmt.Errorf("%s is not a duration (write 1h30m or 2.5s, at most 292 years)", Quote(s))
 	}
 	return d, nil
 }

@@ -72,20 +72,20 @@ func TestN8_ParseRefuses(t *testing.T) {
 		kind plan.Kind
 		want string
 	}{
-		{"yes", plan.Bool, "is no bool"}, {"", plan.Bool, "is no bool"}, {" true", plan.Bool, "is no bool"}, {"2", plan.Bool, "is no bool"}, {"falſe", plan.Bool, "is no bool"},
+		{"yes", plan.Bool, "is not a bool"}, {"", plan.Bool, "is not a bool"}, {" true", plan.Bool, "is not a bool"}, {"2", plan.Bool, "is not a bool"}, {"falſe", plan.Bool, "is not a bool"},
 		{"1.5", plan.Int, "not whole"}, {"1e-1", plan.Int, "not whole"}, {"9223372036854775808", plan.Int, "64 bits"}, {"-9223372036854775809", plan.Int, "64 bits"},
-		{"1e19", plan.Int, "64 bits"}, {"1e99999999999999999999", plan.Int, "64 bits"}, {"18446744073709551616", plan.Int, "64 bits"}, {"", plan.Int, "is no int"},
-		{" 1", plan.Int, "is no int"}, {"1 ", plan.Int, "is no int"}, {"1\u00a0", plan.Int, "is no int"}, {"1_000", plan.Int, "is no int"}, {"1,000", plan.Int, "is no int"},
-		{"0x10", plan.Int, "is no int"}, {"--1", plan.Int, "is no int"}, {".", plan.Int, "is no int"}, {"1e", plan.Int, "is no int"}, {"1e+", plan.Int, "is no int"},
-		{"1.2.3", plan.Int, "is no int"}, {"١", plan.Int, "is no int"}, {"NaN", plan.Int, "is no int"},
-		{"", plan.Double, "is no double"}, {".", plan.Double, "is no double"}, {"1e309", plan.Double, "does not fit"}, {"-1.8e308", plan.Double, "does not fit"},
-		{"0x1p-2", plan.Double, "is no double"}, {"0x_1p0", plan.Double, "is no double"}, {"1_0.5", plan.Double, "is no double"}, {"1,5", plan.Double, "is no double"},
-		{" 1.5", plan.Double, "is no double"}, {"1.5\n", plan.Double, "is no double"}, {"-nan", plan.Double, "is no double"}, {"infinit", plan.Double, "is no double"},
-		{"1.5f", plan.Double, "is no double"}, {"1..5", plan.Double, "is no double"},
+		{"1e19", plan.Int, "64 bits"}, {"1e99999999999999999999", plan.Int, "64 bits"}, {"18446744073709551616", plan.Int, "64 bits"}, {"", plan.Int, "is not an int"},
+		{" 1", plan.Int, "is not an int"}, {"1 ", plan.Int, "is not an int"}, {"1\u00a0", plan.Int, "is not an int"}, {"1_000", plan.Int, "is not an int"}, {"1,000", plan.Int, "is not an int"},
+		{"0x10", plan.Int, "is not an int"}, {"--1", plan.Int, "is not an int"}, {".", plan.Int, "is not an int"}, {"1e", plan.Int, "is not an int"}, {"1e+", plan.Int, "is not an int"},
+		{"1.2.3", plan.Int, "is not an int"}, {"١", plan.Int, "is not an int"}, {"NaN", plan.Int, "is not an int"},
+		{"", plan.Double, "is not a double"}, {".", plan.Double, "is not a double"}, {"1e309", plan.Double, "does not fit"}, {"-1.8e308", plan.Double, "does not fit"},
+		{"0x1p-2", plan.Double, "is not a double"}, {"0x_1p0", plan.Double, "is not a double"}, {"1_0.5", plan.Double, "is not a double"}, {"1,5", plan.Double, "is not a double"},
+		{" 1.5", plan.Double, "is not a double"}, {"1.5\n", plan.Double, "is not a double"}, {"-nan", plan.Double, "is not a double"}, {"infinit", plan.Double, "is not a double"},
+		{"1.5f", plan.Double, "is not a double"}, {"1..5", plan.Double, "is not a double"},
 		{"caf\xe9", plan.String, "UTF-8"}, {"\xed\xa0\x80", plan.String, "UTF-8"},
 		{"AP8", plan.Bytes, "base64"}, {"AP_=", plan.Bytes, "base64"}, {"AP8= ", plan.Bytes, "base64"},
 		{"3", plan.Duration, "duration"}, {"1d", plan.Duration, "duration"}, {"300000h", plan.Duration, ""}, {"2562048h", plan.Duration, "292 years"}, {"", plan.Duration, "duration"},
-		{"2025-02-30", plan.Timestamp, "is no time"}, {"infinity", plan.Timestamp, "is no time"},
+		{"2025-02-30", plan.Timestamp, "is not a time"}, {"infinity", plan.Timestamp, "is not a time"},
 	} {
 		got, err := Parse(tc.text, tc.kind)
 		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {

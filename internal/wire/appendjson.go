@@ -116,7 +116,7 @@ func appendJSONValue(dst []byte, kind plan.Kind, v *vector.Vector, r int) ([]byt
 	return append(dst, '"'), nil
 }
 
-// appendJSONDouble writes a number as ECMAScript does, and what is no number in JSON as
+// appendJSONDouble writes a number as ECMAScript does, and what is not a number in JSON as
 // protobuf says.
 func appendJSONDouble(dst []byte, f float64) []byte {
 	switch {

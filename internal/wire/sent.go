@@ -163,7 +163,7 @@ func (s *Sent) As(t plan.Type) (*vector.Vector, error) {
 	return v, checkTimes(v, s.Name)
 }
 
-// Unchecked is As but lets any time of a timestamp column pass, for who judges
+// Unchecked is As but lets any time of a timestamp column pass, for callers that check
 // times row by row.
 func (s *Sent) Unchecked(t plan.Type) (*vector.Vector, error) {
 	want := t.Unwrap().Kind

@@ -133,7 +133,7 @@ func fromMap(w *unskewv1.MapValue) (plan.Value, error) {
 	m := plan.MapValue(keys, values)
 	for i := 2; i < len(m.List()); i += 2 {
 		if m.List()[i].Equal(m.List()[i-2]) {
-			return plan.Value{}, fmt.Errorf("map key %v stands twice", m.List()[i])
+			return plan.Value{}, fmt.Errorf("map key %v occurs twice", m.List()[i])
 		}
 	}
 	return m, nil

@@ -210,7 +210,7 @@ func TestVectorRefuses(t *testing.T) {
 		{"ListOfOther", nested(&unskewv1.Value{Kind: &unskewv1.Value_List{List: &unskewv1.ListValue{Values: []*unskewv1.Value{one}}}}),
 			plan.ListOf(plan.T(plan.String)), "row 0: [1] is not list(string)"},
 		{"KeyTwice", nested(&unskewv1.Value{Kind: &unskewv1.Value_Map{Map: &unskewv1.MapValue{Entries: []*unskewv1.MapEntry{entry, entry}}}}),
-			plan.MapOf(plan.T(plan.Int), plan.T(plan.Int)), "map key 1 stands twice"},
+			plan.MapOf(plan.T(plan.Int), plan.T(plan.Int)), "map key 1 occurs twice"},
 		{"NullKey", nested(&unskewv1.Value{Kind: &unskewv1.Value_Map{Map: &unskewv1.MapValue{Entries: []*unskewv1.MapEntry{{Value: one}}}}}),
 			plan.MapOf(plan.T(plan.Int), plan.T(plan.Int)), "keys of one map are scalars"},
 		{"TimeInList", nested(&unskewv1.Value{Kind: &unskewv1.Value_TimestampMicros{TimestampMicros: math.MaxInt64}}),

@@ -20,7 +20,7 @@ type Sample struct {
 var errSampled = errors.New("enough rows were read")
 
 // SampleSource reads the first rows, about as many as given, of a source with files or a
-// query as training reads them. A row that is no event is an error that names its place,
+// query as training reads them. A row that is not an event is an error that names its place,
 // unless the source skips such rows.
 func SampleSource(ctx context.Context, reader *relation.Reader, src *plan.Source, rows int64) (*Sample, error) {
 	in, err := ingest.NewSource(src)

@@ -36,7 +36,7 @@ func SuspiciousTimes(n int64, first string) string {
 	if n != 1 {
 		rows = fmt.Sprintf("%d rows have", n)
 	}
-	return fmt.Sprintf("%s an event time in 1970 that is no midnight (the first: %s), as seconds and milliseconds have that are read as microseconds; "+
+	return fmt.Sprintf("%s an event time in 1970 that is not a midnight (the first: %s), as seconds and milliseconds have that are read as microseconds; "+
 		"convert them, or give the source a min_time if they are meant", rows, first)
 }
 

@@ -12,7 +12,7 @@ import (
 type logBatch struct {
 	events  *kernel.Events
 	records []eventlog.Record     // of the events, one a row
-	left    []registry.DeadLetter // records that are no events any more
+	left    []registry.DeadLetter // records that are not events any more
 	end     eventlog.Position     // of the last record
 }
 

@@ -118,7 +118,7 @@ func TestW7_OutcomesArePushedLater(t *testing.T) {
 }
 
 // Where the known time of the source says when a delivery was sent, it differs from delivery
-// to delivery and is no conflict; the event has that of its first.
+// to delivery and is not a conflict; the event has that of its first.
 func TestW7_DeliveriesHaveKnownTimesOfTheirOwn(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, "known_at: seen"))
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {

@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// Run applies events as they are appended, until ctx ends, which is no error, or the
+// Run applies events as they are appended, until ctx ends, which is not an error, or the
 // log or the store is closed. What goes wrong otherwise is reported, once as long as
 // it stays the same, and tried again: a view that has not been materialized, a
 // store out of reach. report may be called by several goroutines at once.

@@ -126,7 +126,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 // touchSpine makes sure that a spine exists and postpones its expiry.
 func (q *Queue) touchSpine(name string) error {
 	if !spineName.MatchString(name) {
-		return invalid("spine %q is no name that an upload gave", name)
+		return invalid("spine %q is not a name that an upload gave", name)
 	}
 	now := q.cfg.Clock()
 	err := os.Chtimes(q.spinePath(name), now, now)

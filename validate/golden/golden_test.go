@@ -243,7 +243,7 @@ func TestO5_ConflictsInTests(t *testing.T) {
 	}
 }
 
-// A row that is no event fails the test on every path with its line, or is left out
+// A row that is not an event fails the test on every path with its line, or is left out
 // on every path when the source says so.
 func TestBadRowsInTests(t *testing.T) {
 	paths := allPaths(t)

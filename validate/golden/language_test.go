@@ -257,7 +257,7 @@ func TestExamplesHold(t *testing.T) {
 				t.Errorf("%s: %s is %s, the reference says %s", path.Name, e.expr, text, e.value)
 			}
 			if text := shown(got[1][i].Cell); e.empty != "" && text != e.empty {
-				t.Errorf("%s: %s of nothing is %s, the reference says %s", path.Name, e.expr, text, e.empty)
+				t.Errorf("%s: %s without events is %s, the reference says %s", path.Name, e.expr, text, e.empty)
 			}
 		}
 	}
@@ -363,7 +363,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 
 func aggregateTable() string {
 	var b strings.Builder
-	b.WriteString("| call | value | result | of nothing | example | gives |\n| --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| call | value | result | without events | example | gives |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, a := range lang.Aggregates() {
 		for i, e := range aggregateExamples {
 			if e.name != string(a.Func) {

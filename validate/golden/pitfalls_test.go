@@ -147,7 +147,7 @@ func TestN1_WaysOfHavingNoValue(t *testing.T) {
 	})
 }
 
-// Keys are told apart component by component [k1], and a null one is no entity's [k3].
+// Keys are told apart component by component [k1], and a null one is not an entity's [k3].
 func TestK1_Keys(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: '1', b: 23, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, x: 1.0}",

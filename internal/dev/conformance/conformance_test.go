@@ -82,7 +82,7 @@ func TestJudge_NoticesDifferences(t *testing.T) {
 		{newCase("1 / 0", integer(3)), "is an error, want 3"},
 		{failing, "is 2, want an error"},
 		{newCase("1.0", integer(1)), "of type double"},
-		{newCase("1 + x", integer(1)), "it is no feature"},
+		{newCase("1 + x", integer(1)), "it is not a feature"},
 	} {
 		_, err := ker.run(c.testCase)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

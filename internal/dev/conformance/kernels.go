@@ -89,7 +89,7 @@ func (k *kernels) check(c *testCase) (*cel.Ast, error) {
 	}
 	tree, iss := env.Compile(c.GetExpr())
 	if iss.Err() != nil {
-		return nil, fmt.Errorf("it is no feature: %w", iss.Err())
+		return nil, fmt.Errorf("it is not a feature: %w", iss.Err())
 	}
 	return tree, checkType(c, tree)
 }

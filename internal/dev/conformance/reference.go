@@ -113,7 +113,7 @@ func checkType(c *testCase, tree *cel.Ast) error {
 // refOf is a bound value of a test.
 func refOf(env *cel.Env, v *expr.ExprValue) (ref.Val, error) {
 	if v.GetValue() == nil {
-		return nil, errors.New("a binding that is no value")
+		return nil, errors.New("a binding that is not a value")
 	}
 	return cel.ProtoAsValue(env.CELTypeAdapter(), v.GetValue())
 }

@@ -96,7 +96,7 @@ func (r *reference) notInFeatures(c *testCase) string {
 const (
 	noProtos    = "language: no protocol buffers, and so no enums"
 	noAddresses = "language: no network addresses"
-	noTypes     = "language: types are no values"
+	noTypes     = "language: types are not values"
 	noEncoders  = "language: no encoders"
 )
 

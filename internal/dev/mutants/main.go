@@ -83,7 +83,7 @@ func report(outcomes <-chan outcome) error {
 	fmt.Printf("%d caught, %d missed\n", caught, missed)
 	switch {
 	case broken > 0:
-		return fmt.Errorf("%d entries of the table are no mutants", broken)
+		return fmt.Errorf("%d entries of the table are not mutants", broken)
 	case missed > 0:
 		return errors.New("nothing fails without what the missed mutants remove; write a test that does")
 	}

@@ -9,7 +9,7 @@ const (
 // begin and end.
 var textMutants = []mutant{
 	{
-		name: "text-int-is-cut-off", tag: "n8", breaks: "What is no whole number is an int without its fraction.",
+		name: "text-int-is-cut-off", tag: "n8", breaks: "What is not a whole number is an int without its fraction.",
 		file: "internal/text/number.go", old: "case n.exp < 0:", new: "case n.exp < -maxExponent:",
 		tests: []string{textTests},
 	},

@@ -35,7 +35,7 @@ var timeMutants = []mutant{
 		tests: []string{planTests},
 	},
 	{
-		name: "hop-need-not-divide", tag: "b3", breaks: "A window that is no multiple of its hop is accepted.",
+		name: "hop-need-not-divide", tag: "b3", breaks: "A window that is not a multiple of its hop is accepted.",
 		file: "featuredefs/plan/window.go", old: "if w%h != 0 {", new: "if w < h {",
 		tests: []string{planTests},
 	},

@@ -13,7 +13,7 @@ import (
 type Layout struct {
 	places   []place
 	width    int
-	others   []*plan.Slot // slots whose partials are no cells
+	others   []*plan.Slot // slots whose partials are not cells
 	distinct []*plan.Slot // slots that have a dictionary beside their cells
 }
 

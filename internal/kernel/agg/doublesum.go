@@ -124,7 +124,7 @@ func (k doubleSumKind) addOne(g *grid, at int, x float64) {
 	k.setShort(g, at, lo, hi)
 }
 
-// addRare adds what is no double of usual size, or adds to a long sum.
+// addRare adds what is not a double of usual size, or adds to a long sum.
 func (k doubleSumKind) addRare(g *grid, at int, x float64) {
 	if x == 0 {
 		return

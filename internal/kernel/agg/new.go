@@ -39,7 +39,7 @@ func newKind(slot *plan.Slot) (cellKind, error) {
 	return nil, nil
 }
 
-// newColumn makes the Column of a slot whose partials are no cells.
+// newColumn makes the Column of a slot whose partials are not cells.
 func newColumn(slot *plan.Slot) (movable, error) {
 	if slot.Group != nil {
 		return newGrouped(slot)

@@ -116,7 +116,7 @@ func (r *reader) skipWide(n int) {
 	}
 }
 
-// atLeastOne fails where word off of a row is no number of rows, 1 to 2^63-1.
+// atLeastOne fails where word off of a row is not a number of rows, 1 to 2^63-1.
 func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
 	var bad uint64
 	for _, p := range rows {

@@ -35,7 +35,7 @@ func TestP10_CraftedKeysDoNotCollide(t *testing.T) {
 	for i := range uint64(n) {
 		k := unmix(i << 20)
 		if mix(k) != i<<20 {
-			t.Fatalf("unmix is no inverse: mix(%#x) is %#x", k, mix(k))
+			t.Fatalf("unmix is not an inverse: mix(%#x) is %#x", k, mix(k))
 		}
 		plain.insert(k, 1, mix)
 		seeded.insert(k, 1, hashInt)

@@ -26,7 +26,7 @@ const (
 //
 // A program has one for each of its columns that a memo asks about, so a column of
 // which many features are computed has many. Each takes at most maxBytes, and some
-// 60 bytes and the results that are no strings for each of maxEntries strings: 0.8 MB
+// 60 bytes and the results that are not strings for each of maxEntries strings: 0.8 MB
 // and 0.1 MB for each memo.
 type dictionary struct {
 	in     *col // the column

@@ -47,7 +47,7 @@ var (
 )
 
 // TestSweep compares wide random expressions, for which rapid's bias to small
-// choices is no help. Raise -sweep to search for longer.
+// choices does not help. Raise -sweep to search for longer.
 func TestSweep(t *testing.T) {
 	env := testEnv(t)
 	r := rand.New(rand.NewPCG(*sweepSeed, 0))

@@ -101,7 +101,7 @@ def test_errors_are_the_binarys_sentences(project):
     with pytest.raises(unskew.CommandFailed, match='no training set "retruns".*returns') as caught:
         project.training_set("retruns")
     assert caught.value.exit_code == 2
-    with pytest.raises(unskew.UnskewError, match="is no project"):
+    with pytest.raises(unskew.UnskewError, match="is not a project"):
         unskew.Project(project.path / "data")
     with pytest.raises(unskew.UnskewError, match="give a pandas or polars DataFrame"):
         build(project, 42)

@@ -160,7 +160,7 @@ class OnlineFeatures:
 
     @cached_property
     def reasons(self) -> pa.Table:
-        """What each default stands for (EMPTY or UNKNOWN_ENTITY); null where a value is no default."""
+        """What each default stands for (EMPTY or UNKNOWN_ENTITY); null where a value is not a default."""
 
         def named(o: Any) -> pa.Array:
             if not o.reasons:

@@ -100,7 +100,7 @@ class Project:
         self.path = Path(path)
         self._progress = progress
         if not (self.path / "unskew.yaml").exists():
-            raise UnskewError(f"{self.path} is no project: it has no unskew.yaml; `unskew init` makes one")
+            raise UnskewError(f"{self.path} is not a project: it has no unskew.yaml; `unskew init` makes one")
 
     def __repr__(self) -> str:
         return f"Project({str(self.path)!r})"

@@ -105,7 +105,7 @@ def _split(text: str) -> tuple[str, str]:
         depth += (c == "(") - (c == ")")
         if c == "," and depth == 0:
             return text[:i], text[i + 1 :]
-    raise UnskewError(f"{text!r} is no pair of types")
+    raise UnskewError(f"{text!r} is not a pair of types")
 
 
 # From Arrow to the contract.
