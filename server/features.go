@@ -37,37 +37,43 @@ func (s *Server) read(ctx context.Context, req *connect.Request[readRequest]) (*
 	if err := svc.bind(&c.query, &c.request, s.cfg.MaxRows); err != nil {
 		return nil, err
 	}
-	states, err := svc.fetch(ctx, &c.query, s.cfg.States)
-	if err != nil {
-		return nil, err
-	}
-	cells, err := svc.worth(&c.query, states)
-	if err != nil {
-		return nil, err
-	}
-	done, err := s.budget.answering(ctx, cells)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	now := s.cfg.Clock()
-	err = svc.withReader(ctx, func(r *reader) error { return s.answer(ctx, c, svc, r, states, now) })
-	if err != nil {
+	if err := s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) }); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&readAnswer{c}), nil
 }
 
-// answer computes the features and encodes them, while the reader still has them.
-func (s *Server) answer(ctx context.Context, c *call, svc *service, r *reader, states []fetched, now plan.EventTime) error {
-	a, err := r.read(ctx, &c.query, states, now)
+// compute answers a query that is bound to svc. The answer is only valid in use.
+func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*answer) error) error {
+	states, err := svc.fetch(ctx, q, s.cfg.States)
 	if err != nil {
 		return err
 	}
-	s.metrics.read(svc.plan.Name, c.query.n, a)
-	if s.cfg.Failed != nil {
-		r.explain(&c.query, a, s.cfg.Failed)
+	cells, err := svc.worth(q, states)
+	if err != nil {
+		return err
 	}
+	done, err := s.budget.answering(ctx, cells)
+	if err != nil {
+		return err
+	}
+	defer done()
+	now := s.cfg.Clock()
+	return svc.withReader(ctx, func(r *reader) error {
+		a, err := r.read(ctx, q, states, now)
+		if err != nil {
+			return err
+		}
+		s.metrics.read(svc.plan.Name, q.n, a)
+		if s.cfg.Failed != nil {
+			r.explain(q, a, s.cfg.Failed)
+		}
+		return use(a)
+	})
+}
+
+// encode writes the answer to a call.
+func (s *Server) encode(c *call, svc *service, a *answer) (err error) {
 	how := encoding{compact: c.request.KnownFingerprint == svc.fingerprint, states: c.request.WithStates, most: s.cfg.MaxAnswerBytes}
 	if c.json {
 		c.answer, err = svc.appendJSON(c.answer[:0], &c.query, a, how)

@@ -29,14 +29,7 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	if err := req.Msg.err(ctx); err != nil {
 		return nil, err
 	}
-	d, err := s.current()
-	if err != nil {
-		return nil, err
-	}
-	if s.cfg.Ingester == nil {
-		return nil, precondition("this server takes no events; it serves reads only")
-	}
-	src, err := d.source(req.Msg.Source)
+	src, err := s.stream(req.Msg.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -49,23 +42,43 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	if err != nil {
 		return nil, err
 	}
-	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
+	pushed, err := s.ingest(ctx, src, batch)
 	if err != nil {
 		return nil, err
 	}
-	if len(pushed) != n {
-		return nil, fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), n)
+	res := &unskewv1.PushResponse{Rows: make([]*unskewv1.PushedRow, len(pushed))}
+	for i, r := range pushed {
+		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
 	}
-	return connect.NewResponse(s.pushed(src.Name, pushed)), nil
+	s.countPushed(src.Name, pushed)
+	return connect.NewResponse(res), nil
 }
 
-func (s *Server) pushed(source string, rows []ingest.Pushed) *unskewv1.PushResponse {
-	res := &unskewv1.PushResponse{Rows: make([]*unskewv1.PushedRow, len(rows))}
-	for i, r := range rows {
-		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
+// stream finds a source that takes events, if this server does.
+func (s *Server) stream(name string) (*plan.Source, error) {
+	d, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.Ingester == nil {
+		return nil, precondition("this server takes no events; it serves reads only")
+	}
+	return d.source(name)
+}
+
+// ingest appends rows to the log; there is one outcome for each.
+func (s *Server) ingest(ctx context.Context, src *plan.Source, batch *vector.Batch) ([]ingest.Pushed, error) {
+	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
+	if err == nil && len(pushed) != batch.N {
+		err = fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), batch.N)
+	}
+	return pushed, err
+}
+
+func (s *Server) countPushed(source string, rows []ingest.Pushed) {
+	for _, r := range rows {
 		s.metrics.pushed.WithLabelValues(source, r.Outcome.String()).Inc()
 	}
-	return res
 }
 
 // events checks pushed columns against the source and returns all of its columns, in
