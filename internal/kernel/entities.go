@@ -49,10 +49,7 @@ func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 // one, noKey for a row without an entity. It may run in several goroutines.
 func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
 	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
-		for _, k := range keys[0].Int[:n] {
-			dst = append(dst, x.byInt.get(k))
-		}
-		return dst
+		return x.byInt.look(dst, keys[0].Int[:n])
 	}
 	var id int32
 	var key []byte

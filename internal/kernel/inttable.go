@@ -3,15 +3,20 @@ package kernel
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 )
 
 // intTable maps ints to numbers above 0. Replay looks every event up in it, which a
 // table that hashes with one multiplication and looks in one place, and then the
 // next ones, answers in a fraction of the time that a map takes.
 type intTable struct {
-	entries []intEntry // a power of two, at most half of them taken
-	n       int
-	shift   uint
+	entries   []intEntry // a power of two, at most half of them taken
+	n         int
+	shift     uint
+	low, high int64 // the least and the greatest key
+	// direct holds the numbers of the keys from low on, instead of entries, once the table is
+	// settled and its keys lie close together, as those of a sequence do.
+	direct []int32
 }
 
 type intEntry struct {
@@ -21,6 +26,9 @@ type intEntry struct {
 
 // get is the number of key, 0 for none.
 func (t *intTable) get(key int64) int32 {
+	if i := uint64(key) - uint64(t.low); i < uint64(len(t.direct)) {
+		return t.direct[i]
+	}
 	if len(t.entries) == 0 {
 		return 0
 	}
@@ -32,11 +40,55 @@ func (t *intTable) get(key int64) int32 {
 	}
 }
 
+// look appends the numbers of keys.
+func (t *intTable) look(dst []int32, keys []int64) []int32 {
+	if t.direct == nil {
+		for _, k := range keys {
+			dst = append(dst, t.get(k))
+		}
+		return dst
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, len(keys))[:at+len(keys)]
+	low, direct := uint64(t.low), t.direct
+	for j, k := range keys {
+		id := int32(0)
+		if i := uint64(k) - low; i < uint64(len(direct)) {
+			id = direct[i]
+		}
+		dst[at+j] = id
+	}
+	return dst
+}
+
+// sparse is up to how many times as many places as keys a settled table may have. They take
+// 4 bytes each; an entry, of which there are at least two for a key, takes 16.
+const sparse = 8
+
+// settle makes the table fast to look up; nothing is put into it afterwards.
+func (t *intTable) settle() {
+	places := uint64(t.high) - uint64(t.low) + 1
+	if t.n == 0 || places-1 >= sparse*uint64(t.n) || t.direct != nil {
+		return
+	}
+	t.direct = make([]int32, places)
+	for _, e := range t.entries {
+		if e.id != 0 {
+			t.direct[uint64(e.key)-uint64(t.low)] = e.id
+		}
+	}
+	t.entries = nil
+}
+
 // put adds a key that is not in the table.
 func (t *intTable) put(key int64, id int32) {
 	if 2*(t.n+1) > len(t.entries) {
 		t.grow()
 	}
+	if t.n == 0 {
+		t.low, t.high = key, key
+	}
+	t.low, t.high = min(t.low, key), max(t.high, key)
 	i := t.first(key)
 	for t.entries[i].id != 0 {
 		i = (i + 1) & (len(t.entries) - 1)

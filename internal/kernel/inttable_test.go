@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,9 +25,14 @@ func TestIntTableIsAMap(t *testing.T) {
 				table.put(k, want[k])
 			}
 		}
-		for k, id := range want {
-			if got := table.get(k); got != id {
-				t.Fatalf("get(%d) = %d, want %d", k, got, id)
+		if rapid.Bool().Draw(t, "settled") {
+			table.settle()
+		}
+		strange := rapid.SliceOf(rapid.OneOf(run, rapid.Int64())).Draw(t, "strange")
+		all := slices.Concat(keys, strange)
+		for i, id := range table.look(nil, all) {
+			if k := all[i]; id != want[k] || table.get(k) != id {
+				t.Fatalf("look of %d says %d and get %d, want %d", k, id, table.get(k), want[k])
 			}
 		}
 	})

@@ -63,9 +63,10 @@ type division struct {
 	first []int32 // where each part's rows begin; one more than parts
 }
 
-// divide divides the entities of a tuple into parts, a power of two.
+// divide divides the entities of a tuple, which are complete, into parts, a power of two.
 func (s *Spine) divide(tuple, parts int) *division {
 	d := &division{spine: s, tuple: &s.tuples[tuple], first: make([]int32, parts+1)}
+	d.tuple.entities.byInt.settle()
 	for 1<<d.shift < parts {
 		d.shift++
 	}
