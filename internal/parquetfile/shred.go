@@ -3,6 +3,7 @@ package parquetfile
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -116,22 +117,53 @@ func (k *sink) Array(col int, a arrow.Array, from, to int) error {
 
 // flat adds the rows [from, to) of an array that is not nested.
 func (k *sink) flat(c *column, a arrow.Array, from, to int) {
-	value := func(i int) parquet.Value { return leafValue(a, i) }
+	if a.NullN() > 0 {
+		for i := from; i < to; i++ {
+			k.element(c, a, i, 0)
+		}
+		return
+	}
+	out := k.leaves[c.leaf].room(to - from)
 	switch a := a.(type) { // the usual types, without asking for each row
 	case *array.Int64:
-		value = func(i int) parquet.Value { return parquet.Int64Value(a.Value(i)) }
+		putInts(out, a.Int64Values()[from:to])
 	case *array.Float64:
-		value = func(i int) parquet.Value { return parquet.DoubleValue(a.Value(i)) }
+		putDoubles(out, a.Float64Values()[from:to])
 	case *array.String:
-		value = func(i int) parquet.Value { return parquet.ByteArrayValue(bytesOf(a.Value(i))) }
-	}
-	nulls := a.NullN() > 0
-	for i := from; i < to; i++ {
-		if nulls && a.IsNull(i) {
-			k.null(c, 0, c.def-1)
-		} else {
-			k.put(c, value(i), 0)
+		for i := range out {
+			out[i] = parquet.ByteArrayValue(bytesOf(a.Value(from + i)))
 		}
+	default:
+		for i := range out {
+			out[i] = leafValue(a, from+i)
+		}
+	}
+	c.present(out)
+}
+
+// room is place for n values behind those that are there.
+func (l *leafBuffer) room(n int) []parquet.Value {
+	at := len(l.values)
+	l.values = slices.Grow(l.values, n)[:at+n]
+	return l.values[at:]
+}
+
+// present gives values that are there, of a column that is not nested, their level.
+func (c *column) present(values []parquet.Value) {
+	for i := range values {
+		values[i].SetDefinitionLevel(int(c.def))
+	}
+}
+
+func putInts(out []parquet.Value, xs []int64) {
+	for i, x := range xs {
+		out[i] = parquet.Int64Value(x)
+	}
+}
+
+func putDoubles(out []parquet.Value, xs []float64) {
+	for i, x := range xs {
+		out[i] = parquet.DoubleValue(x)
 	}
 }
 
@@ -272,24 +304,29 @@ func (k *sink) vector(c *column, v *vector.Vector, from, to int) {
 		}
 		return
 	}
-	l := &k.leaves[c.leaf]
-	valid := v.Null == nil && v.Err == nil
-	for i := from; i < to; i++ {
-		var x parquet.Value
-		switch {
-		case !valid && !v.Valid(i):
-			l.values = append(l.values, parquet.NullValue().Level(0, int(c.def)-1, c.leaf))
-			continue
-		case lane == plan.Int:
-			x = parquet.Int64Value(v.Int[i])
-		case lane == plan.Double:
-			x = parquet.DoubleValue(v.Double[i])
-		case lane == plan.String:
-			x = parquet.ByteArrayValue(bytesOf(v.Str[i]))
-		default:
-			x = parquet.BooleanValue(v.Bits.Get(i))
+	out := k.leaves[c.leaf].room(to - from)
+	switch lane {
+	case plan.Int:
+		putInts(out, v.Int[from:to])
+	case plan.Double:
+		putDoubles(out, v.Double[from:to])
+	case plan.String:
+		for i := range out {
+			out[i] = parquet.ByteArrayValue(bytesOf(v.Str[from+i]))
 		}
-		l.values = append(l.values, x.Level(0, int(c.def), c.leaf))
+	default:
+		for i := range out {
+			out[i] = parquet.BooleanValue(v.Bits.Get(from + i))
+		}
+	}
+	c.present(out)
+	if v.Null == nil && v.Err == nil {
+		return
+	}
+	for i := range out {
+		if !v.Valid(from + i) {
+			out[i] = parquet.NullValue().Level(0, int(c.def)-1, c.leaf)
+		}
 	}
 }
 
