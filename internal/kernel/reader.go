@@ -14,8 +14,20 @@ import (
 // there is a tree.
 type reader interface {
 	begin(t *sweepTrack)
+	// move and read go row by row.
 	move(t *sweepTrack, times, lower []plan.EventTime)
 	read(out []*vector.Vector, row int)
+	// walk reads all rows of a track that is walked.
+	walk(t *sweepTrack, out []*vector.Vector)
+}
+
+// walkRows walks with a reader that has no better way.
+func walkRows(r reader, t *sweepTrack, out []*vector.Vector) {
+	for i, row := range t.ranks {
+		t.step(i)
+		r.move(t, nil, nil)
+		r.read(out, int(row))
+	}
 }
 
 // slotRead is an aggregate of a slot, the window of the track that it reads, and
@@ -47,6 +59,7 @@ type running struct {
 	windows  []int // of the track
 	reads    []slotRead
 	partials []int // of the reads
+	values   []agg.SpanValue
 }
 
 func newRunning(c agg.Column, in *agg.Input, reads []slotRead) *running {
@@ -77,6 +90,22 @@ func (r *running) move(t *sweepTrack, _, _ []plan.EventTime) {
 func (r *running) read(out []*vector.Vector, row int) {
 	for i, read := range r.reads {
 		agg.ValueAs(read.as, r.column, r.partials[i], out[read.agg], row)
+	}
+}
+
+func (r *running) walk(t *sweepTrack, out []*vector.Vector) {
+	for p, window := range r.windows {
+		r.values = r.values[:0]
+		for i, read := range r.reads {
+			if r.partials[i] == p {
+				r.values = append(r.values, agg.SpanValue{As: read.as, Out: out[read.agg]})
+			}
+		}
+		spans := agg.Spans{Rows: t.byTime, From: t.windows[window].exits, To: t.entries, At: t.ranks}
+		if !agg.ReadSpans(r.column, r.input, &spans, r.values) {
+			walkRows(r, t, out)
+			return
+		}
 	}
 }
 
@@ -150,6 +179,29 @@ func (c *chain) seek(i int, times []plan.EventTime, tail plan.EventTime) int {
 	return i
 }
 
+func (c *chain) walk(t *sweepTrack, out []*vector.Vector) {
+	in := int32(0)
+	for i, row := range t.ranks {
+		if entered := t.entries[i]; entered > in {
+			c.rows = c.column.Extend(c.rows, c.input, t.byTime[in:entered])
+			in = entered
+		}
+		for p, read := range c.reads {
+			at := &c.at[p]
+			exit, tail := t.windows[read.window].exits[i], plan.Never
+			if int(exit) < len(t.byTime) {
+				tail = c.input.Time[t.byTime[exit]]
+			}
+			at.first = c.seek(min(at.first, len(c.rows)), c.input.Time, tail)
+			if at.first < len(c.rows) {
+				c.column.RowValue(c.input, int(c.rows[at.first]), out[read.agg], int(row))
+			} else {
+				out[read.agg].SetNull(int(row))
+			}
+		}
+	}
+}
+
 func (c *chain) read(out []*vector.Vector, row int) {
 	if c.useTree {
 		c.tree.read(out, row)
@@ -206,6 +258,8 @@ func (f *tree) move(t *sweepTrack, _, _ []plan.EventTime) {
 		}
 	}
 }
+
+func (f *tree) walk(t *sweepTrack, out []*vector.Vector) { walkRows(f, t, out) }
 
 func (f *tree) read(out []*vector.Vector, row int) {
 	for _, read := range f.reads {

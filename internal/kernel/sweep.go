@@ -14,6 +14,10 @@ import (
 // once its visible time is before T, which is not the order of event times, and
 // leaves a window once its event time is before the tail. How far events have come
 // and gone is kept by track; how a slot makes values of that is said in reader.
+//
+// A track whose events are visible at their times, as most are, is walked reader by
+// reader: how far events have come and gone is found for all rows first. The others go
+// row by row.
 type Sweeper struct {
 	replay  *Replay
 	history *history
@@ -161,6 +165,9 @@ type sweepTrack struct {
 	inOrder                 bool // byVisible is in order of time, too
 	in                      int  // events of byVisible that have entered
 	fresh                   []int32
+
+	ranks   []int32 // of the entity's rows, when the track is walked
+	entries []int32 // events of byTime that are visible, by row
 }
 
 // trackWindow is a window that a slot of the track reads.
@@ -169,6 +176,7 @@ type trackWindow struct {
 	out            int // events of byTime before the tail
 	left, entered  []int32
 	leftMem, inMem []int32
+	exits          []int32 // events of byTime before the tail, by row, when the track is walked
 }
 
 // reads are the aggregates of a slot, with the windows of the track that they read.
@@ -198,11 +206,18 @@ func indexOrAppend[T comparable](list *[]T, x T) int {
 
 // sweep computes the aggregates of an entity.
 func (s *Sweeper) sweep(e entitySpan) {
-	h := s.history
-	for t := range s.tracks {
-		s.tracks[t].begin(h, e, s.everything)
+	s.know(e)
+	late := false
+	for i := range s.tracks {
+		t := &s.tracks[i]
+		t.begin(s.history, e, s.everything)
+		if late = late || !t.onTime; t.onTime {
+			s.walk(t, e.ranks)
+		}
 	}
-	firstVisible := least(h.visible[0][e.from:e.to])
+	if !late {
+		return
+	}
 	last := plan.Always
 	for _, rank := range e.ranks {
 		at := s.at[rank]
@@ -210,10 +225,45 @@ func (s *Sweeper) sweep(e entitySpan) {
 			s.move(at, last)
 			last = at
 		}
+		s.read(int(rank))
+	}
+}
+
+// know marks the rows as of which an event of the entity is visible.
+func (s *Sweeper) know(e entitySpan) {
+	firstVisible := least(s.history.visible[0][e.from:e.to])
+	for _, rank := range e.ranks {
+		at := s.at[rank]
 		if firstVisible < at {
 			s.out.Known.Set(int(rank))
 		}
-		s.read(int(rank))
+	}
+}
+
+// walk computes the aggregates of a track whose events are visible at their times.
+func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
+	times := s.history.time
+	t.ranks, t.entries = ranks, grown(t.entries, len(ranks))
+	in := 0
+	for i, rank := range ranks {
+		for at := s.at[rank]; in < len(t.byTime) && times[t.byTime[in]] < at; {
+			in++
+		}
+		t.entries[i] = int32(in)
+	}
+	for i := range t.windows {
+		w := &t.windows[i]
+		w.exits = grown(w.exits, len(ranks))
+		window, out := s.windows[w.window], 0
+		for j, rank := range ranks {
+			for tail := window.Lower(s.at[rank]); out < len(t.byTime) && times[t.byTime[out]] < tail; {
+				out++
+			}
+			w.exits[j] = int32(out)
+		}
+	}
+	for _, r := range t.readers {
+		r.walk(t, s.out.Aggs)
 	}
 }
 
@@ -225,21 +275,25 @@ func least(times []plan.EventTime) plan.EventTime {
 	return first
 }
 
-// move goes on from one as-of time to a later one.
+// move lets the tracks that go row by row go on from one as-of time to a later one.
 func (s *Sweeper) move(at, last plan.EventTime) {
 	for w := range s.windows {
 		s.lower[w] = s.windows[w].Lower(at)
 	}
-	for t := range s.tracks {
-		s.tracks[t].move(s.history.time, s.lower, at, last)
+	for i := range s.tracks {
+		if t := &s.tracks[i]; !t.onTime {
+			t.move(s.history.time, s.lower, at, last)
+		}
 	}
 }
 
-// read puts every aggregate into the given row of the results.
+// read puts the aggregates of these tracks into the given row of the results.
 func (s *Sweeper) read(row int) {
-	for t := range s.tracks {
-		for _, r := range s.tracks[t].readers {
-			r.read(s.out.Aggs, row)
+	for i := range s.tracks {
+		if t := &s.tracks[i]; !t.onTime {
+			for _, r := range t.readers {
+				r.read(s.out.Aggs, row)
+			}
 		}
 	}
 }
@@ -258,12 +312,17 @@ func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
 		t.byTime = t.byTimeMem
 	}
 	t.order(h.time)
+	t.restart()
+	for _, r := range t.readers {
+		r.begin(t)
+	}
+}
+
+// restart takes all events out.
+func (t *sweepTrack) restart() {
 	t.in = 0
 	for w := range t.windows {
 		t.windows[w].out = 0
-	}
-	for _, r := range t.readers {
-		r.begin(t)
 	}
 }
 
@@ -298,8 +357,7 @@ func (t *sweepTrack) move(times, lower []plan.EventTime, at, last plan.EventTime
 			w.out++
 		}
 		if t.alike {
-			w.left = t.byTime[out:max(out, min(w.out, in))]
-			w.entered = t.byTime[min(max(in, w.out), t.in):t.in]
+			w.pass(t, out, in)
 			continue
 		}
 		w.leftMem, w.inMem = w.leftMem[:0], w.inMem[:0]
@@ -317,5 +375,28 @@ func (t *sweepTrack) move(times, lower []plan.EventTime, at, last plan.EventTime
 	}
 	for _, r := range t.readers {
 		r.move(t, times, lower)
+	}
+}
+
+// pass finds the events that leave and enter the window of a track in which they become
+// visible in the order of their times, when it goes on from the given places.
+func (w *trackWindow) pass(t *sweepTrack, out, in int) {
+	w.left = t.byTime[out:max(out, min(w.out, in))]
+	w.entered = t.byTime[min(max(in, w.out), t.in):t.in]
+}
+
+// step goes on to row i of a track that is walked.
+func (t *sweepTrack) step(i int) {
+	if i == 0 {
+		t.restart()
+	}
+	in := t.in
+	t.in = int(t.entries[i])
+	t.fresh = t.byTime[in:t.in]
+	for j := range t.windows {
+		w := &t.windows[j]
+		out := w.out
+		w.out = int(w.exits[i])
+		w.pass(t, out, in)
 	}
 }

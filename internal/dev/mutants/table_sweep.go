@@ -18,6 +18,26 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "walk-sees-now", tag: "w4", breaks: "An event that happens exactly at T is seen by the row at T, where no event is late.",
+		file: sweepFile, old: "times[t.byTime[in]] < at; {", new: "times[t.byTime[in]] <= at; {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "walk-tail-excluded", tag: "b1", breaks: "An event exactly at the tail is outside the window in training only, where no event is late.",
+		file: sweepFile, old: "times[t.byTime[out]] < tail; {", new: "times[t.byTime[out]] <= tail; {",
+		tests: []string{oracleTests},
+	},
+	{
+		name: "spans-keep-what-passed", tag: "b1", breaks: "Events that passed through a window between two rows stay in its sum.",
+		file: "internal/kernel/agg/bulk.go", old: "s.Rows[min(max(lastTo, from), to):to]", new: "s.Rows[lastTo:to]",
+		tests: []string{"internal/kernel/agg"},
+	},
+	{
+		name: "chain-skips-ties", tag: "o1", breaks: "Of events that happen at once, the latest is the one that came last.",
+		file: "internal/kernel/agg/chain.go", old: "return before < last", new: "return before <= last",
+		tests: []string{"internal/kernel/agg"},
+	},
+	{
 		name: "sweep-known-from-its-second", tag: "b6", breaks: "An event is seen from the beginning of the second in which it becomes known.",
 		file: sweepFile, old: "t.visible[t.byVisible[t.in]] < at {", new: "t.visible[t.byVisible[t.in]]-t.visible[t.byVisible[t.in]]%1000000 < at {",
 		tests: []string{oracleTests},

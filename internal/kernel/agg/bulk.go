@@ -1,5 +1,10 @@
 package agg
 
+import (
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
 // What follows does with many rows what the methods of Column do with one. A Column
 // that can do so in a tight loop has the method of that name.
 
@@ -27,4 +32,41 @@ func RemoveRows(c Column, p int, in *Input, rows []int32) {
 	for _, r := range rows {
 		c.Remove(p, in, int(r))
 	}
+}
+
+// Spans are runs of rows that an aggregate is read of: the i-th is Rows[From[i]:To[i]], and
+// its value belongs in row At[i] of the output. Neither From nor To ever goes back.
+type Spans struct {
+	Rows, From, To, At []int32
+}
+
+// SpanValue is what an aggregate makes of spans, and where it goes.
+type SpanValue struct {
+	As  plan.AggFunc
+	Out *vector.Vector
+}
+
+// ReadSpans reads values of all spans in one loop, if the kind of the Column can and no row
+// is out of the ordinary; otherwise it may have stored some of them. The partials of c take
+// no part in it.
+func ReadSpans(c Column, in *Input, s *Spans, values []SpanValue) bool {
+	cells, ok := c.(*cellColumn)
+	if !ok {
+		return false
+	}
+	kind, ok := cells.kind.(interface {
+		readSpans(in *Input, s *Spans, values []SpanValue) bool
+	})
+	return ok && kind.readSpans(in, s, values)
+}
+
+// moved lists the rows of span i that are not in the one before, and those of the one before
+// that are not in it.
+func (s *Spans) moved(i int) (entered, left []int32) {
+	from, to := s.From[i], s.To[i]
+	if i == 0 {
+		return s.Rows[from:to], nil
+	}
+	lastFrom, lastTo := s.From[i-1], s.To[i-1]
+	return s.Rows[min(max(lastTo, from), to):to], s.Rows[lastFrom:min(from, lastTo)]
 }

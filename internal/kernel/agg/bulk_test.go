@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 func rowNumbers(from, to int) []int32 {
@@ -37,6 +38,42 @@ func TestBulkIsOneByOne(t *testing.T) {
 	})
 }
 
+// TestSpansAreRowsAddedAndRemoved: values of spans are those of partials of their rows.
+func TestSpansAreRowsAddedAndRemoved(t *testing.T) {
+	read := map[string]int{}
+	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
+		c, in := column(testingOf(t), slot), input(slot, rows)
+		s := Spans{Rows: rowNumbers(0, len(rows))}
+		from, to := 0, 0
+		for i := range rapid.IntRange(1, 6).Draw(t, "spans") {
+			to = rapid.IntRange(to, len(rows)).Draw(t, "to")
+			from = rapid.IntRange(from, to).Draw(t, "from")
+			s.From, s.To, s.At = append(s.From, int32(from)), append(s.To, int32(to)), append(s.At, int32(i))
+		}
+		out := vector.New(slot.Type, len(s.At))
+		if !ReadSpans(c, in, &s, []SpanValue{{slot.Func, out}}) {
+			return
+		}
+		read[name(slot)]++
+		right := vector.New(slot.Type, len(s.At))
+		for i := range s.At {
+			c.Truncate(0)
+			c.Grow(1)
+			AddRows(c, 0, in, s.Rows[s.From[i]:s.To[i]])
+			ValueAs(slot.Func, c, 0, right, i)
+			if got, want := out.Value(i), right.Value(i); !got.Equal(want) || out.IsErr(i) != right.IsErr(i) {
+				t.Fatalf("span %d is %v, want %v", i, got, want)
+			}
+		}
+	})
+	t.Log(read)
+	for _, slot := range everySlot() {
+		if f := slot.Func; slot.Group == nil && (f == plan.Count || f == plan.Sum || f == plan.Mean) && read[name(slot)] < 10 {
+			t.Errorf("%s: spans were read %d times", name(slot), read[name(slot)])
+		}
+	}
+}
+
 // TestChainsKeepEverySuffix: from any row on, the partial is the first of these rows
 // that is in the chain, however the chain was extended.
 func TestChainsKeepEverySuffix(t *testing.T) {
@@ -58,6 +95,10 @@ func TestChainsKeepEverySuffix(t *testing.T) {
 					c.Truncate(0)
 					first := slices.IndexFunc(chain, func(r int32) bool { return int(r) >= from })
 					got := look(slot, c, addAll(c, in, []int{int(chain[first])}))
+					out := vector.New(slot.Type, 3)
+					if c.RowValue(in, int(chain[first]), out, 1); !out.Value(1).Equal(got.value) {
+						t.Fatalf("the value of row %d is %v, want %v", chain[first], out.Value(1), got.value)
+					}
 					mustEqual(t, "the first row of the chain", got, look(slot, c, addAll(c, in, upTo(len(rows))[from:])))
 				}
 			})

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Chained is implemented by the Columns whose partial is one of its rows: the one
@@ -14,6 +15,8 @@ type Chained interface {
 	// beats or equals. Begun empty and extended by rows in turn, the chain has this
 	// law: of the rows from any one on, the partial is the first that is in the chain.
 	Extend(chain []int32, in *Input, rows []int32) []int32
+	// RowValue is Value of a partial that has the one row.
+	RowValue(in *Input, row int, out *vector.Vector, i int)
 }
 
 // extend keeps the rows that no later row beats; beaten reports whether nothing of
@@ -26,6 +29,18 @@ func extend(chain, rows []int32, beaten func(old, r int) bool) []int32 {
 		chain = append(chain, r)
 	}
 	return chain
+}
+
+func (c *extremeColumn) RowValue(in *Input, row int, out *vector.Vector, i int) {
+	c.of.lane.put(out, i, c.of.direct(c.of.directed(in, row)), nil)
+}
+
+func (c *stringExtremeColumn) RowValue(in *Input, row int, out *vector.Vector, i int) {
+	c.lane.putRow(out, i, in.Arg, row)
+}
+
+func (o *eventOrder) RowValue(in *Input, row int, out *vector.Vector, i int) {
+	o.arg.putRow(out, i, in.Arg, row)
 }
 
 func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
@@ -73,6 +88,9 @@ func (c *stringExtremeColumn) Extend(chain []int32, in *Input, rows []int32) []i
 }
 
 func (c *eventColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
+	if n := len(rows); c.dir == 0 && n > 1 && latestLast(in.Time, rows) {
+		rows = rows[n-1:] // which beats those before it
+	}
 	return extend(chain, rows, func(old, r int) bool { return c.compareRows(in, old, r) <= 0 })
 }
 
@@ -86,6 +104,15 @@ func (c *extremeByColumn) Extend(chain []int32, in *Input, rows []int32) []int32
 		}
 		return cmp < 0 || cmp == 0 && c.compareRows(in, old, r) <= 0
 	})
+}
+
+// latestLast reports whether every row but the last is before it in time.
+func latestLast(times []plan.EventTime, rows []int32) bool {
+	last, before := times[rows[len(rows)-1]], plan.Always
+	for _, r := range rows[:len(rows)-1] {
+		before = max(before, times[r])
+	}
+	return before < last
 }
 
 // compareRows is negative when row b comes before row a, that is beats it.

@@ -32,6 +32,15 @@ func (countKind) removeRows(g *grid, at int, _ *Input, rows []int32) {
 	g.words[at] -= uint64(len(rows))
 }
 
+func (countKind) readSpans(_ *Input, s *Spans, values []SpanValue) bool {
+	for _, v := range values {
+		for i, at := range s.At {
+			v.Out.Int[at] = int64(s.To[i] - s.From[i])
+		}
+	}
+	return true
+}
+
 func (countKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 	total := uint64(0)
 	for ; n > 0; n-- {

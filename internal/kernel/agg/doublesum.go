@@ -112,6 +112,51 @@ func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, fli
 	return done
 }
 
+// readSpans keeps a short sum, and gives up where it would not do.
+func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
+	var lo, hi uint64
+	xs := in.Arg.Double
+	for i, at := range s.At {
+		entered, left := s.moved(i)
+		var all, same bool
+		if lo, hi, all = addShort(lo, hi, xs, entered, 0); all {
+			lo, hi, same = addShort(lo, hi, xs, left, 1<<63)
+		}
+		if !all || !same {
+			return false
+		}
+		sum := wideFloat(lo, hi, shortUnit)
+		for _, v := range values {
+			if v.As == plan.Mean {
+				putMean(v.Out, int(at), sum, int64(s.To[i]-s.From[i]))
+			} else {
+				v.Out.Double[at] = sum
+			}
+		}
+	}
+	return true
+}
+
+// addShort adds rows, with their signs flipped where flip is the sign bit, to a short sum; ok
+// is false where one is not of usual size or the sum gets too large.
+func addShort(lo, hi uint64, xs []float64, rows []int32, flip uint64) (_, _ uint64, ok bool) {
+	var carry uint64
+	for _, r := range rows {
+		xlo, xhi, c, usual := shortOf(math.Float64bits(xs[r]) ^ flip)
+		if !usual {
+			if xs[r] == 0 {
+				continue
+			}
+			return 0, 0, false
+		}
+		lo, carry = bits.Add64(lo, xlo, c)
+		if hi, _ = bits.Add64(hi, xhi, carry); (hi+guard)>>63 != 0 {
+			return 0, 0, false
+		}
+	}
+	return lo, hi, true
+}
+
 // addOne adds x to the sum alone.
 func (k doubleSumKind) addOne(g *grid, at int, x float64) {
 	lo, hi, carry, usual := shortOf(math.Float64bits(x))

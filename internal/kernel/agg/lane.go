@@ -3,6 +3,7 @@ package agg
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -71,6 +72,18 @@ func (l *lane) put(out *vector.Vector, i int, k uint64, s []byte) {
 		out.Str[i] = string(s)
 	default:
 		out.Any[i] = composite(s)
+	}
+}
+
+// putRow stores the value of row r of v in row i of out, which shares no memory with it.
+func (l *lane) putRow(out *vector.Vector, i int, v *vector.Vector, r int) {
+	switch {
+	case l.fixed:
+		l.put(out, i, l.key(v, r), nil)
+	case l.kind == plan.String || l.kind == plan.Bytes:
+		out.Str[i] = strings.Clone(v.Str[r])
+	default:
+		out.Any[i] = composite([]byte(l.str(v, r)))
 	}
 }
 

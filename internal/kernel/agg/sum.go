@@ -43,6 +43,19 @@ func (intSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 	c[0], c[1], c[2] = lo, hi, c[2]-uint64(len(rows))
 }
 
+func (k intSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
+	g := grid{words: make([]uint64, 3), width: 3}
+	for i, at := range s.At {
+		entered, left := s.moved(i)
+		k.addRows(&g, 0, in, entered)
+		k.removeRows(&g, 0, in, left)
+		for _, v := range values {
+			k.value(v.As, &g, 0, v.Out, int(at))
+		}
+	}
+	return true
+}
+
 func (intSumKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 	c := g.words[at : at+3 : at+3]
 	lo, hi, count := c[0], c[1], c[2]
