@@ -81,7 +81,7 @@ func measure(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = closeAll(err, t) }()
 	fmt.Printf("%d users, %d orders each: a state of one view has %.0f bytes on average\n\n", o.users, o.orders, t.stateBytes)
-	fmt.Printf("%-30s %9s %9s %9s %9s %7s %9s %9s\n", "rows x features, connections", "ours /s", "p99 ms", "floor /s", "p99 ms", "ratio", "our CPU", "floor CPU")
+	fmt.Printf("%-30s %9s %9s %9s %9s %7s  %-18s %-18s\n", "rows x features, connections", "ours /s", "p99 ms", "floor /s", "p99 ms", "ratio", "our CPU", "floor CPU")
 	out := report{Bench: "online"}
 	for _, row := range table(&out) {
 		if !strings.HasPrefix(row.name(), o.only) {
@@ -91,6 +91,6 @@ func measure(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("%s: %w", row.name(), err)
 		}
 	}
-	fmt.Printf("\nCPU is microseconds of the server's processor time a request.\n\n")
+	fmt.Printf("\nCPU is microseconds of processor time a request: of the server, of Redis, of the load.\n\n")
 	return json.NewEncoder(os.Stdout).Encode(out)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -80,7 +81,7 @@ func (t *tested) race(ctx context.Context, r row) error {
 		*r.p99 = bench.Figure(a.p99.Seconds() / b.p99.Seconds())
 	}
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
-	fmt.Printf("%-30s %9.0f %9.2f %9.0f %9.2f %7.2f %9.1f %9.1f\n", r.name(), a.rate, ms(a.p99), b.rate, ms(b.p99), a.rate/b.rate, a.cpu, b.cpu)
+	fmt.Printf("%-30s %9.0f %9.2f %9.0f %9.2f %7.2f  %-18s %-18s\n", r.name(), a.rate, ms(a.p99), b.rate, ms(b.p99), a.rate/b.rate, a.cpu, b.cpu)
 	return nil
 }
 
@@ -99,11 +100,31 @@ type contestant struct {
 	callers  []caller
 	requests [][]byte
 	answers  [][]byte
-	pid      int
+	pids     pids
 	calls    int
 	took     []time.Duration // of each call
 	elapsed  time.Duration
-	cpu      time.Duration
+	cpu      spent
+}
+
+// pids are the processes that a call takes time of: its server, redis-server and this one.
+type pids [3]int
+
+// spent is the processor time of each.
+type spent [3]time.Duration
+
+func (p pids) spent() (out spent) {
+	for i, pid := range p {
+		out[i] = bench.Spent(pid)
+	}
+	return out
+}
+
+// add adds what was spent since.
+func (s *spent) add(p pids, since spent) {
+	for i, now := range p.spent() {
+		s[i] += now - since[i]
+	}
 }
 
 // prepare makes a contestant and checks the first answer to each request. answered are the
@@ -113,7 +134,7 @@ func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*con
 	if p == toFloor {
 		to = t.floor
 	}
-	c := &contestant{pid: to.cmd.Process.Pid}
+	c := &contestant{pids: pids{to.cmd.Process.Pid, t.redis.Pid(), os.Getpid()}}
 	for range r.connections {
 		conn, err := p.dial(to.address)
 		if err != nil {
@@ -146,20 +167,20 @@ func (c *contestant) close() {
 	}
 }
 
-func (c *contestant) forget() { c.calls, c.took, c.elapsed, c.cpu = 0, nil, 0, 0 }
+func (c *contestant) forget() { c.calls, c.took, c.elapsed, c.cpu = 0, nil, 0, spent{} }
 
 // run sends requests for the given time.
 func (c *contestant) run(ctx context.Context, d time.Duration) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(c.callers))
 	took := make([][]time.Duration, len(c.callers))
-	begin, cpu := time.Now(), bench.Spent(c.pid)
+	begin, cpu := time.Now(), c.pids.spent()
 	for i := range c.callers {
 		wg.Go(func() { took[i], errs[i] = c.send(ctx, i, begin.Add(d)) })
 	}
 	wg.Wait()
 	c.elapsed += time.Since(begin)
-	c.cpu += bench.Spent(c.pid) - cpu
+	c.cpu.add(c.pids, cpu)
 	for i, err := range errs {
 		if err != nil {
 			return err
@@ -193,14 +214,18 @@ func (c *contestant) send(ctx context.Context, worker int, until time.Time) (too
 type figures struct {
 	rate float64 // calls a second
 	p99  time.Duration
-	cpu  float64 // µs of the server's processor time a call
+	cpu  string // µs of processor time a call, of each process
 }
 
 func (c *contestant) figures() figures {
 	slices.Sort(c.took)
+	var each [3]float64
+	for i, d := range c.cpu {
+		each[i] = float64(d.Microseconds()) / float64(c.calls)
+	}
 	return figures{
 		rate: float64(c.calls) / c.elapsed.Seconds(),
 		p99:  c.took[len(c.took)*99/100],
-		cpu:  float64(c.cpu.Microseconds()) / float64(c.calls),
+		cpu:  fmt.Sprintf("%.1f %.1f %.1f", each[0], each[1], each[2]),
 	}
 }
