@@ -71,14 +71,16 @@ func (b *budget) weight(r *http.Request) int64 {
 	return min(length*each, limits.DecodingBytes)
 }
 
-// enter counts a request that is being answered.
-func (b *budget) enter() (leave func(), err error) {
+// enter counts a request that is being answered, until it leaves.
+func (b *budget) enter() error {
 	if n := b.inFlight.Add(1); n > b.most {
-		b.inFlight.Add(-1)
-		return nil, tooMuch("the server is answering %d requests and takes no more at a time; try again", b.most)
+		b.leave()
+		return tooMuch("the server is answering %d requests and takes no more at a time; try again", b.most)
 	}
-	return func() { b.inFlight.Add(-1) }, nil
+	return nil
 }
+
+func (b *budget) leave() { b.inFlight.Add(-1) }
 
 // answering waits until an answer of so many cells can be computed beside the others.
 func (b *budget) answering(ctx context.Context, cells int64) (done func(), err error) {

@@ -22,6 +22,7 @@ type call struct {
 	json    bool // the request came as JSON, and so goes the answer
 	refusal
 	query  query
+	body   []byte // memory of the request as it came, where straight reads it
 	answer []byte
 }
 
@@ -65,7 +66,7 @@ const keptBytes = 1 << 20
 
 // release gives a call back when nothing of it is used any more.
 func (c *call) release() {
-	if cap(c.answer) > keptBytes || c.query.n*len(c.query.keys) > keptBytes/64 {
+	if cap(c.answer) > keptBytes || cap(c.body) > keptBytes || c.query.n*len(c.query.keys) > keptBytes/64 {
 		return
 	}
 	c.request.Clear()

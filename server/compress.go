@@ -28,6 +28,12 @@ func compressOnRequest(next http.Handler) http.Handler {
 	})
 }
 
+// mayCompress reports whether the answer to a request may be compressed.
+func mayCompress(r *http.Request) bool {
+	accepted := r.Header.Get("Accept-Encoding")
+	return accepted != "" && (wantsGzip(accepted) || !fromLoopback(r.RemoteAddr))
+}
+
 // wantsGzip reports whether a list of encodings has gzip and refuses no encoding.
 func wantsGzip(accepted string) bool {
 	if !strings.Contains(accepted, "identity") {

@@ -17,30 +17,35 @@ func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handle
 	schema := unskewv1.File_unskew_v1_feature_service_proto.Services().ByName("FeatureService").Methods().ByName("GetFeatures")
 	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())
 	return unskewv1connect.FeatureServiceGetFeaturesProcedure,
-		connect.NewUnaryHandler(unskewv1connect.FeatureServiceGetFeaturesProcedure, s.read, opts...)
+		connect.NewUnaryHandler(unskewv1connect.FeatureServiceGetFeaturesProcedure, s.connectRead, opts...)
 }
 
-// read answers one request.
-func (s *Server) read(ctx context.Context, req *connect.Request[readRequest]) (*connect.Response[readAnswer], error) {
+// connectRead is read as Connect calls it.
+func (s *Server) connectRead(ctx context.Context, req *connect.Request[readRequest]) (*connect.Response[readAnswer], error) {
 	c := req.Msg.call
-	if err := c.err(ctx); err != nil {
-		return nil, err
-	}
-	d, err := s.current()
-	if err != nil {
-		return nil, err
-	}
-	svc, err := d.service(c.request.Service)
-	if err != nil {
-		return nil, err
-	}
-	if err := svc.bind(&c.query, &c.request, s.cfg.MaxRows); err != nil {
-		return nil, err
-	}
-	if err := s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) }); err != nil {
+	if err := s.read(ctx, c); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(&readAnswer{c}), nil
+}
+
+// read answers one request.
+func (s *Server) read(ctx context.Context, c *call) error {
+	if err := c.err(ctx); err != nil {
+		return err
+	}
+	d, err := s.current()
+	if err != nil {
+		return err
+	}
+	svc, err := d.service(c.request.Service)
+	if err != nil {
+		return err
+	}
+	if err := svc.bind(&c.query, &c.request, s.cfg.MaxRows); err != nil {
+		return err
+	}
+	return s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) })
 }
 
 // compute answers a query that is bound to svc. The answer is only valid in use.

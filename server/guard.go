@@ -19,16 +19,11 @@ type guard struct{ *Server }
 
 func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (res connect.AnyResponse, err error) {
-		err = s.measured(ctx, req.Spec().Procedure, func(ctx context.Context) error {
-			leave, err := s.budget.enter()
-			if err != nil {
-				return err
-			}
-			defer leave()
-			ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-			defer cancel()
-			return s.recovered(ctx, func() (err error) { res, err = next(ctx, req); return err })
-		})
+		reached(ctx)
+		if err, ok := ctx.Value(answeredKey{}).(error); ok {
+			return nil, err
+		}
+		err = s.unary(ctx, req.Spec().Procedure, s.cfg.Timeout, func(ctx context.Context) (err error) { res, err = next(ctx, req); return err })
 		if err != nil {
 			return nil, err
 		}
@@ -36,10 +31,24 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
+// unary makes a call that has so much time.
+func (s *Server) unary(ctx context.Context, procedure string, limit time.Duration, call func(context.Context) error) error {
+	return s.measured(ctx, procedure, func(ctx context.Context) error {
+		if err := s.budget.enter(); err != nil {
+			return err
+		}
+		defer s.budget.leave()
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return s.recovered(ctx, call)
+	})
+}
+
 func (s guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		reached(ctx)
 		return s.measured(ctx, conn.Spec().Procedure, func(ctx context.Context) error {
-			return s.recovered(ctx, func() error { return next(ctx, conn) })
+			return s.recovered(ctx, func(ctx context.Context) error { return next(ctx, conn) })
 		})
 	}
 }
@@ -51,9 +60,6 @@ func (s guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.Str
 
 // measured runs a call, gives its error a code and counts it.
 func (s *Server) measured(ctx context.Context, procedure string, call func(context.Context) error) error {
-	if seen, ok := ctx.Value(reachedKey{}).(*bool); ok {
-		*seen = true
-	}
 	begin := time.Now()
 	s.metrics.inFlight.Inc()
 	defer s.metrics.inFlight.Dec()
@@ -63,7 +69,7 @@ func (s *Server) measured(ctx context.Context, procedure string, call func(conte
 }
 
 // recovered makes a panic of a call its error.
-func (s *Server) recovered(ctx context.Context, call func() error) (err error) {
+func (s *Server) recovered(ctx context.Context, call func(context.Context) error) (err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -79,12 +85,19 @@ func (s *Server) recovered(ctx context.Context, call func() error) (err error) {
 		s.metrics.panics.Inc()
 		err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	}()
-	return call()
+	return call(ctx)
 }
 
 // reachedKey is the context key under which countRefused learns whether a request
 // got as far as guard.
 type reachedKey struct{}
+
+// reached tells countRefused that a request got as far as guard.
+func reached(ctx context.Context) {
+	if seen, ok := ctx.Value(reachedKey{}).(*bool); ok {
+		*seen = true
+	}
+}
 
 // countRefused counts requests that Connect refused before any handler: bodies
 // that are malformed or too large, unknown methods and protocols.

@@ -40,9 +40,8 @@ func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 			return err
 		}
 	}
-	r.stopWhen(func() bool { return ctx.Err() != nil })
+	r.stop = func() bool { return ctx.Err() != nil }
 	err := f(r)
-	r.stopWhen(nil)
 	r.forget()
 	p.put(r)
 	return err

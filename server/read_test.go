@@ -512,7 +512,7 @@ func TestStoppedIsNoPanic(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	<-ctx.Done()
-	err := f.recovered(ctx, func() error { panic(kernel.ErrStopped) })
+	err := f.recovered(ctx, func(context.Context) error { panic(kernel.ErrStopped) })
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a stopped kernel: %v", err)
 	}

@@ -16,6 +16,7 @@ type reader struct {
 	service *service
 	views   []*viewReader
 	derive  *kernel.Service
+	stop    func() bool // whether the request at hand has ended
 
 	// scratch
 	at     []plan.EventTime
@@ -42,8 +43,15 @@ func newReader(s *service) (*reader, error) {
 		r.views = append(r.views, &viewReader{ref: ref, kernel: k})
 	}
 	var err error
-	r.derive, err = kernel.NewService(s.plan)
-	return r, err
+	if r.derive, err = kernel.NewService(s.plan); err != nil {
+		return nil, err
+	}
+	stop := func() bool { return r.stop != nil && r.stop() }
+	for _, v := range r.views {
+		v.kernel.StopWhen(stop)
+	}
+	r.derive.StopWhen(stop)
+	return r, nil
 }
 
 // featuresOf lists the features of view number ref that the service has.
@@ -61,6 +69,7 @@ func (r *reader) forget() {
 		v.fetched = fetched{}
 	}
 	clear(r.places)
+	r.stop = nil
 }
 
 // answer is the result of a request; it belongs to the reader until its next one.
@@ -71,14 +80,6 @@ type answer struct {
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features
-}
-
-// stopWhen tells the kernels when to stop; nil lets them run.
-func (r *reader) stopWhen(stop func() bool) {
-	for _, v := range r.views {
-		v.kernel.StopWhen(stop)
-	}
-	r.derive.StopWhen(stop)
 }
 
 // read computes all views and then the derived features, as of t or, when an applied

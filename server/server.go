@@ -56,16 +56,11 @@ func (s *Server) current() (*deployment, error) {
 // Handler serves everything: the services over all protocols, health
 // (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
-	opts := []connect.HandlerOption{
-		connect.WithReadMaxBytes(s.cfg.MaxBytes),
-		connect.WithCompressMinBytes(compressFrom),
-		connect.WithInterceptors(guard{s}),
-	}
+	opts := s.options()
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) {
-		mux.Handle(path, compressOnRequest(s.countRefused(s.budget.admit(h))))
-	}
-	handle(s.getFeatures(opts...))
+	handle := func(path string, h http.Handler) { mux.Handle(path, s.admitted(h)) }
+	path, h := s.getFeatures(opts...)
+	mux.Handle(path, straight{s, s.admitted(h)})
 	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
 	for _, x := range services {
@@ -81,6 +76,20 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
 	return mux
+}
+
+// options are those of all of Connect's handlers.
+func (s *Server) options() []connect.HandlerOption {
+	return []connect.HandlerOption{
+		connect.WithReadMaxBytes(s.cfg.MaxBytes),
+		connect.WithCompressMinBytes(compressFrom),
+		connect.WithInterceptors(guard{s}),
+	}
+}
+
+// admitted is a handler of Connect's with what comes before it.
+func (s *Server) admitted(h http.Handler) http.Handler {
+	return compressOnRequest(s.countRefused(s.budget.admit(h)))
 }
 
 // notServing says why calls are not answered now, or "".
