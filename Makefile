@@ -86,6 +86,7 @@ fuzz: need-go ## compare random expressions with cel-go and random features with
 	fuzz ./internal/text FuzzParse; \
 	fuzz ./internal/records FuzzCSV; \
 	fuzz ./internal/records FuzzJSON; \
+	fuzz ./internal/records FuzzMembers; \
 	forever() { timeout $(FUZZTIME) $(GO) test "$$1" -run "^$$2\$$" -timeout 0 -rapid.checks 1000000000 || [ $$? -eq 124 ] || failed="$$failed $$2"; }; \
 	for test in Replay Online Service; do forever ./internal/oracle Test$${test}AgreesWithTheOracle; done; \
 	forever ./internal/oracle TestStateBytesDependOnTheEventsAlone; \

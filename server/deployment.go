@@ -7,6 +7,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/wire"
 )
 
 // deployment is one plan, compiled for serving. It is immutable, so a call that
@@ -15,6 +16,7 @@ type deployment struct {
 	plan     *plan.Plan
 	services map[string]*service
 	names    []string // of the services, ascending
+	openAPI  []byte
 }
 
 // service is a feature service ready to be read.
@@ -23,6 +25,8 @@ type service struct {
 	fingerprint string
 	outputs     []plan.Output
 	types       []string       // of the outputs, as definitions write them
+	names       [][]byte       // of the outputs, as members of a JSON object: with quotes and colon
+	rowFields   []plan.Field   // what a row of a row-shaped read has
 	elements    []int          // of the outputs, how many a value may have; 0 of scalars
 	index       map[string]int // of an output by its name
 	all         []int          // the numbers of the outputs
@@ -42,15 +46,18 @@ func deploy(p *plan.Plan) (*deployment, error) {
 		d.names = append(d.names, ps.Name)
 	}
 	slices.Sort(d.names)
-	return d, nil
+	var err error
+	d.openAPI, err = openAPI(d, p)
+	return d, err
 }
 
 func newService(p *plan.Service) (*service, error) {
-	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}}
+	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}, rowFields: rowFields(p)}
 	for i, o := range s.outputs {
 		s.index[o.Name] = i
 		s.all = append(s.all, i)
 		s.types = append(s.types, o.Type.String())
+		s.names = append(s.names, append(wire.AppendJSONString(nil, o.Name), ':'))
 		s.elements = append(s.elements, elementsOf(p, i))
 	}
 	for _, ref := range p.Views {

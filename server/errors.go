@@ -16,24 +16,25 @@ import (
 type callerError struct {
 	code    connect.Code
 	message string
+	rows    []problemInRow // what is wrong where, if that is known
 }
 
 func (e *callerError) Error() string { return e.message }
 
 func invalid(format string, args ...any) error {
-	return &callerError{connect.CodeInvalidArgument, fmt.Sprintf(format, args...)}
+	return &callerError{code: connect.CodeInvalidArgument, message: fmt.Sprintf(format, args...)}
 }
 
 func notFound(format string, args ...any) error {
-	return &callerError{connect.CodeNotFound, fmt.Sprintf(format, args...)}
+	return &callerError{code: connect.CodeNotFound, message: fmt.Sprintf(format, args...)}
 }
 
 func precondition(format string, args ...any) error {
-	return &callerError{connect.CodeFailedPrecondition, fmt.Sprintf(format, args...)}
+	return &callerError{code: connect.CodeFailedPrecondition, message: fmt.Sprintf(format, args...)}
 }
 
 func tooMuch(format string, args ...any) error {
-	return &callerError{connect.CodeResourceExhausted, fmt.Sprintf(format, args...)}
+	return &callerError{code: connect.CodeResourceExhausted, message: fmt.Sprintf(format, args...)}
 }
 
 // errNoPlan answers every call before the first Promote.

@@ -58,9 +58,9 @@ func (s *Server) current() (*deployment, error) {
 func (s *Server) Handler() http.Handler {
 	opts := s.options()
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) { mux.Handle(path, s.admitted(h)) }
+	handle := func(path string, h http.Handler) { mux.Handle(path, s.admitted(explained(h))) }
 	path, h := s.getFeatures(opts...)
-	mux.Handle(path, straight{s, s.admitted(h)})
+	mux.Handle(path, straight{s, s.admitted(explained(h))})
 	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
 	for _, x := range services {
@@ -72,6 +72,8 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
 
+	s.rowEndpoints(mux)
+	mux.HandleFunc("/", nothingHere)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))

@@ -199,7 +199,7 @@ func TestStraightAnswersAreConnects(t *testing.T) {
 				})
 			}
 			_, connects := servers[1].getFeatures(servers[1].options()...)
-			connects = servers[1].admitted(connects)
+			connects = servers[1].admitted(explained(connects))
 			straights := servers[0].Handler()
 			n := 0
 			for name, a := range requests(t) {

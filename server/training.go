@@ -55,7 +55,7 @@ func trainingError(err error) error {
 	case errors.Is(err, training.ErrNotFound):
 		return notFound("%v", err)
 	case errors.Is(err, training.ErrConflict):
-		return &callerError{connect.CodeAlreadyExists, err.Error()}
+		return &callerError{code: connect.CodeAlreadyExists, message: err.Error()}
 	case errors.Is(err, training.ErrFull):
 		return tooMuch("%v", err)
 	case errors.Is(err, training.ErrNotReady):

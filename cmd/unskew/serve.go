@@ -27,14 +27,17 @@ func newServe(o *options) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve features and take events over Connect, gRPC and HTTP/JSON",
 		Long: `Serves every feature service of the project and takes events for its stream sources,
-on one port of the loopback interface: Connect, gRPC, gRPC-Web and HTTP/JSON, and
-beside them /healthz, /readyz and /metrics. Pushed events are applied to the online
-store as they come. An interrupt finishes running requests first.
+on one port of the loopback interface: Connect, gRPC, gRPC-Web, and JSON with an object
+for each row, which /openapi.json describes. Beside them are /healthz, /readyz and
+/metrics. Pushed events are applied to the online store as they come. An interrupt
+finishes running requests first.
 
 Training sets that callers ask for are built one after the other, and kept for a day in the
 data folder; one that an interrupt ends is built again after the next start.`,
 		Example: `  unskew serve
-  curl -s localhost:7171/unskew.v1.FeatureService/ListServices -H 'Content-Type: application/json' -d '{}'`,
+  curl -s localhost:7171/openapi.json
+  curl -s localhost:7171/v1/services/return_risk:read -H 'Content-Type: application/json' \
+    -d '{"rows": [{"customer_id": 3, "amount": 20}]}'`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen, memory) },
 	}

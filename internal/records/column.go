@@ -15,6 +15,8 @@ type column struct {
 	vec  *vector.Vector
 	null string // what a null is written as in CSV
 	raw  bool   // a string that takes any value of JSON, as it is written
+	// An int of JSON may be a string.
+	quotedInts bool
 
 	last  int    // the last row that has a value, a null or an error
 	text  string // of the last cell, for errors
@@ -137,6 +139,10 @@ func (c *column) setJSONString(i int, raw []byte, from *cell) (done bool, err er
 	switch c.kind {
 	case plan.String, plan.Bytes, plan.Timestamp, plan.Duration:
 		return false, nil
+	case plan.Int:
+		if c.quotedInts {
+			return false, nil
+		}
 	case plan.Double:
 		if f, ok := text.DoubleWord(c.text); ok {
 			c.vec.Double[i] = f

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
@@ -100,6 +101,43 @@ func FuzzJSON(f *testing.F) {
 		malformed := strings.Contains(rows[0], "malformed JSON")
 		if valid := json.Valid(text); valid == malformed {
 			t.Errorf("%q: %s, but valid is %v", text, rows[0], valid)
+		}
+	})
+}
+
+// FuzzMembers: an object is divided where the library takes it for one, with the same names
+// and values, and refused elsewhere. Names that are there twice are an error here.
+func FuzzMembers(f *testing.F) {
+	for _, s := range []string{`{"rows": [{"a": 1}], "x" : "\u00e9"}`, "{}", " {\n\"a\":1\n} ", `{"a": 1, "a": 2}`, `{"a": 1,}`, `{"a": 1} x`, `[]`, `{"a"`, `{"a": tru`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if deepest(text) > maxDepth || !utf8.Valid(text) {
+			return
+		}
+		got := map[string]string{}
+		err := Members(text, func(name string, value []byte) error {
+			got[name] = string(value)
+			return nil
+		})
+		var want map[string]json.RawMessage
+		libErr := json.Unmarshal(text, &want)
+		if bytes.Equal(bytes.TrimSpace(text), []byte("null")) {
+			libErr = errors.New("no object")
+		}
+		if err != nil {
+			if libErr == nil && !strings.Contains(err.Error(), "there twice") && !errors.Is(err, errSurrogate) && !strings.Contains(err.Error(), errSurrogate.Error()) {
+				t.Errorf("%q: %v, and the library reads it", text, err)
+			}
+			return
+		}
+		if libErr != nil || len(got) != len(want) {
+			t.Fatalf("%q: %d members, the library says %d and %v", text, len(got), len(want), libErr)
+		}
+		for name, value := range want {
+			if got[name] != string(value) {
+				t.Errorf("%q: %q is %q, the library says %q", text, name, got[name], value)
+			}
 		}
 	})
 }

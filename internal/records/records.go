@@ -30,11 +30,16 @@ type Options struct {
 	// Pushed rows may lack any of the fields, which are null then, and have no other names.
 	// Without it a header has all fields, and other names are left out.
 	Pushed bool
+	// Complete makes a bad cell of a field that an object of JSON lacks. Otherwise it is null.
+	Complete bool
+	// QuotedInts takes an int of JSON also as a string: many programs, browsers among them,
+	// cannot write one beyond 2^53 as a number.
+	QuotedInts bool
 	// Raw are the fields, strings, that take any value of JSON, as it is written; nil: none.
 	Raw map[string]bool
 }
 
-// batchRows is the most rows of a batch.
+// batchRows is the most rows of a batch of a Reader.
 const batchRows = 2048
 
 // Rows are consecutive rows of a text. They, their lanes and their strings are only valid
@@ -63,8 +68,10 @@ type Reader struct {
 	names   *names
 	columns []*column
 	rows    Rows
-	n       int   // rows in the batch so far
-	err     error // returned after the batch
+	// The most rows of a batch.
+	capacity int
+	n        int   // rows in the batch so far
+	err      error // returned after the batch
 }
 
 // scanner finds rows in text.
@@ -107,10 +114,10 @@ type cell struct {
 
 // NewReader reads rows from src.
 func NewReader(src io.Reader, o Options) *Reader {
-	r := &Reader{o: o, buf: newBuffer(src)}
+	r := &Reader{o: o, buf: newBuffer(src), capacity: batchRows}
 	r.rows.Batch = vector.NewBatch(o.Fields, 0)
 	for i, f := range o.Fields {
-		r.columns = append(r.columns, &column{kind: f.Type.Kind, vec: r.rows.Cols[i], null: o.Dialect.Null, raw: o.Raw[f.Name]})
+		r.columns = append(r.columns, &column{kind: f.Type.Kind, vec: r.rows.Cols[i], null: o.Dialect.Null, raw: o.Raw[f.Name], quotedInts: o.QuotedInts})
 	}
 	r.names = newNames(o.Fields, o.Pushed)
 	if o.Format == CSV {
@@ -134,7 +141,7 @@ func (r *Reader) Names() []string { return slices.Sorted(maps.Keys(r.names.byTex
 // waiting for the source. After an error the text is not read any further.
 func (r *Reader) Next() (*Rows, error) {
 	r.begin()
-	for r.err == nil && r.n < batchRows {
+	for r.err == nil && r.n < r.capacity {
 		if r.err = r.step(); r.err == errWait {
 			r.err = nil
 			break
@@ -192,7 +199,7 @@ func (r *Reader) begin() {
 	r.n = 0
 	r.rows.Lines, r.rows.Bad = r.rows.Lines[:0], r.rows.Bad[:0]
 	for _, c := range r.columns {
-		c.begin(batchRows)
+		c.begin(r.capacity)
 	}
 }
 
@@ -222,11 +229,17 @@ func (r *Reader) add(p []byte, f *found) {
 			r.rows.Bad = append(r.rows.Bad, Bad{i, cell.column, line + int64(bytes.Count(at, newline)), shorten(col.text), err.Error()})
 		}
 	}
-	for _, col := range r.columns {
-		if col.last != i {
-			col.last = i
-			col.vec.SetNull(i)
+	for c, col := range r.columns {
+		if col.last == i {
+			continue
 		}
+		col.last = i
+		if !r.o.Complete {
+			col.vec.SetNull(i)
+			continue
+		}
+		col.vec.SetErr(i)
+		r.rows.Bad = append(r.rows.Bad, Bad{i, c, line, "", "it is missing"})
 	}
 }
 

@@ -457,3 +457,35 @@ func TestP7_HowTextIsCutUpDoesNotMatter(t *testing.T) {
 		}
 	})
 }
+
+func TestAllRowsOfMemory(t *testing.T) {
+	fields := []plan.Field{field("i", plan.Int), field("s", plan.String)}
+	o := Options{Format: JSON, Fields: fields, Pushed: true, Complete: true, QuotedInts: true}
+	for text, want := range map[string]string{
+		`[]`: "",
+		`[{"i": "7", "s": "a\u00e9"}, {"s": null, "i": 8}]`: `7 "aé"; 8 null`,
+		`[{"i": 1}]`: `1 null: it is missing`,
+		`[{"i": 1, "s": "x"}, {"i": 1, "s": "x"}, {"i": 1, "s": "x"}]`: "more than 2 rows",
+		`[{"i": 1, "s": "x"}, `:  "the array is never closed",
+		`[{"i": 1, "s": "x"}] 1`: "text after the end of the array",
+		`[{"i": "x", "s": "x"}]`: `null "x": "x" is not an int`,
+	} {
+		rows, err := All([]byte(text), o, 2)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			var parts []string
+			for i := range rows.N {
+				parts = append(parts, fmt.Sprint(rows.Cols[0].Value(i), " ", rows.Cols[1].Value(i)))
+			}
+			got = strings.Join(parts, "; ")
+			for _, bad := range rows.Bad {
+				got += ": " + bad.Reason
+			}
+		}
+		if !strings.HasSuffix(got, want) && !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

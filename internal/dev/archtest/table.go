@@ -89,7 +89,7 @@ var Table = []Package{
 		[]string{"internal/ingest"}},
 	{"server", "the service: handlers, error codes, authentication, metrics", "imports DuckDB",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "proto/unskew/*", "internal/ingest", "internal/kernel", "internal/vector",
-			"internal/nearest", "internal/onlinestore", "internal/registry", "internal/wire", "internal/limits", "materializer/training"}},
+			"internal/nearest", "internal/records", "internal/onlinestore", "internal/registry", "internal/wire", "internal/limits", "materializer/training"}},
 	{"sdk", "the Go client", "imports more than Connect, Protobuf, Arrow and the wire contract; exports an internal type", []string{"proto/unskew/*", "internal/wire"}},
 	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
 		[]string{"featuredefs/diag", "featuredefs/plan", "internal/celcost", "internal/celenv", "internal/kernel/expr"}},

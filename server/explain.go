@@ -1,0 +1,87 @@
+package server
+
+import (
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/unskew/unskew/internal/nearest"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
+)
+
+// explained gives requests that Connect refuses with a bare status a sentence.
+func explained(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := notACall(r)
+		if p == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		bare := &bareResponse{ResponseWriter: w}
+		next.ServeHTTP(bare, r)
+		if bare.status != 0 {
+			p.Status, p.Title = bare.status, http.StatusText(bare.status)
+		}
+		p.write(w)
+	})
+}
+
+// bareResponse keeps the headers and the status of a response and drops its body.
+type bareResponse struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader is http.ResponseWriter's.
+func (b *bareResponse) WriteHeader(status int) { b.status = status }
+
+// Write is http.ResponseWriter's.
+func (b *bareResponse) Write(text []byte) (int, error) { return len(text), nil }
+
+// callTypes are the content types of calls, but for what follows a plus sign.
+var callTypes = []string{"application/json", "application/proto", "application/connect", "application/grpc", "application/grpc-web", "application/grpc-web-text"}
+
+// notACall says why a request is no call of a procedure, nil if it may be one.
+func notACall(r *http.Request) *problem {
+	if !slices.Contains(procedures, r.URL.Path) {
+		return newProblem(http.StatusNotFound, "unimplemented", "there is no procedure %s%s", r.URL.Path, nearest.Hint(r.URL.Path, procedures))
+	}
+	switch {
+	case r.Method == http.MethodGet && r.URL.Query().Has("message"): // a call without side effects
+		return nil
+	case r.Method != http.MethodPost:
+		return newProblem(http.StatusMethodNotAllowed, "unimplemented", "%s is called with POST, not %s", r.URL.Path, r.Method)
+	}
+	sent := r.Header.Get("Content-Type")
+	kind, _, err := mime.ParseMediaType(sent)
+	kind, _, _ = strings.Cut(kind, "+")
+	if err == nil && slices.Contains(callTypes, kind) {
+		return nil
+	}
+	return newProblem(http.StatusUnsupportedMediaType, "invalid_argument",
+		"Content-Type %q is not taken here; send application/json, application/proto, or what gRPC sends", sent)
+}
+
+// procedures are the paths of all procedures, ascending.
+var procedures = func() (paths []string) {
+	for _, file := range []protoreflect.FileDescriptor{unskewv1.File_unskew_v1_feature_service_proto, unskewv1.File_unskew_v1_ingest_service_proto, unskewv1.File_unskew_v1_training_service_proto} {
+		for i := range file.Services().Len() {
+			svc := file.Services().Get(i)
+			for m := range svc.Methods().Len() {
+				paths = append(paths, "/"+string(svc.FullName())+"/"+string(svc.Methods().Get(m).Name()))
+			}
+		}
+	}
+	paths = append(paths, healthCheck)
+	slices.Sort(paths)
+	return paths
+}()
+
+// nothingHere answers requests for paths that nothing is served at.
+func nothingHere(w http.ResponseWriter, r *http.Request) {
+	newProblem(http.StatusNotFound, "not_found", "there is nothing to %s at %s; POST %sNAME%s reads features, POST %sNAME%s takes events, GET %s describes both, "+
+		"and GET /healthz, /readyz and /metrics tell about the server", r.Method, r.URL.Path, servicesPath, readVerb, sourcesPath, pushVerb, openAPIPath).write(w)
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
+)
+
+// openAPIPath is where the row-shaped endpoints are described.
+const openAPIPath = "/openapi.json"
+
+// object is a JSON object; encoding/json sorts its names.
+type object map[string]any
+
+// serveOpenAPI describes the row-shaped endpoints of the live plan.
+func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	d, err := s.current()
+	if err != nil {
+		problemOf(s.coded(openAPIPath, err)).write(w)
+		return
+	}
+	writeJSON(w, r, http.StatusOK, "application/json", d.openAPI)
+}
+
+// openAPI is the OpenAPI document of a plan, in JSON.
+func openAPI(d *deployment, p *plan.Plan) ([]byte, error) {
+	paths := object{}
+	for _, name := range d.names {
+		paths[servicesPath+name+readVerb] = object{"post": readOperation(d.services[name])}
+	}
+	for _, src := range p.Sources {
+		if src.Stream {
+			paths[sourcesPath+src.Name+pushVerb] = object{"post": pushOperation(src)}
+		}
+	}
+	return json.MarshalIndent(object{
+		"openapi": "3.1.0",
+		"info": object{"title": "Features of " + p.Project, "version": "1",
+			"description": "Reads of features and pushes of events, row by row. Errors are problems as RFC 9457 has them."},
+		"paths":      paths,
+		"components": object{"schemas": object{"Problem": problemSchema}},
+	}, "", "  ")
+}
+
+func readOperation(s *service) object {
+	features, values := make([]string, len(s.outputs)), object{}
+	for i, o := range s.outputs {
+		features[i] = o.Name
+		schema := schemaOf(o.Type)
+		if text := description(s.plan, i); text != "" {
+			schema["description"] = text
+		}
+		values[o.Name] = orNull(schema)
+	}
+	request := requestOf(rowSchema(s.rowFields, fieldNames(s.rowFields)))
+	request["properties"].(object)["features"] = object{"type": "array", "items": object{"enum": features}, "description": "What to answer, in this order; everything if left out."}
+	request["properties"].(object)["fingerprint"] = object{"type": "string",
+		"description": "The version that the caller's model was trained on, or its first twelve digits or more; another live version is an error."}
+	return operation("read_"+s.plan.Name, "Read the features of "+s.plan.Name, s.plan.Description, request, object{
+		"type": "object", "required": []string{"service", "fingerprint", "as_of", "rows", "statuses"},
+		"properties": object{
+			"service":     object{"type": "string"},
+			"fingerprint": object{"type": "string", "description": "The version that answered."},
+			"as_of":       object{"type": "string", "format": "date-time", "description": "Every row was computed as of this moment."},
+			"rows":        object{"type": "array", "items": object{"type": "object", "properties": values}, "description": "One for each row of the request."},
+			"statuses": object{"type": "array", "description": "One for each row: why values are null or defaults. What is not listed is PRESENT.",
+				"items": object{"type": "object", "additionalProperties": object{"enum": []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR"}}}},
+		},
+	})
+}
+
+func pushOperation(src *plan.Source) object {
+	required := []string{src.EventTime}
+	if src.EventID != "" {
+		required = append(required, src.EventID)
+	}
+	return operation("push_"+src.Name, "Push events to "+src.Name, src.Description, requestOf(rowSchema(sourceFields(src), required)), object{
+		"type": "object", "required": []string{"rows"},
+		"properties": object{"rows": object{"type": "array", "description": "One for each row of the request. A row that is rejected does not hold back the others.",
+			"items": object{"type": "object", "required": []string{"outcome"}, "properties": object{
+				"outcome":  object{"enum": []string{"APPENDED", "FILLED", "DUPLICATE", "CONFLICT", "REJECTED"}},
+				"position": object{"type": "integer", "description": "Where the event is in the log."},
+				"message":  object{"type": "string", "description": "Why the row was rejected or conflicts."},
+			}}}},
+	})
+}
+
+func operation(id, summary, text string, request, answer object) object {
+	content := func(kind string, schema object) object { return object{kind: object{"schema": schema}} }
+	op := object{
+		"operationId": id, "summary": summary,
+		"requestBody": object{"required": true, "content": content("application/json", request)},
+		"responses": object{
+			"200":     object{"description": "Answered.", "content": content("application/json", answer)},
+			"default": object{"description": "An error.", "content": content("application/problem+json", object{"$ref": "#/components/schemas/Problem"})},
+		},
+	}
+	if text != "" {
+		op["description"] = text
+	}
+	return op
+}
+
+// requestOf is a request of rows.
+func requestOf(row object) object {
+	return object{"type": "object", "required": []string{"rows"}, "additionalProperties": false,
+		"properties": object{"rows": object{"type": "array", "minItems": 1, "maxItems": limits.PushRows, "items": row}}}
+}
+
+// rowSchema is a row of the given fields, of which some must be there.
+func rowSchema(fields []plan.Field, required []string) object {
+	properties := object{}
+	for _, f := range fields {
+		properties[f.Name] = orNull(schemaOf(f.Type))
+	}
+	return object{"type": "object", "required": required, "additionalProperties": false, "properties": properties}
+}
+
+func orNull(schema object) object {
+	if t, ok := schema["type"].(string); ok {
+		schema["type"] = []string{t, "null"}
+	} else if t, ok := schema["type"].([]string); ok {
+		schema["type"] = append(t, "null")
+	}
+	return schema
+}
+
+// schemaOf is how a value of a type is written, see wire.AppendPlainJSON.
+func schemaOf(t plan.Type) object {
+	t = t.Unwrap()
+	switch t.Kind {
+	case plan.Bool:
+		return object{"type": "boolean"}
+	case plan.Int, plan.Uint:
+		return object{"type": []string{"integer", "string"}, "format": "int64", "description": "A string beyond 2^53 in either direction."}
+	case plan.Double:
+		return object{"type": []string{"number", "string"}, "format": "double", "description": `Of strings only "NaN", "Infinity" and "-Infinity".`}
+	case plan.Bytes:
+		return object{"type": "string", "contentEncoding": "base64"}
+	case plan.Timestamp:
+		return object{"type": "string", "format": "date-time"}
+	case plan.Duration:
+		return object{"type": "string", "description": "Such as 1h30m0s or 2.5s."}
+	case plan.List:
+		return object{"type": "array", "items": orNull(schemaOf(*t.Elem))}
+	case plan.Map:
+		return object{"type": "object", "additionalProperties": orNull(schemaOf(*t.Elem))}
+	}
+	return object{"type": "string"}
+}
+
+var problemSchema = object{
+	"type": "object", "required": []string{"title", "status", "code", "detail"},
+	"properties": object{
+		"title":  object{"type": "string"},
+		"status": object{"type": "integer"},
+		"code":   object{"type": "string", "description": "The code that gRPC has for the error, such as invalid_argument."},
+		"detail": object{"type": "string", "description": "What is wrong and how to mend it."},
+		"errors": object{"type": "array", "description": "Values of the request that are wrong.", "items": object{"type": "object", "required": []string{"pointer", "detail"},
+			"properties": object{"pointer": object{"type": "string", "format": "json-pointer"}, "detail": object{"type": "string"}}}},
+	},
+}

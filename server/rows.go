@@ -1,0 +1,175 @@
+package server
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/records"
+)
+
+// The row-shaped JSON endpoints take and give what people write by hand: an object for each
+// row. The procedures of the contract, which take columns, are for programs.
+const (
+	servicesPath = "/v1/services/"
+	sourcesPath  = "/v1/sources/"
+	readVerb     = ":read"
+	pushVerb     = ":push"
+)
+
+// rowCall answers the body of a request about the service or source of a name.
+type rowCall func(ctx context.Context, name string, body []byte) ([]byte, error)
+
+// rowEndpoints adds the row-shaped endpoints and their description.
+func (s *Server) rowEndpoints(mux *http.ServeMux) {
+	mux.Handle(servicesPath+"{call}", s.admitted(s.rowHandler(readVerb, s.readRows)))
+	mux.Handle(sourcesPath+"{call}", s.admitted(s.rowHandler(pushVerb, s.pushRows)))
+	mux.HandleFunc("GET "+openAPIPath, s.serveOpenAPI)
+}
+
+// rowHandler serves the paths that end in a verb.
+func (s *Server) rowHandler(verb string, call rowCall) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, body, p := s.rowRequest(w, r, verb)
+		if p != nil {
+			p.write(w)
+			return
+		}
+		var answer []byte
+		procedure := strings.TrimSuffix(r.URL.Path, r.PathValue("call")) + verb // no name, so that metrics stay bounded
+		reached(r.Context())
+		err := s.unary(r.Context(), procedure, s.cfg.Timeout, func(ctx context.Context) (err error) {
+			answer, err = call(ctx, name, body)
+			return err
+		})
+		if err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		writeJSON(w, r, http.StatusOK, "application/json", answer)
+	})
+}
+
+// rowRequest checks all of a request that is not its content.
+func (s *Server) rowRequest(w http.ResponseWriter, r *http.Request, verb string) (name string, body []byte, p *problem) {
+	name, ok := strings.CutSuffix(r.PathValue("call"), verb)
+	if !ok || name == "" {
+		return "", nil, newProblem(http.StatusNotFound, "not_found", "there is nothing at %s; the path ends in the name and %s, as in %sNAME%s",
+			r.URL.Path, verb, strings.TrimSuffix(r.URL.Path, r.PathValue("call")), verb)
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return "", nil, newProblem(http.StatusMethodNotAllowed, "unimplemented", "%s is called with POST, not %s", r.URL.Path, r.Method)
+	}
+	if p := wrongContent(r); p != nil {
+		return "", nil, p
+	}
+	body, p = s.rowBody(w, r)
+	return name, body, p
+}
+
+// wrongContent says what is wrong with the headers that describe the body.
+func wrongContent(r *http.Request) *problem {
+	sent := r.Header.Get("Content-Type")
+	kind, params, err := mime.ParseMediaType(sent)
+	switch {
+	case sent == "":
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "the request has no Content-Type; send Content-Type: application/json")
+	case err != nil || kind != "application/json":
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Type %q is not taken here; send Content-Type: application/json", sent)
+	case params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8"):
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "charset %q is not taken here; JSON is UTF-8", params["charset"])
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" && e != "gzip" {
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Encoding %q is not taken here; send gzip or none", e)
+	}
+	return nil
+}
+
+// rowBody reads the body, unpacked.
+func (s *Server) rowBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
+	most := int64(min(s.cfg.MaxBytes, limits.JSONBytes))
+	var in io.Reader = http.MaxBytesReader(w, r.Body, most)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, newProblem(http.StatusBadRequest, "invalid_argument", "the body is not what its Content-Encoding says: %v", err)
+		}
+		in = unpacked
+	}
+	body, err := io.ReadAll(io.LimitReader(in, most+1))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)), err == nil && int64(len(body)) > most:
+		return nil, newProblem(http.StatusRequestEntityTooLarge, "resource_exhausted", "the request has more than %d bytes, which is the most in JSON; send it in parts", most)
+	case err != nil:
+		return nil, newProblem(http.StatusBadRequest, "invalid_argument", "the body cannot be read: %v", err)
+	}
+	return body, nil
+}
+
+// envelope is what is around the rows of a request.
+type envelope struct {
+	rows        []byte
+	features    []string
+	fingerprint string
+}
+
+// take reads the members of a request; of those that are allowed only rows is required.
+func (e *envelope) take(body []byte, allowed ...string) error {
+	err := records.Members(body, func(name string, value []byte) error {
+		known := false
+		for _, a := range allowed {
+			known = known || a == name
+		}
+		if !known {
+			return fmt.Errorf("unknown member %q; there are %s", name, strings.Join(allowed, ", "))
+		}
+		return e.set(name, value)
+	})
+	if err == nil && e.rows == nil {
+		err = errors.New(`there is no member "rows"; send {"rows": [{…}, …]}`)
+	}
+	if err != nil {
+		return invalid("the request: %v", err)
+	}
+	return nil
+}
+
+func (e *envelope) set(name string, value []byte) (err error) {
+	switch name {
+	case "rows":
+		if e.rows = value; value[0] != '[' {
+			err = errors.New("rows is not an array of objects")
+		}
+	case "features":
+		if json.Unmarshal(value, &e.features) != nil {
+			err = errors.New("features is not an array of strings")
+		}
+	case "fingerprint":
+		if json.Unmarshal(value, &e.fingerprint) != nil {
+			err = errors.New("fingerprint is not a string")
+		}
+	}
+	return err
+}
+
+// parse reads the rows of a request as the given fields.
+func (e *envelope) parse(fields []plan.Field, complete bool, most int) (*records.Rows, error) {
+	o := records.Options{Format: records.JSON, Fields: fields, Pushed: true, Complete: complete, QuotedInts: true}
+	rows, err := records.All(e.rows, o, most)
+	if many := (*records.TooManyRows)(nil); errors.As(err, &many) {
+		return nil, tooMuch("the request has more than %d rows, which is the most; send it in parts", many.Most)
+	}
+	if err != nil {
+		return nil, invalid("rows: %v", err)
+	}
+	return rows, nil
+}
