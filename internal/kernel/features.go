@@ -19,7 +19,10 @@ type Features struct {
 	// Known has the rows of a View's results whose entity has a visible event,
 	// before any filter; a Service needs it of its views.
 	Known vector.Bitmap
-	from  *outer // what made it
+	// Few has those of Known whose entity has fewer than FewEvents visible events; only a
+	// replay's Reader knows.
+	Few  vector.Bitmap
+	from *outer // what made it
 }
 
 // FeatureColumn is the values and statuses of one feature. Where the status is

@@ -95,18 +95,22 @@ func (r *Replay) Part(row int) int { return r.division.part(r.division.tuple.ent
 // EventBytes is what an event takes in blocks, but for its text.
 func (r *Replay) EventBytes() int { return 8 * r.layout.stride(r.layout.classes > 1) }
 
+// FewEvents is how many visible events an entity has when it does not count as new any more.
+const FewEvents = 5
+
 // PartResults are the aggregates of a part as of its spine rows, which are in the order of
 // the spine.
 type PartResults struct {
 	N     int
 	Known vector.Bitmap // rows whose entity has a visible event
+	Few   vector.Bitmap // of these, those whose entity has fewer than FewEvents
 	Aggs  []*vector.Vector
 }
 
 // newResults are the results of a part, yet to be filled.
 func (r *Replay) newResults(part int) *PartResults {
 	n := r.PartRows(part)
-	out := &PartResults{N: n, Known: vector.NewBitmap(n)}
+	out := &PartResults{N: n, Known: vector.NewBitmap(n), Few: vector.NewBitmap(n)}
 	for _, a := range r.view.aggs {
 		out.Aggs = append(out.Aggs, vector.New(a.Type, n))
 	}

@@ -19,6 +19,7 @@ func (p *PartResults) AppendChunk(dst []byte, from int) []byte {
 	to := min(from+ResultChunk, p.N)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(to-from))
 	dst = appendBits(dst, p.Known, from, to)
+	dst = appendBits(dst, p.Few, from, to)
 	for _, v := range p.Aggs {
 		dst = appendBits(dst, v.Null, from, to)
 		dst = appendBits(dst, v.Err, from, to)
@@ -77,7 +78,7 @@ func (r *Replay) ReadChunk(src []byte) (*PartResults, error) {
 	if out.N > ResultChunk {
 		return nil, errChunk
 	}
-	out.Known = c.bits(out.N)
+	out.Known, out.Few = c.bits(out.N), c.bits(out.N)
 	for _, a := range r.view.aggs {
 		v := &vector.Vector{Type: a.Type, N: out.N, Null: c.bits(out.N), Err: c.bits(out.N)}
 		c.lane(v)
@@ -155,7 +156,7 @@ func (c *chunkReader) lane(v *vector.Vector) {
 
 // Bytes is the memory that the results take, about.
 func (p *PartResults) Bytes() int {
-	n := 8 * len(p.Known)
+	n := 8 * (len(p.Known) + len(p.Few))
 	for _, v := range p.Aggs {
 		n += 8*(len(v.Null)+len(v.Err)+len(v.Bits)+len(v.Int)+len(v.Double)) + 16*len(v.Str) + 40*len(v.Any)
 		for _, s := range v.Str {

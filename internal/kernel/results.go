@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"slices"
+
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -35,7 +37,15 @@ func (r *Reader) Read(parts []*PartResults, rows []At, at []plan.EventTime) *Fea
 	for a, dst := range r.aggs {
 		gather(dst, parts, r.firstAgg+a, rows)
 	}
-	return r.view.finish(r.aggs, at, func(i int) bool { return parts[rows[i].Part].Known.Get(int(rows[i].Row)) })
+	out := r.view.finish(r.aggs, at, func(i int) bool { return parts[rows[i].Part].Known.Get(int(rows[i].Row)) })
+	out.Few = slices.Grow(out.Few[:0], vector.Words(len(at)))[:vector.Words(len(at))]
+	out.Few.Zero()
+	for i, row := range rows {
+		if parts[row.Part].Few.Get(int(row.Row)) {
+			out.Few.Set(i)
+		}
+	}
+	return out
 }
 
 // gather collects an aggregate from the given places.

@@ -88,6 +88,9 @@ func viewsBehind(s *plan.Service, d int, done [][]int) []int {
 	return slices.Compact(views)
 }
 
+// Behind lists the views that derived feature d reads, through others too.
+func (s *Service) Behind(d int) []int { return s.behind[d] }
+
 // Plan is the plan the service was compiled from.
 func (s *Service) Plan() *plan.Service { return s.plan }
 

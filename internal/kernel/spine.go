@@ -53,6 +53,10 @@ func (s *Spine) At() []plan.EventTime { return s.at }
 // Entities is the number of entities of a tuple.
 func (s *Spine) Entities(tuple int) int { return int(s.tuples[tuple].entities.n) }
 
+// Entity is the entity of each row by a tuple, from 1 to Entities; 0 of a row without one. It is
+// not to be written to.
+func (s *Spine) Entity(tuple int) []int32 { return s.tuples[tuple].entity }
+
 // division is the entities of a tuple in parts: entity number e belongs to part e modulo
 // their number, a power of two, and is there number e divided by it.
 type division struct {

@@ -229,13 +229,14 @@ func (s *Sweeper) sweep(e entitySpan) {
 	}
 }
 
-// know marks the rows as of which an event of the entity is visible.
+// know marks the rows as of which an event of the entity is visible, and those as of which only a few are.
 func (s *Sweeper) know(e entitySpan) {
-	firstVisible := least(s.history.visible[0][e.from:e.to])
+	visible := earliest(s.history.visible[0][e.from:e.to])
 	for _, rank := range e.ranks {
 		at := s.at[rank]
-		if firstVisible < at {
+		if visible[0] < at {
 			s.out.Known.Set(int(rank))
+			s.out.Few.Put(int(rank), visible[FewEvents-1] >= at)
 		}
 	}
 }
@@ -267,10 +268,20 @@ func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
 	}
 }
 
-func least(times []plan.EventTime) plan.EventTime {
-	first := plan.Never
+// earliest is the first few times in order, Never where there are not as many.
+func earliest(times []plan.EventTime) (first [FewEvents]plan.EventTime) {
+	for i := range first {
+		first[i] = plan.Never
+	}
 	for _, t := range times {
-		first = min(first, t)
+		if t >= first[FewEvents-1] {
+			continue
+		}
+		i := FewEvents - 1
+		for ; i > 0 && first[i-1] > t; i-- {
+			first[i] = first[i-1]
+		}
+		first[i] = t
 	}
 	return first
 }
