@@ -60,12 +60,13 @@ type TrainingSet struct {
 	Left        time.Duration // until the phase ends at that rate; 0: not known
 	Error       string        // why it failed
 	Manifest    string        // the content of manifest.json, of one that succeeded
+	Report      string        // the content of report.json: what its rows and features look like
 }
 
 func newTrainingSet(m *unskewv1.TrainingSet) *TrainingSet {
 	return &TrainingSet{
 		ID: m.GetId(), State: TrainingState(m.GetState()), Phase: m.GetPhase(), Done: m.GetDone(), Total: m.GetTotal(),
-		Rate: m.GetRate(), Left: time.Duration(m.GetEtaSeconds() * float64(time.Second)), Error: m.GetError(), Manifest: m.GetManifest(),
+		Rate: m.GetRate(), Left: time.Duration(m.GetEtaSeconds() * float64(time.Second)), Error: m.GetError(), Manifest: m.GetManifest(), Report: m.GetReport(),
 	}
 }
 
@@ -179,7 +180,7 @@ func (c *Client) CancelTrainingSet(ctx context.Context, id string) error {
 	return nil
 }
 
-// ListTrainingSets lists the training sets that the server keeps, the newest first, without their manifests.
+// ListTrainingSets lists the training sets that the server keeps, the newest first, without their manifests and reports.
 func (c *Client) ListTrainingSets(ctx context.Context) ([]*TrainingSet, error) {
 	res, err := c.training.ListTrainingSets(ctx, connect.NewRequest(&unskewv1.ListTrainingSetsRequest{}))
 	if err != nil {

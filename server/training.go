@@ -21,6 +21,7 @@ type trainingJobs interface {
 	Create(id string, s training.Spec) (training.Job, error)
 	Get(id string) (training.Job, error)
 	Manifest(id string) (string, error)
+	Report(id string) (string, error)
 	List() []training.Job
 	Cancel(id string) (training.Job, error)
 	Read(ctx context.Context, id, part string, from int64, w io.Writer, written func(next int64) error) error
@@ -157,7 +158,7 @@ func (h *trainingHandler) ListTrainingSets(context.Context, *connect.Request[uns
 	return connect.NewResponse(res), nil
 }
 
-// trainingSet is a job as the contract shows it, with the manifest of its result.
+// trainingSet is a job as the contract shows it, with the manifest and the report of its result.
 func (h *trainingHandler) trainingSet(jobs trainingJobs, job training.Job) (*unskewv1.TrainingSet, error) {
 	m := jobMessage(job)
 	if job.State != training.Succeeded {
@@ -165,6 +166,9 @@ func (h *trainingHandler) trainingSet(jobs trainingJobs, job training.Job) (*uns
 	}
 	var err error
 	if m.Manifest, err = jobs.Manifest(job.ID); err != nil {
+		return nil, trainingError(err)
+	}
+	if m.Report, err = jobs.Report(job.ID); err != nil {
 		return nil, trainingError(err)
 	}
 	return m, nil

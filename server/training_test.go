@@ -41,6 +41,7 @@ func (j *jobsOf) Create(_ string, s training.Spec) (training.Job, error) {
 func (j *jobsOf) Get(string) (training.Job, error)    { return j.job() }
 func (j *jobsOf) Cancel(string) (training.Job, error) { return j.job() }
 func (j *jobsOf) Manifest(string) (string, error)     { return "{}", nil }
+func (j *jobsOf) Report(string) (string, error)       { return `{"alarms": []}`, nil }
 func (j *jobsOf) List() []training.Job {
 	job, _ := j.job()
 	return []training.Job{job}
@@ -114,7 +115,7 @@ func TestWhatIsAskedForIsShown(t *testing.T) {
 	}
 	got, err := c.GetTrainingSet(t.Context(), connect.NewRequest(&unskewv1.GetTrainingSetRequest{Id: "a"}))
 	set := got.Msg.GetTrainingSet()
-	if err != nil || set.GetState() != unskewv1.TrainingState_TRAINING_STATE_SUCCEEDED || set.GetManifest() != "{}" {
+	if err != nil || set.GetState() != unskewv1.TrainingState_TRAINING_STATE_SUCCEEDED || set.GetManifest() != "{}" || set.GetReport() != `{"alarms": []}` {
 		t.Errorf("%v, %v", set, err)
 	}
 	list, err := c.ListTrainingSets(t.Context(), connect.NewRequest(&unskewv1.ListTrainingSetsRequest{}))

@@ -35,9 +35,11 @@ directory; nothing appears there until all of it is complete. The same inputs gi
 same bytes whatever --memory and --threads are.
 
 The summary says how many rows have an event in each view, and what a split dropped by
-label. It ends with warnings: of a spine that no event can be seen from, of labels known
-later than the split allows for, of a rate of labels that moves over a cut. With --strict
-they are errors: exit code 1, and nothing is written.
+label. It ends with what you should look at: warnings of a spine that no event can be seen
+from, of labels known later than the split allows for, of a rate of labels that moves over
+a cut; and features that are too good to be true, for by themselves they all but tell the
+label. With --strict both are errors: exit code 1, and nothing is written. report.html
+beside the files shows all that is known of rows, labels and features.
 
 Name a TrainingSet of the project (without NAME it is the only one there is), or give
 service, spine and time by flags.`,
@@ -56,7 +58,7 @@ service, spine and time by flags.`,
 	flags.StringVar(&f.label, "label", "", "`COLUMN` of the spine with the label")
 	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
-	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings")
+	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings or a feature is too good to be true")
 	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
 	flags.StringVar(&f.memory, "memory", "", "take about `SIZE` of memory, like 4GB, and put on disk what does not fit (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
@@ -110,14 +112,14 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	}
 	show.finish()
 	if o.json {
-		if err := printJSON(c, m); err != nil {
+		if err := printJSON(c, trainedJSON(m)); err != nil {
 			return err
 		}
 	} else {
 		printTrained(c.OutOrStdout(), m, out)
 	}
 	if strict != nil {
-		return &findings{fmt.Sprintf("--strict: %s; nothing was written", quantity(int64(len(m.Warnings)), "warning"))}
+		return &findings{"--strict: " + strictly(m) + "; nothing was written"}
 	}
 	return nil
 }

@@ -10,9 +10,10 @@ import (
 
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/materializer/report"
 )
 
-// printTrained is the summary of a training set; warnings come last but for one line.
+// printTrained is the summary of a training set; what a person should look at comes last but for one line.
 func printTrained(w io.Writer, m *offline.Manifest, out string) {
 	for _, s := range m.Sources {
 		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Filled, s.Redelivered, s.Conflicts))
@@ -37,10 +38,60 @@ func printTrained(w io.Writer, m *offline.Manifest, out string) {
 			fmt.Fprintf(w, "  %s\n", labelSummary(m, f.Labels))
 		}
 	}
+	printFindings(w, m, out)
+	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+}
+
+// mostNotes is how many notes of a report are printed.
+const mostNotes = 5
+
+// printFindings says what a person should look at, the most serious last.
+func printFindings(w io.Writer, m *offline.Manifest, out string) {
+	r := m.Report()
+	for _, f := range r.Notes[:min(mostNotes, len(r.Notes))] {
+		fmt.Fprintf(w, "note: %s\n", findingText(&f))
+	}
+	if more := len(r.Notes) - mostNotes; more > 0 {
+		fmt.Fprintf(w, "note: %s more in the report\n", count(int64(more)))
+	}
 	for _, text := range m.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
-	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+	for _, f := range r.Alarms {
+		fmt.Fprintf(w, "too good to be true: %s\n", findingText(&f))
+	}
+	if len(m.ReportFiles) > 0 {
+		fmt.Fprintf(w, "report: %s\n", filepath.Join(out, report.HTMLName))
+	}
+}
+
+// strictly counts what --strict refuses.
+func strictly(m *offline.Manifest) string {
+	var what []string
+	if n := len(m.Warnings); n > 0 {
+		what = append(what, quantity(int64(n), "warning"))
+	}
+	if n := len(m.Report().Alarms); n > 0 {
+		what = append(what, quantity(int64(n), "feature")+" too good to be true")
+	}
+	return strings.Join(what, " and ")
+}
+
+func findingText(f *report.Finding) string {
+	if f.Feature == "" {
+		return f.Text
+	}
+	return fmt.Sprintf("%s: feature %s: %s", f.Definition, f.Feature, f.Text)
+}
+
+// trainedJSON is the manifest and, of the report, what a person should look at.
+func trainedJSON(m *offline.Manifest) any {
+	r := m.Report()
+	return struct {
+		*offline.Manifest
+		Alarms []report.Finding `json:"alarms"`
+		Notes  []report.Finding `json:"notes"`
+	}{m, r.Alarms, r.Notes}
 }
 
 // printDropped says which rows a split dropped, and of what labels.

@@ -9,19 +9,22 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
+	"github.com/unskew/unskew/materializer/report"
 )
 
 // maxClasses is how many values of a label are told apart. Numbers of more than that are
 // put in quarters, anything else in one class.
-const maxClasses = 20
+const maxClasses = report.MostClasses
 
 // noClass is the class of a row without a label.
-const noClass = 255
+const noClass = report.NoClass
 
 // labels is the class of the label of every row.
 type labels struct {
 	names []string // of the classes, in the order of their values
 	of    []uint8  // of each row, or noClass
+	// ordered: the classes are numbers, or false and true
+	ordered bool
 }
 
 // classes are the names of the classes; of labels that were not read there are none.
@@ -46,13 +49,14 @@ type labelReader struct {
 	values  []plan.Value // of the classes, in order of appearance
 	class   map[string]uint8
 	numeric bool
+	ordered bool      // values are numbers, or false and true
 	many    bool      // more than maxClasses values
 	numbers []float64 // then: of every row of a numeric label; anything where it is null
 	buf     []byte
 }
 
 func newLabelReader(kind plan.Kind) *labelReader {
-	return &labelReader{class: map[string]uint8{}, numeric: kind == plan.Int || kind == plan.Double}
+	return &labelReader{class: map[string]uint8{}, numeric: kind == plan.Int || kind == plan.Double, ordered: kind != plan.String && kind != plan.Bytes}
 }
 
 // add appends a batch; it keeps nothing of v.
@@ -135,7 +139,7 @@ func (r *labelReader) labels() *labels {
 		order[i] = uint8(i)
 	}
 	slices.SortFunc(order, func(a, b uint8) int { return plan.Compare(r.values[a], r.values[b]) })
-	l := &labels{of: r.of}
+	l := &labels{of: r.of, ordered: r.ordered}
 	to := make([]uint8, len(order))
 	for i, class := range order {
 		l.names = append(l.names, className(r.values[class]))
@@ -188,7 +192,7 @@ func (r *labelReader) quarters() *labels {
 		}
 	}
 	a, b, c := numberName(edges[0]), numberName(edges[1]), numberName(edges[2])
-	return &labels{of: r.of, names: []string{"up to " + a, "over " + a + " to " + b, "over " + b + " to " + c, "over " + c}}
+	return &labels{of: r.of, ordered: true, names: []string{"up to " + a, "over " + a + " to " + b, "over " + b + " to " + c, "over " + c}}
 }
 
 // numberName writes numbers of usual sizes without an exponent.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/report"
 )
 
 // manifestFormat numbers the format of manifest.json, docs/formats/trainingset.md.
@@ -34,7 +35,21 @@ type Manifest struct {
 	Label              *LabelManifest   `json:"label,omitempty"`
 	Split              *SplitManifest   `json:"split,omitempty"`
 	Files              []FileManifest   `json:"files"`
+	ReportFiles        []ReportFile     `json:"report"`
 	Warnings           []string         `json:"warnings"` // what is seldom meant, one sentence each
+
+	report *report.Report
+}
+
+// Report is what the rows of the training set look like. Only the manifest that Train returns
+// has it; report.json holds the same.
+func (m *Manifest) Report() *report.Report { return m.report }
+
+// ReportFile is a file of the report.
+type ReportFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
 }
 
 // Engines are the versions of what computed the values.
@@ -231,6 +246,11 @@ func staleFiles(dir string) []string {
 	}
 	stale := []string{manifestName}
 	for _, f := range m.Files {
+		if filepath.IsLocal(f.Name) {
+			stale = append(stale, f.Name)
+		}
+	}
+	for _, f := range m.ReportFiles {
 		if filepath.IsLocal(f.Name) {
 			stale = append(stale, f.Name)
 		}

@@ -204,6 +204,9 @@ func TestP7_RebuildIsIdentical(t *testing.T) {
 		if !reflect.DeepEqual(m.Files[0], first.Files[0]) {
 			t.Errorf("%d threads and %d bytes give %+v instead of %+v", try.threads, try.memory, m.Files[0], first.Files[0])
 		}
+		if !reflect.DeepEqual(m.ReportFiles, first.ReportFiles) {
+			t.Errorf("%d threads and %d bytes give the report %+v instead of %+v", try.threads, try.memory, m.ReportFiles, first.ReportFiles)
+		}
 	}
 	if groups := p.ask(t, "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata('out/data.parquet') ORDER BY ALL"); !slices.Equal(groups, []string{"0 65536", "1 4464"}) {
 		t.Errorf("row groups %v", groups)
@@ -244,7 +247,7 @@ func TestFailureLeavesTheDirectoryAlone(t *testing.T) {
 	c := p.config(set)
 	p.train(t, c)
 	before := p.listing(t)
-	if len(before) != 2 {
+	if len(before) != 4 {
 		t.Fatalf("files %v", slices.Collect(maps.Keys(before)))
 	}
 	for _, memory := range []int64{0, 5000} {
@@ -335,7 +338,7 @@ func TestSplitWritesParts(t *testing.T) {
 	p.train(t, p.config(set)) // leaves data.parquet, which must go
 	set.Split = &plan.Split{Train: 0.7, Validation: 0.1, Test: 0.2, Embargo: plan.Day}
 	m := p.train(t, p.config(set))
-	if names := slices.Sorted(maps.Keys(p.listing(t))); !slices.Equal(names, []string{"manifest.json", "test.parquet", "train.parquet", "validation.parquet"}) {
+	if names := slices.Sorted(maps.Keys(p.listing(t))); !slices.Equal(names, []string{"manifest.json", "report.html", "report.json", "test.parquet", "train.parquet", "validation.parquet"}) {
 		t.Errorf("files %v", names)
 	}
 	var rows int64

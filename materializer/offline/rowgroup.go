@@ -10,21 +10,23 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/materializer/report"
 )
 
 // rowGroup is the rows of one row group of one part, in order.
 type rowGroup struct {
 	part    *part
+	place   int // of the part
 	number  int
 	spans   []span
 	rows    []int32     // of the spine
 	sources []rowSource // of each replay, where the aggregates of the rows are
 
-	done     chan struct{} // closed when all of the following is there
-	err      error
-	encoded  *parquetfile.RowGroup
-	statuses [][statusKinds]int64 // rows by status, of each output
-	failed   []*failedRows        // of each role, and of the derived features
+	done    chan struct{} // closed when all of the following is there
+	err     error
+	encoded *parquetfile.RowGroup
+	failed  []*failedRows        // of each role, and of the derived features
+	texts   []*report.GroupTexts // of the outputs that are texts
 
 	withEvents []int64 // of each role, rows of whose entity an event is visible
 }
@@ -51,9 +53,6 @@ func (s *rowSource) add(part int, of *kernel.PartResults, row int32) {
 	}
 	s.at = append(s.at, kernel.At{Part: l.number, Row: row})
 }
-
-// statusKinds is more than there are statuses.
-const statusKinds = 8
 
 // span is rows of a record of the spine.
 type span struct {
@@ -108,6 +107,9 @@ func (a *assembly) run(ctx context.Context) error {
 	g.Go(func() error { return a.commit(ctx) })
 	err := g.Wait()
 	a.abandon()
+	for _, f := range fillers {
+		a.t.counts.Merge(f.counts.Counts())
+	}
 	return err
 }
 
@@ -183,7 +185,7 @@ func (a *assembly) add(ctx context.Context, rec arrow.RecordBatch, i, n int) (in
 }
 
 func (a *assembly) newGroup(p int) *rowGroup {
-	g := &rowGroup{part: a.parts[p], number: a.parts[p].groups, done: make(chan struct{})}
+	g := &rowGroup{part: a.parts[p], place: p, number: a.parts[p].groups, done: make(chan struct{})}
 	for _, r := range a.t.replays {
 		g.sources = append(g.sources, rowSource{last: make([]lastResults, r.kernel.Parts())})
 	}
@@ -269,8 +271,11 @@ type filler struct {
 	service *kernel.Service
 	views   []*kernel.Features
 
-	times []plan.EventTime // scratch, of the rows at hand
-	texts []string
+	times   []plan.EventTime // scratch, of the rows at hand
+	texts   []string
+	classes []uint8
+
+	counts *report.Collector
 
 	derived *kernel.Features // of the rows at hand
 }
@@ -279,7 +284,7 @@ type filler struct {
 const featureRows = 1024
 
 func (t *trainer) newFiller() (*filler, error) {
-	f := &filler{t: t, views: make([]*kernel.Features, len(t.roles))}
+	f := &filler{t: t, counts: report.NewCollector(t.shape), views: make([]*kernel.Features, len(t.roles))}
 	for _, r := range t.roles {
 		reader, err := r.of.kernel.NewReader(r.view)
 		if err != nil {
@@ -305,7 +310,8 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 		return ctx.Err()
 	}
 	g.encoded = g.part.newRowGroup()
-	g.statuses, g.withEvents = make([][statusKinds]int64, len(g.part.outputs)), make([]int64, len(f.t.roles))
+	g.withEvents = make([]int64, len(f.t.roles))
+	f.counts.BeginGroup(g.place)
 	for _, r := range f.t.roles {
 		g.failed = append(g.failed, newFailedRows(len(r.ref.View.Features)))
 	}
@@ -316,7 +322,7 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 	for from := 0; from < len(g.rows); from += featureRows {
 		to := min(from+featureRows, len(g.rows))
 		out := f.outputs(g, from, to)
-		g.count(out)
+		f.count(g, from, to, out)
 		derived := len(f.views)
 		for i := range f.views {
 			g.failed[i].see(f.views[i], g.rows[from:to])
@@ -328,7 +334,17 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 			return err
 		}
 	}
+	g.texts = f.counts.Texts()
 	return g.encoded.Finish()
+}
+
+// count counts rows of a group for the report.
+func (f *filler) count(g *rowGroup, from, to int, out []kernel.FeatureColumn) {
+	f.classes = f.classes[:0]
+	for _, row := range g.rows[from:to] {
+		f.classes = append(f.classes, f.t.spine.labels.class(int(row)))
+	}
+	f.counts.Rows(f.classes, f.times, f.views, out)
 }
 
 // decide decides from the first row group of a part how its columns are encoded.
@@ -384,12 +400,4 @@ func (g *rowGroup) spineColumns(to columns, begin, end int) error {
 		}
 	}
 	return nil
-}
-
-func (g *rowGroup) count(out []kernel.FeatureColumn) {
-	for c := range out {
-		for _, s := range out[c].Status {
-			g.statuses[c][s]++
-		}
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/report"
 )
 
 // Config says which training set to make.
@@ -73,8 +74,9 @@ type trainer struct {
 	stage     *staging
 	scratch   *scratch
 	room      *room
-	derived   *failedRows               // of each derived feature
-	statuses  [][statusKinds]int64      // rows of the files by status, of each output
+	derived   *failedRows // of each derived feature
+	shape     *report.Shape
+	counts    *report.Counts            // of the rows of the files
 	writer    func(io.Writer) io.Writer // see staging
 }
 
@@ -152,7 +154,6 @@ func (t *trainer) bindRoles(ctx context.Context) error {
 		r.views = append(r.views, ref.View)
 	}
 	t.derived = newFailedRows(len(t.Set.Service.Derived))
-	t.statuses = make([][statusKinds]int64, len(t.Set.Service.Outputs()))
 	return nil
 }
 
@@ -182,6 +183,9 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 
 // write makes the features of the aggregates and writes the files.
 func (t *trainer) write(ctx context.Context) (*Manifest, error) {
+	if err := t.beginReport(); err != nil {
+		return nil, err
+	}
 	a := &assembly{t: t, work: make(chan *rowGroup, 1), ordered: make(chan *rowGroup, t.Threads+1)}
 	if err := a.run(ctx); err != nil {
 		return nil, err
@@ -200,11 +204,7 @@ func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 
 // see takes over what a row group learned of its rows.
 func (t *trainer) see(g *rowGroup) {
-	for c, counts := range g.statuses {
-		for s, n := range counts {
-			t.statuses[c][s] += n
-		}
-	}
+	t.counts.TakeTexts(g.texts)
 	for i, r := range t.roles {
 		r.failed.merge(g.failed[i])
 		r.withEvents += g.withEvents[i]
@@ -224,10 +224,17 @@ func (t *trainer) metadata() (map[string]string, error) {
 	}, err
 }
 
-// StrictError is why Train wrote nothing though it could have: its manifest has warnings.
+// StrictError is why Train wrote nothing though it could have: its manifest has warnings, or its
+// report alarms.
 type StrictError struct{ Manifest *Manifest }
 
-func (e *StrictError) Error() string { return strings.Join(e.Manifest.Warnings, "; ") }
+func (e *StrictError) Error() string {
+	all := slices.Clone(e.Manifest.Warnings)
+	for _, a := range e.Manifest.report.Alarms {
+		all = append(all, fmt.Sprintf("feature %s: %s", a.Feature, a.Text))
+	}
+	return strings.Join(all, "; ")
+}
 
 // publish writes the manifest and gives all files their names.
 func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error) {
@@ -235,8 +242,12 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 	if err != nil {
 		return nil, err
 	}
-	if t.Strict && len(m.Warnings) > 0 {
+	m.report = t.describe(m)
+	if t.Strict && len(m.Warnings)+len(m.report.Alarms) > 0 {
 		return nil, &StrictError{m}
+	}
+	if m.ReportFiles, err = writeReport(m.report, t.stage); err != nil {
+		return nil, err
 	}
 	if err := m.write(t.stage); err != nil {
 		return nil, err
@@ -281,7 +292,7 @@ func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error
 	}
 	for i, o := range svc.Outputs() {
 		om := OutputManifest{Name: o.Name, Type: o.Type.String(), Fingerprint: o.Fingerprint.String(), Statuses: map[string]int64{}}
-		for s, n := range t.statuses[i] {
+		for s, n := range t.counts.Statuses(i) {
 			if n > 0 {
 				om.Statuses[kernel.Status(s).String()] = n
 			}

@@ -18,7 +18,19 @@ import (
 )
 
 // Manifest is the manifest of a job that succeeded.
-func (q *Queue) Manifest(id string) (string, error) {
+func (q *Queue) Manifest(id string) (string, error) { return q.result(id, "manifest.json") }
+
+// Report is the report of a job that succeeded; "" of one that was made before there were reports.
+func (q *Queue) Report(id string) (string, error) {
+	text, err := q.result(id, "report.json")
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return text, err
+}
+
+// result is a small file of a job that succeeded.
+func (q *Queue) result(id, name string) (string, error) {
 	j, err := q.Get(id)
 	if err != nil {
 		return "", err
@@ -26,7 +38,7 @@ func (q *Queue) Manifest(id string) (string, error) {
 	if j.State != Succeeded {
 		return "", notReady(&j)
 	}
-	text, err := os.ReadFile(filepath.Join(q.out(id), "manifest.json"))
+	text, err := os.ReadFile(filepath.Join(q.out(id), name))
 	return string(text), err
 }
 

@@ -568,7 +568,7 @@ func (*ListTrainingSetsRequest) Descriptor() ([]byte, []int) {
 
 type ListTrainingSetsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Without their manifests.
+	// Without their manifests and reports.
 	TrainingSets  []*TrainingSet `protobuf:"bytes,1,rep,name=training_sets,json=trainingSets,proto3" json:"training_sets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -636,7 +636,9 @@ type TrainingSet struct {
 	// When the job and its result are removed; 0: not before it has ended.
 	ExpiresMicros int64 `protobuf:"varint,13,opt,name=expires_micros,json=expiresMicros,proto3" json:"expires_micros,omitempty"`
 	// The content of manifest.json, of a job that succeeded.
-	Manifest      string `protobuf:"bytes,14,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Manifest string `protobuf:"bytes,14,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// The content of report.json, of a job that succeeded: what its rows and features look like.
+	Report        string `protobuf:"bytes,15,opt,name=report,proto3" json:"report,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +767,13 @@ func (x *TrainingSet) GetExpiresMicros() int64 {
 func (x *TrainingSet) GetManifest() string {
 	if x != nil {
 		return x.Manifest
+	}
+	return ""
+}
+
+func (x *TrainingSet) GetReport() string {
+	if x != nil {
+		return x.Report
 	}
 	return ""
 }
@@ -923,7 +932,7 @@ const file_unskew_v1_training_service_proto_rawDesc = "" +
 	"\ftraining_set\x18\x01 \x01(\v2\x16.unskew.v1.TrainingSetR\vtrainingSet\"\x19\n" +
 	"\x17ListTrainingSetsRequest\"W\n" +
 	"\x18ListTrainingSetsResponse\x12;\n" +
-	"\rtraining_sets\x18\x01 \x03(\v2\x16.unskew.v1.TrainingSetR\ftrainingSets\"\xcb\x03\n" +
+	"\rtraining_sets\x18\x01 \x03(\v2\x16.unskew.v1.TrainingSetR\ftrainingSets\"\xe3\x03\n" +
 	"\vTrainingSet\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x18.unskew.v1.TrainingStateR\x05state\x12=\n" +
@@ -940,7 +949,8 @@ const file_unskew_v1_training_service_proto_rawDesc = "" +
 	"\x0estarted_micros\x18\v \x01(\x03R\rstartedMicros\x12!\n" +
 	"\fended_micros\x18\f \x01(\x03R\vendedMicros\x12%\n" +
 	"\x0eexpires_micros\x18\r \x01(\x03R\rexpiresMicros\x12\x1a\n" +
-	"\bmanifest\x18\x0e \x01(\tR\bmanifest\"l\n" +
+	"\bmanifest\x18\x0e \x01(\tR\bmanifest\x12\x16\n" +
+	"\x06report\x18\x0f \x01(\tR\x06report\"l\n" +
 	"\x16ReadTrainingSetRequest\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\x02id\x12\x1b\n" +

@@ -25,6 +25,8 @@ def test_a_training_set_of_the_project(project):
     table = ts.to_arrow()
     assert len(table) == 236 and set(ts.features) < set(table.column_names)
     assert ts.to_pandas().shape == ts.to_polars().shape == (236, table.num_columns)
+    assert ts.report["rows"] == 236 and [f["name"] for f in ts.report["features"]] == ts.features and ts.report["alarms"] == []
+    assert ts.report_html.read_text().startswith("<!DOCTYPE html>") and "<iframe" in ts._repr_html_()
     assert ts.manifest["service_fingerprint"] == ts.fingerprint and ts.fingerprint[:12] in repr(ts)
 
 

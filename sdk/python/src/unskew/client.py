@@ -392,7 +392,7 @@ class Client:
             if id is None:
                 self.cancel_training_set(made.id)
             raise
-        return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part)
+        return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part, json.loads(made.report or "{}"))
 
     def list_training_sets(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """The training sets that the server keeps, the newest first: id, state, phase, error."""

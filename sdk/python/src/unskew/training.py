@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import tempfile
@@ -26,6 +27,14 @@ class AnyTrainingSet(ABC):
 
     #: The content of ``manifest.json``.
     manifest: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def report(self) -> dict[str, Any]:
+        """The content of ``report.json``: what rows, labels and features look like.
+
+        ``report["alarms"]`` are the features that are too good to be true.
+        """
 
     @property
     def fingerprint(self) -> str:
@@ -101,6 +110,27 @@ class TrainingSet(AnyTrainingSet):
             raise UnskewError(f"{self.path} holds no training set: {error}") from None
         self._keep = _keep
 
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        try:
+            report: dict[str, Any] = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UnskewError(f"{self.path} has no report: {error}") from None
+        return report
+
+    @property
+    def report_html(self) -> Path:
+        """The page with the report, for a browser."""
+        return self.path / "report.html"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the report, in a frame of its own."""
+        try:
+            page = self.report_html.read_text(encoding="utf-8")
+        except OSError:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        return f'<iframe title="training set" srcdoc="{html.escape(page)}" width="100%" height="600" sandbox="allow-scripts" style="border:0"></iframe>'
+
     def _read(self, part: str) -> pa.Table:
         return pq.read_table(self.path / f"{part}.parquet", memory_map=True)
 
@@ -111,11 +141,18 @@ class RemoteTrainingSet(AnyTrainingSet):
     #: What the server calls it.
     id: str
 
-    def __init__(self, id: str, manifest: dict[str, Any], stream: Callable[[str, str], pa.Table]) -> None:
+    def __init__(
+        self, id: str, manifest: dict[str, Any], stream: Callable[[str, str], pa.Table], report: dict[str, Any]
+    ) -> None:
         self.id = id
         self.manifest = manifest
+        self._report = report
         self._stream = stream
         self._tables: dict[str, pa.Table] = {}
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return self._report
 
     def _read(self, part: str) -> pa.Table:
         if part not in self._tables:

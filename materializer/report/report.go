@@ -1,0 +1,242 @@
+package report
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+)
+
+// Format numbers the format of report.json.
+const Format = 1
+
+// Names of the files.
+const (
+	JSONName = "report.json"
+	HTMLName = "report.html"
+)
+
+// Report is what report.json holds. It depends on the training set alone.
+type Report struct {
+	Format             int          `json:"format"`
+	Project            string       `json:"project"`
+	TrainingSet        string       `json:"training_set"`
+	Service            string       `json:"service"`
+	ServiceFingerprint string       `json:"service_fingerprint"`
+	AsOf               string       `json:"as_of"`
+	Rows               int64        `json:"rows"`       // of the files
+	SpineRows          int64        `json:"spine_rows"` // with those that were dropped
+	First              string       `json:"first"`      // as-of time of the spine
+	Last               string       `json:"last"`       //
+	Alarms             []Finding    `json:"alarms"`     // features that are too good
+	Notes              []Finding    `json:"notes"`      // what else a person should look at
+	Warnings           []string     `json:"warnings"`   // those of the manifest
+	Label              *Label       `json:"label"`      // null without one
+	Parts              []Part       `json:"parts"`      // the files
+	Dropped            []Rows       `json:"dropped"`    // by reason
+	Timeline           []Moment     `json:"timeline"`   // rows of the spine by time
+	Entities           []EntityRows `json:"entities"`   // who is in which part
+	Features           []Feature    `json:"features"`
+}
+
+// Finding is something that a person should look at.
+type Finding struct {
+	Kind       string `json:"kind"`
+	Feature    string `json:"feature,omitempty"`
+	Definition string `json:"definition,omitempty"` // file:line
+	Text       string `json:"text"`                 // a sentence
+}
+
+// Rows are rows by the class of their label.
+type Rows struct {
+	Name       string           `json:"name"` // why, or of which part
+	Rows       int64            `json:"rows"`
+	ByLabel    map[string]int64 `json:"by_label,omitempty"`
+	Unlabelled int64            `json:"unlabelled,omitempty"`
+}
+
+// Part is a file of the training set.
+type Part struct {
+	Rows
+	First           string `json:"first,omitempty"` // as-of time
+	Last            string `json:"last,omitempty"`
+	LabelsKnownLate int64  `json:"labels_known_late"`
+}
+
+// Label says what the labels are and when they are known.
+type Label struct {
+	Column       string       `json:"column"`
+	Classes      []string     `json:"classes"`
+	Ordered      bool         `json:"ordered"` // the classes are numbers or false and true
+	Horizon      string       `json:"horizon,omitempty"`
+	HorizonFrom  string       `json:"horizon_from,omitempty"`
+	DataEnd      string       `json:"data_end,omitempty"`
+	RowsTooYoung int64        `json:"rows_too_young"`
+	Delays       []ClassDelay `json:"delays,omitempty"` // only where the spine says when labels were known
+}
+
+// ClassDelay is how long after a row's time the labels of a class were known, in seconds.
+type ClassDelay struct {
+	Class             string    `json:"class"` // "" for rows without a label
+	Rows              int64     `json:"rows"`
+	Quantiles         Quantiles `json:"quantiles,omitempty"`
+	NeverKnown        int64     `json:"never_known"`
+	SlowerThanHorizon int64     `json:"slower_than_horizon"`
+}
+
+// Moment is the rows of a stretch of time, as long as the others.
+type Moment struct {
+	From    string           `json:"from"`
+	Rows    int64            `json:"rows"`
+	ByPart  map[string]int64 `json:"by_part,omitempty"` // without those that were dropped
+	ByLabel map[string]int64 `json:"by_label,omitempty"`
+}
+
+// EntityRows says which entities are in which part.
+type EntityRows struct {
+	Entity string         `json:"entity"`
+	Keys   []string       `json:"keys"` // columns of the spine
+	Parts  []EntityCount  `json:"parts"`
+	Shared []SharedEntity `json:"shared"`
+}
+
+// EntityCount is the entities of a part.
+type EntityCount struct {
+	Part     string `json:"part"`
+	Entities int64  `json:"entities"`
+	NoKey    int64  `json:"rows_without_key"`
+}
+
+// SharedEntity is the entities of a part that are in an earlier one too.
+type SharedEntity struct {
+	Part     string `json:"part"`
+	With     string `json:"with"`
+	Entities int64  `json:"entities"`
+	Rows     int64  `json:"rows"` // of the part, with such an entity
+}
+
+// Feature is an output of the service on the rows of the files.
+type Feature struct {
+	Name           string                      `json:"name"`
+	Type           string                      `json:"type"`
+	Measured       string                      `json:"measured"` // "number", "age_seconds", "size" or "text"
+	Definition     string                      `json:"definition"`
+	Statuses       map[string]int64            `json:"statuses"`
+	StatusesByPart map[string]map[string]int64 `json:"statuses_by_part"`
+	Rates
+	Values
+	AUC              Number       `json:"auc"` // single-feature; null where there is none
+	AUCLower         Number       `json:"auc_lower"`
+	Information      Number       `json:"mutual_information"` // share of the label's entropy
+	InformationLower Number       `json:"mutual_information_lower"`
+	Ranges           []Range      `json:"ranges,omitempty"` // of numbers
+	Cohorts          []CohortRows `json:"cohorts"`
+
+	constant bool // all values are one
+}
+
+// Range is the rows whose numbers lie in a range.
+type Range struct {
+	From    Number  `json:"from"`
+	To      Number  `json:"to"`
+	Rows    int64   `json:"rows"`
+	ByClass []int64 `json:"by_class,omitempty"` // in the order of the label's classes
+}
+
+// Rates are shares of rows.
+type Rates struct {
+	Rows        int64  `json:"rows"`
+	NullRate    Number `json:"null_rate"` // no value, for whatever reason
+	DefaultRate Number `json:"default_rate"`
+	ErrorRate   Number `json:"error_rate"`
+}
+
+// Values says what values there are.
+type Values struct {
+	NaN         int64       `json:"nan,omitempty"`
+	Quantiles   Quantiles   `json:"quantiles,omitempty"` // of numbers
+	Categories  *Categories `json:"categories,omitempty"`
+	Correlation Number      `json:"correlation"` // Spearman's, with the label
+}
+
+// CohortRows is the rows of a cohort: "no_events", "few_events" or "more_events".
+type CohortRows struct {
+	Cohort string `json:"cohort"`
+	Rates
+	Values
+}
+
+// Categories are texts and how often they occur.
+type Categories struct {
+	Distinct int64      `json:"distinct"` // at least
+	Exact    bool       `json:"exact"`    // or the numbers of rows are estimates
+	Top      []Category `json:"top"`
+	Rare     *Rare      `json:"rare,omitempty"`
+}
+
+// Category is a text.
+type Category struct {
+	Value string `json:"value"`
+	Rows  int64  `json:"rows"`
+}
+
+// Rare is the texts that occur on fewer rows than RareBelow.
+type Rare struct {
+	Below    int64    `json:"below"`
+	Values   int64    `json:"values"`
+	Rows     int64    `json:"rows"`
+	Examples []string `json:"examples"`
+}
+
+// Quantile is a value that a share of the values does not exceed.
+type Quantile struct {
+	Of    float64
+	Value float64
+}
+
+// Quantiles are quantiles in ascending order, a JSON object.
+type Quantiles []Quantile
+
+// MarshalJSON writes an object.
+func (q Quantiles) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for i, x := range q {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(out, '"'), strconv.FormatFloat(x.Of, 'g', -1, 64)...)
+		out = append(out, `":`...)
+		out = append(out, Number(x.Value).json()...)
+	}
+	return append(out, '}'), nil
+}
+
+// Number is a number of six digits; NaN is null.
+type Number float64
+
+// MarshalJSON writes null for NaN and the names that JSON has for no infinity.
+func (n Number) MarshalJSON() ([]byte, error) { return n.json(), nil }
+
+func (n Number) json() []byte {
+	switch x := float64(n); {
+	case math.IsNaN(x):
+		return []byte("null")
+	case math.IsInf(x, 1):
+		return []byte(`"Infinity"`)
+	case math.IsInf(x, -1):
+		return []byte(`"-Infinity"`)
+	}
+	return []byte(n.text())
+}
+
+func (n Number) text() string {
+	if x := math.Abs(float64(n)); x >= 1e6 && x < 1e15 {
+		return strconv.FormatFloat(math.Trunc(float64(n)), 'f', -1, 64)
+	}
+	return strconv.FormatFloat(float64(n), 'g', 6, 64)
+}
+
+// JSON is the content of report.json.
+func (r *Report) JSON() ([]byte, error) {
+	raw, err := json.MarshalIndent(r, "", " ")
+	return append(raw, '\n'), err
+}
