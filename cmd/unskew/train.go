@@ -112,7 +112,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	}
 	show.finish()
 	if o.json {
-		if err := printJSON(c, trainedJSON(m)); err != nil {
+		if err := printJSON(c, m); err != nil {
 			return err
 		}
 	} else {

@@ -47,17 +47,16 @@ const mostNotes = 5
 
 // printFindings says what a person should look at, the most serious last.
 func printFindings(w io.Writer, m *offline.Manifest, out string) {
-	r := m.Report()
-	for _, f := range r.Notes[:min(mostNotes, len(r.Notes))] {
+	for _, f := range m.Notes[:min(mostNotes, len(m.Notes))] {
 		fmt.Fprintf(w, "note: %s\n", findingText(&f))
 	}
-	if more := len(r.Notes) - mostNotes; more > 0 {
+	if more := len(m.Notes) - mostNotes; more > 0 {
 		fmt.Fprintf(w, "note: %s more in the report\n", count(int64(more)))
 	}
 	for _, text := range m.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
-	for _, f := range r.Alarms {
+	for _, f := range m.Alarms {
 		fmt.Fprintf(w, "too good to be true: %s\n", findingText(&f))
 	}
 	if len(m.ReportFiles) > 0 {
@@ -71,7 +70,7 @@ func strictly(m *offline.Manifest) string {
 	if n := len(m.Warnings); n > 0 {
 		what = append(what, quantity(int64(n), "warning"))
 	}
-	if n := len(m.Report().Alarms); n > 0 {
+	if n := len(m.Alarms); n > 0 {
 		what = append(what, quantity(int64(n), "feature")+" too good to be true")
 	}
 	return strings.Join(what, " and ")
@@ -82,16 +81,6 @@ func findingText(f *report.Finding) string {
 		return f.Text
 	}
 	return fmt.Sprintf("%s: feature %s: %s", f.Definition, f.Feature, f.Text)
-}
-
-// trainedJSON is the manifest and, of the report, what a person should look at.
-func trainedJSON(m *offline.Manifest) any {
-	r := m.Report()
-	return struct {
-		*offline.Manifest
-		Alarms []report.Finding `json:"alarms"`
-		Notes  []report.Finding `json:"notes"`
-	}{m, r.Alarms, r.Notes}
 }
 
 // printDropped says which rows a split dropped, and of what labels.

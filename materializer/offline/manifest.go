@@ -37,13 +37,9 @@ type Manifest struct {
 	Files              []FileManifest   `json:"files"`
 	ReportFiles        []ReportFile     `json:"report"`
 	Warnings           []string         `json:"warnings"` // what is seldom meant, one sentence each
-
-	report *report.Report
+	Alarms             []report.Finding `json:"alarms"`   // features that are too good to be true
+	Notes              []report.Finding `json:"notes"`    // what else a person should look at
 }
-
-// Report is what the rows of the training set look like. Only the manifest that Train returns
-// has it; report.json holds the same.
-func (m *Manifest) Report() *report.Report { return m.report }
 
 // ReportFile is a file of the report.
 type ReportFile struct {

@@ -224,13 +224,12 @@ func (t *trainer) metadata() (map[string]string, error) {
 	}, err
 }
 
-// StrictError is why Train wrote nothing though it could have: its manifest has warnings, or its
-// report alarms.
+// StrictError is why Train wrote nothing though it could have: its manifest has warnings or alarms.
 type StrictError struct{ Manifest *Manifest }
 
 func (e *StrictError) Error() string {
 	all := slices.Clone(e.Manifest.Warnings)
-	for _, a := range e.Manifest.report.Alarms {
+	for _, a := range e.Manifest.Alarms {
 		all = append(all, fmt.Sprintf("feature %s: %s", a.Feature, a.Text))
 	}
 	return strings.Join(all, "; ")
@@ -242,11 +241,12 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 	if err != nil {
 		return nil, err
 	}
-	m.report = t.describe(m)
-	if t.Strict && len(m.Warnings)+len(m.report.Alarms) > 0 {
+	r := t.describe(m)
+	m.Alarms, m.Notes = r.Alarms, r.Notes
+	if t.Strict && len(m.Warnings)+len(m.Alarms) > 0 {
 		return nil, &StrictError{m}
 	}
-	if m.ReportFiles, err = writeReport(m.report, t.stage); err != nil {
+	if m.ReportFiles, err = writeReport(r, t.stage); err != nil {
 		return nil, err
 	}
 	if err := m.write(t.stage); err != nil {
