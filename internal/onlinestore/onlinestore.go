@@ -44,6 +44,14 @@ type Store interface {
 	Close() error
 }
 
+// Batching is a Store of which one Get of many keys costs much less than as many Gets: one
+// behind a network.
+type Batching interface {
+	Store
+	// PrefersBatches does nothing.
+	PrefersBatches()
+}
+
 // Loader writes many values whatever their revisions, for keys nobody reads yet. It
 // is used by one goroutine.
 type Loader interface {

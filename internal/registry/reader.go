@@ -15,18 +15,23 @@ import (
 // is seen by the very next read and no cache can go stale. Safe for concurrent use.
 type Reader struct {
 	store onlinestore.Store
+	share bool // reads share round trips
 	mu    sync.Mutex
 	live  map[plan.Fingerprint]liveRecord
+	open  *trip // that reads may still join
 }
 
 type liveRecord struct {
 	generation Generation
-	record     []byte
+	prefix     []byte // of the keys of its states
+	record     []byte // nil: not known
 }
 
-// NewReader makes a reader on a store.
+// NewReader makes a reader on a store. If the store prefers batches, reads that are made at
+// the same time share round trips.
 func NewReader(store onlinestore.Store) *Reader {
-	return &Reader{store: store, live: map[plan.Fingerprint]liveRecord{}}
+	_, share := store.(onlinestore.Batching)
+	return &Reader{store: store, share: share, live: map[plan.Fingerprint]liveRecord{}}
 }
 
 // Query asks for the states of some entities of a view; a nil entity has none.
@@ -48,13 +53,13 @@ const switches = 4
 // States answers all queries in one round trip, or a second when a generation was
 // just switched. A view without live state is *NotMaterialized.
 func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
+	known := make([]liveRecord, len(queries))
 	for range switches {
-		known := r.known(queries)
-		got, err := r.store.Get(ctx, keys(queries, known))
-		if err != nil {
+		t, at := r.join(queries, known)
+		if err := r.travel(ctx, t, at.leads); err != nil {
 			return nil, fmt.Errorf("read online state: %w", err)
 		}
-		answers, current, err := r.match(queries, known, got)
+		answers, current, err := r.match(queries, known, t.values[at.first:], t)
 		if err != nil || current {
 			return answers, err
 		}
@@ -62,69 +67,55 @@ func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) 
 	return nil, fmt.Errorf("read online state: generations changed %d times during one read", switches)
 }
 
-func (r *Reader) known(queries []Query) []liveRecord {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := make([]liveRecord, len(queries))
-	for i, q := range queries {
-		known[i] = r.live[q.View.Fingerprint]
-	}
-	return known
-}
-
-// keys lists the states under the generations believed live, then the live records
-// of all views: a store that reads one key after the other has read the states of a
-// generation that was live afterwards, so nobody had dropped them.
-func keys(queries []Query, known []liveRecord) [][]byte {
-	var keys [][]byte
-	for i, q := range queries {
-		if known[i].record == nil {
-			continue
-		}
-		for _, e := range q.Entities {
-			if e != nil {
-				keys = append(keys, known[i].generation.StateKey(e))
-			}
-		}
-	}
-	for _, q := range queries {
-		keys = append(keys, liveKey(q.View.Fingerprint))
-	}
-	return keys
-}
-
-// match cuts the values into answers; current is false when a generation believed
-// live is not.
-func (r *Reader) match(queries []Query, known []liveRecord, got [][]byte) (answers []Answer, current bool, err error) {
-	states, records := got[:len(got)-len(queries)], got[len(got)-len(queries):]
+// match cuts the values that begin with the states of the queries into answers; current is
+// false when a generation believed live is not.
+func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *trip) (answers []Answer, current bool, err error) {
 	current = true
 	for i, q := range queries {
-		if records[i] == nil {
+		record := t.record(q.View)
+		if record == nil {
 			return nil, false, &NotMaterialized{q.View}
 		}
-		if known[i].record != nil && bytes.Equal(records[i], known[i].record) {
+		if known[i].record != nil && bytes.Equal(record, known[i].record) {
 			continue
 		}
 		current = false
-		g, err := decodeRecord(q.View.Fingerprint, records[i])
+		g, err := decodeRecord(q.View.Fingerprint, record)
 		if err != nil {
 			return nil, false, err
 		}
 		r.mu.Lock()
-		r.live[q.View.Fingerprint] = liveRecord{g, records[i]}
+		r.live[q.View.Fingerprint] = liveRecord{g, g.Prefix(), record}
 		r.mu.Unlock()
 	}
 	if !current {
 		return nil, false, nil
 	}
+	answers = make([]Answer, len(queries))
 	for i, q := range queries {
-		a := Answer{Generation: known[i].generation, States: make([][]byte, len(q.Entities))}
-		for e := range q.Entities {
-			if q.Entities[e] != nil {
-				a.States[e], states = states[0], states[1:]
-			}
-		}
-		answers = append(answers, a)
+		answers[i] = Answer{Generation: known[i].generation}
+		answers[i].States, states = ofEntities(q.Entities, states)
 	}
 	return answers, true, nil
+}
+
+// ofEntities takes the states of some entities from the front of those that were fetched.
+func ofEntities(entities, fetched [][]byte) (states, rest [][]byte) {
+	n := 0
+	for _, e := range entities {
+		if e != nil {
+			n++
+		}
+	}
+	states, rest = fetched[:n:n], fetched[n:]
+	if n == len(entities) {
+		return states, rest
+	}
+	all := make([][]byte, len(entities))
+	for i, e := range entities {
+		if e != nil {
+			all[i], states = states[0], states[1:]
+		}
+	}
+	return all, rest
 }

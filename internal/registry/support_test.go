@@ -22,11 +22,20 @@ func onEachStore(t *testing.T, test func(t *testing.T, store onlinestore.Store))
 		s, err := pebble.Open("store", pebble.Options{FS: vfs.NewMem()})
 		test(t, closed(t, s, err))
 	})
+	t.Run("embedded, taken for one behind a network", func(t *testing.T) {
+		s, err := pebble.Open("store", pebble.Options{FS: vfs.NewMem()})
+		test(t, remote{closed(t, s, err)})
+	})
 	t.Run("redis", func(t *testing.T) {
 		s, err := redis.Open(t.Context(), redis.Options{Addresses: []string{redistest.Start(t).Address}})
 		test(t, closed(t, s, err))
 	})
 }
+
+// remote is a store whose reads share round trips.
+type remote struct{ onlinestore.Store }
+
+func (remote) PrefersBatches() {}
 
 // embedded opens an empty store in memory.
 func embedded(t *testing.T) onlinestore.Store {

@@ -117,7 +117,12 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "stale-generation", tag: "p4", breaks: "A reader goes on with the generation it has seen first.",
-		file: readerFile, old: "bytes.Equal(records[i], known[i].record)", new: "bytes.Equal(records[i][8:9], known[i].record[8:9])",
+		file: readerFile, old: "bytes.Equal(record, known[i].record)", new: "bytes.Equal(record[8:9], known[i].record[8:9])",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "another-reads-states", tag: "p4", breaks: "Reads that share a round trip all get the states of the first.",
+		file: readerFile, old: "t.values[at.first:]", new: "t.values[0:]",
 		tests: []string{"internal/registry"},
 	},
 	{

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -31,7 +32,7 @@ type Store struct {
 	prefix string // of every key
 }
 
-var _ onlinestore.Store = (*Store)(nil)
+var _ onlinestore.Batching = (*Store)(nil)
 
 // Open connects to the server. The error is an *EvictionError if the server may
 // drop states and Options.AllowEviction is not set.
@@ -63,6 +64,9 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
+// PrefersBatches is onlinestore.Batching's.
+func (*Store) PrefersBatches() {}
+
 func (s *Store) key(key []byte) string { return s.prefix + string(key) }
 
 // Get is onlinestore.Store's: one MGET, in a cluster one for each slot at once.
@@ -74,15 +78,31 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	names := make([]string, len(keys))
-	for i, key := range keys {
-		names[i] = s.key(key)
-	}
-	values, err := s.getBound(ctx, names)
+	values, err := s.getBound(ctx, s.names(keys))
 	if err != nil {
 		return nil, fmt.Errorf("get %d keys: %w", len(keys), err)
 	}
 	return values, nil
+}
+
+// names are keys as Redis has them, parts of one string.
+func (s *Store) names(keys [][]byte) []string {
+	size := len(keys) * len(s.prefix)
+	for _, key := range keys {
+		size += len(key)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, key := range keys {
+		all.WriteString(s.prefix)
+		all.Write(key)
+	}
+	rest, names := all.String(), make([]string, len(keys))
+	for i, key := range keys {
+		n := len(s.prefix) + len(key)
+		names[i], rest = rest[:n], rest[n:]
+	}
+	return names
 }
 
 // getBound gets the values of redis keys within the connection's time limit.

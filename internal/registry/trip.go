@@ -1,0 +1,143 @@
+package registry
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// trip is one round trip to the store, for one read or for several that come at the same
+// time: most of what a small read costs is sending and receiving, and every one of them
+// asks which generations are live.
+//
+// It asks for states under the generations that its reads believe live, then for the live
+// records of all views: a store that reads one key after the other has read the states of a
+// generation that was live afterwards, so nobody had dropped them.
+type trip struct {
+	keys   [][]byte // of states, and from departure on of live records
+	memory []byte   // of keys
+	views  []*plan.View
+	reads  int
+	states int           // how many of the keys
+	done   chan struct{} // closed when values and err are there; nil for a single read
+	values [][]byte
+	err    error
+}
+
+// How many keys a read may have that shares a trip, and how many a trip that others may
+// still join. Larger reads gain nothing.
+const (
+	mostShared = 64
+	mostOfTrip = 256
+)
+
+// place is that of a read on a trip.
+type place struct {
+	first int  // of the read's states
+	leads bool // it makes the trip
+}
+
+// join adds a read to the trip that is about to leave, or to a new one, which it leads. It
+// fills in which generations the read believes live.
+func (r *Reader) join(queries []Query, known []liveRecord) (*trip, place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keys := 0
+	for i, q := range queries {
+		known[i] = r.live[q.View.Fingerprint]
+		keys += len(q.Entities)
+	}
+	shared := r.share && keys <= mostShared
+	t := r.open
+	if t == nil || !shared || len(t.keys)+keys > mostOfTrip {
+		t = &trip{}
+		if shared {
+			r.open = t
+		}
+	}
+	if t.reads++; t.reads == 2 {
+		t.done = make(chan struct{})
+	}
+	at := place{first: len(t.keys), leads: t.reads == 1}
+	t.add(queries, known, keys)
+	return t, at
+}
+
+// add adds the keys of a read.
+func (t *trip) add(queries []Query, known []liveRecord, keys int) {
+	t.keys = slices.Grow(t.keys, keys+len(queries))
+	for i, q := range queries {
+		if t.slot(q.View) < 0 {
+			t.views = append(t.views, q.View)
+		}
+		if known[i].record == nil {
+			continue
+		}
+		for _, e := range q.Entities {
+			if e != nil {
+				t.keys = append(t.keys, t.key(known[i].prefix, e))
+			}
+		}
+	}
+}
+
+// key is prefix and suffix in memory that the keys share.
+func (t *trip) key(prefix, suffix []byte) []byte {
+	n := len(prefix) + len(suffix)
+	if cap(t.memory)-len(t.memory) < n {
+		t.memory = make([]byte, 0, max(n, 2*cap(t.memory), leastMemory))
+	}
+	from := len(t.memory)
+	t.memory = append(append(t.memory, prefix...), suffix...)
+	return t.memory[from:len(t.memory):len(t.memory)]
+}
+
+// leastMemory is room for the keys of a small read.
+const leastMemory = 256
+
+// slot is which live record is that of a view, -1 for none. Views are few.
+func (t *trip) slot(v *plan.View) int { return slices.Index(t.views, v) }
+
+// record is the live record of a view, as it was found.
+func (t *trip) record(v *plan.View) []byte { return t.values[t.states+t.slot(v)] }
+
+// travel makes the trip, or waits until who leads it has made it.
+func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
+	if leads {
+		if alone := r.leave(t); alone {
+			t.values, t.err = r.store.Get(ctx, t.keys)
+			return t.err
+		}
+		// The others go on when this read is given up, and the store has its own time limit.
+		go func() {
+			t.values, t.err = r.store.Get(context.WithoutCancel(ctx), t.keys)
+			close(t.done)
+		}()
+	}
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// leave ends the time in which others may join. While there is other work than this read's
+// it is put first: among it may be reads that come along. If there is none, nothing waits.
+func (r *Reader) leave(t *trip) (alone bool) {
+	if r.share {
+		runtime.Gosched()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.open == t {
+		r.open = nil
+	}
+	t.states = len(t.keys)
+	for _, v := range t.views {
+		t.keys = append(t.keys, t.key(nil, liveKey(v.Fingerprint)))
+	}
+	return t.reads == 1
+}
