@@ -44,31 +44,6 @@ func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation, base string) (
 	return t, rel.distinct(rel.place(), t.names())
 }
 
-// lookAtFiles refuses Parquet files of a query of which DuckDB would read a column as other
-// numbers.
-func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
-	files, err := t.db.FilesIn(ctx, t.sql)
-	if err != nil {
-		return t.failed(err)
-	}
-	look := &parquetTable{rel: t.rel, paths: paths{base: base}}
-	for _, path := range files {
-		if f, ok := formatOf(path); !ok || f != parquetFiles || isURL(path) {
-			continue
-		}
-		file, err := look.look(path)
-		if err != nil {
-			continue // DuckDB says what is wrong with it
-		}
-		for _, c := range file.columns {
-			if c.kind == storedDecimal && c.precision > maxQueryDecimal {
-				return fmt.Errorf("%s: column %q of %s is a %s, which DuckDB reads as other numbers in a query; read the file with from: instead", t.rel.Owner, c.name, file.name, c.text)
-			}
-		}
-	}
-	return nil
-}
-
 // lookAtServer finds what DuckDB reads of the files otherwise than they say.
 func (t *queryTable) lookAtServer(ctx context.Context) error {
 	t.truncated = map[string]bool{}

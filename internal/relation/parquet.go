@@ -28,6 +28,7 @@ type parquetFile struct {
 	path    string
 	size    int64
 	columns []stored
+	nested  []stored // leaves that are no columns, named by their path
 	groups  []rowGroup
 	rows    int64
 }
@@ -35,6 +36,7 @@ type parquetFile struct {
 type rowGroup struct {
 	first, rows int64
 	sizes       []int64 // uncompressed bytes of each leaf
+	least       []int64 // value of each leaf, see leastInt
 }
 
 func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, error) {
@@ -71,13 +73,14 @@ func (t *parquetTable) look(path string) (*parquetFile, error) {
 	if f.columns, err = storedColumns(meta.Schema); err != nil {
 		return nil, err
 	}
+	f.nested = nestedLeaves(meta.Schema, f.columns)
 	markDurations(f.columns, in.File)
 	for _, g := range meta.RowGroups {
-		sizes := make([]int64, len(g.Columns))
+		sizes, least := make([]int64, len(g.Columns)), make([]int64, len(g.Columns))
 		for i := range g.Columns {
-			sizes[i] = g.Columns[i].MetaData.TotalUncompressedSize
+			sizes[i], least[i] = g.Columns[i].MetaData.TotalUncompressedSize, leastInt(&g.Columns[i].MetaData)
 		}
-		f.groups = append(f.groups, rowGroup{f.rows, g.NumRows, sizes})
+		f.groups = append(f.groups, rowGroup{f.rows, g.NumRows, sizes, least})
 		f.rows += g.NumRows
 	}
 	return f, nil

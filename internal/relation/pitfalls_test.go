@@ -96,6 +96,50 @@ func TestB4_NanosecondsWithAndWithoutUTC(t *testing.T) {
 	}
 }
 
+// TestB4_QueriesDoNotTruncateNanoseconds: DuckDB reads UTC nanoseconds as microseconds, toward
+// zero. Only times that are wrong then are refused, in structs and lists every time before 1970.
+func TestB4_QueriesDoNotTruncateNanoseconds(t *testing.T) {
+	nanos := func(zone string, times ...arrow.Timestamp) arrow.Array {
+		b := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: zone})
+		b.AppendValues(times, nil)
+		return b.NewArray()
+	}
+	list := func(elem arrow.DataType, offsets []int32, values arrow.Array) arrow.Array {
+		data := array.NewData(arrow.ListOf(elem), len(offsets)-1, []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(offsets))}, []arrow.ArrayData{values.Data()}, 0, 0)
+		return array.NewListData(data)
+	}
+	utc := &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: "UTC"}
+	for name, c := range map[string]struct {
+		column  arrow.Array
+		want    []string // as text, of the query
+		refused string
+	}{
+		"after 1970":            {nanos("UTC", 1, 1999, 2000), []string{"1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000001Z", "1970-01-01T00:00:00.000002Z"}, ""},
+		"whole microseconds":    {nanos("UTC", -1000, -2000), []string{"1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999998Z"}, ""},
+		"local":                 {nanos("", -1, -1001), []string{"1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999998Z"}, ""},
+		"UTC":                   {nanos("UTC", 5, -2000, -1), nil, `source clicks: row 3 of x.parquet, column "ts": 1969-12-31T23:59:59.999999Z: it is before 1970 and has nanoseconds`},
+		"in a list after 1970":  {list(utc, []int32{0, 1, 2}, nanos("UTC", 7, 8)), nil, "TIMESTAMP WITH TIME ZONE[]"},
+		"in a list before 1970": {list(utc, []int32{0, 1, 2}, nanos("UTC", 7, -1000)), nil, `"ts.list.element" in x.parquet has times before 1970 in nanoseconds`},
+	} {
+		p := newProject(t)
+		p.writeArrow("x.parquet", "ts", c.column)
+		rows, err := p.rows(query("SELECT ts FROM 'x.parquet'"), field("ts", plan.Timestamp))
+		if c.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: %v, %v", name, rows, err)
+			}
+			continue
+		}
+		var got []string
+		for _, r := range rows {
+			got = append(got, r[0].Time().String())
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, %v, want %q", name, got, err, c.want)
+		}
+	}
+}
+
 // TestP12_FoldersAboveTheProject are neither columns nor patterns.
 func TestP12_FoldersAboveTheProject(t *testing.T) {
 	for _, name := range []string{"x=99", "a[b]*", "what?"} {

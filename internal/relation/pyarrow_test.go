@@ -14,12 +14,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/duckdb"
 	"github.com/unskew/unskew/internal/pythontest"
 )
 
@@ -52,6 +54,7 @@ func TestParquetIsWhatPyarrowReads(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.compare(&w)
+		p.compareQuery(&w)
 	}
 	if columns < 100 {
 		t.Errorf("only %d columns were compared", columns)
@@ -93,6 +96,37 @@ func (p *project) compare(w *written) {
 	for i, want := range w.Values {
 		if (got[i] == nil) != (want == nil) || want != nil && !sameText(kind, *got[i], *want) {
 			p.Errorf("%s, column %s of type %s, %s: row %d is %v, want %v", w.File, w.Column, w.Type, w.Layout, i, shown(got[i]), shown(want))
+			return
+		}
+	}
+}
+
+var namedColumn = regexp.MustCompile(`column "c\d+"`)
+
+// compareQuery reads the column through sql:, where DuckDB reads the file: it has the same
+// values, or it or another column of the file is refused by name.
+func (p *project) compareQuery(w *written) {
+	p.Helper()
+	kind := kindsByName[w.Kind]
+	if kind == plan.Null {
+		kind = plan.Timestamp
+	}
+	var got []*string
+	err := p.Scan(context.Background(), query("SELECT "+ident(w.Column)+" FROM "+duckdb.Quote(w.File)), []plan.Field{field(w.Column, kind)}, func(b *Batch) error {
+		for i := range b.N {
+			got = append(got, textOf(b.Cols[0].Value(i)))
+		}
+		return nil
+	})
+	if err != nil {
+		if !namedColumn.MatchString(err.Error()) && !strings.Contains(err.Error(), "encoding is only supported for") {
+			p.Errorf("%s, column %s of type %s, %s, through sql: refused without a name: %v", w.File, w.Column, w.Type, w.Layout, err)
+		}
+		return
+	}
+	for i, want := range w.Values {
+		if i >= len(got) || (got[i] == nil) != (want == nil) || want != nil && !sameText(kind, *got[i], *want) {
+			p.Errorf("%s, column %s of type %s, %s, through sql: row %d of %d is %v, want %v", w.File, w.Column, w.Type, w.Layout, i, len(got), shown(got[min(i, len(got)-1)]), shown(want))
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package relation
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
@@ -19,6 +20,7 @@ type stored struct {
 
 	precision, scale int   // of a decimal
 	perMicro         int64 // of a timestamp: how many of its units are a µs; negative: how many µs are one
+	utc              bool  // a timestamp is of a moment, not local
 	perNano          int64 // of a duration: how many ns its unit is
 	text             string
 }
@@ -82,6 +84,34 @@ func behind(elements []format.SchemaElement, i int, leaf *int) (int, error) {
 		}
 	}
 	return i, nil
+}
+
+// nestedLeaves are the leaves that lie in a column, named by their path; the elements are
+// those that the columns were made of.
+func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []stored) {
+	leaf := 0
+	var walk func(i int, path string) (next int)
+	walk = func(i int, path string) int {
+		e := &elements[i]
+		if path += e.Name; e.NumChildren.V == 0 {
+			s := storedType(e)
+			s.name, s.leaf = path, leaf
+			found = append(found, s)
+			leaf++
+		}
+		i++
+		for range e.NumChildren.V {
+			i = walk(i, path+".")
+		}
+		return i
+	}
+	i := 1
+	for range columns {
+		i = walk(i, "")
+	}
+	return slices.DeleteFunc(found, func(s stored) bool {
+		return slices.ContainsFunc(columns, func(c stored) bool { return c.leaf == s.leaf && c.name == s.name })
+	})
 }
 
 func storedType(e *format.SchemaElement) stored {
@@ -199,7 +229,7 @@ func (s *stored) decimal(precision, scale int32) {
 }
 
 func (s *stored) timestamp(t *format.TimestampType) {
-	s.kind, s.text = storedTimestamp, "TIMESTAMP"
+	s.kind, s.text, s.utc = storedTimestamp, "TIMESTAMP", t.IsAdjustedToUTC
 	switch t.Unit.Value.(type) {
 	case *format.MilliSeconds:
 		s.perMicro = -1000

@@ -55,6 +55,11 @@ var edgeMutants = []mutant{
 		tests: []string{cronTests},
 	},
 	{
+		name: "queries-truncate-nanoseconds", tag: "b4", breaks: "A query reads nanoseconds before 1970 as DuckDB truncates them.",
+		file: "internal/relation/ducklook.go", old: "if t < 0 && t%1000 != 0", new: "if t < 0 && t%1000 == 1",
+		tests: []string{"internal/relation"},
+	},
+	{
 		name: "parquet-nanos-truncated", tag: "b4", breaks: "A nanosecond before 1970 in a file is 1970.",
 		file: "internal/relation/converttime.go", old: "return plan.FloorDiv(t, perMicro)", new: "return t / perMicro",
 		tests: []string{"internal/relation"},

@@ -1,0 +1,102 @@
+//go:build duckdb_arrow
+
+package relation
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// lookAtFiles refuses Parquet files of a query of which DuckDB would read a column as other
+// values.
+func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
+	files, err := t.db.FilesIn(ctx, t.sql)
+	if err != nil {
+		return t.failed(err)
+	}
+	look := &parquetTable{rel: t.rel, paths: paths{base: base}}
+	for _, path := range files {
+		if f, ok := formatOf(path); !ok || f != parquetFiles || isURL(path) {
+			continue
+		}
+		file, err := look.look(path)
+		if err != nil {
+			continue // DuckDB says what is wrong with it
+		}
+		if err := look.exactInQueries(ctx, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exactInQueries refuses columns that DuckDB reads as other values: decimals of more than 38
+// digits, and UTC nanoseconds, which it truncates toward zero where they are negative.
+func (t *parquetTable) exactInQueries(ctx context.Context, file *parquetFile) error {
+	for i := range file.columns {
+		c := &file.columns[i]
+		switch {
+		case c.kind == storedDecimal && c.precision > maxQueryDecimal:
+			return fmt.Errorf("%s: column %q of %s is a %s, which DuckDB reads as other numbers in a query; read the file with from: instead", t.rel.Owner, c.name, file.name, c.text)
+		case c.utcNanos():
+			if err := t.wholeMicros(ctx, file, c); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range file.nested {
+		c := &file.nested[i]
+		if c.kind == storedDecimal && c.precision > maxQueryDecimal {
+			return fmt.Errorf("%s: %q in %s is a %s, which DuckDB reads as other numbers; write it as a DECIMAL of at most %d digits", t.rel.Owner, c.name, file.name, c.text, maxQueryDecimal)
+		}
+		if c.utcNanos() && file.negative(c.leaf) {
+			return fmt.Errorf("%s: %q in %s has times before 1970 in nanoseconds, which DuckDB truncates; write them as microseconds", t.rel.Owner, c.name, file.name)
+		}
+	}
+	return nil
+}
+
+// negative reports whether a leaf may have a negative value.
+func (f *parquetFile) negative(leaf int) bool {
+	return slices.ContainsFunc(f.groups, func(g rowGroup) bool { return g.least[leaf] < 0 })
+}
+
+// utcNanos reports whether DuckDB reads a column as microseconds though it has nanoseconds.
+func (s *stored) utcNanos() bool { return s.kind == storedTimestamp && s.utc && s.perMicro == 1000 }
+
+// wholeMicros refuses a column of UTC nanoseconds with a time before 1970 that is not a whole
+// number of microseconds. The column is only read if it has times before 1970.
+func (t *parquetTable) wholeMicros(ctx context.Context, file *parquetFile, c *stored) error {
+	if !file.negative(c.leaf) {
+		return nil
+	}
+	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{file}},
+		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, convert: convertWholeMicros}}}}
+	return run(ctx, s, 1, func(int, *Batch) error { return nil })
+}
+
+func convertWholeMicros(_ *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
+	for i, t := range values.Int64()[from : from+n] {
+		if t < 0 && t%1000 != 0 && t != -math.MaxInt64 {
+			bad(to+i, plan.EventTime(plan.FloorDiv(t, 1000)).String(), "it is before 1970 and has nanoseconds, which DuckDB truncates in a query; read the file with from: instead")
+		}
+	}
+}
+
+// leastInt is the least value of a column of 64-bit integers by its statistics; less than
+// any if they do not tell.
+func leastInt(c *format.ColumnMetaData) int64 {
+	if c.Type != format.Int64 || len(c.Statistics.MinValue) != 8 {
+		return math.MinInt64
+	}
+	return int64(binary.LittleEndian.Uint64(c.Statistics.MinValue))
+}
