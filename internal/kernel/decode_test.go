@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -134,7 +135,17 @@ func FuzzStateDecode(f *testing.F) {
 // is what Append writes, and can be read and added to.
 func checkState(t *testing.T, k *kernel.View, b []byte) {
 	s := k.NewState()
+	at := plan.EventTime(20 * plan.Day)
+	if _, newest, err := k.HeadOf(b); err == nil && newest.Valid() {
+		at = max(newest, 0) + plan.EventTime(plan.Day)
+	}
+	stored, readable := k.ReadStored([][]byte{b}, at)
+	var values []string
+	if readable == nil {
+		values = rowTexts(stored)
+	}
 	if err := s.Decode(b); err != nil {
+		// Reading does not look at what it does not need.
 		if empty := k.NewState().Append(nil); !bytes.Equal(s.Append(nil), empty) {
 			t.Fatalf("after %v the state is %x", err, s.Append(nil))
 		}
@@ -143,13 +154,23 @@ func checkState(t *testing.T, k *kernel.View, b []byte) {
 	if got := s.Append(nil); !bytes.Equal(got, b) {
 		t.Fatalf("accepted %x, writes %x", b, got)
 	}
-	at := max(s.Newest(), 0) + plan.EventTime(plan.Day)
-	k.Read([]*kernel.State{s}, []plan.EventTime{at})
+	if got := rowTexts(k.Read([]*kernel.State{s}, []plan.EventTime{at})); readable != nil || !slices.Equal(values, got) {
+		t.Fatalf("read as it is stored: %v, %v\ndecoded: %v\nof %x", values, readable, got, b)
+	}
 	apply(k, s, payments(k, 3, 1), at)
 	k.Read([]*kernel.State{s}, []plan.EventTime{max(at, s.Newest()+1)})
 	if again := k.NewState(); again.Decode(s.Append(nil)) != nil {
 		t.Fatal("a state does not decode what it wrote")
 	}
+}
+
+// rowTexts are all values of the first row.
+func rowTexts(f *kernel.Features) []string {
+	out := make([]string, len(f.Cols))
+	for i := range f.Cols {
+		out[i] = cellText(&f.Cols[i])
+	}
+	return out
 }
 
 // TestStateDecode_RefusesWhatNoEventsMake: a newest time that is none, and rows that wait

@@ -309,6 +309,7 @@ func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) 
 		k.stored.readAggregates(k.aggs, i, t)
 		k.events.Put(i, k.stored.events > 0)
 	}
+	k.stored.Reset() // which would hold on to the last one
 	return k.finish(k.aggs, k.at, k.events.Get), nil
 }
 

@@ -194,7 +194,8 @@ func (s *State) Decode(b []byte) error {
 }
 
 // Load is Decode for reading alone: it reads what the features of the view are made of and
-// leaves the rest, unless rows wait. Nothing is to be added to s, and it is not to be encoded.
+// leaves the rest, unless rows wait. It keeps b, until s is reset. Nothing is to be added to
+// s, and it is not to be encoded.
 func (s *State) Load(b []byte) error {
 	err := s.decode(b, true)
 	if err == nil && len(s.pending) > 0 {

@@ -35,6 +35,16 @@ var aggMutants = []mutant{
 		tests: []string{aggTests},
 	},
 	{
+		name: "stored-sum-overflows", tag: "o1", breaks: "A window read from sums as they are stored wraps around instead of becoming a long one.",
+		file: "internal/kernel/agg/doublesum.go", old: "int(shift) <= 126", new: "int(shift) <= 999",
+		tests: []string{aggTests},
+	},
+	{
+		name: "stored-cells-of-other-tiles", tag: "b1", breaks: "A window read from cells as they are stored begins a tile too late where some tiles have none.",
+		file: "internal/kernel/agg/packed.go", old: "x.first & (1<<p - 1)", new: "x.first & (1<<p)",
+		tests: []string{aggTests},
+	},
+	{
 		name: "short-sum-cut-off", tag: "o1", breaks: "A sum too fine for a short one is cut off to fit.",
 		file: "internal/kernel/agg/exact.go", old: "bits.TrailingZeros64(mag[0]) < shortBit ||", new: "bits.TrailingZeros64(mag[0]) < 0 ||",
 		tests: []string{aggTests},

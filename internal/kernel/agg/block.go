@@ -71,10 +71,11 @@ type Block struct {
 	others []movable
 	dicts  []dictionary
 	rows   int
-	all    []int32 // the numbers from 0
-	some   []int32 // scratch: numbers of rows
-	used   []bool  // scratch of Decode: rows in which some slot has a partial
-	full   bool    // all of them are
+	all    []int32  // the numbers from 0
+	some   []int32  // scratch: numbers of rows
+	packed []packed // of the slots, after Load: what is not in the grid
+	used   []bool   // scratch of Decode: rows in which some slot has a partial
+	full   bool     // all of them are
 }
 
 // movable is a Column whose partials can change places.
@@ -111,6 +112,8 @@ func (b *Block) Clear() {
 		d.clear()
 	}
 	clear(b.long)
+	clear(b.packed)
+	b.packed = b.packed[:0]
 	b.words, b.long, b.spare, b.rows = b.words[:0], b.long[:0], b.spare[:0], 0
 }
 
@@ -224,6 +227,12 @@ func (b *Block) LeavesEmpty() bool { return len(b.dicts) > 0 }
 // layout and possibly b, to the one in row p of b, which is none of them.
 func (b *Block) Merge(slot, p int, from *Block, lo, hi int) {
 	x := &b.layout.places[slot]
+	if len(from.packed) > 0 && from.packed[slot].on {
+		if cells := &from.packed[slot]; !cells.none {
+			x.kind.mergePacked(&b.grid, b.row(p)+x.off, cells, cells.rank(lo), cells.rank(hi))
+		}
+		return
+	}
 	if x.kind != nil {
 		x.kind.mergeRows(&b.grid, b.row(p)+x.off, &from.grid, from.row(lo)+x.off, hi-lo)
 		return
@@ -366,18 +375,21 @@ func failed(r *reader, err error, i int, x *place) error {
 }
 
 // Load is Decode of what values are made of: the partials of the slots that need names,
-// without dictionaries. Nothing can be added to b, and it cannot be encoded. What it does
-// not read it does not check.
+// without dictionaries. Cells that are packed are left where they are, in p, until b is
+// cleared. Nothing can be added to b, and it cannot be encoded. What it does not read it
+// does not check.
 func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
-	r := b.begin(p, n)
-	b.full = true
+	b.Clear()
+	b.rows, b.full = n, true
+	b.used = slices.Grow(b.used[:0], n)[:n]
+	b.packed = slices.Grow(b.packed, len(b.layout.places))[:len(b.layout.places)]
+	r := reader{b: p}
 	for i := range b.layout.places {
 		switch x := &b.layout.places[i]; {
-		case x.kind != nil && need[i]:
-			err = b.decodeCells(&r, x)
 		case x.kind != nil:
-			b.skipCells(&r, x)
+			b.locateCells(&r, x, &b.packed[i])
 		case need[i]:
+			b.others[x.other].Grow(n)
 			r.sized(func(r *reader) { err = b.decodeColumn(r, b.others[x.other]) })
 		default:
 			r.bytes()
@@ -393,6 +405,18 @@ func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
 		return nil, errMalformed("distinct_count")
 	}
 	return r.b, nil
+}
+
+// locateCells leaves the cells of a slot where they are, if they are packed.
+func (b *Block) locateCells(r *reader, x *place, to *packed) {
+	mode := r.byte()
+	if r.locate(x.kind, b.rows, mode, to) {
+		return
+	}
+	if b.len() < b.rows {
+		b.grow(b.rows)
+	}
+	b.readCells(r, x, b.readRows(r, mode&^cellsWide))
 }
 
 // DecodeFormat3 is Decode of states of format 3, which had no lengths, and a tally for
@@ -455,22 +479,6 @@ func (b *Block) decodeCells(r *reader, x *place) error {
 		b.readCells(r, x, rows)
 	}
 	return nil
-}
-
-// skipCells passes over what decodeCells reads.
-func (b *Block) skipCells(r *reader, x *place) {
-	mode := r.byte()
-	if mode == cellsNone {
-		return
-	}
-	rows := b.readRows(r, mode&^cellsWide)
-	switch {
-	case r.bad:
-	case mode&cellsWide == 0:
-		x.kind.skip(len(rows), r)
-	default:
-		b.readCells(r, x, rows)
-	}
 }
 
 // readRows reads which rows have cells that are not empty.

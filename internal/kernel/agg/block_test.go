@@ -241,9 +241,36 @@ func (m *modelled) load(t *rapid.T, encoded []byte) {
 	}
 	for s, needed := range need {
 		if needed {
-			loaded.checkSlot(t, s)
+			loaded.checkLoaded(t, s)
 		}
 	}
+}
+
+// checkLoaded compares rows and windows of a slot, read as a reading does: merged into an
+// empty partial, from the newest back.
+func (m *modelled) checkLoaded(t *rapid.T, s int) {
+	slot, n := m.slots[s], len(m.rows)
+	c := column(testingOf(t), slot)
+	merged := func(bounds ...int) {
+		acc := m.layout.NewBlock()
+		acc.Grow(1)
+		var all []int
+		for i := range len(bounds) - 1 {
+			lo, hi := bounds[i+1], bounds[i]
+			acc.Merge(s, 0, &m.block, lo, hi)
+			for _, rows := range m.rows[lo:hi] {
+				all = append(all, slices.DeleteFunc(slices.Clone(rows), func(i int) bool { return i >= len(m.in[s].Time) })...)
+			}
+		}
+		m.same(t, slot, c, addAll(c, m.in[s], all), &acc, s, 0)
+	}
+	if slot.Func != plan.DistinctCount { // of which only windows up to now have values
+		for p := range m.rows {
+			merged(p+1, p)
+		}
+	}
+	mid := rapid.IntRange(0, n).Draw(t, "merge from")
+	merged(n, mid, rapid.IntRange(0, mid).Draw(t, "and from"))
 }
 
 // TestBlockDecodeIsStrict: damaged encodings are refused, or are what Append writes.

@@ -61,8 +61,10 @@ type cellKind interface {
 	packs(g *grid, off int, rows []int32) bool
 	pack(dst []byte, g *grid, off int, rows []int32) []byte
 	unpack(g *grid, off int, rows []int32, r *reader)
-	// skip passes over what pack wrote of n rows.
-	skip(n int, r *reader)
+	// locate finds the parts of what pack wrote of n rows and passes over it; mergePacked
+	// merges numbers [from, to) of these cells into one.
+	locate(n int, r *reader, x *packed)
+	mergePacked(g *grid, at int, x *packed, from, to int)
 }
 
 // appendCell appends the encoding of one cell, tag and all.

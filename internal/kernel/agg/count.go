@@ -63,7 +63,11 @@ func (countKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.atLeastOne(g, off, rows)
 }
 
-func (countKind) skip(n int, r *reader) { r.skipUints(n) }
+func (countKind) locate(n int, r *reader, x *packed) { x.rows = r.locateUints(n) }
+
+func (countKind) mergePacked(g *grid, at int, x *packed, from, to int) {
+	g.words[at] += x.rows.sum(from, to)
+}
 
 // boolKind is any and all: a cell is the rows that are true and those that are false.
 type boolKind struct{ alwaysPacks }
@@ -141,7 +145,11 @@ func (k boolKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	}
 }
 
-func (boolKind) skip(n int, r *reader) {
-	r.skipUints(n)
-	r.skipUints(n)
+func (boolKind) locate(n int, r *reader, x *packed) {
+	x.rows, x.other = r.locateUints(n), r.locateUints(n)
+}
+
+func (boolKind) mergePacked(g *grid, at int, x *packed, from, to int) {
+	g.words[at] += x.rows.sum(from, to)
+	g.words[at+1] += x.other.sum(from, to)
 }

@@ -340,7 +340,30 @@ func (doubleSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	}
 }
 
-func (doubleSumKind) skip(n int, r *reader) {
-	r.skipUints(n)
-	r.skipWide(n)
+func (doubleSumKind) locate(n int, r *reader, x *packed) {
+	x.rows, x.sums = r.locateUints(n), r.locateWides(n)
+}
+
+func (k doubleSumKind) mergePacked(g *grid, at int, x *packed, from, to int) {
+	k.count(g, at, x.rows.sum(from, to))
+	if x.sums.width <= narrow && !isLong(g, at) {
+		if lo, hi := x.sums.sum(from, to); fitsShort(lo, hi, x.sums.shift) {
+			lo, hi = shiftLeft(lo, hi, x.sums.shift)
+			lo, hi = add128(g.words[at], g.words[at+1], lo, hi)
+			k.setShort(g, at, lo, hi)
+			return
+		}
+	}
+	var one [3]uint64 // a cell of no rows, which are counted already
+	cell := grid{words: one[:], width: len(one)}
+	for i := from; i < to; i++ {
+		cell.words[0], cell.words[1] = x.sums.at(i)
+		k.mergeRows(g, at, &cell, 0, 1)
+	}
+}
+
+// fitsShort reports whether a number, times a power of two, may be added to any short sum.
+func fitsShort(lo, hi uint64, shift uint) bool {
+	sign := uint64(int64(hi) >> 63)
+	return wideLen(lo^sign, hi^sign)+int(shift) <= 126
 }

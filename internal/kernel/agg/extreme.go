@@ -128,9 +128,15 @@ func (k *extremeKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
 	return appendUints(binary.LittleEndian.AppendUint64(dst, least), g, off, rows, least)
 }
 
-func (*extremeKind) skip(n int, r *reader) {
-	r.uint64()
-	r.skipUints(n)
+func (*extremeKind) locate(n int, r *reader, x *packed) {
+	x.least = r.uint64()
+	x.rows = r.locateUints(n)
+}
+
+func (k *extremeKind) mergePacked(g *grid, at int, x *packed, from, to int) {
+	if from < to {
+		k.set(g, at, x.least+x.rows.most(from, to))
+	}
 }
 
 func (k *extremeKind) unpack(g *grid, off int, rows []int32, r *reader) {

@@ -106,16 +106,6 @@ func (r *reader) uints(g *grid, off int, rows []int32, base uint64) {
 	}
 }
 
-// skipUints passes over what appendUints wrote of n rows.
-func (r *reader) skipUints(n int) { r.take(int(r.byte()) * n) }
-
-// skipWide passes over what appendWide wrote of n rows.
-func (r *reader) skipWide(n int) {
-	if width := int(r.byte()); width > 0 {
-		r.take(1 + width*n)
-	}
-}
-
 // atLeastOne fails where word off of a row is not a number of rows, 1 to 2^63-1.
 func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
 	var bad uint64
@@ -200,15 +190,9 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	}
 	words, step := g.words[off:], g.width
 	var low, magnitudeLo, magnitudeHi uint64
-	spare := 64 - 8*uint(width)&63 // bits of the highest word that no number has
 	for i, p := range rows {
 		lo, hi := wideAt(rest, b, i*width, width)
-		if width > 8 {
-			hi = uint64(int64(hi<<(spare&63)) >> (spare & 63))
-		} else {
-			lo = uint64(int64(lo<<(spare&63)) >> (spare & 63))
-			hi = uint64(int64(lo) >> 63)
-		}
+		lo, hi = extended(lo, hi, width)
 		sign := uint64(int64(hi) >> 63)
 		magnitudeLo, magnitudeHi = magnitudeLo|(lo^sign), magnitudeHi|(hi^sign)
 		low |= lo

@@ -109,7 +109,21 @@ func (intSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.wide(g, off, rows)
 }
 
-func (intSumKind) skip(n int, r *reader) {
-	r.skipUints(n)
-	r.skipWide(n)
+func (intSumKind) locate(n int, r *reader, x *packed) {
+	x.rows, x.sums = r.locateUints(n), r.locateWides(n)
+}
+
+func (intSumKind) mergePacked(g *grid, at int, x *packed, from, to int) {
+	c := g.words[at : at+3 : at+3]
+	c[2] += x.rows.sum(from, to)
+	if x.sums.width <= narrow {
+		lo, hi := x.sums.sum(from, to)
+		lo, hi = shiftLeft(lo, hi, x.sums.shift)
+		c[0], c[1] = add128(c[0], c[1], lo, hi)
+		return
+	}
+	for i := from; i < to; i++ {
+		lo, hi := x.sums.at(i)
+		c[0], c[1] = add128(c[0], c[1], lo, hi)
+	}
 }
