@@ -76,7 +76,7 @@ func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool
 	if !compact {
 		name = out.Name
 	}
-	col, places := &a.cols[o], a.places[o]
+	col, places := a.cols[o], a.places[o]
 	dst, at := wire.OpenMessage(dst, outputColumn)
 	dst, err := wire.AppendColumn(dst, name, col.Vec, places, n)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact 
 	if compact {
 		name = ""
 	}
-	col, places := &a.cols[o], a.places[o]
+	col, places := a.cols[o], a.places[o]
 	dst, err := wire.AppendColumnJSON(append(dst, `{"column":`...), name, col.Vec, places, n)
 	if err != nil {
 		return nil, err

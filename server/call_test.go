@@ -143,7 +143,7 @@ func TestAnswersAreMessages(t *testing.T) {
 			if distinct < rows {
 				places = rapid.SliceOfN(rapid.Int32Range(0, int32(distinct-1)), rows, rows).Draw(t, "places")
 			}
-			a.cols, a.places = append(a.cols, col), append(a.places, places)
+			a.cols, a.places = append(a.cols, &col), append(a.places, places)
 			if rapid.Bool().Draw(t, "asked for") {
 				q.outputs = append(q.outputs, o)
 			}

@@ -79,7 +79,7 @@ func (m *metrics) request(procedure string, err error, took time.Duration) {
 func (m *metrics) read(service string, n int, a *answer) {
 	var count [kernel.Failed + 1]int
 	for o := range a.cols {
-		col, places := &a.cols[o], a.places[o]
+		col, places := a.cols[o], a.places[o]
 		if col.Absent == 0 {
 			count[kernel.Present] += n
 			continue

@@ -20,8 +20,8 @@ type reader struct {
 
 	// scratch
 	at     []plan.EventTime
-	cols   []kernel.FeatureColumn
-	places []wire.Places
+	states [][]int32 // of each view, where a row finds its entity
+	answer answer
 }
 
 // viewReader is the kernel of one view of a service in one role, and what the current
@@ -46,6 +46,14 @@ func newReader(s *service) (*reader, error) {
 	if r.derive, err = kernel.NewService(s.plan); err != nil {
 		return nil, err
 	}
+	var views []*kernel.View
+	for _, v := range r.views {
+		views = append(views, v.kernel)
+	}
+	r.answer = answer{
+		cols: r.derive.Outputs(views), places: make([]wire.Places, len(s.outputs)), views: r.views, features: make([]*kernel.Features, len(views)),
+	}
+	r.states = make([][]int32, len(views))
 	stop := func() bool { return r.stop != nil && r.stop() }
 	for _, v := range r.views {
 		v.kernel.StopWhen(stop)
@@ -68,15 +76,15 @@ func (r *reader) forget() {
 	for _, v := range r.views {
 		v.fetched = fetched{}
 	}
-	clear(r.places)
+	clear(r.states)
 	r.stop = nil
 }
 
 // answer is the result of a request; it belongs to the reader until its next one.
 type answer struct {
 	asOf     plan.EventTime
-	cols     []kernel.FeatureColumn // all outputs of the service, in its order
-	places   []wire.Places          // of each output, where a row finds its value
+	cols     []*kernel.FeatureColumn // all outputs of the service, in its order
+	places   []wire.Places           // of each output, where a row finds its value
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features
@@ -93,26 +101,24 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 		}
 		t = max(t, newest+1)
 	}
-	features, places := make([]*kernel.Features, len(r.views)), make([][]int32, len(r.views))
+	a := &r.answer
 	for i, v := range r.views {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		var err error
-		if features[i], err = v.kernel.ReadStored(v.States, t); err != nil {
+		if a.features[i], err = v.kernel.ReadStored(v.States, t); err != nil {
 			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
 		}
-		places[i] = v.places
+		r.states[i] = v.places
 	}
-	derived := r.derive.DeriveShared(features, places, &q.request, r.times(q.n, t))
-	r.cols, r.places = r.derive.AppendOutputs(r.cols[:0], features, derived), r.places[:0]
-	for _, f := range r.service.plan.Features {
-		r.places = append(r.places, places[f.Ref])
+	a.asOf, a.derived = t, r.derive.DeriveShared(a.features, r.states, &q.request, r.times(q.n, t))
+	for o, f := range r.service.plan.Features {
+		if p := r.states[f.Ref]; p != nil || a.places[o] != nil {
+			a.places[o] = p
+		}
 	}
-	for range derived.Cols {
-		r.places = append(r.places, nil)
-	}
-	return &answer{asOf: t, cols: r.cols, places: r.places, views: r.views, features: features, derived: derived}, nil
+	return a, nil
 }
 
 // times are n times t.

@@ -143,7 +143,7 @@ func (s *service) appendRow(dst []byte, q *query, a *answer, row int) []byte {
 func (s *service) appendRowStatuses(dst []byte, q *query, a *answer, row int) []byte {
 	before := byte('{')
 	for _, o := range q.outputs {
-		col, at := &a.cols[o], a.places[o].Of(row)
+		col, at := a.cols[o], a.places[o].Of(row)
 		status := col.Status[at]
 		if status == kernel.Present {
 			continue

@@ -144,11 +144,12 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 	for _, f := range o.order {
 		of := &o.features[f]
 		for i, leaf := range of.leaves {
-			switch leaf.Kind {
-			case plan.Now:
-				of.inputs[i] = o.now
-			default:
-				of.inputs[i] = resolve(leaf)
+			v := o.now
+			if leaf.Kind != plan.Now {
+				v = resolve(leaf)
+			}
+			if of.inputs[i] != v { // as a rule it is the one of the time before
+				of.inputs[i] = v
 			}
 		}
 		o.out.Cols[f].fill(of, f, of.eval(n), known)
@@ -167,7 +168,9 @@ func (of *outerFeature) eval(n int) *vector.Vector {
 func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, known func(f, i int) bool) {
 	n := result.N
 	if of.plain && of.plan.Default == nil {
-		c.Vec = result // nothing is put in, and aggregates make no other NaN
+		if c.Vec != result {
+			c.Vec = result // nothing is put in, and aggregates make no other NaN
+		}
 	} else {
 		copyLanes(c.Vec, result)
 	}

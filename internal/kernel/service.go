@@ -174,13 +174,22 @@ func spreadLane[T any](dst, src []T, places []int32) {
 // Assemble lists the service's output columns in the order of plan.Service.Outputs,
 // given the results of its views and its derived features.
 func (s *Service) Assemble(views []*Features, derived *Features) []FeatureColumn {
-	return s.AppendOutputs(make([]FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived)), views, derived)
+	out := make([]FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived))
+	for _, f := range s.plan.Features {
+		out = append(out, views[f.Ref].Cols[f.Feature])
+	}
+	return append(out, derived.Cols...)
 }
 
-// AppendOutputs is Assemble into memory that dst has.
-func (s *Service) AppendOutputs(dst []FeatureColumn, views []*Features, derived *Features) []FeatureColumn {
+// Outputs is where Assemble finds the columns when the views are read by Read and
+// ReadStored, and the service by Derive: these put every result into the same places.
+func (s *Service) Outputs(views []*View) []*FeatureColumn {
+	out := make([]*FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived))
 	for _, f := range s.plan.Features {
-		dst = append(dst, views[f.Ref].Cols[f.Feature])
+		out = append(out, &views[f.Ref].outer.out.Cols[f.Feature])
 	}
-	return append(dst, derived.Cols...)
+	for d := range s.outer.out.Cols {
+		out = append(out, &s.outer.out.Cols[d])
+	}
+	return out
 }

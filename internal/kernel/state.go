@@ -316,9 +316,8 @@ func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) 
 	series, grp := &s.series[g], &s.view.groups[g]
 	acc, tiles := &grp.acc, series.Partials()
 	acc.Reset(0)
-	var order [16]tail
 	end := series.Tiles()
-	for _, x := range grp.tails(order[:0], t) {
+	for _, x := range grp.tailsAsOf(t) {
 		if begin := series.Before(x.lower); begin < end {
 			for c, need := range grp.need {
 				if need {
@@ -343,16 +342,20 @@ type tail struct {
 	window int
 }
 
-// tails lists the group's windows by tail as of t, latest tail first.
-func (g *group) tails(dst []tail, t plan.EventTime) []tail {
+// tailsAsOf lists the group's windows by tail as of t, latest tail first.
+func (g *group) tailsAsOf(t plan.EventTime) []tail {
+	if len(g.tails) == len(g.windows) && g.tailsAt == t {
+		return g.tails
+	}
+	g.tailsAt, g.tails = t, g.tails[:0]
 	for w := range g.windows {
 		x := tail{g.windows[w].window.Lower(t), w}
-		j := len(dst)
-		dst = append(dst, x)
-		for ; j > 0 && dst[j-1].lower < x.lower; j-- {
-			dst[j] = dst[j-1]
+		j := len(g.tails)
+		g.tails = append(g.tails, x)
+		for ; j > 0 && g.tails[j-1].lower < x.lower; j-- {
+			g.tails[j] = g.tails[j-1]
 		}
-		dst[j] = x
+		g.tails[j] = x
 	}
-	return dst
+	return g.tails
 }

@@ -63,6 +63,10 @@ type group struct {
 	acc     agg.Block       // scratch of Read, one row
 	windows []windowReaders // the aggregates of all slots by window
 	need    []bool          // of slots, whether an aggregate that is read is theirs
+
+	// The tails of the windows as of the time that was read last.
+	tailsAt plan.EventTime
+	tails   []tail
 }
 
 type windowReaders struct {

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -53,18 +54,14 @@ func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n in
 	if err != nil {
 		return nil, err
 	}
-	dst, at := OpenMessage(dst, member)
-	if n > 0 {
-		if dst, err = appendValues(dst, v, places, n); err != nil {
-			return nil, columnError(name, err)
-		}
+	if dst, err = appendMember(dst, member, v, places, n); err != nil {
+		return nil, columnError(name, err)
 	}
-	dst = CloseMessage(dst, at)
 	if v.Null == nil && v.Err == nil {
 		return dst, nil
 	}
 	begin := len(dst)
-	dst, at = OpenMessage(dst, fieldNulls)
+	dst, at := OpenMessage(dst, fieldNulls)
 	for i := range n {
 		if !v.Valid(places.Of(i)) {
 			dst = protowire.AppendVarint(dst, uint64(i))
@@ -76,28 +73,53 @@ func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n in
 	return CloseMessage(dst, at), nil
 }
 
+// members are the field numbers of the members of values, by what they hold.
+var members = func() (numbers [plan.Optional + 1]protowire.Number) {
+	for number, kind := range kinds {
+		if kind != plan.Invalid && kind != plan.Dyn {
+			numbers[kind] = protowire.Number(number)
+		}
+	}
+	nested := protowire.Number(slices.Index(kinds[:], plan.Dyn))
+	numbers[plan.List], numbers[plan.Map] = nested, nested
+	return numbers
+}()
+
 // memberNumber is the field number of the member of values for a type.
 func memberNumber(name string, t plan.Type) (protowire.Number, error) {
-	kind := t.Unwrap().Kind
-	if kind == plan.List || kind == plan.Map {
-		kind = plan.Dyn
-	}
-	for number, k := range kinds {
-		if k == kind && (kind != plan.Dyn || t.Unwrap().Kind != plan.Dyn) && k != plan.Invalid {
-			return protowire.Number(number), nil
-		}
+	if kind := t.Unwrap().Kind; int(kind) < len(members) && members[kind] > 0 {
+		return members[kind], nil
 	}
 	return 0, noForm(name, t)
 }
 
+// appendMember appends the member of values of n rows.
+func appendMember(dst []byte, member protowire.Number, v *vector.Vector, places Places, n int) ([]byte, error) {
+	if n > 0 && v.Type.Unwrap().Kind == plan.Double { // whose length is known
+		size := uint64(8 * n)
+		dst = protowire.AppendTag(dst, member, protowire.BytesType)
+		dst = protowire.AppendVarint(dst, uint64(1+protowire.SizeVarint(size))+size)
+		dst = protowire.AppendVarint(protowire.AppendTag(dst, fieldValues, protowire.BytesType), size)
+		return appendLane(dst, plan.Double, v, places, n), nil
+	}
+	dst, at := OpenMessage(dst, member)
+	var err error
+	if n > 0 {
+		dst, err = appendValues(dst, v, places, n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return CloseMessage(dst, at), nil
+}
+
 // appendValues appends the one field of a member of values.
 func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, error) {
-	const values = 1
 	kind := v.Type.Unwrap().Kind
 	switch kind {
 	case plan.String, plan.Bytes:
 		for i := range n {
-			dst = protowire.AppendTag(dst, values, protowire.BytesType)
+			dst = protowire.AppendTag(dst, fieldValues, protowire.BytesType)
 			text := ""
 			if r := places.Of(i); v.Valid(r) {
 				text = v.Str[r]
@@ -108,7 +130,7 @@ func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, e
 	case plan.List, plan.Map:
 		for i := range n {
 			var at int
-			dst, at = OpenMessage(dst, values)
+			dst, at = OpenMessage(dst, fieldValues)
 			if r := places.Of(i); v.Valid(r) {
 				m, err := Value(v.Any[r])
 				if err != nil {
@@ -122,7 +144,7 @@ func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, e
 		}
 		return dst, nil
 	}
-	dst, at := OpenMessage(dst, values)
+	dst, at := OpenMessage(dst, fieldValues)
 	return CloseMessage(appendLane(dst, kind, v, places, n), at), nil
 }
 

@@ -225,8 +225,9 @@ func checkTimes(v *vector.Vector, name string) error {
 
 // The fields of Column in the contract.
 const (
-	fieldName  = 1
-	fieldNulls = 15
+	fieldName   = 1
+	fieldNulls  = 15
+	fieldValues = 1 // of each member of values
 )
 
 // kinds are what the members of values hold, by field number.
