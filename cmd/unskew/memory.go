@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -51,6 +52,18 @@ func collectBelow(memory int64) {
 	}
 	if _, ok := os.LookupEnv("GOMEMLIMIT"); !ok && memory > 0 {
 		debug.SetMemoryLimit(int64(heapShare * float64(memory)))
+	}
+}
+
+// mostGarbage is how much garbage is worth its memory even where there is plenty.
+const mostGarbage = 200
+
+// collectLater lets up to so many percent of what is in use be garbage, unless the
+// environment says how it is to be collected.
+func collectLater(percent int) {
+	if _, ok := os.LookupEnv("GOGC"); !ok {
+		runtime.GC() // the percentage is of what is in use when it has ended
+		debug.SetGCPercent(max(garbage, min(percent/2, mostGarbage)))
 	}
 }
 

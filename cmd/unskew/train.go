@@ -102,7 +102,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	m, err := offline.Train(c.Context(), offline.Config{
 		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
-		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear,
+		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear, Garbage: collectLater,
 	})
 	strict := (*offline.StrictError)(nil)
 	if errors.As(err, &strict) {

@@ -324,7 +324,7 @@ func (s *Source) checkText(b *vector.Batch) {
 		if col.Str == nil {
 			continue
 		}
-		text := col.Type.Kind == plan.String
+		text := col.Type.Kind == plan.String && !col.UTF8
 		for i, str := range col.Str[:b.N] {
 			switch {
 			case len(str) > limits.TextBytes && col.Valid(i):

@@ -27,6 +27,18 @@ func isInt(keys []*vector.Vector) bool { return len(keys) == 1 && keys[0].Type.K
 // number appends to dst the number of each of n rows of keys, giving new entities the
 // next numbers; noKey for a row without an entity.
 func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
+	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
+		for _, k := range keys[0].Int[:n] {
+			id := x.byInt.get(k)
+			if id == 0 {
+				x.n++
+				id = x.n
+				x.byInt.put(k, id)
+			}
+			dst = append(dst, id)
+		}
+		return dst
+	}
 	var key []byte
 	for i := range n {
 		var id int32

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -62,7 +64,7 @@ type columnReader struct {
 	done   []parquet.Page
 
 	dictionary parquet.Dictionary // whose values are in entries
-	entries    *vector.Vector
+	entries    *vector.Vector     // which know whether they are UTF-8
 	badEntries map[int]badValue
 }
 
@@ -107,6 +109,7 @@ func (c *columnReader) load(n int, budget int64) (int, error) {
 func (c *columnReader) fill(n int) error {
 	c.release()
 	c.begin(n)
+	c.vector.UTF8 = c.vector.Type.Kind == plan.String
 	for at := 0; at < n; {
 		p := &c.loaded[0]
 		m := min(n-at, p.rows)
@@ -167,11 +170,13 @@ func (c *columnReader) values(p *pageReader, at, n int) error {
 	d := p.Dictionary()
 	if d == nil {
 		c.convert(c.vector, at, &data, p.value, n, c.report)
+		c.vector.UTF8 = c.vector.UTF8 && areUTF8(c.vector.Str[at:at+n])
 		return nil
 	}
 	if d != c.dictionary {
 		c.convertDictionary(d)
 	}
+	c.vector.UTF8 = c.vector.UTF8 && c.entries.UTF8
 	indexes := data.Int32()[p.value : p.value+n]
 	for _, x := range indexes {
 		if uint(x) >= uint(c.entries.N) {
@@ -202,6 +207,17 @@ func (c *columnReader) convertDictionary(d parquet.Dictionary) {
 		}
 		c.badEntries[i] = badValue{text, reason}
 	})
+	c.entries.UTF8 = areUTF8(c.entries.Str)
+}
+
+// areUTF8 reports whether all strings are UTF-8.
+func areUTF8(s []string) bool {
+	for _, x := range s {
+		if !utf8.ValidString(x) {
+			return false
+		}
+	}
+	return true
 }
 
 // gather copies the entries with the given indexes.

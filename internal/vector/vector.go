@@ -32,6 +32,7 @@ type Vector struct {
 	Any    []plan.Value
 	Null   Bitmap
 	Err    Bitmap
+	UTF8   bool // of strings: all of them, as far as rows have values, are known to be UTF-8
 
 	null, err Bitmap // memory of SetNull and SetErr
 }
@@ -57,9 +58,9 @@ func New(t plan.Type, n int) *Vector {
 }
 
 // Resize sets the length to n, keeping lane memory where it suffices. Values
-// are unspecified afterwards; Null and Err are dropped, and their memory is used again.
+// are unspecified afterwards; Null, Err and UTF8 are dropped, and the memory of bits is used again.
 func (v *Vector) Resize(n int) {
-	v.N, v.Null, v.Err = n, nil, nil
+	v.N, v.Null, v.Err, v.UTF8 = n, nil, nil, false
 	switch Lane(v.Type) {
 	case plan.Bool:
 		v.Bits = grow(v.Bits, Words(n))

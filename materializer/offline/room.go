@@ -30,11 +30,13 @@ func (t *trainer) startReplays() error {
 		events += r.source.rows * int64(r.kernel.EventBytes())
 		results += int64(t.spine.rows() * r.kernel.ResultBytes())
 	}
+	spine := t.spine.bytes(len(t.replays))
+	t.freed = int(100 * events / max(1, results+spine+t.writerBytes()))
 	t.room = &room{scratch: t.scratch}
 	largest := int64(sweptPart)
 	var spilled *scratch
 	if t.Memory > 0 {
-		free := max(t.Memory-t.Memory/readerShare-besides-t.spine.bytes(len(t.replays))-t.writerBytes()-t.openBytes(), t.Memory/8)
+		free := max(t.Memory-t.Memory/readerShare-besides-spine-t.writerBytes()-t.openBytes(), t.Memory/8)
 		if events+results > free && results > free/4 {
 			spilled, results = t.scratch, 0
 		}

@@ -33,6 +33,9 @@ type Config struct {
 	Version    string   // of this program, for the manifest
 	Command    []string // for the manifest, as typed
 	Progress   func(Progress)
+	// Garbage, if given, is called when the events have been let go of: from then on up to so
+	// many percent of what is in use may be garbage without more memory being taken than was.
+	Garbage func(percent int)
 }
 
 // Progress is how far Train has come. Calls do not overlap.
@@ -74,6 +77,7 @@ type trainer struct {
 	stage     *staging
 	scratch   *scratch
 	room      *room
+	freed     int         // memory that events took, in percent of what is kept when they have been swept
 	derived   *failedRows // of each derived feature
 	shape     *report.Shape
 	counts    *report.Counts            // of the rows of the files
@@ -115,6 +119,9 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	}
 	if err := t.sweep(ctx); err != nil {
 		return nil, err
+	}
+	if t.Garbage != nil {
+		t.Garbage(t.freed)
 	}
 	return t.write(ctx)
 }
