@@ -59,6 +59,7 @@ type running struct {
 	windows  []int // of the track
 	reads    []slotRead
 	partials []int // of the reads
+	spans    agg.Spans
 	values   []agg.SpanValue
 }
 
@@ -101,8 +102,9 @@ func (r *running) walk(t *sweepTrack, out []*vector.Vector) {
 				r.values = append(r.values, agg.SpanValue{As: read.as, Out: out[read.agg]})
 			}
 		}
-		spans := agg.Spans{Rows: t.byTime, From: t.windows[window].exits, To: t.entries, At: t.ranks}
-		if !agg.ReadSpans(r.column, r.input, &spans, r.values) {
+		s := &r.spans
+		s.Rows, s.Dense, s.From, s.To, s.At = t.byTime, t.dense, t.windows[window].exits, t.entries, t.ranks
+		if !agg.ReadSpans(r.column, r.input, s, r.values) {
 			walkRows(r, t, out)
 			return
 		}

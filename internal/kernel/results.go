@@ -53,33 +53,43 @@ func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
 	dst.Resize(len(rows))
 	switch vector.Lane(dst.Type) {
 	case plan.Int:
-		for i, r := range rows {
-			dst.Int[i] = parts[r.Part].Aggs[agg].Int[r.Row]
-		}
+		pick(dst.Int, parts, func(p *PartResults) []int64 { return p.Aggs[agg].Int }, rows)
 	case plan.Double:
-		for i, r := range rows {
-			dst.Double[i] = parts[r.Part].Aggs[agg].Double[r.Row]
-		}
+		pick(dst.Double, parts, func(p *PartResults) []float64 { return p.Aggs[agg].Double }, rows)
 	case plan.Bool:
 		for i, r := range rows {
 			dst.Bits.Put(i, parts[r.Part].Aggs[agg].Bits.Get(int(r.Row)))
 		}
 	case plan.String:
-		for i, r := range rows {
-			dst.Str[i] = parts[r.Part].Aggs[agg].Str[r.Row]
-		}
+		pick(dst.Str, parts, func(p *PartResults) []string { return p.Aggs[agg].Str }, rows)
 	default:
-		for i, r := range rows {
-			dst.Any[i] = parts[r.Part].Aggs[agg].Any[r.Row]
-		}
+		pick(dst.Any, parts, func(p *PartResults) []plan.Value { return p.Aggs[agg].Any }, rows)
+	}
+	if slices.ContainsFunc(parts, func(p *PartResults) bool { return p.Aggs[agg].Null != nil }) {
+		mark(dst.SetNull, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Null }, rows)
+	}
+	if slices.ContainsFunc(parts, func(p *PartResults) bool { return p.Aggs[agg].Err != nil }) {
+		mark(dst.SetErr, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Err }, rows)
+	}
+}
+
+// pick copies from the given places of a lane.
+func pick[T any](dst []T, parts []*PartResults, lane func(*PartResults) []T, rows []At) {
+	var few [64][]T
+	lanes := few[:0]
+	for _, p := range parts {
+		lanes = append(lanes, lane(p))
 	}
 	for i, r := range rows {
-		src := parts[r.Part].Aggs[agg]
-		if src.IsNull(int(r.Row)) {
-			dst.SetNull(i)
-		}
-		if src.IsErr(int(r.Row)) {
-			dst.SetErr(i)
+		dst[i] = lanes[r.Part][r.Row]
+	}
+}
+
+// mark calls set for the rows whose bit is set at the given places.
+func mark(set func(i int), parts []*PartResults, bits func(*PartResults) vector.Bitmap, rows []At) {
+	for i, r := range rows {
+		if bits(parts[r.Part]).Get(int(r.Row)) {
+			set(i)
 		}
 	}
 }

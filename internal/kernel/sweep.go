@@ -101,11 +101,32 @@ func (s *Sweeper) query(part int) {
 // sortByTime sorts rows by their times, equal ones by their numbers.
 func sortByTime(rows []int32, times []plan.EventTime) {
 	for i := 1; i < len(rows); i++ {
-		if times[rows[i-1]] > times[rows[i]] {
+		if times[rows[i-1]] <= times[rows[i]] {
+			continue
+		}
+		if len(rows) > fewRows {
 			slices.SortFunc(rows, func(a, b int32) int { return cmp.Or(cmp.Compare(times[a], times[b]), cmp.Compare(a, b)) })
 			return
 		}
+		insertRow(rows[:i+1], times)
 	}
+}
+
+// fewRows are sorted faster by putting one after the other where it belongs.
+const fewRows = 40
+
+// insertRow puts the last of rows, of which the others are sorted, where it belongs.
+func insertRow(rows []int32, times []plan.EventTime) {
+	row := rows[len(rows)-1]
+	at, i := times[row], len(rows)-1
+	for ; i > 0; i-- {
+		before := rows[i-1]
+		if t := times[before]; t < at || t == at && before < row {
+			break
+		}
+		rows[i] = before
+	}
+	rows[i] = row
 }
 
 // track divides the slots into tracks, by the events at hand, and finds what these read.
@@ -165,6 +186,9 @@ type sweepTrack struct {
 	inOrder                 bool // byVisible is in order of time, too
 	in                      int  // events of byVisible that have entered
 	fresh                   []int32
+
+	dense   bool             // byTime is numbers that follow one another
+	timeMem []plan.EventTime // scratch of times
 
 	ranks   []int32 // of the entity's rows, when the track is walked
 	entries []int32 // events of byTime that are visible, by row
@@ -243,11 +267,11 @@ func (s *Sweeper) know(e entitySpan) {
 
 // walk computes the aggregates of a track whose events are visible at their times.
 func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
-	times := s.history.time
+	times := t.times(s.history)
 	t.ranks, t.entries = ranks, grown(t.entries, len(ranks))
 	in := 0
 	for i, rank := range ranks {
-		for at := s.at[rank]; in < len(t.byTime) && times[t.byTime[in]] < at; {
+		for at := s.at[rank]; in < len(times) && times[in] < at; {
 			in++
 		}
 		t.entries[i] = int32(in)
@@ -257,7 +281,7 @@ func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
 		w.exits = grown(w.exits, len(ranks))
 		window, out := s.windows[w.window], 0
 		for j, rank := range ranks {
-			for tail := window.Lower(s.at[rank]); out < len(t.byTime) && times[t.byTime[out]] < tail; {
+			for tail := window.Lower(s.at[rank]); out < len(times) && times[out] < tail; {
 				out++
 			}
 			w.exits[j] = int32(out)
@@ -311,7 +335,7 @@ func (s *Sweeper) read(row int) {
 
 // begin goes to an entity.
 func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
-	if t.pass == nil && h.sorted {
+	if t.dense = t.pass == nil && h.sorted; t.dense {
 		t.byTime = everything[e.from:e.to]
 	} else {
 		t.byTimeMem = t.byTimeMem[:0]
@@ -327,6 +351,18 @@ func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
 	for _, r := range t.readers {
 		r.begin(t)
 	}
+}
+
+// times are the times of byTime.
+func (t *sweepTrack) times(h *history) []plan.EventTime {
+	if t.dense && len(t.byTime) > 0 {
+		return h.time[t.byTime[0]:][:len(t.byTime)]
+	}
+	t.timeMem = t.timeMem[:0]
+	for _, e := range t.byTime {
+		t.timeMem = append(t.timeMem, h.time[e])
+	}
+	return t.timeMem
 }
 
 // restart takes all events out.

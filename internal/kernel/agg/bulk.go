@@ -38,6 +38,21 @@ func RemoveRows(c Column, p int, in *Input, rows []int32) {
 // its value belongs in row At[i] of the output. Neither From nor To ever goes back.
 type Spans struct {
 	Rows, From, To, At []int32
+	Dense              bool // Rows are numbers that follow one another
+
+	doubles []float64 // scratch
+}
+
+// doublesOf are the values of Rows.
+func (s *Spans) doublesOf(xs []float64) []float64 {
+	if s.Dense && len(s.Rows) > 0 {
+		return xs[s.Rows[0]:][:len(s.Rows)]
+	}
+	s.doubles = s.doubles[:0]
+	for _, r := range s.Rows {
+		s.doubles = append(s.doubles, xs[r])
+	}
+	return s.doubles
 }
 
 // SpanValue is what an aggregate makes of spans, and where it goes.
@@ -60,13 +75,13 @@ func ReadSpans(c Column, in *Input, s *Spans, values []SpanValue) bool {
 	return ok && kind.readSpans(in, s, values)
 }
 
-// moved lists the rows of span i that are not in the one before, and those of the one before
-// that are not in it.
-func (s *Spans) moved(i int) (entered, left []int32) {
+// moved says which rows of span i are not in the one before, from in to inEnd, and which of
+// the one before are not in it.
+func (s *Spans) moved(i int) (in, inEnd, out, outEnd int32) {
 	from, to := s.From[i], s.To[i]
 	if i == 0 {
-		return s.Rows[from:to], nil
+		return from, to, 0, 0
 	}
 	lastFrom, lastTo := s.From[i-1], s.To[i-1]
-	return s.Rows[min(max(lastTo, from), to):to], s.Rows[lastFrom:min(from, lastTo)]
+	return min(max(lastTo, from), to), to, lastFrom, max(lastFrom, min(from, lastTo))
 }

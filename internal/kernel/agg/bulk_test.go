@@ -43,7 +43,7 @@ func TestSpansAreRowsAddedAndRemoved(t *testing.T) {
 	read := map[string]int{}
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c, in := column(testingOf(t), slot), input(slot, rows)
-		s := Spans{Rows: rowNumbers(0, len(rows))}
+		s := Spans{Rows: rowNumbers(0, len(rows)), Dense: rapid.Bool().Draw(t, "dense")}
 		from, to := 0, 0
 		for i := range rapid.IntRange(1, 6).Draw(t, "spans") {
 			to = rapid.IntRange(to, len(rows)).Draw(t, "to")

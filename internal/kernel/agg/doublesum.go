@@ -115,12 +115,12 @@ func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, fli
 // readSpans keeps a short sum, and gives up where it would not do.
 func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	var lo, hi uint64
-	xs := in.Arg.Double
+	xs := s.doublesOf(in.Arg.Double)
 	for i, at := range s.At {
-		entered, left := s.moved(i)
+		in, inEnd, out, outEnd := s.moved(i)
 		var all, same bool
-		if lo, hi, all = addShort(lo, hi, xs, entered, 0); all {
-			lo, hi, same = addShort(lo, hi, xs, left, 1<<63)
+		if lo, hi, all = addShort(lo, hi, xs[in:inEnd], 0); all {
+			lo, hi, same = addShort(lo, hi, xs[out:outEnd], 1<<63)
 		}
 		if !all || !same {
 			return false
@@ -137,14 +137,14 @@ func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	return true
 }
 
-// addShort adds rows, with their signs flipped where flip is the sign bit, to a short sum; ok
+// addShort adds values, with their signs flipped where flip is the sign bit, to a short sum; ok
 // is false where one is not of usual size or the sum gets too large.
-func addShort(lo, hi uint64, xs []float64, rows []int32, flip uint64) (_, _ uint64, ok bool) {
+func addShort(lo, hi uint64, xs []float64, flip uint64) (_, _ uint64, ok bool) {
 	var carry uint64
-	for _, r := range rows {
-		xlo, xhi, c, usual := shortOf(math.Float64bits(xs[r]) ^ flip)
+	for _, x := range xs {
+		xlo, xhi, c, usual := shortOf(math.Float64bits(x) ^ flip)
 		if !usual {
-			if xs[r] == 0 {
+			if x == 0 {
 				continue
 			}
 			return 0, 0, false

@@ -46,9 +46,9 @@ func (intSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 func (k intSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	g := grid{words: make([]uint64, 3), width: 3}
 	for i, at := range s.At {
-		entered, left := s.moved(i)
-		k.addRows(&g, 0, in, entered)
-		k.removeRows(&g, 0, in, left)
+		entered, inEnd, left, outEnd := s.moved(i)
+		k.addRows(&g, 0, in, s.Rows[entered:inEnd])
+		k.removeRows(&g, 0, in, s.Rows[left:outEnd])
 		for _, v := range values {
 			k.value(v.As, &g, 0, v.Out, int(at))
 		}
