@@ -52,8 +52,7 @@ type Counts struct {
 // featureCounts are those of one output.
 type featureCounts struct {
 	form     form
-	statuses [statusKinds][]uint32 // by code
-	parts    [][statusKinds]uint32
+	statuses [][statusKinds][]uint32 // by part; by code
 	numbers  *histogram
 	texts    *categories
 }
@@ -90,10 +89,12 @@ func NewCounts(s *Shape) *Counts {
 	for i, o := range s.Outputs {
 		f := &c.features[i]
 		f.form = formOf(o.Type)
-		for k := range f.statuses {
-			f.statuses[k] = make([]uint32, s.codes())
+		f.statuses = make([][statusKinds][]uint32, s.Parts)
+		for p := range f.statuses {
+			for k := range f.statuses[p] {
+				f.statuses[p][k] = make([]uint32, s.codes())
+			}
 		}
-		f.parts = make([][statusKinds]uint32, s.Parts)
 		if f.form == asText {
 			f.texts = newCategories(s.codes())
 		} else {
@@ -109,14 +110,35 @@ type Collector struct {
 	texts   []*GroupTexts // of the row group at hand, by output; nil where the values are no text
 	classes []uint8       // of the rows at hand
 	part    int
-	roles   [][]uint8 // by role: the code of each row
-	any     []uint8   // where an output depends on no or on several roles
+	roles   []codedRows // by role
+	any     codedRows   // where an output depends on no or on several roles
 	numbers []float64
+}
+
+// codedRows are the codes of the rows at hand, and how many rows each code has.
+type codedRows struct {
+	codes []uint8
+	rows  []uint32
+}
+
+// add adds a row.
+func (c *codedRows) add(code uint8) {
+	c.codes = append(c.codes, code)
+	c.rows[code]++
+}
+
+// reset forgets the rows; codes is how many codes there are.
+func (c *codedRows) reset(codes int) {
+	c.codes = c.codes[:0]
+	if c.rows == nil {
+		c.rows = make([]uint32, codes)
+	}
+	clear(c.rows)
 }
 
 // NewCollector makes a collector with counts of its own.
 func NewCollector(s *Shape) *Collector {
-	return &Collector{counts: NewCounts(s), roles: make([][]uint8, len(s.Roles))}
+	return &Collector{counts: NewCounts(s), roles: make([]codedRows, len(s.Roles))}
 }
 
 // Counts are what was counted.
@@ -146,16 +168,16 @@ func (c *Collector) Rows(classes []uint8, at []plan.EventTime, roles []*kernel.F
 		c.classes = append(c.classes, class)
 	}
 	for i, r := range roles {
-		c.roles[i] = c.codesOf(c.roles[i], r)
+		c.code(&c.roles[i], r)
 	}
 	for i := range outputs {
 		c.column(i, &outputs[i], at)
 	}
 }
 
-// codesOf are the codes of the rows at hand in a role.
-func (c *Collector) codesOf(dst []uint8, r *kernel.Features) []uint8 {
-	dst = dst[:0]
+// code finds the codes of the rows at hand in a role.
+func (c *Collector) code(dst *codedRows, r *kernel.Features) {
+	dst.reset(c.counts.shape.codes())
 	step := uint8(c.counts.shape.Classes + 1)
 	for i, class := range c.classes {
 		switch {
@@ -165,47 +187,62 @@ func (c *Collector) codesOf(dst []uint8, r *kernel.Features) []uint8 {
 		default:
 			class += 2 * step
 		}
-		dst = append(dst, class)
+		dst.add(class)
 	}
-	return dst
 }
 
 // codes are the codes of the rows at hand for an output: of the role that knows most of a row's entities.
-func (c *Collector) codes(o *Output) []uint8 {
+func (c *Collector) codes(o *Output) *codedRows {
 	if len(o.Views) == 1 {
-		return c.roles[o.Views[0]]
+		return &c.roles[o.Views[0]]
 	}
 	step := uint8(c.counts.shape.Classes + 1)
-	c.any = c.any[:0]
+	c.any.reset(c.counts.shape.codes())
 	for i, class := range c.classes {
 		code := class
 		if len(o.Views) == 0 {
 			code += uint8(many) * step
 		}
 		for _, v := range o.Views {
-			code = max(code, c.roles[v][i])
+			code = max(code, c.roles[v].codes[i])
 		}
-		c.any = append(c.any, code)
+		c.any.add(code)
 	}
-	return c.any
+	return &c.any
 }
 
 func (c *Collector) column(i int, col *kernel.FeatureColumn, at []plan.EventTime) {
 	f := &c.counts.features[i]
-	codes := c.codes(&c.counts.shape.Outputs[i])
-	n := len(c.classes)
-	part := &f.parts[c.part]
-	for row, s := range col.Status[:n] {
-		f.statuses[s&(statusKinds-1)][codes[row]]++
-		part[s&(statusKinds-1)]++
-	}
+	rows := c.codes(&c.counts.shape.Outputs[i])
+	f.countStatuses(c.part, col.Status[:len(c.classes)], rows)
 	switch v := col.Vec; {
 	case f.form == asText:
-		c.texts[i].addAll(v, col.Status, codes)
+		c.texts[i].addAll(v, col.Status, rows.codes)
 	case vector.Lane(v.Type) == plan.Double:
-		f.numbers.addAll(v.Double[:n], v, codes)
+		f.numbers.addAll(v.Double[:len(c.classes)], v, rows.codes)
 	default:
-		f.numbers.addAll(c.asNumbers(f.form, v, at), v, codes)
+		f.numbers.addAll(c.asNumbers(f.form, v, at), v, rows.codes)
+	}
+}
+
+// countStatuses counts rows of a part by status. Most columns have but one.
+func (f *featureCounts) countStatuses(part int, statuses []kernel.Status, rows *codedRows) {
+	to := &f.statuses[part]
+	if len(statuses) == 0 {
+		return
+	}
+	one := true
+	for _, s := range statuses[1:] {
+		one = one && s == statuses[0]
+	}
+	if one {
+		for code, n := range rows.rows {
+			to[statuses[0]&(statusKinds-1)][code] += n
+		}
+		return
+	}
+	for row, s := range statuses {
+		to[s&(statusKinds-1)][rows.codes[row]]++
 	}
 }
 
@@ -249,14 +286,11 @@ func elements(v plan.Value) int {
 func (c *Counts) Merge(o *Counts) {
 	for i := range c.features {
 		f, g := &c.features[i], &o.features[i]
-		for s := range f.statuses {
-			for code, n := range g.statuses[s] {
-				f.statuses[s][code] += n
-			}
-		}
-		for p := range f.parts {
-			for s, n := range g.parts[p] {
-				f.parts[p][s] += n
+		for p := range f.statuses {
+			for s := range f.statuses[p] {
+				for code, n := range g.statuses[p][s] {
+					f.statuses[p][s][code] += n
+				}
 			}
 		}
 		if f.numbers != nil {
@@ -276,10 +310,19 @@ func (c *Counts) TakeTexts(texts []*GroupTexts) {
 
 // Statuses are the rows of an output by status.
 func (c *Counts) Statuses(output int) (n [statusKinds]int64) {
-	for _, part := range c.features[output].parts {
-		for s := range n {
-			n[s] += int64(part[s])
+	f := &c.features[output]
+	for p := range f.statuses {
+		for s, of := range f.statusesOf(p) {
+			n[s] += of
 		}
+	}
+	return n
+}
+
+// statusesOf are the rows of a part by status.
+func (f *featureCounts) statusesOf(part int) (n [statusKinds]int64) {
+	for s, counts := range f.statuses[part] {
+		n[s] = total(counts)
 	}
 	return n
 }

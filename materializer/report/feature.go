@@ -28,15 +28,25 @@ var formNames = map[form]string{asNumber: "number", asAge: "age_seconds", asSize
 
 // summary makes what is reported of one output from what was counted.
 type summary struct {
-	shape   *Shape
-	counts  *featureCounts
-	whole   bool // numbers are whole
-	buckets []bucket
-	texts   []category
+	shape  *Shape
+	counts *featureCounts
+	// statuses are those of all parts: by status; by code
+	statuses [statusKinds][]uint32
+	whole    bool // numbers are whole
+	buckets  []bucket
+	texts    []category
 }
 
 func (c *Counts) summary(i int) *summary {
 	s := &summary{shape: c.shape, counts: &c.features[i]}
+	for k := range s.statuses {
+		s.statuses[k] = make([]uint32, c.shape.codes())
+		for p := range s.counts.statuses {
+			for code, n := range s.counts.statuses[p][k] {
+				s.statuses[k][code] += n
+			}
+		}
+	}
 	switch c.shape.Outputs[i].Type.Unwrap().Kind {
 	case plan.Bool, plan.Int, plan.Uint, plan.List, plan.Map:
 		s.whole = true
@@ -75,11 +85,11 @@ func (s *summary) byClass(counts []uint32, of cohort) []int64 {
 	return out
 }
 
-func (s *summary) status(k kernel.Status, of cohort) int64 { return sum(s, s.counts.statuses[k], of) }
+func (s *summary) status(k kernel.Status, of cohort) int64 { return sum(s, s.statuses[k], of) }
 
 func (s *summary) rates(of cohort) Rates {
 	rows := int64(0)
-	for k := range s.counts.statuses {
+	for k := range s.statuses {
 		rows += s.status(kernel.Status(k), of)
 	}
 	share := func(n int64) Number { return Number(float64(n) / float64(rows)) }
@@ -180,8 +190,8 @@ func (s *summary) table(of cohort) *table {
 		}
 		return row
 	}
-	for k := range s.counts.statuses {
-		count(s.counts.statuses[k], 1)
+	for k := range s.statuses {
+		count(s.statuses[k], 1)
 	}
 	if s.counts.numbers != nil {
 		for _, b := range s.buckets {
@@ -197,7 +207,7 @@ func (s *summary) table(of cohort) *table {
 		}
 	}
 	for _, k := range []kernel.Status{kernel.Empty, kernel.UnknownEntity} {
-		t.rows = append(t.rows, count(s.counts.statuses[k], -1))
+		t.rows = append(t.rows, count(s.statuses[k], -1))
 	}
 	// Other texts, and failures; less than nothing is left where texts are estimates.
 	for c := range missing {
@@ -269,11 +279,7 @@ func (c *Counts) feature(i int, parts []string, ordered bool) (Feature, associat
 	}
 	f.constant = s.constant()
 	for p, name := range parts {
-		var n [statusKinds]int64
-		for k, x := range s.counts.parts[p] {
-			n[k] = int64(x)
-		}
-		f.StatusesByPart[name] = statusMap(n)
+		f.StatusesByPart[name] = statusMap(s.counts.statusesOf(p))
 	}
 	for of := range cohorts {
 		if r := s.rates(of); r.Rows > 0 && len(o.Views) > 0 {
