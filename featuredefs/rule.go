@@ -18,7 +18,7 @@ type reportFunc func(pos plan.Pos, format string, args ...any)
 // The rules, by what they are about.
 var (
 	sourceRules   = []rule[*sourceDecl]{streamWithoutID}
-	trainingRules = []rule[*trainingDecl]{labelColumn, columnCase}
+	trainingRules = []rule[*trainingDecl]{labelColumn, columnCase, holdoutEntity}
 	planRules     = []rule[*plan.Plan]{affordableCost}
 )
 

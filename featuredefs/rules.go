@@ -23,7 +23,7 @@ var (
 	RuleFeatureInRow    = diag.Rule{ID: "feature-in-aggregate", Severity: diag.Error, Purpose: "An aggregate reads columns, not features."}
 	RuleDefault         = diag.Rule{ID: "default", Severity: diag.Error, Purpose: "A default has the feature's type and something to stand in for."}
 	RuleServiceKeys     = diag.Rule{ID: "service-keys", Severity: diag.Error, Purpose: "A request key has one type, whatever views use it."}
-	RuleSplit           = diag.Rule{ID: "split", Severity: diag.Error, Purpose: "The parts of a split add up to one."}
+	RuleSplit           = diag.Rule{ID: "split", Severity: diag.Error, Purpose: "The parts of a split share out all rows."}
 	RuleTestEvent       = diag.Rule{ID: "test-event", Severity: diag.Error, Purpose: "An event of a test has columns of its source, with values of their types."}
 	RuleTestExpectation = diag.Rule{ID: "test-expectation", Severity: diag.Error, Purpose: "An expectation names keys, a time and features, with values of their types."}
 	RuleBadRow          = diag.Rule{ID: "bad-row", Severity: diag.Error, Purpose: "The first rows of sources and spines can be read."}

@@ -1,8 +1,6 @@
 package featuredefs
 
 import (
-	"math"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
@@ -48,30 +46,6 @@ func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
 	if k := o.Get("label_known_at"); k != nil && t.labelNode == nil {
 		l.Errorf(k.Pos, yamldoc.RuleMissingKey, "label_known_at needs a label")
 	}
-}
-
-func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
-	o := l.Object(n, "split", "train", "validation", "test", "embargo", "label_horizon")
-	if o == nil {
-		return nil
-	}
-	parts := make([]float64, 3)
-	sum := 0.0
-	for i, key := range []string{"train", "validation", "test"} {
-		v, _ := o.Typed(key, plan.T(plan.Double))
-		parts[i] = v.Double()
-		if parts[i] < 0 || parts[i] != parts[i] {
-			l.Errorf(o.Get(key).Pos, RuleSplit, "split.%s must be a share from 0 to 1", key)
-		}
-		sum += parts[i]
-	}
-	if math.Abs(sum-1) > 1e-9 {
-		l.Errorf(n.Pos, RuleSplit, "train, validation and test add up to %.6g; they must add up to 1", sum)
-	}
-	s := &plan.Split{Train: parts[0], Validation: parts[1], Test: parts[2]}
-	s.Embargo, _ = o.Span("embargo")
-	s.LabelHorizon, s.HorizonDeclared = o.Span("label_horizon")
-	return s
 }
 
 // compileTraining resolves the service.

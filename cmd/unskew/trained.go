@@ -32,6 +32,7 @@ func printTrained(w io.Writer, m *offline.Manifest, out string) {
 		printFailures(w, f)
 	}
 	printDropped(w, m)
+	printFolds(w, m)
 	for _, f := range m.Files {
 		fmt.Fprintf(w, "%s: %s, %s\n", filepath.Join(out, f.Name), quantity(f.Rows, "row"), quantity(f.Size, "byte"))
 		if f.Labels != nil && f.Rows > 0 {
@@ -108,6 +109,19 @@ func printDropped(w io.Writer, m *offline.Manifest) {
 		if m.Label != nil && len(m.Label.Classes) > 0 {
 			fmt.Fprintf(w, "  %s\n", labelSummary(m, &d.LabelCounts))
 		}
+	}
+}
+
+// printFolds says what each fold has.
+func printFolds(w io.Writer, m *offline.Manifest) {
+	if m.Split == nil {
+		return
+	}
+	for _, f := range m.Split.Folds {
+		fmt.Fprintf(w, "fold %d, from %s: %s to train on, %s to validate on\n", f.Fold, f.From, quantity(f.Train.Rows, "row"), quantity(f.Validation.Rows, "row"))
+	}
+	if h := m.Split.Holdout; h != nil {
+		fmt.Fprintf(w, "holdout: %g of the entities %s, whose rows are in holdout.parquet alone\n", h.Fraction, h.Entity)
 	}
 }
 

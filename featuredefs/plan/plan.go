@@ -225,13 +225,27 @@ type Spine struct {
 	ColumnPos    map[string]Pos // where the columns that the spine names are named
 }
 
-// Split is by time: fractions of the rows that stay, adding up to 1. At each boundary rows
-// are dropped before it by the label horizon and behind it by the embargo.
+// Split is by time: fractions of the rows that stay, adding up to 1, or Folds and what is
+// kept from them for Test. At each boundary rows are dropped before it by the label horizon
+// and behind it by the embargo.
 type Split struct {
 	Train, Validation, Test float64
+	Folds                   int // 0: none
+	Holdout                 *Holdout
 	Embargo                 Micros
 	LabelHorizon            Micros
 	HorizonDeclared         bool // or LabelHorizon is to be measured
+}
+
+// MostFolds is how many folds a split can have.
+const MostFolds = 16
+
+// Holdout keeps the rows of some entities in a part of their own.
+type Holdout struct {
+	Entity   string
+	Fraction float64 // of the entities
+	Seed     string  // another one draws others
+	Pos      Pos     // of the entity's name
 }
 
 // Lookup helpers for control paths.

@@ -1,6 +1,10 @@
 package offline
 
-import "github.com/unskew/unskew/featuredefs/plan"
+import (
+	"slices"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
 
 // census counts the rows of a spine by what became of them and by their label.
 type census struct {
@@ -8,14 +12,19 @@ type census struct {
 	classes  []string
 	rows     [256][]int64 // by part, or why it was dropped; then by class, the last without a label
 	late     []int64      // by part: rows whose label was known at the boundary behind it or later
-	slower   []int64      // by class: labels that took longer than the horizon
-	never    []int64      // by class: rows that do not say when their label was known
-	longest  plan.Micros  // delay of a label
-	tooYoung int64        // rows whose label may not be known by the end of the data
+	// by fold: rows to train on whose label was known at its boundary or later
+	lateInFold []int64
+	slower     []int64     // by class: labels that took longer than the horizon
+	never      []int64     // by class: rows that do not say when their label was known
+	longest    plan.Micros // delay of a label
+	tooYoung   int64       // rows whose label may not be known by the end of the data
 }
 
 func takeCensus(s *spine, p *partition) *census {
 	c := &census{labelled: s.labels != nil, classes: s.labels.classes(), late: make([]int64, len(p.names))}
+	if p.folds != nil {
+		c.lateInFold = make([]int64, len(p.folds.list))
+	}
 	n := len(c.classes) + 1
 	c.slower, c.never = make([]int64, n), make([]int64, n)
 	for i, t := range s.at {
@@ -37,8 +46,13 @@ func takeCensus(s *spine, p *partition) *census {
 
 // seeLabel counts a row by when its label was known.
 func (c *census) seeLabel(p *partition, part uint8, class int, at, known plan.EventTime) {
-	if !isDropped(part) && int(part) < len(p.boundaries) && known >= p.boundaries[part] {
-		c.late[part]++
+	if !isDropped(part) {
+		if known >= p.behind[part] && p.behind[part] != plan.Never {
+			c.late[part]++
+		}
+		if p.folds != nil {
+			c.seeFolds(p.folds, part, known)
+		}
 	}
 	if known == plan.Never {
 		c.never[class]++
@@ -48,6 +62,15 @@ func (c *census) seeLabel(p *partition, part uint8, class int, at, known plan.Ev
 	c.longest = max(c.longest, delay)
 	if delay > p.horizon.span {
 		c.slower[class]++
+	}
+}
+
+// seeFolds counts a row of a part that is in folds whose models have to know its label sooner.
+func (c *census) seeFolds(f *folds, part uint8, known plan.EventTime) {
+	for i := range f.list {
+		if known >= f.list[i].from && slices.Contains(f.list[i].train, part) {
+			c.lateInFold[i]++
+		}
 	}
 }
 
@@ -96,7 +119,12 @@ func (c *census) label(h labelHorizon) *LabelManifest {
 func (c *census) split(p *partition) *SplitManifest {
 	m := &SplitManifest{Boundaries: []BoundaryManifest{}, Embargo: p.embargo.String()}
 	for i, b := range p.boundaries {
-		m.Boundaries = append(m.Boundaries, BoundaryManifest{p.names[i+1], b.String()})
+		m.Boundaries = append(m.Boundaries, BoundaryManifest{p.begin[i], b.String()})
+	}
+	if p.folds != nil {
+		for i := range p.folds.list {
+			m.Folds = append(m.Folds, c.fold(p, i))
+		}
 	}
 	for _, d := range []struct {
 		why  uint8
@@ -105,4 +133,23 @@ func (c *census) split(p *partition) *SplitManifest {
 		m.Dropped = append(m.Dropped, DroppedManifest{d.name, c.counts(d.why)})
 	}
 	return m
+}
+
+// fold is what the manifest says of a fold.
+func (c *census) fold(p *partition, i int) FoldManifest {
+	f := &p.folds.list[i]
+	return FoldManifest{i + 1, f.from.String(), c.foldRows(p, f.train), c.foldRows(p, f.validation), c.lateInFold[i]}
+}
+
+func (c *census) foldRows(p *partition, parts []uint8) FoldRows {
+	out := FoldRows{Files: []string{}}
+	rows := make([]int64, len(c.classes)+1)
+	for _, part := range parts {
+		out.Files = append(out.Files, p.names[part]+fileSuffix)
+		for class, n := range c.rows[part] {
+			rows[class] += n
+		}
+	}
+	out.LabelCounts = c.byLabel(rows)
+	return out
 }

@@ -63,6 +63,13 @@ func (t *trainer) describe(m *Manifest) *report.Report {
 		for i := range m.Split.Dropped {
 			r.Dropped = append(r.Dropped, rowsByLabel(m.Split.Dropped[i].Why, &m.Split.Dropped[i].LabelCounts))
 		}
+		for _, f := range m.Split.Folds {
+			r.Folds = append(r.Folds, report.Fold{Fold: f.Fold, From: f.From, LabelsKnownLate: f.LabelsKnownLate,
+				Train: rowsByLabel("train", &f.Train.LabelCounts), Validation: rowsByLabel("validation", &f.Validation.LabelCounts)})
+		}
+		if h := m.Split.Holdout; h != nil {
+			r.Holdout = &report.Holdout{Entity: h.Entity, Keys: h.Keys, Fraction: report.Number(h.Fraction)}
+		}
 	}
 	r.Timeline = t.timeline()
 	r.Entities = append(r.Entities, t.entityRows()...)
@@ -178,10 +185,10 @@ func named(names []string, counts []int64) map[string]int64 {
 	return out
 }
 
-// entityRows says, for each tuple of keys, which entities are in which parts. More parts than
-// a word has bits are not told apart.
+// entityRows says, for each tuple of keys, which entities are in which parts.
 func (t *trainer) entityRows() []report.EntityRows {
 	var out []report.EntityRows
+	pairs := t.partition.pairs()
 	for tuple, keys := range t.spine.tuples {
 		i := slices.IndexFunc(t.Set.Service.Views, func(v plan.ViewRef) bool { return slices.Equal(v.Keys, keys) })
 		e := report.EntityRows{Entity: t.Set.Service.Views[i].View.Entity.Name, Keys: keys, Shared: []report.SharedEntity{}}
@@ -189,19 +196,43 @@ func (t *trainer) entityRows() []report.EntityRows {
 		for p, name := range t.partition.names {
 			e.Parts = append(e.Parts, report.EntityCount{Part: name, Entities: of.entities(uint8(p)), NoKey: of.noKey[p]})
 		}
-		for p := 1; p < len(t.partition.names); p++ {
-			for q := range p {
-				s := report.SharedEntity{Part: t.partition.names[p], With: t.partition.names[q]}
-				s.Entities, s.Rows = of.shared(uint8(p), uint8(q))
-				e.Shared = append(e.Shared, s)
-			}
+		rows := of.sharedRows(pairs)
+		for i, pair := range pairs {
+			e.Shared = append(e.Shared, report.SharedEntity{Part: pair.name, With: pair.with, Entities: of.shared(pair), Rows: rows[i]})
 		}
 		out = append(out, e)
 	}
 	return out
 }
 
-// presence is the parts that each entity of a tuple is in.
+// partPair is parts whose entities are compared with those of others: sets of parts, as bits.
+type partPair struct {
+	name, with    string
+	parts, others uint64
+}
+
+// pairs are each part with each one before it; of folds, what each is validated on with
+// what it is trained on, and the parts behind the folds with all of these.
+func (p *partition) pairs() (out []partPair) {
+	first := 1
+	if p.folds != nil {
+		out, first = p.folds.pairs(), p.folds.segments()
+	}
+	for i := first; i < len(p.names); i++ {
+		for j := range i {
+			if j >= first || p.folds == nil {
+				out = append(out, partPair{p.names[i], p.names[j], 1 << i, 1 << j})
+			}
+		}
+		if p.folds != nil {
+			out = append(out, partPair{p.names[i], "folds", 1 << i, 1<<first - 1})
+		}
+	}
+	return out
+}
+
+// presence is the parts that each entity of a tuple is in; there are never more parts than a
+// word has bits.
 type presence struct {
 	entity    []int32 // of each row
 	partition *partition
@@ -231,20 +262,39 @@ func (p *presence) entities(part uint8) (n int64) {
 	return n
 }
 
-// shared counts the entities of a part that are in another too, and their rows in the first.
-func (p *presence) shared(part, with uint8) (entities, rows int64) {
-	both := uint64(1)<<part | uint64(1)<<with
+// shared counts the entities of a pair that are on both sides.
+func (p *presence) shared(pair partPair) (n int64) {
 	for _, in := range p.in {
-		if in&both == both {
-			entities++
+		if in&pair.parts != 0 && in&pair.others != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// sharedRows counts, for each pair, the rows of its parts whose entity is in the others too.
+func (p *presence) sharedRows(pairs []partPair) []int64 {
+	rows := make([]int64, len(pairs))
+	of := make([][]int, len(p.partition.names)) // the pairs of each part
+	for i, pair := range pairs {
+		for part := range of {
+			if pair.parts>>part&1 != 0 {
+				of[part] = append(of[part], i)
+			}
 		}
 	}
 	for row, e := range p.entity {
-		if p.partition.part(row) == part && p.in[e]&both == both {
-			rows++
+		part := p.partition.part(row)
+		if isDropped(part) {
+			continue
+		}
+		for _, i := range of[part] {
+			if p.in[e]&pairs[i].others != 0 {
+				rows[i]++
+			}
 		}
 	}
-	return entities, rows
+	return rows
 }
 
 // writeReport stages the report.

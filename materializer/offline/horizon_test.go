@@ -110,7 +110,7 @@ func TestW6_EveryPartHasTheRateOfItsTime(t *testing.T) {
 		}
 		l := labelled(label...)
 		s := &plan.Split{Train: 0.6, Validation: 0.2, Test: 0.2, Embargo: plan.Micros(rapid.IntRange(0, 60).Draw(t, "embargo"))}
-		p := splitByTime(at, horizonOf(at, known, l, s), s)
+		p := divide(at, nil, horizonOf(at, known, l, s), s)
 		for part := range p.names {
 			checkPart(t, p, at, label, uint8(part), every)
 		}

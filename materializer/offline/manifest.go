@@ -159,7 +159,33 @@ type LabelCounts struct {
 type SplitManifest struct {
 	Boundaries []BoundaryManifest `json:"boundaries"`
 	Embargo    string             `json:"embargo"`
+	Folds      []FoldManifest     `json:"folds,omitempty"`
+	Holdout    *HoldoutManifest   `json:"holdout,omitempty"`
 	Dropped    []DroppedManifest  `json:"dropped"`
+}
+
+// FoldManifest is a fold: the files to train and to validate on.
+type FoldManifest struct {
+	Fold       int      `json:"fold"`
+	From       string   `json:"from"` // its boundary
+	Train      FoldRows `json:"train"`
+	Validation FoldRows `json:"validation"`
+	// LabelsKnownLate are the rows to train on whose label was known no sooner than From.
+	LabelsKnownLate int64 `json:"labels_known_late"`
+}
+
+// FoldRows is files of a fold, in order of time.
+type FoldRows struct {
+	Files []string `json:"files"`
+	LabelCounts
+}
+
+// HoldoutManifest says which entities are in the holdout and in no other file.
+type HoldoutManifest struct {
+	Entity   string     `json:"entity"`
+	Keys     [][]string `json:"keys"` // columns of the spine that name one
+	Fraction float64    `json:"fraction"`
+	Seed     string     `json:"seed"`
 }
 
 // Why rows are in no part.

@@ -191,11 +191,14 @@ func (p *part) finish(metadata map[string]string) error {
 	return nil
 }
 
+// fileSuffix ends the names of the files with rows.
+const fileSuffix = ".parquet"
+
 // newParts begins the files of a training set, one for each part of the split.
 func newParts(l *layout, p *partition, s *staging) ([]*part, error) {
 	var out []*part
 	for _, name := range p.names {
-		f, err := s.create(name + ".parquet")
+		f, err := s.create(name + fileSuffix)
 		if err != nil {
 			return nil, err
 		}

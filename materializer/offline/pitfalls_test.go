@@ -181,7 +181,7 @@ func TestW5_SplitsFollowTimeNotPlace(t *testing.T) {
 	split := &plan.Split{Train: 0.5, Validation: 0.2, Test: 0.3}
 	for range at {
 		at = append(at[1:], at[0])
-		for i, part := range splitByTime(at, forever(0), split).of {
+		for i, part := range divide(at, nil, forever(0), split).of {
 			want := uint8(0)
 			switch {
 			case at[i] >= 7:

@@ -24,7 +24,8 @@ type spine struct {
 	labelKnown []plan.EventTime          // Never where null; nil without such a column
 	columns    map[string]*vector.Vector // the declared ones; those of keep hold values
 	keep       []string
-	labels     *labels // nil without a label, or with one of a type that no feature has
+	held       *holdout // nil without one
+	labels     *labels  // nil without a label, or with one of a type that no feature has
 	service    *plan.Service
 }
 
@@ -49,6 +50,7 @@ func newSpine(set *plan.TrainingSet) *spine {
 		}
 	}
 	s.entities = kernel.NewSpine(len(s.tuples))
+	s.held = newHoldout(set, s.tuple)
 	return s
 }
 
@@ -114,6 +116,9 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 			}
 		}
 		s.entities.Add(keys, at)
+		if s.held != nil {
+			s.held.see(s.entities, keys)
+		}
 		progress(int64(s.rows()))
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Why a row belongs to no part; parts have the numbers below.
@@ -17,11 +18,15 @@ func isDropped(part uint8) bool { return part >= droppedAtEnd }
 
 // partition says which part of a split each spine row belongs to.
 type partition struct {
-	names      []string // parts that a fraction was given to, in order of time
+	names      []string         // of the parts
+	behind     []plan.EventTime // of each part, when the next begins; Never where labels may be known at any time
 	boundaries []plan.EventTime
-	of         []uint8 // part of each row, or why it was dropped; nil: all rows are part 0
+	begin      []string // what begins at each boundary
+	of         []uint8  // part of each row, or why it was dropped; nil: all rows are part 0
 	horizon    labelHorizon
 	embargo    plan.Micros
+	folds      *folds // nil: the parts follow one another
+	holdout    bool   // the last part is not of a time but of entities
 }
 
 // drops reports whether a row is in no part.
@@ -35,13 +40,47 @@ func (p *partition) part(row int) uint8 {
 }
 
 // wholeSet is the partition of a training set without a split.
-func wholeSet(h labelHorizon) *partition { return &partition{names: []string{"data"}, horizon: h} }
+func wholeSet(h labelHorizon) *partition {
+	return &partition{names: []string{"data"}, behind: []plan.EventTime{plan.Never}, horizon: h}
+}
 
-// splitByTime divides rows at moments, so that every row of a part is earlier than
-// every row of the next, by docs/semantics.md §8. What becomes of a row depends on
-// its time, the horizon and the embargo alone.
-func splitByTime(at []plan.EventTime, h labelHorizon, s *plan.Split) *partition {
-	p := &partition{horizon: h, embargo: s.Embargo}
+// holdoutName is the part of the entities that are held out.
+const holdoutName = "holdout"
+
+// divide divides rows by docs/semantics.md §8: those that are held out, which may be nil
+// for none, and the others at moments. What becomes of a row depends on its entities, its time, the
+// horizon and the embargo alone.
+func divide(at []plan.EventTime, held vector.Bitmap, h labelHorizon, s *plan.Split) *partition {
+	p := &partition{horizon: h, embargo: s.Embargo, holdout: s.Holdout != nil}
+	rest := at
+	if held != nil {
+		rest = nil
+		for i, t := range at {
+			if !held.Get(i) {
+				rest = append(rest, t)
+			}
+		}
+	}
+	if s.Folds > 0 {
+		p.layFolds(rest, s)
+	} else {
+		p.layParts(rest, s)
+	}
+	if p.holdout {
+		p.names, p.behind = append(p.names, holdoutName), append(p.behind, plan.Never)
+	}
+	p.of = make([]uint8, len(at))
+	for i, t := range at {
+		if p.of[i] = p.place(t); held.Get(i) && p.of[i] != droppedAtEnd {
+			p.of[i] = uint8(len(p.names) - 1)
+		}
+	}
+	return p
+}
+
+// layParts lays out parts that follow one another: every row of one is earlier than every
+// row of the next.
+func (p *partition) layParts(at []plan.EventTime, s *plan.Split) {
 	var used float64
 	var ends []float64 // of the parts but the last, as fractions of the rows that stay
 	for _, part := range []struct {
@@ -53,21 +92,17 @@ func splitByTime(at []plan.EventTime, h labelHorizon, s *plan.Split) *partition 
 		}
 		if len(p.names) > 0 {
 			ends = append(ends, used)
+			p.begin = append(p.begin, part.name)
 		}
 		p.names = append(p.names, part.name)
 		used += part.fraction
 	}
 	p.boundaries = p.findBoundaries(at, ends)
-	p.of = make([]uint8, len(at))
-	for i, t := range at {
-		p.of[i] = p.place(t)
-	}
-	return p
+	p.behind = append(slices.Clone(p.boundaries), plan.Never)
 }
 
-// findBoundaries lays out the largest number of rows for which there is room and every
-// part gets one.
-func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.EventTime {
+// oldEnough are the times, in order, of rows whose labels are known when the data ends.
+func (p *partition) oldEnough(at []plan.EventTime) []plan.EventTime {
 	sorted := make([]plan.EventTime, 0, len(at))
 	for _, t := range at {
 		if !p.horizon.tooYoung(t) {
@@ -75,6 +110,13 @@ func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.E
 		}
 	}
 	slices.Sort(sorted)
+	return sorted
+}
+
+// findBoundaries lays out the largest number of rows for which there is room and every
+// part gets one.
+func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.EventTime {
+	sorted := p.oldEnough(at)
 	for kept := len(sorted); kept > 0; kept-- {
 		if boundaries, ok := p.layOut(sorted, ends, kept); ok {
 			return boundaries
@@ -120,6 +162,9 @@ func firstAt(sorted []plan.EventTime, t plan.EventTime) int {
 func (p *partition) place(t plan.EventTime) uint8 {
 	if p.horizon.tooYoung(t) {
 		return droppedAtEnd
+	}
+	if p.folds != nil {
+		return p.folds.place(t)
 	}
 	part := 0
 	for part < len(p.boundaries) && t >= p.boundaries[part] {

@@ -48,7 +48,7 @@ func TestSplitByTime(t *testing.T) {
 		{"no row is old enough", []plan.EventTime{4, 5}, labelHorizon{span: 2, end: 5}, half, []plan.EventTime{plan.MinTime}, []uint8{end, end}},
 		{"one part", []plan.EventTime{1, 2}, forever(0), plan.Split{Train: 1}, nil, []uint8{0, 0}},
 	} {
-		p := splitByTime(tc.at, tc.horizon, &tc.split)
+		p := divide(tc.at, nil, tc.horizon, &tc.split)
 		if !slices.Equal(p.boundaries, tc.boundaries) || !slices.Equal(p.of, tc.of) {
 			t.Errorf("%s: boundaries %v, parts %v; want %v, %v", tc.name, p.boundaries, p.of, tc.boundaries, tc.of)
 		}
@@ -71,7 +71,7 @@ func TestW5_PartsDoNotOverlap(t *testing.T) {
 			end = draw("end")
 		}
 		s := &plan.Split{Train: 0.6, Validation: 0.2, Test: 0.2, Embargo: plan.Micros(rapid.Int64Range(0, 5).Draw(t, "embargo"))}
-		p := splitByTime(at, labelHorizon{span: plan.Micros(h), end: end}, s)
+		p := divide(at, nil, labelHorizon{span: plan.Micros(h), end: end}, s)
 		for i, part := range p.of {
 			b := p.boundaries
 			inNoEmbargo := part == 0 || isDropped(part) || at[i] >= b[part-1]+plan.EventTime(s.Embargo)
@@ -95,7 +95,7 @@ func TestW5_TheSplitIsTheLargest(t *testing.T) {
 		}
 		h := plan.Micros(rapid.Int64Range(0, 12).Draw(t, "horizon"))
 		s := &plan.Split{Train: 0.5, Validation: 0.25, Test: 0.25, Embargo: plan.Micros(rapid.Int64Range(0, 6).Draw(t, "embargo"))}
-		got := kept(splitByTime(at, forever(h), s))
+		got := kept(divide(at, nil, forever(h), s))
 		for i := range at {
 			for j := i + 1; j < len(at); j++ {
 				p := &partition{names: []string{"train", "validation", "test"}, horizon: forever(h), embargo: s.Embargo,

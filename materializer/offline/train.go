@@ -135,7 +135,7 @@ func (t *trainer) loadSpine(ctx context.Context) error {
 	h := horizonOf(s.at, s.labelKnown, s.labels, t.Set.Split)
 	t.partition = wholeSet(h)
 	if t.Set.Split != nil {
-		t.partition = splitByTime(s.at, h, t.Set.Split)
+		t.partition = divide(s.at, s.held.bitmap(), h, t.Set.Split)
 	}
 	return nil
 }
@@ -317,6 +317,7 @@ func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error
 	m.Label = c.label(t.partition.horizon)
 	if t.Set.Split != nil {
 		m.Split = c.split(t.partition)
+		m.Split.Holdout = t.holdoutManifest()
 	}
 	for i, w := range parts {
 		f := FileManifest{Name: w.file.name, Rows: w.rows, Size: w.file.size, SHA256: w.file.sha256(), LabelsKnownLate: c.late[i]}

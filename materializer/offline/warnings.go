@@ -23,6 +23,7 @@ func (m *Manifest) findWarnings() []string {
 		}
 	}
 	w = append(w, m.emptyFiles()...)
+	w = append(w, m.emptyFolds()...)
 	w = append(w, m.unmatched()...)
 	if m.Label != nil {
 		w = append(w, m.labelTimes()...)
@@ -55,9 +56,31 @@ func (m *Manifest) emptyFiles() (w []string) {
 		case f.Rows > 0:
 		case m.Spine.Rows == 0:
 			w = append(w, f.Name+" is empty, for the spine is")
+		case m.Split.Holdout != nil && f.Name == holdoutName+fileSuffix:
+			w = append(w, fmt.Sprintf("%s is empty: of so few entities %s none was drawn; change fraction: or seed: in holdout:", f.Name, m.Split.Holdout.Entity))
+		case len(m.Split.Folds) > 0: // see emptyFolds
 		default:
 			w = append(w, fmt.Sprintf("%s is empty: a split with an embargo of %s and a label horizon of %s leaves no row for it; the spine spans %s",
 				f.Name, m.Split.Embargo, m.horizon(), m.span()))
+		}
+	}
+	return w
+}
+
+// emptyFolds is about folds without a row to train or to validate on.
+func (m *Manifest) emptyFolds() (w []string) {
+	if m.Split == nil {
+		return nil
+	}
+	for _, f := range m.Split.Folds {
+		for _, rows := range []struct {
+			n    int64
+			what string
+		}{{f.Train.Rows, "train"}, {f.Validation.Rows, "validate"}} {
+			if rows.n == 0 {
+				w = append(w, fmt.Sprintf("fold %d, from %s on, has no row to %s on: an embargo of %s and a label horizon of %s leave none; the spine spans %s",
+					f.Fold, f.From, rows.what, m.Split.Embargo, m.horizon(), m.span()))
+			}
 		}
 	}
 	return w
@@ -196,8 +219,8 @@ func percent(n, of int64) string {
 func (m *Manifest) movedLabels() (w []string) {
 	for i := 1; i < len(m.Files); i++ {
 		a, b := m.Files[i-1], m.Files[i]
-		if a.Labels == nil || b.Labels == nil {
-			continue
+		if a.Labels == nil || b.Labels == nil || len(m.Split.Folds) > 0 || m.Split.Holdout != nil && b.Name == holdoutName+fileSuffix {
+			continue // parts of folds are not parts, and the holdout does not follow
 		}
 		na, nb := a.Labels.Rows-a.Labels.Unlabelled, b.Labels.Rows-b.Labels.Unlabelled
 		worst, moved := 0.0, ""

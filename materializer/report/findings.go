@@ -95,7 +95,7 @@ func (r *Report) coldStarts(c *Counts) (out []Finding) {
 
 // sharedEntities is about a last part that is mostly about entities of the first.
 func (r *Report) sharedEntities() []Finding {
-	if len(r.Parts) < 2 || r.Parts[len(r.Parts)-1].Rows.Rows == 0 {
+	if len(r.Parts) < 2 || len(r.Folds) > 0 || r.Holdout != nil || r.Parts[len(r.Parts)-1].Rows.Rows == 0 {
 		return nil
 	}
 	first, last := &r.Parts[0], &r.Parts[len(r.Parts)-1]

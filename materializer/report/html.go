@@ -18,7 +18,7 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"count": count, "number": number, "percent": share, "some": some, "measure": measure, "shareOf": shareOf, "why": why, "percentile": percentile, "cohort": cohortText, "sub": func(a, b int) int { return a - b },
+	"count": count, "number": number, "percent": share, "some": some, "measure": measure, "shareOf": shareOf, "why": why, "percentile": percentile, "cohort": cohortText, "color": func(i int) int { return i % 6 }, "sub": func(a, b int) int { return a - b },
 	"short": func(s string) string { return s[:min(12, len(s))] }, "keys": func(k []string) string { return strings.Join(k, ", ") },
 }).Parse(page))
 

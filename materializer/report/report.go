@@ -32,9 +32,11 @@ type Report struct {
 	Warnings           []string     `json:"warnings"`   // those of the manifest
 	Label              *Label       `json:"label"`      // null without one
 	Parts              []Part       `json:"parts"`      // the files
-	Dropped            []Rows       `json:"dropped"`    // by reason
-	Timeline           []Moment     `json:"timeline"`   // rows of the spine by time
-	Entities           []EntityRows `json:"entities"`   // who is in which part
+	Folds              []Fold       `json:"folds,omitempty"`
+	Holdout            *Holdout     `json:"holdout,omitempty"`
+	Dropped            []Rows       `json:"dropped"`  // by reason
+	Timeline           []Moment     `json:"timeline"` // rows of the spine by time
+	Entities           []EntityRows `json:"entities"` // who is in which part
 	Features           []Feature    `json:"features"`
 }
 
@@ -60,6 +62,22 @@ type Part struct {
 	First           string `json:"first,omitempty"` // as-of time
 	Last            string `json:"last,omitempty"`
 	LabelsKnownLate int64  `json:"labels_known_late"`
+}
+
+// Fold is the rows that a model is trained and validated on that is taken into use at From.
+type Fold struct {
+	Fold            int    `json:"fold"`
+	From            string `json:"from"`
+	Train           Rows   `json:"train"`
+	Validation      Rows   `json:"validation"`
+	LabelsKnownLate int64  `json:"labels_known_late"`
+}
+
+// Holdout says whose rows are in the part of that name.
+type Holdout struct {
+	Entity   string     `json:"entity"`
+	Keys     [][]string `json:"keys"`
+	Fraction Number     `json:"fraction"`
 }
 
 // Label says what the labels are and when they are known.

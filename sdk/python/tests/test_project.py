@@ -41,6 +41,28 @@ def test_the_directory_goes_with_the_result_or_stays_where_it_was_asked_for(proj
     assert unskew.TrainingSet(tmp_path / "kept").to_arrow().num_rows == 236
 
 
+def test_folds_and_a_holdout(project):
+    definitions = project.path / "features" / "customer.yaml"
+    text = definitions.read_text()
+    spine = next(line for line in text.splitlines() if line.startswith("spine:"))
+    definitions.write_text(text.replace(spine, spine + "\nsplit: {folds: 3, embargo: 1d, holdout: {entity: customer, fraction: 0.2}}"))
+    ts = project.training_set("returns")
+    assert [f.number for f in ts.folds] == [1, 2, 3] and ts.parts[-1] == "holdout"
+    held = set(ts.to_arrow("holdout")["customer_id"].to_pylist())
+    rows = 0
+    for fold in ts.folds:
+        train, validation = fold.to_arrow()
+        assert len(train) > rows and len(validation) > 0
+        rows = len(train)
+        start = dt.datetime.fromisoformat(fold.start)
+        assert all(t < start for t in train["asked_at"].to_pylist())
+        assert all(t >= start + dt.timedelta(days=1) for t in validation["asked_at"].to_pylist())
+        assert not held & set(train["customer_id"].to_pylist() + validation["customer_id"].to_pylist())
+        assert fold.to_pandas()[0].shape == fold.to_polars()[0].shape == train.shape
+        assert f"train: {rows:,}" in repr(fold)
+    assert held
+
+
 def test_every_kind_of_frame_is_the_same_spine(project, tmp_path):
     table = pa.table(SPINE)
     rows = [{"customer_id": c, "amount": a, "asked_at": dt.datetime.fromtimestamp(1740823200, dt.timezone.utc)} for c, a in ((3, 20.0), (4, 7.5))]

@@ -38,7 +38,7 @@ from .errors import (
     UnskewError,
 )
 from .project import Finding, Materialized, ParityReport, Project, ValidationReport
-from .training import RemoteTrainingSet, TrainingSet
+from .training import Fold, RemoteTrainingSet, TrainingSet
 
 __all__ = [
     "AlreadyExists",
@@ -48,6 +48,7 @@ __all__ = [
     "DeadlineExceeded",
     "FailedPrecondition",
     "Finding",
+    "Fold",
     "InternalError",
     "InvalidArgument",
     "Materialized",

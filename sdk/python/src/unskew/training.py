@@ -58,8 +58,14 @@ class AnyTrainingSet(ABC):
 
     @cached_property
     def parts(self) -> list[str]:
-        """The parts: ``train``, ``validation`` and ``test``, or ``data`` where the set is not split."""
+        """The parts: ``train``, ``validation``, ``test`` and ``holdout``, or ``data`` where the set is not split; what ``folds`` are made of among them."""
         return [Path(f["name"]).stem for f in self.manifest["files"]]
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """The folds of a split with ``folds:``, in order of time; none of any other."""
+        split = self.manifest.get("split") or {}
+        return [Fold(self, fold) for fold in split.get("folds", [])]
 
     def to_arrow(self, part: str | None = None) -> pa.Table:
         """The rows of a part, in the order of the spine: its columns, then the features. ``part`` may be left out where there is one."""
@@ -91,6 +97,52 @@ class AnyTrainingSet(ABC):
     def __repr__(self) -> str:
         rows = ", ".join(f"{Path(f['name']).stem}: {f['rows']:,}" for f in self.manifest["files"])
         return f"{type(self).__name__}({self.service}, {len(self.features)} features, rows {rows}, version {self.fingerprint[:12]})"
+
+
+class Fold:
+    """What a model is trained and validated on that is taken into use at a moment.
+
+    ::
+
+        for fold in ts.folds:
+            train, validation = fold.to_pandas()
+    """
+
+    #: Counted from 1.
+    number: int
+    #: The boundary: labels of rows to train on are known before it.
+    start: str
+
+    def __init__(self, of: AnyTrainingSet, manifest: dict[str, Any]) -> None:
+        self._of = of
+        self._files: tuple[list[str], list[str]] = (manifest["train"]["files"], manifest["validation"]["files"])
+        self.number = manifest["fold"]
+        self.start = manifest["from"]
+        self._rows: tuple[int, int] = (manifest["train"]["rows"], manifest["validation"]["rows"])
+
+    def to_arrow(self) -> tuple[pa.Table, pa.Table]:
+        """The rows to train on and those to validate on, each in stretches of time."""
+        train, validation = (pa.concat_tables([self._of.to_arrow(Path(f).stem) for f in files]) if files else self._none() for files in self._files)
+        return train, validation
+
+    def _none(self) -> pa.Table:
+        return self._of.to_arrow(self._of.parts[0]).slice(0, 0)
+
+    def to_pandas(self) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+        """The same as pandas frames."""
+        train, validation = self.to_arrow()
+        return train.to_pandas(), validation.to_pandas()
+
+    def to_polars(self) -> tuple[polars.DataFrame, polars.DataFrame]:
+        """The same as polars frames."""
+        import polars
+
+        train, validation = (polars.from_arrow(table) for table in self.to_arrow())
+        assert isinstance(train, polars.DataFrame) and isinstance(validation, polars.DataFrame)
+        return train, validation
+
+    def __repr__(self) -> str:
+        return f"Fold({self.number} from {self.start}, rows train: {self._rows[0]:,}, validation: {self._rows[1]:,})"
 
 
 class TrainingSet(AnyTrainingSet):
