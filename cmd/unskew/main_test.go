@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("testdata/shop"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "start": start, "terminate": terminate, "edit": edit,
+			"exits": exits, "start": start, "terminate": terminate, "edit": edit, "decode": decode,
 		},
 	})
 }
@@ -66,6 +67,13 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s exits with %d, want %d", args[1], got, want)
 	}
+}
+
+// decode FROM TO writes the bytes that a file has in base64.
+func decode(ts *testscript.TestScript, _ bool, args []string) {
+	data, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(ts.ReadFile(args[0]), "\n", ""))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
 }
 
 // edit FILE OLD NEW replaces a text that a file has once.
