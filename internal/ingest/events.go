@@ -275,6 +275,10 @@ func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 	if s.row.column != "" {
 		declared = b.Col(s.row.column)
 	}
+	if s.row.kind == plan.KnownAtEvent && from == nil && s.plan.MinTime == nil && col.Null == nil && col.Err == nil {
+		s.readPlainTimes(col.Int[:b.N])
+		return
+	}
 	for i := range b.N {
 		t := plan.EventTime(col.Int[i])
 		s.time[i], s.known[i] = t, t
@@ -301,6 +305,16 @@ func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 			k = max(k, from.Row[i])
 		}
 		s.known[i] = k
+	}
+}
+
+// readPlainTimes is readTimes of rows that are known when they happen.
+func (s *Source) readPlainTimes(times []int64) {
+	for i, x := range times {
+		t := plan.EventTime(x)
+		if s.time[i] = t; !t.Valid() {
+			s.reject(i, s.plan.EventTime, WrongTime)
+		}
 	}
 }
 

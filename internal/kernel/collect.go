@@ -128,13 +128,23 @@ func (c *Collector) divide(ev *Events) {
 func (c *Collector) head(rows *Rows) {
 	c.heads = slices.Grow(c.heads[:0], rows.n)[:rows.n]
 	clear(c.heads)
+	every := uint64(0) // the bits that all rows have
 	c.eachBit(rows, func(i int, of vector.Bitmap) {
 		if word, shift := bit(i); word == 0 {
+			if of.All(rows.n) {
+				every |= 1 << shift
+				return
+			}
 			for row := range c.heads {
 				c.heads[row] |= of[row>>6] >> (uint(row) & 63) & 1 << shift
 			}
 		}
 	})
+	if every != 0 {
+		for row := range c.heads {
+			c.heads[row] |= every
+		}
+	}
 }
 
 // eachBit calls f with the bits of the layout, in order. A row that no slot needs has 0.

@@ -255,7 +255,11 @@ func (s *Sweeper) sweep(e entitySpan) {
 
 // know marks the rows as of which an event of the entity is visible, and those as of which only a few are.
 func (s *Sweeper) know(e entitySpan) {
-	visible := earliest(s.history.visible[0][e.from:e.to])
+	times := s.history.visible[0][e.from:e.to]
+	if s.history.sorted && !s.history.late {
+		times = times[:min(len(times), FewEvents)]
+	}
+	visible := earliest(times)
 	for _, rank := range e.ranks {
 		at := s.at[rank]
 		if visible[0] < at {

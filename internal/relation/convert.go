@@ -42,6 +42,17 @@ func converterOf(s *stored, k plan.Kind) (c converter, ok bool) {
 	return nil, false
 }
 
+// holdsLane reports whether the stored values are, bit by bit, those of the lane of a kind.
+func (s *stored) holdsLane(k plan.Kind) bool {
+	switch {
+	case s.physical == format.Double:
+		return s.kind == storedDouble && k == plan.Double
+	case s.physical != format.Int64:
+		return false
+	}
+	return s.kind == storedInt && k == plan.Int || s.kind == storedTimestamp && s.perMicro == 1 && k == plan.Timestamp
+}
+
 func convertBool(v *vector.Vector, to int, values *encoding.Values, from, n int, _ func(int, string, string)) {
 	bits := values.Boolean()
 	for i := range n {

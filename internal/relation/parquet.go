@@ -187,6 +187,7 @@ func (t *parquetTable) count(context.Context) (int64, error) {
 type source struct {
 	leaf    int // -1: every row has the same value
 	convert converter
+	asIs    bool       // convert copies values of 64 bits
 	value   plan.Value // with leaf -1
 }
 
@@ -219,7 +220,7 @@ func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	convert, ok := converterOf(s, c.Type.Kind)
 	switch {
 	case ok:
-		return source{leaf: s.leaf, convert: convert}, nil
+		return source{leaf: s.leaf, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
 	case s.kind == storedOther:
 		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, unsupported(s.text, s.name))
 	}

@@ -59,6 +59,8 @@ type columnReader struct {
 	lane
 	pages   *parquet.FilePages
 	convert converter
+	asIs    bool          // see source
+	own     vector.Vector // the vector's memory while its lane is that of a page
 
 	loaded []pageReader // pages in the vector or ahead of it
 	done   []parquet.Page
@@ -108,6 +110,9 @@ func (c *columnReader) load(n int, budget int64) (int, error) {
 
 func (c *columnReader) fill(n int) error {
 	c.release()
+	if c.borrow(n) {
+		return nil
+	}
 	c.begin(n)
 	c.vector.UTF8 = c.vector.Type.Kind == plan.String
 	for at := 0; at < n; {
@@ -123,7 +128,30 @@ func (c *columnReader) fill(n int) error {
 		}
 	}
 	c.end()
+	c.own.Int, c.own.Double = c.vector.Int, c.vector.Double
 	return nil
+}
+
+// borrow lets the vector have n rows as they lie in a page, if there they lie as they are in a
+// lane, and gives it back its own memory before the next.
+func (c *columnReader) borrow(n int) bool {
+	if !c.asIs {
+		return false
+	}
+	c.vector.Int, c.vector.Double = c.own.Int, c.own.Double
+	p := &c.loaded[0]
+	if p.levels != nil || p.rows <= n || p.Dictionary() != nil {
+		return false
+	}
+	data := p.Data()
+	c.vector.N, c.vector.Null, c.vector.Err = n, nil, nil
+	if c.vector.Type.Kind == plan.Double {
+		c.vector.Double = data.Double()[p.value:][:n:n]
+	} else {
+		c.vector.Int = data.Int64()[p.value:][:n:n]
+	}
+	p.row, p.value, p.rows = p.row+n, p.value+n, p.rows-n
+	return true
 }
 
 // release gives back the pages whose values nobody holds any more.

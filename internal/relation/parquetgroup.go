@@ -78,7 +78,7 @@ func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) (er
 			continue
 		}
 		chunk := chunks[s.leaf].(*parquet.FileColumnChunk)
-		r.columns[i] = &columnReader{lane: lane, pages: chunk.PagesFrom(in.in), convert: s.convert}
+		r.columns[i] = &columnReader{lane: lane, pages: chunk.PagesFrom(in.in), convert: s.convert, asIs: s.asIs}
 	}
 	return nil
 }

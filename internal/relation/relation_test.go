@@ -425,6 +425,53 @@ func TestScanKeepsOrder(t *testing.T) {
 	}
 }
 
+// TestPagesAreReadAcrossBatches: pages that end within a batch, and dictionaries that are given
+// up within a column, change nothing.
+func TestPagesAreReadAcrossBatches(t *testing.T) {
+	p := newProject(t)
+	const rows = 50_000
+	schema := arrow.NewSchema([]arrow.Field{{Name: "i", Type: arrow.PrimitiveTypes.Int64}, {Name: "d", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+		{Name: "t", Type: &arrow.TimestampType{Unit: arrow.Microsecond}}}, nil)
+	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	for i := range int64(rows) {
+		b.Field(0).(*array.Int64Builder).Append(i * i)
+		if d := b.Field(1).(*array.Float64Builder); i/7000 == 2 && i%5 == 0 {
+			d.AppendNull()
+		} else {
+			d.Append(float64(i) / 3)
+		}
+		b.Field(2).(*array.TimestampBuilder).Append(arrow.Timestamp(7 * i))
+	}
+	rec := b.NewRecordBatch()
+	for name, options := range map[string][]parquet.WriterProperty{
+		"plain.parquet":      {parquet.WithDictionaryDefault(false), parquet.WithDataPageSize(8 * 5001)},
+		"dictionary.parquet": {parquet.WithDictionaryPageSizeLimit(8 * 9000), parquet.WithDataPageSize(8 * 2999)},
+	} {
+		f, err := os.Create(filepath.Join(p.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := pqarrow.NewFileWriter(schema, f, parquet.NewWriterProperties(options...), pqarrow.DefaultWriterProps())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Write(rec), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.rows(from(name), field("i", plan.Int), field("d", plan.Double), field("t", plan.Timestamp))
+		if err != nil || len(got) != rows {
+			t.Fatalf("%s: %d rows, %v", name, len(got), err)
+		}
+		for i, row := range got {
+			n := int64(i)
+			null := n/7000 == 2 && n%5 == 0
+			if row[0].Int() != n*n || row[1].IsNull() != null || !null && row[1].Double() != float64(n)/3 || row[2].Time() != plan.EventTime(7*n) {
+				t.Fatalf("%s: row %d is %v", name, i, row)
+			}
+		}
+	}
+}
+
 func TestScanStops(t *testing.T) {
 	p := newProject(t)
 	boom := errors.New("boom")

@@ -61,3 +61,14 @@ func (b Bitmap) Fill(n int) {
 
 // Zero clears every bit.
 func (b Bitmap) Zero() { clear(b) }
+
+// All reports whether the first n bits are set; what lies behind them does not count.
+func (b Bitmap) All(n int) bool {
+	for _, w := range b[:n>>6] {
+		if w != ^uint64(0) {
+			return false
+		}
+	}
+	rest := uint64(1)<<(uint(n)&63) - 1
+	return rest == 0 || b[n>>6]&rest == rest
+}
