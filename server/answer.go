@@ -29,14 +29,14 @@ const (
 // encoding is how an answer is written.
 type encoding struct {
 	compact, states bool
-	most            int // bytes
+	most            int // in bytes
 }
 
 func (e encoding) tooLong() error {
 	return tooMuch("the answer has more than %d bytes; ask for fewer rows or features at a time", e.most)
 }
 
-// appendBinary appends an answer as a GetFeaturesResponse, straight from its columns.
+// appendBinary appends an answer to dst as a GetFeaturesResponse in protobuf's binary format.
 func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([]byte, error) {
 	if !how.compact {
 		dst = protowire.AppendString(protowire.AppendTag(dst, answerFingerprint, protowire.BytesType), s.fingerprint)
@@ -96,8 +96,8 @@ func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool
 	return dst, nil
 }
 
-// appendStatuses appends packed statuses, which are the same numbers in the kernel and in
-// the contract and take a byte each.
+// appendStatuses appends packed statuses. Their numbers are the same in the kernel and in the
+// contract, and each fits into one byte.
 func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, places wire.Places, n int) []byte {
 	dst = protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.BytesType), uint64(n))
 	for i := range n {
@@ -106,7 +106,7 @@ func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, pl
 	return dst
 }
 
-// defaulted reports whether a row shows a default, for which there is a reason.
+// defaulted reports whether any row shows a default, so that the reasons have to be sent.
 func defaulted(col *kernel.FeatureColumn, places wire.Places, n int) bool {
 	if col.Absent == 0 {
 		return false
@@ -119,7 +119,7 @@ func defaulted(col *kernel.FeatureColumn, places wire.Places, n int) bool {
 	return false
 }
 
-// appendJSON appends an answer as a GetFeaturesResponse in protobuf's JSON.
+// appendJSON appends an answer to dst as a GetFeaturesResponse in protobuf's JSON format.
 func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]byte, error) {
 	dst = append(dst, '{')
 	if !how.compact {
@@ -179,7 +179,7 @@ func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact 
 	return append(dst, '}'), nil
 }
 
-// statusTexts are the statuses' names in the contract, in quotes.
+// statusTexts are the contract's names of the statuses, in quotes.
 var statusTexts = func() (texts [kernel.Failed + 1]string) {
 	for s := range texts {
 		texts[s] = `"` + unskewv1.Status(s).String() + `"`

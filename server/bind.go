@@ -12,27 +12,27 @@ import (
 	"github.com/unskew/unskew/internal/wire"
 )
 
-// query is a checked read: exactly the declared columns, of the declared types. Its
-// memory is used again by what is bound to it next.
+// query is a validated read: exactly the declared columns, with the declared types. Queries are
+// pooled, and bind reuses their memory.
 type query struct {
 	n        int
 	keys     []*vector.Vector // in the order of the service's keys
 	request  vector.Batch
-	outputs  []int // of the service's outputs, in the order to answer
-	selected []int // memory of outputs
+	outputs  []int // indexes into the service's outputs, in the order of the answer
+	selected []int // buffer for outputs
 	sets     []entitySet
 }
 
-// forget lets go of the request that the query was bound to.
-func (q *query) forget() {
+// reset drops the references to the bound request, so that it can be collected.
+func (q *query) reset() {
 	clear(q.keys)
 	clear(q.request.Cols)
 	q.outputs = nil
 }
 
-// bind checks a request against the service it names. The query shares its columns.
+// bind validates a request against its service. The query shares the request's columns.
 func (s *service) bind(q *query, req *wire.Read, maxRows int) (err error) {
-	if err := s.expected(req.Fingerprint); err != nil {
+	if err := s.checkFingerprint(req.Fingerprint); err != nil {
 		return err
 	}
 	if q.n, err = rowCount(maxRows, req.Keys, req.Request); err != nil {
@@ -46,22 +46,22 @@ func (s *service) bind(q *query, req *wire.Read, maxRows int) (err error) {
 		return err
 	}
 	q.request = vector.Batch{N: q.n, Fields: s.plan.Request, Cols: request}
-	if err := s.shortTexts(request); err != nil {
+	if err := s.checkTexts(request); err != nil {
 		return err
 	}
-	if err := s.sameColumn(q.keys, request, q.n); err != nil {
+	if err := s.checkSharedNames(q.keys, request, q.n); err != nil {
 		return err
 	}
 	return s.selectOutputs(q, req.Features)
 }
 
-// shortestFingerprint is how many digits of a fingerprint commands print, and as many as
-// name one.
+// shortestFingerprint is how many digits of a fingerprint the commands print, and the shortest
+// prefix that a request may send.
 const shortestFingerprint = 12
 
-// expected compares the fingerprint that a request names, or the first digits of it, with
-// that of the service.
-func (s *service) expected(want string) error {
+// checkFingerprint compares the fingerprint, or the prefix of one, that a request expects with that
+// of the service.
+func (s *service) checkFingerprint(want string) error {
 	live := s.fingerprint
 	switch {
 	case want == "", len(want) >= shortestFingerprint && strings.HasPrefix(live, want):
@@ -87,8 +87,8 @@ func rowCount(maxRows int, cols ...[]wire.Sent) (int, error) {
 	return n, nil
 }
 
-// bindColumns appends the declared fields' columns, which are matched by name, each
-// exactly once.
+// bindColumns appends one column to out for each declared field. Columns are matched by name, and
+// each must be sent exactly once.
 func (s *service) bindColumns(out []*vector.Vector, what string, fields []plan.Field, cols []wire.Sent) ([]*vector.Vector, error) {
 	for range fields {
 		out = append(out, nil)
@@ -114,8 +114,8 @@ func (s *service) bindColumns(out []*vector.Vector, what string, fields []plan.F
 	return out, nil
 }
 
-// shortTexts refuses texts longer than those that the cost of an expression is bounded for.
-func (s *service) shortTexts(request []*vector.Vector) error {
+// checkTexts refuses texts longer than those for which the cost of expressions is bounded.
+func (s *service) checkTexts(request []*vector.Vector) error {
 	for f, v := range request {
 		for i, text := range v.Str {
 			if len(text) > plan.MaxRequestText {
@@ -127,9 +127,9 @@ func (s *service) shortTexts(request []*vector.Vector) error {
 	return nil
 }
 
-// sameColumn makes sure that a key and a request field of one name have equal values:
-// training takes both from one column of the spine.
-func (s *service) sameColumn(keys, request []*vector.Vector, n int) error {
+// checkSharedNames makes sure that a key and a request field of the same name have equal values,
+// because training reads both from one column of the spine.
+func (s *service) checkSharedNames(keys, request []*vector.Vector, n int) error {
 	for k, key := range s.plan.Keys {
 		r := slices.IndexFunc(s.plan.Request, func(f plan.Field) bool { return f.Name == key.Name })
 		if r < 0 {
@@ -149,7 +149,7 @@ func (s *service) unknownColumn(what string, fields []plan.Field, name string) e
 	return invalid("service %s has no %s %q%s; it has %s", s.plan.Name, what, name, nearest.Hint(name, fieldNames(fields)), listFields(fields))
 }
 
-// selectOutputs finds the outputs to answer, all of them for no names.
+// selectOutputs resolves the names of the outputs to answer; no names means all of them.
 func (s *service) selectOutputs(q *query, names []string) error {
 	if len(names) == 0 {
 		q.outputs = s.all
@@ -163,7 +163,7 @@ func (s *service) selectOutputs(q *query, names []string) error {
 			return invalid("service %s has no feature %q%s", s.plan.Name, name, nearest.Hint(name, s.outputNames()))
 		}
 		if seen[i] {
-			return invalid("feature %q is asked for twice", name)
+			return invalid("feature %q is selected twice; name each feature once", name)
 		}
 		seen[i] = true
 		q.selected = append(q.selected, i)

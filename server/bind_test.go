@@ -9,8 +9,8 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// A name that is a key and a request field is one column of a spine, so a caller cannot
-// ask for what no training row could say.
+// A key and a request field of the same name come from one column of a spine, so a request
+// must not give them different values.
 func TestKeyAndRequestFieldOfOneName(t *testing.T) {
 	definition := project().Services[0]
 	definition.Request = append(definition.Request, plan.Field{Name: "merchant", Type: stringType})
@@ -49,7 +49,7 @@ func TestKeyAndRequestFieldOfOneName(t *testing.T) {
 	}
 }
 
-// The cost of an expression is bounded for short texts, so a caller cannot send long ones.
+// The cost of expressions is bounded for short texts only, so longer ones are refused.
 func TestRequestTextsAreShort(t *testing.T) {
 	s, err := newService(project().Services[0])
 	if err != nil {

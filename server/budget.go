@@ -14,12 +14,12 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
-// budget is what requests may take of the server, all together. One that does not fit now
-// waits for its turn, first come first served, as long as its caller does.
+// budget bounds the resources that all requests together may use. A request that does not fit waits
+// its turn, first in, first out, until its context ends.
 type budget struct {
 	maxBytes int
 	inFlight atomic.Int64
-	most     int64 // in flight
+	most     int64 // limit of requests in flight
 	bodies   *semaphore.Weighted
 	cells    *semaphore.Weighted
 }
@@ -31,12 +31,12 @@ func newBudget(cfg Config) *budget {
 	}
 }
 
-// smallBody is the size up to which a request is decoded without asking: all that can be in
-// flight do not add up to much.
+// smallBody is the largest body that is decoded without a reservation: even the maximum number of
+// requests in flight with such bodies needs little memory.
 const smallBody = 64 << 10
 
-// admit lets a request in whose body can be decoded beside those that are being decoded.
-// What Connect refuses it refuses itself, so that the caller gets its protocol's error.
+// admit delays a request until its body can be decoded within the memory budget. Requests that
+// Connect will refuse pass through, so that callers get the error in their own protocol.
 func (b *budget) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		weight := b.weight(r)
@@ -52,7 +52,7 @@ func (b *budget) admit(next http.Handler) http.Handler {
 	})
 }
 
-// weight is the memory that decoding the body of a request may take, 0 for a small one.
+// weight estimates the memory that decoding the request's body takes; 0 for a small body.
 func (b *budget) weight(r *http.Request) int64 {
 	length, each := r.ContentLength, int64(8)
 	packed := r.Header.Get("Content-Encoding") != "" || r.Header.Get("Grpc-Encoding") != ""
@@ -61,7 +61,7 @@ func (b *budget) weight(r *http.Request) int64 {
 		return 0
 	}
 	if length < 0 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") && !packed {
-		length = smallBody // its messages say how long they are, and most are short
+		length = smallBody // each message carries its length, and most are short
 	} else if length < 0 || packed {
 		length = int64(b.maxBytes)
 	}
@@ -71,29 +71,28 @@ func (b *budget) weight(r *http.Request) int64 {
 	return min(length*each, limits.DecodingBytes)
 }
 
-// enter counts a request that is being answered, until it leaves.
+// enter counts a request as in flight; leave must follow. It is an error beyond the limit.
 func (b *budget) enter() error {
 	if n := b.inFlight.Add(1); n > b.most {
 		b.leave()
-		return tooMuch("the server is answering %d requests and takes no more at a time; try again", b.most)
+		return tooMuch("the server is answering %d requests, which is its limit; try again later", b.most)
 	}
 	return nil
 }
 
 func (b *budget) leave() { b.inFlight.Add(-1) }
 
-// answering waits until an answer of so many cells can be computed beside the others.
-func (b *budget) answering(ctx context.Context, cells int64) (done func(), err error) {
+// reserveCells waits until an answer of this many cells fits beside the others in progress.
+func (b *budget) reserveCells(ctx context.Context, cells int64) (done func(), err error) {
 	if err := b.cells.Acquire(ctx, cells); err != nil {
 		return nil, err
 	}
 	return func() { b.cells.Release(cells) }, nil
 }
 
-// worth is how many cells an answer has at most: the values of all rows, and of lists and
-// maps the elements that there can be by their definition and by the size of the state that
-// they come from.
-func (s *service) worth(q *query, states []fetched) (cells int64, err error) {
+// maxCells bounds the number of cells in an answer: the values of all rows, plus the elements of
+// lists and maps as bounded by their definition and by the size of the stored states.
+func (s *service) maxCells(q *query, states []fetched) (cells int64, err error) {
 	total := 0
 	for i := range states {
 		for _, b := range states[i].States {
@@ -101,7 +100,7 @@ func (s *service) worth(q *query, states []fetched) (cells int64, err error) {
 		}
 	}
 	if total > limits.FetchedBytes {
-		return 0, tooMuch("the states of the entities have %d bytes and a read takes at most %d; ask for fewer rows at a time", total, limits.FetchedBytes)
+		return 0, tooMuch("the states of the requested entities have %d bytes, and a read may fetch at most %d; ask for fewer rows at a time", total, limits.FetchedBytes)
 	}
 	for _, o := range q.outputs {
 		cells += int64(q.n)
@@ -110,30 +109,30 @@ func (s *service) worth(q *query, states []fetched) (cells int64, err error) {
 		}
 	}
 	if cells > limits.AnswerCells {
-		return 0, tooMuch("%d rows of %d features may have %d values, of which elements of lists and maps count %d times, and an answer has at most %d; ask for fewer rows or features at a time",
+		return 0, tooMuch("an answer of %d rows and %d features may have %d values (an element of a list or map counts as %d), and the limit is %d; ask for fewer rows or features at a time",
 			q.n, len(q.outputs), cells, limits.ElementCells, limits.AnswerCells)
 	}
 	return cells, nil
 }
 
-// leastElement is the least number of bytes that a state has for an element of a list or map.
-const leastElement = 2
+// minElementBytes is the least number of bytes that an element of a list or map takes in a state.
+const minElementBytes = 2
 
-// elementsOf bounds the elements of an output in all rows.
+// elementsOf bounds the number of elements that an output has over all rows.
 func (s *service) elementsOf(o, n int, states []fetched) (elements int64) {
 	if o >= len(s.plan.Features) {
 		return int64(n) * int64(s.elements[o])
 	}
 	of := &states[s.plan.Features[o].Ref]
 	for i := range n {
-		elements += int64(min(s.elements[o], len(of.States[of.places.Of(i)])/leastElement))
+		elements += int64(min(s.elements[o], len(of.States[of.places.Of(i)])/minElementBytes))
 	}
 	return elements
 }
 
-// elementsOf is how many elements a value of output number o may have, given the
-// definition alone; 0 for a scalar.
-func elementsOf(p *plan.Service, o int) int {
+// maxElements bounds the elements in one value of output o from the definition alone; 0 for a
+// scalar.
+func maxElements(p *plan.Service, o int) int {
 	if d := o - len(p.Features); d >= 0 {
 		if !composite(p.Derived[d].Type) {
 			return 0
@@ -161,10 +160,10 @@ func elementsOf(p *plan.Service, o int) int {
 	return max(most, derivedElements)
 }
 
-// groupKeys is how many keys the value of agg.by(s) has at most, by docs/semantics.md §4.
+// groupKeys is the maximum number of keys in the value of agg.by(s), see docs/semantics.md §4.
 const groupKeys = 1000
 
-// derivedElements is what a list or map that an expression makes is taken for.
+// derivedElements is the assumed size of a list or map that an expression computes.
 const derivedElements = 16
 
 func composite(t plan.Type) bool {
@@ -172,7 +171,7 @@ func composite(t plan.Type) bool {
 	return kind == plan.List || kind == plan.Map
 }
 
-// limitConnections makes a listener accept a connection when fewer than so many are open.
+// limitConnections wraps a listener so that at most this many connections are open at a time.
 func limitConnections(ln net.Listener, most int) net.Listener {
 	return &limitedListener{Listener: ln, open: make(chan struct{}, most), closed: make(chan struct{})}
 }
@@ -184,7 +183,7 @@ type limitedListener struct {
 	closed chan struct{}
 }
 
-// Accept is net.Listener's.
+// Accept implements net.Listener.
 func (l *limitedListener) Accept() (net.Conn, error) {
 	select {
 	case l.open <- struct{}{}:
@@ -199,7 +198,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	return &limitedConn{Conn: c, listener: l}, nil
 }
 
-// Close is net.Listener's.
+// Close implements net.Listener.
 func (l *limitedListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
@@ -211,7 +210,7 @@ type limitedConn struct {
 	once     sync.Once
 }
 
-// Close is net.Conn's.
+// Close implements net.Conn.
 func (c *limitedConn) Close() error {
 	c.once.Do(func() { <-c.listener.open })
 	return c.Conn.Close()

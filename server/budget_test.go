@@ -16,7 +16,8 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// exhausted checks that a call was refused for a limit, with its number.
+// exhausted checks that a call was refused because of a limit, and that the error states the
+// limit.
 func exhausted(t *testing.T, what string, err error, number int) {
 	t.Helper()
 	if connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), fmt.Sprint(number)) {
@@ -24,7 +25,7 @@ func exhausted(t *testing.T, what string, err error, number int) {
 	}
 }
 
-// A request is refused for its size before it takes the memory that its size would.
+// A request that is too large is refused before memory is allocated for it.
 func TestP11_RequestsHaveLimits(t *testing.T) {
 	f := start(t, func(cfg *Config) { cfg.MaxRows = 1 << 30 })
 	many := make([]int64, limits.RequestCells+1)
@@ -41,7 +42,8 @@ func TestP11_RequestsHaveLimits(t *testing.T) {
 	exhausted(t, "pushed JSON", err, limits.JSONBytes)
 }
 
-// An answer is refused for what it may have before it is computed, and for what it has.
+// An answer that is too large is refused: by its estimate before it is computed, and by its
+// size afterwards.
 func TestP11_AnswersHaveLimits(t *testing.T) {
 	f := start(t, func(cfg *Config) { cfg.MaxAnswerBytes = 1000 })
 	for name, opts := range protocolOptions {
@@ -61,37 +63,37 @@ func TestP11_AnswersHaveLimits(t *testing.T) {
 	for i := range states {
 		states[i] = fetched{Answer: registry.Answer{States: [][]byte{make([]byte, 5000)}}, places: make([]int32, 10)}
 	}
-	// Ten rows of eleven outputs, of which one is a list of at most three, but no less than
-	// what is assumed of lists.
+	// Ten rows of eleven outputs. One output is a list of at most three elements, but lists
+	// count with at least the assumed size.
 	want := int64(10*11 + limits.ElementCells*10*derivedElements)
-	if got, err := s.worth(q, states); got != want || err != nil {
-		t.Errorf("the answer is worth %d, %v; want %d", got, err, want)
+	if got, err := s.maxCells(q, states); got != want || err != nil {
+		t.Errorf("the answer has %d cells, %v; want %d", got, err, want)
 	}
 	states[0].States[0] = make([]byte, 10) // five elements at most
 	want = int64(10*11 + limits.ElementCells*10*5)
-	if got, err := s.worth(q, states); got != want || err != nil {
-		t.Errorf("the answer of small states is worth %d, %v; want %d", got, err, want)
+	if got, err := s.maxCells(q, states); got != want || err != nil {
+		t.Errorf("the answer of small states has %d cells, %v; want %d", got, err, want)
 	}
 	q.n = limits.AnswerCells/len(s.all) + 1
 	for i := range states {
 		states[i].places = make([]int32, q.n)
 	}
-	_, err := s.worth(q, states)
+	_, err := s.maxCells(q, states)
 	if caller, ok := err.(*callerError); !ok || caller.code != connect.CodeResourceExhausted || !strings.Contains(caller.message, fmt.Sprint(limits.AnswerCells)) {
 		t.Errorf("too many cells: %v", err)
 	}
 	q.n, states[0].places, states[0].States = 1, nil, [][]byte{make([]byte, limits.FetchedBytes+1)}
-	if _, err := s.worth(q, states); err == nil || !strings.Contains(err.Error(), fmt.Sprint(limits.FetchedBytes)) {
+	if _, err := s.maxCells(q, states); err == nil || !strings.Contains(err.Error(), fmt.Sprint(limits.FetchedBytes)) {
 		t.Errorf("too large states: %v", err)
 	}
 }
 
-// Beyond so many requests at a time, one is refused; once another has ended, it is not.
+// A request beyond the limit is refused until another one has ended.
 func TestP11_RequestsInFlightHaveALimit(t *testing.T) {
 	entered, proceed := make(chan struct{}, 1), make(chan struct{})
 	f := start(t, func(cfg *Config) {
 		cfg.MaxInFlight = 1
-		cfg.States = &held{cfg.States, entered, proceed}
+		cfg.States = &blockedStates{cfg.States, entered, proceed}
 	})
 	c := f.client(t)
 	keys, request := row(1)
@@ -112,7 +114,7 @@ func TestP11_RequestsInFlightHaveALimit(t *testing.T) {
 	}
 }
 
-// Connections beyond the limit are served when another is closed.
+// A connection beyond the limit is served as soon as another one is closed.
 func TestP11_ConnectionsHaveALimit(t *testing.T) {
 	f := start(t, func(cfg *Config) { cfg.MaxConnections = 1 })
 	ln, err := Listen("127.0.0.1:0")
@@ -142,7 +144,7 @@ func TestP11_ConnectionsHaveALimit(t *testing.T) {
 	}
 	first := ask()
 	answered(first)
-	second := ask() // the kernel accepts it, the server not yet
+	second := ask() // the kernel has accepted it, the server not yet
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -14,19 +14,19 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// call is a read on its way: the request as it was read, what it is bound to, and the
-// answer as it will be sent. Connect reads into it and sends from it, in whichever of its
-// protocols, through columnCodec, so no message is ever built of one.
+// call holds a read from request to answer: the decoded request, the query it is bound to, and the
+// encoded answer. Connect decodes and encodes it with columnCodec in any of its protocols, so no
+// protobuf message is ever built.
 type call struct {
 	request wire.Read
-	json    bool // the request came as JSON, and so goes the answer
+	json    bool // the request came as JSON, so the answer is JSON too
 	refusal
 	query  query
-	body   []byte // memory of the request as it came, where straight reads it
+	body   []byte // buffer for the request's body on the fast path
 	answer []byte
 }
 
-// readRequest, readAnswer and pushRequest are the types that Connect sees.
+// readRequest, readAnswer and pushRequest are the message types that Connect's handlers see.
 type (
 	readRequest struct{ *call }
 	readAnswer  struct{ *call }
@@ -36,14 +36,14 @@ type (
 	}
 )
 
-// refusal is why a request that was read is not answered: Connect would call an error of
-// its codec malformed input.
+// refusal is the reason why a decoded request is refused. It is kept until the handler runs,
+// because Connect reports every error of a codec as malformed input.
 type refusal struct {
 	tooMuch error
-	broken  connect.AnyRequest // breaks a rule of the contract
+	broken  connect.AnyRequest // violates a rule of the contract
 }
 
-// err is nil for a request that is not refused.
+// err returns nil if the request is not refused.
 func (r *refusal) err(ctx context.Context) error {
 	switch {
 	case r.tooMuch != nil:
@@ -52,19 +52,19 @@ func (r *refusal) err(ctx context.Context) error {
 		return nil
 	}
 	_, err := validate.NewInterceptor().WrapUnary(func(context.Context, connect.AnyRequest) (connect.AnyResponse, error) {
-		return nil, errors.New("the request breaks a rule that protovalidate does not see")
+		return nil, errors.New("the request violates a rule that protovalidate does not report")
 	})(ctx, r.broken)
 	return err
 }
 
-// calls are those that no request has at the moment.
-var calls = sync.Pool{New: func() any { return new(call) }}
+// callPool holds the calls that are not in use.
+var callPool = sync.Pool{New: func() any { return new(call) }}
 
-// keptBytes bounds the memory that a call keeps for the next one, so that one large
-// request does not hold memory for ever.
+// keptBytes bounds the memory that a pooled call keeps, so that one large request does not hold its
+// memory for ever.
 const keptBytes = 1 << 20
 
-// release gives a call back when nothing of it is used any more.
+// release returns a call to the pool. Nothing of it may be used afterwards.
 func (c *call) release() {
 	if cap(c.answer) > keptBytes || cap(c.body) > keptBytes || c.query.n*len(c.query.keys) > keptBytes/64 {
 		return
@@ -72,19 +72,19 @@ func (c *call) release() {
 	c.request.Clear()
 	c.refusal = refusal{}
 	c.answer = c.answer[:0]
-	c.query.forget()
-	calls.Put(c)
+	c.query.reset()
+	callPool.Put(c)
 }
 
-// columnCodec reads requests straight into columns and writes answers that are encoded
-// already. Every other message is left to the codec of the name that Connect has or that
-// strictJSON is.
+// columnCodec decodes requests directly into columns, and passes on answers that are already
+// encoded. All other messages go to the codec that it wraps: Connect's for protobuf, strictJSON for
+// JSON.
 type columnCodec struct {
 	connect.Codec
 	json bool
 }
 
-// withColumnCodecs replaces the codecs of the procedures that take columns.
+// withColumnCodecs installs columnCodec for the procedures that exchange columns.
 func withColumnCodecs() connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithCodec(columnCodec{Codec: binaryCodec{}}),
@@ -93,18 +93,18 @@ func withColumnCodecs() connect.HandlerOption {
 	)
 }
 
-// columns is a request that is read into columns; M is its message.
+// columns is a request that is decoded into columns; M is its message type.
 type columns[M any] interface {
 	Unmarshal(b []byte, most int) error
 	Set(m *M)
 	Valid() bool
 }
 
-// Unmarshal is connect.Codec's.
+// Unmarshal implements connect.Codec.
 func (c columnCodec) Unmarshal(data []byte, message any) error {
 	switch into := message.(type) {
 	case *readRequest:
-		into.call = calls.Get().(*call)
+		into.call = callPool.Get().(*call)
 		into.json = c.json
 		return readColumns(c, data, &into.request, &into.refusal)
 	case *pushRequest:
@@ -117,7 +117,7 @@ func readColumns[M any](c columnCodec, data []byte, into columns[M], why *refusa
 	if !c.json {
 		err := into.Unmarshal(data, limits.RequestCells)
 		if errors.Is(err, wire.ErrTooMany) {
-			why.tooMuch = tooMuch("the request has more than %d values and columns; send it in parts", limits.RequestCells)
+			why.tooMuch = tooMuch("the request has more than %d values and columns in total; send it in parts", limits.RequestCells)
 			return nil
 		}
 		if err != nil || into.Valid() {
@@ -128,7 +128,7 @@ func readColumns[M any](c columnCodec, data []byte, into columns[M], why *refusa
 		return c.Codec.Unmarshal(data, &m)
 	}
 	if len(data) > limits.JSONBytes {
-		why.tooMuch = tooMuch("the request has %d bytes of JSON and this server takes at most %d; send it in parts, or as protobuf", len(data), limits.JSONBytes)
+		why.tooMuch = tooMuch("the request has %d bytes of JSON and the limit is %d; send it in parts, or as protobuf", len(data), limits.JSONBytes)
 		return nil
 	}
 	var m M
@@ -141,10 +141,10 @@ func readColumns[M any](c columnCodec, data []byte, into columns[M], why *refusa
 	return nil
 }
 
-// Marshal is connect.Codec's.
+// Marshal implements connect.Codec.
 func (c columnCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
 
-// MarshalAppend appends to a buffer that Connect uses again. It ends the call.
+// MarshalAppend appends to a buffer that Connect reuses. It releases the call.
 func (c columnCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	from, ok := message.(*readAnswer)
 	if !ok {
@@ -156,13 +156,13 @@ func (c columnCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	return dst, nil
 }
 
-// binaryCodec is Connect's for protobuf.
+// binaryCodec is the protobuf codec, as Connect's own.
 type binaryCodec struct{}
 
-// Name is connect.Codec's.
+// Name implements connect.Codec.
 func (binaryCodec) Name() string { return "proto" }
 
-// Marshal is connect.Codec's.
+// Marshal implements connect.Codec.
 func (binaryCodec) Marshal(message any) ([]byte, error) {
 	m, err := protoMessage(message)
 	if err != nil {
@@ -171,7 +171,7 @@ func (binaryCodec) Marshal(message any) ([]byte, error) {
 	return proto.Marshal(m)
 }
 
-// Unmarshal is connect.Codec's.
+// Unmarshal implements connect.Codec.
 func (binaryCodec) Unmarshal(data []byte, message any) error {
 	m, err := protoMessage(message)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// The rules that are checked by hand are those of the contract: a request is valid when
-// protovalidate finds nothing, and refused with what it finds.
+// The hand-written checks agree with the contract: a request is valid if protovalidate
+// reports nothing, and otherwise refused with protovalidate's message.
 func TestRulesAreThoseOfTheContract(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.Custom(func(t *rapid.T) string {
@@ -41,7 +41,7 @@ func TestRulesAreThoseOfTheContract(t *testing.T) {
 			}
 			return out
 		}
-		// One thing at a time, so that each rule decides now and then.
+		// Break one thing at a time, so that each rule is sometimes the one that decides.
 		switch rapid.IntRange(0, 6).Draw(t, "what") {
 		case 0:
 			m.Service = name.Draw(t, "service")
@@ -66,7 +66,7 @@ func TestRulesAreThoseOfTheContract(t *testing.T) {
 	})
 }
 
-// A request that breaks a rule is refused with the rule's name over every protocol.
+// Over every protocol, the error names the violated rule.
 func TestBrokenRulesAreNamed(t *testing.T) {
 	f := start(t, nil)
 	for name, opts := range protocolOptions {
@@ -78,7 +78,7 @@ func TestBrokenRulesAreNamed(t *testing.T) {
 	}
 }
 
-// message is an answer built as a tree, which is what encoding it must be equal to.
+// message builds the protobuf message of an answer, which the encoders must agree with.
 func message(s *service, q *query, a *answer, compact bool) (*unskewv1.GetFeaturesResponse, error) {
 	res := &unskewv1.GetFeaturesResponse{AsOfMicros: int64(a.asOf), Rows: uint32(q.n)}
 	if !compact {
@@ -112,8 +112,8 @@ func message(s *service, q *query, a *answer, compact bool) (*unskewv1.GetFeatur
 	return res, nil
 }
 
-// An answer is the message that its columns make, whole and compact, binary and as JSON.
-func TestAnswersAreMessages(t *testing.T) {
+// An encoded answer equals the message of its columns: full and compact, binary and JSON.
+func TestAnswersEqualTheirMessages(t *testing.T) {
 	s := testService(t)
 	rapid.Check(t, func(t *rapid.T) {
 		rows := rapid.IntRange(1, 20).Draw(t, "rows")
@@ -165,9 +165,9 @@ func TestAnswersAreMessages(t *testing.T) {
 	})
 }
 
-// Answers to callers on this machine are compressed for those alone who refuse anything
-// else: HTTP clients accept gzip without being asked to.
-func TestCompressionIsAWish(t *testing.T) {
+// Answers to callers on this machine are compressed only if the caller refuses everything
+// else, because HTTP clients accept gzip by default.
+func TestCompressionIsOptIn(t *testing.T) {
 	for remote, accepts := range map[string]map[string]string{
 		"127.0.0.1:99": {"gzip": "", "gzip, deflate, br": "", "": "", "gzip, identity;q=0": "gzip", "identity; q=0.0, gzip": "gzip",
 			"gzip;q=0, identity;q=0": "", "br, identity;q=0": "", "gzip, identity": "", "gzip, identity;q=0.5": ""},

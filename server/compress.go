@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// compressFrom is the size from which responses are compressed for clients that
-// accept it; below it gzip costs more time than it saves.
+// compressFrom is the size from which responses are compressed for clients that accept it; for
+// smaller ones gzip costs more time than it saves.
 const compressFrom = 16 << 10
 
-// compressOnRequest keeps answers uncompressed where nobody benefits: gzip takes longer
-// than the loopback interface takes to carry an answer as it is, and HTTP clients accept
-// gzip without being asked to. A caller on this machine who wants it refuses everything
-// else, as HTTP has it: "Accept-Encoding: gzip, identity;q=0".
+// compressOnRequest disables compression for callers on this machine: gzip takes longer than
+// sending the answer uncompressed over the loopback interface, and HTTP clients accept gzip by
+// default. Such a caller gets gzip if it refuses everything else: "Accept-Encoding: gzip,
+// identity;q=0".
 func compressOnRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -34,7 +34,7 @@ func mayCompress(r *http.Request) bool {
 	return accepted != "" && (wantsGzip(accepted) || !fromLoopback(r.RemoteAddr))
 }
 
-// wantsGzip reports whether a list of encodings has gzip and refuses no encoding.
+// wantsGzip reports whether an Accept-Encoding list has gzip and refuses some other encoding.
 func wantsGzip(accepted string) bool {
 	if !strings.Contains(accepted, "identity") {
 		return false

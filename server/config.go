@@ -1,9 +1,10 @@
 // Package server answers reads and takes events over Connect, gRPC, gRPC-Web and
-// HTTP/JSON on one loopback port, with metrics, health and reflection beside them.
 //
-// A read fetches the states of all entities of all views in one round trip, has the
-// kernel compute the features as of one moment, and answers values with statuses.
-// The server holds no feature logic: what a value is, the kernel says.
+//	HTTP/JSON on one loopback port, with metrics, health and reflection beside them.
+//
+// A read fetches the states of all entities of all views in one round trip, has the kernel compute
+// the features as of one moment, and returns values with statuses. The server has no feature logic
+// of its own; the kernel computes every value.
 package server
 
 import (
@@ -21,40 +22,40 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// stateReader fetches the states of entities, all queries in one round trip; a
-// view without live state is *registry.NotMaterialized.
+// stateReader fetches the states of entities; all queries take one round trip. A view without live
+// state is *registry.NotMaterialized.
 type stateReader interface {
 	States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error)
 }
 
-// ingester judges rows of a source and appends the good ones to the event log: one
-// answer for each row, durable on return. The batch has all columns of the source,
-// in their order.
+// ingester validates rows of a source and appends the valid ones to the event log. It returns one
+// result for each row; appended events are durable. The batch has all columns of the source, in
+// their order.
 type ingester interface {
 	Push(ctx context.Context, source string, batch *vector.Batch) ([]ingest.Pushed, error)
 }
 
-// Config is what a server works with. Zero values of the limits mean the defaults.
+// Config configures a server. A limit of zero means the default.
 type Config struct {
-	// Clock is the server's time. No flag and no request sets it.
+	// Clock is the server's time. No flag or request can change it.
 	Clock    func() plan.EventTime
 	States   stateReader
-	Ingester ingester     // nil: this server takes no events
+	Ingester ingester     // nil: this server accepts no events
 	Training trainingJobs // nil: this server builds no training sets
 	Log      *slog.Logger
-	// Metrics receives the server's metrics and is what /metrics shows; nil: a new one.
+	// Metrics is the registry of the server's metrics, which /metrics exposes; nil means a new one.
 	Metrics *prometheus.Registry
-	// Failed, when set, hears why an output has the status ERROR, of each row of a read and
-	// before the response, which has no place for it. Each text is a run of cel-go: this is
-	// for reads by hand. Calls may overlap.
+	// Failed, if set, is called before the response with the reason of every output that has the
+	// status ERROR in a row. Each text costs an evaluation by cel-go, so this is for reads by hand.
+	// Calls may be concurrent.
 	Failed func(output string, row int, text string)
 
 	MaxRows  int // rows of one request; default 10000
 	MaxBytes int // one request, decompressed; default 32 MiB
 	// MaxAnswerBytes bounds one answer, uncompressed; default 64 MiB.
 	MaxAnswerBytes int
-	MaxInFlight    int           // requests that are being answered; default 512
-	MaxConnections int           // more wait until one is closed; default 1024
+	MaxInFlight    int           // requests being answered at a time; default 512
+	MaxConnections int           // open at a time; further ones wait; default 1024
 	Timeout        time.Duration // one request; default 10 s
 	Drain          time.Duration // what a shutdown waits for running requests; default 15 s
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/internal/wire"
 )
 
-// deployment is one plan, compiled for serving. It is immutable, so a call that
-// holds it is not touched by a later Promote.
+// deployment is one plan, compiled for serving. It is immutable: a call keeps the one it began
+// with, whatever Promote does meanwhile.
 type deployment struct {
 	plan     *plan.Plan
 	services map[string]*service
@@ -24,14 +24,14 @@ type service struct {
 	plan        *plan.Service
 	fingerprint string
 	outputs     []plan.Output
-	types       []string       // of the outputs, as definitions write them
-	names       [][]byte       // of the outputs, as members of a JSON object: with quotes and colon
-	rowFields   []plan.Field   // what a row of a row-shaped read has
-	elements    []int          // of the outputs, how many a value may have; 0 of scalars
-	index       map[string]int // of an output by its name
-	all         []int          // the numbers of the outputs
-	sets        [][]int        // for each set of keys that a view reads, the indexes of the request's keys
-	setOf       []int          // of each view
+	types       []string       // of the outputs, as the definitions write them
+	names       [][]byte       // of the outputs, encoded as members of a JSON object: with quotes and colon
+	rowFields   []plan.Field   // the fields of a row in a row-shaped read
+	elements    []int          // for each output, the maximum elements in a value; 0 for scalars
+	index       map[string]int // of an output, by its name
+	all         []int          // the indexes of all outputs
+	sets        [][]int        // for each distinct set of keys that views read, the indexes of those keys in the request
+	setOf       []int          // for each view, the index of its set
 	readers     *pool
 }
 
@@ -58,14 +58,14 @@ func newService(p *plan.Service) (*service, error) {
 		s.all = append(s.all, i)
 		s.types = append(s.types, o.Type.String())
 		s.names = append(s.names, append(wire.AppendJSONString(nil, o.Name), ':'))
-		s.elements = append(s.elements, elementsOf(p, i))
+		s.elements = append(s.elements, maxElements(p, i))
 	}
 	for _, ref := range p.Views {
 		index := make([]int, len(ref.Keys))
 		for k, name := range ref.Keys {
 			index[k] = slices.IndexFunc(p.Keys, func(f plan.Field) bool { return f.Name == name })
 			if index[k] < 0 {
-				return nil, fmt.Errorf("view %s reads key %q, which the service does not list", ref.As, name)
+				return nil, fmt.Errorf("view %s reads key %q, which is not a key of the service", ref.As, name)
 			}
 		}
 		set := slices.IndexFunc(s.sets, func(other []int) bool { return slices.Equal(other, index) })

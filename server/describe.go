@@ -9,7 +9,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// ListServices implements the procedure of the contract.
+// ListServices implements the RPC.
 func (h *featureHandler) ListServices(context.Context, *connect.Request[unskewv1.ListServicesRequest]) (*connect.Response[unskewv1.ListServicesResponse], error) {
 	d, err := h.current()
 	if err != nil {
@@ -23,7 +23,7 @@ func (h *featureHandler) ListServices(context.Context, *connect.Request[unskewv1
 	return connect.NewResponse(res), nil
 }
 
-// DescribeService implements the procedure of the contract.
+// DescribeService implements the RPC.
 func (h *featureHandler) DescribeService(_ context.Context, req *connect.Request[unskewv1.DescribeServiceRequest]) (*connect.Response[unskewv1.DescribeServiceResponse], error) {
 	d, err := h.current()
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *featureHandler) DescribeService(_ context.Context, req *connect.Request
 	return connect.NewResponse(res), nil
 }
 
-// description is that of the i-th output's feature.
+// description returns the description of the feature behind the i-th output.
 func description(p *plan.Service, i int) string {
 	if d := i - len(p.Features); d >= 0 {
 		return p.Derived[d].Description

@@ -12,11 +12,11 @@ import (
 	"github.com/unskew/unskew/internal/registry"
 )
 
-// callerError is a mistake of the caller, said in a sentence for the caller.
+// callerError is a mistake of the caller; its message is sent to the caller.
 type callerError struct {
 	code    connect.Code
 	message string
-	rows    []problemInRow // what is wrong where, if that is known
+	rows    []problemInRow // the position of each mistake, if known
 }
 
 func (e *callerError) Error() string { return e.message }
@@ -40,8 +40,8 @@ func tooMuch(format string, args ...any) error {
 // errNoPlan answers every call before the first Promote.
 var errNoPlan = errors.New("no plan is live yet; the server is starting")
 
-// coded is the one place that turns errors into codes. What is nobody's mistake
-// and not known here is internal: the caller learns only that, the log the rest.
+// coded gives every error its code; nothing else does. An error that is not known here is internal:
+// the log gets the details, and the caller does not.
 func (s *Server) coded(procedure string, err error) error {
 	if err == nil {
 		return nil
@@ -68,7 +68,7 @@ func (s *Server) coded(procedure string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.cfg.Timeout))
 	case errors.Is(err, context.Canceled):
-		return connect.NewError(connect.CodeCanceled, errors.New("the caller went away"))
+		return connect.NewError(connect.CodeCanceled, errors.New("the caller canceled the request"))
 	}
 	s.cfg.Log.Error("request failed", "procedure", procedure, "error", err)
 	return connect.NewError(connect.CodeInternal, errors.New("internal error; the server's log has the details"))

@@ -12,7 +12,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// explained gives requests that Connect refuses with a bare status a sentence.
+// explained adds an error message to requests that Connect refuses with nothing but a status.
 func explained(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := notACall(r)
@@ -29,28 +29,28 @@ func explained(next http.Handler) http.Handler {
 	})
 }
 
-// bareResponse keeps the headers and the status of a response and drops its body.
+// bareResponse records the headers and the status of a response and drops its body.
 type bareResponse struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader is http.ResponseWriter's.
+// WriteHeader implements http.ResponseWriter.
 func (b *bareResponse) WriteHeader(status int) { b.status = status }
 
-// Write is http.ResponseWriter's.
+// Write implements http.ResponseWriter.
 func (b *bareResponse) Write(text []byte) (int, error) { return len(text), nil }
 
-// callTypes are the content types of calls, but for what follows a plus sign.
+// callTypes are the content types of procedure calls, up to an optional plus sign.
 var callTypes = []string{"application/json", "application/proto", "application/connect", "application/grpc", "application/grpc-web", "application/grpc-web-text"}
 
-// notACall says why a request is no call of a procedure, nil if it may be one.
+// notACall explains why a request cannot be a procedure call; it returns nil if it may be one.
 func notACall(r *http.Request) *problem {
 	if !slices.Contains(procedures, r.URL.Path) {
 		return newProblem(http.StatusNotFound, "unimplemented", "there is no procedure %s%s", r.URL.Path, nearest.Hint(r.URL.Path, procedures))
 	}
 	switch {
-	case r.Method == http.MethodGet && r.URL.Query().Has("message"): // a call without side effects
+	case r.Method == http.MethodGet && r.URL.Query().Has("message"): // Connect's GET for side-effect-free procedures
 		return nil
 	case r.Method != http.MethodPost:
 		return newProblem(http.StatusMethodNotAllowed, "unimplemented", "%s is called with POST, not %s", r.URL.Path, r.Method)
@@ -62,7 +62,7 @@ func notACall(r *http.Request) *problem {
 		return nil
 	}
 	return newProblem(http.StatusUnsupportedMediaType, "invalid_argument",
-		"Content-Type %q is not taken here; send application/json, application/proto, or what gRPC sends", sent)
+		"Content-Type %q is not supported here; send application/json, application/proto, or a content type of gRPC", sent)
 }
 
 // procedures are the paths of all procedures, ascending.
@@ -80,8 +80,8 @@ var procedures = func() (paths []string) {
 	return paths
 }()
 
-// nothingHere answers requests for paths that nothing is served at.
+// nothingHere answers requests for unknown paths.
 func nothingHere(w http.ResponseWriter, r *http.Request) {
 	newProblem(http.StatusNotFound, "not_found", "there is nothing to %s at %s; POST %sNAME%s reads features, POST %sNAME%s takes events, GET %s describes both, "+
-		"and GET /healthz, /readyz and /metrics tell about the server", r.Method, r.URL.Path, servicesPath, readVerb, sourcesPath, pushVerb, openAPIPath).write(w)
+		"and GET /healthz, /readyz and /metrics report on the server", r.Method, r.URL.Path, servicesPath, readVerb, sourcesPath, pushVerb, openAPIPath).write(w)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// getFeatures serves the procedure that reads features. It is a handler of its own because
-// what it reads and sends is not a message, see call.
+// getFeatures serves GetFeatures. It has a handler of its own because it exchanges calls instead of
+// protobuf messages.
 func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handler) {
 	schema := unskewv1.File_unskew_v1_feature_service_proto.Services().ByName("FeatureService").Methods().ByName("GetFeatures")
 	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())
@@ -20,7 +20,7 @@ func (s *Server) getFeatures(opts ...connect.HandlerOption) (string, http.Handle
 		connect.NewUnaryHandler(unskewv1connect.FeatureServiceGetFeaturesProcedure, s.connectRead, opts...)
 }
 
-// connectRead is read as Connect calls it.
+// connectRead adapts read to Connect.
 func (s *Server) connectRead(ctx context.Context, req *connect.Request[readRequest]) (*connect.Response[readAnswer], error) {
 	c := req.Msg.call
 	if err := s.read(ctx, c); err != nil {
@@ -48,17 +48,17 @@ func (s *Server) read(ctx context.Context, c *call) error {
 	return s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) })
 }
 
-// compute answers a query that is bound to svc. The answer is only valid in use.
+// compute runs a bound query. The answer is valid only inside use.
 func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*answer) error) error {
 	states, err := svc.fetch(ctx, q, s.cfg.States)
 	if err != nil {
 		return err
 	}
-	cells, err := svc.worth(q, states)
+	cells, err := svc.maxCells(q, states)
 	if err != nil {
 		return err
 	}
-	done, err := s.budget.answering(ctx, cells)
+	done, err := s.budget.reserveCells(ctx, cells)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*
 	})
 }
 
-// encode writes the answer to a call.
+// encode encodes the answer into the call, in the format of the request.
 func (s *Server) encode(c *call, svc *service, a *answer) (err error) {
 	how := encoding{compact: c.request.KnownFingerprint == svc.fingerprint, states: c.request.WithStates, most: s.cfg.MaxAnswerBytes}
 	if c.json {
@@ -88,7 +88,7 @@ func (s *Server) encode(c *call, svc *service, a *answer) (err error) {
 	return err
 }
 
-// state says what the rows of the current read were computed from.
+// state describes the stored states that the current read used.
 func (v *viewReader) state() *unskewv1.ViewState {
 	n := len(v.States)
 	if v.places != nil {
@@ -105,7 +105,7 @@ func (v *viewReader) state() *unskewv1.ViewState {
 			out.Unknown = append(out.Unknown, uint32(i))
 			continue
 		}
-		// That it can be read has been seen before.
+		// already known to decode
 		position, newest, _ := v.kernel.HeadOf(b)
 		out.Positions[i] = max(out.Positions[i], position)
 		out.NewestMicros[i] = int64(max(newest, plan.MinTime))

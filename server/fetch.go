@@ -9,18 +9,18 @@ import (
 	"github.com/unskew/unskew/internal/wire"
 )
 
-// entitySet is the entities that the rows of a request name by some of its keys; views
-// that read the same keys share one.
+// entitySet is the distinct entities that a request's rows name by some of its keys. Views that
+// read the same keys share one set.
 type entitySet struct {
-	keys   [][]byte    // distinct; nil for the rows with a null in their key, which are of no entity
-	places wire.Places // of each row, its key; nil when the rows are the keys
-	all    []byte      // memory of keys
+	keys   [][]byte    // distinct; nil for a row with a null in its key, which has no entity
+	places wire.Places // for each row, the index of its key; nil if row i has key i
+	all    []byte      // backing memory of keys
 	ends   []int
 	cols   []*vector.Vector
 	index  map[string]int32
 }
 
-// find lists the entities of the rows of a query.
+// find collects the entities of a query's rows.
 func (e *entitySet) find(q *query, keys []int) {
 	e.cols = e.cols[:0]
 	for _, k := range keys {
@@ -40,7 +40,7 @@ func (e *entitySet) find(q *query, keys []int) {
 	e.distinct()
 }
 
-// distinct keeps one of equal keys and sends every row to its own.
+// distinct removes duplicate keys and records the key of each row.
 func (e *entitySet) distinct() {
 	if e.index == nil {
 		e.index = map[string]int32{}
@@ -49,7 +49,7 @@ func (e *entitySet) distinct() {
 	e.keys = e.keys[:0]
 	texts := string(e.all)
 	for row, k := range e.places {
-		text, key := "", []byte(nil) // "" is not an entity's key
+		text, key := "", []byte(nil) // "" is never the key of an entity
 		if k >= 0 {
 			from := 0
 			if k > 0 {
@@ -67,7 +67,7 @@ func (e *entitySet) distinct() {
 	}
 }
 
-// sharing is the places of a set in which rows share an entity, else nil.
+// sharing returns the row-to-key mapping if some rows share an entity, else nil.
 func (e *entitySet) sharing() wire.Places {
 	if len(e.keys) == len(e.places) {
 		return nil
@@ -75,13 +75,13 @@ func (e *entitySet) sharing() wire.Places {
 	return e.places
 }
 
-// fetched is the stored states of a view for the entities of a request, each once.
+// fetched holds the stored states that a view needs for a request, one for each entity.
 type fetched struct {
 	registry.Answer
-	places wire.Places // of each row, its entity; nil when the rows are the entities
+	places wire.Places // for each row, the index of its entity; nil if row i has entity i
 }
 
-// fetch reads the states of all entities of all views of a query in one round trip.
+// fetch reads the states for all views of a query in one round trip.
 func (s *service) fetch(ctx context.Context, q *query, states stateReader) ([]fetched, error) {
 	for i := len(q.sets); i < len(s.sets); i++ {
 		q.sets = append(q.sets, entitySet{})

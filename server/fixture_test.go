@@ -16,7 +16,8 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// The project under test, as featuredefs would compile it:
+// The project under test, as featuredefs compiles it:
+//
 //
 //	Entity user (user_id int), Entity merchant (merchant string)
 //	Source transactions: a stream; Source labels: not one
@@ -93,7 +94,7 @@ func merchantStats() *plan.View {
 	}
 }
 
-// project compiles the plan above; every call makes a new, equal one.
+// project compiles the plan above; every call returns a new, equal plan.
 func project() *plan.Plan {
 	spend, stats := userSpend(), merchantStats()
 	svc := &plan.Service{
@@ -125,7 +126,7 @@ func project() *plan.Plan {
 	}
 }
 
-// memoryStore is an online store in a map, as much of it as the registry needs.
+// memoryStore is an in-memory online store with what the registry needs.
 type memoryStore struct {
 	onlinestore.Store
 	mu   sync.Mutex
@@ -160,7 +161,7 @@ func (m *memoryStore) Swap(_ context.Context, writes []onlinestore.Write) ([]boo
 	return done, nil
 }
 
-// reset forgets everything.
+// reset drops all values.
 func (m *memoryStore) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -176,7 +177,7 @@ type event struct {
 	country  string // "": null
 }
 
-// write stores the events in the states of both views, as generation 1.
+// write stores the events in the states of both views as generation 1.
 func (m *memoryStore) write(t testing.TB, p *plan.Plan, events ...event) {
 	t.Helper()
 	fields := make([]plan.Field, len(transactions.Columns))
@@ -228,7 +229,7 @@ var history = []event{
 	{"c", noon - 1, 2, "shop", 7, ""},
 }
 
-// fixture is a server over the history, with its clock at noon.
+// fixture is a server with the history, whose clock shows noon.
 type fixture struct {
 	*Server
 	store *memoryStore
@@ -236,7 +237,7 @@ type fixture struct {
 	url   string
 }
 
-// start runs a server; change may adapt its configuration first.
+// start starts a server; change may modify its configuration first.
 func start(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{store: &memoryStore{data: map[string][]byte{}}, plan: project()}
@@ -269,7 +270,7 @@ func (f *fixture) client(t testing.TB, opts ...sdk.Option) *sdk.Client {
 	return c
 }
 
-// row is the key and request columns of reads by one user at one shop.
+// row returns the key and request columns for reads of these users at one shop.
 func row(users ...int64) (keys, request []sdk.Column) {
 	n := len(users)
 	shops, amounts, notes := make([]string, n), make([]float64, n), make([]string, n)

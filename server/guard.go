@@ -12,9 +12,9 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// guard surrounds every call: it limits its time, turns a panic into an error of
-// that call alone, gives errors their codes and measures. Streams have no time limit:
-// they end with their client, or with the server.
+// guard wraps every call: it sets the deadline, turns a panic into an error of that call, assigns
+// error codes, and records metrics. Streams have no deadline: they end with their client or with
+// the server.
 type guard struct{ *Server }
 
 func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
@@ -31,7 +31,7 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// unary makes a call that has so much time.
+// unary runs a call with a time limit.
 func (s *Server) unary(ctx context.Context, procedure string, limit time.Duration, call func(context.Context) error) error {
 	return s.measured(ctx, procedure, func(ctx context.Context) error {
 		if err := s.budget.enter(); err != nil {
@@ -53,7 +53,7 @@ func (s guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	}
 }
 
-// WrapStreamingClient is connect.Interceptor's; the server is not a client.
+// WrapStreamingClient implements connect.Interceptor; the server makes no calls of its own.
 func (s guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
@@ -68,7 +68,7 @@ func (s *Server) measured(ctx context.Context, procedure string, call func(conte
 	return err
 }
 
-// recovered makes a panic of a call its error.
+// recovered runs a call and turns a panic into an error.
 func (s *Server) recovered(ctx context.Context, call func(context.Context) error) (err error) {
 	defer func() {
 		p := recover()
@@ -88,19 +88,18 @@ func (s *Server) recovered(ctx context.Context, call func(context.Context) error
 	return call(ctx)
 }
 
-// reachedKey is the context key under which countRefused learns whether a request
-// got as far as guard.
+// reachedKey is the context key by which countRefused learns that a request reached guard.
 type reachedKey struct{}
 
-// reached tells countRefused that a request got as far as guard.
+// reached records that a request reached guard.
 func reached(ctx context.Context) {
 	if seen, ok := ctx.Value(reachedKey{}).(*bool); ok {
 		*seen = true
 	}
 }
 
-// countRefused counts requests that Connect refused before any handler: bodies
-// that are malformed or too large, unknown methods and protocols.
+// countRefused counts requests that Connect refuses before any handler runs: malformed or too large
+// bodies, unknown methods and protocols.
 func (s *Server) countRefused(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reached := false

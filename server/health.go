@@ -10,8 +10,8 @@ import (
 	healthv1 "github.com/unskew/unskew/proto/unskew/health/v1"
 )
 
-// healthCheck is the procedure of gRPC's health protocol. Watch is not served;
-// clients take that as healthy, as the protocol says.
+// healthCheck is the Check procedure of gRPC's health protocol. Watch is not implemented; the
+// protocol tells clients to treat that as healthy.
 const healthCheck = "/grpc.health.v1.Health/Check"
 
 // grpcHealth answers SERVING as soon as a plan is live and until shutdown begins.
@@ -41,6 +41,6 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 func plainText(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	// A client that went away misses the text; nobody else is told.
+	// A client that disconnected misses the text; there is nobody to tell.
 	_, _ = io.WriteString(w, text+"\n")
 }

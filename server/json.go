@@ -9,11 +9,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// strictJSON is protobuf's JSON, which refuses a member that the message does not have.
-// Connect's own codec drops it: a misspelt "fingerprint" would guard nothing.
+// strictJSON is protobuf's JSON codec, except that it refuses unknown members. Connect's own codec
+// ignores them: a misspelt "fingerprint" would silently check nothing.
 type strictJSON struct{ name string }
 
-// withStrictJSON replaces the codec under both names that Connect knows it by.
+// withStrictJSON installs strictJSON under both names that Connect uses for JSON.
 func withStrictJSON() connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithCodec(strictJSON{"json"}),
@@ -21,13 +21,13 @@ func withStrictJSON() connect.HandlerOption {
 	)
 }
 
-// Name is connect.Codec's.
+// Name implements connect.Codec.
 func (c strictJSON) Name() string { return c.name }
 
-// Marshal is connect.Codec's.
+// Marshal implements connect.Codec.
 func (c strictJSON) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
 
-// MarshalAppend appends to a buffer that Connect uses again.
+// MarshalAppend appends to a buffer that Connect reuses.
 func (strictJSON) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	m, err := protoMessage(message)
 	if err != nil {
@@ -36,7 +36,7 @@ func (strictJSON) MarshalAppend(dst []byte, message any) ([]byte, error) {
 	return protojson.MarshalOptions{}.MarshalAppend(dst, m)
 }
 
-// Unmarshal is connect.Codec's.
+// Unmarshal implements connect.Codec.
 func (strictJSON) Unmarshal(data []byte, message any) error {
 	m, err := protoMessage(message)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Listen opens a listener on a loopback address such as 127.0.0.1:7171 or
-// localhost:7171. Any other address is refused: the server does not ask who calls.
+// Listen opens a listener on a loopback address such as 127.0.0.1:7171 or localhost:7171. It
+// refuses any other address, because the server does not authenticate callers.
 func Listen(address string) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
@@ -33,11 +33,11 @@ func checkLoopback(addr net.Addr) error {
 	if !ok || tcp.IP.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("refusing to listen on %s: it can be reached from other machines and the server has no authentication yet; "+
+	return fmt.Errorf("refusing to listen on %s: other machines can reach it, and the server has no authentication yet; "+
 		"listen on 127.0.0.1 (or [::1]) and put a proxy that authenticates in front", addr)
 }
 
-// protocols are HTTP/1.1 and HTTP/2 without TLS, which gRPC needs.
+// protocols allows HTTP/1.1 and HTTP/2 without TLS, which gRPC needs.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
@@ -45,15 +45,15 @@ func protocols() *http.Protocols {
 	return p
 }
 
-// ballastBytes is memory that a server holds and never touches, so that it takes address
-// space and no memory. The collector begins when the heap has doubled, and that of a server
-// is a few megabytes between requests: it would run thirty times a second, which takes more
-// time of a small read than the read's own garbage does.
+// ballastBytes is memory that a server allocates and never touches, so it takes address space but
+// no physical memory. The garbage collector starts when the heap has doubled. Between requests the
+// heap is only a few megabytes, so the collector would run thirty times a second, which costs a
+// small read more time than its own garbage does.
 const ballastBytes = 24 << 20
 
-// Serve answers calls on ln until ctx ends, then refuses new ones, waits for those
-// running (at most Config.Drain) and returns nil. It closes ln, which must be
-// on a loopback address or a unix socket.
+// Serve answers calls on ln until ctx ends. Then it refuses new calls, waits for the running ones
+// (at most Config.Drain) and returns nil. It closes ln, which must be on a loopback address or a
+// unix socket.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := checkLoopback(ln.Addr()); err != nil {
 		return errors.Join(err, ln.Close())
@@ -63,7 +63,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		Protocols:         protocols(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       s.cfg.Timeout + 30*time.Second,
-		// A client that does not read holds its answer no longer than this.
+		// Bounds how long a client that does not read keeps its answer in memory.
 		WriteTimeout: s.cfg.Timeout + 30*time.Second,
 		IdleTimeout:  5 * time.Minute,
 		ErrorLog:     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),

@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// metrics are the server's; labels take only names that the plan or the wire
-// contract knows, so their number is bounded.
+// metrics are the server's metrics. Label values are only names from the plan or the contract, so
+// their number is bounded.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -23,7 +23,7 @@ type metrics struct {
 	pushed   *prometheus.CounterVec
 }
 
-// latencyBuckets reach from a tenth of a millisecond to the default timeout.
+// latencyBuckets range from a tenth of a millisecond to the default timeout.
 var latencyBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 
 func newMetrics(reg *prometheus.Registry) (*metrics, error) {
@@ -53,8 +53,8 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	return m, registerProcess(reg)
 }
 
-// registerProcess adds what Go and the operating system tell about this process,
-// unless the registry has it already.
+// registerProcess adds the metrics of the Go runtime and of the process, unless the registry
+// already has them.
 func registerProcess(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := reg.Register(c); err != nil {

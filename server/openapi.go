@@ -8,13 +8,13 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
-// openAPIPath is where the row-shaped endpoints are described.
+// openAPIPath is the path of the OpenAPI document for the row-shaped endpoints.
 const openAPIPath = "/openapi.json"
 
-// object is a JSON object; encoding/json sorts its names.
+// object is a JSON object; encoding/json sorts its member names.
 type object map[string]any
 
-// serveOpenAPI describes the row-shaped endpoints of the live plan.
+// serveOpenAPI serves the OpenAPI document of the live plan.
 func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	d, err := s.current()
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *Server) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, r, http.StatusOK, "application/json", d.openAPI)
 }
 
-// openAPI is the OpenAPI document of a plan, in JSON.
+// openAPI returns the OpenAPI document of a plan, as JSON.
 func openAPI(d *deployment, p *plan.Plan) ([]byte, error) {
 	paths := object{}
 	for _, name := range d.names {
@@ -38,7 +38,7 @@ func openAPI(d *deployment, p *plan.Plan) ([]byte, error) {
 	return json.MarshalIndent(object{
 		"openapi": "3.1.0",
 		"info": object{"title": "Features of " + p.Project, "version": "1",
-			"description": "Reads of features and pushes of events, row by row. Errors are problems as RFC 9457 has them."},
+			"description": "Reads of features and pushes of events, row by row. Errors are problem details (RFC 9457)."},
 		"paths":      paths,
 		"components": object{"schemas": object{"Problem": problemSchema}},
 	}, "", "  ")
@@ -55,9 +55,9 @@ func readOperation(s *service) object {
 		values[o.Name] = orNull(schema)
 	}
 	request := requestOf(rowSchema(s.rowFields, fieldNames(s.rowFields)))
-	request["properties"].(object)["features"] = object{"type": "array", "items": object{"enum": features}, "description": "What to answer, in this order; everything if left out."}
+	request["properties"].(object)["features"] = object{"type": "array", "items": object{"enum": features}, "description": "The features to answer, in this order; all of them if left out."}
 	request["properties"].(object)["fingerprint"] = object{"type": "string",
-		"description": "The version that the caller's model was trained on, or its first twelve digits or more; another live version is an error."}
+		"description": "The version that the caller's model was trained on, or at least its first twelve digits; it is an error if another version is live."}
 	return operation("read_"+s.plan.Name, "Read the features of "+s.plan.Name, s.plan.Description, request, object{
 		"type": "object", "required": []string{"service", "fingerprint", "as_of", "rows", "statuses"},
 		"properties": object{
@@ -65,7 +65,7 @@ func readOperation(s *service) object {
 			"fingerprint": object{"type": "string", "description": "The version that answered."},
 			"as_of":       object{"type": "string", "format": "date-time", "description": "Every row was computed as of this moment."},
 			"rows":        object{"type": "array", "items": object{"type": "object", "properties": values}, "description": "One for each row of the request."},
-			"statuses": object{"type": "array", "description": "One for each row: why values are null or defaults. What is not listed is PRESENT.",
+			"statuses": object{"type": "array", "description": "One for each row: why values are null or defaults. Features that are not listed are PRESENT.",
 				"items": object{"type": "object", "additionalProperties": object{"enum": []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR"}}}},
 		},
 	})
@@ -78,10 +78,10 @@ func pushOperation(src *plan.Source) object {
 	}
 	return operation("push_"+src.Name, "Push events to "+src.Name, src.Description, requestOf(rowSchema(sourceFields(src), required)), object{
 		"type": "object", "required": []string{"rows"},
-		"properties": object{"rows": object{"type": "array", "description": "One for each row of the request. A row that is rejected does not hold back the others.",
+		"properties": object{"rows": object{"type": "array", "description": "One for each row of the request. A rejected row does not affect the others.",
 			"items": object{"type": "object", "required": []string{"outcome"}, "properties": object{
 				"outcome":  object{"enum": []string{"APPENDED", "FILLED", "DUPLICATE", "CONFLICT", "REJECTED"}},
-				"position": object{"type": "integer", "description": "Where the event is in the log."},
+				"position": object{"type": "integer", "description": "The position of the event in the log."},
 				"message":  object{"type": "string", "description": "Why the row was rejected or conflicts."},
 			}}}},
 	})
@@ -103,13 +103,14 @@ func operation(id, summary, text string, request, answer object) object {
 	return op
 }
 
-// requestOf is a request of rows.
+// requestOf is the schema of a request with these rows.
 func requestOf(row object) object {
 	return object{"type": "object", "required": []string{"rows"}, "additionalProperties": false,
 		"properties": object{"rows": object{"type": "array", "minItems": 1, "maxItems": limits.PushRows, "items": row}}}
 }
 
-// rowSchema is a row of the given fields, of which some must be there.
+// rowSchema is the schema of a row with the given fields; required lists those that must be
+// present.
 func rowSchema(fields []plan.Field, required []string) object {
 	properties := object{}
 	for _, f := range fields {
@@ -127,16 +128,16 @@ func orNull(schema object) object {
 	return schema
 }
 
-// schemaOf is how a value of a type is written, see wire.AppendPlainJSON.
+// schemaOf is the schema of a value as wire.AppendPlainJSON writes it.
 func schemaOf(t plan.Type) object {
 	t = t.Unwrap()
 	switch t.Kind {
 	case plan.Bool:
 		return object{"type": "boolean"}
 	case plan.Int, plan.Uint:
-		return object{"type": []string{"integer", "string"}, "format": "int64", "description": "A string beyond 2^53 in either direction."}
+		return object{"type": []string{"integer", "string"}, "format": "int64", "description": "A string if the absolute value is above 2^53."}
 	case plan.Double:
-		return object{"type": []string{"number", "string"}, "format": "double", "description": `Of strings only "NaN", "Infinity" and "-Infinity".`}
+		return object{"type": []string{"number", "string"}, "format": "double", "description": `The only strings allowed are "NaN", "Infinity" and "-Infinity".`}
 	case plan.Bytes:
 		return object{"type": "string", "contentEncoding": "base64"}
 	case plan.Timestamp:
@@ -156,8 +157,8 @@ var problemSchema = object{
 	"properties": object{
 		"title":  object{"type": "string"},
 		"status": object{"type": "integer"},
-		"code":   object{"type": "string", "description": "The code that gRPC has for the error, such as invalid_argument."},
-		"detail": object{"type": "string", "description": "What is wrong and how to mend it."},
+		"code":   object{"type": "string", "description": "The gRPC code of the error, such as invalid_argument."},
+		"detail": object{"type": "string", "description": "What is wrong and how to fix it."},
 		"errors": object{"type": "array", "description": "Values of the request that are wrong.", "items": object{"type": "object", "required": []string{"pointer", "detail"},
 			"properties": object{"pointer": object{"type": "string", "format": "json-pointer"}, "detail": object{"type": "string"}}}},
 	},

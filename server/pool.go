@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// pool lends readers. A request holds one only while it computes, not while it
-// waits for the store, so a pool as large as the number of processors suffices.
-// Compiling a reader is slow: idle ones are kept, and the one used last goes first.
+// pool lends readers. A request holds a reader only while it computes, not while it waits for the
+// store, so one reader per processor suffices. Compiling a reader is slow, so idle ones are kept,
+// and the most recently used one is lent first.
 type pool struct {
 	free chan struct{} // a token for each reader that may be lent
 	mu   sync.Mutex
@@ -22,9 +22,9 @@ func newPool(size int, first *reader) *pool {
 	return p
 }
 
-// withReader calls f with a reader of its own, waiting for one if need be. The reader
-// panics with kernel.ErrStopped when ctx is done; one in which f panicked, of that or
-// anything else, is not used again.
+// withReader calls f with a reader that nobody else uses, waiting for one if necessary. The reader
+// panics with kernel.ErrStopped when ctx is done. A reader in which f panicked, for whatever
+// reason, is not returned to the pool.
 func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 	p := s.readers
 	select {
@@ -42,12 +42,12 @@ func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 	}
 	r.stop = func() bool { return ctx.Err() != nil }
 	err := f(r)
-	r.forget()
+	r.reset()
 	p.put(r)
 	return err
 }
 
-// take is the reader used last, nil when none is idle.
+// take returns the most recently used idle reader, or nil.
 func (p *pool) take() *reader {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,8 +15,7 @@ func testService(t *testing.T) *service {
 	return s
 }
 
-// TestP2_PanickedReadersAreReplaced: however many requests panic while they compute,
-// as many readers can be lent.
+// TestP2_PanickedReadersAreReplaced: the pool keeps its size however many requests panic.
 func TestP2_PanickedReadersAreReplaced(t *testing.T) {
 	s := testService(t)
 	size := cap(s.readers.free)
@@ -42,8 +41,8 @@ func TestP2_PanickedReadersAreReplaced(t *testing.T) {
 	}
 }
 
-// TestWaitingForAReaderEnds: with every reader busy, a request waits no longer
-// than its time.
+// TestWaitingForAReaderEnds: if all readers are busy, a request waits no longer than its time
+// limit.
 func TestWaitingForAReaderEnds(t *testing.T) {
 	s := testService(t)
 	for range cap(s.readers.free) {
@@ -56,8 +55,8 @@ func TestWaitingForAReaderEnds(t *testing.T) {
 	}
 }
 
-// TestP1_ReadersAreCompiledOnce: one request after the other uses the one compiled
-// with the plan, after a failed one too.
+// TestP1_ReadersAreCompiledOnce: sequential requests share the reader that was compiled with
+// the plan, even after a failed request.
 func TestP1_ReadersAreCompiledOnce(t *testing.T) {
 	s := testService(t)
 	first, failed := s.readers.idle[0], errors.New("failed")
@@ -74,7 +73,7 @@ func TestP1_ReadersAreCompiledOnce(t *testing.T) {
 	}
 }
 
-// TestReadersForgetStates: what a request fetched is not held until the next one.
+// TestReadersForgetStates: a reader does not retain the states that a request fetched.
 func TestReadersForgetStates(t *testing.T) {
 	s := testService(t)
 	err := s.withReader(t.Context(), func(r *reader) error {

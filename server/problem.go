@@ -13,8 +13,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// problem is an error as RFC 9457 has it. Code is the name of the error code that the
-// procedures of the contract give, which says more than the status.
+// problem is an error as problem details (RFC 9457). Code is the error code of the contract's
+// procedures, which is more specific than the HTTP status.
 type problem struct {
 	Title  string         `json:"title"`
 	Status int            `json:"status"`
@@ -23,9 +23,9 @@ type problem struct {
 	Errors []problemInRow `json:"errors,omitempty"`
 }
 
-// problemInRow is what is wrong with a value of a request.
+// problemInRow describes one bad value in a request.
 type problemInRow struct {
-	Pointer string `json:"pointer"` // RFC 6901, into the request
+	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) into the request
 	Detail  string `json:"detail"`
 }
 
@@ -33,7 +33,7 @@ func newProblem(status int, code, format string, args ...any) *problem {
 	return &problem{Title: http.StatusText(status), Status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// httpStatus are the statuses of codes where they are not 500, as the Connect protocol has them.
+// httpStatus maps codes to HTTP statuses as the Connect protocol does; all others are 500.
 var httpStatus = map[connect.Code]int{
 	connect.CodeInvalidArgument:    http.StatusBadRequest,
 	connect.CodeFailedPrecondition: http.StatusBadRequest,
@@ -44,7 +44,7 @@ var httpStatus = map[connect.Code]int{
 	connect.CodeCanceled:           499,
 }
 
-// problemOf is an error that has its code.
+// problemOf converts an error that has its code.
 func problemOf(err error) *problem {
 	code := connect.CodeOf(err)
 	status, ok := httpStatus[code]
@@ -65,17 +65,18 @@ func problemOf(err error) *problem {
 func (p *problem) write(w http.ResponseWriter) {
 	text, err := json.Marshal(p)
 	if err != nil {
-		text = []byte("{}") // strings and numbers always can be written
+		text = []byte("{}") // strings and numbers can always be encoded
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(text, '\n')) // a client that went away misses it
+	_, _ = w.Write(append(text, '\n')) // a client that disconnected misses it
 }
 
-// shownBadRows is how many bad values an error names.
+// shownBadRows is how many bad values an error lists.
 const shownBadRows = 10
 
-// pointer is a JSON pointer to a field of a row of a request, or to the row.
+// pointer returns the JSON pointer to a field of a row in a request, or to the row if field is
+// empty.
 func pointer(row int, field string) string {
 	p := "/rows/" + strconv.Itoa(row)
 	if field == "" {
@@ -84,7 +85,7 @@ func pointer(row int, field string) string {
 	return p + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(field)
 }
 
-// writeJSON writes an answer, compressed where that is wanted and pays.
+// writeJSON writes an answer, compressed if the client accepts it and it is large enough.
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType string, text []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -92,7 +93,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	if len(text) < compressFrom || !acceptsGzip(r.Header) {
 		h.Set("Content-Length", strconv.Itoa(len(text)))
 		w.WriteHeader(status)
-		_, _ = w.Write(text) // a client that went away misses it
+		_, _ = w.Write(text) // a client that disconnected misses it
 		return
 	}
 	h.Set("Content-Encoding", "gzip")
@@ -102,7 +103,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	_ = packed.Close()
 }
 
-// acceptsGzip reads what compressOnRequest left of the header.
+// acceptsGzip reads the header that compressOnRequest left.
 func acceptsGzip(h http.Header) bool {
 	return slices.ContainsFunc(strings.Split(h.Get("Accept-Encoding"), ","), func(part string) bool {
 		name, weight, _ := strings.Cut(part, ";")

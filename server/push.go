@@ -17,14 +17,14 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// getPushed serves the procedure that takes events, whose requests are read into columns.
+// getPushed serves Push, whose requests are decoded into columns.
 func (s *Server) getPushed(opts ...connect.HandlerOption) (string, http.Handler) {
 	schema := unskewv1.File_unskew_v1_ingest_service_proto.Services().ByName("IngestService").Methods().ByName("Push")
 	opts = append(opts, connect.WithSchema(schema), withColumnCodecs())
 	return unskewv1connect.IngestServicePushProcedure, connect.NewUnaryHandler(unskewv1connect.IngestServicePushProcedure, s.push, opts...)
 }
 
-// push answers one request.
+// push answers one Push request.
 func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*connect.Response[unskewv1.PushResponse], error) {
 	if err := req.Msg.err(ctx); err != nil {
 		return nil, err
@@ -54,19 +54,19 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	return connect.NewResponse(res), nil
 }
 
-// stream finds a source that takes events, if this server does.
+// stream resolves a source that accepts events, if this server does.
 func (s *Server) stream(name string) (*plan.Source, error) {
 	d, err := s.current()
 	if err != nil {
 		return nil, err
 	}
 	if s.cfg.Ingester == nil {
-		return nil, precondition("this server takes no events; it serves reads only")
+		return nil, precondition("this server accepts no events; it only serves reads")
 	}
 	return d.source(name)
 }
 
-// ingest appends rows to the log; there is one outcome for each.
+// ingest appends rows to the log. It returns one outcome for each row.
 func (s *Server) ingest(ctx context.Context, src *plan.Source, batch *vector.Batch) ([]ingest.Pushed, error) {
 	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
 	if err == nil && len(pushed) != batch.N {
@@ -81,8 +81,8 @@ func (s *Server) countPushed(source string, rows []ingest.Pushed) {
 	}
 }
 
-// events checks pushed columns against the source and returns all of its columns, in
-// their order; those not sent are null.
+// events validates pushed columns against the source and returns all columns of the source, in
+// their order. Columns that were not sent are null.
 func events(src *plan.Source, n int, cols []wire.Sent) (*vector.Batch, error) {
 	b := &vector.Batch{N: n, Fields: make([]plan.Field, len(src.Columns)), Cols: make([]*vector.Vector, len(src.Columns))}
 	for i := range src.Columns {
@@ -98,7 +98,7 @@ func events(src *plan.Source, n int, cols []wire.Sent) (*vector.Batch, error) {
 			return nil, invalid("column %q is sent twice; send each column once", c.Name)
 		}
 		read := c.As
-		if judged(src, c.Name) {
+		if checkedByRow(src, c.Name) {
 			read = c.Unchecked
 		}
 		v, err := read(b.Fields[i].Type)
@@ -112,16 +112,16 @@ func events(src *plan.Source, n int, cols []wire.Sent) (*vector.Batch, error) {
 			continue
 		}
 		if f.Name == src.EventTime || f.Name == src.EventID {
-			return nil, invalid("column %q (%v) of source %s is missing; every event has it", f.Name, f.Type, src.Name)
+			return nil, invalid("column %q (%v) of source %s is missing; every event needs it", f.Name, f.Type, src.Name)
 		}
 		b.Cols[i] = nulls(f.Type, n)
 	}
 	return b, nil
 }
 
-// judged reports whether the column holds an event or known time: one out of range
-// makes its row bad, and only that row, which the ingester says.
-func judged(src *plan.Source, column string) bool {
+// checkedByRow reports whether the column holds an event time or known time. The ingester checks
+// these for each row, so that a time out of range rejects only its own row.
+func checkedByRow(src *plan.Source, column string) bool {
 	if column == src.EventTime || column == src.Known.Column {
 		return true
 	}

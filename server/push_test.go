@@ -23,7 +23,7 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// pushes is an ingester that keeps what it gets and answers as told.
+// pushes is an ingester that records its input and returns the given answer.
 type pushes struct {
 	source string
 	batch  *vector.Batch
@@ -121,7 +121,7 @@ func TestPushErrors(t *testing.T) {
 		code connect.Code
 		want string
 	}{
-		{"no ingester", nil, connect.CodeFailedPrecondition, "this server takes no events"},
+		{"no ingester", nil, connect.CodeFailedPrecondition, "this server accepts no events"},
 		{"unknown outcome", &pushes{err: fmt.Errorf("append: %w", eventlog.ErrOutcomeUnknown)}, connect.CodeUnavailable, eventlog.ErrOutcomeUnknown.Error()},
 		{"closed", &pushes{err: eventlog.ErrClosed}, connect.CodeUnavailable, "closed"},
 		{"other", &pushes{err: errors.New("disk on fire")}, connect.CodeInternal, "internal error"},
@@ -137,10 +137,10 @@ func TestPushErrors(t *testing.T) {
 	}
 }
 
-// TestB1_B5_O5_PushedEventsAreServed goes the whole way: pushed over every protocol,
-// judged, logged, applied and read. A time in other units rejects its row alone; a
-// redelivery counts once; what the log stored at T is not seen as of T, but one
-// microsecond later.
+// TestB1_B5_O5_PushedEventsAreServed covers the whole path: events pushed over every protocol
+// are validated, logged, applied and read. A time in the wrong unit rejects only its own row,
+// a redelivery counts once, and an event that the log stored at T is visible as of T plus one
+// microsecond, not as of T.
 func TestB1_B5_O5_PushedEventsAreServed(t *testing.T) {
 	for name, opts := range protocolOptions {
 		t.Run(name, func(t *testing.T) {
@@ -210,8 +210,8 @@ func TestB1_B5_O5_PushedEventsAreServed(t *testing.T) {
 	}
 }
 
-// TestB5_OtherTimesAreOfTheirType: a timestamp that is neither event nor known time
-// has no row-wise answer; the call is refused.
+// TestB5_OtherTimesAreOfTheirType: a bad timestamp that is neither event time nor known time
+// cannot be reported by row, so the call is refused.
 func TestB5_OtherTimesAreOfTheirType(t *testing.T) {
 	p := project()
 	src := *p.Sources[0]
@@ -234,7 +234,7 @@ func TestB5_OtherTimesAreOfTheirType(t *testing.T) {
 	}
 }
 
-// TestPushPlainJSON is the contract as curl sees it.
+// TestPushPlainJSON pushes as a user of curl would.
 func TestPushPlainJSON(t *testing.T) {
 	f := start(t, func(cfg *Config) {
 		cfg.Ingester = &pushes{answer: []ingest.Pushed{{Outcome: ingest.Appended, Position: 1}}}

@@ -26,8 +26,8 @@ var protocolOptions = map[string][]sdk.Option{
 	"connect": nil, "connect json": {sdk.WithJSON()}, "grpc": {sdk.WithGRPC()}, "grpc json": {sdk.WithGRPC(), sdk.WithJSON()},
 }
 
-// TestReadOverEveryProtocol: a known user, one with an event that gives no country,
-// and an unknown one, over every protocol with the same answer.
+// TestReadOverEveryProtocol reads a known user, one whose event has no country, and an
+// unknown one; the answer is the same over every protocol.
 func TestReadOverEveryProtocol(t *testing.T) {
 	f := start(t, nil)
 	type cell struct {
@@ -75,9 +75,9 @@ func TestReadOverEveryProtocol(t *testing.T) {
 	}
 }
 
-// A compact answer, which a client gets of a service that it has read before, says what a
-// whole one says.
-func TestCompactAnswersSayTheSame(t *testing.T) {
+// A client gets compact answers from a service that it has read before. They carry the same
+// values as full ones.
+func TestCompactAnswersCarryTheSameValues(t *testing.T) {
 	f := start(t, nil)
 	for name, opts := range protocolOptions {
 		keys, request := row(1, 2, 99, 1)
@@ -143,10 +143,10 @@ func do(t *testing.T, req *http.Request) (int, string) {
 	return res.StatusCode, string(b)
 }
 
-// compact removes the spaces that protojson adds at random.
+// compact removes the spaces that protojson inserts at random.
 func compact(s string) string { return strings.ReplaceAll(s, " ", "") }
 
-// TestN7_PlainJSON is the contract as curl sees it, NaN among the values.
+// TestN7_PlainJSON reads as a user of curl would, with NaN among the values.
 func TestN7_PlainJSON(t *testing.T) {
 	f := start(t, nil)
 	code, body := post(t, f.url+"/unskew.v1.FeatureService/GetFeatures", `{"service": "fraud_v1",
@@ -164,7 +164,7 @@ func TestN7_PlainJSON(t *testing.T) {
 	}
 }
 
-// TestN7_SpecialDoublesSurvive: what a request holds comes back bit for bit.
+// TestN7_SpecialDoublesSurvive: values of a request come back bit for bit.
 func TestN7_SpecialDoublesSurvive(t *testing.T) {
 	f := start(t, nil)
 	values := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1}
@@ -187,7 +187,7 @@ func TestN7_SpecialDoublesSurvive(t *testing.T) {
 	}
 }
 
-// TestK3_NullKeyIsAnUnknownEntity: a null key finds nothing, least of all another null.
+// TestK3_NullKeyIsAnUnknownEntity: a null key matches no entity, and no other null.
 func TestK3_NullKeyIsAnUnknownEntity(t *testing.T) {
 	f := start(t, nil)
 	keys, request := row(1, 1)
@@ -212,9 +212,9 @@ func TestK3_NullKeyIsAnUnknownEntity(t *testing.T) {
 	}
 }
 
-// TestB1_TimeIsAfterEveryAppliedEvent: with a clock behind the newest applied event
-// T is one microsecond after that event, so the state is read whole and an event at
-// exactly T is not seen.
+// TestB1_TimeIsAfterEveryAppliedEvent: if the clock is behind the newest applied event, T is
+// one microsecond after that event. So the whole state is read, and an event at exactly T is
+// not seen.
 func TestB1_TimeIsAfterEveryAppliedEvent(t *testing.T) {
 	for _, c := range []struct {
 		clock, want plan.EventTime
@@ -234,8 +234,8 @@ func TestB1_TimeIsAfterEveryAppliedEvent(t *testing.T) {
 	}
 }
 
-// TestOneRoundTripAndEachStateOnce: all views of all rows come in one Get, and rows
-// of one entity share its state.
+// TestOneRoundTripAndEachStateOnce: one Get fetches all views of all rows, and rows of the
+// same entity share its state.
 func TestOneRoundTripAndEachStateOnce(t *testing.T) {
 	f := start(t, nil)
 	c := f.client(t)
@@ -277,9 +277,8 @@ func TestConcurrentReadsDoNotMix(t *testing.T) {
 	wg.Wait()
 }
 
-// TestN5_K2_N8_MistakesAreErrors: what is unknown, missing, doubled or of another
-// type is refused with the way out, never answered with nulls.
-// TestExpectedFingerprints: a model names its version in full, or as commands print it.
+// TestExpectedFingerprints: a request may send the whole fingerprint or the prefix that
+// commands print.
 func TestExpectedFingerprints(t *testing.T) {
 	f := start(t, nil)
 	keys, request := row(1)
@@ -315,7 +314,7 @@ func TestN5_K2_N8_MistakesAreErrors(t *testing.T) {
 		},
 			connect.CodeInvalidArgument, `service fraud_v1 has no feature "user_spend.spent" (did you mean "user_spend.spend"?)`},
 		{"feature twice", func(_ *string, _, _ *[]sdk.Column, o *[]sdk.ReadOption) { *o = append(*o, sdk.Only("echo", "echo")) },
-			connect.CodeInvalidArgument, `feature "echo" is asked for twice`},
+			connect.CodeInvalidArgument, `feature "echo" is selected twice`},
 		{"key", func(_ *string, k, _ *[]sdk.Column, _ *[]sdk.ReadOption) { (*k)[0] = sdk.Ints("userid", 1) },
 			connect.CodeInvalidArgument, `service fraud_v1 has no key "userid" (did you mean "user_id"?); it has user_id (int), receiver_id (int), merchant (string)`},
 		{"key missing", func(_ *string, k, _ *[]sdk.Column, _ *[]sdk.ReadOption) { *k = (*k)[:2] },
@@ -361,8 +360,8 @@ func TestN5_K2_N8_MistakesAreErrors(t *testing.T) {
 	}
 }
 
-// TestN8_JSONNumbersKeepTheirType: a fraction is not an int, and an unknown member of
-// the message is refused like any other typo.
+// TestN8_JSONNumbersKeepTheirType: a fraction is not an int, and an unknown member is
+// refused.
 func TestN8_JSONNumbersKeepTheirType(t *testing.T) {
 	f := start(t, nil)
 	for _, body := range []string{
@@ -378,9 +377,8 @@ func TestN8_JSONNumbersKeepTheirType(t *testing.T) {
 	}
 }
 
-// TestN5_UnknownMembersOfJSON: a call that is right but for one member that the
-// message does not have is refused by that name, under either content type. An optional
-// member, such as the fingerprint, would otherwise do nothing when it is misspelt.
+// TestN5_UnknownMembersOfJSON: an unknown member is refused by name, under both content
+// types. Otherwise a misspelt optional member, such as the fingerprint, would be ignored.
 func TestN5_UnknownMembersOfJSON(t *testing.T) {
 	f := start(t, nil)
 	for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
@@ -398,8 +396,8 @@ func TestN5_UnknownMembersOfJSON(t *testing.T) {
 	}
 }
 
-// TestN6_ViewWithoutState: a view that was never materialized is an error that
-// names the command, not an answer of unknown entities.
+// TestN6_ViewWithoutState: a view that was never materialized is an error that names the
+// command to run, not an answer with unknown entities.
 func TestN6_ViewWithoutState(t *testing.T) {
 	f := start(t, nil)
 	f.store.reset()
@@ -410,7 +408,7 @@ func TestN6_ViewWithoutState(t *testing.T) {
 	}
 }
 
-// TestDamagedStateIsInternal: the caller learns nothing of the store's contents.
+// TestDamagedStateIsInternal: the error reveals nothing of the store's contents.
 func TestDamagedStateIsInternal(t *testing.T) {
 	f := start(t, nil)
 	f.store.mu.Lock()
@@ -427,11 +425,11 @@ func TestDamagedStateIsInternal(t *testing.T) {
 	}
 }
 
-// TestP4_AReadPinsOnePlan: a promotion during a read does not reach into it, and the
-// next read sees it.
+// TestP4_AReadPinsOnePlan: a promotion does not affect a read in progress; the next read uses
+// the new plan.
 func TestP4_AReadPinsOnePlan(t *testing.T) {
 	entered, proceed := make(chan struct{}, 1), make(chan struct{})
-	f := start(t, func(cfg *Config) { cfg.States = &held{cfg.States, entered, proceed} })
+	f := start(t, func(cfg *Config) { cfg.States = &blockedStates{cfg.States, entered, proceed} })
 	c := f.client(t)
 	keys, request := row(1)
 	first := make(chan *sdk.Rows, 1)
@@ -460,14 +458,14 @@ func TestP4_AReadPinsOnePlan(t *testing.T) {
 	}
 }
 
-// held lets a read wait inside its round trip.
-type held struct {
+// blockedStates lets a read wait inside its round trip.
+type blockedStates struct {
 	stateReader
 	entered chan<- struct{}
 	proceed <-chan struct{}
 }
 
-func (h *held) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
+func (h *blockedStates) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
 	select {
 	case h.entered <- struct{}{}:
 	default:
@@ -480,7 +478,7 @@ func (h *held) States(ctx context.Context, queries []registry.Query) ([]registry
 	return h.stateReader.States(ctx, queries)
 }
 
-// TestFailedPromotionKeepsThePlan: a plan that does not compile changes nothing.
+// TestFailedPromotionKeepsThePlan: a plan that fails to compile changes nothing.
 func TestFailedPromotionKeepsThePlan(t *testing.T) {
 	f := start(t, nil)
 	broken := project()
@@ -497,7 +495,7 @@ func TestFailedPromotionKeepsThePlan(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	f := start(t, func(cfg *Config) {
 		cfg.Timeout = 20 * time.Millisecond
-		cfg.States = &held{stateReader: cfg.States}
+		cfg.States = &blockedStates{stateReader: cfg.States}
 	})
 	keys, request := row(1)
 	_, err := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request)
@@ -506,7 +504,8 @@ func TestTimeLimit(t *testing.T) {
 	}
 }
 
-// TestStoppedIsNoPanic: a kernel that stops because time is up ends the call as a late one.
+// TestStoppedIsNoPanic: a kernel that stops at the deadline makes the call end with deadline
+// exceeded.
 func TestStoppedIsNoPanic(t *testing.T) {
 	f := start(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 0)

@@ -10,22 +10,21 @@ import (
 	"github.com/unskew/unskew/internal/wire"
 )
 
-// reader computes the features of one request at a time; it owns the kernels'
-// scratch memory.
+// reader computes the features of one request at a time. It owns the kernels' scratch memory.
 type reader struct {
 	service *service
 	views   []*viewReader
 	derive  *kernel.Service
-	stop    func() bool // whether the request at hand has ended
+	stop    func() bool // reports whether the current request has ended
 
-	// scratch
+	// scratch buffers
 	at     []plan.EventTime
-	states [][]int32 // of each view, where a row finds its entity
+	states [][]int32 // for each view, the mapping from row to entity
 	answer answer
 }
 
-// viewReader is the kernel of one view of a service in one role, and what the current
-// request fetched for it.
+// viewReader is the kernel of one view in one role of the service, with the states fetched for the
+// current request.
 type viewReader struct {
 	ref    plan.ViewRef
 	kernel *kernel.View
@@ -62,7 +61,7 @@ func newReader(s *service) (*reader, error) {
 	return r, nil
 }
 
-// featuresOf lists the features of view number ref that the service has.
+// featuresOf returns the indexes of the features that the service takes from view number ref.
 func (s *service) featuresOf(ref int) (features []int) {
 	for _, f := range s.plan.Features {
 		if f.Ref == ref {
@@ -72,7 +71,7 @@ func (s *service) featuresOf(ref int) (features []int) {
 	return features
 }
 
-func (r *reader) forget() {
+func (r *reader) reset() {
 	for _, v := range r.views {
 		v.fetched = fetched{}
 	}
@@ -80,18 +79,18 @@ func (r *reader) forget() {
 	r.stop = nil
 }
 
-// answer is the result of a request; it belongs to the reader until its next one.
+// answer is the result of a request. It belongs to the reader, whose next request overwrites it.
 type answer struct {
 	asOf     plan.EventTime
 	cols     []*kernel.FeatureColumn // all outputs of the service, in its order
-	places   []wire.Places           // of each output, where a row finds its value
+	places   []wire.Places           // for each output, the mapping from row to value
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features
 }
 
-// read computes all views and then the derived features, as of t or, when an applied
-// event is visible at t or later, as of the first moment that sees it.
+// read computes the features of all views and then the derived ones, as of t. If an applied event
+// is visible at t or later, it reads as of the first moment that sees that event instead.
 func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {
 	for i, v := range r.views {
 		v.fetched = states[i]
@@ -121,7 +120,7 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 	return a, nil
 }
 
-// times are n times t.
+// times returns n copies of t.
 func (r *reader) times(n int, t plan.EventTime) []plan.EventTime {
 	r.at = slices.Grow(r.at[:0], n)[:n]
 	for i := range r.at {
@@ -130,7 +129,7 @@ func (r *reader) times(n int, t plan.EventTime) []plan.EventTime {
 	return r.at
 }
 
-// explain tells why outputs that were asked for failed.
+// explain reports why selected outputs failed.
 func (r *reader) explain(q *query, a *answer, failed func(output string, row int, text string)) {
 	for _, o := range q.outputs {
 		if a.cols[o].Errors == 0 {
@@ -144,7 +143,7 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 	}
 }
 
-// newest is the newest visible time in the fetched states, plan.Always for none.
+// newest returns the newest visible time in the fetched states, or plan.Always if there are none.
 func (v *viewReader) newest() (plan.EventTime, error) {
 	newest := plan.Always
 	for e, b := range v.States {

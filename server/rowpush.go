@@ -17,7 +17,7 @@ func (s *Server) pushRows(ctx context.Context, name string, body []byte) ([]byte
 		return nil, err
 	}
 	var e envelope
-	if err := e.take(body, "rows"); err != nil {
+	if err := e.decode(body, "rows"); err != nil {
 		return nil, err
 	}
 	rows, err := e.parse(sourceFields(src), false, s.cfg.MaxRows)
@@ -53,12 +53,12 @@ func sourceFields(src *plan.Source) []plan.Field {
 	return fields
 }
 
-// rejected gives the rows that cannot be read their outcome and lists the others.
+// rejected sets the outcome of rows that could not be parsed, and lists the indexes of the others.
 func rejected(rows *records.Rows) (out []ingest.Pushed, good []int) {
 	out = make([]ingest.Pushed, rows.N)
 	for _, bad := range rows.Bad {
 		if out[bad.Row].Outcome != 0 {
-			continue // for what was found first
+			continue // only the first error of a row is reported
 		}
 		message := bad.Reason
 		if bad.Column >= 0 {

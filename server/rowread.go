@@ -25,10 +25,10 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 		return nil, err
 	}
 	var e envelope
-	if err := e.take(body, "rows", "features", "fingerprint"); err != nil {
+	if err := e.decode(body, "rows", "features", "fingerprint"); err != nil {
 		return nil, err
 	}
-	if err := svc.expected(e.fingerprint); err != nil {
+	if err := svc.checkFingerprint(e.fingerprint); err != nil {
 		return nil, err
 	}
 	rows, err := e.parse(svc.rowFields, true, s.cfg.MaxRows)
@@ -46,7 +46,7 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 	return out, err
 }
 
-// rowFields are what a row of a read has: the keys and the request fields, each name once.
+// rowFields returns the fields of a row in a read: the keys and the request fields, each name once.
 func rowFields(p *plan.Service) []plan.Field {
 	fields := slices.Clone(p.Keys)
 	for _, f := range p.Request {
@@ -57,7 +57,7 @@ func rowFields(p *plan.Service) []plan.Field {
 	return fields
 }
 
-// bindRows checks rows of rowFields. The query shares their memory.
+// bindRows validates rows that have rowFields. The query shares their memory.
 func (s *service) bindRows(q *query, rows *records.Rows, features []string) error {
 	if err := s.badRows(rows); err != nil {
 		return err
@@ -73,13 +73,13 @@ func (s *service) bindRows(q *query, rows *records.Rows, features []string) erro
 	for _, f := range s.plan.Request {
 		q.request.Cols = append(q.request.Cols, column(f))
 	}
-	if err := s.shortTexts(q.request.Cols); err != nil {
+	if err := s.checkTexts(q.request.Cols); err != nil {
 		return err
 	}
 	return s.selectOutputs(q, features)
 }
 
-// badRows is the error of rows that cannot be read, nil if all can be.
+// badRows returns an error for the rows that cannot be parsed, nil if there are none.
 func (s *service) badRows(rows *records.Rows) error {
 	if len(rows.Bad) == 0 {
 		return nil
@@ -99,7 +99,7 @@ func (s *service) badRows(rows *records.Rows) error {
 	}
 }
 
-// appendRows appends an answer with an object for each row.
+// appendRows appends an answer as JSON with one object for each row.
 func (s *service) appendRows(dst []byte, q *query, a *answer, most int) ([]byte, error) {
 	dst = wire.AppendJSONString(append(dst, `{"service":`...), s.plan.Name)
 	dst = wire.AppendJSONString(append(dst, `,"fingerprint":`...), s.fingerprint)
@@ -138,8 +138,8 @@ func (s *service) appendRow(dst []byte, q *query, a *answer, row int) []byte {
 	return append(dst, '}')
 }
 
-// appendRowStatuses appends the statuses of a row that are not PRESENT. That of a default
-// has what the default stands for behind it.
+// appendRowStatuses appends the statuses of a row that are not PRESENT. A default's status is
+// followed by its reason: the status that it replaced.
 func (s *service) appendRowStatuses(dst []byte, q *query, a *answer, row int) []byte {
 	before := byte('{')
 	for _, o := range q.outputs {

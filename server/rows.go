@@ -16,8 +16,8 @@ import (
 	"github.com/unskew/unskew/internal/records"
 )
 
-// The row-shaped JSON endpoints take and give what people write by hand: an object for each
-// row. The procedures of the contract, which take columns, are for programs.
+// The row-shaped JSON endpoints are for requests written by hand: each row is an object. The
+// procedures of the contract exchange columns and are for programs.
 const (
 	servicesPath = "/v1/services/"
 	sourcesPath  = "/v1/sources/"
@@ -25,7 +25,7 @@ const (
 	pushVerb     = ":push"
 )
 
-// rowCall answers the body of a request about the service or source of a name.
+// rowCall answers a request's body; name is a service or a source.
 type rowCall func(ctx context.Context, name string, body []byte) ([]byte, error)
 
 // rowEndpoints adds the row-shaped endpoints and their description.
@@ -44,7 +44,7 @@ func (s *Server) rowHandler(verb string, call rowCall) http.Handler {
 			return
 		}
 		var answer []byte
-		procedure := strings.TrimSuffix(r.URL.Path, r.PathValue("call")) + verb // no name, so that metrics stay bounded
+		procedure := strings.TrimSuffix(r.URL.Path, r.PathValue("call")) + verb // without the name, so that the number of metrics stays bounded
 		reached(r.Context())
 		err := s.unary(r.Context(), procedure, s.cfg.Timeout, func(ctx context.Context) (err error) {
 			answer, err = call(ctx, name, body)
@@ -58,11 +58,11 @@ func (s *Server) rowHandler(verb string, call rowCall) http.Handler {
 	})
 }
 
-// rowRequest checks all of a request that is not its content.
+// rowRequest checks everything about a request except the content of its body.
 func (s *Server) rowRequest(w http.ResponseWriter, r *http.Request, verb string) (name string, body []byte, p *problem) {
 	name, ok := strings.CutSuffix(r.PathValue("call"), verb)
 	if !ok || name == "" {
-		return "", nil, newProblem(http.StatusNotFound, "not_found", "there is nothing at %s; the path ends in the name and %s, as in %sNAME%s",
+		return "", nil, newProblem(http.StatusNotFound, "not_found", "there is nothing at %s; the path must end in a name and %s, as in %sNAME%s",
 			r.URL.Path, verb, strings.TrimSuffix(r.URL.Path, r.PathValue("call")), verb)
 	}
 	if r.Method != http.MethodPost {
@@ -76,7 +76,7 @@ func (s *Server) rowRequest(w http.ResponseWriter, r *http.Request, verb string)
 	return name, body, p
 }
 
-// wrongContent says what is wrong with the headers that describe the body.
+// wrongContent checks the headers that describe the body.
 func wrongContent(r *http.Request) *problem {
 	sent := r.Header.Get("Content-Type")
 	kind, params, err := mime.ParseMediaType(sent)
@@ -84,58 +84,58 @@ func wrongContent(r *http.Request) *problem {
 	case sent == "":
 		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "the request has no Content-Type; send Content-Type: application/json")
 	case err != nil || kind != "application/json":
-		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Type %q is not taken here; send Content-Type: application/json", sent)
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Type %q is not supported here; send Content-Type: application/json", sent)
 	case params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8"):
-		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "charset %q is not taken here; JSON is UTF-8", params["charset"])
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "charset %q is not supported here; JSON is UTF-8", params["charset"])
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" && e != "gzip" {
-		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Encoding %q is not taken here; send gzip or none", e)
+		return newProblem(http.StatusUnsupportedMediaType, "invalid_argument", "Content-Encoding %q is not supported here; send gzip or none", e)
 	}
 	return nil
 }
 
-// rowBody reads the body, unpacked.
+// rowBody reads and decompresses the body.
 func (s *Server) rowBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
 	most := int64(min(s.cfg.MaxBytes, limits.JSONBytes))
 	var in io.Reader = http.MaxBytesReader(w, r.Body, most)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		unpacked, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, newProblem(http.StatusBadRequest, "invalid_argument", "the body is not what its Content-Encoding says: %v", err)
+			return nil, newProblem(http.StatusBadRequest, "invalid_argument", "the body does not match its Content-Encoding: %v", err)
 		}
 		in = unpacked
 	}
 	body, err := io.ReadAll(io.LimitReader(in, most+1))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)), err == nil && int64(len(body)) > most:
-		return nil, newProblem(http.StatusRequestEntityTooLarge, "resource_exhausted", "the request has more than %d bytes, which is the most in JSON; send it in parts", most)
+		return nil, newProblem(http.StatusRequestEntityTooLarge, "resource_exhausted", "the request has more than %d bytes, which is the limit for JSON; send it in parts", most)
 	case err != nil:
-		return nil, newProblem(http.StatusBadRequest, "invalid_argument", "the body cannot be read: %v", err)
+		return nil, newProblem(http.StatusBadRequest, "invalid_argument", "reading the body failed: %v", err)
 	}
 	return body, nil
 }
 
-// envelope is what is around the rows of a request.
+// envelope is the outer object of a request.
 type envelope struct {
 	rows        []byte
 	features    []string
 	fingerprint string
 }
 
-// take reads the members of a request; of those that are allowed only rows is required.
-func (e *envelope) take(body []byte, allowed ...string) error {
+// decode reads the members of a request. It accepts those in allowed; only rows is required.
+func (e *envelope) decode(body []byte, allowed ...string) error {
 	err := records.Members(body, func(name string, value []byte) error {
 		known := false
 		for _, a := range allowed {
 			known = known || a == name
 		}
 		if !known {
-			return fmt.Errorf("unknown member %q; there are %s", name, strings.Join(allowed, ", "))
+			return fmt.Errorf("unknown member %q; the members are %s", name, strings.Join(allowed, ", "))
 		}
 		return e.set(name, value)
 	})
 	if err == nil && e.rows == nil {
-		err = errors.New(`there is no member "rows"; send {"rows": [{…}, …]}`)
+		err = errors.New(`the member "rows" is missing; send {"rows": [{…}, …]}`)
 	}
 	if err != nil {
 		return invalid("the request: %v", err)
@@ -161,12 +161,12 @@ func (e *envelope) set(name string, value []byte) (err error) {
 	return err
 }
 
-// parse reads the rows of a request as the given fields.
+// parse reads the rows of a request, whose objects have the given fields.
 func (e *envelope) parse(fields []plan.Field, complete bool, most int) (*records.Rows, error) {
 	o := records.Options{Format: records.JSON, Fields: fields, Pushed: true, Complete: complete, QuotedInts: true}
 	rows, err := records.All(e.rows, o, most)
 	if many := (*records.TooManyRows)(nil); errors.As(err, &many) {
-		return nil, tooMuch("the request has more than %d rows, which is the most; send it in parts", many.Most)
+		return nil, tooMuch("the request has more than %d rows, which is the limit; send it in parts", many.Most)
 	}
 	if err != nil {
 		return nil, invalid("rows: %v", err)

@@ -72,8 +72,8 @@ func TestReadRows(t *testing.T) {
 	}
 }
 
-// Both ways to ask give one answer.
-func TestRowsAreColumns(t *testing.T) {
+// Row-shaped and column-shaped reads return the same answer.
+func TestRowReadsEqualColumnReads(t *testing.T) {
 	f := start(t, nil)
 	var rows []string
 	var users []int64
@@ -115,7 +115,7 @@ func TestReadRowsSelectsFeatures(t *testing.T) {
 	}
 }
 
-// problemIn reads an error and checks that it is one.
+// problemIn decodes an error response and checks that it is a problem document.
 func problemIn(t *testing.T, res *http.Response) (p problem) {
 	t.Helper()
 	text, err := io.ReadAll(res.Body)
@@ -143,15 +143,15 @@ func TestN5_MistakesInRows(t *testing.T) {
 		want, pointer    string
 	}{
 		{"a service that is not there", "services/fraud_v2:read", `{"rows": [{}]}`, 404, `no feature service "fraud_v2" (did you mean "fraud_v1"?)`, ""},
-		{"another verb", "services/fraud_v1:write", `{}`, 404, "the path ends in the name and :read", ""},
+		{"another verb", "services/fraud_v1:write", `{}`, 404, "the path must end in a name and :read", ""},
 		{"not JSON", "services/fraud_v1:read", `rows=1`, 400, "a JSON object begins with a brace", ""},
 		{"cut off", "services/fraud_v1:read", `{"rows": [` + aRow, 400, "it ends before the object does", ""},
 		{"more behind", "services/fraud_v1:read", `{"rows": [` + aRow + `]} {}`, 400, "text after the end of the object", ""},
-		{"no rows", "services/fraud_v1:read", `{"features": []}`, 400, `there is no member "rows"`, ""},
-		{"rows twice", "services/fraud_v1:read", `{"rows": [], "rows": []}`, 400, `"rows" is there twice`, ""},
+		{"no rows", "services/fraud_v1:read", `{"features": []}`, 400, `the member "rows" is missing`, ""},
+		{"rows given twice", "services/fraud_v1:read", `{"rows": [], "rows": []}`, 400, `"rows" is there twice`, ""},
 		{"rows of another kind", "services/fraud_v1:read", `{"rows": {}}`, 400, "rows is not an array of objects", ""},
 		{"an empty array", "services/fraud_v1:read", `{"rows": []}`, 400, "the request has no rows", ""},
-		{"another member", "services/fraud_v1:read", `{"rows": [], "service": "x"}`, 400, `unknown member "service"; there are rows, features, fingerprint`, ""},
+		{"another member", "services/fraud_v1:read", `{"rows": [], "service": "x"}`, 400, `unknown member "service"; the members are rows, features, fingerprint`, ""},
 		{"features of another kind", "services/fraud_v1:read", `{"rows": [], "features": "spender"}`, 400, "features is not an array of strings", ""},
 		{"an unknown feature", "services/fraud_v1:read", `{"rows": [` + aRow + `], "features": ["spendr"]}`, 400, `no feature "spendr" (did you mean "spender"?)`, ""},
 		{"another fingerprint", "services/fraud_v1:read", `{"rows": [` + aRow + `], "fingerprint": "000000000000"}`, 400, "the request expects 000000000000", ""},
@@ -163,7 +163,7 @@ func TestN5_MistakesInRows(t *testing.T) {
 		{"too many rows", "services/fraud_v1:read", `{"rows": [` + many + `]}`, 429, "more than 3 rows", ""},
 		{"a source that is not there", "sources/transaction:push", `{"rows": [{}]}`, 404, `no source "transaction" (did you mean "transactions"?)`, ""},
 		{"a source without a stream", "sources/labels:push", `{"rows": [{}]}`, 400, "does not accept pushed events", ""},
-		{"features of a push", "sources/transactions:push", `{"rows": [{}], "features": []}`, 400, `unknown member "features"; there are rows`, ""},
+		{"features of a push", "sources/transactions:push", `{"rows": [{}], "features": []}`, 400, `unknown member "features"; the members are rows`, ""},
 	} {
 		res, err := http.Post(f.url+"/v1/"+c.path, "application/json", strings.NewReader(c.body))
 		if err != nil {
@@ -186,7 +186,7 @@ func TestN5_MistakesInRows(t *testing.T) {
 	}
 }
 
-func TestN5_WhatIsNoRequestIsToldSo(t *testing.T) {
+func TestN5_UnsupportedRequestsAreExplained(t *testing.T) {
 	f := start(t, func(cfg *Config) { cfg.MaxBytes = 4096 })
 	read, procedure := "/v1/services/fraud_v1:read", "/unskew.v1.FeatureService/GetFeatures"
 	for _, c := range []struct {
@@ -199,7 +199,7 @@ func TestN5_WhatIsNoRequestIsToldSo(t *testing.T) {
 		{"a form", "POST", read, "application/x-www-form-urlencoded", "", "{}", 415, "send Content-Type: application/json"},
 		{"Latin 1", "POST", read, "application/json; charset=latin1", "", "{}", 415, "JSON is UTF-8"},
 		{"brotli", "POST", read, "application/json", "br", "{}", 415, "send gzip or none"},
-		{"gzip that is none", "POST", read, "application/json", "gzip", "{}", 400, "not what its Content-Encoding says"},
+		{"gzip that is none", "POST", read, "application/json", "gzip", "{}", 400, "does not match its Content-Encoding"},
 		{"a long body", "POST", read, "application/json", "", strings.Repeat(" ", 4097), 413, "more than 4096 bytes"},
 		{"a long body, packed", "POST", read, "application/json", "gzip", packed(strings.Repeat(" ", 4097)), 413, "more than 4096 bytes"},
 		{"a procedure with GET", "GET", procedure, "", "", "", 405, "is called with POST, not GET"},
@@ -240,7 +240,7 @@ func packed(text string) string {
 	return out.String()
 }
 
-func TestRowsMayBePacked(t *testing.T) {
+func TestRowsMayBeCompressed(t *testing.T) {
 	f := start(t, nil)
 	req, err := http.NewRequestWithContext(t.Context(), "POST", f.url+"/v1/services/fraud_v1:read",
 		strings.NewReader(packed(`{"rows": [`+strings.Repeat(aRow+",", 999)+aRow+`]}`)))
@@ -338,7 +338,7 @@ func TestOpenAPIDescribesThePlan(t *testing.T) {
 	}
 }
 
-func TestServicesThatTakeAKeyTwice(t *testing.T) {
+func TestServiceWithAKeyThatIsAlsoARequestField(t *testing.T) {
 	p := &plan.Service{Keys: []plan.Field{{Name: "a", Type: intType}}, Request: []plan.Field{{Name: "a", Type: intType}, {Name: "b", Type: doubleType}}}
 	if got, want := rowFields(p), []plan.Field{{Name: "a", Type: intType}, {Name: "b", Type: doubleType}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("a row has %v, want %v", got, want)

@@ -12,8 +12,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Server answers calls under the plan promoted last. Its methods are safe for
-// concurrent use.
+// Server answers calls under the plan that was promoted last. Its methods are safe for concurrent
+// use.
 type Server struct {
 	cfg      Config
 	metrics  *metrics
@@ -34,8 +34,8 @@ func New(cfg Config) (*Server, error) {
 	return &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}, nil
 }
 
-// Promote compiles p and makes it live at once: every call sees one plan from its
-// beginning to its end. On an error the plan before stays live.
+// Promote compiles p and makes it live: every call uses one plan from beginning to end. After an
+// error the previous plan stays live.
 func (s *Server) Promote(p *plan.Plan) error {
 	d, err := deploy(p)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Server) Promote(p *plan.Plan) error {
 	return nil
 }
 
-// current is the plan a call pins.
+// current returns the live plan.
 func (s *Server) current() (*deployment, error) {
 	if d := s.live.Load(); d != nil {
 		return d, nil
@@ -53,14 +53,14 @@ func (s *Server) current() (*deployment, error) {
 	return nil, errNoPlan
 }
 
-// Handler serves everything: the services over all protocols, health
-// (gRPC and GET /healthz, /readyz), reflection and GET /metrics.
+// Handler serves everything: the services over all protocols, health (gRPC, GET /healthz and
+// /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
 	opts := s.options()
 	mux := http.NewServeMux()
 	handle := func(path string, h http.Handler) { mux.Handle(path, s.admitted(explained(h))) }
 	path, h := s.getFeatures(opts...)
-	mux.Handle(path, straight{s, s.admitted(explained(h))})
+	mux.Handle(path, fastPath{s, s.admitted(explained(h))})
 	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
 	for _, x := range services {
@@ -80,7 +80,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// options are those of all of Connect's handlers.
+// options are the options of all Connect handlers.
 func (s *Server) options() []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(s.cfg.MaxBytes),
@@ -89,12 +89,12 @@ func (s *Server) options() []connect.HandlerOption {
 	}
 }
 
-// admitted is a handler of Connect's with what comes before it.
+// admitted wraps a Connect handler in the checks that run before it.
 func (s *Server) admitted(h http.Handler) http.Handler {
 	return compressOnRequest(s.countRefused(s.budget.admit(h)))
 }
 
-// notServing says why calls are not answered now, or "".
+// notServing explains why calls are not answered now; "" if they are.
 func (s *Server) notServing() string {
 	switch {
 	case s.draining.Load():

@@ -45,7 +45,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestDefaultRowLimit: 10000 rows are read in one request, 10001 are not.
+// TestDefaultRowLimit: one request reads 10000 rows, but not 10001.
 func TestDefaultRowLimit(t *testing.T) {
 	f := start(t, nil)
 	users := make([]int64, DefaultMaxRows+1)
@@ -66,27 +66,27 @@ func TestDefaultRowLimit(t *testing.T) {
 	}
 }
 
-// explosive panics on its first read.
-type explosive struct {
+// panicking panics on its first read.
+type panicking struct {
 	stateReader
 	done atomic.Bool
 }
 
-func (e *explosive) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
+func (e *panicking) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
 	if e.done.CompareAndSwap(false, true) {
 		panic("secret state")
 	}
 	return e.stateReader.States(ctx, queries)
 }
 
-// TestP2_PanicEndsOneRequest: the call answers internal, is counted and logged with
-// its stack, and the next call is answered.
+// TestP2_PanicEndsOneRequest: the call returns an internal error, the panic is counted and
+// logged with its stack, and the next call is answered.
 func TestP2_PanicEndsOneRequest(t *testing.T) {
 	for name, opts := range protocolOptions {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			f := start(t, func(cfg *Config) {
-				cfg.States = &explosive{stateReader: cfg.States}
+				cfg.States = &panicking{stateReader: cfg.States}
 				cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 			})
 			keys, request := row(1)
@@ -140,7 +140,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestP3_OnlyLoopback: there is no authentication, so no address that others reach.
+// TestP3_OnlyLoopback: without authentication, the server listens only on loopback addresses.
 func TestP3_OnlyLoopback(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "10.0.0.1:7171"} {
 		ln, err := Listen(address)
@@ -179,13 +179,13 @@ func errOf(err error) any {
 	return "an address it should refuse"
 }
 
-// everywhere is a listener that says it listens on all interfaces.
+// everywhere is a listener that claims to listen on all interfaces.
 type everywhere struct{ net.Listener }
 
 func (everywhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 1} }
 
-// TestP3_ServeChecksItsListener: nobody gets around the rule with a listener of
-// their own; a unix socket is fine.
+// TestP3_ServeChecksItsListener: the rule also holds for listeners that the caller opened; a
+// unix socket is allowed.
 func TestP3_ServeChecksItsListener(t *testing.T) {
 	f := start(t, nil)
 	ln, err := Listen("127.0.0.1:0")
@@ -231,7 +231,7 @@ func TestP3_ServeChecksItsListener(t *testing.T) {
 	}
 }
 
-// serve runs Serve on a port of its own; stop begins the shutdown.
+// serve runs Serve on its own port; stop begins the shutdown.
 func (f *fixture) serve(t *testing.T) (url string, stop context.CancelFunc, ended <-chan error) {
 	t.Helper()
 	ln, err := Listen("127.0.0.1:0")
@@ -244,13 +244,13 @@ func (f *fixture) serve(t *testing.T) (url string, stop context.CancelFunc, ende
 	return "http://" + ln.Addr().String(), cancel, done
 }
 
-// TestShutdownDrains: the read that runs when shutdown begins is answered, over
-// HTTP/1.1 and HTTP/2; afterwards nobody listens.
+// TestShutdownDrains: a read in progress when the shutdown begins is answered, over HTTP/1.1
+// and HTTP/2; afterwards the port is closed.
 func TestShutdownDrains(t *testing.T) {
 	for name, opts := range protocolOptions {
 		t.Run(name, func(t *testing.T) {
 			entered, proceed := make(chan struct{}, 1), make(chan struct{})
-			f := start(t, func(cfg *Config) { cfg.States = &held{cfg.States, entered, proceed} })
+			f := start(t, func(cfg *Config) { cfg.States = &blockedStates{cfg.States, entered, proceed} })
 			url, stop, ended := f.serve(t)
 			c, err := sdk.New(url, opts...)
 			if err != nil {
@@ -288,13 +288,13 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
-// TestShutdownDoesNotWaitForEver: what still runs after the drain time is cut off,
-// and Serve says so.
+// TestShutdownDoesNotWaitForEver: requests still running after the drain time are cut off,
+// and Serve reports that.
 func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	entered := make(chan struct{}, 1)
 	f := start(t, func(cfg *Config) {
 		cfg.Drain = 10 * time.Millisecond
-		cfg.States = &held{cfg.States, entered, nil}
+		cfg.States = &blockedStates{cfg.States, entered, nil}
 	})
 	url, stop, ended := f.serve(t)
 	c, err := sdk.New(url)
@@ -317,7 +317,8 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-// TestHealth: alive at once, ready with a plan, alike for probes of both kinds.
+// TestHealth: alive from the start, ready once a plan is live, for gRPC and HTTP probes
+// alike.
 func TestHealth(t *testing.T) {
 	f := start(t, nil)
 	var client = connect.NewClient[healthv1.HealthCheckRequest, healthv1.HealthCheckResponse](
@@ -362,7 +363,7 @@ func h2c() *http.Transport {
 	return t
 }
 
-// TestReflection: tools that know nothing of Unskew find its services and messages.
+// TestReflection: generic tools can find the services and messages.
 func TestReflection(t *testing.T) {
 	f := start(t, nil)
 	stream := grpcreflect.NewClient(&http.Client{Transport: h2c()}, f.url, connect.WithGRPC()).NewStream(t.Context())

@@ -10,13 +10,13 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// contractService is a service of the contract and how its procedures are served.
+// contractService is a service of the contract and its handler.
 type contractService struct {
 	name    string
 	handler func(s *Server, opts ...connect.HandlerOption) (path string, h http.Handler)
 }
 
-// services are all there are: what is listed here is served, reflected and healthy.
+// services lists all services; reflection and health checks use this list too.
 var services = []contractService{
 	{unskewv1connect.FeatureServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
 		return unskewv1connect.NewFeatureServiceHandler(&featureHandler{Server: s}, opts...)
@@ -30,14 +30,13 @@ var services = []contractService{
 	}},
 }
 
-// The procedures of the services.
 type (
 	featureHandler struct {
 		*Server
 		// GetFeatures is served by getFeatures.
 		unskewv1connect.UnimplementedFeatureServiceHandler
 	}
-	// Push is served by getPushed, and there is nothing else.
+	// Push, the only procedure, is served by getPushed.
 	ingestHandler struct {
 		unskewv1connect.UnimplementedIngestServiceHandler
 	}
@@ -58,7 +57,7 @@ func serviceNames() []string {
 	return names
 }
 
-// knownService checks a name that a client asks the health of; "" is the server.
+// knownService checks the name in a health check; "" means the whole server.
 func knownService(name string) error {
 	if names := serviceNames(); name != "" && !slices.Contains(names, name) {
 		return notFound("no service %q here; the services are %s", name, strings.Join(names, " and "))

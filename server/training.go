@@ -15,7 +15,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// trainingJobs builds training sets; *training.Queue is one.
+// trainingJobs manages jobs that build training sets; *training.Queue implements it.
 type trainingJobs interface {
 	StoreSpine(r io.Reader) (name string, rows int64, err error)
 	Create(id string, s training.Spec) (training.Job, error)
@@ -27,27 +27,27 @@ type trainingJobs interface {
 	Read(ctx context.Context, id, part string, from int64, w io.Writer, written func(next int64) error) error
 }
 
-// withoutDeadlines lets the streams of a service take as long as their clients need: the
-// server's time limit is for requests that are answered at once.
+// withoutDeadlines lets streams take as long as their clients need; the server's time limit is
+// meant for unary calls.
 func withoutDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := http.NewResponseController(w)
-		// A writer that has no deadlines needs none lifted.
+		// A writer without deadlines has nothing to disable.
 		_ = c.SetReadDeadline(time.Time{})
 		_ = c.SetWriteDeadline(time.Time{})
 		next.ServeHTTP(w, r)
 	})
 }
 
-// jobs is what builds training sets here.
+// jobs returns the queue, or an error if this server does not build training sets.
 func (h *trainingHandler) jobs() (trainingJobs, error) {
 	if h.cfg.Training == nil {
-		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this server only serves features: it has no engine for history; ask one that `unskew serve` runs"))
+		return nil, connect.NewError(connect.CodeUnimplemented, errors.New("this server only serves features and cannot build training sets; ask a server that was started by `unskew serve`"))
 	}
 	return h.cfg.Training, nil
 }
 
-// trainingError gives the errors of a queue their codes.
+// trainingError maps errors of the queue to codes.
 func trainingError(err error) error {
 	var bad *training.InvalidError
 	switch {
@@ -65,7 +65,7 @@ func trainingError(err error) error {
 	return err
 }
 
-// UploadSpine implements the procedure of the contract.
+// UploadSpine implements the RPC.
 func (h *trainingHandler) UploadSpine(_ context.Context, in *connect.ClientStream[unskewv1.UploadSpineRequest]) (*connect.Response[unskewv1.UploadSpineResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -78,7 +78,7 @@ func (h *trainingHandler) UploadSpine(_ context.Context, in *connect.ClientStrea
 	return connect.NewResponse(&unskewv1.UploadSpineResponse{Spine: name, Rows: rows}), nil
 }
 
-// chunkReader reads the chunks of an upload one after the other.
+// chunkReader reads the chunks of an upload as one stream.
 type chunkReader struct {
 	in   *connect.ClientStream[unskewv1.UploadSpineRequest]
 	rest []byte
@@ -99,7 +99,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// CreateTrainingSet implements the procedure of the contract.
+// CreateTrainingSet implements the RPC.
 func (h *trainingHandler) CreateTrainingSet(_ context.Context, req *connect.Request[unskewv1.CreateTrainingSetRequest]) (*connect.Response[unskewv1.CreateTrainingSetResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *trainingHandler) CreateTrainingSet(_ context.Context, req *connect.Requ
 	return connect.NewResponse(&unskewv1.CreateTrainingSetResponse{TrainingSet: set}), err
 }
 
-// GetTrainingSet implements the procedure of the contract.
+// GetTrainingSet implements the RPC.
 func (h *trainingHandler) GetTrainingSet(_ context.Context, req *connect.Request[unskewv1.GetTrainingSetRequest]) (*connect.Response[unskewv1.GetTrainingSetResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -131,7 +131,7 @@ func (h *trainingHandler) GetTrainingSet(_ context.Context, req *connect.Request
 	return connect.NewResponse(&unskewv1.GetTrainingSetResponse{TrainingSet: set}), err
 }
 
-// CancelTrainingSet implements the procedure of the contract.
+// CancelTrainingSet implements the RPC.
 func (h *trainingHandler) CancelTrainingSet(_ context.Context, req *connect.Request[unskewv1.CancelTrainingSetRequest]) (*connect.Response[unskewv1.CancelTrainingSetResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -145,7 +145,7 @@ func (h *trainingHandler) CancelTrainingSet(_ context.Context, req *connect.Requ
 	return connect.NewResponse(&unskewv1.CancelTrainingSetResponse{TrainingSet: set}), err
 }
 
-// ListTrainingSets implements the procedure of the contract.
+// ListTrainingSets implements the RPC.
 func (h *trainingHandler) ListTrainingSets(context.Context, *connect.Request[unskewv1.ListTrainingSetsRequest]) (*connect.Response[unskewv1.ListTrainingSetsResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -158,7 +158,7 @@ func (h *trainingHandler) ListTrainingSets(context.Context, *connect.Request[uns
 	return connect.NewResponse(res), nil
 }
 
-// trainingSet is a job as the contract shows it, with the manifest and the report of its result.
+// trainingSet converts a job, with the manifest and the report of its result.
 func (h *trainingHandler) trainingSet(jobs trainingJobs, job training.Job) (*unskewv1.TrainingSet, error) {
 	m := jobMessage(job)
 	if job.State != training.Succeeded {
@@ -195,7 +195,7 @@ func jobMessage(j training.Job) *unskewv1.TrainingSet {
 	}
 }
 
-// micros is a moment as the contract writes it; 0 for none.
+// micros converts a time to the contract's microseconds; the zero time is 0.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -203,8 +203,8 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// ReadTrainingSet implements the procedure of the contract. A client that reads slowly
-// holds the stream up, not memory.
+// ReadTrainingSet implements the RPC. A client that reads slowly applies backpressure and takes no
+// memory.
 func (h *trainingHandler) ReadTrainingSet(ctx context.Context, req *connect.Request[unskewv1.ReadTrainingSetRequest], out *connect.ServerStream[unskewv1.ReadTrainingSetResponse]) error {
 	jobs, err := h.jobs()
 	if err != nil {
@@ -223,15 +223,15 @@ func (h *trainingHandler) ReadTrainingSet(ctx context.Context, req *connect.Requ
 	return trainingError(err)
 }
 
-// chunkBytes bounds the chunks of a stream.
+// chunkBytes bounds the size of a chunk.
 const chunkBytes = 1 << 20
 
-// chunkWriter sends what is written to it in chunks. A chunk ends at the latest with a
-// batch, after which a reader can go on from another row.
+// chunkWriter sends what is written to it in chunks. Every batch ends a chunk, so that a reader can
+// resume from another row.
 type chunkWriter struct {
 	out  *connect.ServerStream[unskewv1.ReadTrainingSetResponse]
 	buf  []byte
-	next int64 // the row after the last whole batch
+	next int64 // the first row after the last complete batch
 }
 
 func (c *chunkWriter) Write(p []byte) (int, error) {

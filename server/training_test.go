@@ -16,7 +16,7 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// jobsOf is a queue of one job that has succeeded, whose stream is text.
+// jobsOf is a queue with one successful job, whose stream is text.
 type jobsOf struct {
 	text     string
 	uploaded string
@@ -55,7 +55,8 @@ func (j *jobsOf) Read(_ context.Context, _, _ string, from int64, w io.Writer, w
 	return errors.Join(err, written(int64(len(j.text))))
 }
 
-// trainingClient is a client of a server with the given jobs; nil is none.
+// trainingClient returns a client of a server with the given jobs; nil means that it builds
+// no training sets.
 func trainingClient(t *testing.T, jobs *jobsOf, opts ...connect.ClientOption) unskewv1connect.TrainingServiceClient {
 	t.Helper()
 	f := start(t, func(c *Config) {
@@ -106,7 +107,7 @@ func TestSpinesAreUploadedInChunks(t *testing.T) {
 	}
 }
 
-func TestWhatIsAskedForIsShown(t *testing.T) {
+func TestTrainingSetShowsItsRequest(t *testing.T) {
 	c := trainingClient(t, &jobsOf{})
 	want := &unskewv1.CreateTrainingSetRequest{Id: "a", Service: "s", SpineFrom: "x.csv", Time: "ts", Label: "y", LabelKnownAt: "k", WithStatus: true, Final: true}
 	made, err := c.CreateTrainingSet(t.Context(), connect.NewRequest(want))
@@ -149,7 +150,7 @@ func TestTrainingErrorsHaveCodes(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutHistorySaysSo(t *testing.T) {
+func TestServerWithoutTraining(t *testing.T) {
 	c := trainingClient(t, nil)
 	_, err := c.ListTrainingSets(t.Context(), connect.NewRequest(&unskewv1.ListTrainingSetsRequest{}))
 	if connect.CodeOf(err) != connect.CodeUnimplemented || !strings.Contains(err.Error(), "only serves features") {

@@ -18,7 +18,7 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// echo is a queue whose training sets are their spines.
+// echo is a queue in which every training set is a copy of its spine.
 func echo(t *testing.T) *training.Queue {
 	t.Helper()
 	build := func(_ context.Context, s training.Spec, spine, out string, progress func(training.Progress)) error {
@@ -66,7 +66,7 @@ func spineReader() array.RecordReader {
 	return r
 }
 
-func TestTheClientHasTrainingSetsMade(t *testing.T) {
+func TestClientBuildsTrainingSets(t *testing.T) {
 	queue := echo(t)
 	f := start(t, func(c *Config) { c.Training = queue })
 	for name, opts := range map[string][]sdk.Option{"connect": nil, "grpc": {sdk.WithGRPC()}} {
@@ -114,7 +114,7 @@ func readRows(t *testing.T, c *sdk.Client, id string, from int64) {
 	}
 }
 
-func TestTheClientHearsWhyATrainingSetFailed(t *testing.T) {
+func TestClientLearnsWhyATrainingSetFailed(t *testing.T) {
 	queue := echo(t)
 	c := start(t, func(c *Config) { c.Training = queue }).client(t)
 	made, err := c.CreateTrainingSet(t.Context(), sdk.TrainingRequest{Service: "fraud_v1", Label: "missing"})

@@ -31,13 +31,14 @@ type asked struct {
 	method, query string
 	header        http.Header
 	body          []byte
-	unsized       bool // without Content-Length
+	unsized       bool // no Content-Length
 	remote        string
-	cut           bool // the body breaks off
+	cut           bool // the body ends early
 }
 
-// exchange has a handler answer, and takes what of the answer is the protocol's: without
-// what net/http adds, and without what only says how long the body is.
+// exchange runs a handler and returns the part of the answer that belongs to the protocol:
+// without the headers that net/http adds, and without those that only give the length of the
+// body.
 func (a asked) exchange(h http.Handler) (code int, header http.Header, body string) {
 	var from io.Reader = bytes.NewReader(a.body)
 	if a.cut {
@@ -59,7 +60,8 @@ func (a asked) exchange(h http.Handler) (code int, header http.Header, body stri
 	return res.StatusCode, header, w.Body.String()
 }
 
-// requests are one of each kind that Connect's handler tells apart, alone and in pairs.
+// requests has one request of each kind that Connect's handler distinguishes, and
+// combinations of two.
 func requests(t *testing.T) map[string]asked {
 	message := func(change func(*unskewv1.GetFeaturesRequest)) *unskewv1.GetFeaturesRequest {
 		m := &unskewv1.GetFeaturesRequest{Service: "fraud_v1",
@@ -156,7 +158,7 @@ func requests(t *testing.T) map[string]asked {
 	return out
 }
 
-// inTime are metrics whose values are times, and so are never the same.
+// inTime matches metrics that measure time and therefore always differ.
 var inTime = regexp.MustCompile(`(?m)^unskew_request_seconds_(bucket|sum).*\n`)
 
 func ours(t *testing.T, s *Server) string {
@@ -172,9 +174,9 @@ func ours(t *testing.T, s *Server) string {
 	return strings.Join(lines, "")
 }
 
-// What straight answers and what it hands over is answered as Connect does: code, headers,
-// body and metrics, whatever is asked and whatever happens.
-func TestStraightAnswersAreConnects(t *testing.T) {
+// The fast path, and what it hands over, answers exactly as Connect does: code, headers, body
+// and metrics, for every request and every failure.
+func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 	for what, change := range map[string]func(*Config){
 		"well":             func(cfg *Config) {},
 		"the store fails":  func(cfg *Config) { cfg.States = failing{errors.New("the store is gone")} },
@@ -225,7 +227,7 @@ func TestStraightAnswersAreConnects(t *testing.T) {
 	}
 }
 
-// failing answers every read with an error, or panics when that is nil.
+// failing returns an error from every read; if the error is nil it panics.
 type failing struct{ err error }
 
 func (f failing) States(context.Context, []registry.Query) ([]registry.Answer, error) {
@@ -235,9 +237,9 @@ func (f failing) States(context.Context, []registry.Query) ([]registry.Answer, e
 	return nil, f.err
 }
 
-// A caller's time limit holds, and ends the read itself.
-func TestStraightKeepsTimeLimits(t *testing.T) {
-	f := start(t, func(cfg *Config) { cfg.States = &held{stateReader: cfg.States} })
+// A caller's time limit ends the read itself.
+func TestFastPathKeepsTimeLimits(t *testing.T) {
+	f := start(t, func(cfg *Config) { cfg.States = &blockedStates{stateReader: cfg.States} })
 	a := requests(t)["a good one, proto, "]
 	a.header.Set("Connect-Timeout-Ms", "20")
 	begin := time.Now()
@@ -247,9 +249,8 @@ func TestStraightKeepsTimeLimits(t *testing.T) {
 	}
 }
 
-// A read that is answered straight does not reach Connect, or there would be nothing to
-// compare.
-func TestStraightIsTaken(t *testing.T) {
+// A read on the fast path does not reach Connect; otherwise the comparison would be void.
+func TestFastPathIsUsed(t *testing.T) {
 	f := start(t, nil)
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was handed over") })
 	all := requests(t)
@@ -261,7 +262,7 @@ func TestStraightIsTaken(t *testing.T) {
 		if !ok {
 			t.Fatalf("no request %q", name)
 		}
-		if code, _, _ := a.exchange(straight{f.Server, next}); code != http.StatusOK {
+		if code, _, _ := a.exchange(fastPath{f.Server, next}); code != http.StatusOK {
 			t.Errorf("%s: %d", name, code)
 		}
 	}
