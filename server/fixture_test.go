@@ -18,7 +18,6 @@ import (
 
 // The project under test, as featuredefs compiles it:
 //
-//
 //	Entity user (user_id int), Entity merchant (merchant string)
 //	Source transactions: a stream; Source labels: not one
 //	FeatureView user_spend of user:

@@ -71,7 +71,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		return err
 	}
 	if !src.Stream {
-		return fmt.Errorf("source %s takes no pushed events; give it stream: true if it should", source)
+		return fmt.Errorf("source %s accepts no pushed events; declare it with stream: true", source)
 	}
 	events, err := openEvents(c.Context(), file, format, c.InOrStdin())
 	if err != nil {

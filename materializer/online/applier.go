@@ -1,10 +1,9 @@
 // Package online applies the event log to the online store.
 //
-// For every live view it reads the log of the view's source, turns the records into
-// rows through the kernel, and adds them to the states of their entities. Each
-// state carries the log position it has applied and is written by compare-and-set
-// on it, so every event has its effect exactly once whatever crashes, retries or
-// runs twice.
+// For every live view it reads the log of the view's source, converts the records to rows
+// with the kernel, and applies them to the states of their entities. Each state contains the
+// log position that it has applied and is written by compare-and-set on that position, so
+// every event takes effect exactly once despite crashes, retries and concurrent appliers.
 package online
 
 import (
@@ -28,29 +27,30 @@ import (
 	"github.com/unskew/unskew/internal/registry"
 )
 
-// Config is what an Applier works on.
+// Config configures an Applier.
 type Config struct {
 	Plan  *plan.Plan
 	Log   eventlog.Log
 	Store onlinestore.Store
 	Clock eventlog.Clock
-	// Batch bounds the records applied at a time. 0 lets it follow the lag: the more records
-	// wait, the more are taken, so that more of them are of one entity.
+	// Batch bounds the number of records applied at a time. 0 adapts it to the lag: with more
+	// records waiting, larger batches are read, so that an entity has more records in each
+	// batch.
 	Batch int
-	// Recheck is how often a running applier looks for what no event announces: a
-	// build that became live, a store that is there again (0: 1 s).
+	// Recheck is how often a running applier polls for changes that no event announces: a
+	// build that became live, a store that is reachable again (0: 1 s).
 	Recheck time.Duration
-	// Ready, when set, is asked before the log is looked at: an error, such as that the clock
-	// is wrong, keeps events waiting.
+	// Ready, if set, is called before each read of the log. While it returns an error, for
+	// example because the clock is wrong, no events are applied.
 	Ready func() error
-	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
-	// whose state would be larger is set aside.
+	// StateBytes bounds the size of one state (0: limits.StateBytes, the limit of the
+	// stores). An entity whose state would be larger is set aside.
 	StateBytes int
-	// Aside, when set, hears of every event and entity that is set aside, perhaps again after
-	// a crash. Calls may overlap.
+	// Aside, if set, is called for every event and entity that is set aside; after a crash it
+	// may be called again for the same one. Calls may be concurrent.
 	Aside func(view *plan.View, l registry.DeadLetter)
-	// EverySource applies the log of every source, not only of those with a stream: a
-	// replay pushes tables through the log too.
+	// EverySource also applies the logs of sources that are not streams: a replay pushes
+	// tables through the log too.
 	EverySource bool
 }
 
@@ -61,13 +61,13 @@ type Applier struct {
 	sources []*sourceApplier
 }
 
-// Stats counts what an applier did since it was made.
+// Stats are the counters of an applier since it was created.
 type Stats struct {
-	Records   int64 // read from the log, once for each source
-	Applied   int64 // additions of an event to a state
-	Skipped   int64 // events without an entity in a view, for a null key
-	SetAside  int64 // events that are in no state of a view: beyond a limit, or of an entity that was set aside
-	Conflicts int64 // states another applier wrote first; read again and retried
+	Records   int64 // read from the log, counted once for each source
+	Applied   int64 // events added to a state
+	Skipped   int64 // events that have no entity in a view because a key is null
+	SetAside  int64 // events in no state of a view: over a limit, or of an entity that was set aside
+	Conflicts int64 // states that another applier wrote first; they were read again and retried
 }
 
 // sourceApplier applies one source's log to the views over it.
@@ -75,14 +75,14 @@ type sourceApplier struct {
 	cfg    *Config
 	source *plan.Source
 	ingest *ingest.Source
-	mu     sync.Mutex // one round at a time
+	mu     sync.Mutex // held during a catch-up
 	views  []*viewApplier
-	batch  int // records to take next, when Config.Batch does not say
+	batch  int // next batch size, if Config.Batch is 0
 	stats  struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
 }
 
-// New prepares an applier for every view of the plan whose source has events: those
-// with a stream. Nothing is read yet.
+// New prepares an applier for every view of the plan whose source is a stream. It reads
+// nothing yet.
 func New(cfg Config) (*Applier, error) {
 	if cfg.Recheck == 0 {
 		cfg.Recheck = time.Second
@@ -99,7 +99,7 @@ func New(cfg Config) (*Applier, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &sourceApplier{cfg: &a.cfg, source: src, ingest: in, batch: leastBatch}
+		s := &sourceApplier{cfg: &a.cfg, source: src, ingest: in, batch: minBatch}
 		for _, v := range cfg.Plan.Views {
 			if v.Source != src {
 				continue
@@ -130,9 +130,9 @@ func (a *Applier) Stats() Stats {
 	return t
 }
 
-// CatchUp applies everything that is in the log when it is called. What a view or
-// a source cannot do keeps none of the others back. The error is *NotMaterialized
-// of package registry, wrapped, only when nothing worse happened.
+// CatchUp applies everything that is in the log when it is called. A failing view or source
+// does not hold up the others. The error wraps *registry.NotMaterialized only if there was no
+// other kind of error.
 func (a *Applier) CatchUp(ctx context.Context) error {
 	var errs []error
 	for _, s := range a.sources {
@@ -142,7 +142,7 @@ func (a *Applier) CatchUp(ctx context.Context) error {
 	return worst(errs)
 }
 
-// worst joins errors, those of views without state only when there are no others.
+// worst joins errors; it reports views without state only if there are no other errors.
 func worst(errs []error) error {
 	var none *registry.NotMaterialized
 	if bad := slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return errors.As(err, &none) }); errors.Join(bad...) != nil {
@@ -151,7 +151,7 @@ func worst(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// catchUp applies the log of the source to every view and returns its end.
+// catchUp applies the source's log to every view and returns the end of the log.
 func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,16 +169,17 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 		}
 		ready = append(ready, v)
 	}
-	// Read after the offsets, which other appliers move: it is behind none of them.
+	// The end is read after the offsets because other appliers advance them; this way it is
+	// never behind an offset.
 	if end, err = s.cfg.Log.End(ctx, s.source.Name); err != nil {
 		return 0, worst(append(errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
 	}
 	keep := func(step func(*viewApplier) error) {
 		var failures []error
-		ready, failures = allOf(ready, step)
+		ready, failures = forEach(ready, step)
 		errs = append(errs, failures...)
 	}
-	keep(func(v *viewApplier) error { return v.behind(end) })
+	keep(func(v *viewApplier) error { return v.checkEnd(end) })
 	var next *readAhead
 	defer func() { next.wait() }()
 	for {
@@ -207,9 +208,9 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 	}
 }
 
-// allOf takes a step with each view, as many at a time as there are processors, and
-// returns those that took it and the errors of the others.
-func allOf(views []*viewApplier, step func(*viewApplier) error) (done []*viewApplier, errs []error) {
+// forEach runs step on every view, as many at a time as there are processors. It returns the
+// views that succeeded and the errors of the others.
+func forEach(views []*viewApplier, step func(*viewApplier) error) (done []*viewApplier, errs []error) {
 	failures := make([]error, len(views))
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -219,7 +220,7 @@ func allOf(views []*viewApplier, step func(*viewApplier) error) (done []*viewApp
 			return nil
 		})
 	}
-	_ = g.Wait() // failures has the errors
+	_ = g.Wait() // the errors are in failures
 	for i, v := range views {
 		if failures[i] == nil {
 			done = append(done, v)
@@ -230,11 +231,11 @@ func allOf(views []*viewApplier, step func(*viewApplier) error) (done []*viewApp
 	return done, errs
 }
 
-// The records of a batch, when Config.Batch does not say how many, and the bytes of their
-// payloads from which on it does not grow.
+// The limits of the adaptive batch size: records, and the payload bytes above which it
+// shrinks.
 const (
-	leastBatch = 4 << 10
-	mostBatch  = 32 << 10
+	minBatch   = 4 << 10
+	maxBatch   = 32 << 10
 	batchBytes = 16 << 20
 )
 
@@ -245,7 +246,7 @@ func (s *sourceApplier) size() int {
 	return s.batch
 }
 
-// adapt sets how many records to take next, after those, of which lag come behind.
+// adapt chooses the next batch size from the records just read and the number still waiting.
 func (s *sourceApplier) adapt(records []eventlog.Record, lag eventlog.Position) {
 	bytes := 0
 	for _, r := range records {
@@ -256,13 +257,13 @@ func (s *sourceApplier) adapt(records []eventlog.Record, lag eventlog.Position) 
 	case bytes > batchBytes:
 		s.batch = max(1, s.batch/2)
 	case lag > eventlog.Position(s.batch) && 2*bytes <= batchBytes:
-		s.batch = min(2*s.batch, mostBatch)
+		s.batch = min(2*s.batch, maxBatch)
 	case lag == 0:
-		s.batch = leastBatch
+		s.batch = minBatch
 	}
 }
 
-// readAhead is records that are read while those before them are applied; nil is none.
+// readAhead is a read that runs while the previous records are applied; nil means none.
 type readAhead struct {
 	after   eventlog.Position
 	records []eventlog.Record
@@ -270,7 +271,8 @@ type readAhead struct {
 	done    chan struct{}
 }
 
-// startReading reads the records after a position, unless that is the end.
+// startReading starts to read the records after a position; it returns nil at the end of the
+// log.
 func (s *sourceApplier) startReading(ctx context.Context, after, end eventlog.Position) *readAhead {
 	if after >= end {
 		return nil
@@ -283,14 +285,14 @@ func (s *sourceApplier) startReading(ctx context.Context, after, end eventlog.Po
 	return r
 }
 
-// wait returns when nothing is being read any more.
+// wait waits for the read to finish.
 func (r *readAhead) wait() {
 	if r != nil {
 		<-r.done
 	}
 }
 
-// take is what was read, if it is what comes after the position.
+// take returns what was read if it follows the given position, else nothing.
 func (r *readAhead) take(after eventlog.Position) ([]eventlog.Record, error) {
 	if r.wait(); r == nil || r.after != after {
 		return nil, nil
@@ -298,14 +300,14 @@ func (r *readAhead) take(after eventlog.Position) ([]eventlog.Record, error) {
 	return r.records, r.err
 }
 
-// read reads the next records.
+// read reads the records after a position.
 func (s *sourceApplier) read(ctx context.Context, after eventlog.Position, size int) ([]eventlog.Record, error) {
 	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, size)
 	if err != nil {
-		return nil, fmt.Errorf("log of source %s after %d: %w", s.source.Name, after, err)
+		return nil, fmt.Errorf("log of source %s after position %d: %w", s.source.Name, after, err)
 	}
 	if len(records) == 0 {
-		return nil, fmt.Errorf("log of source %s: no record after %d although its end lies beyond", s.source.Name, after)
+		return nil, fmt.Errorf("log of source %s: no record after position %d, although the log ends later", s.source.Name, after)
 	}
 	return records, nil
 }

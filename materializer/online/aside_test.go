@@ -22,17 +22,18 @@ func letters(r *rig, view string) []registry.DeadLetter {
 	return out
 }
 
-// large are clicks of one user whose countries make the state of view spend large.
-func large(from, n int, user int64) (rows []row) {
+// largeClicks returns clicks of one user whose countries make the user's state of view spend
+// large.
+func largeClicks(from, n int, user int64) (rows []row) {
 	for i := from; i < from+n; i++ {
 		rows = append(rows, click(fmt.Sprint("l", user, "-", i), user, noon-second, 1, strings.Repeat(fmt.Sprint(i), 2000)))
 	}
 	return rows
 }
 
-// An entity whose state cannot be stored is set aside: what is read of it is an error, it is
-// counted and recorded once, and its view goes on for all others and for what comes after, also
-// after a crash at any call [p6].
+// An entity whose state cannot be stored is set aside: reads of it fail, and it is counted
+// and recorded once. The view continues with all other entities and later events, even after
+// a crash at any call [p6].
 func TestP6_EntityThatCannotBeStored(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for nth := int64(1); ; nth++ {
@@ -47,7 +48,7 @@ func TestP6_EntityThatCannotBeStored(t *testing.T) {
 				}
 			}
 			r.push("clicks", click("a", 1, noon-second, 1, "US"), click("b", 2, noon-second, 2, "US"))
-			r.push("clicks", large(0, 8, 1)...)
+			r.push("clicks", largeClicks(0, 8, 1)...)
 			r.push("clicks", click("c", 1, noon-second, 4, "US"), click("d", 2, noon-second, 8, "US"), click("e", 3, noon-second, 16, "US"))
 			r.set(noon + 1)
 			a := r.applier(func(c *Config) { bounded(c); c.Store = store })
@@ -68,7 +69,7 @@ func TestP6_EntityThatCannotBeStored(t *testing.T) {
 			if len(told) == 0 || told[0].Position != got[0].Position {
 				t.Errorf("told %v, recorded %v", told, got)
 			}
-			// What comes later is set aside too, without another letter.
+			// Later events are set aside too, without another letter.
 			r.push("clicks", click("f", 1, noon, 32, "US"))
 			r.set(noon + 2)
 			b := r.applier(bounded)
@@ -89,9 +90,9 @@ func TestP6_EntityThatCannotBeStored(t *testing.T) {
 	})
 }
 
-// Records that were logged before a limit applied to them are set aside, and training
-// leaves them out as well; the view goes on [p6].
-func TestP6_RecordsBeyondALimitOfToday(t *testing.T) {
+// Records that are over a limit introduced after they were logged are set aside, and training
+// leaves them out as well; the view continues [p6].
+func TestP6_LoggedRecordsOverALimit(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
 		long := strings.Repeat("k", 70_000)
@@ -118,14 +119,14 @@ func TestP6_RecordsBeyondALimitOfToday(t *testing.T) {
 	})
 }
 
-// A log with a key that no view's plan knew to be too long, and nothing but it, does not
-// stop its view either.
+// A log whose only record has a key that is too long, because the view was added later, does
+// not stop the view [p6].
 func TestP6_LongKeyInAnOldLog(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		p := defstest.Compile(t, definitions)
 		src, _ := p.Source("clicks")
 		keys := src.Keys
-		src.Keys = nil // a program that knew no limit
+		src.Keys = nil // as if the program knew no limit
 		r := newRig(t, open, p)
 		r.push("clicks", click("a", 1, noon-second, 1, strings.Repeat("k", 70_000)))
 		r.set(noon + 1)

@@ -18,10 +18,10 @@ import (
 	"github.com/unskew/unskew/internal/registry"
 )
 
-// with is the rig's log and store under other definitions.
+// with returns the rig's log and store under other definitions.
 func (r *rig) with(p *plan.Plan) *rig {
 	r.t.Helper()
-	other := &rig{t: r.t, plan: p, log: r.log, store: r.store, kept: r.kept}
+	other := &rig{t: r.t, plan: p, log: r.log, store: r.store, events: r.events}
 	other.set(r.clock())
 	var err error
 	if other.in, err = NewIngester(p, r.log, other.clock); err != nil {
@@ -30,8 +30,8 @@ func (r *rig) with(p *plan.Plan) *rig {
 	return other
 }
 
-// A view that was redefined under its old name starts from its own events and never
-// reads what the old definition left, nor disturbs it.
+// A view redefined under the same name starts from its own events. It neither reads nor
+// changes the state of the old definition.
 func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -51,7 +51,7 @@ func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 		}
 		a := redefined.applier(nil)
 		redefined.catchUp(a)
-		// The other views mean what they meant, so they have nothing to do.
+		// The other views keep their meaning, so nothing is applied to them.
 		if got := a.Stats().Applied; got != 30 {
 			t.Errorf("%d events were applied to the redefined view, want 30", got)
 		}
@@ -74,9 +74,9 @@ func TestRedefinedViewHasStateOfItsOwn(t *testing.T) {
 	})
 }
 
-// Logged events outlive the columns of their source: a new column is null in them, one
-// that went is not missed, and one of another type stops its source with the place,
-// but no other.
+// Logged events outlive the columns of their source. In them a new column is null and a
+// removed one is ignored. A column whose type changed stops its source, with an error that
+// gives the position, but no other source.
 func TestLogOfAChangedSchema(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -98,7 +98,7 @@ func TestLogOfAChangedSchema(t *testing.T) {
 		text = strings.Replace(text, "where: amount > 0.0\n", "", 1)
 		retyped := r.with(defstest.Compile(t, text))
 		err := retyped.applier(nil).CatchUp(t.Context())
-		for _, part := range []string{"log of source clicks, records 1 to 40", `"amount"`, "declared as int", "pushed as double", "another name"} {
+		for _, part := range []string{"log of source clicks, records 1 to 40", `"amount"`, "declared as int", "pushed as double", "rename the column"} {
 			if err == nil || !strings.Contains(err.Error(), part) {
 				t.Errorf("a column of another type: %v; it does not say %q", err, part)
 			}
@@ -119,7 +119,8 @@ func TestLogOfAChangedSchema(t *testing.T) {
 	})
 }
 
-// A state that cannot be read stops its view, with the entity, and no other view.
+// A state that cannot be decoded stops its view, with an error that names the entity, but no
+// other view.
 func TestDamagedStateStopsItsViewOnly(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -154,7 +155,8 @@ func TestDamagedStateStopsItsViewOnly(t *testing.T) {
 	})
 }
 
-// With another log under the same state, events would be taken for applied ones.
+// If the log is replaced or truncated under the state, new events would be skipped as already
+// applied.
 func TestLogThatLostRecords(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -177,15 +179,15 @@ func TestLogThatLostRecords(t *testing.T) {
 	})
 }
 
-// replaceable are a log and a store that another pair can take the place of.
+// replaceableLog and replaceableStore can be swapped for another log and store.
 type (
 	replaceableLog   struct{ eventlog.Log }
 	replaceableStore struct{ onlinestore.Store }
 )
 
-// A failover to a replica that lags takes the newest events and what was made of them
-// back at once. An applier that lives through it goes on from what is there.
-func TestLogAndStoreThatFellBackTogether(t *testing.T) {
+// A failover to a lagging replica loses the newest events together with their effect. An
+// applier that runs through it continues from what is left.
+func TestFailoverToOlderLogAndStore(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		clicks, _ := traffic()
 		p := defstest.Compile(t, definitions)
@@ -211,7 +213,7 @@ func TestLogAndStoreThatFellBackTogether(t *testing.T) {
 	})
 }
 
-// A view over files waits for its materialization; the others do not wait for it.
+// A view over files waits for its materialization; other views do not wait for it.
 func TestViewWithoutStateWaits(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
@@ -226,8 +228,8 @@ func TestViewWithoutStateWaits(t *testing.T) {
 			t.Fatalf("views without state: %v", err)
 		}
 		expect(t, r.read("visiting", noon+second, alice), map[string]string{"n": "3 PRESENT"})
-		// A build that holds the first 30 records goes on after them, though another view
-		// over the source is behind.
+		// A build that contains the first 30 records continues after them, although another
+		// view over the source is further behind.
 		for v, position := range map[string]uint64{"spend": 30, "trade": 2} {
 			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Position: position}); err != nil {
 				t.Fatal(err)
@@ -239,7 +241,7 @@ func TestViewWithoutStateWaits(t *testing.T) {
 	})
 }
 
-func TestPushSaysWhatIsWrong(t *testing.T) {
+func TestPushReportsErrors(t *testing.T) {
 	r := newRig(t, backend.InMemory, defstest.Compile(t, definitions+`
 ---
 kind: Source
@@ -300,9 +302,9 @@ func TestMetricsCountAsStatsDo(t *testing.T) {
 	}
 }
 
-// In a source that skips bad rows, a pushed row that is bad in an ordinary column is answered
-// for itself, as in any other, and so are the rows beside it [p6].
-func TestP6_PushedRowsAreAnsweredThoughTheSourceSkips(t *testing.T) {
+// A pushed row with a bad value in an ordinary column is rejected, and the other rows are
+// accepted, whether or not the source skips bad rows [p6].
+func TestP6_PushedBadRowsAreRejectedEvenIfTheSourceSkips(t *testing.T) {
 	for _, skips := range []string{"", "bad_rows: skip\n"} {
 		text := strings.Replace(definitions, "max_ahead: 1h\n", "max_ahead: 1h\n"+skips, 1)
 		text = strings.Replace(text, "  shop: {type: string}\n", "  shop: {type: string}\n  due: {type: timestamp}\n", 1)

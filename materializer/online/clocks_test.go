@@ -17,7 +17,7 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 )
 
-// A server pushes and applies under a clock of its own.
+// clockedServer pushes and applies under its own clock.
 type clockedServer struct {
 	now     atomic.Int64
 	in      *Ingester
@@ -26,8 +26,8 @@ type clockedServer struct {
 
 func (s *clockedServer) clock() plan.EventTime { return plan.EventTime(s.now.Load()) }
 
-// clockedServers are n servers on the log and the store of r, in which the log's time is
-// that of whichever server pushes.
+// clockedServers returns n servers on the log and the store of r. The log's time is that of
+// the server that pushes.
 func clockedServers(r *rig, n int) []*clockedServer {
 	servers := make([]*clockedServer, n)
 	for i := range servers {
@@ -43,7 +43,7 @@ func clockedServers(r *rig, n int) []*clockedServer {
 	return servers
 }
 
-// push pushes a row through the server under its clock.
+// push pushes a row through the server, under the server's clock.
 func (s *clockedServer) push(r *rig, source string, c row) {
 	r.t.Helper()
 	r.set(s.clock())
@@ -53,7 +53,7 @@ func (s *clockedServer) push(r *rig, source string, c row) {
 	}
 }
 
-// logged is what the log of a source holds, as the oracle takes it.
+// logged returns what the log of a source contains, as the oracle's events.
 func (r *rig) logged(source string, rows map[string]row) []oracle.Event {
 	r.t.Helper()
 	src, _ := r.plan.Source(source)
@@ -78,7 +78,7 @@ func (r *rig) logged(source string, rows map[string]row) []oracle.Event {
 	return out
 }
 
-// readable decodes every state and returns the newest time of any.
+// readable decodes every state and returns the newest time in any of them.
 func (r *rig) readable() plan.EventTime {
 	r.t.Helper()
 	newest := plan.Always
@@ -101,7 +101,7 @@ func (r *rig) readable() plan.EventTime {
 }
 
 // Two servers whose clocks differ by a millisecond, and one whose clock steps back ten, write
-// states that both can read, and values that are those of the log [b10].
+// states that both can read and values that match the log [b10].
 func TestB10_ClocksThatDiffer(t *testing.T) {
 	const ms = plan.EventTime(1000)
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
@@ -113,7 +113,7 @@ func TestB10_ClocksThatDiffer(t *testing.T) {
 			rows := map[string]row{}
 			for i := range 12 {
 				s := servers[i%2]
-				// Some are known at once, some a moment after the slower clock.
+				// Some are known immediately, some a moment after the slower clock.
 				ts := s.clock() - plan.EventTime(i%3)*second + plan.EventTime(i%4)*ms/2
 				c := click(fmt.Sprint("c", i), 1, ts, float64(i), "US")
 				rows[c["id"].Str()] = c
@@ -122,24 +122,24 @@ func TestB10_ClocksThatDiffer(t *testing.T) {
 					r.catchUp(s.applier)
 				}
 			}
-			r.kept = r.logged("clicks", rows)
+			r.events = r.logged("clicks", rows)
 			r.agree("spend", r.readable()+1, alice)
 			r.agree("spend", r.readable()+plan.EventTime(plan.Hour), alice)
 		}
 	})
 }
 
-// Clocks of several servers that jump both ways, while events come in and appliers
-// run, lose their offsets and overtake one another: every state can be read at every
-// step, and in the end has the bytes and the values of the log [b10].
+// The clocks of several servers jump both ways while events arrive and appliers run, lose
+// their offsets and overtake each other. Every state is readable at every step; in the end
+// its bytes and values match the log [b10].
 func TestB10_ClocksThatJump(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		p := defstest.Compile(t, definitions)
-		rapid.Check(t, func(rt *rapid.T) { clocksJump(rt, open, p) })
+		rapid.Check(t, func(rt *rapid.T) { checkJumpingClocks(rt, open, p) })
 	})
 }
 
-func clocksJump(t *rapid.T, open backend.Opener, p *plan.Plan) {
+func checkJumpingClocks(t *rapid.T, open backend.Opener, p *plan.Plan) {
 	r, closeAll := openRig(t, open, p)
 	defer func() {
 		if err := closeAll(); err != nil {
@@ -174,19 +174,19 @@ func clocksJump(t *rapid.T, open backend.Opener, p *plan.Plan) {
 		}
 	}
 	r.catchUp(servers[0].applier)
-	r.kept = r.logged("clicks", rows)
+	r.events = r.logged("clicks", rows)
 	at := max(r.readable(), noon) + rapid.SampledFrom([]plan.EventTime{1, second, 3600 * second}).Draw(t, "read")
 	for user := range int64(2) {
 		r.agree("spend", at, plan.IntValue(user))
 	}
-	for _, d := range differences(r.states(false, at), r.atOnce(open, at)) {
+	for _, d := range differences(r.states(false, at), r.appliedAtOnce(open, at)) {
 		t.Fatal(d)
 	}
 }
 
-// atOnce is the states, folded up to a time, of another applier that starts from nothing
-// on the same log.
-func (r *rig) atOnce(open backend.Opener, at plan.EventTime) map[string]string {
+// appliedAtOnce returns the states, folded up to a time, of another applier that starts from
+// scratch on the same log.
+func (r *rig) appliedAtOnce(open backend.Opener, at plan.EventTime) map[string]string {
 	on, err := open(context.Background(), r.clock)
 	if err != nil {
 		r.t.Fatal(err)
@@ -201,9 +201,9 @@ func (r *rig) atOnce(open backend.Opener, at plan.EventTime) map[string]string {
 	return states
 }
 
-// An event that was stored while the clock was 30 days ahead hides those that come after; once
-// the log is set back, what is built of it has them all, as the oracle does [b11].
-func TestB11_SetBackBringsEventsBack(t *testing.T) {
+// An event stored while the clock was 30 days ahead hides later events. After the log's time
+// is set back, a rebuild has all of them, as the oracle does [b11].
+func TestB11_RewoundLogShowsHiddenEvents(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
 		rows := map[string]row{}
@@ -220,7 +220,7 @@ func TestB11_SetBackBringsEventsBack(t *testing.T) {
 		if did, err := r.log.SetBack(t.Context(), "clicks", now-1); err != nil || !did {
 			t.Fatal(did, err)
 		}
-		r.kept = r.logged("clicks", rows)
+		r.events = r.logged("clicks", rows)
 		for _, v := range r.plan.Views {
 			if err := r.store.DeletePrefix(t.Context(), r.live(v.Name).Prefix()); err != nil {
 				t.Fatal(err)
@@ -233,8 +233,8 @@ func TestB11_SetBackBringsEventsBack(t *testing.T) {
 	})
 }
 
-// Events wait while the clock is not to be believed, and are applied once it is [b11].
-func TestB11_NothingIsAppliedByAFalseClock(t *testing.T) {
+// Events wait while the clock is known to be wrong, and are applied once it is right [b11].
+func TestB11_NothingIsAppliedUnderAWrongClock(t *testing.T) {
 	r := newRig(t, backend.InMemory, defstest.Compile(t, definitions))
 	r.push("clicks", click("a", 1, noon-second, 1, "US"))
 	wrong := errors.New("the clock is wrong")

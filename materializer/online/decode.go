@@ -11,21 +11,21 @@ import (
 // logBatch is consecutive records of a log.
 type logBatch struct {
 	events  *kernel.Events
-	records []eventlog.Record     // of the events, one a row
-	left    []registry.DeadLetter // records that are not events any more
-	end     eventlog.Position     // of the last record
+	records []eventlog.Record     // one for each row of events
+	left    []registry.DeadLetter // records that can no longer be read as events
+	end     eventlog.Position     // position of the last record
 }
 
-// decode makes events of log records. An event is known no earlier than it was
-// appended. Records were checked before they were appended, so one that lies beyond a limit
-// met it later, with a view that has other keys or a min_time, and is set aside; another
-// bad one means that the source's definition has changed under them.
+// decode converts log records to events. An event is known no earlier than it was appended.
+// All records were checked when they were appended. A record that is over a limit now,
+// because a new view has other keys or the source a min_time, is set aside; any other bad
+// record means that the source's definition changed incompatibly.
 func (s *sourceApplier) decode(records []eventlog.Record) (*logBatch, error) {
 	b := &logBatch{records: records, end: records[len(records)-1].Position}
 	where := fmt.Sprintf("log of source %s, records %d to %d", s.source.Name, records[0].Position, b.end)
 	batch, from, err := s.ingest.Read(records)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; logged events keep the types they were pushed with: give the column its type back, or another name", where, err)
+		return nil, fmt.Errorf("%s: %w; logged events keep the types they were pushed with: restore the column's type, or rename the column", where, err)
 	}
 	ev, counts, bad, err := s.ingest.Logged(batch, from)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *sourceApplier) decode(records []eventlog.Record) (*logBatch, error) {
 		case len(bad) == 0:
 		case next < len(bad) && bad[next].Row == i:
 			if !bad[next].Limited() {
-				return nil, fmt.Errorf("%s: bad rows %v; the source's time columns have changed under the log", where, counts.ByReason())
+				return nil, fmt.Errorf("%s: bad rows %v; the source's time columns were changed after events had been logged", where, counts.ByReason())
 			}
 			b.left = append(b.left, registry.DeadLetter{Position: uint64(r.Position), Reason: bad[next].Why()})
 			next++

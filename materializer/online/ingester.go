@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Ingester checks pushed rows and appends them to the event log. It is safe for
-// concurrent use.
+// Ingester validates pushed rows and appends them to the event log. It is safe for concurrent
+// use.
 type Ingester struct {
 	log     eventlog.Log
 	clock   eventlog.Clock
@@ -24,9 +24,9 @@ type Ingester struct {
 
 type pushedSource struct {
 	plan   *plan.Source
-	mu     sync.Mutex // ingest owns scratch
+	mu     sync.Mutex // guards the scratch memory of ingest
 	ingest *ingest.Source
-	late   string // the names of its late columns, for people
+	late   string // the names of its late columns, for messages
 }
 
 func lateNames(s *plan.Source) string {
@@ -39,7 +39,7 @@ func lateNames(s *plan.Source) string {
 	return strings.Join(names, ", ")
 }
 
-// NewIngester takes events for every source of p that has a stream.
+// NewIngester returns an ingester for every stream source of p.
 func NewIngester(p *plan.Plan, log eventlog.Log, clock eventlog.Clock) (*Ingester, error) {
 	in := &Ingester{log: log, clock: clock, sources: map[string]*pushedSource{}}
 	for _, s := range p.Sources {
@@ -55,7 +55,7 @@ func NewIngester(p *plan.Plan, log eventlog.Log, clock eventlog.Clock) (*Ingeste
 	return in, nil
 }
 
-// UnknownSource says that there is no such source, or none that takes events.
+// UnknownSource is the error for a source that does not exist or accepts no events.
 type UnknownSource struct{ Message string }
 
 func (e *UnknownSource) Error() string { return e.Message }
@@ -66,15 +66,15 @@ func (in *Ingester) source(name string) (*pushedSource, error) {
 		return nil, &UnknownSource{fmt.Sprintf("there is no source %q%s", name, nearest.Hint(name, in.names))}
 	}
 	if !s.plan.Stream {
-		return nil, &UnknownSource{fmt.Sprintf("source %q takes no pushed events; give it stream: true if it should", name)}
+		return nil, &UnknownSource{fmt.Sprintf("source %q accepts no pushed events; declare it with stream: true", name)}
 	}
 	return s, nil
 }
 
-// Push appends the rows of a batch that has all columns of the source, in their
-// order, and answers for each. What is appended is durable on return. Rows that are
-// no events, or that would become visible farther in the future than the source allows,
-// are rejected; they do not keep the others out.
+// Push validates and appends the rows of a batch, which has all columns of the source, in
+// their order. It returns a result for each row; appended rows are durable. Invalid rows, and
+// rows that would become visible further in the future than the source allows, are rejected
+// and do not affect the others.
 func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([]ingest.Pushed, error) {
 	s, err := in.source(source)
 	if err != nil {
@@ -104,15 +104,15 @@ func (s *pushedSource) pushed(r eventlog.Result, id string) ingest.Pushed {
 		p.Outcome = ingest.Duplicate
 	case eventlog.Conflict:
 		p.Outcome = ingest.Conflict
-		p.Message = fmt.Sprintf("an event with id %q and other values is stored already; it stands", id)
+		p.Message = fmt.Sprintf("an event with id %q and other values is already stored; the stored event is kept", id)
 		if s.late != "" {
-			p.Message += "; what it has null of " + s.late + " can be filled"
+			p.Message += "; a later delivery can only fill late columns that are null in it: " + s.late
 		}
 	}
 	return p
 }
 
-// entries makes log entries of the good rows, and answers the bad ones in out.
+// entries converts the valid rows to log entries, and puts the results of the others in out.
 func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest.Pushed) ([]eventlog.Entry, []int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,14 +137,14 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 		return nil, nil, err
 	}
 	if ev.Batch.N != len(rows) {
-		return nil, nil, fmt.Errorf("source %s: %d of %d pushed rows are events though none was found bad", s.plan.Name, ev.Batch.N, len(rows))
+		return nil, nil, fmt.Errorf("source %s: only %d of %d pushed rows were converted to events, although all passed validation", s.plan.Name, ev.Batch.N, len(rows))
 	}
 	var entries []eventlog.Entry
 	var kept []int
 	for i, row := range rows {
 		if ahead := ev.Visible(i) - now; ahead > plan.EventTime(s.plan.MaxAhead) {
 			out[row] = ingest.Pushed{Outcome: ingest.Rejected, Message: fmt.Sprintf(
-				"it would become visible at %v and it is %v; source %s takes events at most %v ahead (max_ahead)",
+				"the event would become visible at %v, and the time is %v; source %s accepts events at most %v ahead (max_ahead)",
 				ev.Visible(i), now, s.plan.Name, s.plan.MaxAhead)}
 			continue
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/unskew/unskew/internal/ingest"
 )
 
-// orders have late columns of every kind; %s is the known time of the source.
+// orders has every kind of late column; %s is the known time of the source.
 const orders = `
 kind: Entity
 name: user
@@ -78,8 +78,8 @@ func outcomes(pushed []ingest.Pushed) string {
 	return strings.Join(out, " ")
 }
 
-// An outcome that is pushed after its event counts from when it came, once, and leaves
-// alone what does not read it [w7].
+// An outcome that is pushed after its event counts once, from its arrival, and does not
+// affect features that do not read it [w7].
 func TestW7_OutcomesArePushedLater(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, ""))
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
@@ -117,9 +117,9 @@ func TestW7_OutcomesArePushedLater(t *testing.T) {
 	})
 }
 
-// Where the known time of the source says when a delivery was sent, it differs from delivery
-// to delivery and is not a conflict; the event has that of its first.
-func TestW7_DeliveriesHaveKnownTimesOfTheirOwn(t *testing.T) {
+// If the source's known time is when a delivery was sent, it differs between deliveries
+// without being a conflict; the event keeps that of the first delivery.
+func TestW7_EachDeliveryHasItsKnownTime(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, "known_at: seen"))
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, p)
@@ -140,8 +140,8 @@ func TestW7_DeliveriesHaveKnownTimesOfTheirOwn(t *testing.T) {
 	})
 }
 
-// drawDeliveries is deliveries of some orders in random order, with late columns missing or
-// filled: if wanted, contradicting each other, and each with a known time of its own.
+// drawDeliveries draws deliveries of some orders in random order, with late columns missing
+// or filled; optionally with conflicts, and optionally with a known time for each delivery.
 func drawDeliveries(t *rapid.T, conflicts, sent bool) []row {
 	flip := func(n int, what string) bool { return rapid.IntRange(0, n-1).Draw(t, what) == 0 }
 	late := func(what string) plan.EventTime {
@@ -176,19 +176,19 @@ func drawDeliveries(t *rapid.T, conflicts, sent bool) []row {
 	return rapid.Permutation(out).Draw(t, "arrival")
 }
 
-// Deliveries in any order, from several servers, applied in any batching, with crashes in between
-// and at every time of a reading: the oracle's values, and the same states as when all of the log
-// is applied at once [w7], [o7].
+// Deliveries arrive in any order from several servers and are applied in any batches, with
+// crashes in between. At every read time the values are the oracle's, and the states equal
+// those of applying the whole log at once [w7], [o7].
 func TestW7_O7_DeliveriesInAnyOrder(t *testing.T) {
 	for _, knownAt := range []string{"", "known_at: seen"} {
 		p := defstest.Compile(t, fmt.Sprintf(orders, knownAt))
 		backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-			rapid.Check(t, func(rt *rapid.T) { deliverAnyhow(rt, open, p, knownAt != "") })
+			rapid.Check(t, func(rt *rapid.T) { checkRandomDeliveries(rt, open, p, knownAt != "") })
 		})
 	}
 }
 
-func deliverAnyhow(t *rapid.T, open backend.Opener, p *plan.Plan, sent bool) {
+func checkRandomDeliveries(t *rapid.T, open backend.Opener, p *plan.Plan, sent bool) {
 	r, closeAll := openRig(t, open, p)
 	other, closeOther := openRig(t, open, p)
 	defer func() {
@@ -235,8 +235,8 @@ func deliverAnyhow(t *rapid.T, open backend.Opener, p *plan.Plan, sent bool) {
 	}
 }
 
-// The states depend on the deliveries alone: two orders of arrival at one time give the same
-// bytes, but for the position [w7].
+// The states depend only on the deliveries: two orders of arrival at the same time give the
+// same bytes, except for the position [w7].
 func TestW7_StatesDoNotDependOnTheOrderOfDeliveries(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, ""))
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
@@ -252,7 +252,8 @@ func TestW7_StatesDoNotDependOnTheOrderOfDeliveries(t *testing.T) {
 	})
 }
 
-// delivered is the states, folded up to a time, after pushing rows, step by step or at once.
+// delivered returns the states, folded up to a time, after pushing rows in steps or all at
+// once.
 func delivered(t *rapid.T, open backend.Opener, p *plan.Plan, rows []row, at plan.EventTime, steps bool) map[string]string {
 	r, closeAll := openRig(t, open, p)
 	defer func() {
@@ -279,9 +280,9 @@ func delivered(t *rapid.T, open backend.Opener, p *plan.Plan, rows []row, at pla
 	return r.states(false, at)
 }
 
-// Several servers fill the same events at once, each with other outcomes: each takes effect
-// once [w7], [o7].
-func TestW7_O7_ServersFillAtOnce(t *testing.T) {
+// Several servers fill the same events concurrently with different outcomes; each takes
+// effect once [w7], [o7].
+func TestW7_O7_ConcurrentFills(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, ""))
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, p)

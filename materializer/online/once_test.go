@@ -16,7 +16,8 @@ import (
 	"github.com/unskew/unskew/internal/backend/backendtest"
 )
 
-// traffic is 40 clicks of three users, in no order of time, some tied, and visits.
+// traffic returns 40 clicks of three users in random order of time, some with equal times,
+// and visits.
 func traffic() (clicks, visits []row) {
 	for i := range int64(40) {
 		ts := noon - plan.EventTime(i*i%17)*second
@@ -28,7 +29,7 @@ func traffic() (clicks, visits []row) {
 	return clicks, visits
 }
 
-// busy is a rig with traffic in its log, nothing of it applied.
+// busy returns a rig with the traffic in its log and nothing applied.
 func busy(t *testing.T, open backend.Opener) *rig {
 	r := newRig(t, open, defstest.Compile(t, definitions))
 	clicks, visits := traffic()
@@ -38,7 +39,7 @@ func busy(t *testing.T, open backend.Opener) *rig {
 	return r
 }
 
-// reference is the states of traffic that was applied in one go, without trouble.
+// reference returns the states after applying the traffic in one pass without faults.
 func reference(t *testing.T, open backend.Opener) map[string]string {
 	r := busy(t, open)
 	r.catchUp(r.applier(nil))
@@ -56,7 +57,7 @@ func expectStates(t *testing.T, r *rig, want map[string]string) {
 	}
 }
 
-// Batches that are applied again change nothing, however they are cut [o7].
+// Applying batches again changes nothing, whatever the batch sizes [o7].
 func TestO7_AppliedAgainChangesNothing(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
@@ -83,8 +84,8 @@ func TestO7_AppliedAgainChangesNothing(t *testing.T) {
 	})
 }
 
-// A batch of which a part was applied adds the rest, and only that is counted.
-func TestO7_HalfABatch(t *testing.T) {
+// When a batch was applied in part, the rest is added, and only the rest is counted.
+func TestO7_PartlyAppliedBatch(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -106,8 +107,8 @@ func TestO7_HalfABatch(t *testing.T) {
 	})
 }
 
-// A crash at any call of the store, before or after it took effect, between the
-// states and the offset too, leaves nothing lost and nothing doubled [o7].
+// A crash at any call of the store, before or after it takes effect, also between states and
+// offset, loses nothing and applies nothing twice [o7].
 func TestO7_CrashAtAnyCall(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
@@ -132,8 +133,8 @@ func TestO7_CrashAtAnyCall(t *testing.T) {
 	})
 }
 
-// Several appliers on one store and log, with batches of their own, while events
-// come in [o7].
+// Several appliers with different batch sizes share a store and a log while events arrive
+// [o7].
 func TestO7_SeveralAppliers(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
@@ -169,7 +170,7 @@ func TestO7_SeveralAppliers(t *testing.T) {
 	})
 }
 
-// A state that another applier wrote between reading and writing is read again.
+// A state that another applier wrote between read and write is read again.
 func TestConflictsAreRetried(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		want := reference(t, open)
@@ -192,7 +193,7 @@ func TestConflictsAreRetried(t *testing.T) {
 	})
 }
 
-// An applier that is always overtaken gives up with an error in the end.
+// An applier that always loses the race eventually returns an error.
 func TestConflictsWithoutEnd(t *testing.T) {
 	r := busy(t, backend.InMemory)
 	err := r.applier(func(c *Config) { c.Store = losing{r.store} }).CatchUp(t.Context())
@@ -201,7 +202,7 @@ func TestConflictsWithoutEnd(t *testing.T) {
 	}
 }
 
-// Events in any order and batching give equal states [o1], [o3].
+// Events in any order and any batches give equal states [o1], [o3].
 func TestO3_OrderDoesNotMatter(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		p := defstest.Compile(t, definitions)
@@ -223,8 +224,8 @@ func TestO3_OrderDoesNotMatter(t *testing.T) {
 	})
 }
 
-// applied is the states, folded up to a time, after pushing rows; step by step with
-// the clock going on to that time, or at once.
+// applied returns the states, folded up to a time, after pushing rows: either in steps, with
+// the clock advancing to that time, or all at once.
 func applied(t *rapid.T, open backend.Opener, p *plan.Plan, rows []row, steps bool, at plan.EventTime) map[string]string {
 	r, closeAll := openRig(t, open, p)
 	defer func() {

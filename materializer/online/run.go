@@ -11,10 +11,10 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// Run applies events as they are appended, until ctx ends, which is not an error, or the
-// log or the store is closed. What goes wrong otherwise is reported, once as long as
-// it stays the same, and tried again: a view that has not been materialized, a
-// store out of reach. report may be called by several goroutines at once.
+// Run applies events as they are appended, until ctx ends, which is not an error, or the log
+// or the store is closed. Other errors, such as an unreachable store or a view that has not
+// been materialized, are retried; each is reported once while it persists. report may be
+// called concurrently.
 func (a *Applier) Run(ctx context.Context, report func(error)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range a.sources {
@@ -55,14 +55,14 @@ func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 	}
 }
 
-// follower waits for the log of a source to grow. A wait that the clock interrupts
-// goes on behind the scenes, for the next one.
+// follower waits for a source's log to grow. If Recheck interrupts a wait, the wait continues
+// in the background and is reused.
 type follower struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	source *sourceApplier
 	again  *time.Ticker
-	grown  chan error // of the log's Wait under way, nil when there is none
+	grown  chan error // result of the log's Wait in progress; nil if there is none
 }
 
 func follow(ctx context.Context, s *sourceApplier) *follower {
@@ -79,7 +79,7 @@ func (f *follower) stop() {
 	}
 }
 
-// wait returns when the log has grown past end, and after Recheck at the latest.
+// wait returns when the log has grown past end, but after Recheck at the latest.
 func (f *follower) wait(end eventlog.Position) error {
 	if f.grown == nil {
 		grown := make(chan error, 1)
@@ -96,7 +96,8 @@ func (f *follower) wait(end eventlog.Position) error {
 		}
 	case <-f.ctx.Done():
 	}
-	// A log out of reach fails at once; a cancelled wait ends here.
+	// An unreachable log fails immediately, so pause until the next tick; a cancelled wait
+	// ends here too.
 	select {
 	case <-f.again.C:
 		return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/registry"
 )
 
-// running is an applier that runs, and what it tells.
+// running is an applier in the background, with its reports.
 type running struct {
 	*rig
 	swapped  chan struct{} // holds one token after a write
@@ -27,8 +27,7 @@ type running struct {
 	stop     context.CancelFunc
 }
 
-// run starts an applier that rechecks often. Reports beyond the channel's room
-// fail the test.
+// run starts an applier that rechecks often. Unexpectedly many reports fail the test.
 func run(t *testing.T, r *rig, store onlinestore.Store) *running {
 	n := &running{rig: r, swapped: make(chan struct{}, 1), reported: make(chan error, 8), ended: make(chan error, 1)}
 	var ctx context.Context
@@ -54,7 +53,7 @@ func run(t *testing.T, r *rig, store onlinestore.Store) *running {
 	return n
 }
 
-// until waits for writes until done.
+// until waits for writes until done returns true.
 func (n *running) until(t *testing.T, done func() bool) {
 	t.Helper()
 	limit := time.After(30 * time.Second)
@@ -100,8 +99,8 @@ func TestRunAppliesWhatIsAppended(t *testing.T) {
 	})
 }
 
-// A build that becomes live behind the log's end is caught up with even when no event
-// comes any more.
+// A build that becomes live with a position before the log's end is caught up even if no more
+// events arrive.
 func TestRunNoticesABuildWithoutEvents(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := busy(t, open)
@@ -125,11 +124,11 @@ func (r *rig) begun() bool {
 	return err == nil
 }
 
-// outage is a store that is out of reach at times.
+// outage is a store that is sometimes unreachable.
 type outage struct {
 	onlinestore.Store
 	out   atomic.Bool
-	tried chan struct{} // gets a token with every call that failed, if there is room
+	tried chan struct{} // gets a token for every failed call, if there is room
 }
 
 func (o *outage) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
@@ -143,7 +142,7 @@ func (o *outage) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return o.Store.Get(ctx, keys)
 }
 
-// A store that is away for a while is reported once and costs nothing but time.
+// A store that is unreachable for a while is reported once and causes no loss.
 func TestRunOutlivesAnOutage(t *testing.T) {
 	r := busy(t, backend.InMemory)
 	store := &outage{Store: r.store, tried: make(chan struct{}, 1)}
@@ -160,13 +159,14 @@ func TestRunOutlivesAnOutage(t *testing.T) {
 	store.out.Store(false)
 	n.until(t, func() bool { return r.begun() && n.count("spend") == "13 PRESENT" })
 	n.close(t)
-	// A look that the store's return divides has another error, of the views before it.
+	// A catch-up during which the store comes back reports a different error, for the first
+	// views only.
 	if len(n.reported) > 2 {
 		t.Errorf("reported again and again: %v", <-n.reported)
 	}
 }
 
-// A log that cannot be read is not asked in a busy loop and does not end the run.
+// An unreadable log is not retried in a busy loop and does not end the run.
 func TestRunOutlivesALogOutOfReach(t *testing.T) {
 	r := busy(t, backend.InMemory)
 	log := &brokenLog{Log: r.log}
@@ -201,7 +201,7 @@ func (b *brokenLog) Wait(ctx context.Context, shard string, after eventlog.Posit
 	return b.Log.Wait(ctx, shard, after)
 }
 
-// A view without state is reported once and does not keep the others back.
+// A view without state is reported once and does not hold up the others.
 func TestRunReportsAViewWithoutState(t *testing.T) {
 	text := strings.Replace(definitions, "name: clicks\nstream: true", "name: clicks\nfrom: clicks.parquet\nstream: true", 1)
 	r := newRig(t, backend.InMemory, defstest.Compile(t, text))
@@ -244,7 +244,7 @@ func TestRunEndsWithItsStores(t *testing.T) {
 	}
 }
 
-// Pushing, applying and reading at the same time.
+// Pushing, applying and reading concurrently.
 func TestPushApplyAndReadAtOnce(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))

@@ -22,8 +22,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// definitions is the project under test: a stream with two views and another
-// stream with one.
+// definitions is the project under test: a stream with two views, and another stream with
+// one.
 const definitions = `
 kind: Entity
 name: user
@@ -88,25 +88,25 @@ features:
   n: count()
 `
 
-// failer is what *testing.T and *rapid.T have in common.
+// failer is the part of testing.T that rapid.T also has.
 type failer interface {
 	Helper()
 	Fatal(...any)
 	Fatalf(string, ...any)
 }
 
-// rig is the online side of a project under a clock that the test moves.
+// rig is the online side of a project, under a clock that the test controls.
 type rig struct {
-	t     failer
-	plan  *plan.Plan
-	now   atomic.Int64
-	log   eventlog.Log
-	store onlinestore.Store
-	in    *Ingester
-	kept  []oracle.Event // what was appended, as the oracle takes it
+	t      failer
+	plan   *plan.Plan
+	now    atomic.Int64
+	log    eventlog.Log
+	store  onlinestore.Store
+	in     *Ingester
+	events []oracle.Event // everything that was appended, for the oracle
 }
 
-// noon is where the clock begins.
+// noon is the initial time of the clock.
 const noon = plan.EventTime(1735732800000000) // 2025-01-01T12:00:00Z
 
 const second = plan.EventTime(plan.Second)
@@ -122,7 +122,7 @@ func newRig(t testing.TB, open backend.Opener, p *plan.Plan) *rig {
 	return r
 }
 
-// openRig is newRig for those who close it themselves.
+// openRig is newRig for callers that close the rig themselves.
 func openRig(t failer, open backend.Opener, p *plan.Plan) (*rig, func() error) {
 	r := &rig{t: t, plan: p}
 	r.now.Store(int64(noon))
@@ -141,7 +141,7 @@ func (r *rig) clock() plan.EventTime { return plan.EventTime(r.now.Load()) }
 
 func (r *rig) set(t plan.EventTime) { r.now.Store(int64(t)) }
 
-// row is an event's columns by name; what is missing is null.
+// row is an event's columns by name; missing ones are null.
 type row map[string]plan.Value
 
 func click(id string, user int64, ts plan.EventTime, amount float64, country string) row {
@@ -175,7 +175,7 @@ func (r *rig) push(source string, rows ...row) []ingest.Pushed {
 			r.t.Fatal(err)
 		}
 		e.Known, e.Position = max(e.Known, r.clock()), int(p.Position)
-		r.kept = append(r.kept, e)
+		r.events = append(r.events, e)
 	}
 	return out
 }
@@ -194,7 +194,7 @@ func batch(src *plan.Source, rows []row) *vector.Batch {
 	return b
 }
 
-// applier is one on the rig's log and store; change may adapt it.
+// applier returns an applier on the rig's log and store; change may modify its configuration.
 func (r *rig) applier(change func(*Config)) *Applier {
 	r.t.Helper()
 	cfg := Config{Plan: r.plan, Log: r.log, Store: r.store, Clock: r.clock}
@@ -232,7 +232,7 @@ func (r *rig) live(view string) registry.Generation {
 	return g
 }
 
-// loseOffsets forgets how far the log was consumed.
+// loseOffsets deletes the consumed offsets.
 func (r *rig) loseOffsets() {
 	r.t.Helper()
 	for _, v := range r.plan.Views {
@@ -242,9 +242,9 @@ func (r *rig) loseOffsets() {
 	}
 }
 
-// states is every live state of every view by view and entity key. exact keeps the
-// bytes; otherwise positions, which depend on the order of the log, are left out, and
-// what is visible at the given time is folded.
+// states returns every live state by view and entity key. With exact, the bytes are
+// unchanged; otherwise the position is removed, because it depends on the order of the log,
+// and what is visible at the given time is folded.
 func (r *rig) states(exact bool, at plan.EventTime) map[string]string {
 	r.t.Helper()
 	out := map[string]string{}
@@ -276,7 +276,7 @@ func (r *rig) states(exact bool, at plan.EventTime) map[string]string {
 	return out
 }
 
-// differences lists the states that two rigs have not in common.
+// differences lists the states that differ between two rigs.
 func differences(a, b map[string]string) (out []string) {
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		if a[name] != b[name] {
@@ -291,7 +291,7 @@ func differences(a, b map[string]string) (out []string) {
 	return out
 }
 
-// read is what a server would answer for one entity at its clock's time at.
+// read returns what a server would answer for one entity when its clock shows at.
 func (r *rig) read(view string, at plan.EventTime, key ...plan.Value) map[string]string {
 	r.t.Helper()
 	v := r.view(view)
@@ -327,11 +327,11 @@ func entity(v *plan.View, key []plan.Value) []byte {
 	return b
 }
 
-// agree compares a read with the oracle's over everything that was appended.
+// agree compares a read with the oracle's result over everything that was appended.
 func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
 	r.t.Helper()
 	v := r.view(view)
-	want, err := oracle.New().View(v, r.kept, key, at)
+	want, err := oracle.New().View(v, r.events, key, at)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -343,8 +343,8 @@ func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
 	}
 }
 
-// faulty is a store of which single calls fail: the nth, counted from 1. after has
-// the call take effect before it fails.
+// faulty is a store whose nth call fails, counted from 1. With after, the call takes effect
+// before it fails.
 type faulty struct {
 	onlinestore.Store
 	nth   int64
@@ -375,8 +375,8 @@ func (f *faulty) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, 
 	return done, err
 }
 
-// hooked calls before at the beginning of each Swap of states and after at the end
-// of each Swap; both may be nil.
+// hooked calls before at the beginning of each Swap of states and after at the end; both may
+// be nil.
 type hooked struct {
 	onlinestore.Store
 	before, after func()
@@ -393,7 +393,7 @@ func (h *hooked) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, 
 	return done, err
 }
 
-// losing reports every write as overtaken.
+// losing reports a conflict for every write.
 type losing struct{ onlinestore.Store }
 
 func (l losing) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {

@@ -13,7 +13,7 @@ import (
 
 var alice = plan.IntValue(1)
 
-// expect compares features of a read with the wanted ones: "value STATUS".
+// expect compares features of a read with the wanted "value STATUS".
 func expect(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for name, w := range want {
@@ -23,7 +23,7 @@ func expect(t *testing.T, got, want map[string]string) {
 	}
 }
 
-// Windows end where the clock is, not where the stream paused [b9].
+// Windows end at the current time, even if the stream has paused [b9].
 func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -49,7 +49,7 @@ func TestB9_WindowsShrinkWithoutEvents(t *testing.T) {
 	})
 }
 
-// An old event that comes after newer ones does not replace them [o8].
+// An old event that arrives after newer ones does not replace them [o8].
 func TestO8_OldEventAfterNewer(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -63,7 +63,7 @@ func TestO8_OldEventAfterNewer(t *testing.T) {
 			r.catchUp(a)
 			want := map[string]string{"last": `"US" PRESENT`}
 			if i == 4 {
-				want["last"] = `"ES" PRESENT` // tied with a in time, the greater id
+				want["last"] = `"ES" PRESENT` // same time as a, greater id
 			}
 			expect(t, r.read("spend", r.clock(), alice), want)
 			r.agree("spend", r.clock(), alice)
@@ -71,8 +71,8 @@ func TestO8_OldEventAfterNewer(t *testing.T) {
 	})
 }
 
-// An event that becomes visible in the future waits, and appears a microsecond
-// after its time; nothing has to happen for it [b2].
+// An event that becomes visible in the future appears one microsecond after its time, without
+// any further action [b2].
 func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -89,7 +89,7 @@ func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 			expect(t, r.read("spend", at, alice), map[string]string{"n": "1 PRESENT", "last": `"US" PRESENT`})
 			r.agree("spend", at, alice)
 		}
-		// The next event of the entity puts it among the others.
+		// The entity's next event merges it with the others.
 		r.set(due)
 		r.push("clicks", click("d", 1, noon, 16, "FR"))
 		r.catchUp(a)
@@ -106,8 +106,8 @@ func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 	})
 }
 
-// An event too far ahead is rejected by itself: neither its neighbours in the push
-// nor what comes later wait for it [p6].
+// Only the event that is too far ahead is rejected: neither the other rows of the push nor
+// later events are affected [p6].
 func TestP6_FarFutureIsRejected(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -125,7 +125,7 @@ func TestP6_FarFutureIsRejected(t *testing.T) {
 				t.Errorf("the rejection %q does not say %q", got[1].Message, part)
 			}
 		}
-		// A rejected event may come again when its time is near.
+		// A rejected event can be pushed again when its time is closer.
 		r.set(noon + 2)
 		a := r.applier(nil)
 		if again := r.push("clicks", click("b", 1, noon+hour+1, 2, "US")); again[0].Outcome != ingest.Appended {
@@ -139,8 +139,8 @@ func TestP6_FarFutureIsRejected(t *testing.T) {
 	})
 }
 
-// A column known later than its row enters what reads it when it is known, and
-// counts in everything else before [w3].
+// A column that becomes known after its row is counted only once known, by the features that
+// read it; the other features count the row earlier [w3].
 func TestW3_ColumnKnownLater(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -150,7 +150,7 @@ func TestW3_ColumnKnownLater(t *testing.T) {
 		}
 		r.push("clicks",
 			refund(click("a", 1, noon-second, 1, "US"), 10, plan.TimestampValue(due)),
-			refund(click("b", 1, noon-second, 1, "US"), 100, plan.NullValue()), // not known yet, so never
+			refund(click("b", 1, noon-second, 1, "US"), 100, plan.NullValue()), // not known yet, and never will be
 			refund(click("c", 1, noon-second, 1, "US"), 1000, plan.TimestampValue(noon-2*second)))
 		a := r.applier(nil)
 		r.set(noon + 1)
@@ -167,8 +167,8 @@ func TestW3_ColumnKnownLater(t *testing.T) {
 	})
 }
 
-// An event with a null key belongs to no entity; it is counted once for each view
-// that has it, and keeps nothing back [k3].
+// An event with a null key has no entity. It is counted once for each view that has the key
+// and does not hold up others [k3].
 func TestK3_NullKeysAreCounted(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
@@ -189,7 +189,7 @@ func TestK3_NullKeysAreCounted(t *testing.T) {
 	})
 }
 
-// Same key and time twice are two events; the same id twice is one [o5].
+// Two events with the same key and time are two events; two with the same id are one [o5].
 func TestO5_SameTimeAndSameID(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))

@@ -18,27 +18,27 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// viewApplier adds events to the states of one view.
+// viewApplier applies events to the states of one view.
 type viewApplier struct {
 	kernel     *kernel.View
 	applier    *sourceApplier
 	generation registry.Generation
-	offset     eventlog.Position     // consumed for the generation
-	states     chan *kernel.State    // scratch of those who change states at the same time
-	letters    []registry.DeadLetter // of the batch at hand, to be recorded
+	offset     eventlog.Position     // what the live generation has consumed of the log
+	states     chan *kernel.State    // free scratch states of concurrent updates
+	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
 }
 
-// entityRows is the rows of one entity in a batch, in log order.
+// entityRows are the rows of one entity in a batch, in log order.
 type entityRows struct {
 	key  []byte
 	rows []int32
 }
 
-// start finds the live generation and the position to go on from: the stored one,
-// every time, for a store that fell back to an older copy has forgotten events that
-// this applier applied. A view whose events all come through the log needs no
-// materialization: its first generation is empty.
+// start looks up the live generation and its stored offset. It does so every time, because a
+// store that failed over to an older copy has lost the effect of events that this applier
+// applied. A view whose events all come through the log needs no materialization: its first
+// generation starts empty.
 func (v *viewApplier) start(ctx context.Context) error {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
 	g, err := registry.Live(ctx, store, p)
@@ -57,17 +57,17 @@ func (v *viewApplier) start(ctx context.Context) error {
 	return nil
 }
 
-// behind makes sure that the log has all that the state has seen of it: another log
-// would have its events taken for applied ones.
-func (v *viewApplier) behind(end eventlog.Position) error {
+// checkEnd makes sure that the log contains everything that the state has applied. A shorter
+// log is another one, whose events would be skipped as already applied.
+func (v *viewApplier) checkEnd(end eventlog.Position) error {
 	if v.offset <= end {
 		return nil
 	}
-	return fmt.Errorf("its state has applied the log of source %s up to position %d, but that ends at %d: it is another log or has lost records; restore it, or run: unskew materialize --full --view %s",
+	return fmt.Errorf("its state has applied the log of source %s up to position %d, but the log ends at %d: it is another log, or it lost records; restore it, or run: unskew materialize --full --view %s",
 		v.applier.source.Name, v.offset, end, v.kernel.Plan().Name)
 }
 
-// failed names the view in its errors; that it was never materialized says so itself.
+// failed adds the view's name to an error; NotMaterialized already has it.
 func (v *viewApplier) failed(err error) error {
 	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
 		return err
@@ -89,22 +89,22 @@ func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
 	if err := v.apply(ctx, b.events, b.records, v.applier.cfg.Clock()); err != nil {
 		return err
 	}
-	if err := v.record(ctx); err != nil {
+	if err := v.recordLetters(ctx); err != nil {
 		return err
 	}
 	return v.commit(ctx, b.end)
 }
 
-// setAside notes that so many events are in no state, from the one that l is about on.
+// setAside adds a dead letter and counts its events.
 func (v *viewApplier) setAside(l registry.DeadLetter, events int) {
 	v.applier.stats.aside.Add(int64(events))
 	l.At = v.applier.cfg.Clock()
 	v.letters = append(v.letters, l)
 }
 
-// record stores the letters of the batch at hand, before its offset: after a crash in between
-// they come again, and those that are there stay as they are.
-func (v *viewApplier) record(ctx context.Context) error {
+// recordLetters stores the batch's dead letters before the offset is committed: after a crash
+// in between they are recorded again, which changes nothing.
+func (v *viewApplier) recordLetters(ctx context.Context) error {
 	if len(v.letters) == 0 {
 		return nil
 	}
@@ -128,12 +128,12 @@ func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
 	return registry.Live(ctx, store, p)
 }
 
-// retries bounds how often states are read again because another applier wrote
-// them between reading and writing.
+// retries bounds how often states are read again because another applier wrote them between
+// read and write.
 const retries = 100
 
-// apply adds the records to the states of their entities. Records a state has
-// applied already are left out, so applying a batch again changes nothing.
+// apply applies the records to the states of their entities. It skips records that a state
+// has already applied, so applying a batch twice is idempotent.
 func (v *viewApplier) apply(ctx context.Context, ev *kernel.Events, records []eventlog.Record, now plan.EventTime) error {
 	rows := v.kernel.Eval(ev)
 	todo := v.byEntity(ev, records)
@@ -150,8 +150,8 @@ func (v *viewApplier) apply(ctx context.Context, ev *kernel.Events, records []ev
 	return nil
 }
 
-// byEntity groups the rows that belong to an entity. Which keys are too long the source
-// knows of the views in its plan; a log may be older.
+// byEntity groups rows by entity. The source checks key lengths for the views in its plan,
+// but a log may be older than a view.
 func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []entityRows {
 	v.keys = v.kernel.KeyColumns(ev, v.keys)
 	var out []entityRows
@@ -179,15 +179,15 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 	return out
 }
 
-// Entities are changed in portions, some at the same time: while one portion waits for the
+// Entities are updated in portions, several concurrently: while one portion waits for the
 // store, another is computed.
 const (
 	portionEntities = 512
 	portionsAtOnce  = 4
 )
 
-// update reads, changes and writes the states, and returns what is to be done again
-// because somebody else wrote the state meanwhile.
+// update reads, changes and writes the states. It returns the entities to retry because
+// another applier wrote their state meanwhile.
 func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []eventlog.Record, todo []entityRows, now plan.EventTime) ([]entityRows, error) {
 	portions := slices.Collect(slices.Chunk(todo, portionEntities))
 	results := make([]portion, len(portions))
@@ -218,8 +218,8 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 	return again, nil
 }
 
-// portion is what became of some entities: their changes, those that were written and
-// those that need not be, and for each whether it was written.
+// portion is the result of updating some entities: changes to write come first, then those
+// that write nothing; done tells for each write whether it succeeded.
 type portion struct {
 	changes []change
 	done    []bool
@@ -256,7 +256,7 @@ func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, reco
 	return p, err
 }
 
-// takeState is a state to change entities in, to be given back through v.states.
+// takeState returns a scratch state, to be given back through v.states.
 func (v *viewApplier) takeState() *kernel.State {
 	select {
 	case s := <-v.states:
@@ -266,17 +266,17 @@ func (v *viewApplier) takeState() *kernel.State {
 	}
 }
 
-// change is what becomes of one entity: its rows that its state has not applied yet, and what
-// to write, nil for nothing.
+// change is the update of one entity: the rows that its state had not applied, and the new
+// value; nil if nothing is to be written.
 type change struct {
 	entityRows
 	expect uint64
 	value  []byte
-	aside  *registry.DeadLetter // when the rows are in no state
+	aside  *registry.DeadLetter // set if the rows are in no state
 }
 
-// change adds rows to a state. A state that cannot be stored is replaced by one that says
-// so, and to such a one nothing is added.
+// change applies rows to a state. A state that cannot be stored is replaced by a marker that
+// the entity is set aside; no rows are added to such a state.
 func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
 	s.Reset()
 	c := change{entityRows: of, expect: onlinestore.Absent}
@@ -306,8 +306,7 @@ func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, rec
 	return c, nil
 }
 
-// commit remembers how far the log is consumed. Losing it costs reading the
-// records again, nothing else.
+// commit stores the consumed offset. If it is lost, the records are only read again.
 func (v *viewApplier) commit(ctx context.Context, to eventlog.Position) error {
 	err := registry.SetOffset(ctx, v.applier.cfg.Store, v.generation, uint64(to))
 	if err == nil {

@@ -1,7 +1,7 @@
-// Package training runs training sets as jobs: a bounded queue whose state is on disk,
-// so that it survives a restart, and results that are kept for a while.
+// Package training runs the building of training sets as jobs: a bounded queue that is kept
+// on disk and survives a restart, and results that are kept for a limited time.
 //
-// What a job does is given to it as a function; the package knows neither definitions
+// The work of a job is a function of the configuration; the package knows neither definitions
 // nor the engine.
 package training
 
@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Spec is what is asked for: a training set of the project, or a service and a spine.
-// Two equal specs are one request.
+// Spec describes the requested training set: one of the project, or a service and a spine.
+// Equal specs are the same request.
 type Spec struct {
 	TrainingSet  string `json:"training_set,omitempty"`
 	Service      string `json:"service,omitempty"`
-	Spine        string `json:"spine,omitempty"`      // as StoreSpine named it
+	Spine        string `json:"spine,omitempty"`      // the name returned by StoreSpine
 	SpineFrom    string `json:"spine_from,omitempty"` // a file, relative to the project
 	Time         string `json:"time,omitempty"`
 	Label        string `json:"label,omitempty"`
@@ -28,10 +28,10 @@ type Spec struct {
 	Final        bool   `json:"final,omitempty"`
 }
 
-// State is where a job stands; its names are those of the files that keep it.
+// State is the state of a job; its values are stored in the job's file.
 type State string
 
-// The states. The last three are final.
+// The states; the last three are final.
 const (
 	Queued    State = "queued"
 	Running   State = "running"
@@ -40,18 +40,18 @@ const (
 	Canceled  State = "canceled"
 )
 
-// Ended reports whether a job in the state does not change any more.
+// Ended reports whether the state is final.
 func (s State) Ended() bool { return s == Succeeded || s == Failed || s == Canceled }
 
-// Progress is how far a running job has come in a phase; Total is 0 where it is not known.
+// Progress is how far a running job is within a phase; Total is 0 if it is not known.
 type Progress struct {
 	Phase       string
 	Done, Total int64
-	Rate        float64       // of Done, a second
+	Rate        float64       // of Done, per second
 	Left        time.Duration // until the phase ends at that rate; 0: not known
 }
 
-// Job is a training set that was asked for, and what became of it.
+// Job is a requested training set and its state.
 type Job struct {
 	ID       string    `json:"id"`
 	Spec     Spec      `json:"spec"`
@@ -64,15 +64,15 @@ type Job struct {
 	Progress Progress  `json:"-"`
 }
 
-// What a queue answers besides a job.
+// The errors of a queue.
 var (
 	ErrNotFound = errors.New("there is no such training set")
-	ErrConflict = errors.New("a training set of this id exists and was asked for differently")
+	ErrConflict = errors.New("a training set with this id exists, but its request was a different one")
 	ErrFull     = errors.New("the queue of training sets is full")
 	ErrNotReady = errors.New("the training set is not finished")
 )
 
-// InvalidError is a request that can never succeed.
+// InvalidError is the error of a request that can never succeed.
 type InvalidError struct{ Reason string }
 
 func (e *InvalidError) Error() string { return e.Reason }
@@ -81,7 +81,7 @@ func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprint
 
 const jobFile = "job.json"
 
-// save writes the job's file in its directory, whole or not at all.
+// save writes the job's file atomically.
 func (j *Job) save(dir string) error {
 	text, err := json.MarshalIndent(j, "", "  ")
 	if err != nil {
@@ -90,7 +90,7 @@ func (j *Job) save(dir string) error {
 	path := filepath.Join(dir, jobFile)
 	tmp, err := os.CreateTemp(dir, jobFile+".*")
 	if err != nil {
-		return fmt.Errorf("keep training set %s: %w", j.ID, err)
+		return fmt.Errorf("save training set %s: %w", j.ID, err)
 	}
 	_, err = tmp.Write(append(text, '\n'))
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
@@ -98,7 +98,7 @@ func (j *Job) save(dir string) error {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("keep training set %s: %w", j.ID, err), os.Remove(tmp.Name()))
+		return errors.Join(fmt.Errorf("save training set %s: %w", j.ID, err), os.Remove(tmp.Name()))
 	}
 	return nil
 }

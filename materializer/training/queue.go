@@ -16,22 +16,24 @@ import (
 	"time"
 )
 
-// Config is what a queue works with. Zero values of the limits mean the defaults.
+// Config configures a queue. A limit of zero means the default.
 type Config struct {
-	// Dir holds jobs, results and uploaded spines. It is made when missing and belongs to one queue.
+	// Dir contains jobs, results and uploaded spines. It is created if missing and belongs to
+	// one queue.
 	Dir string
-	// Check refuses what Build could not do, with a sentence for the caller: an unknown name, a missing time.
+	// Check rejects a spec that Build could not fulfil, such as an unknown name or a missing
+	// time, with a message for the caller.
 	Check func(Spec) error
-	// Build makes the training set in the directory out and reports how far it is. spine
-	// is the path of the uploaded spine, "" where the spec names none.
+	// Build writes the training set to the directory out and reports its progress. spine is
+	// the path of the uploaded spine, "" if the spec names none.
 	Build func(ctx context.Context, s Spec, spine, out string, progress func(Progress)) error
 	Clock func() time.Time
 	Log   *slog.Logger
 
-	MaxQueued int           // jobs that wait; default 16
+	MaxQueued int           // waiting jobs; default 16
 	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
-	MaxBatch  int64         // bytes that a batch of it takes in memory, decompressed; default 512 MiB
-	Keep      time.Duration // results, and spines nobody uses, are kept for; default 24 h
+	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default 512 MiB
+	Keep      time.Duration // how long results and unused spines are kept; default 24 h
 }
 
 // The default limits.
@@ -42,20 +44,20 @@ const (
 	DefaultKeep      = 24 * time.Hour
 )
 
-// Queue runs jobs one after the other: each has the machine, and its memory, for
-// itself. Its methods are safe for concurrent use.
+// Queue runs one job at a time, so each has the machine and its memory to itself. Its methods
+// are safe for concurrent use.
 type Queue struct {
 	cfg  Config
-	wake chan struct{} // a job waits
+	wake chan struct{} // signals that a job is waiting
 
 	mu     sync.Mutex
 	jobs   map[string]*Job
 	cancel context.CancelFunc // of the running job
-	begun  time.Time          // of its phase
+	begun  time.Time          // start of its phase
 }
 
-// Open reads what an earlier queue left in the directory. A job that was running then
-// waits again. Nothing runs until Run.
+// Open loads the jobs that an earlier queue left in the directory. A job that was running
+// then is queued again. Nothing runs until Run.
 func Open(c Config) (*Queue, error) {
 	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
 	c.MaxSpine = cmp.Or(c.MaxSpine, DefaultMaxSpine)
@@ -73,7 +75,7 @@ func Open(c Config) (*Queue, error) {
 	}
 	for _, d := range dirs {
 		j, err := loadJob(q.dir(d.Name()))
-		if errors.Is(err, os.ErrNotExist) { // it died before it was acknowledged
+		if errors.Is(err, os.ErrNotExist) { // crashed before the job was acknowledged
 			err = os.RemoveAll(q.dir(d.Name()))
 			j = nil
 		}
@@ -103,8 +105,8 @@ func (q *Queue) signal() {
 	}
 }
 
-// Create queues a job and returns it. An id that exists returns its job, if that was
-// asked for with an equal spec, else ErrConflict; without an id a new one is made.
+// Create queues a job and returns it. For an existing id it returns that job if the specs are
+// equal, else ErrConflict; without an id it generates one.
 func (q *Queue) Create(id string, s Spec) (Job, error) {
 	if id == "" {
 		id = strings.ToLower(rand.Text())
@@ -124,7 +126,7 @@ func (q *Queue) Create(id string, s Spec) (Job, error) {
 		return *j, nil
 	}
 	if n := q.queued(); n >= q.cfg.MaxQueued {
-		return Job{}, fmt.Errorf("%w: %d wait, which is the limit; try again when one has ended", ErrFull, n)
+		return Job{}, fmt.Errorf("%w: %d are waiting, which is the limit; try again when one has ended", ErrFull, n)
 	}
 	if s.Spine != "" {
 		if err := q.touchSpine(s.Spine); err != nil {
@@ -165,7 +167,7 @@ func (q *Queue) Get(id string) (Job, error) {
 	return *j, nil
 }
 
-// List returns all jobs, the newest first.
+// List returns all jobs, newest first.
 func (q *Queue) List() []Job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -182,7 +184,7 @@ func (q *Queue) List() []Job {
 	return out
 }
 
-// Cancel ends a job that waits or runs. A running one ends a little later.
+// Cancel cancels a waiting or running job. A running one ends shortly afterwards.
 func (q *Queue) Cancel(id string) (Job, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -199,20 +201,20 @@ func (q *Queue) Cancel(id string) (Job, error) {
 	return *j, nil
 }
 
-// canceled is the error of a job that is being canceled, until it has ended.
+// canceled is the error of a job between its cancellation and its end.
 const canceled = "canceled"
 
-// end marks a job as ended, for now and for a restart. The caller holds mu.
+// end sets a final state and saves it. The caller holds mu.
 func (q *Queue) end(j *Job, s State, reason string) {
 	now := q.cfg.Clock()
 	j.State, j.Error, j.Ended, j.Expires, j.Progress = s, reason, now, now.Add(q.cfg.Keep), Progress{}
 	if err := j.save(q.dir(j.ID)); err != nil {
-		q.cfg.Log.Error("a training set's state was not kept; after a restart it runs again", "id", j.ID, "error", err)
+		q.cfg.Log.Error("saving the state of a training set failed; it will run again after a restart", "id", j.ID, "error", err)
 	}
 }
 
-// Run runs jobs, the oldest first, and removes what has expired, until ctx ends. A job
-// that runs then waits for the next Open.
+// Run runs jobs, oldest first, and removes expired ones, until ctx ends. The job running at
+// that time is queued again by the next Open.
 func (q *Queue) Run(ctx context.Context) error {
 	expiry := time.NewTicker(time.Minute)
 	defer expiry.Stop()
@@ -230,7 +232,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 }
 
-// next is the job that has waited longest; nil when none waits.
+// next returns the job that has waited longest, or nil.
 func (q *Queue) next() *Job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -247,7 +249,7 @@ func (q *Queue) run(ctx context.Context, j *Job) {
 	jobCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	q.mu.Lock()
-	if j.State != Queued { // canceled meanwhile
+	if j.State != Queued { // canceled in the meantime
 		q.mu.Unlock()
 		return
 	}
@@ -268,7 +270,7 @@ func (q *Queue) run(ctx context.Context, j *Job) {
 		q.end(j, Succeeded, "")
 	case j.Error == canceled:
 		q.end(j, Canceled, "")
-	case ctx.Err() != nil: // the server stops: again after a restart
+	case ctx.Err() != nil: // the server is stopping; the job runs again after a restart
 		j.State, j.Started, j.Progress = Queued, time.Time{}, Progress{}
 	default:
 		q.end(j, Failed, err.Error())
@@ -292,7 +294,7 @@ func (q *Queue) progress(j *Job, p Progress) {
 	j.Progress = p
 }
 
-// expire removes ended jobs and unused spines whose time is over.
+// expire removes expired jobs and spines.
 func (q *Queue) expire() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -300,7 +302,7 @@ func (q *Queue) expire() {
 	for id, j := range q.jobs {
 		if j.State.Ended() && !now.Before(j.Expires) {
 			if err := os.RemoveAll(q.dir(id)); err != nil {
-				q.cfg.Log.Error("an expired training set was not removed", "id", id, "error", err)
+				q.cfg.Log.Error("removing an expired training set failed", "id", id, "error", err)
 				continue
 			}
 			delete(q.jobs, id)

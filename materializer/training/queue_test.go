@@ -23,12 +23,12 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// bench is a queue whose builds wait to be told how to end.
+// bench is a queue whose builds wait for the test to tell them how to end.
 type bench struct {
 	Config
 	now     atomic.Int64 // seconds
-	started chan string  // training sets, as their builds begin
-	finish  chan error   // one for each build
+	started chan string  // names of training sets whose builds have begun
+	finish  chan error   // the result of each build
 	queue   *Queue
 	done    chan error
 	stop    context.CancelFunc
@@ -77,7 +77,7 @@ func (b *bench) open(t *testing.T) {
 	t.Cleanup(func() { stop(); <-b.done; b.done <- nil })
 }
 
-// restart ends the queue as a server that stops does, and opens its directory again.
+// restart stops the queue as a stopping server does, and opens its directory again.
 func (b *bench) restart(t *testing.T) {
 	t.Helper()
 	b.stop()
@@ -134,7 +134,7 @@ func writeSet(out string) error {
 	return errors.Join(w.Write(rec), w.Close())
 }
 
-// period is more than any test reads back, and less than compresses badly.
+// period is more rows than any test reads back, and few enough values to compress well.
 const period = 50_000
 
 func numbers(n int) arrow.RecordBatch {
@@ -180,7 +180,7 @@ func TestJobsRunInOrder(t *testing.T) {
 	}
 }
 
-func TestCreatingAgainIsTheSameJob(t *testing.T) {
+func TestCreateIsIdempotent(t *testing.T) {
 	b := newBench(t)
 	b.create(t, "a", "set")
 	<-b.started
@@ -201,14 +201,14 @@ func TestCreatingAgainIsTheSameJob(t *testing.T) {
 	b.finish <- nil
 }
 
-func TestTheQueueIsBounded(t *testing.T) {
+func TestQueueIsBounded(t *testing.T) {
 	b := newBench(t)
 	b.create(t, "running", "set")
 	<-b.started
 	for i := range 3 {
 		b.create(t, fmt.Sprint(i), "set")
 	}
-	if _, err := b.queue.Create("one-too-many", Spec{TrainingSet: "set"}); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "3 wait") {
+	if _, err := b.queue.Create("one-too-many", Spec{TrainingSet: "set"}); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "3 are waiting") {
 		t.Error(err)
 	}
 	var bad *InvalidError
@@ -253,8 +253,8 @@ func TestJobsSurviveARestart(t *testing.T) {
 	<-b.started
 	b.now.Add(1)
 	b.create(t, "waiting", "waiting")
-	// What a crash leaves of a job that nobody was told of.
-	if err := os.Mkdir(b.queue.dir("unborn"), 0o700); err != nil {
+	// The rest of a job whose creation crashed before it was acknowledged.
+	if err := os.Mkdir(b.queue.dir("unacknowledged"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	b.restart(t)
@@ -270,12 +270,12 @@ func TestJobsSurviveARestart(t *testing.T) {
 			t.Errorf("%+v", j)
 		}
 	}
-	if _, err := os.Stat(b.queue.dir("unborn")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(b.queue.dir("unacknowledged")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 }
 
-func TestWhatHasExpiredIsGone(t *testing.T) {
+func TestExpiredJobsAndSpinesAreRemoved(t *testing.T) {
 	b := newBench(t)
 	name, _, err := b.queue.StoreSpine(stream(t, 3))
 	if err != nil {
@@ -310,7 +310,7 @@ func TestProgressHasARate(t *testing.T) {
 	}
 }
 
-// stream is an Arrow IPC stream with n rows.
+// stream returns an Arrow IPC stream with n rows.
 func stream(t *testing.T, n int) io.Reader {
 	t.Helper()
 	var buf bytes.Buffer
@@ -340,7 +340,7 @@ func TestSpinesAreNamedByTheirBytes(t *testing.T) {
 	b.finish <- nil
 }
 
-func TestSpinesThatAreNone(t *testing.T) {
+func TestInvalidSpines(t *testing.T) {
 	b := newBench(t)
 	var bad *InvalidError
 	for want, r := range map[string]io.Reader{
@@ -365,14 +365,14 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// repeat reads what r has and then zeros.
+// repeat reads r and then zeros.
 func repeat(r io.Reader) io.Reader { return io.MultiReader(r, zeros{}) }
 
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestReadingGoesOnFromAnyRow(t *testing.T) {
+func TestReadResumesFromAnyRow(t *testing.T) {
 	b := newBench(t)
 	b.create(t, "a", "set")
 	<-b.started

@@ -17,10 +17,11 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// Manifest is the manifest of a job that succeeded.
+// Manifest returns the manifest of a successful job.
 func (q *Queue) Manifest(id string) (string, error) { return q.result(id, "manifest.json") }
 
-// Report is the report of a job that succeeded; "" of one that was made before there were reports.
+// Report returns the report of a successful job; "" if the job was built by a version without
+// reports.
 func (q *Queue) Report(id string) (string, error) {
 	text, err := q.result(id, "report.json")
 	if errors.Is(err, os.ErrNotExist) {
@@ -29,7 +30,7 @@ func (q *Queue) Report(id string) (string, error) {
 	return text, err
 }
 
-// result is a small file of a job that succeeded.
+// result reads a small file of a successful job.
 func (q *Queue) result(id, name string) (string, error) {
 	j, err := q.Get(id)
 	if err != nil {
@@ -49,12 +50,11 @@ func notReady(j *Job) error {
 	return fmt.Errorf("%w: %s is %s", ErrNotReady, j.ID, j.State)
 }
 
-// readBatch is how many rows a record batch of a stream has at most.
+// readBatch is the maximum number of rows in a record batch of a stream.
 const readBatch = 8192
 
-// Read writes a part of a finished training set to w as an Arrow IPC stream, without
-// the rows before from. written hears after each write of a batch how many rows of the part are
-// then behind the reader.
+// Read writes a part of a finished training set to w as an Arrow IPC stream, starting at row
+// from. After each batch it calls written with the number of the next row of the part.
 func (q *Queue) Read(ctx context.Context, id, part string, from int64, w io.Writer, written func(next int64) error) (err error) {
 	path, err := q.partFile(id, part)
 	if err != nil {
@@ -66,7 +66,7 @@ func (q *Queue) Read(ctx context.Context, id, part string, from int64, w io.Writ
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if from > f.NumRows() {
-		return invalid("the part has %d rows, so none from row %d on", f.NumRows(), from)
+		return invalid("the part has only %d rows; it cannot be read from row %d on", f.NumRows(), from)
 	}
 	groups, first := groupsFrom(f, from)
 	props := pqarrow.ArrowReadProperties{BatchSize: readBatch}
@@ -91,7 +91,8 @@ func (q *Queue) Read(ctx context.Context, id, part string, from int64, w io.Writ
 	return copyRecords(records, out, first, from, written)
 }
 
-// copyRecords writes the rows from row from on; first is the number of the first that records has.
+// copyRecords writes the rows starting at row from; first is the number of the first row in
+// records.
 func copyRecords(records pqarrow.RecordReader, out *ipc.Writer, first, from int64, written func(int64) error) error {
 	for records.Next() {
 		rec := records.RecordBatch()
@@ -117,7 +118,8 @@ func copyRecords(records pqarrow.RecordReader, out *ipc.Writer, first, from int6
 	return nil
 }
 
-// groupsFrom lists the row groups that have rows from row from on, and the number of the first row in them.
+// groupsFrom lists the row groups with rows at or after row from, and returns the number of
+// their first row.
 func groupsFrom(f *file.Reader, from int64) (groups []int, first int64) {
 	var row int64
 	for g := range f.NumRowGroups() {
@@ -133,7 +135,7 @@ func groupsFrom(f *file.Reader, from int64) (groups []int, first int64) {
 	return groups, first
 }
 
-// partFile is the file of a part of a finished training set.
+// partFile returns the path of a part of a finished training set.
 func (q *Queue) partFile(id, part string) (string, error) {
 	text, err := q.Manifest(id)
 	if err != nil {

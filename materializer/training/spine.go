@@ -22,7 +22,7 @@ func (q *Queue) spinesDir() string { return filepath.Join(q.cfg.Dir, "spines") }
 
 const spineEnding = ".parquet"
 
-// spinePath is where a spine lies; "" for "".
+// spinePath returns the path of a spine; "" for "".
 func (q *Queue) spinePath(name string) string {
 	if name == "" {
 		return ""
@@ -32,9 +32,9 @@ func (q *Queue) spinePath(name string) string {
 
 var spineName = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// StoreSpine keeps an Arrow IPC stream as a spine and returns its name and number of
-// rows. The name is a hash of the bytes, so the same stream is kept once. What is no
-// such stream, or longer than the limit, is an *InvalidError and leaves nothing.
+// StoreSpine stores an Arrow IPC stream as a spine and returns its name and number of rows.
+// The name is a hash of the bytes, so equal streams are stored once. An invalid stream, or
+// one over the limit, is an *InvalidError and stores nothing.
 func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 	tmp, err := os.CreateTemp(q.spinesDir(), "upload-*")
 	if err != nil {
@@ -45,12 +45,12 @@ func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 	limited := &limitedReader{r: r, left: q.cfg.MaxSpine}
 	bounded := &boundedMemory{Allocator: memory.DefaultAllocator, limit: q.cfg.MaxBatch}
 	rows, err = ingest.ArrowToParquet(io.TeeReader(limited, hash), tmp, ipc.WithAllocator(bounded))
-	if err == nil { // what stands behind the stream's end is part of its identity too
+	if err == nil { // bytes after the stream's end are hashed too
 		_, err = io.Copy(hash, limited)
 	}
 	switch {
 	case limited.over:
-		return "", 0, invalid("the spine is longer than %d bytes, which is the limit; put it in a file on the server and name that", q.cfg.MaxSpine)
+		return "", 0, invalid("the spine is longer than %d bytes, which is the limit; put it in a file in the server's project and name that file", q.cfg.MaxSpine)
 	case limited.err != nil:
 		return "", 0, limited.err
 	case err != nil:
@@ -63,8 +63,8 @@ func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 	return name, rows, nil
 }
 
-// boundedMemory allocates until the limit is reached; then it panics, which the reader
-// of Arrow streams returns as an error.
+// boundedMemory allocates up to a limit; beyond it it panics, and the Arrow stream reader
+// returns the panic as an error.
 type boundedMemory struct {
 	memory.Allocator
 	used, limit int64
@@ -92,7 +92,7 @@ func (b *boundedMemory) take(size int) {
 	b.used += int64(size)
 }
 
-// dropFile closes a temporary file and removes it, if it was not renamed.
+// dropFile closes a temporary file and removes it unless it was renamed.
 func dropFile(f *os.File) error {
 	err := f.Close()
 	if rm := os.Remove(f.Name()); !errors.Is(rm, os.ErrNotExist) {
@@ -101,12 +101,12 @@ func dropFile(f *os.File) error {
 	return err
 }
 
-// limitedReader ends with an error once more than left bytes were read.
+// limitedReader returns an error once more than left bytes have been read.
 type limitedReader struct {
 	r    io.Reader
 	left int64
 	over bool
-	err  error // of r, but for its end
+	err  error // of r, except io.EOF
 }
 
 var errTooLong = errors.New("too long")
@@ -123,10 +123,10 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// touchSpine makes sure that a spine exists and postpones its expiry.
+// touchSpine checks that a spine exists and extends its expiry.
 func (q *Queue) touchSpine(name string) error {
 	if !spineName.MatchString(name) {
-		return invalid("spine %q is not a name that an upload gave", name)
+		return invalid("spine %q is not a name returned by an upload", name)
 	}
 	now := q.cfg.Clock()
 	err := os.Chtimes(q.spinePath(name), now, now)
@@ -136,8 +136,8 @@ func (q *Queue) touchSpine(name string) error {
 	return err
 }
 
-// expireSpines removes spines that no waiting or running job uses and that were not
-// touched for a while. The caller holds mu.
+// expireSpines removes spines that no waiting or running job uses and that have not been
+// touched for the retention period. The caller holds mu.
 func (q *Queue) expireSpines(now time.Time) {
 	used := map[string]bool{}
 	for _, j := range q.jobs {
@@ -145,7 +145,7 @@ func (q *Queue) expireSpines(now time.Time) {
 	}
 	entries, err := os.ReadDir(q.spinesDir())
 	if err != nil {
-		q.cfg.Log.Error("spines cannot be listed", "error", err)
+		q.cfg.Log.Error("listing spines failed", "error", err)
 		return
 	}
 	for _, e := range entries {
@@ -154,7 +154,7 @@ func (q *Queue) expireSpines(now time.Time) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(q.spinesDir(), e.Name())); err != nil {
-			q.cfg.Log.Error("an expired spine was not removed", "spine", e.Name(), "error", err)
+			q.cfg.Log.Error("removing an expired spine failed", "spine", e.Name(), "error", err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ def test_a_spine_is_uploaded(client, capfd):
     assert "training set mine: succeeded" in capfd.readouterr().err
     again = client.get_training_set(service="return_risk", spine=SPINE, time="asked_at", id="mine", progress=False)
     assert again.to_arrow() == ts.to_arrow()
-    with pytest.raises(unskew.AlreadyExists, match="asked for differently"):
+    with pytest.raises(unskew.AlreadyExists, match="its request was a different one"):
         client.get_training_set("returns", id="mine", progress=False)
     assert [s["id"] for s in client.list_training_sets()] == ["mine"]
 
