@@ -17,7 +17,13 @@ type Write struct {
 	Key    []byte
 	Expect uint64
 	Value  []byte
+	// Seen is what GetMarked said of Key beside the value whose revision is Expect.
+	Seen Seen
 }
+
+// Seen is a mark of when a value was read. A store that gave it may see by it that the value
+// has not changed since, without reading it again. The zero Seen says nothing.
+type Seen uint64
 
 // Store is the contract. All methods are safe for concurrent use. Keys have 1 to
 // MaxKeyBytes bytes, values at most MaxValueBytes.
@@ -50,6 +56,22 @@ type Batching interface {
 	Store
 	// PrefersBatches does nothing.
 	PrefersBatches()
+}
+
+// Marking is a Store that marks what it reads. A mark does not see what a Loader writes.
+type Marking interface {
+	Store
+	// GetMarked is Get for those who mean to Swap what they read.
+	GetMarked(ctx context.Context, keys [][]byte) (values [][]byte, seen []Seen, err error)
+}
+
+// GetForSwap is the store's GetMarked, or its Get if it does not mark.
+func GetForSwap(ctx context.Context, s Store, keys [][]byte) (values [][]byte, seen []Seen, err error) {
+	if m, ok := s.(Marking); ok {
+		return m.GetMarked(ctx, keys)
+	}
+	values, err = s.Get(ctx, keys)
+	return values, make([]Seen, len(values)), err
 }
 
 // Loader writes many values whatever their revisions, for keys nobody reads yet. It

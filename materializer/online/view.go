@@ -231,7 +231,7 @@ func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, reco
 	for i := range todo {
 		keys[i] = v.generation.StateKey(todo[i].key)
 	}
-	old, err := store.Get(ctx, keys)
+	old, seen, err := onlinestore.GetForSwap(ctx, store, keys)
 	if err != nil {
 		return p, err
 	}
@@ -245,7 +245,7 @@ func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, reco
 		case err != nil:
 			return p, fmt.Errorf("entity %x: %w", todo[i].key, err)
 		case c.value != nil:
-			writes = append(writes, onlinestore.Write{Key: keys[i], Expect: c.expect, Value: c.value})
+			writes = append(writes, onlinestore.Write{Key: keys[i], Expect: c.expect, Value: c.value, Seen: seen[i]})
 			p.changes = append(p.changes, c)
 		case c.aside != nil:
 			unwritten = append(unwritten, c)

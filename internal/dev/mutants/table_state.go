@@ -121,6 +121,11 @@ var stateMutants = []mutant{
 		tests: []string{"internal/registry"},
 	},
 	{
+		name: "marks-stand-still", tag: "o8", breaks: "A value that was written since it was read is taken for the one that was read.",
+		file: "internal/onlinestore/pebble/store.go", old: "s.marks[i].Add(1)", new: "s.marks[i].Add(0)",
+		tests: []string{"internal/onlinestore/pebble"},
+	},
+	{
 		name: "another-reads-states", tag: "p4", breaks: "Reads that share a round trip all get the states of the first.",
 		file: readerFile, old: "t.values[at.first:]", new: "t.values[0:]",
 		tests: []string{"internal/registry"},

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	cockroach "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,6 +38,7 @@ const (
 	memTableBytes     = 64 << 20
 	batchBytes        = 32 << 20 // a larger Swap is several batches
 	stripes           = 256
+	slots             = 256 * stripes // so that few keys share one
 )
 
 // Store implements onlinestore.Store. It starts no goroutines of its own.
@@ -50,9 +52,13 @@ type Store struct {
 	// locks[i] is held while a key of stripe i is read, compared and written. Who
 	// needs several takes them in ascending order.
 	locks [stripes]sync.Mutex
+	// marks[i] counts beginnings and ends of writes to keys of slot i, all of one stripe,
+	// whose lock is held. It is odd while one is under way, so a value that was read after
+	// it was even is current as long as it stays the same.
+	marks [slots]atomic.Uint64
 }
 
-var _ onlinestore.Store = (*Store)(nil)
+var _ onlinestore.Marking = (*Store)(nil)
 
 // Open opens or creates the store in dir. The error wraps a *LockedError if
 // someone has it open.
@@ -115,6 +121,24 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
+// GetMarked is onlinestore.Marking's.
+func (s *Store) GetMarked(ctx context.Context, keys [][]byte) ([][]byte, []onlinestore.Seen, error) {
+	seen := make([]onlinestore.Seen, len(keys))
+	for i, key := range keys {
+		if mark := s.marks[s.slot(key)].Load(); mark%2 == 0 {
+			seen[i] = seenAt(mark)
+		}
+	}
+	values, err := s.Get(ctx, keys)
+	return values, seen, err
+}
+
+// seenAt is the mark of a value that was read while nothing of its slot was written.
+func seenAt(mark uint64) onlinestore.Seen { return onlinestore.Seen(mark + 1) }
+
+// slot is which of the marks is that of a key.
+func (s *Store) slot(key []byte) int { return int(maphash.Bytes(s.seed, key) % slots) }
+
 // Swap is onlinestore.Store's. Calls that run at the same time share a sync.
 func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
 	if err := s.enter(ctx); err != nil {
@@ -158,14 +182,18 @@ func (s *Store) swapBatch(writes []onlinestore.Write, swapped []bool) error {
 // compareAndApply holds the stripes of the keys while it compares and makes the
 // writes visible. If it applied any, their sync is to be waited for.
 func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Write, swapped []bool) (applied bool, err error) {
-	unlock := s.lock(writes)
+	of, unlock := s.lock(writes)
 	defer unlock()
-	written := map[string]uint64{} // revisions in the batch
+	written := make(map[string]uint64, len(writes)) // revisions in the batch
 	var scratch []byte
 	for i, w := range writes {
 		scratch = appendKey(scratch[:0], w.Key)
 		revision, inBatch := written[string(w.Key)]
-		if !inBatch {
+		switch {
+		case inBatch:
+		case w.Seen == seenAt(s.marks[of[i]].Load()):
+			revision = w.Expect
+		default:
 			if revision, err = s.revision(scratch); err != nil {
 				return false, fmt.Errorf("compare key %q: %w", w.Key, err)
 			}
@@ -181,7 +209,18 @@ func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Wri
 	if len(written) == 0 {
 		return false, nil
 	}
+	slices.Sort(of)
+	of = slices.Compact(of)
+	s.mark(of)
+	defer s.mark(of)
 	return true, s.db.ApplyNoSyncWait(batch, cockroach.Sync)
+}
+
+// mark says that a write to keys of the slots begins, or ends.
+func (s *Store) mark(slots []int) {
+	for _, i := range slots {
+		s.marks[i].Add(1)
+	}
 }
 
 func (s *Store) revision(key []byte) (uint64, error) {
@@ -195,18 +234,19 @@ func (s *Store) revision(key []byte) (uint64, error) {
 	return onlinestore.Revision(value), closer.Close()
 }
 
-// lock takes the stripes of the keys and returns what gives them back.
-func (s *Store) lock(writes []onlinestore.Write) (unlock func()) {
-	held := make([]int, len(writes))
+// lock takes the stripes of the keys and returns their slots, and what gives the stripes back.
+func (s *Store) lock(writes []onlinestore.Write) (of []int, unlock func()) {
+	of, held := make([]int, len(writes)), make([]int, len(writes))
 	for i, w := range writes {
-		held[i] = int(maphash.Bytes(s.seed, w.Key) % stripes)
+		of[i] = s.slot(w.Key)
+		held[i] = of[i] % stripes
 	}
 	slices.Sort(held)
 	held = slices.Compact(held)
 	for _, i := range held {
 		s.locks[i].Lock()
 	}
-	return func() {
+	return of, func() {
 		for _, i := range held {
 			s.locks[i].Unlock()
 		}

@@ -39,7 +39,33 @@ func testModel(t *testing.T, s Storage) {
 			deletePrefix(t, store, first)
 		}
 		m := map[string]string{}
+		looked := map[string]onlinestore.Write{} // what may be swapped, with marks
 		t.Repeat(map[string]func(*rapid.T){
+			"look": func(t *rapid.T) {
+				key := someKey(t, "key")
+				values, seen, err := onlinestore.GetForSwap(context.Background(), store, [][]byte{[]byte(key)})
+				if err != nil || string(values[0]) != m[key] {
+					t.Fatalf("GetForSwap of %q: %q, %v, want %q", key, values[0], err, m[key])
+				}
+				at := onlinestore.Revision(values[0])
+				w := write(key, at, at+1, "looked")
+				w.Seen = seen[0]
+				looked[key] = w
+			},
+			"swap what was looked at": func(t *rapid.T) {
+				key := someKey(t, "key")
+				w, ok := looked[key]
+				if !ok {
+					return
+				}
+				matches := onlinestore.Revision([]byte(m[key])) == w.Expect
+				if got := swap(t, store, w)[0]; got != matches {
+					t.Fatalf("Swap of %q, looked at when it was at %d: %v, want %v", key, w.Expect, got, matches)
+				}
+				if matches {
+					m[key] = string(w.Value)
+				}
+			},
 			"swap": func(t *rapid.T) {
 				w := someWrite(t, m)
 				matches := onlinestore.Revision([]byte(m[string(w.Key)])) == w.Expect
@@ -55,6 +81,7 @@ func testModel(t *testing.T, s Storage) {
 				v := string(value(rapid.Uint64Range(1, math.MaxUint64-1<<60).Draw(t, "revision"), "loaded"))
 				load(t, store, map[string]string{key: v})
 				m[key] = v
+				delete(looked, key) // a mark does not see it
 			},
 			"delete": func(t *rapid.T) {
 				prefix := someKey(t, "prefix")

@@ -219,12 +219,14 @@ func inParallel(f func(writer int)) {
 // increment adds one to a counter, reading and swapping until it succeeds.
 func increment(store onlinestore.Store, key string) error {
 	for {
-		values, err := store.Get(context.Background(), [][]byte{[]byte(key)})
+		values, seen, err := onlinestore.GetForSwap(context.Background(), store, [][]byte{[]byte(key)})
 		if err != nil {
 			return err
 		}
 		at := onlinestore.Revision(values[0])
-		swapped, err := store.Swap(context.Background(), []onlinestore.Write{write(key, at, at+1, fmt.Sprint(at+1))})
+		w := write(key, at, at+1, fmt.Sprint(at+1))
+		w.Seen = seen[0]
+		swapped, err := store.Swap(context.Background(), []onlinestore.Write{w})
 		if err != nil || swapped[0] {
 			return err
 		}
@@ -284,15 +286,18 @@ func testConcurrentMany(t *testing.T, s Storage) {
 			for k := range keys {
 				names = append(names, []byte{byte('a' + (k*(i%2*4+1)+n+i)%keys)})
 			}
-			values, err := store.Get(context.Background(), names)
+			values, seen, err := onlinestore.GetForSwap(context.Background(), store, names)
 			if err != nil {
-				t.Errorf("Get: %v", err)
+				t.Errorf("GetForSwap: %v", err)
 				return
 			}
 			var writes []onlinestore.Write
 			for k, v := range values {
 				at := onlinestore.Revision(v)
 				writes = append(writes, write(string(names[k]), at, at+1, ""))
+				if i < writers/2 { // the others do not say what they have seen
+					writes[k].Seen = seen[k]
+				}
 			}
 			swapped, err := store.Swap(context.Background(), writes)
 			if err != nil {
