@@ -14,8 +14,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// planAt compiles the project as it stands in a commit of the git repository that
-// it lies in.
+// planAt compiles the project as of a commit of its git repository.
 func (o *options) planAt(ctx context.Context, ref string) (*plan.Plan, error) {
 	files, err := o.git(ctx, "ls-tree", "-r", "--name-only", "-z", ref, "--", featuredefs.ConfigFile, featuredefs.LockFile, featuredefs.FeaturesDir)
 	if err != nil {
@@ -47,7 +46,7 @@ func (o *options) planAt(ctx context.Context, ref string) (*plan.Plan, error) {
 		return nil, fmt.Errorf("the project has no definitions in %s: %w", ref, err)
 	}
 	if found.HasErrors() {
-		return nil, fmt.Errorf("the definitions in %s have errors themselves, the first: %s", ref, found[0])
+		return nil, fmt.Errorf("the definitions in %s have errors; the first is: %s", ref, found[0])
 	}
 	return p.Plan, nil
 }

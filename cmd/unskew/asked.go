@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// given is what flags say of keys or request fields.
+// given holds the keys or request fields that were given by flags.
 type given struct {
 	kind, flag string            // "key" and "--key", for messages
 	text       map[string]string // by name
@@ -35,7 +35,7 @@ func parseGiven(kind, flag string, pairs []string) (*given, error) {
 	return g, nil
 }
 
-// only makes sure that every name is one of the fields.
+// only checks that every given name is one of the fields.
 func (g *given) only(fields []sdk.Field) error {
 	names := fieldNames(fields)
 	for _, name := range slices.Sorted(maps.Keys(g.text)) {
@@ -54,19 +54,19 @@ func fieldNames(fields []sdk.Field) []string {
 	return names
 }
 
-// columns is the fields as columns of one row: those of null are null, those that are not
-// given are taken from other, where a key is a request field too.
+// columns returns the fields as columns of one row. Those in null are null. A field that was
+// not given takes its value from other, because a key may also be a request field.
 func (g *given) columns(fields []sdk.Field, null []string, other *given) ([]sdk.Column, error) {
 	var out []sdk.Column
 	for _, f := range fields {
 		t, known := plan.ParseColumnType(f.Type)
 		if !known {
-			return nil, fmt.Errorf("%s %s has the type %s, which this program does not know", g.kind, f.Name, f.Type)
+			return nil, fmt.Errorf("%s %s has the type %s, which this version does not know", g.kind, f.Name, f.Type)
 		}
 		written, ok := g.text[f.Name]
 		switch elsewhere, too := other.text[f.Name]; {
 		case slices.Contains(null, f.Name) && (ok || too):
-			return nil, fmt.Errorf("%s %s is given a value and --null", g.kind, f.Name)
+			return nil, fmt.Errorf("%s %s is given both a value and --null", g.kind, f.Name)
 		case !ok && too:
 			written, ok = elsewhere, true
 		}
@@ -86,8 +86,8 @@ func (g *given) columns(fields []sdk.Field, null []string, other *given) ([]sdk.
 	return out, nil
 }
 
-// asked is the keys and request fields of one reading. All have to be given, if only as
-// null: what is left out by mistake would be answered like an entity that nobody knows.
+// asked parses the keys and request fields of one read. All must be given, even if only as
+// null: one left out by mistake would be answered like an unknown entity.
 func asked(info *sdk.ServiceInfo, keys, request, null []string) (keyCols, requestCols []sdk.Column, err error) {
 	k, err := parseGiven("key", "--key", keys)
 	if err != nil {
@@ -116,7 +116,7 @@ func asked(info *sdk.ServiceInfo, keys, request, null []string) (keyCols, reques
 	return keyCols, requestCols, err
 }
 
-// missing is the error that names what has no value.
+// missing returns an error that lists what was not given.
 func missing(info *sdk.ServiceInfo, keys, request *given, null []string) error {
 	var flags []string
 	name := ""
@@ -138,5 +138,5 @@ func missing(info *sdk.ServiceInfo, keys, request *given, null []string) error {
 	if len(flags) == 0 {
 		return nil
 	}
-	return fmt.Errorf("service %s also needs %s; what has no value is given as --null %s", info.Name, strings.Join(flags, ", "), name)
+	return fmt.Errorf("service %s also needs %s; if there is no value, give --null %s", info.Name, strings.Join(flags, ", "), name)
 }

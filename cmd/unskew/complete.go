@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// completes offers what names lists of the project, for the first argument or a flag.
-// A project that does not load offers nothing.
+// completes completes the first argument or a flag with names from the project. A project
+// that does not load offers nothing.
 func (o *options) completes(names func(*plan.Plan) []cobra.Completion) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		p := o.definitions()
@@ -19,7 +19,7 @@ func (o *options) completes(names func(*plan.Plan) []cobra.Completion) cobra.Com
 	}
 }
 
-// first limits a completion to the first argument; then is for the others.
+// first uses f for the first argument and then for the others.
 func first(f cobra.CompletionFunc, then cobra.ShellCompDirective) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, text string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -29,8 +29,8 @@ func first(f cobra.CompletionFunc, then cobra.ShellCompDirective) cobra.Completi
 	}
 }
 
-// definitions compiles the project as far as it compiles, without its data; nil when
-// there is none.
+// definitions compiles the definitions without their data, as far as possible; nil if there
+// is no project.
 func (o *options) definitions() *plan.Plan {
 	p, _, err := featuredefs.Load(o.project, featuredefs.Options{})
 	if err != nil {

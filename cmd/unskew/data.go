@@ -10,11 +10,11 @@ import (
 	"github.com/unskew/unskew/materializer/offline"
 )
 
-// sampledRows is how many rows of each source and spine are looked at to check it.
+// sampledRows is how many rows of each source and spine are checked.
 const sampledRows = 10_000
 
-// dataCheck compares what sources and spines declare with the data they name, and looks
-// at the first rows of each as training would read them.
+// dataCheck compares the declarations of sources and spines with their data, and reads the
+// first rows of each as training would.
 type dataCheck struct {
 	reader *relation.Reader
 	found  diag.Diagnostics
@@ -56,7 +56,7 @@ func (d *dataCheck) source(ctx context.Context, s *plan.Source) {
 	}
 }
 
-// problems reports each where its column is named, or the relation.
+// problems reports each problem at the position of its column, or else of the relation.
 func (d *dataCheck) problems(problems []offline.Problem, of plan.Pos, columns map[string]plan.Pos) {
 	for _, p := range problems {
 		at, named := columns[p.Column]

@@ -16,7 +16,7 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// The flights example and what the demo does with it.
+// The definitions and times that the demo uses of the flights example.
 const (
 	exampleDir = "examples/flights"
 	demoSet    = "delays_2013"
@@ -28,11 +28,11 @@ func newDemo(o *options) *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole path on a year of real flights",
+		Short: "Run everything on a year of real flights",
 		Long: `Runs everything on the flights example: validates the definitions, refuses a leak, builds
 the training set, materializes history up to December, pushes December event by event
-through the online path under a simulated clock, and compares what is served with what was
-trained on, as bits. Run it in a checkout of the repository, or name the example with -C.`,
+through the online path under a simulated clock, and compares served values with the
+training set, bit by bit. Run it in a checkout of the repository, or name the example with -C.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("project") {
@@ -47,14 +47,14 @@ trained on, as bits. Run it in a checkout of the repository, or name the example
 	return c
 }
 
-// demo is one run, with what its report needs.
+// demo is one run of the demo and the data for its report.
 type demo struct {
 	*replay
 	c                 *cobra.Command
 	begun             time.Time
 	training, serving time.Duration
 	report            *parity.Report
-	sample            parity.Row // one flight, as trained
+	sample            parity.Row // one flight, as in the training set
 	served            []parity.Cell
 }
 
@@ -128,7 +128,7 @@ func (d *demo) say(format string, args ...any) {
 	fmt.Fprintf(d.c.OutOrStdout(), "\n"+format+"\n", args...)
 }
 
-// observe keeps the first flight of which everything is known.
+// observe keeps the first flight without missing values.
 func (d *demo) observe(row parity.Row, got []parity.Cell) {
 	if d.served != nil {
 		return
@@ -141,7 +141,7 @@ func (d *demo) observe(row parity.Row, got []parity.Cell) {
 	d.sample, d.served = row, got
 }
 
-// leakyView is what somebody in a hurry might write: the outcome as a feature.
+// leakyView is a typical mistake: it uses the outcome as a feature.
 const leakyView = `kind: Source
 name: bookings
 from: data/spine.parquet
@@ -160,8 +160,7 @@ features:
   late_bookings_24h: count("24h").where(late_or_cancelled)
 `
 
-// leak compiles a copy of the definitions with leakyView beside them, and shows what
-// is said of it.
+// leak compiles the definitions together with leakyView and prints the resulting errors.
 func (d *demo) leak() error {
 	dir, err := os.MkdirTemp("", "unskew-leak-")
 	if err != nil {
@@ -186,12 +185,12 @@ func (d *demo) leak() error {
 		return err
 	}
 	if !found.HasErrors() {
-		return errors.New("the leak was not refused")
+		return errors.New("the leak was not detected")
 	}
 	return found.Render(d.c.OutOrStdout())
 }
 
-// print is the closing report; its last line is the verdict.
+// print prints the closing report, whose last line is the verdict.
 func (d *demo) print(out string) error {
 	w := d.c.OutOrStdout()
 	d.say("5. One flight, as trained and as served")
@@ -222,7 +221,7 @@ func (d *demo) trained() int64 {
 	return n
 }
 
-// shownFeatures bounds the table of one flight.
+// shownFeatures bounds the table of the sample flight.
 const shownFeatures = 16
 
 func (d *demo) printFlight() error {
@@ -244,7 +243,7 @@ func (d *demo) printFlight() error {
 	return w.Flush()
 }
 
-// definedAt is where an output of a service is defined.
+// definedAt returns the position where an output of a service is defined.
 func definedAt(s *plan.Service, output int) plan.Pos {
 	if d := output - len(s.Features); d >= 0 {
 		return s.Derived[d].Pos

@@ -17,19 +17,19 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// events is a file, or standard input, with events to push.
+// events is a file or standard input with events to push.
 type events struct {
-	name   string // for people
+	name   string // shown in messages
 	path   string
 	format string
 	io.ReadCloser
 }
 
-// eventFormats are the formats of files to push.
+// eventFormats are the supported file formats.
 var eventFormats = []string{"json", "csv", "parquet", "arrow"}
 
-// openEvents opens a file, or stdin for "-"; without a format the file's name decides.
-// Reads of stdin end with ctx.
+// openEvents opens a file, or stdin for "-". Without a format, the file name decides. Reads
+// of stdin end with ctx.
 func openEvents(ctx context.Context, file, format string, stdin io.Reader) (*events, error) {
 	if format == "" {
 		format = formatOf(file)
@@ -42,13 +42,13 @@ func openEvents(ctx context.Context, file, format string, stdin io.Reader) (*eve
 		return &events{file, file, format, f}, err
 	}
 	if format == "parquet" {
-		return nil, errors.New("parquet cannot be read from standard input: it is read from its end; name a file")
+		return nil, errors.New("Parquet cannot be read from standard input because its metadata is at the end; name a file")
 	}
 	return &events{"standard input", "", format, interruptible(ctx, stdin)}, nil
 }
 
-// interruptible reads from r until ctx ends. A read of a terminal cannot be interrupted,
-// so it has a goroutine of its own, which may outlive the reader and ends with the process.
+// interruptible reads from r until ctx ends. A read from a terminal cannot be interrupted, so
+// it runs in a goroutine, which may outlive the reader and ends with the process.
 func interruptible(ctx context.Context, r io.Reader) io.ReadCloser {
 	out, in := io.Pipe()
 	go func() {
@@ -72,20 +72,21 @@ func formatOf(file string) string {
 	return "json"
 }
 
-// eventRows are rows with all columns of the source, valid until the next ones are read.
+// eventRows are rows with all columns of the source, valid until the next call.
 type eventRows struct {
 	*vector.Batch
-	lines []int64 // the line that each begins in; nil where there are no lines
+	lines []int64 // the line where each row begins; nil if the format has no lines
 	bad   []badEvent
 }
 
-// badEvent is a row that cannot be read. They are ascending by row, one a row.
+// badEvent is a row that cannot be parsed. Lists are sorted by row and have one entry for
+// each row.
 type badEvent struct {
 	row int
 	why string
 }
 
-// read calls f with the rows.
+// read calls f with the rows of the file.
 func (e *events) read(ctx context.Context, src *plan.Source, f func(*eventRows) error) error {
 	in, err := ingest.NewSource(src)
 	if err != nil {
@@ -141,8 +142,8 @@ func textRows(rows *records.Rows) *eventRows {
 	return out
 }
 
-// readParquet reads a file that may lack columns, which are null then, but not those
-// without which no row is an event.
+// readParquet reads a Parquet file. Missing columns are null, except those that every event
+// needs.
 func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eventRows) error) (err error) {
 	r, err := relation.Open(relation.Options{})
 	if err != nil {
@@ -156,7 +157,7 @@ func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eve
 	}
 	out := &vector.Batch{}
 	var read []plan.Field
-	var index []int // of a column in read; -1: it is null
+	var index []int // index of a column in the file; -1: null
 	for _, c := range src.Columns {
 		has := slices.ContainsFunc(found, func(f relation.Column) bool { return f.Name == c.Name })
 		index = append(index, -1)
@@ -198,7 +199,7 @@ func parquetRows(out *vector.Batch, b *relation.Batch) *eventRows {
 	return rows
 }
 
-// readArrow reads an Arrow stream by way of a temporary Parquet file.
+// readArrow reads an Arrow stream by converting it to a temporary Parquet file.
 func (e *events) readArrow(ctx context.Context, src *plan.Source, f func(*eventRows) error) error {
 	dir, err := os.MkdirTemp("", "unskew-push-")
 	if err != nil {

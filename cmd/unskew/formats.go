@@ -13,7 +13,7 @@ import (
 	"github.com/unskew/unskew/validate"
 )
 
-// formats writes the findings of validate for people and for CI systems.
+// formats are the output formats of validate's findings, for people and for CI systems.
 var formats = map[string]func(io.Writer, *featuredefs.Project, diag.Diagnostics) error{
 	"text": textFormat, "json": jsonFormat, "github": githubFormat, "sarif": sarifFormat, "junit": junitFormat,
 }
@@ -26,8 +26,8 @@ func textFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) err
 	return err
 }
 
-// summary is one line: what there is, and what is wrong with it. Of definitions with
-// errors nobody can say what there is.
+// summary is one line with the number of definitions and findings. With errors, the
+// definitions cannot be counted.
 func summary(p *featuredefs.Project, found diag.Diagnostics) string {
 	errors, warnings := tally(found)
 	name := p.Name
@@ -82,7 +82,7 @@ func jsonFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) err
 	}{p.Name, errors, warnings, found})
 }
 
-// githubFormat writes workflow commands, which GitHub shows beside the line.
+// githubFormat writes workflow commands, which GitHub displays next to the line.
 func githubFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	for _, d := range found {
@@ -120,8 +120,8 @@ func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) er
 	})
 }
 
-// junitFormat writes one test case for each finding, and one that passes when there
-// are not errors, as CI systems read test reports.
+// junitFormat writes one failed test case for each finding, and a passing one if there are no
+// errors, as CI systems read test reports.
 func junitFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
 	type failure struct {
 		Message string `xml:"message,attr"`

@@ -14,33 +14,33 @@ func newGC(o *options) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "gc",
-		Short: "Remove online state that nothing reads any more",
+		Short: "Remove online state that is no longer read",
 		Long: `Finds online state that none of the project's definitions reads: of definitions that changed or
-are gone, of builds that another took the place of, and of builds that died. It says how much
-there is. With --yes it removes what has been unused for longer than --grace.
+were removed, of superseded builds, and of builds that crashed. It prints how much there is. With
+--yes it removes what has been unused for longer than --grace.
 
-A run notes what it finds for the first time, and the grace period begins there: what another
-server, with the definitions of before, still reads, or a materialization is writing just now, looks
-unused from here. Run it with the newest definitions, and with a grace period longer than
-it takes until they are everywhere.`,
+The grace period begins when a run first finds the state unused. State that another server with
+older definitions still reads, or that a materialization is just writing, also looks unused. So
+run it with the newest definitions, and with a grace period longer than it takes to deploy them
+everywhere.`,
 		Example: "  unskew gc\n  unskew gc --yes --grace 30d",
 		Args:    takes(0, 0),
 		RunE:    func(c *cobra.Command, _ []string) error { return o.gc(c, grace, yes) },
 	}
-	c.Flags().StringVar(&grace, "grace", "7d", "keep what was found to be unused less than `SPAN` ago")
-	c.Flags().BoolVar(&yes, "yes", false, "remove it, and do not only say so")
+	c.Flags().StringVar(&grace, "grace", "7d", "keep state that was first found unused less than `SPAN` ago")
+	c.Flags().BoolVar(&yes, "yes", false, "remove unused state instead of only listing it")
 	return c
 }
 
-// unused is garbage as it is printed.
+// unused is unused state as printed.
 type unused struct {
 	Version    string `json:"version"` // of the definition
 	Generation uint64 `json:"generation"`
-	Gone       bool   `json:"gone"` // no definition has the version
+	Gone       bool   `json:"gone"` // no definition has this version
 	Keys       int64  `json:"keys"`
 	Bytes      int64  `json:"bytes"`
 	Since      string `json:"unused_since"`
-	Due        bool   `json:"due"`     // longer ago than the grace period
+	Due        bool   `json:"due"`     // unused for longer than the grace period
 	Removed    bool   `json:"removed"` // by this run
 }
 

@@ -23,9 +23,9 @@ func newGet(o *options) *cobra.Command {
 		Use:   "get SERVICE",
 		Short: "Read the features of one entity, as a model would",
 		Long: `Reads every feature of a service for one combination of keys and request fields, and
-prints value and status of each. It reads the project's online store, and says why an
-expression failed, or asks a running server with --server, which does not say. Every key
-and request field has to be given; --null NAME says that one has no value.`,
+prints the value and status of each. It reads the project's online store and prints why an
+expression failed. With --server it reads from a running server, which does not report the
+reason. Every key and request field must be given; --null NAME gives one without a value.`,
 		Example: `  unskew get fraud_v1 --key user_id=42 --key merchant_id=m7 --request amount=12.5
   unskew get fraud_v1 --key user_id=42 --server http://localhost:7171 --json`,
 		Args:              takes(1, 1),
@@ -37,7 +37,7 @@ and request field has to be given; --null NAME says that one has no value.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&url, "server", "", "ask the server at `URL` instead of the project's store")
+	c.Flags().StringVar(&url, "server", "", "read from the server at `URL` instead of the project's store")
 	c.Flags().StringArrayVarP(&keys, "key", "k", nil, "`NAME=VALUE` of a key; repeat for several")
 	c.Flags().StringArrayVarP(&request, "request", "r", nil, "`NAME=VALUE` of a request field; repeat for several")
 	c.Flags().StringArrayVar(&null, "null", nil, "`NAME` of a key or request field without a value; repeat for several")
@@ -46,9 +46,9 @@ and request field has to be given; --null NAME says that one has no value.`,
 	return c
 }
 
-// withServer calls f with a client of the server at url, or of one that runs in this
-// process on the project's own store for as long as f does, and tells failed why values
-// are errors.
+// withServer calls f with a client of the server at url. If url is empty, it runs a server on
+// the project's own store for the duration of the call; that server calls failed with the
+// reasons of errors.
 func (o *options) withServer(c *cobra.Command, url string, failed func(output string, row int, text string), f func(context.Context, *sdk.Client) error) (err error) {
 	if url != "" {
 		client, err := sdk.New(url)
@@ -123,7 +123,7 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, servic
 
 func short(fingerprint string) string { return fingerprint[:min(12, len(fingerprint))] }
 
-// reasons is why outputs are errors, as far as the server at hand tells.
+// reasons collects why outputs are errors, as far as the server reports it.
 type reasons struct {
 	mu sync.Mutex
 	of map[string]string
@@ -138,7 +138,7 @@ func (r *reasons) hear(output string, _ int, text string) {
 	r.of[output] = text
 }
 
-// text is "" where nothing was told.
+// text returns the reason for an output, or "".
 func (r *reasons) text(output string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +155,7 @@ func status(f *sdk.Feature, why *reasons) string {
 	return f.Status(0).String()
 }
 
-// value is the value of the first row.
+// value returns the value in the first row.
 func value(f *sdk.Feature) (plan.Value, error) {
 	t, err := plan.ParseType(f.Type())
 	if err != nil {
@@ -194,9 +194,8 @@ func jsonRow(rows *sdk.Rows, why *reasons) (any, error) {
 	}{rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), rows.Fingerprint, features}, nil
 }
 
-// plainJSON is v in the types of encoding/json: times in RFC 3339, durations as text,
-// bytes in base64, maps with their keys as text, and NaN and the infinities, which
-// JSON lacks, as strings.
+// plainJSON converts v to types of encoding/json: times in RFC 3339, durations as text, bytes
+// in base64, maps with text keys, and NaN and infinities, which JSON lacks, as strings.
 func plainJSON(v plan.Value) any {
 	switch v.Kind() {
 	case plan.Bool:

@@ -19,24 +19,24 @@ import (
 //go:embed starter
 var starter embed.FS
 
-// starterNames are the files that have other names in a project: names with a dot in
-// front would not be embedded with the folder.
+// starterNames maps embedded files to their names in a project; embedding a folder leaves out
+// names that begin with a dot.
 var starterNames = map[string]string{"gitignore": ".gitignore", workflow: ".github/workflows/features.yml"}
 
-// workflow is the file that says which commit of Unskew to build.
+// workflow is the file that contains the commit of Unskew to build.
 const workflow = "ci.yml"
 
-// pinned is the commit of this program, as the workflow writes it.
+// pinned returns this program's commit, as written to the workflow.
 func pinned() string {
-	return cmp.Or(commit(), "main # this build does not know its commit: pin the one that you mean")
+	return cmp.Or(commit(), "main # this build does not know its commit; pin a commit here")
 }
 
 func newInit(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a small working project",
-		Long: `Writes a project that works at once into a folder (default: the current one): definitions
-with comments, their tests, some data, and a workflow for CI. Files that exist already are never
+		Long: `Writes a working project into a folder (default: the current one): definitions
+with comments, their tests, some data, and a workflow for CI. Existing files are never
 overwritten.`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(directories, cobra.ShellCompDirectiveNoFileComp),
@@ -84,7 +84,7 @@ func (o *options) init(c *cobra.Command, dir string) error {
 	return nil
 }
 
-// printStarted says what was written and what to try.
+// printStarted lists the written files and suggests what to run next.
 func printStarted(c *cobra.Command, dir string, wrote []string) {
 	for _, path := range wrote {
 		fmt.Fprintln(c.OutOrStdout(), "wrote", path)

@@ -18,8 +18,8 @@ import (
 func newLog(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "log",
-		Short: "Look after the event log",
-		Long:  `Looks after the log of pushed events and what becomes of them.`,
+		Short: "Inspect and correct the event log",
+		Long:  `Inspects and corrects the log of pushed events.`,
 		Args:  takes(0, 0),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -31,18 +31,18 @@ func newDeadLetters(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "dead-letters",
 		Short: "List the events and entities that were set aside",
-		Long: `Lists what of the log is in no state of a view, and why: events that lie beyond a limit which
-came after them, and entities whose state is larger than a store takes. Nothing waits for
-them, and every feature read of such an entity is an ERROR. The events stay in the log: once
-the definitions make less of them, unskew materialize --full builds the states anew.
+		Long: `Lists what is in the log but in no state of a view, and why: events over a limit that was
+introduced after they were logged, and entities whose state is too large for the store. They
+hold up nothing else. Every feature of such an entity reads as ERROR. The events stay in the
+log: after the definitions are changed, unskew materialize --full rebuilds the states.
 
-Exit code 1 when there are any.`,
+Exit code 1 if there are any.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.deadLetters(c) },
 	}
 }
 
-// deadLetter is a letter as it is printed.
+// deadLetter is a dead letter as printed.
 type deadLetter struct {
 	View     string `json:"view"`
 	Source   string `json:"source"`
@@ -64,7 +64,7 @@ func (d deadLetter) String() string {
 	return fmt.Sprintf("view %s: %s, since position %d of the log of %s (%s): %s", d.View, what, d.Position, d.Source, d.At, d.Reason)
 }
 
-// entityText is a key as people write it, or its first bytes where it was cut.
+// entityText formats a key; for one that was truncated, its first bytes.
 func entityText(e *plan.Entity, key []byte) string {
 	if len(key) == 0 {
 		return ""
@@ -112,7 +112,7 @@ func (o *options) deadLetters(c *cobra.Command) (err error) {
 	return err
 }
 
-// lettersOf lists the letters of a view's live generation, if it has one.
+// lettersOf lists the dead letters of a view's live generation, if there is one.
 func lettersOf(ctx context.Context, store onlinestore.Store, v *plan.View) ([]deadLetter, error) {
 	g, err := registry.Live(ctx, store, v)
 	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {

@@ -17,17 +17,17 @@ import (
 const (
 	exitOK       = 0
 	exitFindings = 1 // it ran and found something wrong: definitions, rows, differences
-	exitFailed   = 2 // it could not run
+	exitFailed   = 2 // it could not run, or not to the end
 )
 
-// findings is an error whose details have been printed already.
+// findings is an error whose details have already been printed.
 type findings struct{ summary string }
 
 func (f *findings) Error() string { return f.summary }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	code := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string) int {
 	}
 }
 
-// options are the flags every command has.
+// options are the flags common to all commands.
 type options struct {
 	project string
 	json    bool
@@ -71,11 +71,11 @@ func newRoot() *cobra.Command {
 for serving, and proves that the two agree to the last bit.
 
 A project is a folder with unskew.yaml and definitions under features/. Commands
-work on the project in the current folder, or in the one that -C names.
+work on the project in the current folder, or in the folder given by -C.
 
-Exit codes: 0 done; 1 it ran and found something wrong, with definitions, tests, pushed
-rows, parity or, with train --strict, a training set; 2 it could not run, or not to its
-end.`,
+Exit codes: 0 success; 1 the command ran and found something wrong with definitions, tests,
+pushed rows, parity or, with train --strict, a training set; 2 it could not run or did not
+finish.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
@@ -84,9 +84,9 @@ end.`,
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&o.project, "project", "C", ".", "work on the project in `DIR`")
+	flags.StringVarP(&o.project, "project", "C", ".", "use the project in `DIR`")
 	flags.BoolVar(&o.json, "json", false, "print results as JSON on standard output")
-	flags.BoolVarP(&o.quiet, "quiet", "q", false, "no progress")
+	flags.BoolVarP(&o.quiet, "quiet", "q", false, "do not show progress")
 	completeFlag(root, "project", directories)
 	root.AddCommand(
 		newInit(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),

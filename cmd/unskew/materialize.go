@@ -25,20 +25,19 @@ func newMaterialize(o *options) *cobra.Command {
 		Use:   "materialize",
 		Short: "Build online state from history",
 		Long: `Builds the online state of every view (or of one) from the whole history of its source
-and makes it live at once. Until then nothing that is served changes, and a build that
-is interrupted leaves nothing behind that is ever read. A view whose history has not
-changed since its last build is left as it is, unless --full is set; what was pushed
-meanwhile is in its state anyway.
+and makes it live atomically. Until then served values do not change, and the rest of an
+interrupted build is never read. A view whose history has not changed since its last build
+is not rebuilt, unless --full is set; its state already has the events pushed meanwhile.
 
---to leaves out of the files what serving would not have known by then. Pushed events are in
-the state anyway.`,
+--to leaves out rows of files that serving would not have known by then. It does not apply to
+pushed events.`,
 		Example: `  unskew materialize
   unskew materialize --view user_spend --full`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.materialize(c, view, to, full) },
 	}
 	c.Flags().StringVar(&view, "view", "", "only the view `NAME`")
-	c.Flags().StringVar(&to, "to", "", "only what was known before `TIME`, like 2025-01-31T00:00:00Z (default: everything)")
+	c.Flags().StringVar(&to, "to", "", "only data known before `TIME`, like 2025-01-31T00:00:00Z (default: everything)")
 	c.Flags().BoolVar(&full, "full", false, "rebuild even when the history has not changed")
 	completeFlag(c, "view", o.completes(viewNames))
 	return c
@@ -52,7 +51,7 @@ type materialization struct {
 	to       plan.EventTime
 	full     bool
 	progress *progress
-	// registered are the sources whose event ids the log has been told.
+	// registered are the sources whose event ids are in the log.
 	registered []*plan.Source
 }
 
@@ -91,7 +90,7 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 	return m.run(c, views)
 }
 
-// materialized says what became of a view, and of the rows of its source.
+// materialized is the printed result for a view, including counts of its source's rows.
 type materialized struct {
 	View        string           `json:"view"`
 	UpToDate    bool             `json:"up_to_date"`
@@ -132,10 +131,10 @@ func (m materialized) String() string {
 		text += fmt.Sprintf(", %s without a key", count(m.NullKeys))
 	}
 	if m.SetAside > 0 {
-		text += fmt.Sprintf("; %s set aside, for a state that is too large (see unskew log dead-letters)", quantity(m.SetAside, "entity"))
+		text += fmt.Sprintf("; %s set aside, because the state is too large (see unskew log dead-letters)", quantity(m.SetAside, "entity"))
 	}
 	if m.RowErrors > 0 {
-		text += fmt.Sprintf("; %s left out, where its filter or argument failed", quantity(m.RowErrors, "value"))
+		text += fmt.Sprintf("; %s left out because the filter or argument failed", quantity(m.RowErrors, "value"))
 	}
 	return text
 }
@@ -158,7 +157,8 @@ func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
 	return nil
 }
 
-// register makes the log of a stream source refuse what is history already.
+// register adds the history's event ids to a stream source's log, so that pushing them again
+// is a duplicate.
 func (m *materialization) register(ctx context.Context, src *plan.Source) error {
 	if !src.Stream || src.EventID == "" || slices.Contains(m.registered, src) {
 		return nil
@@ -219,8 +219,8 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	return &done, nil
 }
 
-// inputs identifies the history a view is built from: the files' contents and how much
-// of them counts.
+// inputs identifies the history that a view is built from: the contents of the files and the
+// time limit.
 func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byte, error) {
 	h := sha256.New()
 	if src.From != "" || src.SQL != "" {
@@ -232,7 +232,7 @@ func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byt
 			fmt.Fprintf(h, "%q %d %s\n", f.Path, f.Size, f.SHA256)
 		}
 		if len(files) == 0 || slices.ContainsFunc(files, func(f relation.File) bool { return f.SHA256 == "" }) {
-			// What cannot be hashed may have changed.
+			// Data that cannot be hashed may have changed.
 			fmt.Fprintln(h, wallClock())
 		}
 	}

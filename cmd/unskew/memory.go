@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// bytes is what --memory says, or half of what the machine has; 0 where that is not known.
+// bytes returns the value of --memory, or half of the machine's memory; 0 if that is unknown.
 func (f *trainFlags) bytes() (int64, error) {
 	if f.memory == "" {
 		return machineMemory("/") / 2, nil
@@ -22,30 +22,30 @@ func (f *trainFlags) bytes() (int64, error) {
 	return n, nil
 }
 
-// The shares of --memory: the reader's, which is what DuckDB may use for queries and text
-// files, and that of the Go heap, beside which there are stacks and what C allocates.
+// The shares of --memory: the reader's, which DuckDB may use for queries and text files, and
+// the Go heap's. Stacks and C allocations take the rest.
 const (
 	readerShare = 4
 	heapShare   = 0.85
 )
 
-// leastReaderMemory is what DuckDB needs to read text files with a few threads.
-const leastReaderMemory = 256e6
+// minReaderMemory is what DuckDB needs to read text files with a few threads.
+const minReaderMemory = 256e6
 
-// readerMemory is DuckDB's limit when memory bytes are allowed; 0 leaves it to DuckDB.
+// readerMemory returns DuckDB's limit for a given total; 0 leaves it to DuckDB.
 func readerMemory(memory int64) string {
 	if memory == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%dMB", int64(max(leastReaderMemory, float64(memory/readerShare))/1e6))
+	return fmt.Sprintf("%dMB", int64(max(minReaderMemory, float64(memory/readerShare))/1e6))
 }
 
-// garbage is how much garbage, in percent of what is in use, a training set may leave
-// before it is collected. Most of its memory holds numbers, which cost no time to collect.
+// garbage is the GC percentage for building a training set. Most of its memory holds numbers,
+// which cost the collector no time.
 const garbage = 25
 
 // collectBelow makes the collector keep the heap within its share of memory, unless the
-// environment says how it is to work.
+// environment configures the collector.
 func collectBelow(memory int64) {
 	if _, ok := os.LookupEnv("GOGC"); !ok {
 		debug.SetGCPercent(garbage)
@@ -55,20 +55,19 @@ func collectBelow(memory int64) {
 	}
 }
 
-// mostGarbage is how much garbage is worth its memory even where there is plenty.
-const mostGarbage = 200
+// maxGarbage is the highest GC percentage that is worth its memory, however much is free.
+const maxGarbage = 200
 
-// collectLater lets up to so many percent of what is in use be garbage, unless the
-// environment says how it is to be collected.
+// collectLater raises the GC percentage, unless the environment configures the collector.
 func collectLater(percent int) {
 	if _, ok := os.LookupEnv("GOGC"); !ok {
-		runtime.GC() // the percentage is of what is in use when it has ended
-		debug.SetGCPercent(max(garbage, min(percent/2, mostGarbage)))
+		runtime.GC() // the percentage applies to the heap in use after this collection
+		debug.SetGCPercent(max(garbage, min(percent/2, maxGarbage)))
 	}
 }
 
-// machineMemory is the memory of the machine, or of the control group that the process is
-// in if that has less; 0 if unknown. root is where the file system begins.
+// machineMemory returns the memory of the machine, or of the process's control group if that
+// is less; 0 if unknown. root is the root of the file system.
 func machineMemory(root string) int64 {
 	raw, err := os.ReadFile(filepath.Join(root, "proc/meminfo"))
 	if err != nil {
@@ -90,8 +89,8 @@ func machineMemory(root string) int64 {
 	return total
 }
 
-// groupLimits lists the limits of the control groups that the process is in: in version 2
-// those of its group and all above it, in version 1 that of its memory group.
+// groupLimits lists the limits of the process's control groups: in version 2 those of its
+// group and all its ancestors, in version 1 that of its memory group.
 func groupLimits(root string) []int64 {
 	raw, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {

@@ -14,7 +14,7 @@ func TestOutcomesOfANewerServer(t *testing.T) {
 		want     string
 	}{
 		{[]sdk.Outcome{1, 99}, "outcome 99"}, {[]sdk.Outcome{1, -1}, "outcome -1"}, {[]sdk.Outcome{0, 1}, "outcome 0"},
-		{[]sdk.Outcome{257, 1}, "outcome 257"}, {[]sdk.Outcome{1}, "answered 1 rows, of 2"}, {[]sdk.Outcome{1, 4}, ""},
+		{[]sdk.Outcome{257, 1}, "outcome 257"}, {[]sdk.Outcome{1}, "answered for 1 rows, but 2"}, {[]sdk.Outcome{1, 4}, ""},
 	} {
 		rows := make([]sdk.Pushed, len(test.outcomes))
 		for i, o := range test.outcomes {

@@ -31,37 +31,37 @@ func newParity(o *options) *cobra.Command {
 	f := &parityFlags{}
 	c := &cobra.Command{
 		Use:   "parity --replay",
-		Short: "Prove that what is served is what was trained on",
+		Short: "Prove that served values equal the training set",
 		Long: `Builds a training set, then drives the same history through the online path (event log,
-applier, online store, server on a loopback port) under a simulated clock, asks for the
+applier, online store, server on a loopback port) under a simulated clock, reads the
 features of sampled rows at their own times, and compares every value and status with the
-training set's, as bits. The history is what train reads: files, and what was pushed to
-the project's log, known when the log took it. The replay uses a store of the kind the
-project names, fresh and thrown away afterwards; the project's own is only read.
+training set, bit by bit. The history is what train reads: files, and events pushed to the
+project's log, which are known from when the log stored them. The replay uses a temporary
+store of the project's kind; the project's own store is only read.
 
 With --from, history before that time is materialized and the rest is pushed event by
-event; without, all of it is pushed. Only rows from then on are asked for.
+event, and only rows at or after that time are read. Without it, everything is pushed.
 
-Exit code 1 when anything differs, 2 when there was nothing to replay: no event that any
-row asked could see.`,
+Exit code 1 if anything differs, 2 if there was nothing to replay, because no event is
+visible to any of the rows read.`,
 		Example: "  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z",
 		Args:    takes(0, 0),
 		RunE:    func(c *cobra.Command, _ []string) error { return o.parity(c, f) },
 	}
 	c.Flags().BoolVar(&f.replay, "replay", false, "replay history through the online path")
 	c.Flags().StringVar(&f.set, "training-set", "", "training set `NAME` (default: the only one)")
-	c.Flags().StringVar(&f.from, "from", "", "push what became known from `TIME` on, materialize what was before (default: push all)")
-	c.Flags().IntVar(&f.rows, "rows", 1000, "ask for `N` rows, spread evenly; 0: all")
+	c.Flags().StringVar(&f.from, "from", "", "push what became known at or after `TIME`, and materialize everything before (default: push all)")
+	c.Flags().IntVar(&f.rows, "rows", 1000, "read `N` rows, evenly spaced; 0: all")
 	completeFlag(c, "training-set", o.completes(trainingSetNames))
 	return c
 }
 
 func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 	if !f.replay {
-		return errors.New("say --replay: it is the one kind of parity check there is")
+		return errors.New("add --replay, the only kind of parity check so far")
 	}
 	if f.rows < 0 {
-		return fmt.Errorf("--rows %d: it is a number of rows, or 0 for all", f.rows)
+		return fmt.Errorf("--rows %d: give a number of rows, or 0 for all", f.rows)
 	}
 	from := plan.Always
 	if f.from != "" {
@@ -113,32 +113,32 @@ type replay struct {
 	o        *options
 	project  *featuredefs.Project
 	reader   *relation.Reader
-	log      eventlog.Log // nil: the files are all there is
+	log      eventlog.Log // nil: only files are read
 	set      *plan.TrainingSet
 	from     plan.EventTime
 	rows     int
 	progress *progress
 	manifest *offline.Manifest
-	observe  func(row parity.Row, got []parity.Cell) // hears of every row asked; may be nil
+	observe  func(row parity.Row, got []parity.Cell) // called for every row read; may be nil
 }
 
-// run trains and serves. A replay of nothing is an error: it proves nothing.
+// run trains and serves. An empty replay is an error, because it proves nothing.
 func (r *replay) run(ctx context.Context, dir string) (*parity.Report, error) {
 	if err := r.train(ctx, dir); err != nil {
 		return nil, err
 	}
 	if r.events() == 0 {
-		return nil, fmt.Errorf("there is nothing to replay: %s no event, neither in files nor pushed", r.sources("has", "have"))
+		return nil, fmt.Errorf("there is nothing to replay: %s no event, in files or pushed", r.sources("has", "have"))
 	}
 	report, err := r.serve(ctx, dir)
 	if err == nil && report.Pushed+report.Materialized == 0 {
-		return nil, fmt.Errorf("there is nothing to replay: no event of %s was known before the latest row asked; a pushed event is known when the log takes it",
+		return nil, fmt.Errorf("there is nothing to replay: no event of %s was known before the latest row of the spine; a pushed event is known from when the log stored it",
 			r.sources("", ""))
 	}
 	return report, err
 }
 
-// events is how many events the training set was built from.
+// events returns the number of events that the training set was built from.
 func (r *replay) events() int64 {
 	var n int64
 	for _, s := range r.manifest.Sources {
@@ -147,7 +147,7 @@ func (r *replay) events() int64 {
 	return n
 }
 
-// sources names what the training set was built from, with a verb.
+// sources names the sources of the training set, followed by a verb.
 func (r *replay) sources(one, several string) string {
 	var names []string
 	for _, s := range r.manifest.Sources {
@@ -174,7 +174,7 @@ func (r *replay) train(ctx context.Context, dir string) error {
 	return nil
 }
 
-// serve asks the online path for rows of the training set in dir.
+// serve reads rows of the training set in dir through the online path.
 func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) {
 	rows, err := parity.ReadTrainingSet(ctx, dir, r.manifest, r.set, r.from, r.rows)
 	if err != nil {
@@ -192,7 +192,8 @@ func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) 
 	return report, nil
 }
 
-// history reads what the training set was built from: of the log, no more than that.
+// history reads the events that the training set was built from, and no later ones of the
+// log.
 func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 	end := r.logEnd(src)
 	h := offline.History{Reader: r.reader, Log: r.log, Source: src, Until: &end}
@@ -203,7 +204,7 @@ func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.E
 	return err
 }
 
-// logEnd is the position up to which training read the log of a source.
+// logEnd returns the position up to which training read a source's log.
 func (r *replay) logEnd(src *plan.Source) eventlog.Position {
 	for _, s := range r.manifest.Sources {
 		if s.Name == src.Name {
@@ -213,8 +214,8 @@ func (r *replay) logEnd(src *plan.Source) eventlog.Position {
 	return 0
 }
 
-// replayProgress turns the phases of a replay into lines. Pushing and asking take
-// turns, so they share one.
+// replayProgress converts the phases of a replay to lines. Pushes and reads alternate, so
+// they share a line.
 type replayProgress struct {
 	*progress
 	rows   int64
@@ -246,7 +247,7 @@ func (p *replayProgress) finish() {
 	switch p.phase {
 	case "":
 	case parity.Asking:
-		p.end(fmt.Sprintf("%s events pushed and applied, %s rows asked", count(p.pushed), count(p.done)))
+		p.end(fmt.Sprintf("%s events pushed and applied, %s rows read", count(p.pushed), count(p.done)))
 	default:
 		p.end(count(p.done) + " events")
 	}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows how far long work has come: one line that rewrites itself on a
-// terminal, a plain line every few seconds elsewhere. Safe for concurrent use.
+// progress shows the progress of long work: on a terminal one line that is rewritten,
+// elsewhere a line every few seconds. It is safe for concurrent use.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -28,7 +28,7 @@ type progress struct {
 	written int // length of the line on the terminal
 }
 
-// newProgress shows progress on w; quiet shows nothing.
+// newProgress shows progress on w, or nothing if quiet.
 func newProgress(w io.Writer, quiet bool) *progress {
 	if quiet {
 		return &progress{w: io.Discard, every: time.Hour}
@@ -39,7 +39,7 @@ func newProgress(w io.Writer, quiet bool) *progress {
 	return &progress{w: w, every: 5 * time.Second}
 }
 
-// begin starts a phase of total units (0 when that is not known).
+// begin starts a phase of total units (0 if unknown).
 func (p *progress) begin(phase, unit string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *progress) begin(phase, unit string, total int64) {
 	p.shown = p.begun
 }
 
-// add counts units done.
+// add counts completed units.
 func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *progress) add(n int64) {
 	}
 }
 
-// end closes the phase with a line that stays, and returns how long it took.
+// end finishes the phase with a permanent line and returns its duration.
 func (p *progress) end(summary string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +102,7 @@ func round(d time.Duration) time.Duration {
 	return d.Round(100 * time.Millisecond)
 }
 
-// quantity writes a count with its unit, in the plural unless it is one.
+// quantity formats a count with its unit, in the plural unless it is one.
 func quantity(n int64, unit string) string {
 	if n != 1 {
 		if stem, ok := strings.CutSuffix(unit, "y"); ok {
@@ -113,7 +113,7 @@ func quantity(n int64, unit string) string {
 	return count(n) + " " + unit
 }
 
-// count writes a number with thousands separated.
+// count formats a number with thousands separators.
 func count(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

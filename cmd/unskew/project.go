@@ -27,9 +27,9 @@ import (
 	"github.com/unskew/unskew/internal/relation"
 )
 
-// load compiles the project. Errors in the definitions are printed and come back as
-// findings; of the warnings, which are for validate, those that matter to the command are
-// printed unless it is to be quiet.
+// load compiles the project. Errors in the definitions are printed and returned as findings.
+// Of the warnings, which validate prints, only those in matter are printed, and none with
+// --quiet.
 func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag.Rule) (*featuredefs.Project, error) {
 	p, found, err := o.compile(c.Context(), reader, nil)
 	if err != nil {
@@ -47,7 +47,7 @@ func (o *options) load(c *cobra.Command, reader *relation.Reader, matter ...diag
 	return p, nil
 }
 
-// compile compiles the project; check, unless nil, also looks at its data.
+// compile compiles the project; check, if not nil, also checks its data.
 func (o *options) compile(ctx context.Context, reader *relation.Reader, check func(*plan.Plan) (diag.Diagnostics, error)) (*featuredefs.Project, diag.Diagnostics, error) {
 	opts := featuredefs.Options{CheckData: check}
 	if reader != nil {
@@ -67,8 +67,8 @@ func (o *options) compile(ctx context.Context, reader *relation.Reader, check fu
 	return p, found, err
 }
 
-// writeLock keeps the column types that were inferred from the data in unskew.lock, so
-// that data of another type is noticed and that serving needs no data at all.
+// writeLock saves the inferred column types to unskew.lock, so that a change of type is
+// detected and serving needs no data.
 func (o *options) writeLock(p *featuredefs.Project) error {
 	lock := p.Lock()
 	path := filepath.Join(o.project, featuredefs.LockFile)
@@ -102,8 +102,8 @@ func (o *options) inProject(path string) string {
 	return filepath.Join(o.project, path)
 }
 
-// onlineOf is where unskew.yaml says the log and the store are, as the environment
-// overrides it.
+// onlineOf returns where the log and the store are, from unskew.yaml and the overriding
+// environment.
 func onlineOf(p *featuredefs.Project) featuredefs.Online {
 	online := p.Online
 	if dir := os.Getenv(envDataDir); dir != "" {
@@ -123,7 +123,7 @@ func onlineOf(p *featuredefs.Project) featuredefs.Online {
 	return online
 }
 
-// hasStores reports whether the project's log and store can hold anything yet.
+// hasStores reports whether the project's log and store may contain anything.
 func (o *options) hasStores(p *featuredefs.Project) bool {
 	c := o.backend(p)
 	if c.Redis != nil {
@@ -133,7 +133,7 @@ func (o *options) hasStores(p *featuredefs.Project) bool {
 	return err == nil
 }
 
-// backend is where unskew.yaml and the environment say that the log and the store are.
+// backend returns the log and store configured by unskew.yaml and the environment.
 func (o *options) backend(p *featuredefs.Project) backend.Config {
 	online := onlineOf(p)
 	r := online.Redis
@@ -152,17 +152,17 @@ func (o *options) backend(p *featuredefs.Project) backend.Config {
 	return backend.Config{Redis: &conn}
 }
 
-// warn tells the operator what the servers' settings put at risk.
+// warn prints warnings about risky settings of the servers.
 func warn(w io.Writer, b *backend.Backend) {
 	for _, text := range b.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", text)
 	}
 }
 
-// wallClock is the machine's time.
+// wallClock returns the machine's time.
 func wallClock() plan.EventTime { return plan.TimeOf(time.Now()) }
 
-// pick finds a definition by name among those of one kind, or the only one.
+// pick finds a definition by name, or the only one if name is empty.
 func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) {
 	var zero T
 	var names []string
@@ -179,17 +179,17 @@ func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) 
 	case name == "" && len(list) == 0:
 		return zero, &noneError{kind}
 	case name == "":
-		return zero, fmt.Errorf("name a %s: %s", kind, strings.Join(names, ", "))
+		return zero, fmt.Errorf("name one %s of: %s", kind, strings.Join(names, ", "))
 	}
 	return zero, noSuch(kind, name, names)
 }
 
-// noneError is that a project has no definition of a kind.
+// noneError is the error that a project has no definition of a kind.
 type noneError struct{ kind string }
 
 func (e *noneError) Error() string { return "the project has no " + e.kind }
 
-// noSuch is the error about a name that is none of those there are.
+// noSuch returns the error for an unknown name; it lists the known ones.
 func noSuch(kind, name string, names []string) error {
 	there := "there are none"
 	switch len(names) {
@@ -202,18 +202,18 @@ func noSuch(kind, name string, names []string) error {
 	return fmt.Errorf("there is no %s %q%s; %s", kind, name, nearest.Hint(name, names), there)
 }
 
-// orStart adds to the error of a server that is not there how to start one.
+// orStart adds how to start a server to the error that none is running.
 func orStart(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%w; no server runs there, and unskew serve starts one", err)
+		return fmt.Errorf("%w; no server is running there; start one with unskew serve", err)
 	}
 	return err
 }
 
-// orServer adds to the error of a locked store that the server which holds it can be asked.
+// orServer adds to the error of a locked store that the server holding it can be used.
 func orServer(err error) error {
 	if locked := (*pebbledir.LockedError)(nil); errors.As(err, &locked) {
-		return fmt.Errorf("%w, or name the server with --server", err)
+		return fmt.Errorf("%w, or use that server with --server", err)
 	}
 	return err
 }

@@ -28,18 +28,18 @@ func newPush(o *options) *cobra.Command {
 		Long: `Appends events to the log of a stream source and applies them to the online store:
 JSON lines or an array, CSV with a header, Parquet or an Arrow IPC stream, from a file or
 standard input; JSON and CSV files may be compressed (.gz, .zst). With --server the events
-go to a running server, which applies them. Lines from standard input are taken as they
-come; without a server they are applied in the end.
+go to a running server, which applies them. Lines from standard input are appended as they
+arrive; without a server they are applied at the end.
 
-Every row is answered for: appended, filled (it brought an outcome of an event that was
-there), duplicate (its event is there with all that it says), conflict (its event is there
-with other values; what was first stands) or rejected, for what it says or because it
-cannot be read; the rows after it are taken. Pushing the same file again after an
-interruption is safe for a source with an event_id.
+Every row has an outcome: appended, filled (it added late columns to a stored event),
+duplicate (the stored event already has all its values), conflict (the stored event has other
+values and is kept) or rejected (it is invalid or cannot be parsed). A rejected row does not
+stop the ones after it. Pushing the same file again after an interruption is safe for a
+source with an event_id.
 
-An outcome is pushed when it is known: its event once more, with the late columns filled in.
+To push an outcome once it is known, push its event again with the late columns filled in.
 
-Exit code 1 when rows were rejected or in conflict.`,
+Exit code 1 if rows were rejected or in conflict.`,
 		Example: `  unskew push transactions new.jsonl
   tail -f events.jsonl | unskew push transactions --server http://localhost:7171`,
 		Args:              takes(1, 2),
@@ -58,7 +58,7 @@ Exit code 1 when rows were rejected or in conflict.`,
 	return c
 }
 
-// pusher sends one batch and says what became of its rows.
+// pusher sends one batch and returns the outcome of each row.
 type pusher func(ctx context.Context, b *vector.Batch) ([]ingest.Pushed, error)
 
 func (o *options) push(c *cobra.Command, source, file, format, url string) (err error) {
@@ -103,7 +103,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, send pusher, finish func(context.Context) error) error {
 	err := events.read(ctx, src, func(rows *eventRows) error {
 		for from := 0; from < rows.N; from += pushBatch {
-			// What is sent is sent to its end, so that what is counted is what was stored.
+			// A batch is sent completely, so that the counts match what was stored.
 			if err := t.push(context.WithoutCancel(ctx), rows, from, min(from+pushBatch, rows.N), send); err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, s
 	if err != nil && !interrupted {
 		return t.before(err)
 	}
-	// What is in the log by now is applied, whatever made an end.
+	// Apply what is in the log by now, however the loop ended.
 	var none *registry.NotMaterialized
 	if err := finish(context.WithoutCancel(ctx)); errors.As(err, &none) {
 		t.note = fmt.Sprintf("the events wait in the log: %v", none)
@@ -130,7 +130,7 @@ func (t *pushTally) run(ctx context.Context, events *events, src *plan.Source, s
 // pushBatch is the number of rows sent at a time; servers take at least as many.
 const pushBatch = 4096
 
-// push sends the rows [from, to) that could be read; the others are rejected.
+// push sends the rows [from, to) that could be parsed; the others are rejected.
 func (t *pushTally) push(ctx context.Context, rows *eventRows, from, to int, send pusher) error {
 	out := make([]ingest.Pushed, to-from)
 	for _, bad := range rows.bad {
@@ -161,7 +161,7 @@ func (t *pushTally) push(ctx context.Context, rows *eventRows, from, to int, sen
 	return nil
 }
 
-// localPusher pushes to the project's own log; what is set aside when it is applied goes to w.
+// localPusher pushes to the project's own log; it reports to w what is set aside on applying.
 func localPusher(p *plan.Plan, st *backend.Backend, source string, w io.Writer) (pusher, func(context.Context) error, error) {
 	in, err := online.NewIngester(p, st.Log, wallClock)
 	if err != nil {
@@ -196,10 +196,10 @@ func remotePusher(client *sdk.Client, source string) pusher {
 	}
 }
 
-// answered is what a server says became of n rows. It may be newer than this program.
+// answered converts a server's outcomes of n rows. The server may be newer than this program.
 func answered(rows []sdk.Pushed, n int) ([]ingest.Pushed, error) {
 	if len(rows) != n {
-		return nil, fmt.Errorf("the server answered %d rows, of %d that were sent", len(rows), n)
+		return nil, fmt.Errorf("the server answered for %d rows, but %d were sent", len(rows), n)
 	}
 	pushed := make([]ingest.Pushed, n)
 	for i, r := range rows {
@@ -212,7 +212,7 @@ func answered(rows []sdk.Pushed, n int) ([]ingest.Pushed, error) {
 	return pushed, nil
 }
 
-// pushTally counts outcomes and shows the rows that went wrong.
+// pushTally counts outcomes and prints the rows that failed.
 type pushTally struct {
 	c        *cobra.Command
 	o        *options
@@ -224,15 +224,15 @@ type pushTally struct {
 	note     string
 }
 
-// pushProblem is an event that was not taken as it was.
+// pushProblem is an event that was rejected or is in conflict.
 type pushProblem struct {
 	Event   int64  `json:"event"`          // counted from 1
-	Line    int64  `json:"line,omitempty"` // of text: where the event begins, counted from 1
+	Line    int64  `json:"line,omitempty"` // of text formats: where the event begins, counted from 1
 	Outcome string `json:"outcome"`
 	Message string `json:"message"`
 }
 
-// shownRows bounds the rows that are shown one by one.
+// shownRows bounds the number of rows printed individually.
 const shownRows = 10
 
 func newPushTally(c *cobra.Command, o *options, source string) *pushTally {
@@ -241,16 +241,16 @@ func newPushTally(c *cobra.Command, o *options, source string) *pushTally {
 	return t
 }
 
-// place is where the event is, as people look for it.
-func (p *pushProblem) place() string {
+// where locates the event for the user.
+func (p *pushProblem) where() string {
 	if p.Line > 0 {
 		return fmt.Sprintf("line %d", p.Line)
 	}
 	return fmt.Sprintf("event %d", p.Event)
 }
 
-// add counts the outcomes of rows; lines are those of the batch, in which they begin
-// with row from.
+// add counts the outcomes of rows. lines are the line numbers of the whole batch, and rows
+// begin at index from.
 func (t *pushTally) add(rows []ingest.Pushed, lines []int64, from int) {
 	for i, r := range rows {
 		t.by[r.Outcome]++
@@ -276,7 +276,7 @@ func (t *pushTally) summary() string {
 		count(t.by[ingest.Appended]), filled, quantity(t.by[ingest.Duplicate], "duplicate"), quantity(t.by[ingest.Conflict], "conflict"), count(t.by[ingest.Rejected]))
 }
 
-// before adds to an error what had been pushed when it happened.
+// before adds to an error how much had been pushed.
 func (t *pushTally) before(err error) error {
 	if t.rows == 0 {
 		return fmt.Errorf("%w; nothing was pushed", err)
@@ -284,7 +284,7 @@ func (t *pushTally) before(err error) error {
 	return fmt.Errorf("%w; before that, %s", err, t.summary())
 }
 
-// done prints what became of all events.
+// done prints the outcomes of all events.
 func (t *pushTally) done() error {
 	t.progress.end(quantity(t.rows, "event"))
 	if err := t.print(); err != nil {
@@ -311,7 +311,7 @@ func (t *pushTally) print() error {
 		}{t.source, t.rows, t.by[ingest.Appended], t.by[ingest.Filled], t.by[ingest.Duplicate], t.by[ingest.Conflict], t.by[ingest.Rejected], t.shown, t.note})
 	}
 	for _, p := range t.shown {
-		fmt.Fprintf(t.c.ErrOrStderr(), "%s: %s: %s\n", p.place(), p.Outcome, p.Message)
+		fmt.Fprintf(t.c.ErrOrStderr(), "%s: %s: %s\n", p.where(), p.Outcome, p.Message)
 	}
 	if more := t.by[ingest.Conflict] + t.by[ingest.Rejected] - int64(len(t.shown)); more > 0 {
 		fmt.Fprintf(t.c.ErrOrStderr(), "and %s more\n", count(more))

@@ -25,15 +25,15 @@ func newServe(o *options) *cobra.Command {
 	var listen, memory string
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve features and take events over Connect, gRPC and HTTP/JSON",
-		Long: `Serves every feature service of the project and takes events for its stream sources,
+		Short: "Serve features and accept events over Connect, gRPC and HTTP/JSON",
+		Long: `Serves every feature service of the project and accepts events for its stream sources,
 on one port of the loopback interface: Connect, gRPC, gRPC-Web, and JSON with an object
-for each row, which /openapi.json describes. Beside them are /healthz, /readyz and
-/metrics. Pushed events are applied to the online store as they come. An interrupt
-finishes running requests first.
+for each row, which /openapi.json describes. It also serves /healthz, /readyz and
+/metrics. Pushed events are applied to the online store as they arrive. On an interrupt,
+the server finishes running requests first.
 
-Training sets that callers ask for are built one after the other, and kept for a day in the
-data folder; one that an interrupt ends is built again after the next start.`,
+Requested training sets are built one at a time and kept for a day in the data folder. If an
+interrupt stops a build, the build runs again after the next start.`,
 		Example: `  unskew serve
   curl -s localhost:7171/openapi.json
   curl -s localhost:7171/v1/services/return_risk:read -H 'Content-Type: application/json' \
@@ -42,7 +42,7 @@ data folder; one that an interrupt ends is built again after the next start.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen, memory) },
 	}
 	c.Flags().StringVar(&listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
-	c.Flags().StringVar(&memory, "training-memory", "", "keep at most `SIZE` in memory for a training set, as train's --memory")
+	c.Flags().StringVar(&memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
 	return c
 }
 
@@ -75,7 +75,7 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	applier, err := online.New(online.Config{
 		Plan: p.Plan, Log: st.Log, Store: st.Store, Clock: wallClock, Ready: clocks.Err,
 		Aside: func(v *plan.View, l registry.DeadLetter) {
-			log.Error("set aside", "what", newDeadLetter(v, l).String())
+			log.Error("event or entity set aside", "letter", newDeadLetter(v, l).String())
 		},
 	})
 	if err != nil {
@@ -108,8 +108,8 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	return g.Wait()
 }
 
-// watchClocks looks at the clocks that the times of events depend on. A server does not
-// start with one that is not to be believed.
+// watchClocks starts to watch the clocks that event times depend on. A server does not start
+// while one of them is wrong.
 func watchClocks(ctx context.Context, p *plan.Plan, st *backend.Backend, log *slog.Logger) (*clock.Watch, error) {
 	var sources []string
 	for _, s := range p.Sources {

@@ -13,14 +13,14 @@ func newSetBack(o *options) *cobra.Command {
 	var to string
 	c := &cobra.Command{
 		Use:   "set-back SOURCE",
-		Short: "Correct the times of events that a clock ahead of its time stored",
-		Long: `An event is known no earlier than the log stored it, and the log's time does not go back: one
-event that was stored while the clock was a month ahead would hide all that come after for a
-month. So a log whose newest event lies ahead of the clock takes no more.
+		Short: "Correct the times of events stored while the clock was ahead",
+		Long: `An event is known no earlier than the log stored it, and the log's time never goes back. An
+event stored while the clock was a month ahead would hide all later events for a month. So a log
+whose newest event is ahead of the clock accepts no more events.
 
-Once the clock is right, set-back corrects the log: no event of the source counts as stored
-after now (or --to) any more. Nothing is removed, and later events have the clock's time. What was
-made of the false times is made anew by unskew materialize --full, which it prints.`,
+Once the clock is right, set-back corrects the log: storage times after now (or --to) become that
+time. No event is removed, and later events get the clock's time. States built from the wrong times
+must be rebuilt with unskew materialize --full; set-back prints the commands.`,
 		Example:           "  unskew log set-back transactions",
 		Args:              takes(1, 1),
 		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
@@ -30,13 +30,13 @@ made of the false times is made anew by unskew materialize --full, which it prin
 	return c
 }
 
-// setBackResult is what set-back did, as JSON.
+// setBackResult is the result of set-back, as JSON.
 type setBackResult struct {
 	Source  string   `json:"source"`
 	Changed bool     `json:"changed"`
-	Newest  string   `json:"newest,omitempty"` // when the newest event was stored, before
+	Newest  string   `json:"newest,omitempty"` // when the newest event was stored, before the correction
 	To      string   `json:"to"`
-	Views   []string `json:"views"` // to be materialized anew
+	Views   []string `json:"views"` // to be rebuilt
 }
 
 func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
@@ -54,7 +54,7 @@ func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
 			return fmt.Errorf("--to: %w", err)
 		}
 		if at > wallClock() {
-			return fmt.Errorf("--to %v lies ahead; the time of a log is set back to a time that was", at)
+			return fmt.Errorf("--to %v is in the future; give a time in the past", at)
 		}
 	}
 	st, err := o.backend(p).Open(c.Context(), nil)
@@ -94,7 +94,7 @@ func (r setBackResult) String() string {
 	}
 	text := fmt.Sprintf("source %s: the newest event was stored at %s; no event counts as stored after %s now", r.Source, r.Newest, r.To)
 	for i, v := range r.Views {
-		text += []string{"; build what was made of them anew: ", " and "}[min(i, 1)] + "unskew materialize --full --view " + v
+		text += []string{"; rebuild the views: ", " and "}[min(i, 1)] + "unskew materialize --full --view " + v
 	}
 	return text
 }

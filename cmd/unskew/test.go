@@ -13,12 +13,12 @@ import (
 func newTest(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "test [DIR...]",
-		Short: "Run the authors' tests along every path",
-		Long: `Runs the FeatureTests of the project, or of the given project folders, along every path
-that computes features: the oracle (the naive reading of the semantics), the replay that
-builds training sets, and the online path (log, applier, store, server) over an
-embedded store in memory, and over Redis when the project or UNSKEW_REDIS_ADDRESSES
-names one. Doubles are compared as bits.`,
+		Short: "Run the authors' tests on every path",
+		Long: `Runs the FeatureTests of the project, or of the given project folders, on every path that
+computes features: the oracle (a direct implementation of the semantics), the replay that
+builds training sets, and the online path (log, applier, store, server) with an in-memory
+embedded store, and with Redis if the project or UNSKEW_REDIS_ADDRESSES configures it.
+Doubles are compared bit by bit.`,
 		ValidArgsFunction: directories,
 		RunE:              func(c *cobra.Command, args []string) error { return o.test(c, args) },
 	}

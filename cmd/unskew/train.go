@@ -31,18 +31,18 @@ func newTrain(o *options) *cobra.Command {
 		Short: "Build a point-in-time training set",
 		Long: `Joins the features of a service onto a spine, each row as of its own time: only events
 that serving would have known by then count. Writes Parquet and manifest.json to a
-directory; nothing appears there until all of it is complete. The same inputs give the
-same bytes whatever --memory and --threads are.
+directory, which appears only when it is complete. The same inputs give the same bytes for
+any --memory and --threads.
 
-The summary says how many rows have an event in each view, and what a split dropped by
-label. It ends with what you should look at: warnings of a spine that no event can be seen
-from, of labels known later than the split allows for, of a rate of labels that moves over
-a cut; and features that are too good to be true, for by themselves they all but tell the
-label. With --strict both are errors: exit code 1, and nothing is written. report.html
-beside the files shows all that is known of rows, labels and features.
+The summary shows how many rows have an event in each view, and what a split dropped by
+label. It ends with what needs your attention: warnings about rows of the spine that see no
+event, about labels known later than the split allows for, and about label rates that differ
+between the parts of a split; and features that are too good to be true, because alone they
+almost determine the label. With --strict both are errors: exit code 1, and nothing is
+written. report.html next to the files describes rows, labels and features.
 
-Name a TrainingSet of the project (without NAME it is the only one there is), or give
-service, spine and time by flags.`,
+Give the NAME of a TrainingSet (optional if the project has only one), or give service,
+spine and time by flags.`,
 		Example: `  unskew train fraud_2025q1 --out data/fraud
   unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud`,
 		Args:              takes(0, 1),
@@ -59,8 +59,8 @@ service, spine and time by flags.`,
 	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings or a feature is too good to be true")
-	flags.StringVar(&f.asOf, "as-of", "known", "`KIND` is known, as serving would have known it, or final, as it turned out, only to measure the difference")
-	flags.StringVar(&f.memory, "memory", "", "take about `SIZE` of memory, like 4GB, and put on disk what does not fit (default: half of the machine's)")
+	flags.StringVar(&f.asOf, "as-of", "known", "values of `KIND`: known, as serving would have known them; or final, as they turned out, only to measure the difference")
+	flags.StringVar(&f.memory, "memory", "", "use about `SIZE` of memory, like 4GB, and spill the rest to disk (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
 	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
@@ -74,7 +74,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 		return err
 	}
 	if f.asOf != "known" && f.asOf != "final" {
-		return fmt.Errorf("--as-of %s: it is known or final", f.asOf)
+		return fmt.Errorf("--as-of %s: write known or final", f.asOf)
 	}
 	collectBelow(memory)
 	reader, err := o.openReader(readerMemory(memory), f.threads)
@@ -124,7 +124,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	return nil
 }
 
-// commandLine is the command as typed, the program by its name.
+// commandLine returns the command as typed, with the program's name instead of its path.
 func commandLine(c *cobra.Command) []string {
 	return append([]string{"unskew"}, os.Args[1:]...)
 }
@@ -156,8 +156,8 @@ func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingS
 	}}, nil
 }
 
-// trainingLog opens the event log when a source of the set has a stream and
-// something may have been pushed to it.
+// trainingLog opens the event log if a source of the set is a stream and something may have
+// been pushed to it.
 func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *plan.TrainingSet) (eventlog.Log, func(error) error, error) {
 	nothing := func(err error) error { return err }
 	stream := false
@@ -174,12 +174,12 @@ func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *pla
 	return st.Log, func(err error) error { closeWith(&err, st); return err }, nil
 }
 
-// trainProgress turns the phases of Train into lines.
+// trainProgress converts the phases of Train to lines.
 type trainProgress struct {
 	*progress
 	phase string
 	done  int64
-	last  int64 // what the source at hand reported last
+	last  int64 // last count reported for the current source
 }
 
 func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }

@@ -13,7 +13,7 @@ import (
 	"github.com/unskew/unskew/materializer/report"
 )
 
-// printTrained is the summary of a training set; what a person should look at comes last but for one line.
+// printTrained prints the summary of a training set, with what needs attention near the end.
 func printTrained(w io.Writer, m *offline.Manifest, out string) {
 	for _, s := range m.Sources {
 		fmt.Fprintf(w, "source %s: %s\n", s.Name, sourceSummary(s.Rows, s.Skipped, s.Filled, s.Redelivered, s.Conflicts))
@@ -43,15 +43,15 @@ func printTrained(w io.Writer, m *offline.Manifest, out string) {
 	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
 }
 
-// mostNotes is how many notes of a report are printed.
-const mostNotes = 5
+// maxNotes is how many notes of a report are printed.
+const maxNotes = 5
 
-// printFindings says what a person should look at, the most serious last.
+// printFindings prints what needs attention, the most serious last.
 func printFindings(w io.Writer, m *offline.Manifest, out string) {
-	for _, f := range m.Notes[:min(mostNotes, len(m.Notes))] {
+	for _, f := range m.Notes[:min(maxNotes, len(m.Notes))] {
 		fmt.Fprintf(w, "note: %s\n", findingText(&f))
 	}
-	if more := len(m.Notes) - mostNotes; more > 0 {
+	if more := len(m.Notes) - maxNotes; more > 0 {
 		fmt.Fprintf(w, "note: %s more in the report\n", count(int64(more)))
 	}
 	for _, text := range m.Warnings {
@@ -84,7 +84,7 @@ func findingText(f *report.Finding) string {
 	return fmt.Sprintf("%s: feature %s: %s", f.Definition, f.Feature, f.Text)
 }
 
-// printDropped says which rows a split dropped, and of what labels.
+// printDropped prints how many rows a split dropped, by reason and label.
 func printDropped(w io.Writer, m *offline.Manifest) {
 	if m.Split == nil {
 		return
@@ -112,7 +112,7 @@ func printDropped(w io.Writer, m *offline.Manifest) {
 	}
 }
 
-// printFolds says what each fold has.
+// printFolds prints the size of each fold.
 func printFolds(w io.Writer, m *offline.Manifest) {
 	if m.Split == nil {
 		return
@@ -121,11 +121,11 @@ func printFolds(w io.Writer, m *offline.Manifest) {
 		fmt.Fprintf(w, "fold %d, from %s: %s to train on, %s to validate on\n", f.Fold, f.From, quantity(f.Train.Rows, "row"), quantity(f.Validation.Rows, "row"))
 	}
 	if h := m.Split.Holdout; h != nil {
-		fmt.Fprintf(w, "holdout: %g of the entities %s, whose rows are in holdout.parquet alone\n", h.Fraction, h.Entity)
+		fmt.Fprintf(w, "holdout: %g of the entities %s, whose rows are only in holdout.parquet\n", h.Fraction, h.Entity)
 	}
 }
 
-// labelSummary is the shares of the labels among some rows.
+// labelSummary formats the shares of the labels among some rows.
 func labelSummary(m *offline.Manifest, c *offline.LabelCounts) string {
 	var parts []string
 	for _, class := range m.Label.Classes {
@@ -138,10 +138,10 @@ func labelSummary(m *offline.Manifest, c *offline.LabelCounts) string {
 	return m.Spine.Label + ": " + strings.Join(parts, ", ")
 }
 
-// printFailures says how often an output failed, and the first reasons.
+// printFailures prints how often an output failed, and the first reasons.
 func printFailures(w io.Writer, f offline.OutputManifest) {
 	if f.RowErrors > 0 {
-		fmt.Fprintf(w, "feature %s: %s left out, where its filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
+		fmt.Fprintf(w, "feature %s: %s left out because the filter or argument failed\n", f.Name, quantity(f.RowErrors, "event"))
 	}
 	for _, e := range f.RowErrorSamples {
 		event := "event"
@@ -158,7 +158,7 @@ func printFailures(w io.Writer, f offline.OutputManifest) {
 	}
 }
 
-// sourceSummary says what became of a source's rows; nothing is dropped without a number.
+// sourceSummary formats the counts of a source's rows; every dropped row is counted.
 func sourceSummary(rows int64, skipped map[string]int64, filled, redelivered, conflicts int64) string {
 	text := quantity(rows, "row")
 	for _, reason := range slices.Sorted(maps.Keys(skipped)) {

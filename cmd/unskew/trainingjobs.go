@@ -16,15 +16,15 @@ import (
 	"github.com/unskew/unskew/materializer/training"
 )
 
-// trainingJobs builds the training sets that callers of a server ask for.
+// trainingJobs builds the training sets requested from a server.
 type trainingJobs struct {
 	*options
 	project *featuredefs.Project
 	log     eventlog.Log
-	memory  int64 // as train's --memory
+	memory  int64 // like --memory of train
 }
 
-// openTraining opens the queue of training sets beside the project's embedded stores.
+// openTraining opens the queue of training sets, next to the project's embedded stores.
 func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory int64, logger *slog.Logger) (*training.Queue, error) {
 	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
 	return training.Open(training.Config{
@@ -40,7 +40,7 @@ func (t *trainingJobs) check(s training.Spec) error {
 	return nil
 }
 
-// set is what a spec asks for; uploaded is the path of its uploaded spine.
+// set resolves a spec; uploaded is the path of its uploaded spine.
 func (t *trainingJobs) set(s training.Spec, uploaded string) (*plan.TrainingSet, error) {
 	if s.TrainingSet != "" {
 		if s.Service+s.Spine+s.SpineFrom+s.Time+s.Label+s.LabelKnownAt != "" {
@@ -55,9 +55,9 @@ func (t *trainingJobs) set(s training.Spec, uploaded string) (*plan.TrainingSet,
 	from := uploaded
 	switch {
 	case s.Time == "" || (s.Spine == "") == (s.SpineFrom == ""):
-		return nil, errors.New("a training set of a service needs its time column and one of spine and spine_from")
+		return nil, errors.New("a training set of a service needs the time column and one of spine and spine_from")
 	case s.SpineFrom != "" && !filepath.IsLocal(s.SpineFrom):
-		return nil, fmt.Errorf("spine_from %q leaves the project; name a file in it, or upload the spine", s.SpineFrom)
+		return nil, fmt.Errorf("spine_from %q is outside the project; name a file inside it, or upload the spine", s.SpineFrom)
 	case s.SpineFrom != "":
 		from = s.SpineFrom
 	}

@@ -25,16 +25,17 @@ func newValidate(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "Check every definition of the project",
-		Long: `Reads and compiles all definitions and prints what is wrong with them: file, line,
-column, the line itself and the fix. The data of sources and spines is opened to compare
-its columns with the declarations and with unskew.lock, unless --offline is set.
+		Long: `Compiles all definitions and prints what is wrong with them: file, line, column, the line
+itself and the fix. Unless --offline is set, it opens the data of sources and spines to
+compare the columns with the declarations and with unskew.lock.
 
-With --against it also compares with the definitions of a git commit, and reports what
-would break the models of before: a feature that a service reads and that now means something
-else or is gone, keys and request fields that callers do not send.
+With --against it also compares with the definitions of a git commit, and reports what would
+break existing models: a feature of a service that was removed or now means something else,
+and keys and request fields that callers do not send yet.
 
---verbose lists every expression: a bound of what one evaluation costs, in units of about
-ten nanoseconds, and the parts that have no columnar form and are run row by row.
+--verbose lists for every expression an upper bound of the cost of one evaluation, in units
+of about ten nanoseconds, and the parts that are evaluated row by row because they have no
+columnar form.
 
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: takes(0, 0),
@@ -60,7 +61,7 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 	return c
 }
 
-// validate prints what it finds. It gives the project if every expression has been compiled.
+// validate prints the findings. It returns the project if every expression was compiled.
 func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool) (*featuredefs.Project, error) {
 	if verbose && format != "text" {
 		return nil, errors.New("--verbose is for --format text")
@@ -95,15 +96,15 @@ func (o *options) validate(c *cobra.Command, format, against string, offline, ve
 	return p, nil
 }
 
-// onlyCosts reports whether no expression has another mistake than what it costs.
+// onlyCosts reports whether all errors are about the cost of expressions.
 func onlyCosts(found diag.Diagnostics) bool {
 	return !slices.ContainsFunc(found, func(d diag.Diagnostic) bool {
 		return d.Severity == diag.Error && d.Rule != featuredefs.RuleCost.ID
 	})
 }
 
-// fromHere names files relative to the current folder and not to the project: tools that
-// show findings beside the lines run at the top of a repository.
+// fromHere makes file names relative to the current folder instead of the project, because
+// tools that show findings next to the lines run at the top of a repository.
 func (o *options) fromHere(found diag.Diagnostics) diag.Diagnostics {
 	out := slices.Clone(found)
 	for i := range out {
@@ -112,7 +113,7 @@ func (o *options) fromHere(found diag.Diagnostics) diag.Diagnostics {
 	return out
 }
 
-// check compiles the project and, unless offline, looks at its data.
+// check compiles the project and, unless offline, checks its data.
 func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project, found diag.Diagnostics, err error) {
 	if offline {
 		return o.compile(c.Context(), nil, nil)
@@ -127,7 +128,7 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 	})
 }
 
-// profile lists the expressions of a plan.
+// profile prints the cost of every expression in the plan.
 func profile(c *cobra.Command, p *plan.Plan) error {
 	profiles, err := validate.Profiles(p)
 	if err != nil {

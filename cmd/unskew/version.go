@@ -2,10 +2,10 @@ package main
 
 import "runtime/debug"
 
-// release is the version of this source tree; CHANGELOG.md says what is in it.
+// release is the version of this source tree, see CHANGELOG.md.
 const release = "0.1.0"
 
-// version is the release and, when the build knows it, the commit.
+// version returns the release and, if known, the commit.
 func version() string {
 	if c := commit(); c != "" {
 		return release + " (" + c[:12] + ")"
@@ -13,7 +13,7 @@ func version() string {
 	return release
 }
 
-// commit is what the program was built from, "" when the build does not know.
+// commit returns the commit that the program was built from, or "".
 func commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
