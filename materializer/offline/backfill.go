@@ -19,26 +19,26 @@ import (
 )
 
 // Backfill builds the online state of one view from history and makes it live.
-// The state is written beside the live one, under keys that no other build has;
-// until the last step nothing that is served changes, and a build that dies leaves
-// nothing that is ever read. Of several at once the first to finish wins.
+// The state is written beside the live one, under keys of its own. Nothing that is
+// served changes until the last step, and what an interrupted build leaves behind is
+// never read. If several builds run at once, the first to finish wins.
 type Backfill struct {
 	View  *plan.View
 	Store onlinestore.Store
 	Log   eventlog.Log
 	Clock eventlog.Clock
-	// History reads the events of the view's source, redeliveries removed: what is
-	// visible before To elsewhere than in the log, and the whole log up to the given
-	// position. It is called once a pass.
+	// History reads the events of the view's source without redeliveries: those from
+	// files that are visible before To, and the log up to the given position. It is
+	// called once per pass.
 	History func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error
-	// To is where History ends; Never is nowhere. Events that are not visible yet wait
-	// in the state.
+	// To is the time at which History ends; Never: it does not end. Events that are not
+	// visible yet are stored in the state as pending.
 	To plan.EventTime
-	// Inputs identifies the history; an equal one that is live already is kept unless
-	// Full is set.
+	// Inputs identifies the history. If the live state was built from the same history, it
+	// is kept unless Full is set.
 	Inputs [32]byte
 	Full   bool
-	// Before, when set, runs once it is known that there is something to build.
+	// Before, when set, is called before building starts, and not if there is nothing to build.
 	Before func(ctx context.Context) error
 	// Entities bounds how many states are in memory at a time (0: 50 000); more
 	// entities take several passes over the history.
@@ -55,7 +55,7 @@ type BackfillResult struct {
 	Generation registry.Generation
 	UpToDate   bool  // the live generation was built from the same history; nothing was done
 	Events     int64 // of the history, once each
-	Applied    int64 // that belong to an entity
+	Applied    int64 // events that belong to an entity
 	NullKeys   int64
 	Entities   int64
 	Bytes      int64 // of all states
@@ -86,7 +86,7 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		}
 		g.Position = uint64(end)
 	}
-	// What was live before the live generation, and builds of its number that died.
+	// The generation before the live one, and interrupted builds that had its number.
 	if number > 2 {
 		if err := registry.DropNumber(ctx, b.Store, b.View.Fingerprint, number-2); err != nil {
 			return nil, fmt.Errorf("drop generation %d: %w", number-2, err)
@@ -124,8 +124,8 @@ func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
 }
 
 // build is a running backfill: pass p of parts builds the states of the entities
-// whose hash is p modulo parts. The first pass doubles parts, dropping what belongs to
-// later passes, whenever too many states are in memory.
+// whose hash is p modulo parts. Whenever too many states are in memory, the first pass
+// doubles parts and drops the states that belong to later passes.
 type build struct {
 	*Backfill
 	result *BackfillResult
@@ -214,7 +214,7 @@ func (w *build) count(ev *kernel.Events, rows *kernel.Rows) {
 	}
 }
 
-// divide leaves half of the entities to later passes while there are too many.
+// divide leaves half of the entities to later passes until few enough are in memory.
 func (w *build) divide() {
 	limit := w.Entities
 	if limit == 0 {

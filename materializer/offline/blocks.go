@@ -6,22 +6,21 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// blocks are the events of one replay, by part: in memory while there is room, the others
-// in a scratch file. A part of which something has gone to the file goes there as a whole
-// from then on, so events are written once and read once, and the first parts stay in
-// memory.
+// blocks are the events of one replay, by part: in memory while there is room, otherwise in
+// a scratch file. Once a part has been spilled, all later events of it go to the file, so
+// each event is written and read at most once, and the first parts stay in memory.
 type blocks struct {
 	room  *room
 	parts []blockPart
 }
 
 type blockPart struct {
-	mu    sync.Mutex
-	held  []*kernel.Block
-	bytes int64 // of held
-	away  bool  // what comes goes to the file
-	file  []extent
-	buf   []byte
+	mu      sync.Mutex
+	held    []*kernel.Block
+	bytes   int64 // of held
+	spilled bool  // later blocks go to the file too
+	file    []extent
+	buf     []byte
 }
 
 // room is the memory that blocks of all replays share.
@@ -29,7 +28,7 @@ type room struct {
 	limit   int64 // bytes; 0: no limit
 	scratch *scratch
 
-	mu     sync.Mutex // of what follows, and of deciding which part goes
+	mu     sync.Mutex // guards what follows, and the choice of the part to spill
 	used   int64
 	stores []*blocks
 }
@@ -44,7 +43,7 @@ func (r *room) newBlocks(parts int) *blocks {
 func (s *blocks) put(part int, b *kernel.Block) error {
 	p := &s.parts[part]
 	p.mu.Lock()
-	if p.away {
+	if p.spilled {
 		defer p.mu.Unlock()
 		return p.write(s.room.scratch, b)
 	}
@@ -64,7 +63,7 @@ func (p *blockPart) write(to *scratch, b *kernel.Block) error {
 	return err
 }
 
-// add counts bytes that blocks take, and sends parts away while there are too many.
+// add counts bytes that blocks take, and spills parts while they exceed the limit.
 func (r *room) add(n int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,7 +73,7 @@ func (r *room) add(n int64) error {
 		if p == nil {
 			return nil
 		}
-		bytes, err := p.sendAway(r.scratch)
+		bytes, err := p.spill(r.scratch)
 		r.used -= bytes
 		if err != nil {
 			return err
@@ -83,7 +82,7 @@ func (r *room) add(n int64) error {
 	return nil
 }
 
-// victim is the last part that is in memory, of the store that has most of them.
+// victim is the last part in memory of the replay that has most parts in memory.
 func (r *room) victim() *blockPart {
 	var victim *blockPart
 	most := 0
@@ -91,9 +90,9 @@ func (r *room) victim() *blockPart {
 		for i := len(s.parts) - 1; i >= most; i-- {
 			p := &s.parts[i]
 			p.mu.Lock()
-			away := p.away
+			spilled := p.spilled
 			p.mu.Unlock()
-			if !away {
+			if !spilled {
 				victim, most = p, i+1
 				break
 			}
@@ -102,8 +101,8 @@ func (r *room) victim() *blockPart {
 	return victim
 }
 
-// sendAway writes all of a part to the file and returns how many bytes that frees.
-func (p *blockPart) sendAway(to *scratch) (int64, error) {
+// spill writes all of a part to the file and returns how many bytes that frees.
+func (p *blockPart) spill(to *scratch) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	bytes := p.bytes
@@ -112,11 +111,11 @@ func (p *blockPart) sendAway(to *scratch) (int64, error) {
 			return 0, err
 		}
 	}
-	p.held, p.bytes, p.away = nil, 0, true
+	p.held, p.bytes, p.spilled = nil, 0, true
 	return bytes, nil
 }
 
-// take hands out the blocks of a part, which is empty afterwards.
+// take returns the blocks of a part and leaves it empty.
 func (s *blocks) take(part int) ([]*kernel.Block, error) {
 	p := &s.parts[part]
 	out := p.held

@@ -6,17 +6,17 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// census counts the rows of a spine by what became of them and by their label.
+// census counts the rows of a spine by their part, or the reason they were dropped, and by label.
 type census struct {
-	labelled bool // the labels were read
+	labelled bool // whether the labels were read
 	classes  []string
-	rows     [256][]int64 // by part, or why it was dropped; then by class, the last without a label
-	late     []int64      // by part: rows whose label was known at the boundary behind it or later
-	// by fold: rows to train on whose label was known at its boundary or later
+	rows     [256][]int64 // by part or drop reason, then by class; the last counts rows without a label
+	late     []int64      // by part: rows whose label became known at the next boundary or later
+	// by fold: training rows whose label became known at its boundary or later
 	lateInFold []int64
 	slower     []int64     // by class: labels that took longer than the horizon
 	never      []int64     // by class: rows that do not say when their label was known
-	longest    plan.Micros // delay of a label
+	longest    plan.Micros // the longest delay of a label
 	tooYoung   int64       // rows whose label may not be known by the end of the data
 }
 
@@ -47,7 +47,7 @@ func takeCensus(s *spine, p *partition) *census {
 // seeLabel counts a row by when its label was known.
 func (c *census) seeLabel(p *partition, part uint8, class int, at, known plan.EventTime) {
 	if !isDropped(part) {
-		if known >= p.behind[part] && p.behind[part] != plan.Never {
+		if known >= p.next[part] && p.next[part] != plan.Never {
 			c.late[part]++
 		}
 		if p.folds != nil {
@@ -65,7 +65,7 @@ func (c *census) seeLabel(p *partition, part uint8, class int, at, known plan.Ev
 	}
 }
 
-// seeFolds counts a row of a part that is in folds whose models have to know its label sooner.
+// seeFolds counts a row for the folds that train on it before its label is known.
 func (c *census) seeFolds(f *folds, part uint8, known plan.EventTime) {
 	for i := range f.list {
 		if known >= f.list[i].from && slices.Contains(f.list[i].train, part) {
@@ -74,7 +74,7 @@ func (c *census) seeFolds(f *folds, part uint8, known plan.EventTime) {
 	}
 }
 
-// counts are the rows of a part, or those that were dropped for a reason.
+// counts are the rows of a part, or those dropped for one reason.
 func (c *census) counts(part uint8) LabelCounts { return c.byLabel(c.rows[part]) }
 
 func (c *census) byLabel(rows []int64) LabelCounts {
@@ -94,7 +94,7 @@ func (c *census) byLabel(rows []int64) LabelCounts {
 	return out
 }
 
-// label is what the manifest says of the label; nil if there is nothing to say.
+// label is the manifest's section about the label; nil if there is nothing to report.
 func (c *census) label(h labelHorizon) *LabelManifest {
 	if !c.labelled && h.from == noHorizon {
 		return nil
@@ -115,7 +115,7 @@ func (c *census) label(h labelHorizon) *LabelManifest {
 	return m
 }
 
-// split is what the manifest says of a split.
+// split is the manifest's section about the split.
 func (c *census) split(p *partition) *SplitManifest {
 	m := &SplitManifest{Boundaries: []BoundaryManifest{}, Embargo: p.embargo.String()}
 	for i, b := range p.boundaries {
@@ -135,7 +135,7 @@ func (c *census) split(p *partition) *SplitManifest {
 	return m
 }
 
-// fold is what the manifest says of a fold.
+// fold is the manifest's section about a fold.
 func (c *census) fold(p *partition, i int) FoldManifest {
 	f := &p.folds.list[i]
 	return FoldManifest{i + 1, f.from.String(), c.foldRows(p, f.train), c.foldRows(p, f.validation), c.lateInFold[i]}

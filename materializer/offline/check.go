@@ -11,15 +11,13 @@ import (
 	"github.com/unskew/unskew/internal/relation"
 )
 
-// Problem is why training would refuse a relation, as far as it can be told without
-// reading it to its end.
+// Problem is a reason why training would refuse a relation, found without reading all of it.
 type Problem struct {
-	Column string // the one it is about; "" for the relation as a whole
+	Column string // the column with the problem; "" for the relation as a whole
 	Err    error
 }
 
-// CheckColumns finds the columns that a relation does not have, or not with the types that
-// are declared.
+// CheckColumns finds declared columns that a relation does not have or has with another type.
 func CheckColumns(ctx context.Context, r *relation.Reader, rel relation.Relation, columns []plan.Field) []Problem {
 	all := r.Check(ctx, rel, columns)
 	if all == nil {
@@ -40,9 +38,9 @@ func CheckColumns(ctx context.Context, r *relation.Reader, rel relation.Relation
 	return found
 }
 
-// CheckSpine finds what training refuses of a spine: columns that are not there, or have
-// other types or the names of outputs. If there is nothing, it looks at the first rows,
-// about as many as given.
+// CheckSpine finds what training refuses in a spine: columns that are missing, have
+// another type, or have the name of an output. If the columns are right, it reads about
+// the given number of rows from the start.
 func CheckSpine(ctx context.Context, r *relation.Reader, set *plan.TrainingSet, rows int64) (found []Problem, badRow error) {
 	s := newSpine(set)
 	found = CheckColumns(ctx, r, s.rel, s.fields)
@@ -60,11 +58,11 @@ func CheckSpine(ctx context.Context, r *relation.Reader, set *plan.TrainingSet, 
 	return nil, s.sample(ctx, r, set.Spine.Time, rows)
 }
 
-// errLaidOut ends a reading that was about columns only.
+// errLaidOut stops reading once the columns are known.
 var errLaidOut = errors.New("the columns are known")
 
-// checkLayout looks for columns of the training set that readers cannot tell apart, or
-// that Parquet cannot hold.
+// checkLayout looks for columns of the training set whose names readers cannot tell apart,
+// or whose types Parquet cannot hold.
 func (s *spine) checkLayout(ctx context.Context, r *relation.Reader) error {
 	rel := s.rel
 	if rel.SQL != "" {
@@ -82,7 +80,7 @@ func (s *spine) checkLayout(ctx context.Context, r *relation.Reader) error {
 	return err
 }
 
-// sample looks at the first rows.
+// sample checks the first rows.
 func (s *spine) sample(ctx context.Context, r *relation.Reader, time string, rows int64) error {
 	seen := int64(0)
 	err := r.Scan(ctx, s.rel, s.fields, func(b *relation.Batch) error {

@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// appendRows appends the rows of src, which has no failed rows, to dst. dst keeps
-// nothing of src.
+// appendRows appends the rows of src, which has no failed rows, to dst. dst keeps no
+// reference to the memory of src.
 func appendRows(dst, src *vector.Vector) {
 	begin := dst.N
 	dst.N += src.N

@@ -6,7 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// timeRange is the first and the last of some times. The zero range is that of none.
+// timeRange is the first and the last of some times. The zero range is empty.
 type timeRange struct {
 	first, last plan.EventTime
 	any         bool
@@ -31,7 +31,7 @@ func (r *timeRange) merge(o timeRange) {
 	}
 }
 
-// text is the range for the manifest; "" twice for that of none.
+// text formats the range for the manifest; two empty strings for an empty range.
 func (r *timeRange) text() (first, last string) {
 	if !r.any {
 		return "", ""
@@ -39,8 +39,8 @@ func (r *timeRange) text() (first, last string) {
 	return r.first.String(), r.last.String()
 }
 
-// rowsAfterEvents is how many rows of the files come so late that every window of a view
-// begins after the last event of its source.
+// rowsAfterEvents counts the rows so late that every window of the view begins after the
+// last event of its source.
 func (t *trainer) rowsAfterEvents(r *role) int64 {
 	seen := &r.of.source.seen
 	if !seen.any {
@@ -55,7 +55,7 @@ func (t *trainer) rowsAfterEvents(r *role) int64 {
 	return n
 }
 
-// earliestLower is where the widest window of a view begins as of t.
+// earliestLower is the start of the widest window of a view as of t.
 func earliestLower(v *plan.View, t plan.EventTime) plan.EventTime {
 	lower := plan.Never
 	for _, a := range v.Aggregates {

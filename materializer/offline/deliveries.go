@@ -27,26 +27,26 @@ func NewDeliveries(s *plan.Source) (*Deliveries, error) {
 	return d, nil
 }
 
-// AddFile adds rows that are known as their columns say. The events have all columns.
+// AddFile adds rows of a file, whose known times are in their columns. ev has all columns.
 func (d *Deliveries) AddFile(ev *kernel.Events) {
 	for i := range ev.Batch.N {
 		if ev.ID == nil {
-			d.rows.addPushed(ev, i, 0) // nothing delivers the rest of it
+			d.rows.addPushed(ev, i, 0) // nothing fills its late columns later
 			continue
 		}
 		d.rows.addFile(ev, i)
 	}
 }
 
-// AddPushed adds rows as the log would have them, in its order. Known holds when they
-// arrived.
+// AddPushed adds rows as if they came from the log, in its order. Known holds their
+// arrival times.
 func (d *Deliveries) AddPushed(ev *kernel.Events) {
 	for i := range ev.Batch.N {
 		d.rows.addPushed(ev, i, 0)
 	}
 }
 
-// Events calls f with the events that the rows make, at most n at a time.
+// Events calls f with the resulting events, at most n at a time.
 func (d *Deliveries) Events(n int, f func(*kernel.Events) error) error {
 	return d.rows.each(n, &HistoryCounts{}, func(b *vector.Batch, from *ingest.Arrivals) error {
 		ev, _, err := d.in.Events(b, from)
@@ -57,7 +57,7 @@ func (d *Deliveries) Events(n int, f func(*kernel.Events) error) error {
 	})
 }
 
-// Arrivals calls f with what arrives of each event, redeliveries and conflicts too, in order.
+// Arrivals calls f with every delivery of each event, redeliveries and conflicts too, in order.
 func (d *Deliveries) Arrivals(f func(ingest.Delivery) error) error {
 	for _, id := range slices.Sorted(maps.Keys(d.rows.byID)) {
 		for _, a := range d.rows.arrivals(d.rows.byID[id].rows) {

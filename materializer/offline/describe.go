@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/materializer/report"
 )
 
-// beginReport counts nothing yet.
+// beginReport prepares the counters of the report.
 func (t *trainer) beginReport() (err error) {
 	if t.shape, err = t.reportShape(); err != nil {
 		return err
@@ -18,7 +18,7 @@ func (t *trainer) beginReport() (err error) {
 	return nil
 }
 
-// reportShape is what the report of a training set counts.
+// reportShape describes the columns and parts that the report counts.
 func (t *trainer) reportShape() (*report.Shape, error) {
 	svc := t.Set.Service
 	k, err := kernel.NewService(svc)
@@ -32,19 +32,19 @@ func (t *trainer) reportShape() (*report.Shape, error) {
 	for i, o := range svc.Outputs() {
 		out := report.Output{Name: o.Name, Type: o.Type}
 		if d := i - len(svc.Features); d >= 0 {
-			out.Views, out.Definition = k.Behind(d), place(svc.Derived[d].Pos)
+			out.Views, out.Definition = k.Behind(d), position(svc.Derived[d].Pos)
 		} else {
 			f := svc.Features[i]
-			out.Views, out.Definition = []int{f.Ref}, place(svc.Views[f.Ref].View.Features[f.Feature].Pos)
+			out.Views, out.Definition = []int{f.Ref}, position(svc.Views[f.Ref].View.Features[f.Feature].Pos)
 		}
 		s.Outputs = append(s.Outputs, out)
 	}
 	return s, nil
 }
 
-func place(p plan.Pos) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+func position(p plan.Pos) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// describe makes the report of a training set whose manifest is done but for its warnings.
+// describe makes the report of a training set whose manifest is complete except for its warnings.
 func (t *trainer) describe(m *Manifest) *report.Report {
 	r := &report.Report{
 		Project: m.Project, TrainingSet: m.TrainingSet, Service: m.Service, ServiceFingerprint: m.ServiceFingerprint, AsOf: m.AsOf,
@@ -96,7 +96,7 @@ func (t *trainer) timesOfParts() []timeRange {
 	return out
 }
 
-// describeLabel is what is known of the label; nil without one.
+// describeLabel is the report's section about the label; nil without one.
 func (t *trainer) describeLabel(m *Manifest) *report.Label {
 	if m.Spine.Label == "" {
 		return nil
@@ -124,8 +124,8 @@ func (t *trainer) describeLabel(m *Manifest) *report.Label {
 	return l
 }
 
-// timelineSteps is how many stretches of time the spine is shown in at most, each as long as
-// one of timelineStretches or a number of weeks.
+// timelineSteps bounds the number of intervals on the timeline. Each is as long as one of
+// timelineStretches, or a number of weeks.
 const timelineSteps = 80
 
 var timelineStretches = []plan.Micros{
@@ -133,7 +133,7 @@ var timelineStretches = []plan.Micros{
 	plan.Day, 2 * plan.Day, 7 * plan.Day,
 }
 
-// stretch is how long a stretch of a timeline is.
+// stretch is the length of an interval of a timeline.
 func stretch(of timeRange) plan.EventTime {
 	least := plan.Micros(of.last-of.first)/(timelineSteps-1) + 1
 	for _, s := range timelineStretches {
@@ -145,7 +145,7 @@ func stretch(of timeRange) plan.EventTime {
 	return plan.EventTime(weeks * 7 * plan.Day)
 }
 
-// timeline counts the rows of the spine by time, in stretches of equal length.
+// timeline counts the rows of the spine by time, in intervals of equal length.
 func (t *trainer) timeline() []report.Moment {
 	var all timeRange
 	all.add(t.spine.at)
@@ -156,7 +156,7 @@ func (t *trainer) timeline() []report.Moment {
 	begin := all.first - (all.first%step+step)%step
 	n := int((all.last-begin)/step) + 1
 	parts, classes := len(t.partition.names), len(t.spine.labels.classes())
-	counts := make([][]int64, n) // by part, then those dropped, then by class, then those without a label
+	counts := make([][]int64, n) // by part, dropped rows, by class, rows without a label
 	for i := range counts {
 		counts[i] = make([]int64, parts+1+classes+1)
 	}
@@ -185,7 +185,7 @@ func named(names []string, counts []int64) map[string]int64 {
 	return out
 }
 
-// entityRows says, for each tuple of keys, which entities are in which parts.
+// entityRows counts, for each tuple of keys, the entities in each part and in several.
 func (t *trainer) entityRows() []report.EntityRows {
 	var out []report.EntityRows
 	pairs := t.partition.pairs()
@@ -205,14 +205,14 @@ func (t *trainer) entityRows() []report.EntityRows {
 	return out
 }
 
-// partPair is parts whose entities are compared with those of others: sets of parts, as bits.
+// partPair is two sets of parts, as bits, whose entities are compared.
 type partPair struct {
 	name, with    string
 	parts, others uint64
 }
 
-// pairs are each part with each one before it; of folds, what each is validated on with
-// what it is trained on, and the parts behind the folds with all of these.
+// pairs are each part with each earlier one. With folds, they are the validation parts of each fold
+// with its training parts, and the parts after the folds with all parts of folds.
 func (p *partition) pairs() (out []partPair) {
 	first := 1
 	if p.folds != nil {
@@ -231,8 +231,8 @@ func (p *partition) pairs() (out []partPair) {
 	return out
 }
 
-// presence is the parts that each entity of a tuple is in; there are never more parts than a
-// word has bits.
+// presence records the parts that each entity of a tuple is in, as a bitset; there are never more
+// than 64 parts.
 type presence struct {
 	entity    []int32 // of each row
 	partition *partition
@@ -262,7 +262,7 @@ func (p *presence) entities(part uint8) (n int64) {
 	return n
 }
 
-// shared counts the entities of a pair that are on both sides.
+// shared counts the entities that are in both sets of a pair.
 func (p *presence) shared(pair partPair) (n int64) {
 	for _, in := range p.in {
 		if in&pair.parts != 0 && in&pair.others != 0 {
@@ -272,7 +272,7 @@ func (p *presence) shared(pair partPair) (n int64) {
 	return n
 }
 
-// sharedRows counts, for each pair, the rows of its parts whose entity is in the others too.
+// sharedRows counts, for each pair, the rows of the first set whose entity is also in the second.
 func (p *presence) sharedRows(pairs []partPair) []int64 {
 	rows := make([]int64, len(pairs))
 	of := make([][]int, len(p.partition.names)) // the pairs of each part

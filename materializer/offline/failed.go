@@ -20,8 +20,8 @@ type failedRow struct {
 
 func newFailedRows(features int) *failedRows { return &failedRows{make([][]failedRow, features)} }
 
-// see looks at results that were just computed; rows are those of the spine, which ascend.
-// Without failures it costs nothing.
+// see records the failures in results that were just computed for the given rows of the spine,
+// which ascend. Without failures it costs nothing.
 func (f *failedRows) see(results *kernel.Features, rows []int32) {
 	for c := range results.Cols {
 		if results.Cols[c].Errors == 0 {
@@ -38,7 +38,7 @@ func (f *failedRows) see(results *kernel.Features, rows []int32) {
 	}
 }
 
-// merge takes over what was kept of other rows, whatever their order.
+// merge adds the failures recorded for other rows, in any order.
 func (f *failedRows) merge(o *failedRows) {
 	for c := range f.first {
 		all := slices.Concat(f.first[c], o.first[c])
@@ -47,7 +47,7 @@ func (f *failedRows) merge(o *failedRows) {
 	}
 }
 
-// failures is what the manifest says of output number o.
+// failures are the sample failures of output number o, for the manifest.
 func (t *trainer) failures(o int) (events []EventFailure, rows []RowFailure) {
 	svc := t.Set.Service
 	var failed []failedRow

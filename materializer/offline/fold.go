@@ -8,13 +8,13 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// arrival is what a row said when it arrived: all of it, or what was known by then.
+// arrival is the content of a row at the time it arrived: all of it, or the columns known by then.
 type arrival struct {
 	at      plan.EventTime
-	fills   int    // 1 of what the log took to fill an event
-	bytes   []byte // decides between arrivals at one time
+	fills   int    // 1 if the log took it as filling an event
+	bytes   []byte // orders arrivals at the same time
 	columns [][]byte
-	row     int // of the deliveries
+	row     int // index in the deliveries
 }
 
 func (a *arrival) compare(b *arrival) int {
@@ -61,9 +61,10 @@ func (r *resolver) fold(rows []delivery) resolved {
 	return out
 }
 
-// arrivals lists, in order, what arrived of the rows and when: of a row from a file each late
-// column when it is known, a pushed row as a whole and not before those pushed earlier. What
-// filled an event in the log comes after what arrives at the same time, as its event did.
+// arrivals lists, in order, what arrived and when. A row from a file arrives piece by piece: each
+// late column when it is known. A pushed row arrives as a whole, and not before rows pushed
+// earlier. What filled an event in the log comes after other arrivals at the same time, because
+// the event came before it.
 func (r *resolver) arrivals(rows []delivery) []arrival {
 	var all []arrival
 	pushed := arrival{at: plan.Always}
@@ -92,8 +93,9 @@ func (r *resolver) arrivals(rows []delivery) []arrival {
 			all = append(all, arrival{at, 0, bytes.Join(known, nil), known, row})
 		}
 	}
-	// Pushed rows keep their order. The rows of files have none: of two that say the same at
-	// once, the one that says less in all is first, so that counts do not depend on it.
+	// Pushed rows keep their order. Rows of files have no order: of two that bring the same
+	// columns at the same time, the one with fewer columns in all is first, so that the counts
+	// do not depend on the order of reading.
 	slices.SortStableFunc(all, func(a, b arrival) int {
 		d, e := &rows[a.row], &rows[b.row]
 		return cmp.Or(a.compare(&b), d.pushed-e.pushed, bytes.Compare(d.row, e.row))
@@ -109,7 +111,7 @@ func numbers(n int) []int {
 	return out
 }
 
-// knownBy is the columns of a row as far as they are known at a time.
+// knownBy is the columns of a row with those not yet known at the given time set to null.
 func (r *resolver) knownBy(columns [][]byte, d *delivery, at plan.EventTime) [][]byte {
 	out := slices.Clone(columns)
 	for l, c := range r.late {
@@ -120,8 +122,8 @@ func (r *resolver) knownBy(columns [][]byte, d *delivery, at plan.EventTime) [][
 	return out
 }
 
-// contradicts reports whether a delivery differs from what was taken of its event in more
-// than late columns that one of the two does not have, and in when it was known.
+// contradicts reports whether a delivery differs from what was accepted of its event, other than
+// in its known time and in late columns that are null in one of the two.
 func (r *resolver) contradicts(delivery, taken [][]byte) bool {
 	late := 0
 	for c := range taken {

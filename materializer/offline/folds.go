@@ -7,21 +7,21 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// folds says which stretches of time, divided by cuts, are in which part. A part is a stretch
-// that is in the same folds all along.
+// folds divides time at cuts into intervals and says which part each belongs to. All of a part is
+// in the same folds.
 type folds struct {
 	cuts  []plan.EventTime // in order
-	parts []uint8          // of the stretches before, between and behind the cuts; or why they are dropped
+	parts []uint8          // of the intervals before, between and after the cuts; or why they are dropped
 	list  []fold
 }
 
-// fold is what a model is trained and validated on that is taken into use at a moment.
+// fold is what a model that goes live at a given time is trained and validated on.
 type fold struct {
 	from              plan.EventTime
 	train, validation []uint8 // parts, in order of time
 }
 
-func (f *folds) place(t plan.EventTime) uint8 {
+func (f *folds) partAt(t plan.EventTime) uint8 {
 	i, at := slices.BinarySearch(f.cuts, t)
 	if at {
 		i++
@@ -29,10 +29,10 @@ func (f *folds) place(t plan.EventTime) uint8 {
 	return f.parts[i]
 }
 
-// stretch is the times from a moment until another.
-type timeStretch struct{ from, until plan.EventTime }
+// interval is the times from one time, included, until another.
+type interval struct{ from, until plan.EventTime }
 
-// layFolds lays out folds and, behind them, a test part if there is one.
+// layFolds lays out the folds and, after them, the test part if there is one.
 func (p *partition) layFolds(at []plan.EventTime, s *plan.Split) {
 	sorted := p.oldEnough(at)
 	kept := len(sorted) - rankOf(s.Test, len(sorted)) // rows for the folds
@@ -61,9 +61,9 @@ func (p *partition) layFolds(at []plan.EventTime, s *plan.Split) {
 	}
 	slices.Sort(p.folds.cuts)
 	p.folds.cuts = slices.Compact(p.folds.cuts)
-	var last []int // the folds that the stretch before is in
+	var last []int // the uses of the interval before
 	for i := range len(p.folds.cuts) + 1 {
-		s := timeStretch{plan.Always, plan.Never}
+		s := interval{plan.Always, plan.Never}
 		if i > 0 {
 			s.from = p.folds.cuts[i-1]
 		}
@@ -79,12 +79,12 @@ func (p *partition) layFolds(at []plan.EventTime, s *plan.Split) {
 	}
 }
 
-// inTest stands for the test part among the uses of a stretch.
+// inTest stands for the test part among the uses of an interval.
 const inTest = 0
 
-// uses are what a stretch of time is used for: fold number n, from 1 on, to train, −n to validate,
-// or the test. The boundary of the test is Never without one.
-func (p *partition) uses(s timeStretch, test plan.EventTime) (uses []int) {
+// uses lists what an interval is used for: n for training in fold n (from 1), −n for validation in
+// fold n, inTest for the test part. test is the boundary of the test part, Never without one.
+func (p *partition) uses(s interval, test plan.EventTime) (uses []int) {
 	h, e := plan.EventTime(p.horizon.span), plan.EventTime(p.embargo)
 	list := p.folds.list
 	for i, f := range list {
@@ -108,8 +108,8 @@ func (p *partition) uses(s timeStretch, test plan.EventTime) (uses []int) {
 	return uses
 }
 
-// partOf is the part of a stretch, a new one unless it is used as the stretch before.
-func (p *partition) partOf(s timeStretch, uses []int, asBefore bool) uint8 {
+// partOf is the part of an interval: a new one unless its uses equal those of the interval before.
+func (p *partition) partOf(s interval, uses []int, asBefore bool) uint8 {
 	switch {
 	case len(uses) == 0 && slices.ContainsFunc(p.boundaries, func(b plan.EventTime) bool { return b <= s.from && s.from < b+plan.EventTime(p.embargo) }):
 		return droppedByEmbargo
@@ -119,7 +119,7 @@ func (p *partition) partOf(s timeStretch, uses []int, asBefore bool) uint8 {
 		return uint8(len(p.names) - 1)
 	}
 	part := uint8(len(p.names))
-	p.names, p.behind = append(p.names, fmt.Sprintf("segment-%02d", part+1)), append(p.behind, plan.Never)
+	p.names, p.next = append(p.names, fmt.Sprintf("segment-%02d", part+1)), append(p.next, plan.Never)
 	for _, use := range uses {
 		switch {
 		case use > 0:
@@ -131,7 +131,7 @@ func (p *partition) partOf(s timeStretch, uses []int, asBefore bool) uint8 {
 	return part
 }
 
-// segments is how many parts are in folds; they come first.
+// segments is the number of parts that are in folds; they are the first parts.
 func (f *folds) segments() int {
 	n := 0
 	for _, fold := range f.list {
@@ -142,7 +142,7 @@ func (f *folds) segments() int {
 	return n
 }
 
-// pairs are what each fold is validated on with what it is trained on.
+// pairs are, for each fold, its validation parts and its training parts.
 func (f *folds) pairs() (out []partPair) {
 	for i, fold := range f.list {
 		p := partPair{name: fmt.Sprintf("fold %d, validation", i+1), with: fmt.Sprintf("fold %d, train", i+1)}

@@ -162,7 +162,7 @@ func TestFoldsWithoutRows(t *testing.T) {
 	text := strings.Replace(described, "split: {train: 0.7, test: 0.3, embargo: 1d}", "split: {folds: 3, label_horizon: 20d, holdout: {entity: user, fraction: 0.001}}", 1)
 	c.Set, _ = p.define(t, text).TrainingSet("set")
 	m := p.train(t, c)
-	if len(m.Warnings) != 2 || !strings.HasPrefix(m.Warnings[0], "holdout.parquet is empty: of so few entities user none was drawn") || !strings.Contains(m.Warnings[1], "fold 1, from ") {
+	if len(m.Warnings) != 2 || !strings.HasPrefix(m.Warnings[0], "holdout.parquet is empty: none of the few entities user fell into the holdout") || !strings.Contains(m.Warnings[1], "fold 1, from ") {
 		t.Errorf("%q", m.Warnings)
 	}
 }

@@ -19,9 +19,9 @@ import (
 // the records of its event log.
 type History struct {
 	Reader  *relation.Reader
-	Log     eventlog.Log // nil: without what was pushed
+	Log     eventlog.Log // nil: without pushed events
 	Source  *plan.Source
-	Columns []string           // what the views read; time, known-time and id columns come by themselves
+	Columns []string           // what the views read; time, known-time and id columns are always read
 	Final   bool               // every event known when it happened (--as-of final)
 	Until   *eventlog.Position // read the log no further; nil: to its end when reading begins
 	To      *plan.EventTime    // leave out rows of files that are visible at or after it; nil: none
@@ -34,28 +34,28 @@ type History struct {
 // HistoryCounts says what became of the rows of a source.
 type HistoryCounts struct {
 	ingest.Counts
-	Filled      int64             // rows that filled late columns of an event that another row brought
-	Redelivered int64             // rows that brought nothing that another row with their id did not
-	Conflicts   int64             // rows of which something was refused, as it contradicts another with their id
+	Filled      int64             // rows that filled late columns of an event that came with another row
+	Redelivered int64             // rows that brought nothing new to the event with their id
+	Conflicts   int64             // rows of which something was refused, because it contradicts another row with their id
 	LogEnd      eventlog.Position // the last record read
 	In1970      int64             // rows of files whose event time looks like seconds or milliseconds taken for microseconds
 	First1970   string            // where the first of them is
 }
 
-// Read calls f with every event once, and with the rows that fill one, in batches that are
-// valid during the call. A second Read need not look for repeated ids again; the files
-// must not have changed. Reads of one History must not overlap.
+// Read calls f with every event once, and with the rows that fill late columns, in batches
+// that are valid during the call. A second Read does not look for repeated ids again; the
+// files must not have changed. Reads of one History must not overlap.
 //
 // Rows with one event id, in files or in the log, are deliveries of one event
 // (docs/semantics.md §2); neither the order of files nor the number of threads decides.
-// Rows with an id that files hold once stream through, and so do those of the log
-// whose ids no file holds; the others are held in memory until the end.
+// Rows whose id occurs once in the files stream through, and so do those of the log whose
+// ids occur in no file; the others are kept in memory until the end.
 func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (HistoryCounts, error) {
 	return h.ReadParallel(ctx, 1, func(_ int, _ kernel.Place, ev *kernel.Events) error { return f(ev) })
 }
 
-// ReadParallel is Read by several workers, numbered from 0, that call f at the same time. It
-// tells where each batch comes in the history.
+// ReadParallel is Read by several workers, numbered from 0, that call f concurrently. at is
+// the position of the batch in the history.
 func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker int, at kernel.Place, ev *kernel.Events) error) (HistoryCounts, error) {
 	end, err := h.logEnd(ctx)
 	if err != nil {
@@ -100,12 +100,12 @@ type historyReader struct {
 	counts   HistoryCounts
 	diverted idSet // suspects that files hold
 	resolve  *resolver
-	behind   int64 // events behind the files so far
+	after    int64 // events emitted after those of the files so far
 
 	first1970 kernel.Place
 }
 
-// historyWorker is what one of the workers that read files has.
+// historyWorker is the state of one of the workers that read files.
 type historyWorker struct {
 	in       *ingest.Source
 	counts   ingest.Counts
@@ -138,8 +138,8 @@ func (r *historyReader) hasFiles() bool { return r.Source.From != "" || r.Source
 
 func (r *historyReader) relation() relation.Relation { return relation.SourceRelation(r.Source) }
 
-// findSuspects collects ids that may occur more than once: those that do in the files
-// and all that occur in the log.
+// findSuspects collects ids that may occur more than once: those that occur repeatedly in
+// the files, and all ids of the log.
 func (r *historyReader) findSuspects(ctx context.Context) error {
 	if r.haveSuspects && r.suspectsEnd == r.counts.LogEnd {
 		return nil
@@ -239,7 +239,7 @@ func VisibleBefore(ev *kernel.Events, t plan.EventTime) *kernel.Events {
 	return without(ev, func(i int) bool { return ev.Visible(i) >= t })
 }
 
-// readDiverted reads all columns of the diverted rows, since payloads decide.
+// readDiverted reads all columns of the diverted rows, since whole rows are compared.
 func (r *historyReader) readDiverted(ctx context.Context) error {
 	if len(r.diverted) == 0 {
 		return nil
@@ -259,8 +259,8 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 	})
 }
 
-// logged emits the events of log records and what fills them, and leaves to the resolver
-// those whose ids files hold.
+// logged emits the events of log records and the rows that fill them. Records whose ids
+// occur in the files go to the resolver.
 func (r *historyReader) logged(records []eventlog.Record) error {
 	var diverted, rest []eventlog.Record
 	for _, rec := range records {
@@ -268,7 +268,7 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 			diverted = append(diverted, rec)
 			continue
 		}
-		// What was registered from files that have it no longer is not of this history.
+		// Skip ids that were registered from files that no longer have them.
 		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v eventlog.Version) bool { return v.Position == 0 })
 		if len(rec.Versions) == 1 {
 			rec.Versions = nil
@@ -287,11 +287,11 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 		return err
 	}
 	r.counts.Filled += int64(ev.Filling.Count())
-	return r.emitBehind(ev)
+	return r.emitAfterFiles(ev)
 }
 
-// resolvePushed adds records to the resolver as they were pushed. Each arrived when the log
-// had it, and after what the log knew of its event.
+// resolvePushed adds records to the resolver as they were pushed. Each arrived at its time in
+// the log, and after what the log already had of its event.
 func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 	if len(records) == 0 {
 		return nil
@@ -352,21 +352,21 @@ func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) e
 	return nil
 }
 
-// readResolved emits the events that several rows made.
+// readResolved emits the events that were resolved from several rows.
 func (r *historyReader) readResolved() error {
 	return r.resolve.each(logBatch, &r.counts, func(b *vector.Batch, from *ingest.Arrivals) error {
 		ev, _, err := r.in.Events(b, from)
 		if err != nil {
 			return err
 		}
-		return r.emitBehind(ev)
+		return r.emitAfterFiles(ev)
 	})
 }
 
-// emitBehind emits events that come behind those of files.
-func (r *historyReader) emitBehind(ev *kernel.Events) error {
-	at := kernel.Place{File: math.MaxInt32, Row: r.behind}
-	r.behind += int64(ev.Batch.N)
+// emitAfterFiles emits events that come after those of the files.
+func (r *historyReader) emitAfterFiles(ev *kernel.Events) error {
+	at := kernel.Place{File: math.MaxInt32, Row: r.after}
+	r.after += int64(ev.Batch.N)
 	return r.emit(0, at, ev)
 }
 
@@ -380,7 +380,7 @@ func (r *historyReader) emit(worker int, at kernel.Place, ev *kernel.Events) err
 	return r.f(worker, at, ev)
 }
 
-// final takes everything that is known in the end as known when it happened.
+// final makes every event and every late column known at the event time.
 func final(ev *kernel.Events) {
 	ev.Known = nil
 	for _, times := range ev.ColumnKnown {
@@ -399,8 +399,8 @@ func inFile(b *relation.Batch, err error) error {
 	return err
 }
 
-// without returns ev without the rows that drop names, which it asks in order; ev
-// itself when it names none.
+// without returns ev without the rows for which drop is true, or ev itself if there are
+// none. drop is called in the order of rows.
 func without(ev *kernel.Events, drop func(i int) bool) *kernel.Events {
 	keep := make([]int, 0, ev.Batch.N)
 	for i := range ev.Batch.N {
@@ -424,7 +424,7 @@ func without(ev *kernel.Events, drop func(i int) bool) *kernel.Events {
 	return out
 }
 
-// pick copies the elements at the given indexes; of nil it is nil.
+// pick copies the elements at the given indexes; nil for nil.
 func pick[E any](s []E, rows []int) []E {
 	if s == nil {
 		return nil
@@ -436,7 +436,7 @@ func pick[E any](s []E, rows []int) []E {
 	return out
 }
 
-// ViewHistory is the history of a view's source as far as the view reads it, with
+// ViewHistory is the history of a view's source with the columns that the view reads, and
 // the log up to the given position.
 func ViewHistory(r *relation.Reader, log eventlog.Log, v *plan.View, until eventlog.Position) *History {
 	return &History{Reader: r, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}

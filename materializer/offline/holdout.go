@@ -15,7 +15,7 @@ import (
 // holdout finds the rows of entities that are held out, while the spine is read.
 type holdout struct {
 	seed   string
-	below  uint64 // an entity whose hash is less is held out
+	below  uint64 // an entity is held out if its hash is less
 	tuples []heldTuple
 	rows   []bool
 	buf    []byte
@@ -27,7 +27,7 @@ type heldTuple struct {
 	held  []bool // by entity
 }
 
-// newHoldout is nil where nothing is to be held out.
+// newHoldout is nil if nothing is held out.
 func newHoldout(set *plan.TrainingSet, tuple func(keys []string) int) *holdout {
 	if set.Split == nil || set.Split.Holdout == nil {
 		return nil
@@ -37,13 +37,13 @@ func newHoldout(set *plan.TrainingSet, tuple func(keys []string) int) *holdout {
 	for _, ref := range set.Service.Views {
 		n := tuple(ref.Keys)
 		if ref.View.Entity.Name == spec.Entity && !slices.ContainsFunc(h.tuples, func(t heldTuple) bool { return t.tuple == n }) {
-			h.tuples = append(h.tuples, heldTuple{tuple: n, held: []bool{false}}) // of no entity
+			h.tuples = append(h.tuples, heldTuple{tuple: n, held: []bool{false}}) // number 0 is no entity
 		}
 	}
 	return h
 }
 
-// see looks at rows that were just added to a spine: for each tuple their key columns.
+// see processes rows that were just added to a spine, given the key columns of each tuple.
 func (h *holdout) see(s *kernel.Spine, keys [][]*vector.Vector) {
 	begin := len(h.rows)
 	h.rows = append(h.rows, make([]bool, s.Rows()-begin)...)
@@ -66,7 +66,7 @@ func (h *holdout) holds(keys []*vector.Vector, row int) bool {
 	return binary.BigEndian.Uint64(sum[:]) < h.below
 }
 
-// bitmap is the rows that are held out; nil for h that is nil.
+// bitmap is the rows that are held out; nil if h is nil.
 func (h *holdout) bitmap() vector.Bitmap {
 	if h == nil {
 		return nil
@@ -80,7 +80,7 @@ func (h *holdout) bitmap() vector.Bitmap {
 	return out
 }
 
-// holdoutManifest is what the manifest says of a holdout; nil without one.
+// holdoutManifest is the manifest's section about the holdout; nil without one.
 func (t *trainer) holdoutManifest() *HoldoutManifest {
 	if t.spine.held == nil {
 		return nil

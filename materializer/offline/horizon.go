@@ -10,7 +10,7 @@ import (
 type labelHorizon struct {
 	span plan.Micros
 	from horizonOrigin
-	end  plan.EventTime // of the data; Never: not known, and no row is too young
+	end  plan.EventTime // of the data; Never: unknown, so no row is too young
 }
 
 // horizonOrigin is where a label horizon comes from, as the manifest writes it.
@@ -25,7 +25,7 @@ const (
 // tooYoung reports whether the label of a row may not be known by the end of the data.
 func (h labelHorizon) tooYoung(t plan.EventTime) bool { return t+plan.EventTime(h.span) > h.end }
 
-// horizonOf declares or measures the horizon of a spine; s is nil without a split.
+// horizonOf is the declared horizon of a spine or, without one, the measured horizon; s is nil without a split.
 func horizonOf(at, known []plan.EventTime, l *labels, s *plan.Split) labelHorizon {
 	h := labelHorizon{end: plan.Never}
 	switch {
@@ -50,8 +50,8 @@ func horizonOf(at, known []plan.EventTime, l *labels, s *plan.Split) labelHorizo
 // delayOf is how long after a row's time its label was known.
 func delayOf(at, known plan.EventTime) plan.Micros { return max(0, plan.Micros(known-at)) }
 
-// longestDelay is the longest, over the classes, of the delays that 99 % of the known
-// labels of a class do not exceed.
+// longestDelay is the maximum over the classes of the 99th percentile of the delays of
+// known labels.
 func longestDelay(at, known []plan.EventTime, l *labels) plan.Micros {
 	delays := make([][]plan.Micros, max(1, len(l.classes())))
 	for i := range at {

@@ -12,8 +12,8 @@ import (
 	"github.com/unskew/unskew/materializer/report"
 )
 
-// maxClasses is how many values of a label are told apart. Numbers of more than that are
-// put in quarters, anything else in one class.
+// maxClasses is the largest number of label values that are classes of their own. With more,
+// numbers are divided into quartiles, and other values form one class.
 const maxClasses = report.MostClasses
 
 // noClass is the class of a row without a label.
@@ -27,7 +27,7 @@ type labels struct {
 	ordered bool
 }
 
-// classes are the names of the classes; of labels that were not read there are none.
+// classes are the names of the classes; none if labels were not read.
 func (l *labels) classes() []string {
 	if l == nil {
 		return nil
@@ -35,7 +35,7 @@ func (l *labels) classes() []string {
 	return l.names
 }
 
-// class is the class of a row; labels that were not read are of one class.
+// class is the class of a row; 0 for every row if labels were not read.
 func (l *labels) class(row int) uint8 {
 	if l == nil {
 		return 0
@@ -51,7 +51,7 @@ type labelReader struct {
 	numeric bool
 	ordered bool      // values are numbers, or false and true
 	many    bool      // more than maxClasses values
-	numbers []float64 // then: of every row of a numeric label; anything where it is null
+	numbers []float64 // if many: the value of every row of a numeric label; undefined where it is null
 	buf     []byte
 }
 
@@ -69,7 +69,7 @@ func (r *labelReader) add(v *vector.Vector) {
 	}
 }
 
-// overflow gives up the classes: from now on numbers are kept.
+// overflow drops the classes, of which there are too many, and keeps numbers from now on.
 func (r *labelReader) overflow() {
 	r.many = true
 	if !r.numeric {
@@ -153,7 +153,7 @@ func (r *labelReader) labels() *labels {
 	return l
 }
 
-// className is a value as people write it, of bounded length.
+// className formats a value for people, with bounded length.
 func className(v plan.Value) string {
 	name := v.String()
 	if v.Kind() == plan.String {
@@ -166,7 +166,7 @@ func className(v plan.Value) string {
 	return name
 }
 
-// quarters puts numbers between their quartiles: the values of the ranks ⌈n/4⌉, ⌈n/2⌉
+// quarters makes four classes, divided at the quartiles: the values of ranks ⌈n/4⌉, ⌈n/2⌉
 // and ⌈3n/4⌉. NaN is greater than all others.
 func (r *labelReader) quarters() *labels {
 	var sorted []float64

@@ -16,8 +16,8 @@ const manifestFormat = 1
 // manifestName is the name of the manifest in the output directory.
 const manifestName = "manifest.json"
 
-// Manifest says what a training set was made from and how. It holds nothing that
-// differs between two runs over the same inputs with the same command.
+// Manifest describes what a training set was made from and how. Two runs over the same
+// inputs with the same command produce equal manifests.
 type Manifest struct {
 	Format             int              `json:"format"`
 	Project            string           `json:"project"`
@@ -36,9 +36,9 @@ type Manifest struct {
 	Split              *SplitManifest   `json:"split,omitempty"`
 	Files              []FileManifest   `json:"files"`
 	ReportFiles        []ReportFile     `json:"report"`
-	Warnings           []string         `json:"warnings"` // what is seldom meant, one sentence each
-	Alarms             []report.Finding `json:"alarms"`   // features that are too good to be true
-	Notes              []report.Finding `json:"notes"`    // what else a person should look at
+	Warnings           []string         `json:"warnings"` // probable mistakes, one sentence each
+	Alarms             []report.Finding `json:"alarms"`   // features that predict the label suspiciously well
+	Notes              []report.Finding `json:"notes"`    // other things to look at
 }
 
 // ReportFile is a file of the report.
@@ -48,7 +48,7 @@ type ReportFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Engines are the versions of what computed the values.
+// Engines are the versions of the program and libraries that computed the values.
 type Engines struct {
 	Unskew string `json:"unskew"`
 	CEL    string `json:"cel"`
@@ -56,8 +56,8 @@ type Engines struct {
 	DuckDB string `json:"duckdb"`
 }
 
-// InputManifest is a file that was read; size and hash are absent for what does not lie
-// on the machine.
+// InputManifest is a file that was read; size and hash are absent if it is not on this
+// machine.
 type InputManifest struct {
 	Path   string `json:"path"`
 	Size   int64  `json:"size,omitempty"`
@@ -76,7 +76,7 @@ type SpineManifest struct {
 	Last         string          `json:"last,omitempty"`
 }
 
-// SourceManifest says what became of a source's rows.
+// SourceManifest counts what happened to a source's rows.
 type SourceManifest struct {
 	Name        string           `json:"name"`
 	SQL         string           `json:"sql,omitempty"`
@@ -84,7 +84,7 @@ type SourceManifest struct {
 	LogEnd      uint64           `json:"log_end,omitempty"` // position of the last record read from the event log
 	Rows        int64            `json:"rows"`
 	Skipped     map[string]int64 `json:"skipped"` // by reason
-	Filled      int64            `json:"filled"`  // rows that filled late columns of an event of another row
+	Filled      int64            `json:"filled"`  // rows that filled late columns of an event that came with another row
 	Redelivered int64            `json:"redelivered"`
 	Conflicts   int64            `json:"conflicts"`
 	FirstEvent  string           `json:"first_event,omitempty"` // event time
@@ -101,9 +101,9 @@ type ViewManifest struct {
 	Fingerprint string   `json:"fingerprint"`
 	Keys        []string `json:"keys"`      // columns of the spine
 	NullKeys    int64    `json:"null_keys"` // events that belong to no entity
-	// RowsWithEvents are the rows of the files of whose entity an event is visible.
+	// RowsWithEvents are the rows of the files whose entity has a visible event.
 	RowsWithEvents int64 `json:"rows_with_events"`
-	// RowsAfterEvents are the rows of the files whose windows all begin after the last event
+	// RowsAfterEvents are the rows of the files all of whose windows begin after the last event
 	// of the source.
 	RowsAfterEvents int64 `json:"rows_after_events"`
 }
@@ -113,8 +113,8 @@ type OutputManifest struct {
 	Name        string `json:"name"`
 	Type        string `json:"type"`
 	Fingerprint string `json:"fingerprint"`
-	RowErrors   int64  `json:"row_errors"` // events left out because the argument or a filter failed on them
-	// The first few of the events of RowErrors, by time, id and what the expression read.
+	RowErrors   int64  `json:"row_errors"` // events left out because the argument or a filter failed
+	// The first few of these events, ordered by time, id and the values that the expression read.
 	RowErrorSamples []EventFailure   `json:"row_error_samples,omitempty"`
 	Statuses        map[string]int64 `json:"statuses"` // rows of the files by status
 	// The first few of the rows with the status ERROR, in the order of the spine.
@@ -135,8 +135,8 @@ type RowFailure struct {
 	Error string `json:"error"`
 }
 
-// LabelManifest says what the labels of the spine are and when they are known, by
-// docs/semantics.md §8. The last five say nothing without label_known_at.
+// LabelManifest describes the labels of the spine and when they are known, by
+// docs/semantics.md §8. The last five are empty without label_known_at.
 type LabelManifest struct {
 	Classes           []string     `json:"classes"`
 	Horizon           string       `json:"horizon,omitempty"`
@@ -155,7 +155,7 @@ type LabelCounts struct {
 	Unlabelled int64            `json:"unlabelled,omitempty"`
 }
 
-// SplitManifest says where the parts begin and what lies between them.
+// SplitManifest describes where the parts begin and which rows were dropped between them.
 type SplitManifest struct {
 	Boundaries []BoundaryManifest `json:"boundaries"`
 	Embargo    string             `json:"embargo"`
@@ -170,17 +170,17 @@ type FoldManifest struct {
 	From       string   `json:"from"` // its boundary
 	Train      FoldRows `json:"train"`
 	Validation FoldRows `json:"validation"`
-	// LabelsKnownLate are the rows to train on whose label was known no sooner than From.
+	// LabelsKnownLate are the training rows whose label became known at From or later.
 	LabelsKnownLate int64 `json:"labels_known_late"`
 }
 
-// FoldRows is files of a fold, in order of time.
+// FoldRows is the files of a fold to train or to validate on, in order of time.
 type FoldRows struct {
 	Files []string `json:"files"`
 	LabelCounts
 }
 
-// HoldoutManifest says which entities are in the holdout and in no other file.
+// HoldoutManifest describes which entities are in the holdout and in no other file.
 type HoldoutManifest struct {
 	Entity   string     `json:"entity"`
 	Keys     [][]string `json:"keys"` // columns of the spine that name one
@@ -190,9 +190,9 @@ type HoldoutManifest struct {
 
 // Why rows are in no part.
 const (
-	DroppedByHorizon = "label_horizon" // younger than the label horizon at the boundary behind them
+	DroppedByHorizon = "label_horizon" // younger than the label horizon at the next boundary
 	DroppedAtEnd     = "end_of_data"   // younger than the label horizon when the data ends
-	DroppedByEmbargo = "embargo"       // within the embargo behind a boundary
+	DroppedByEmbargo = "embargo"       // within the embargo after a boundary
 )
 
 // DroppedManifest is the rows that were dropped for one reason.
@@ -215,7 +215,7 @@ type FileManifest struct {
 	SHA256 string `json:"sha256"`
 	// Labels counts its rows by label; nil without one.
 	Labels *LabelCounts `json:"labels,omitempty"`
-	// LabelsKnownLate are the rows whose label was known no sooner than the next part begins.
+	// LabelsKnownLate are the rows whose label became known when the next part begins, or later.
 	LabelsKnownLate int64 `json:"labels_known_late,omitempty"`
 }
 
@@ -259,8 +259,8 @@ func (m *Manifest) write(s *staging) error {
 	return nil
 }
 
-// staleFiles lists what an earlier run left in the directory: its manifest, which must
-// go before anything else changes, and the files that it names.
+// staleFiles lists what an earlier run left in the directory: first its manifest, which must
+// be removed before anything else changes, then the files that it names.
 func staleFiles(dir string) []string {
 	m, err := ReadManifest(dir)
 	if err != nil {

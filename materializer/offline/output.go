@@ -16,8 +16,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// groupRows is the number of rows of every row group but the last. With everything
-// else fixed, it makes equal rows equal bytes.
+// groupRows is the number of rows of every row group but the last. It is fixed so that
+// equal rows make equal bytes.
 const groupRows = 64 << 10
 
 // Suffixes of the columns that --with-status adds.
@@ -26,8 +26,8 @@ const (
 	reasonSuffix = ".reason"
 )
 
-// layout is the columns of a training set: the spine's, then for each output its
-// value and, with statuses, its status and, if a default can stand in, what it stands for.
+// layout is the columns of a training set: the spine's, then for each output its value and,
+// with statuses, its status and, if it has a default, the reason why the default was used.
 type layout struct {
 	schema  *parquetfile.Schema
 	spine   int // columns of the spine
@@ -57,7 +57,7 @@ func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool) (*layout, 
 	}
 	seen := map[string]string{}
 	for _, f := range fields {
-		// DuckDB and other readers do not tell A from a.
+		// DuckDB and other readers ignore case in column names.
 		if other, ok := seen[strings.ToLower(f.Name)]; ok {
 			return nil, fmt.Errorf("the training set would have two columns %q and %q; let sql: rename the spine's, or as: the feature's role", other, f.Name)
 		}
@@ -84,7 +84,7 @@ func hasDefault(s *plan.Service) []bool {
 	return out
 }
 
-// columns is what takes rows column by column: a row group, or a sample before the first.
+// columns takes rows column by column: a row group, or the sample that decides encodings.
 type columns interface {
 	Array(col int, a arrow.Array, from, to int) error
 	Vector(col int, v *vector.Vector, from, to int) error
@@ -121,7 +121,7 @@ func (l *layout) addOutputs(to columns, out []kernel.FeatureColumn, n int, texts
 	return texts, nil
 }
 
-// statusText is the name of a status; of 0, which is none, "".
+// statusText is the name of a status; "" for 0, which is no status.
 func statusText(s kernel.Status) string {
 	if s == 0 {
 		return ""
@@ -134,17 +134,17 @@ type part struct {
 	*layout
 	file   *stagedFile
 	rows   int64
-	groups int // that were begun
+	groups int // row groups begun so far
 
-	writer *parquetfile.Writer // once ready is closed; what the first row group decides
+	writer *parquetfile.Writer // set once ready is closed, when the first row group has decided encodings
 	ready  chan struct{}
 	empty  sync.Pool // row groups that were committed
 }
 
-// createdBy is what wrote the files, for those who read them.
+// createdBy is the Parquet metadata field that names the writer.
 const createdBy = "unskew"
 
-// begin makes the writer, with encodings that the first row group has decided.
+// begin makes the writer, with the encodings that the first row group decided.
 func (p *part) begin(encodings parquetfile.Encodings) (err error) {
 	p.writer, err = parquetfile.NewWriter(p.file, p.schema, encodings, createdBy)
 	if err != nil {

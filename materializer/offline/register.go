@@ -10,9 +10,9 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// RegisterIDs tells the log of a source which events are part of the history already, and
-// with which late columns, so that pushing one of them again is a redelivery and filling one takes
-// effect once. Events visible at or after `to` are left out. history reads all columns of the source.
+// RegisterIDs registers the events of the history, with the late columns that they have, in the
+// log of a source. Pushing one of them again is then a redelivery, and filling one takes effect
+// once. Events visible at or after `to` are left out. history reads all columns of the source.
 func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to plan.EventTime,
 	history func(ctx context.Context, f func(*kernel.Events) error) error) error {
 	if src.EventID == "" {

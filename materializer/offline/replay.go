@@ -19,11 +19,11 @@ type role struct {
 	view   int         // its number in the replay
 	failed *failedRows // of each feature
 
-	withEvents int64 // rows of the files of whose entity an event is visible
+	withEvents int64 // rows of the files whose entity has a visible event
 }
 
-// replay computes the views that read one source by the same keys, of it and of the spine:
-// their events are evaluated, looked up and kept once.
+// replay computes the views that read one source by the same keys of the source and of the
+// spine, so that events are evaluated, looked up and kept once for all of them.
 type replay struct {
 	number  int
 	source  *source
@@ -35,7 +35,7 @@ type replay struct {
 	results *results
 }
 
-// fits reports whether a view can be computed by the replay.
+// fits reports whether the replay can compute a view.
 func (r *replay) fits(v *plan.View, tuple int) bool {
 	return r.source.plan == v.Source && r.tuple == tuple && slices.Equal(r.views[0].KeyColumns, v.KeyColumns)
 }

@@ -18,11 +18,11 @@ import (
 
 var idSeed = maphash.MakeSeed()
 
-// idSet holds 64-bit hashes of event ids: eight bytes each, however long they are. It
-// may say of an id that was not added that it was; whoever asks must not mind.
+// idSet holds 64-bit hashes of event ids: eight bytes each, however long the ids are. has
+// may be true for an id that was not added; callers must tolerate false positives.
 type idSet map[uint64]struct{}
 
-// add adds an id; "" is none.
+// add adds an id; it ignores "".
 func (s *idSet) add(id string) {
 	if id == "" {
 		return
@@ -50,9 +50,9 @@ func (s idSet) has(id string) bool {
 	return ok
 }
 
-// resolver makes one event of the deliveries with one id (docs/semantics.md §2). The
-// outcome does not depend on the order in which rows are added, but that those of the log come in
-// the log's order.
+// resolver makes one event of the deliveries with one id (docs/semantics.md §2). Rows of
+// files may be added in any order, those of the log in its order; nothing else affects the
+// outcome.
 type resolver struct {
 	source *plan.Source
 	late   []int // columns that can be filled
@@ -79,10 +79,10 @@ type bodyCount struct {
 type delivery struct {
 	row       []byte
 	visible   plan.EventTime
-	known     plan.EventTime   // it was not known before; Always of a row from a file
+	known     plan.EventTime   // when the row arrived; Always for a row from a file
 	lateKnown []plan.EventTime // of the resolver's late columns
-	pushed    int              // its place among the rows of the log; 0 of a row from a file
-	fills     int              // 1 of a row that the log took to fill an event
+	pushed    int              // its number among the rows of the log; 0 for a row from a file
+	fills     int              // 1 if the log took the row as filling an event
 }
 
 func newResolver(s *plan.Source) *resolver {
@@ -131,7 +131,7 @@ func (r *resolver) add(ev *kernel.Events, i int, d delivery) {
 	}
 }
 
-// deliveriesOf finds where a row belongs; without ids each is by itself.
+// deliveriesOf finds the deliveries with the id of a row; without ids each row is an event of its own.
 func (r *resolver) deliveriesOf(ev *kernel.Events, i int) *deliveries {
 	id := fmt.Sprintf("%012d", len(r.byID))
 	if ev.ID != nil {
@@ -145,7 +145,7 @@ func (r *resolver) deliveriesOf(ev *kernel.Events, i int) *deliveries {
 	return of
 }
 
-// compare orders rows by when they arrived, equal ones by their bytes.
+// compare orders rows by arrival time, then by their bytes.
 func (d *delivery) compare(e *delivery) int {
 	return cmp.Or(cmp.Compare(d.visible, e.visible), bytes.Compare(d.row, e.row), cmp.Compare(d.known, e.known))
 }
@@ -164,7 +164,7 @@ func (r *resolver) bodyDigest(row []byte) eventlog.Digest {
 	return eventlog.DigestOf(body)
 }
 
-// columns divides a row into the encodings of its columns.
+// columns splits a row into the encodings of its columns.
 func (r *resolver) columns(row []byte) [][]byte {
 	out := make([][]byte, len(r.source.Columns))
 	for c := range out {
@@ -190,9 +190,9 @@ func (of *deliveries) count(d eventlog.Digest) {
 // resolved is the event that deliveries made.
 type resolved struct {
 	columns   [][]byte
-	known     plan.EventTime   // it was not known before
-	lateKnown []plan.EventTime // nor the late columns, in the resolver's order
-	// What became of the other rows.
+	known     plan.EventTime   // when its first delivery arrived; Always from a file
+	lateKnown []plan.EventTime // the same for the late columns, in the resolver's order
+	// Counts of the other rows.
 	filled, redelivered, conflicts int64
 }
 
@@ -213,8 +213,8 @@ func (r *resolver) resolve(of *deliveries) resolved {
 	return out
 }
 
-// each calls f with the events, at most n at a time, in the order of their ids: as
-// batches with all columns, and when they arrived; and adds up what became of the other rows.
+// each calls f with the events and their arrival times, as batches of at most n rows with all
+// columns, in the order of their ids, and counts the other rows.
 func (r *resolver) each(n int, counts *HistoryCounts, f func(b *vector.Batch, from *ingest.Arrivals) error) error {
 	fields := r.fields()
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(r.byID)), n) {

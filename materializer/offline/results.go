@@ -2,29 +2,29 @@ package offline
 
 import "github.com/unskew/unskew/internal/kernel"
 
-// results are the aggregates of a replay, by part, in memory or in a scratch file. They are
-// put by several goroutines and then read by one, in the order of the spine.
+// results are the aggregates of a replay, by part, in memory or in a scratch file. Several
+// goroutines put them; then one reads them, in the order of the spine.
 type results struct {
 	replay  *kernel.Replay
 	scratch *scratch // nil: in memory
 	parts   []resultPart
-	buf     []byte // of the goroutine that reads
+	buf     []byte // scratch of the reading goroutine
 }
 
 // resultPart is the results of a part.
 type resultPart struct {
 	held   *kernel.PartResults
-	chunks []extent // of ResultChunk rows, those yet to be read
+	chunks []extent // of ResultChunk rows each, not yet read
 
 	current *kernel.PartResults // the rows at hand
-	row     int                 // of these, the next one
+	row     int                 // the next of them
 }
 
 func newResults(r *kernel.Replay, s *scratch) *results {
 	return &results{replay: r, scratch: s, parts: make([]resultPart, r.Parts())}
 }
 
-// put takes over the results of a part.
+// put adds the results of a part, and owns them from then on.
 func (r *results) put(part int, p *kernel.PartResults) error {
 	to := &r.parts[part]
 	if r.scratch == nil {
@@ -43,8 +43,8 @@ func (r *results) put(part int, p *kernel.PartResults) error {
 	return nil
 }
 
-// next goes to the results of the next row of the spine, which is in the given part: they
-// are a row of what it returns.
+// next returns the results of the next row of the spine, which is in the given part, and
+// their row number there.
 func (r *results) next(part int) (*kernel.PartResults, int32, error) {
 	p := &r.parts[part]
 	if p.current == nil || p.row == p.current.N {

@@ -6,20 +6,20 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// How memory is shared out, when it is bounded.
+// How bounded memory is divided.
 const (
-	// besides is what the program takes that nobody counts: code, definitions, stacks.
+	// besides is memory that is not counted: code, definitions, stacks.
 	besides = 64 << 20
-	// readerShare is the part of the memory that is the reader's: one of so many.
+	// readerShare: the reader gets one readerShare-th of the memory.
 	readerShare = 4
-	// A part of the events of a replay is held as blocks and as columns while it is swept,
-	// by each thread, and a sweep goes best through what a processor's cache holds.
+	// While a thread sweeps a part of a replay, the part's events are in memory both as blocks
+	// and as columns; a sweep is fastest if they fit into the processor's cache.
 	sweptPart = 4 << 20
 	mostParts = 1 << 10
 )
 
-// startReplays decides how much of the events and of the results is held in memory.
-// Nothing that is written depends on it.
+// startReplays decides how much of the events and of the results is kept in memory.
+// The output does not depend on it.
 func (t *trainer) startReplays() error {
 	var events, results int64
 	for _, r := range t.replays {
@@ -72,7 +72,7 @@ func (s *spine) bytes(replays int) int64 {
 	return n
 }
 
-// entityBytes is what the number of an entity takes, about.
+// entityBytes is about what the entry of an entity takes in a table of entities.
 const entityBytes = 64
 
 // writerBytes is what the row groups in flight take.
@@ -80,5 +80,5 @@ func (t *trainer) writerBytes() int64 {
 	return int64((t.Threads + 2 + len(t.partition.names)) * groupRows * 16 * (len(t.Set.Service.Outputs()) + 8))
 }
 
-// openBytes is what the blocks take that collectors have open.
+// openBytes is the memory of the blocks that collectors are filling.
 func (t *trainer) openBytes() int64 { return int64(t.Threads*len(t.replays)) * kernel.OpenBytes }

@@ -16,29 +16,29 @@ import (
 // rowGroup is the rows of one row group of one part, in order.
 type rowGroup struct {
 	part    *part
-	place   int // of the part
+	place   int // its number in the part
 	number  int
 	spans   []span
 	rows    []int32     // of the spine
-	sources []rowSource // of each replay, where the aggregates of the rows are
+	sources []rowSource // by replay: where the aggregates of the rows are
 
 	done    chan struct{} // closed when all of the following is there
 	err     error
 	encoded *parquetfile.RowGroup
-	failed  []*failedRows        // of each role, and of the derived features
+	failed  []*failedRows        // by role; the last of the derived features
 	texts   []*report.GroupTexts // of the outputs that are texts
 
-	withEvents []int64 // of each role, rows of whose entity an event is visible
+	withEvents []int64 // by role: rows whose entity has a visible event
 }
 
-// rowSource is where the aggregates of rows are: which of some results, and which row there.
+// rowSource locates the aggregates of rows: an index into results, and a row there.
 type rowSource struct {
 	at      []kernel.At
 	results []*kernel.PartResults
 	last    []lastResults // by part of the replay
 }
 
-// lastResults are those of the last row of a part, and their number among results.
+// lastResults are the results of the last row of a part, and their index in rowSource.results.
 type lastResults struct {
 	of     *kernel.PartResults
 	number int32
@@ -54,7 +54,7 @@ func (s *rowSource) add(part int, of *kernel.PartResults, row int32) {
 	s.at = append(s.at, kernel.At{Part: l.number, Row: row})
 }
 
-// span is rows of a record of the spine.
+// span is a range of rows of a record of the spine.
 type span struct {
 	rec      arrow.RecordBatch
 	from, to int
@@ -67,21 +67,21 @@ func (g *rowGroup) release() {
 	g.spans, g.rows, g.sources = nil, nil, nil
 }
 
-// assembly divides the spine into row groups, has them filled by several goroutines
-// and committed in order.
+// assembly divides the spine into row groups. Several goroutines fill them; one commits
+// them in order.
 type assembly struct {
 	t      *trainer
 	layout *layout
 	parts  []*part
-	open   []*rowGroup // of each part, the row group that gets its next rows
+	open   []*rowGroup // by part: the row group that gets its next rows
 	row    int         // next of the spine
 
 	work    chan *rowGroup // to be filled
 	ordered chan *rowGroup // the same, to be committed in this order
 }
 
-// run reads the spine and writes the parts. What is in flight are at most two row groups
-// more than there are threads, and those that rows are still added to.
+// run reads the spine and writes the parts. At most Threads+2 row groups are in flight,
+// besides those that rows are still added to.
 func (a *assembly) run(ctx context.Context) error {
 	fillers := make([]*filler, a.t.Threads)
 	for i := range fillers {
@@ -113,7 +113,7 @@ func (a *assembly) run(ctx context.Context) error {
 	return err
 }
 
-// readSpine reads the spine again, for its columns pass through without being held.
+// readSpine reads the spine a second time, since its other columns were not kept in memory.
 func (a *assembly) readSpine(ctx context.Context) error {
 	t := a.t
 	err := t.Reader.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) (err error) {
@@ -147,7 +147,7 @@ func (a *assembly) readSpine(ctx context.Context) error {
 	return err
 }
 
-// begin makes the files, now that their columns are known.
+// begin creates the files, once their columns are known.
 func (a *assembly) begin() (err error) {
 	a.parts, err = newParts(a.layout, a.t.partition, a.t.stage)
 	a.open = make([]*rowGroup, len(a.parts))
@@ -173,7 +173,7 @@ func (a *assembly) add(ctx context.Context, rec arrow.RecordBatch, i, n int) (in
 	rec.Retain()
 	g.spans = append(g.spans, span{rec, i, i + m})
 	for range m {
-		if err := a.place(g); err != nil {
+		if err := a.append(g); err != nil {
 			return 0, err
 		}
 	}
@@ -194,8 +194,8 @@ func (a *assembly) newGroup(p int) *rowGroup {
 	return g
 }
 
-// place adds the next row of the spine to a group.
-func (a *assembly) place(g *rowGroup) error {
+// append adds the next row of the spine to a group.
+func (a *assembly) append(g *rowGroup) error {
 	g.rows = append(g.rows, int32(a.row))
 	for i, r := range a.t.replays {
 		part := r.kernel.Part(a.row)
@@ -209,7 +209,7 @@ func (a *assembly) place(g *rowGroup) error {
 	return nil
 }
 
-// skip leaves the next row of the spine out.
+// skip leaves out the next row of the spine.
 func (a *assembly) skip() error {
 	for _, r := range a.t.replays {
 		if _, _, err := r.results.next(r.kernel.Part(a.row)); err != nil {
@@ -220,7 +220,7 @@ func (a *assembly) skip() error {
 	return nil
 }
 
-// send hands a group on to be filled and committed.
+// send queues a group to be filled and committed.
 func (a *assembly) send(ctx context.Context, g *rowGroup) error {
 	for _, to := range []chan *rowGroup{a.ordered, a.work} {
 		select {

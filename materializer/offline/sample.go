@@ -13,15 +13,15 @@ import (
 // Sample is what the first rows of a source look like.
 type Sample struct {
 	Rows      int64
-	In1970    int64  // with an event time that looks like seconds or milliseconds taken for microseconds
+	In1970    int64  // rows whose event time looks like seconds or milliseconds taken for microseconds
 	First1970 string // where the first of them is
 }
 
 var errSampled = errors.New("enough rows were read")
 
-// SampleSource reads the first rows, about as many as given, of a source with files or a
-// query as training reads them. A row that is not an event is an error that names its place,
-// unless the source skips such rows.
+// SampleSource reads about the given number of rows from the start of a source with files or
+// a query, as training does. A bad row is an error with its position, unless the source skips
+// bad rows.
 func SampleSource(ctx context.Context, reader *relation.Reader, src *plan.Source, rows int64) (*Sample, error) {
 	in, err := ingest.NewSource(src)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// scratch is a temporary file for what does not fit into memory. Its name is gone as soon
-// as it is open, where the system can do that, so it leaves nothing behind however the
-// program ends. Methods may be called concurrently.
+// scratch is a temporary file for what does not fit into memory. It is unlinked as soon as
+// it is open, where the system allows that, so that a killed program leaves no file behind.
+// Methods may be called concurrently.
 type scratch struct {
 	dir  string
 	once sync.Once
@@ -21,10 +21,10 @@ type scratch struct {
 	end  atomic.Int64
 }
 
-// extent is where something lies in a scratch file.
+// extent is a range of bytes in a scratch file.
 type extent struct{ at, n int64 }
 
-// scratchPattern is what names of scratch files look like.
+// scratchPattern is the pattern of the names of scratch files.
 const scratchPattern = ".scratch-*" + partialSuffix
 
 func (s *scratch) open() error {
@@ -48,7 +48,7 @@ func (s *scratch) write(p []byte) (extent, error) {
 	return e, nil
 }
 
-// read reads an extent into the memory of buf, if that suffices.
+// read reads an extent, into the memory of buf if it is large enough.
 func (s *scratch) read(e extent, buf []byte) ([]byte, error) {
 	if int64(cap(buf)) < e.n {
 		buf = make([]byte, e.n)

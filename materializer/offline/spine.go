@@ -13,12 +13,12 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// spine is what the replay needs of the rows to predict, in their order. All other
-// columns pass from the spine to the output without being held.
+// spine is what the replay needs of the rows to predict, in their order. Other columns
+// are not kept in memory: they are read again when the output is written.
 type spine struct {
 	rel        relation.Relation
 	fields     []plan.Field              // declared columns: as-of time, keys, request fields, label's known time
-	tuples     [][]string                // key columns that views are read by, each tuple once
+	tuples     [][]string                // the distinct tuples of key columns that views are read by
 	entities   *kernel.Spine             // the entities of the tuples
 	at         []plan.EventTime          // as-of times
 	labelKnown []plan.EventTime          // Never where null; nil without such a column
@@ -54,7 +54,7 @@ func newSpine(set *plan.TrainingSet) *spine {
 	return s
 }
 
-// checkLabel looks for the label, which passes through whatever its type is.
+// checkLabel checks that the label column exists; it may have any type.
 func (s *spine) checkLabel(ctx context.Context, r *relation.Reader, set plan.Spine) error {
 	if set.Label == "" {
 		return nil
@@ -62,7 +62,7 @@ func (s *spine) checkLabel(ctx context.Context, r *relation.Reader, set plan.Spi
 	return r.CheckName(ctx, s.rel, set.Label)
 }
 
-// declare adds a column once; a key that is a request field too is one column.
+// declare adds a column unless it is there: a key may also be a request field.
 func (s *spine) declare(f plan.Field) {
 	if _, ok := s.columns[f.Name]; ok {
 		return
@@ -140,8 +140,8 @@ func (s *spine) addLabelKnown(known *vector.Vector) {
 	}
 }
 
-// labelField is the label with its type in the data; nil without a label, and where no
-// column of a feature could have the type.
+// labelField is the label with its type in the data; nil without a label, or if no feature
+// can have that type.
 func (s *spine) labelField(ctx context.Context, r *relation.Reader, set plan.Spine) (*plan.Field, error) {
 	if set.Label == "" {
 		return nil, nil
@@ -164,8 +164,8 @@ func (s *spine) labelField(ctx context.Context, r *relation.Reader, set plan.Spi
 	return nil, nil
 }
 
-// accept refuses a batch with a row for which nothing can be computed, or that no server
-// would take.
+// accept refuses a batch with a row for which nothing can be computed, or that a server
+// would refuse as a request.
 func (s *spine) accept(b *relation.Batch, time string) error {
 	times := b.Col(time)
 	for i := range b.N {

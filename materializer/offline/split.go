@@ -10,7 +10,7 @@ import (
 // Why a row belongs to no part; parts have the numbers below.
 const (
 	droppedAtEnd     = 253 // its label may not be known yet when the data ends
-	droppedByHorizon = 254 // its label may not be known at the boundary behind it
+	droppedByHorizon = 254 // its label may not be known at the next boundary
 	droppedByEmbargo = 255 // it follows a boundary too closely
 )
 
@@ -19,14 +19,14 @@ func isDropped(part uint8) bool { return part >= droppedAtEnd }
 // partition says which part of a split each spine row belongs to.
 type partition struct {
 	names      []string         // of the parts
-	behind     []plan.EventTime // of each part, when the next begins; Never where labels may be known at any time
+	next       []plan.EventTime // of each part, when the next begins; Never where labels may be known at any time
 	boundaries []plan.EventTime
 	begin      []string // what begins at each boundary
 	of         []uint8  // part of each row, or why it was dropped; nil: all rows are part 0
 	horizon    labelHorizon
 	embargo    plan.Micros
 	folds      *folds // nil: the parts follow one another
-	holdout    bool   // the last part is not of a time but of entities
+	holdout    bool   // the last part is the holdout, which is chosen by entity and not by time
 }
 
 // drops reports whether a row is in no part.
@@ -41,15 +41,15 @@ func (p *partition) part(row int) uint8 {
 
 // wholeSet is the partition of a training set without a split.
 func wholeSet(h labelHorizon) *partition {
-	return &partition{names: []string{"data"}, behind: []plan.EventTime{plan.Never}, horizon: h}
+	return &partition{names: []string{"data"}, next: []plan.EventTime{plan.Never}, horizon: h}
 }
 
 // holdoutName is the part of the entities that are held out.
 const holdoutName = "holdout"
 
-// divide divides rows by docs/semantics.md §8: those that are held out, which may be nil
-// for none, and the others at moments. What becomes of a row depends on its entities, its time, the
-// horizon and the embargo alone.
+// divide splits rows by docs/semantics.md §8: held ones (nil: none) go to the holdout, the
+// others are split by time. A row's part depends only on its entities, its time, the horizon
+// and the embargo.
 func divide(at []plan.EventTime, held vector.Bitmap, h labelHorizon, s *plan.Split) *partition {
 	p := &partition{horizon: h, embargo: s.Embargo, holdout: s.Holdout != nil}
 	rest := at
@@ -67,11 +67,11 @@ func divide(at []plan.EventTime, held vector.Bitmap, h labelHorizon, s *plan.Spl
 		p.layParts(rest, s)
 	}
 	if p.holdout {
-		p.names, p.behind = append(p.names, holdoutName), append(p.behind, plan.Never)
+		p.names, p.next = append(p.names, holdoutName), append(p.next, plan.Never)
 	}
 	p.of = make([]uint8, len(at))
 	for i, t := range at {
-		if p.of[i] = p.place(t); held.Get(i) && p.of[i] != droppedAtEnd {
+		if p.of[i] = p.partAt(t); held.Get(i) && p.of[i] != droppedAtEnd {
 			p.of[i] = uint8(len(p.names) - 1)
 		}
 	}
@@ -98,10 +98,10 @@ func (p *partition) layParts(at []plan.EventTime, s *plan.Split) {
 		used += part.fraction
 	}
 	p.boundaries = p.findBoundaries(at, ends)
-	p.behind = append(slices.Clone(p.boundaries), plan.Never)
+	p.next = append(slices.Clone(p.boundaries), plan.Never)
 }
 
-// oldEnough are the times, in order, of rows whose labels are known when the data ends.
+// oldEnough returns, sorted, the times of the rows whose labels are known by the end of the data.
 func (p *partition) oldEnough(at []plan.EventTime) []plan.EventTime {
 	sorted := make([]plan.EventTime, 0, len(at))
 	for _, t := range at {
@@ -113,8 +113,7 @@ func (p *partition) oldEnough(at []plan.EventTime) []plan.EventTime {
 	return sorted
 }
 
-// findBoundaries lays out the largest number of rows for which there is room and every
-// part gets one.
+// findBoundaries finds the boundaries with which most rows are kept and every part has one.
 func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.EventTime {
 	sorted := p.oldEnough(at)
 	for kept := len(sorted); kept > 0; kept-- {
@@ -133,18 +132,18 @@ func (p *partition) findBoundaries(at []plan.EventTime, ends []float64) []plan.E
 	return boundaries
 }
 
-// layOut places the boundaries so that the parts share kept rows by their fractions; it
-// is not ok if there are too few rows or a part stays empty.
+// layOut computes boundaries such that the parts divide the kept rows by their fractions; ok
+// is false if there are too few rows or a part would be empty.
 func (p *partition) layOut(sorted []plan.EventTime, ends []float64, kept int) (boundaries []plan.EventTime, ok bool) {
 	begin, lost := 0, 0 // of the part; rows lost between parts so far
 	for _, end := range ends {
-		behind := min(rankOf(end, kept)+lost, len(sorted)-1)
-		if firstAt(sorted, sorted[behind]) <= begin {
+		cut := min(rankOf(end, kept)+lost, len(sorted)-1)
+		if firstAt(sorted, sorted[cut]) <= begin {
 			return nil, false
 		}
-		b := sorted[behind] + plan.EventTime(p.horizon.span)
+		b := sorted[cut] + plan.EventTime(p.horizon.span)
 		begin = firstAt(sorted, b+plan.EventTime(p.embargo))
-		lost += max(0, begin-behind)
+		lost += max(0, begin-cut)
 		boundaries = append(boundaries, b)
 	}
 	return boundaries, kept+lost <= len(sorted) && begin < len(sorted)
@@ -153,18 +152,18 @@ func (p *partition) layOut(sorted []plan.EventTime, ends []float64, kept int) (b
 // rankOf is the nearest whole number to a fraction of n: 0.7 of 10 rows is 6.999….
 func rankOf(fraction float64, n int) int { return int(float64(fraction*float64(n)) + 0.5) }
 
-// firstAt is the index of the first time that is not before t.
+// firstAt is the index of the first time at or after t.
 func firstAt(sorted []plan.EventTime, t plan.EventTime) int {
 	i, _ := slices.BinarySearch(sorted, t)
 	return i
 }
 
-func (p *partition) place(t plan.EventTime) uint8 {
+func (p *partition) partAt(t plan.EventTime) uint8 {
 	if p.horizon.tooYoung(t) {
 		return droppedAtEnd
 	}
 	if p.folds != nil {
-		return p.folds.place(t)
+		return p.folds.partAt(t)
 	}
 	part := 0
 	for part < len(p.boundaries) && t >= p.boundaries[part] {

@@ -36,7 +36,7 @@ func TestSplitByTime(t *testing.T) {
 			[]plan.EventTime{5}, []uint8{0, 0, 0, age, age, 1, 1, 1}},
 		{"two boundaries cost two horizons", []plan.EventTime{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, forever(3), plan.Split{Train: 0.5, Validation: 0.25, Test: 0.25},
 			[]plan.EventTime{5, 9}, []uint8{0, 0, age, age, age, 1, age, age, age, 2}},
-		{"the embargo comes behind the horizon", []plan.EventTime{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, forever(3), plan.Split{Train: 0.5, Test: 0.5, Embargo: 1},
+		{"the embargo comes after the horizon", []plan.EventTime{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, forever(3), plan.Split{Train: 0.5, Test: 0.5, Embargo: 1},
 			[]plan.EventTime{6}, []uint8{0, 0, 0, age, age, age, embargo, 1, 1, 1}},
 		{"the young at the end of the data", []plan.EventTime{0, 1, 2, 3, 4, 5}, labelHorizon{span: 2, end: 5}, plan.Split{Train: 1},
 			nil, []uint8{0, 0, 0, 0, end, end}},
@@ -102,7 +102,7 @@ func TestW5_TheSplitIsTheLargest(t *testing.T) {
 					boundaries: []plan.EventTime{at[i] + plan.EventTime(h), at[j] + plan.EventTime(h)}}
 				p.of = make([]uint8, len(at))
 				for row, time := range at {
-					p.of[row] = p.place(time)
+					p.of[row] = p.partAt(time)
 				}
 				k := kept(p)
 				n := k[0] + k[1] + k[2]

@@ -13,13 +13,13 @@ import (
 	"syscall"
 )
 
-// staging writes files under temporary names beside their final ones and gives
-// them their names together, so that a reader of the directory sees all or nothing.
+// staging writes files under temporary names in the output directory and renames them at
+// the end, the manifest last, so that a directory with a manifest is complete.
 type staging struct {
 	dir   string
 	made  bool // the directory was not there before
 	files []*stagedFile
-	// writer, in tests, stands between a file and what is written to it.
+	// writer, in tests, wraps each file.
 	writer func(io.Writer) io.Writer
 }
 
@@ -32,8 +32,8 @@ func newStaging(dir string) (*staging, error) {
 	return s, nil
 }
 
-// partialSuffix ends the names of what lies in the output directory for a while; they begin
-// with a dot.
+// partialSuffix ends the names of temporary files in the output directory; they begin with
+// a dot.
 const partialSuffix = ".partial"
 
 // stagedFile hashes what is written to it. It does not buffer.
@@ -74,8 +74,8 @@ func (f *stagedFile) Write(p []byte) (int, error) {
 
 func (f *stagedFile) sha256() string { return hex.EncodeToString(f.sum.Sum(nil)) }
 
-// publish makes the files durable and gives them their names, the last one last;
-// before that it removes the named stale files.
+// publish makes the files durable, removes the named stale files and renames the new files
+// in order, the last one last.
 func (s *staging) publish(stale []string) error {
 	for _, f := range s.files {
 		if err := errors.Join(f.file.Sync(), f.file.Close()); err != nil {
@@ -97,8 +97,7 @@ func (s *staging) publish(stale []string) error {
 	return syncDir(s.dir)
 }
 
-// sweep removes what runs that were killed have left behind; what cannot be removed
-// does no harm.
+// sweep removes what killed runs have left behind; files that cannot be removed do no harm.
 func (s *staging) sweep() {
 	entries, _ := os.ReadDir(s.dir)
 	for _, e := range entries {
@@ -109,8 +108,8 @@ func (s *staging) sweep() {
 	}
 }
 
-// abandon removes what was not published, and the directory if it was made for that. It
-// may follow publish.
+// abandon removes what was not published, and the directory if staging created it. It may
+// be called after publish.
 func (s *staging) abandon() {
 	for _, f := range s.files {
 		f.file.Close()

@@ -17,10 +17,10 @@ import (
 	"github.com/unskew/unskew/materializer/report"
 )
 
-// Config says which training set to make.
+// Config describes the training set to make.
 type Config struct {
 	Reader     *relation.Reader
-	Log        eventlog.Log // what was pushed to the sources that are streams; nil: nothing
+	Log        eventlog.Log // events pushed to the stream sources; nil: none
 	Project    string
 	Set        *plan.TrainingSet
 	Out        string // directory; made when missing
@@ -33,8 +33,8 @@ type Config struct {
 	Version    string   // of this program, for the manifest
 	Command    []string // for the manifest, as typed
 	Progress   func(Progress)
-	// Garbage, if given, is called when the events have been let go of: from then on up to so
-	// many percent of what is in use may be garbage without more memory being taken than was.
+	// Garbage, if set, is called when the events have been freed, with the percentage (as of
+	// debug.SetGCPercent) up to which garbage may grow without exceeding the peak so far.
 	Garbage func(percent int)
 }
 
@@ -77,7 +77,7 @@ type trainer struct {
 	stage     *staging
 	scratch   *scratch
 	room      *room
-	freed     int         // memory that events took, in percent of what is kept when they have been swept
+	freed     int         // memory that the events took, in percent of what is still in use once they are swept
 	derived   *failedRows // of each derived feature
 	shape     *report.Shape
 	counts    *report.Counts            // of the rows of the files
@@ -188,7 +188,7 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 	return s, nil
 }
 
-// write makes the features of the aggregates and writes the files.
+// write computes the features from the aggregates and writes the files.
 func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 	if err := t.beginReport(); err != nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 	return t.publish(ctx, a.parts)
 }
 
-// see takes over what a row group learned of its rows.
+// see adds the counts and failures of a row group.
 func (t *trainer) see(g *rowGroup) {
 	t.counts.TakeTexts(g.texts)
 	for i, r := range t.roles {
@@ -219,7 +219,7 @@ func (t *trainer) see(g *rowGroup) {
 	t.derived.merge(g.failed[len(t.roles)])
 }
 
-// metadata is what the files say of themselves.
+// metadata is the key-value metadata of the Parquet files.
 func (t *trainer) metadata() (map[string]string, error) {
 	fingerprints := map[string]string{}
 	for _, o := range t.Set.Service.Outputs() {
@@ -231,7 +231,8 @@ func (t *trainer) metadata() (map[string]string, error) {
 	}, err
 }
 
-// StrictError is why Train wrote nothing though it could have: its manifest has warnings or alarms.
+// StrictError means that Config.Strict is set and the manifest has warnings or alarms, so that
+// nothing was written.
 type StrictError struct{ Manifest *Manifest }
 
 func (e *StrictError) Error() string {
@@ -242,7 +243,7 @@ func (e *StrictError) Error() string {
 	return strings.Join(all, "; ")
 }
 
-// publish writes the manifest and gives all files their names.
+// publish writes the manifest and publishes all files.
 func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error) {
 	m, err := t.manifest(ctx, parts)
 	if err != nil {

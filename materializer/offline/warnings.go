@@ -9,9 +9,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// findWarnings says what is seldom meant: a training set that holds nothing, rows that no
-// event can be seen from, labels that make a split unfair. They depend on the manifest
-// alone, so that the same inputs have the same warnings.
+// findWarnings finds probable mistakes: empty files, rows without visible events, labels that
+// bias a split. Warnings depend only on the manifest, so that equal inputs have equal warnings.
 func (m *Manifest) findWarnings() []string {
 	w := []string{}
 	for _, s := range m.Sources {
@@ -31,7 +30,7 @@ func (m *Manifest) findWarnings() []string {
 	return append(w, m.movedLabels()...)
 }
 
-// SuspiciousTimes says that n rows have a time in 1970 that is probably meant to be another.
+// SuspiciousTimes is the warning that n rows have a time in 1970, probably because of a wrong unit.
 func SuspiciousTimes(n int64, first string) string {
 	rows := "1 row has"
 	if n != 1 {
@@ -41,7 +40,7 @@ func SuspiciousTimes(n int64, first string) string {
 		"convert them, or give the source a min_time if they are meant", rows, first)
 }
 
-// Events is how many rows of a source are events.
+// Events is the number of a source's rows that are events.
 func (s *SourceManifest) Events() int64 {
 	n := s.Rows
 	for _, skipped := range s.Skipped {
@@ -55,9 +54,9 @@ func (m *Manifest) emptyFiles() (w []string) {
 		switch {
 		case f.Rows > 0:
 		case m.Spine.Rows == 0:
-			w = append(w, f.Name+" is empty, for the spine is")
+			w = append(w, f.Name+" is empty because the spine is empty")
 		case m.Split.Holdout != nil && f.Name == holdoutName+fileSuffix:
-			w = append(w, fmt.Sprintf("%s is empty: of so few entities %s none was drawn; change fraction: or seed: in holdout:", f.Name, m.Split.Holdout.Entity))
+			w = append(w, fmt.Sprintf("%s is empty: none of the few entities %s fell into the holdout; change fraction: or seed: in holdout:", f.Name, m.Split.Holdout.Entity))
 		case len(m.Split.Folds) > 0: // see emptyFolds
 		default:
 			w = append(w, fmt.Sprintf("%s is empty: a split with an embargo of %s and a label horizon of %s leaves no row for it; the spine spans %s",
@@ -67,7 +66,7 @@ func (m *Manifest) emptyFiles() (w []string) {
 	return w
 }
 
-// emptyFolds is about folds without a row to train or to validate on.
+// emptyFolds warns of folds without a row to train or to validate on.
 func (m *Manifest) emptyFolds() (w []string) {
 	if m.Split == nil {
 		return nil
@@ -109,7 +108,7 @@ func (m *Manifest) span() plan.Micros {
 	return span
 }
 
-// unmatched is about views that have next to nothing to say of the rows.
+// unmatched warns of views that have no events for most rows.
 func (m *Manifest) unmatched() (w []string) {
 	rows := int64(0)
 	for _, f := range m.Files {
@@ -123,11 +122,11 @@ func (m *Manifest) unmatched() (w []string) {
 		s := &m.Sources[i]
 		switch {
 		case v.RowsWithEvents == 0 && !m.afterFirst(s):
-			w = append(w, fmt.Sprintf("view %s: no row has an event, for the spine ends at %s and the events of source %s begin at %s", v.Role, m.Spine.Last, s.Name, s.FirstEvent))
+			w = append(w, fmt.Sprintf("view %s: no row has an event: the spine ends at %s, before the events of source %s begin at %s", v.Role, m.Spine.Last, s.Name, s.FirstEvent))
 		case v.RowsWithEvents*100 < rows:
-			w = append(w, fmt.Sprintf("view %s: %d of %d rows have an event; see whether the spine writes %s as the events of source %s do", v.Role, v.RowsWithEvents, rows, strings.Join(v.Keys, ", "), s.Name))
+			w = append(w, fmt.Sprintf("view %s: %d of %d rows have an event; check that the spine and the events of source %[5]s write %[4]s alike", v.Role, v.RowsWithEvents, rows, strings.Join(v.Keys, ", "), s.Name))
 		case v.RowsAfterEvents*2 >= rows:
-			w = append(w, fmt.Sprintf("view %s: on %d of %d rows every window begins after the last event of source %s, which is at %s; the spine lies from %s to %s",
+			w = append(w, fmt.Sprintf("view %s: on %d of %d rows every window begins after the last event of source %s, which is at %s; the spine runs from %s to %s",
 				v.Role, v.RowsAfterEvents, rows, s.Name, s.LastEvent, m.Spine.First, m.Spine.Last))
 		}
 	}
@@ -141,17 +140,17 @@ func (m *Manifest) afterFirst(s *SourceManifest) bool {
 	return err != nil || err2 != nil || last > first
 }
 
-// tolerable is the share of labels that a measured horizon leaves out by itself.
+// tolerable is the share of labels that a measured horizon may leave out.
 const tolerable = 0.01
 
-// labelTimes is about labels that are known later than the horizon says.
+// labelTimes warns of labels that become known later than the horizon.
 func (m *Manifest) labelTimes() (w []string) {
 	l := m.Label
 	if l.SlowerThanHorizon == nil {
 		return nil
 	}
 	if l.HorizonFrom == string(declaredHorizon) && l.SlowerThanHorizon.Rows > 0 {
-		w = append(w, fmt.Sprintf("label_horizon: %s is shorter than labels take: %s took longer, up to %s; what depends on them may look better than it is",
+		w = append(w, fmt.Sprintf("label_horizon: %s is shorter than labels take: %s took longer, up to %s; a model may look better than it is",
 			l.Horizon, m.shares(l.SlowerThanHorizon), l.LongestDelay))
 	}
 	if l.HorizonFrom == string(measuredHorizon) && float64(l.NeverKnown.Rows) > tolerable*float64(m.Spine.Rows) {
@@ -159,7 +158,7 @@ func (m *Manifest) labelTimes() (w []string) {
 			m.Spine.LabelKnownAt, m.shares(l.NeverKnown), l.Horizon))
 	}
 	if m.Split == nil && float64(l.RowsTooYoung) > tolerable*float64(m.Spine.Rows) {
-		w = append(w, fmt.Sprintf("%d rows are younger than the label horizon of %s when the data ends (%s): labels that come late may be missing there; a split: drops such rows",
+		w = append(w, fmt.Sprintf("%d rows are younger than the label horizon of %s when the data ends (%s): late labels may be missing there; declare a split:, which drops such rows",
 			l.RowsTooYoung, l.Horizon, l.DataEnd))
 	}
 	return w
@@ -214,8 +213,8 @@ func percent(n, of int64) string {
 	return fmt.Sprintf("%.3g %%", 100*float64(n)/float64(of))
 }
 
-// movedLabels is about the class whose share changes most from one part to the next, if
-// that is more than chance and enough to matter.
+// movedLabels warns of the class whose share changes most from one part to the next, if
+// the change is statistically significant and large enough to matter.
 func (m *Manifest) movedLabels() (w []string) {
 	for i := 1; i < len(m.Files); i++ {
 		a, b := m.Files[i-1], m.Files[i]
@@ -235,23 +234,23 @@ func (m *Manifest) movedLabels() (w []string) {
 			}
 		}
 		if moved != "" {
-			w = append(w, fmt.Sprintf("%s = %s on %s of %s and on %s of %s (z = %.1f): the rate moves over the cut; see whether labels are complete and whom the spine takes in",
+			w = append(w, fmt.Sprintf("%s = %s on %s of %s and on %s of %s (z = %.1f): the rate changes at the boundary; check that labels are complete and that the spine selects the same kind of rows on both sides",
 				m.Spine.Label, moved, percent(a.Labels.ByLabel[moved], na), a.Name, percent(b.Labels.ByLabel[moved], nb), b.Name, worst))
 		}
 	}
 	return w
 }
 
-// What makes a change of a share worth a warning: four standard errors, and a fifth of the
-// greater share or five points in a hundred.
+// A change of a share is reported if it is at least four standard errors, and at least a
+// fifth of the greater share or five percentage points.
 const (
 	movedErrors   = 4
 	movedRatio    = 0.8
 	movedAbsolute = 0.05
 )
 
-// moves is the z of two shares, x of n and y of m, as the test for two proportions has it;
-// 0 if they do not differ enough.
+// moves is the z statistic of the two-proportion test for x of n and y of m; 0 if the shares
+// do not differ enough.
 func moves(x, n, y, m int64) float64 {
 	if n == 0 || m == 0 {
 		return 0

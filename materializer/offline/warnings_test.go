@@ -86,24 +86,24 @@ func TestWarnings(t *testing.T) {
 	for _, tc := range []struct{ name, events, spine, split, want string }{
 		{"none", events, fmt.Sprintf(fraudSpine, quickFraud), "", ""},
 		{"a short horizon", events, fmt.Sprintf(fraudSpine, quickFraud), ", label_horizon: 5d",
-			"label_horizon: 5d is shorter than labels take: 100 % of the rows with y = 0 took longer, up to 30d; what depends on them may look better than it is"},
+			"label_horizon: 5d is shorter than labels take: 100 % of the rows with y = 0 took longer, up to 30d; a model may look better than it is"},
 		{"one class has no times", events, fmt.Sprintf(fraudSpine, `CASE WHEN i % 10 = 0 THEN INTERVAL 3 DAY END`), "",
 			"known is null on 100 % of the rows with y = 0, so the label horizon of 3d is measured without them; declare label_horizon: in split:"},
 		{"one class has no times, and need not", events, fmt.Sprintf(fraudSpine, `CASE WHEN i % 10 = 0 THEN INTERVAL 3 DAY END`), ", label_horizon: 7d", ""},
 		{"labels do not fit into the data", events, fmt.Sprintf(fraudSpine, `INTERVAL 60 DAY`), "",
 			"validation.parquet is empty: a split with an embargo of 0d and a label horizon of 60d leaves no row for it; the spine spans 88d"},
-		{"the rate moves", events, "SELECT * REPLACE (CASE WHEN \"at\" > TIMESTAMPTZ '2025-03-10' THEN 1 ELSE y END AS y) FROM (" + fmt.Sprintf(fraudSpine, `INTERVAL 1 DAY`) + ")", "",
-			"y = 1 on 10 % of train.parquet and on 57.2 % of validation.parquet (z = 26.8): the rate moves over the cut; see whether labels are complete and whom the spine takes in\n" +
-				"y = 1 on 57.2 % of validation.parquet and on 100 % of test.parquet (z = 17.9): the rate moves over the cut; see whether labels are complete and whom the spine takes in"},
+		{"the rate changes", events, "SELECT * REPLACE (CASE WHEN \"at\" > TIMESTAMPTZ '2025-03-10' THEN 1 ELSE y END AS y) FROM (" + fmt.Sprintf(fraudSpine, `INTERVAL 1 DAY`) + ")", "",
+			"y = 1 on 10 % of train.parquet and on 57.2 % of validation.parquet (z = 26.8): the rate changes at the boundary; check that labels are complete and that the spine selects the same kind of rows on both sides\n" +
+				"y = 1 on 57.2 % of validation.parquet and on 100 % of test.parquet (z = 17.9): the rate changes at the boundary; check that labels are complete and that the spine selects the same kind of rows on both sides"},
 		{"no key is one", "SELECT * REPLACE (user_id + 1000 AS user_id) FROM (" + events + ")", fmt.Sprintf(fraudSpine, quickFraud), "",
-			"view v: 0 of 1300 rows have an event; see whether the spine writes user_id as the events of source tx do"},
+			"view v: 0 of 1300 rows have an event; check that the spine and the events of source tx write user_id alike"},
 		{"before the data", "SELECT * REPLACE (ts + INTERVAL 1 YEAR AS ts) FROM (" + events + ")", fmt.Sprintf(fraudSpine, quickFraud), "",
-			"view v: no row has an event, for the spine ends at 2025-03-30T20:48:00Z and the events of source tx begin at 2026-01-01T00:00:00Z"},
+			"view v: no row has an event: the spine ends at 2025-03-30T20:48:00Z, before the events of source tx begin at 2026-01-01T00:00:00Z"},
 		{"after the data", "SELECT * REPLACE (ts - INTERVAL 1 YEAR AS ts) FROM (" + events + ")", fmt.Sprintf(fraudSpine, quickFraud), "",
-			"view v: on 1300 of 1300 rows every window begins after the last event of source tx, which is at 2024-03-30T20:48:00Z; the spine lies from 2025-01-01T00:00:00Z to 2025-03-30T20:48:00Z"},
+			"view v: on 1300 of 1300 rows every window begins after the last event of source tx, which is at 2024-03-30T20:48:00Z; the spine runs from 2025-01-01T00:00:00Z to 2025-03-30T20:48:00Z"},
 		{"no event", events + " LIMIT 0", fmt.Sprintf(fraudSpine, quickFraud), "", "source tx has no event"},
 		{"no row", events, fmt.Sprintf(fraudSpine, quickFraud) + " LIMIT 0", "",
-			"train.parquet is empty, for the spine is\nvalidation.parquet is empty, for the spine is\ntest.parquet is empty, for the spine is"},
+			"train.parquet is empty because the spine is empty\nvalidation.parquet is empty because the spine is empty\ntest.parquet is empty because the spine is empty"},
 	} {
 		p.copyTo(t, "tx.parquet", tc.events)
 		p.copyTo(t, "spine.parquet", tc.spine)

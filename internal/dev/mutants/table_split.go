@@ -37,7 +37,7 @@ var splitMutants = []mutant{
 	},
 	{
 		name: "split-empty-part", tag: "w5", breaks: "Boundaries stand where a part between them has no row.",
-		file: splitFile, old: "if firstAt(sorted, sorted[behind]) <= begin {", new: "if firstAt(sorted, sorted[behind]) < begin {",
+		file: splitFile, old: "if firstAt(sorted, sorted[cut]) <= begin {", new: "if firstAt(sorted, sorted[cut]) < begin {",
 		tests: []string{offlineTests},
 	},
 	{
