@@ -8,23 +8,23 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// Online says where the event log and the online store live.
+// Online is where the event log and the online store are.
 type Online struct {
 	DataDir string // of the embedded log and store, and other local state; relative to the project
 	Redis   *Redis // nil: embedded
 }
 
-// Redis says how to reach a Redis server or cluster. A password is no part of a
-// project; it comes from the environment.
+// Redis is how to connect to a Redis server or cluster. Passwords are not part of a project;
+// they come from the environment.
 type Redis struct {
 	Addresses []string // host:port
 	Username  string
 	DB        int
 	TLS       bool
-	Prefix    string // of every key, so that projects can share a server
+	Prefix    string // prefix of every key, so that projects can share a server
 }
 
-// DefaultDataDir is where embedded data lies unless unskew.yaml says otherwise.
+// DefaultDataDir is the default folder for embedded data.
 const DefaultDataDir = ".unskew"
 
 // parseConfig reads unskew.yaml.
@@ -33,12 +33,12 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	docs := l.Documents(f)
 	if len(docs) == 0 {
 		if l.Errors == 0 {
-			l.Errorf(f.Pos(1, 1), yamldoc.RuleMissingKey, "%s is empty; it needs at least project: NAME", ConfigFile)
+			l.Errorf(f.Pos(1, 1), yamldoc.RuleMissingKey, "%s is empty; write at least project: NAME", ConfigFile)
 		}
 		return
 	}
 	for _, extra := range docs[1:] {
-		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s holds one document; definitions belong into %s/", ConfigFile, FeaturesDir)
+		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s must have one document; put definitions into %s/", ConfigFile, FeaturesDir)
 	}
 	o := l.Object(docs[0], ConfigFile, "project", "online", "data")
 	if o == nil {
@@ -56,13 +56,13 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	}
 }
 
-// projectName is a name that can stand in keys and file names.
+// projectName matches names that can be part of keys and file names.
 func (l *loader) projectName(n *yamldoc.Node) string {
 	s := l.ScalarText(n, "project")
 	for i, c := range s {
 		ok := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || i > 0 && (c == '-' || c == '.')
 		if !ok {
-			l.Errorf(n.Pos, yamldoc.RuleBadName, "project %q: use letters, digits, underscores, and after the first character - and .", s)
+			l.Errorf(n.Pos, yamldoc.RuleBadName, "project %q: use letters, digits and underscores; - and . are allowed after the first character", s)
 			return ""
 		}
 	}

@@ -7,14 +7,14 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// parseCSV reads how the rows of the CSV files of what o declares lie.
+// parseCSV reads the CSV dialect of the files that o declares.
 func (l *loader) parseCSV(o *yamldoc.Object, what string) plan.CSV {
 	n := o.Get("csv")
 	if n == nil {
 		return plan.CSV{}
 	}
 	if sql := o.Get("sql"); sql != nil {
-		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s.csv is about the files of from:; with sql: the query says how it reads them", what)
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s.csv applies to the files of from:; with sql: set the dialect in the query", what)
 	}
 	c := l.Object(n, what+".csv", "delimiter", "quote", "null")
 	if c == nil {

@@ -32,7 +32,7 @@ func TestAggregatesKeepWhatCanBeStored(t *testing.T) {
 				"MAP", nested("optional.of(amount)", depth-2)).Replace(f.expr)
 			view := fmt.Sprintf("kind: FeatureView\nname: spend\nentity: user\nsource: transactions\n%s\nfeatures:\n  a: '%s'\n", f.lets, expr)
 			_, found := load(t, projectOf(t, &txtar.Archive{Files: []txtar.File{{Name: "features/view.yaml", Data: []byte(view)}}}))
-			want := "an aggregate keeps values nested in at most 100 lists, maps and optionals, and these are nested in 101; aggregate an element of them [aggregate-call]"
+			want := "an aggregate stores values with at most 100 levels of lists, maps and optionals, and these have 101; aggregate an element of them [aggregate-call]"
 			text := render(t, found)
 			switch {
 			case extra == 0 && len(found) > 0:

@@ -24,7 +24,7 @@ func (l *loader) parseEntity(n *yamldoc.Node) {
 	l.entities.add(&l.Reader, "entity", e.Name, n.Pos, &entityDecl{entity: e, broken: l.Errors > before})
 }
 
-// keyTypes are the types with one representation for each value, which keys need.
+// keyTypes are the types that keys can have: those with one representation for each value.
 var keyTypes = []plan.Kind{plan.Int, plan.String, plan.Bool, plan.Bytes, plan.Timestamp}
 
 // parseFields reads a non-empty list of {name, type}.
@@ -45,7 +45,7 @@ func (l *loader) parseFields(n *yamldoc.Node, what string, allowed []plan.Kind) 
 			f.Type, _ = l.columnType(t, allowed)
 		}
 		if seen[f.Name] && f.Name != "" {
-			l.Errorf(item.Pos, RuleDuplicateName, "%s hold %q twice; drop one", what, f.Name)
+			l.Errorf(item.Pos, RuleDuplicateName, "%s contain %q twice; remove one", what, f.Name)
 		}
 		seen[f.Name] = true
 		fields = append(fields, f)
@@ -53,7 +53,7 @@ func (l *loader) parseFields(n *yamldoc.Node, what string, allowed []plan.Kind) 
 	return fields
 }
 
-// columnType reads the name of one of the allowed types.
+// columnType reads a type name; only the given types are allowed.
 func (l *loader) columnType(n *yamldoc.Node, allowed []plan.Kind) (plan.Type, bool) {
 	names := make([]string, len(allowed))
 	for i, k := range allowed {
@@ -66,7 +66,7 @@ func (l *loader) columnType(n *yamldoc.Node, allowed []plan.Kind) (plan.Type, bo
 		}
 	}
 	if n.Kind == yamldoc.Scalar {
-		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%q is not a type that fits here%s; use %s", s, diag.DidYouMean(s, names), strings.Join(names, ", "))
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%q is not a type that is allowed here%s; use %s", s, diag.DidYouMean(s, names), strings.Join(names, ", "))
 	}
 	return plan.Type{}, false
 }

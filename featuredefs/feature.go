@@ -12,11 +12,11 @@ import (
 // featureDecl is a feature of a view or a derived feature of a service.
 type featureDecl struct {
 	name        string
-	index       int // into the features, or derived features, of its owner
+	index       int // index in the features or derived features of its owner
 	keyNode     *yamldoc.Node
 	exprNode    *yamldoc.Node
 	defaultNode *yamldoc.Node
-	onError     *yamldoc. // where on_error: default stands
+	onError     *yamldoc. // position of on_error: default
 			Node
 	feature *plan.Feature
 	x       *lang.Expression
@@ -24,13 +24,13 @@ type featureDecl struct {
 	broken  bool
 }
 
-// featureList is features in the order of their definition, by name.
+// featureList is features in order of definition, with an index by name.
 type featureList struct {
 	list   []*featureDecl
 	byName map[string]*featureDecl
 }
 
-// names is the set of the list's names.
+// names returns the set of names.
 func (f *featureList) names() map[string]bool {
 	set := map[string]bool{}
 	for _, d := range f.list {
@@ -39,7 +39,7 @@ func (f *featureList) names() map[string]bool {
 	return set
 }
 
-// parseFeatures reads a mapping from names to expressions or to long forms.
+// parseFeatures reads a mapping from names to expressions or long forms.
 func (l *loader) parseFeatures(n *yamldoc.Node, what string) featureList {
 	features := featureList{byName: map[string]*featureDecl{}}
 	if n.Kind != yamldoc.Mapping {
@@ -85,7 +85,7 @@ func (l *loader) parseFeature(name string, e yamldoc.Entry) *featureDecl {
 	return d
 }
 
-// resolveFeature parses a feature and finds the names it uses.
+// resolveFeature parses a feature and resolves the names it uses.
 func (l *loader) resolveFeature(c *lang.Compiler, d *featureDecl, words lang.Vocabulary) {
 	if d.exprNode == nil {
 		d.broken = true
@@ -101,8 +101,8 @@ func (l *loader) resolveFeature(c *lang.Compiler, d *featureDecl, words lang.Voc
 	d.broken = d.broken || !ok
 }
 
-// inOrder is the features such that each comes after those it refers to.
-// Features that refer to themselves in a circle are reported and broken.
+// inOrder sorts the features so that each comes after those it refers to. Cycles are reported
+// and left out.
 func (l *loader) inOrder(features featureList) []int {
 	names, edges := make([]string, len(features.list)), map[string][]string{}
 	for i, d := range features.list {
@@ -125,11 +125,11 @@ func (l *loader) inOrder(features featureList) []int {
 }
 
 func (l *loader) reportCycle(n *yamldoc.Node, what string, cycle []string) {
-	l.Errorf(n.Pos, RuleCycle, "%s refer to each other in a circle: %s; take one of the references out",
+	l.Errorf(n.Pos, RuleCycle, "%s refer to each other in a cycle: %s; remove one of the references",
 		what, strings.Join(append(cycle, cycle[0]), " → "))
 }
 
-// referencesOf lists the names of a kind among refs, sorted.
+// referencesOf returns the sorted names of one kind among refs.
 func referencesOf(refs map[string]*lang.Reference, kind lang.NameKind) []string {
 	var names []string
 	for _, internal := range sortedKeys(refs) {
@@ -140,9 +140,9 @@ func referencesOf(refs map[string]*lang.Reference, kind lang.NameKind) []string 
 	return names
 }
 
-// topological orders names such that each follows those its edges lead to,
-// otherwise as given. Names on a cycle, and those that lead to one, are left out;
-// each cycle is returned once.
+// topological sorts names so that each follows those its edges lead to, and otherwise keeps
+// their order. Names on a cycle, or that lead to one, are left out; each cycle is returned
+// once.
 func topological(names []string, edges map[string][]string) (sorted []string, cycles [][]string) {
 	const (
 		unseen = iota
@@ -181,7 +181,7 @@ func topological(names []string, edges map[string][]string) (sorted []string, cy
 	return sorted, cycles
 }
 
-// finishFeature settles the type and default of a feature whose expression is compiled.
+// finishFeature sets the type and default of a feature whose expression is compiled.
 func (l *loader) finishFeature(d *featureDecl, expr *plan.Expr) {
 	f := d.feature
 	f.Expr, f.Type = expr, expr.Type.Unwrap()
@@ -200,12 +200,12 @@ func (l *loader) parseDefault(d *featureDecl) {
 	f := d.feature
 	switch {
 	case d.defaultNode == nil && d.onError != nil:
-		l.Errorf(d.onError.Pos, RuleDefault, "on_error: default needs a default")
+		l.Errorf(d.onError.Pos, RuleDefault, "on_error: default needs default: as well")
 	case d.defaultNode == nil:
 	case f.Expr.Type.Kind != plan.Optional && !f.OnErrorDefault:
-		l.Errorf(d.defaultNode.Pos, RuleDefault, "feature %s is never none, so its default would never be used; drop it, or say on_error: default", d.name)
+		l.Errorf(d.defaultNode.Pos, RuleDefault, "feature %s is never none, so its default would never be used; remove it, or add on_error: default", d.name)
 	case d.defaultNode.IsNull():
-		l.Errorf(d.defaultNode.Pos, RuleDefault, "a default of null is not a default; drop it")
+		l.Errorf(d.defaultNode.Pos, RuleDefault, "a default cannot be null; remove it")
 	default:
 		v, ok := l.Value(d.defaultNode, f.Type, RuleDefault)
 		if !ok {
@@ -228,5 +228,5 @@ func featureType(t plan.Type) bool {
 	return isFeatureScalar(t)
 }
 
-// isFeatureScalar leaves uint out: no column, request field or store has it.
+// isFeatureScalar excludes uint: no column, request field or store has it.
 func isFeatureScalar(t plan.Type) bool { return slices.Contains(plan.ColumnKinds, t.Kind) }

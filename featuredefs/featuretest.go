@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// Test is an author's test of a view or of a service.
+// Test is a user's test of a view or a service.
 type Test struct {
 	View    *plan.View    // nil for a service
 	Service *plan.Service // nil for a view
@@ -17,7 +17,7 @@ type Test struct {
 	Pos     plan.Pos
 }
 
-// SourceRows are the events and deliveries of one source, in the order written.
+// SourceRows are the events and deliveries of one source, in order.
 type SourceRows struct {
 	Source *plan.Source
 	Rows   []Row
@@ -26,11 +26,11 @@ type SourceRows struct {
 // Row is one event: a value, possibly null, for each of the source's Columns.
 type Row struct {
 	Values  []plan.Value
-	Arrived *plan.EventTime // of a delivery, when it was pushed; nil: known as its columns say
+	Arrived *plan.EventTime // when a delivery was pushed; nil: not a delivery, known as its columns say
 	Pos     plan.Pos
 }
 
-// Expectation is what one read as of At has to give.
+// Expectation is the expected result of one read as of At.
 type Expectation struct {
 	Keys     []plan.Value // of the view's entity, or of Service.Keys
 	At       plan.EventTime
@@ -39,28 +39,28 @@ type Expectation struct {
 	Pos      plan.Pos
 }
 
-// ExpectedFeature is a value, a status or both. A null Value without a Status
+// ExpectedFeature is an expected value, status, or both. A null Value without a Status
 // accepts EMPTY and UNKNOWN_ENTITY.
 type ExpectedFeature struct {
 	Index    int // into View.Features, or Service.Outputs
 	Name     string
 	HasValue bool
 	Value    plan.Value
-	Status   string // one of docs/semantics.md §5; "" when not stated
+	Status   string // a status of docs/semantics.md §5; "" if not given
 	Pos      plan.Pos
 }
 
-// Statuses are the statuses an expectation can name.
+// Statuses are the statuses that an expectation can have.
 var Statuses = []string{"PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED", "ERROR"}
 
-// testDecl is a FeatureTest document, read once the views and services are known.
+// testDecl is a FeatureTest document; it is read after the views and services.
 type testDecl struct{ n *yamldoc.Node }
 
 func (l *loader) parseTest(n *yamldoc.Node) {
 	l.tests = append(l.tests, &testDecl{n})
 }
 
-// compileTest reads a test. A test of something broken is left out silently.
+// compileTest reads a test. Tests of definitions with errors are skipped silently.
 func (l *loader) compileTest(d *testDecl) {
 	before := l.Errors
 	o := l.Object(d.n, "FeatureTest", "kind", "view", "service", "events", "deliveries", "expect", "description")
@@ -83,12 +83,12 @@ func (l *loader) compileTest(d *testDecl) {
 	}
 }
 
-// testSubject looks up what is tested.
+// testSubject resolves the view or service under test.
 func (l *loader) testSubject(o *yamldoc.Object, t *Test) bool {
 	view, service := o.Get("view"), o.Get("service")
 	switch {
 	case (view == nil) == (service == nil):
-		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "FeatureTest names either a view or a service")
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "FeatureTest needs either view: or service:")
 		return false
 	case view != nil:
 		v, ok := l.views.lookup(&l.Reader, "view", view)
@@ -106,7 +106,7 @@ func (l *loader) testSubject(o *yamldoc.Object, t *Test) bool {
 	return true
 }
 
-// parseRow reads a row of a source whose columns index numbers.
+// parseRow reads a row; index maps the source's column names to positions.
 type parseRow func(s *plan.Source, index map[string]int, n *yamldoc.Node) Row
 
 // testRows reads rows: a list for a view, lists by source for a service.
@@ -190,7 +190,7 @@ func (l *loader) row(s *plan.Source, index map[string]int, n *yamldoc.Node) Row 
 	return row
 }
 
-// subject is what an expectation can name.
+// subject is what expectations can refer to.
 type subject struct {
 	keys    []plan.Field
 	request []plan.Field
@@ -314,8 +314,8 @@ func (l *loader) expectedFeature(s subject, x *Expectation, e yamldoc.Entry) {
 	x.Features = append(x.Features, f)
 }
 
-// isLongExpectation reports whether n is {value, status} rather than a value of
-// type t. For a map feature, {value: 3} is a map when 3 cannot be the map itself.
+// isLongExpectation reports whether n is {value, status} rather than a value of type t. For a
+// map feature, {value: 3} is a map unless 3 cannot be the map itself.
 func isLongExpectation(n *yamldoc.Node, t plan.Type) bool {
 	if n.Kind != yamldoc.Mapping || len(n.Entries) == 0 {
 		return false

@@ -8,8 +8,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// ignoreMark begins a comment that acknowledges a warning of the lines that it is about:
-// # unskew:ignore RULE -- REASON.
+// ignoreMark begins a comment that acknowledges a warning about the line: # unskew:ignore
+// RULE -- REASON.
 const ignoreMark = "unskew:ignore"
 
 // ignore is such a comment.
@@ -19,8 +19,8 @@ type ignore struct {
 	used bool
 }
 
-// dropIgnored takes out the warnings that comments acknowledge, and reports comments
-// that acknowledge nothing.
+// dropIgnored removes the warnings that comments acknowledge, and reports comments that
+// acknowledge nothing.
 func (l *loader) dropIgnored() {
 	var ignores []*ignore
 	for _, c := range l.comments {
@@ -46,7 +46,7 @@ func (l *loader) dropIgnored() {
 	}
 }
 
-// parseIgnore reads what stands behind the mark; nil after a report.
+// parseIgnore reads the text after the mark; nil if it reported an error.
 func (l *loader) parseIgnore(c yamldoc.Comment, text string) *ignore {
 	name, reason, _ := strings.Cut(text, "--")
 	rule := diag.RuleID(strings.TrimSpace(name))
@@ -56,11 +56,11 @@ func (l *loader) parseIgnore(c yamldoc.Comment, text string) *ignore {
 	}
 	switch {
 	case !slices.Contains(names, string(rule)):
-		l.Errorf(c.Pos, RuleIgnore, "there is no rule %q%s; write # %s RULE -- REASON, with the name in brackets behind the warning",
+		l.Errorf(c.Pos, RuleIgnore, "there is no rule %q%s; write # %s RULE -- REASON, with the rule in brackets at the end of the warning",
 			rule, diag.DidYouMean(string(rule), names), ignoreMark)
 		return nil
 	case strings.TrimSpace(reason) == "":
-		l.Errorf(c.Pos, RuleIgnore, "say why %s does not matter here: # %s %s -- REASON", rule, ignoreMark, rule)
+		l.Errorf(c.Pos, RuleIgnore, "give the reason for ignoring %s: # %s %s -- REASON", rule, ignoreMark, rule)
 		return nil
 	}
 	return &ignore{Comment: c, rule: rule}
@@ -70,7 +70,7 @@ func (g *ignore) covers(d diag.Diagnostic) bool {
 	return d.Severity == diag.Warning && d.Rule == g.rule && d.Pos.File == g.Pos.File && g.First <= d.Pos.Line && d.Pos.Line <= g.Last
 }
 
-// needsData reports whether findings of a rule are complete only if the data was looked at.
+// needsData reports whether the findings of a rule are complete only if the data was read.
 func needsData(rule diag.RuleID) bool {
 	return slices.ContainsFunc([]diag.Rule{RuleSchema, RuleLockMismatch, RuleBadRow, RuleTimeIn1970}, func(r diag.Rule) bool { return r.ID == rule })
 }

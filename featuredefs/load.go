@@ -16,29 +16,29 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// The files of a project.
+// The names of a project's files and folders.
 const (
 	ConfigFile  = "unskew.yaml"
 	LockFile    = "unskew.lock"
 	FeaturesDir = "features"
 )
 
-// Options are what Load cannot find in the project folder.
+// Options provide what is not in the project folder.
 type Options struct {
-	// Schemas looks up the columns of a source that has a from or sql; it is asked
-	// only about sources of which a used column is not declared. nil: types come
-	// from the declarations and unskew.lock alone.
+	// Schemas returns the columns of a source with from or sql. It is called only for sources
+	// with a used column that is not declared. nil: types come only from the declarations and
+	// unskew.lock.
 	Schemas func(src *plan.Source) ([]Column, error)
-	// CheckData compares what was compiled with the data; its findings are taken as
-	// Load's own. nil: the data is not looked at.
+	// CheckData compares the compiled plan with the data; its findings are added to Load's.
+	// nil: the data is not checked.
 	CheckData func(p *plan.Plan) (diag.Diagnostics, error)
 }
 
-// Column is a column that a source's data has.
+// Column is a column in a source's data.
 type Column struct {
-	plan.Field // of kind Null where the data has no value that would tell
-	// Unusable completes the sentence "column x of source s …" where no type of a column
-	// holds what the data has, or none without a declaration; "" otherwise.
+	plan.Field // of kind Null if no value in the data determines the type
+	// Unusable completes the sentence "column x of source s …" if no column type can hold the
+	// data, or none without a declaration; otherwise it is "".
 	Unusable string
 }
 
@@ -47,17 +47,17 @@ type Project struct {
 	Dir    string
 	Name   string
 	Online Online
-	// Plan holds every definition without an error in it or in what it refers to.
-	// Only when Load reported no errors is it the whole project.
+	// Plan has all definitions that, with everything they refer to, are without errors. It is
+	// the complete project only if Load reported no errors.
 	Plan  *plan.Plan
 	Tests []*Test
 
 	lock lockFile
 }
 
-// Load reads and compiles the project in dir. What is wrong with the definitions
-// is in the Diagnostics, sorted; the error is non-nil, and the Project nil, only
-// when files could not be read.
+// Load reads and compiles the project in dir. Findings about the definitions are in the
+// Diagnostics, sorted. The error is non-nil, and the Project nil, only if files could not be
+// read.
 func Load(dir string, opts Options) (*Project, diag.Diagnostics, error) {
 	l := &loader{
 		opts:    opts,
@@ -80,7 +80,7 @@ func Load(dir string, opts Options) (*Project, diag.Diagnostics, error) {
 	return l.project, l.Found.Sorted(), nil
 }
 
-// add takes findings about data: those of what is wrong by now already say why.
+// add adds findings about data, except where earlier findings already explain them.
 func (l *loader) add(found diag.Diagnostics) {
 	for _, d := range found {
 		l.Found = slices.DeleteFunc(l.Found, func(own diag.Diagnostic) bool {
@@ -90,7 +90,7 @@ func (l *loader) add(found diag.Diagnostics) {
 	}
 }
 
-// loader carries one Load from files to plan.
+// loader holds the state of one Load.
 type loader struct {
 	yamldoc.Reader
 	opts    Options
@@ -106,14 +106,15 @@ type loader struct {
 	comments []yamldoc.Comment // of all definitions
 }
 
-// scope is the definitions of one kind, in order, by name.
+// scope is the definitions of one kind, in order and by name.
 type scope[T any] struct {
 	list   []T
 	byName map[string]T
 	pos    map[string]plan.Pos
 }
 
-// add registers a definition; a name that is taken is reported and not replaced.
+// add registers a definition. If the name is taken, it reports an error and keeps the first
+// one.
 func (s *scope[T]) add(r *yamldoc.Reader, kind, name string, pos plan.Pos, decl T) {
 	if name == "" {
 		return
@@ -137,7 +138,7 @@ func (s *scope[T]) names() []string {
 	return names
 }
 
-// lookup finds the definition that the text of n names; a miss is reported.
+// lookup finds the definition named by the text of n; it reports an unknown name.
 func (s *scope[T]) lookup(r *yamldoc.Reader, kind string, n *yamldoc.Node) (T, bool) {
 	name := r.ScalarText(n, kind)
 	decl, ok := s.byName[name]
@@ -150,7 +151,7 @@ func (s *scope[T]) lookup(r *yamldoc.Reader, kind string, n *yamldoc.Node) (T, b
 func (l *loader) readFiles(dir string) error {
 	config, err := l.readFile(dir, ConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not an Unskew project: it has no %s (unskew init makes one)", dir, ConfigFile)
+		return fmt.Errorf("%s is not an Unskew project: it has no %s (create one with unskew init)", dir, ConfigFile)
 	}
 	if err != nil {
 		return err
@@ -206,7 +207,7 @@ func (l *loader) readFile(dir, name string) (*yamldoc.File, error) {
 		return nil, err
 	}
 	if info.Size() > yamldoc.MaxFileSize {
-		return nil, fmt.Errorf("%s has %d bytes; definitions of more than %d are not read", p, info.Size(), yamldoc.MaxFileSize)
+		return nil, fmt.Errorf("%s has %d bytes; the limit for a file of definitions is %d", p, info.Size(), yamldoc.MaxFileSize)
 	}
 	text, err := os.ReadFile(p)
 	if err != nil {
@@ -232,12 +233,12 @@ func (l *loader) definition(n *yamldoc.Node) {
 	slices.Sort(kinds)
 	all := strings.Join(kinds, ", ")
 	if n.Kind != yamldoc.Mapping {
-		l.Errorf(n.Pos, RuleUnknownKind, "a definition is a mapping that begins with kind: (one of %s), found %s", all, n.Describe())
+		l.Errorf(n.Pos, RuleUnknownKind, "a definition must be a mapping with kind: (one of %s), found %s", all, n.Describe())
 		return
 	}
 	kind, ok := n.Get("kind")
 	if !ok || kind.IsNull() {
-		l.Errorf(n.Pos, RuleUnknownKind, "the definition lacks a kind; kinds are %s", all)
+		l.Errorf(n.Pos, RuleUnknownKind, "the definition has no kind; kinds are %s", all)
 		return
 	}
 	parse, ok := parsers[kind.Text]
@@ -248,8 +249,8 @@ func (l *loader) definition(n *yamldoc.Node) {
 	parse(n)
 }
 
-// compile turns the registered definitions into the plan. Its errors are
-// failures of this package, not of the author.
+// compile converts the registered definitions to the plan. An error it returns is a bug in
+// this package, not the author's mistake.
 func (l *loader) compile() error {
 	c, err := lang.New(&l.Reporter)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// lockFile is the content of unskew.lock: for each source the types of columns
-// that are not declared, as they were inferred from the data.
+// lockFile is the content of unskew.lock: for each source, the types of undeclared columns as
+// inferred from the data.
 type lockFile map[string]map[string]plan.Type
 
-// Lock is the content unskew.lock should have after this Load: the inferred
-// column types of the project's sources. It is nil when nothing was inferred.
+// Lock returns the content that unskew.lock should have after this Load: the inferred column
+// types of all sources. It is nil if nothing was inferred.
 func (p *Project) Lock() []byte {
 	if len(p.lock) == 0 {
 		return nil
@@ -51,7 +51,7 @@ func (l *loader) readLock(dir string) error {
 	}
 	for _, n := range l.Documents(f) {
 		if n.Kind != yamldoc.Mapping {
-			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps sources to columns, found %s; delete the file to have it written anew", LockFile, n.Describe())
+			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps sources to columns, found %s; delete the file to have it rewritten", LockFile, n.Describe())
 			continue
 		}
 		l.UniqueKeys(n)
@@ -64,7 +64,7 @@ func (l *loader) readLock(dir string) error {
 
 func (l *loader) lockedColumns(n *yamldoc.Node) map[string]plan.Type {
 	if n.Kind != yamldoc.Mapping {
-		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps columns to types, found %s; delete the file to have it written anew", LockFile, n.Describe())
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s maps columns to types, found %s; delete the file to have it rewritten", LockFile, n.Describe())
 		return nil
 	}
 	l.UniqueKeys(n)
@@ -77,8 +77,8 @@ func (l *loader) lockedColumns(n *yamldoc.Node) map[string]plan.Type {
 	return columns
 }
 
-// inferColumns is the types of the columns of decl that are not declared: from
-// the data when a used column needs it and it can be asked, else from the lock.
+// inferColumns sets the types of the undeclared columns of decl: from the data if a used
+// column needs it and the data is available, else from the lock.
 func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
 	s := decl.source
 	locked := l.lock[s.Name]
@@ -107,7 +107,7 @@ func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
 		case slices.Contains(plan.ColumnKinds, c.Type.Kind):
 			inferred[c.Name] = c.Type
 		case c.Type.Kind == plan.Null:
-			decl.unusable[c.Name] = fmt.Sprintf("holds no value yet that would tell its type; declare it under columns, such as %s: {type: double}", c.Name)
+			decl.unusable[c.Name] = fmt.Sprintf("has no value yet that determines its type; declare it under columns, such as %s: {type: double}", c.Name)
 		default:
 			decl.unusable[c.Name] = fmt.Sprintf("is a %v, which features cannot read; convert it with sql:", c.Type)
 		}
@@ -116,7 +116,7 @@ func (l *loader) inferColumns(decl *sourceDecl) map[string]plan.Type {
 	return inferred
 }
 
-// undeclared is the columns in use that have no declared type, sorted.
+// undeclared returns the used columns without a declared type, sorted.
 func (s *sourceDecl) undeclared() []string {
 	declared := s.declaredTypes()
 	var names []string
@@ -133,7 +133,7 @@ func (s *sourceDecl) undeclared() []string {
 	return names
 }
 
-// declaredTypes tells the columns whose type is written down.
+// declaredTypes returns the columns whose type is declared.
 func (s *sourceDecl) declaredTypes() map[string]bool {
 	declared := map[string]bool{}
 	for _, c := range s.columns {
@@ -142,11 +142,11 @@ func (s *sourceDecl) declaredTypes() map[string]bool {
 	return declared
 }
 
-// schemaFailed is only a warning while the lock has every type that is needed.
+// schemaFailed reports a Warning, not an Error, if the lock has all types that are needed.
 func (l *loader) schemaFailed(decl *sourceDecl, undeclared []string, locked map[string]plan.Type, err error) {
 	for _, c := range undeclared {
 		if _, ok := locked[c]; !ok {
-			l.Errorf(decl.source.RelationPos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or mend the source",
+			l.Errorf(decl.source.RelationPos, RuleSchema, "cannot look up the type of column %q of source %s: %v; declare it under columns or fix the source",
 				c, decl.source.Name, err)
 			return
 		}
@@ -154,26 +154,26 @@ func (l *loader) schemaFailed(decl *sourceDecl, undeclared []string, locked map[
 	l.Warnf(decl.source.RelationPos, RuleSchema, "cannot look at source %s, using the types of %s: %v", decl.source.Name, LockFile, err)
 }
 
-// compareLock reports columns that changed their type or vanished since the lock was written.
+// compareLock reports columns whose type changed or that vanished since the lock was written.
 func (l *loader) compareLock(decl *sourceDecl, inferred, locked map[string]plan.Type) {
 	for _, c := range sortedKeys(locked) {
 		now, ok := inferred[c]
 		switch {
 		case !ok && decl.unusable[c] != "":
-			// Said where the column is used.
+			// Reported where the column is used.
 		case !ok && decl.used[c]:
 			l.Errorf(decl.source.RelationPos, RuleLockMismatch, "source %s no longer has a column %q (%s: %v); restore it or stop using it",
 				decl.source.Name, c, LockFile, locked[c])
 		case ok && !now.Equal(locked[c]):
 			l.Errorf(decl.source.RelationPos, RuleLockMismatch,
-				"column %q of source %s is now %v, %s says %v; declare the type you mean under columns, or remove the line from %s",
+				"column %q of source %s is now %v, %s says %v; declare the intended type under columns, or remove the line from %s",
 				c, decl.source.Name, now, LockFile, locked[c], LockFile)
 		}
 	}
 }
 
-// newLock is the inferred types of all sources of the project; a source that was
-// not looked at keeps what it had.
+// newLock returns the inferred types of all sources; a source that was not read keeps its
+// entry.
 func (l *loader) newLock() lockFile {
 	lock := lockFile{}
 	for _, decl := range l.sources.list {

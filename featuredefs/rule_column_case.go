@@ -6,8 +6,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// columnCase refuses a service whose outputs would be columns that most readers do not
-// tell apart.
+// columnCase refuses a service with outputs whose names differ only in case, because most
+// readers do not distinguish them.
 var columnCase = rule[*trainingDecl]{
 	diag.Rule{ID: "column-case", Severity: diag.Error, Purpose: "The columns of a training set differ in more than case."},
 	func(t *trainingDecl, report reportFunc) {

@@ -6,11 +6,11 @@ import (
 	"github.com/unskew/unskew/internal/celcost"
 )
 
-// RuleCost is of affordableCost.
+// RuleCost is the rule of affordableCost.
 var RuleCost = diag.Rule{ID: "cost", Severity: diag.Error, Purpose: "One evaluation of an expression has a bounded, affordable cost."}
 
-// affordableCost refuses expressions that no request could afford, such as loops in loops
-// over long lists.
+// affordableCost refuses expressions that are too expensive for a request, such as nested
+// loops over long lists.
 var affordableCost = rule[*plan.Plan]{RuleCost, func(p *plan.Plan, report reportFunc) {
 	costs := celcost.OfPlan(p)
 	for _, v := range p.Views {
@@ -37,17 +37,17 @@ func checkCost(report reportFunc, costs map[*plan.Expr]celcost.Bound, exprs ...*
 		case b.Units == celcost.Unknown:
 			report(b.Most.Pos, "the cost of one evaluation has no bound because of this: %s", costHints[b.Reason])
 		default:
-			report(b.Most.Pos, "one evaluation may cost %d units, more than the %d that are allowed, and most of them here: %s", b.Units, celcost.Limit, costHints[b.Reason])
+			report(b.Most.Pos, "one evaluation may cost %d units, more than the %d that are allowed, and this is the largest part: %s", b.Units, celcost.Limit, costHints[b.Reason])
 		}
 	}
 }
 
-// costHints say why something costs much and what to do.
+// costHints explain the cause of a high cost and the fix.
 var costHints = map[celcost.Reason]string{
 	celcost.Large:            "it reads or makes too much; shorten texts with substring(0, n) and lists with slice(0, n)",
 	celcost.InLoop:           "it is done for every element; move what is the same for all of them out of the loop with cel.bind, or bound the list with slice(0, n), split(…, n) or lists.range(n) of a literal n",
 	celcost.LoopInLoop:       "this loop runs for every element of another; bound the lists with slice(0, n), split(…, n) or lists.range(n) of a literal n",
-	celcost.PatternUnknown:   "a pattern that is not a literal can be as expensive as it likes; write it as a literal",
+	celcost.PatternUnknown:   "the cost of a pattern that is not a literal is unbounded; write it as a literal",
 	celcost.PatternLookahead: "the pattern may read far beyond a match, again for each; anchor it, or exclude the character that it stops at from what it repeats, as in \"[^\"]*\"",
 	celcost.PatternLong:      "the pattern repeats too much; use smaller counts",
 }

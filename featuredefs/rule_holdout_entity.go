@@ -6,7 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// holdoutEntity refuses to hold out entities that no row of the spine names.
+// holdoutEntity refuses a holdout of an entity that the service does not read.
 var holdoutEntity = rule[*trainingDecl]{
 	diag.Rule{ID: "holdout-entity", Severity: diag.Error, Purpose: "What is held out is an entity of the service."},
 	func(t *trainingDecl, report reportFunc) {

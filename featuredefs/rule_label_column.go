@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// labelColumn refuses a feature that reads the label's column of the relation that the
-// spine is taken from, unless the column says when it is known.
+// labelColumn refuses features that read the label from the spine's own relation, unless the
+// column has a known_at.
 var labelColumn = rule[*trainingDecl]{
 	diag.Rule{ID: "label-column", Severity: diag.Error, Purpose: "A feature may not read the label it helps to predict."},
 	func(t *trainingDecl, report reportFunc) {

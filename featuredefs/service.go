@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// serviceDecl is a FeatureService document on its way to a plan.Service.
+// serviceDecl is a FeatureService document before it becomes a plan.Service.
 type serviceDecl struct {
 	service *plan.Service
 	n       *yamldoc.Node
@@ -113,7 +113,7 @@ func (l *loader) parseItem(n *yamldoc.Node) (itemDecl, bool) {
 	return item, true
 }
 
-// serviceItem adds a view, or one feature of it, in a role to the service.
+// serviceItem adds a view in a role, or one of its features, to the service.
 func (l *loader) serviceItem(s *serviceDecl, n *yamldoc.Node) {
 	item, ok := l.parseItem(n)
 	if !ok {
@@ -138,7 +138,7 @@ func (l *loader) serviceItem(s *serviceDecl, n *yamldoc.Node) {
 	case !single:
 		for i := range v.view.Features {
 			if !l.addServiceFeature(s, n, ref, i) {
-				return // one complaint for a view that is there twice
+				return // report a view that is listed twice only once
 			}
 		}
 	case d == nil:
@@ -179,25 +179,25 @@ func (l *loader) serviceRole(s *serviceDecl, v *viewDecl, item itemDecl) (int, b
 	return ref, true
 }
 
-// sameRole warns of a second name for the same entity of a view: its values can only
-// be those of the first.
+// sameRole warns about two roles for the same entity of a view, because their values are
+// always equal.
 func (l *loader) sameRole(s *serviceDecl, v *viewDecl, item itemDecl, keys []string) {
 	for _, r := range s.service.Views {
 		if r.View == v.view && slices.Equal(r.Keys, keys) {
-			l.Warnf(item.n.Pos, RuleServiceKeys, "%s reads the entity that %s reads: view %s by %s; name other request keys under keys:, or drop it",
+			l.Warnf(item.n.Pos, RuleServiceKeys, "%s reads the entity that %s reads: view %s by %s; name other request keys under keys:, or remove it",
 				item.role, r.As, v.view.Name, strings.Join(keys, ", "))
 			return
 		}
 	}
 }
 
-// addServiceFeature reports whether the feature was new to the service.
+// addServiceFeature reports whether the feature is new to the service.
 func (l *loader) addServiceFeature(s *serviceDecl, n *yamldoc.Node, ref, feature int) bool {
 	r := s.service.Views[ref]
 	name := r.As + "." + r.View.Features[feature].Name
 	for _, f := range s.service.Features {
 		if f.Name == name {
-			l.Errorf(n.Pos, RuleDuplicateName, "feature %q is in the service already; drop one, or add as: with another name", name)
+			l.Errorf(n.Pos, RuleDuplicateName, "feature %q is already in the service; remove one, or add as: with another name", name)
 			return false
 		}
 	}
@@ -205,8 +205,8 @@ func (l *loader) addServiceFeature(s *serviceDecl, n *yamldoc.Node, ref, feature
 	return true
 }
 
-// serviceKeys collects the distinct request keys. One name has one type, as a
-// key of several views and as a request field: it is one column of a spine.
+// serviceKeys collects the distinct request keys. A name must have the same type as a key of
+// every view and as a request field, because it is one column of a spine.
 func (l *loader) serviceKeys(s *serviceDecl) {
 	types := map[string]plan.Type{}
 	for _, r := range s.service.Views {
@@ -229,7 +229,7 @@ func (l *loader) serviceKeys(s *serviceDecl) {
 	}
 }
 
-// vocabulary is what derived features can name.
+// vocabulary is what derived features may refer to.
 func (s *serviceDecl) vocabulary() lang.Vocabulary {
 	words := lang.Vocabulary{Features: s.derived.names(), Roles: map[string]map[string]bool{}, Request: map[string]bool{}}
 	for _, f := range s.service.Features {
@@ -306,7 +306,7 @@ func (l *loader) serviceMeaning(s *serviceDecl, r *lang.Reference) (lang.Meaning
 	return m, true
 }
 
-// strayInService reports a name that a derived feature cannot see.
+// strayInService reports a name that a derived feature cannot use.
 func (l *loader) strayInService(s *serviceDecl, r *lang.Reference) {
 	if _, ok := s.request[r.Name]; ok {
 		l.Errorf(r.Pos, lang.RuleUnknownName, "%q is a request field; write request.%s", r.Name, r.Name)
@@ -324,6 +324,6 @@ func (l *loader) strayInService(s *serviceDecl, r *lang.Reference) {
 		return
 	}
 	candidates := append(sortedKeys(s.roles), sortedKeys(s.derived.names())...)
-	l.Errorf(r.Pos, lang.RuleUnknownName, "there is no name %q in this service%s; it sees view.feature, request.field, its derived features and now",
+	l.Errorf(r.Pos, lang.RuleUnknownName, "there is no name %q in this service%s; write view.feature, request.field, a derived feature or now",
 		r.Name, diag.DidYouMean(r.Name, append(candidates, "request", "now")))
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/unskew/unskew/internal/cron"
 )
 
-// defaultMaxAhead is how far a pushed event may lie in the future when its
-// source does not say.
+// defaultMaxAhead is the default for how far in the future a pushed event may be.
 const defaultMaxAhead = plan.Hour
 
-// sourceDecl is a Source document and, after resolveSource, its columns.
+// sourceDecl is a Source document; resolveSource adds the columns.
 type sourceDecl struct {
 	source   *plan.Source
 	n        *yamldoc.Node
@@ -22,10 +21,10 @@ type sourceDecl struct {
 	timeNode *yamldoc.Node
 	idNode   *yamldoc.Node
 	known    []knownUse
-	used     map[string]bool      // columns that views and the source itself read
-	inferred map[string]plan.Type // of columns whose type is not declared
-	unusable map[string]string    // columns that features cannot read, and why
-	complete bool                 // every column of the source is known, not only those declared or locked
+	used     map[string]bool      // columns read by views and by the source itself
+	inferred map[string]plan.Type // of undeclared columns
+	unusable map[string]string    // columns that features cannot read, with the reason
+	complete bool                 // all columns of the source are known, not only declared or locked ones
 	broken   bool
 }
 
@@ -33,10 +32,10 @@ type sourceDecl struct {
 type columnDecl struct {
 	plan.SourceColumn
 	node     *yamldoc.Node
-	declared bool // the type is written down
+	declared bool // the type is declared
 }
 
-// knownUse is a place that names a column as a known time.
+// knownUse is a reference to a column as a known time.
 type knownUse struct {
 	column string
 	node   *yamldoc.Node
@@ -82,15 +81,16 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 	l.sources.add(&l.Reader, "source", s.Name, n.Pos, decl)
 }
 
-// checkRelation: a source has a from or an sql, or is a stream with declared columns.
+// checkRelation makes sure that a source has from or sql, or is a stream with declared
+// columns.
 func (l *loader) checkRelation(o *yamldoc.Object, s *plan.Source) {
 	switch {
 	case s.From != "" && s.SQL != "":
 		l.Errorf(o.Get("sql").Pos, yamldoc.RuleWrongValue, "Source has both from and sql; keep one")
 	case s.From == "" && s.SQL == "" && !s.Stream:
-		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks from or sql; a source that only receives pushed events says stream: true")
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source has neither from nor sql; add one, or stream: true if it only receives pushed events")
 	case s.From == "" && s.SQL == "" && o.Get("columns") == nil:
-		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source lacks columns; a stream without from or sql has to declare them")
+		l.Errorf(o.Node.Pos, yamldoc.RuleMissingKey, "Source has no columns; a stream without from or sql must declare them")
 	}
 }
 
@@ -139,13 +139,13 @@ func (l *loader) parseKnown(decl *sourceDecl, n *yamldoc.Node, what string) plan
 	case schedule != nil:
 		return plan.Known{Kind: plan.KnownSchedule, Schedule: l.parseSchedule(schedule), Delay: delay}
 	case !hasDelay && o.Get("delay") == nil:
-		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "%s lacks delay or schedule; write a column, {delay: 15m} or {schedule: \"0 2 * * *\", delay: 30m}", what)
+		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "%s has neither delay nor schedule; write a column, {delay: 15m} or {schedule: \"0 2 * * *\", delay: 30m}", what)
 	}
 	return plan.Known{Kind: plan.KnownDelay, Delay: delay}
 }
 
-// parseSchedule reads a cron expression of five fields. Zones and @every are
-// refused: runs are at fixed times in UTC, whenever the process began.
+// parseSchedule reads a cron expression of five fields. Zones and @every are refused: runs
+// are at fixed times in UTC, independent of when the process started.
 func (l *loader) parseSchedule(n *yamldoc.Node) string {
 	s := strings.Join(strings.Fields(l.ScalarText(n, "schedule")), " ")
 	if _, err := cron.Parse(s); err != nil {
@@ -154,7 +154,7 @@ func (l *loader) parseSchedule(n *yamldoc.Node) string {
 	return s
 }
 
-// relationPos is where an object says where its rows come from.
+// relationPos returns the position of an object's from or sql.
 func relationPos(o *yamldoc.Object) plan.Pos {
 	for _, key := range []string{"from", "sql"} {
 		if n := o.Get(key); n != nil {
@@ -164,7 +164,7 @@ func relationPos(o *yamldoc.Object) plan.Pos {
 	return o.Node.Pos
 }
 
-// columnPositions is where the source names its columns, at best where it declares them.
+// columnPositions returns where the source names its columns, preferably their declarations.
 func (s *sourceDecl) columnPositions() map[string]plan.Pos {
 	at := map[string]plan.Pos{}
 	for _, k := range s.known {
@@ -182,10 +182,10 @@ func (s *sourceDecl) columnPositions() map[string]plan.Pos {
 	return at
 }
 
-// use notes that something reads a column.
+// use records that a column is read.
 func (s *sourceDecl) use(column string) { s.used[column] = true }
 
-// resolveSource settles the type of every column: declared, inferred or locked.
+// resolveSource determines the type of every column: declared, inferred or locked.
 func (l *loader) resolveSource(decl *sourceDecl) {
 	if decl.broken {
 		return
@@ -208,8 +208,8 @@ func (l *loader) resolveSource(decl *sourceDecl) {
 	}
 }
 
-// mergeColumns is the declared columns in order and then the others by name, so
-// that the order does not depend on where types came from.
+// mergeColumns returns the declared columns in order and then the others by name, so that the
+// order does not depend on the origin of types.
 func mergeColumns(decl *sourceDecl) []plan.SourceColumn {
 	var columns []plan.SourceColumn
 	declared := map[string]bool{}
@@ -240,7 +240,7 @@ func mergeColumns(decl *sourceDecl) []plan.SourceColumn {
 	return columns
 }
 
-// isTime reports whether the source says that a column holds times.
+// isTime reports whether the source uses a column as a time.
 func (s *sourceDecl) isTime(column string) bool {
 	if column == s.source.EventTime {
 		return true
@@ -253,7 +253,7 @@ func (s *sourceDecl) isTime(column string) bool {
 	return false
 }
 
-// checkColumns reports columns without a type and structural columns of the wrong one.
+// checkColumns reports columns without a type, and structural columns with a wrong one.
 func (l *loader) checkColumns(decl *sourceDecl) {
 	for _, c := range decl.columns {
 		if col, ok := decl.source.Column(c.Name); ok && col.Type.Kind == plan.Invalid {
@@ -270,17 +270,17 @@ func (l *loader) checkColumns(decl *sourceDecl) {
 	l.checkLate(decl)
 }
 
-// checkLate refuses known times of columns that cannot have one: of those that make the
-// event, and another than their own of those that say when others are known.
+// checkLate refuses known times on columns that cannot have them: columns that define the
+// event, and, unless it is the column itself, columns that tell when others are known.
 func (l *loader) checkLate(decl *sourceDecl) {
 	s := decl.source
 	for _, c := range decl.columns {
 		switch {
 		case !c.Outcome && c.Known == nil:
 		case c.Name == s.EventTime || c.Name == s.EventID || c.Name == s.Known.Column:
-			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s is the event time, the event id or the known time of the source, so it is there with its row; leave out its known_at: and outcome:", c.Name)
+			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s is the event time, the event id or the known time of the source, so it is always known with its row; remove its known_at: and outcome:", c.Name)
 		case c.Known != nil && s.TellsKnown(c.Name) && (c.Known.Kind != plan.KnownColumn || c.Known.Column != c.Name):
-			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s says when another column is known, so it is known from the time in it; write known_at: %s, or leave it out", c.Name, c.Name)
+			l.Errorf(c.node.Pos, yamldoc.RuleWrongValue, "column %s says when another column is known, so it is itself known from that time; write known_at: %s, or remove known_at:", c.Name, c.Name)
 		}
 	}
 }
@@ -305,7 +305,7 @@ func (l *loader) checkStructural(decl *sourceDecl, column string, n *yamldoc.Nod
 		role, decl.source.Name, column, c.Type, strings.Join(names, " or "))
 }
 
-// unknownColumn reports a column that is not among those known of the source.
+// unknownColumn reports a column that the source is not known to have.
 func (l *loader) unknownColumn(decl *sourceDecl, pos plan.Pos, name string) {
 	s := decl.source
 	if why, ok := decl.unusable[name]; ok {

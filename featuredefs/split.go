@@ -27,12 +27,12 @@ func (l *loader) parseSplit(n *yamldoc.Node) *plan.Split {
 	return s
 }
 
-// share is the value of a part of a split.
+// share reads the fraction of a part of a split.
 func (l *loader) share(o *yamldoc.Object, key string) float64 {
 	v, _ := o.Typed(key, plan.T(plan.Double))
 	x := v.Double()
 	if x < 0 || x != x {
-		l.Errorf(o.Get(key).Pos, RuleSplit, "split.%s must be a share from 0 to 1", key)
+		l.Errorf(o.Get(key).Pos, RuleSplit, "split.%s must be a fraction from 0 to 1", key)
 		return 0
 	}
 	return x
@@ -46,11 +46,11 @@ func (l *loader) parseFolds(s *plan.Split, o *yamldoc.Object) {
 	s.Folds = int(v.Int())
 	for _, key := range []string{"train", "validation"} {
 		if given := o.Get(key); given != nil {
-			l.Errorf(given.Pos, RuleSplit, "every fold has rows to train and to validate on; leave %s: out, or folds:", key)
+			l.Errorf(given.Pos, RuleSplit, "folds have their own train and validation rows; remove %s: or folds:", key)
 		}
 	}
 	if test := o.Get("test"); test != nil && s.Test >= 1 {
-		l.Errorf(test.Pos, RuleSplit, "split.test leaves no row to the folds; it must be less than 1")
+		l.Errorf(test.Pos, RuleSplit, "split.test leaves no rows for the folds; it must be less than 1")
 	}
 }
 

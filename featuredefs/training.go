@@ -41,10 +41,10 @@ func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {
 		}
 	}
 	if (o.Get("from") == nil) == (o.Get("sql") == nil) {
-		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "spine takes either from or sql")
+		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "spine needs either from or sql")
 	}
 	if k := o.Get("label_known_at"); k != nil && t.labelNode == nil {
-		l.Errorf(k.Pos, yamldoc.RuleMissingKey, "label_known_at needs a label")
+		l.Errorf(k.Pos, yamldoc.RuleMissingKey, "label_known_at needs label:")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// viewDecl is a FeatureView document on its way to a plan.View.
+// viewDecl is a FeatureView document before it becomes a plan.View.
 type viewDecl struct {
 	view     *plan.View
 	n        *yamldoc.Node
@@ -80,7 +80,7 @@ func (v *viewDecl) let(name string) *letDecl {
 	return nil
 }
 
-// resolveView finds what the view refers to and tells its source which columns it reads.
+// resolveView resolves the view's references and marks the columns that it reads as used.
 func (l *loader) resolveView(c *lang.Compiler, v *viewDecl) {
 	l.resolveOrigin(v)
 	words := lang.Vocabulary{Lets: map[string]bool{}, Features: v.features.names(), Aggregates: true}
@@ -104,7 +104,7 @@ func (l *loader) resolveView(c *lang.Compiler, v *viewDecl) {
 	}
 }
 
-// resolveOrigin looks up the view's entity and source.
+// resolveOrigin resolves the view's entity and source.
 func (l *loader) resolveOrigin(v *viewDecl) {
 	if n, ok := v.n.Get("entity"); ok && !n.IsNull() {
 		v.entity, _ = l.entities.lookup(&l.Reader, "entity", n)
@@ -120,7 +120,7 @@ func (l *loader) resolveOrigin(v *viewDecl) {
 	l.parseKeys(v)
 }
 
-// parseKeys fills the view's key columns: the entity's names unless renamed.
+// parseKeys sets the view's key columns: the entity's names unless renamed.
 func (l *loader) parseKeys(v *viewDecl) {
 	before := l.Errors
 	renamed := l.parseRenames(v.keys, v.view.Entity, "FeatureView.keys")
@@ -159,7 +159,7 @@ func (l *loader) parseRenames(n *yamldoc.Node, e *plan.Entity, what string) map[
 	return renamed
 }
 
-// resolveRow parses a row expression and finds the names it uses; nil after a report.
+// resolveRow parses a row expression and resolves its names; nil after reporting an error.
 func (l *loader) resolveRow(c *lang.Compiler, v *viewDecl, n *yamldoc.Node, words lang.Vocabulary) (*lang.Expression, map[string]*lang.Reference) {
 	x := c.Parse(n, words.What)
 	if x == nil {
@@ -175,7 +175,7 @@ func (l *loader) resolveRow(c *lang.Compiler, v *viewDecl, n *yamldoc.Node, word
 	return x, refs
 }
 
-// use tells the source which columns are read.
+// use marks the columns that are read as used.
 func (v *viewDecl) use(refs map[string]*lang.Reference) {
 	if v.source == nil {
 		return
@@ -185,7 +185,7 @@ func (v *viewDecl) use(refs map[string]*lang.Reference) {
 	}
 }
 
-// compileView type-checks and splits the view, once its source's columns are known.
+// compileView type-checks and splits the view, after its source's columns are known.
 func (l *loader) compileView(c *lang.Compiler, v *viewDecl) {
 	if v.source == nil || v.source.broken || v.entity == nil || v.entity.broken {
 		v.broken = true
@@ -232,13 +232,13 @@ func (l *loader) checkKeys(v *viewDecl) {
 			l.Errorf(pos, RuleKeyType, "column %q of source %s is %s, key %q of entity %s is %s; make them equal, or name another column under keys:",
 				name, v.view.Source.Name, col.Type.WithArticle(), k.Name, v.view.Entity.Name, k.Type.WithArticle())
 		case v.view.Source.Late(col):
-			l.Errorf(pos, RuleKeyType, "column %q of source %s is known later than its row, and as key %q of entity %s it says whose event that is; leave out its known_at: and outcome:, or name another column under keys:",
+			l.Errorf(pos, RuleKeyType, "column %q of source %s is known later than its row, but as key %q of entity %s it determines the event's entity; remove its known_at: and outcome:, or name another column under keys:",
 				name, v.view.Source.Name, k.Name, v.view.Entity.Name)
 		}
 	}
 }
 
-// compileLets makes the row expressions of lets, each after those it uses.
+// compileLets compiles the lets, each after those it uses.
 func (l *loader) compileLets(c *lang.Compiler, v *viewDecl) {
 	var names []string
 	edges := map[string][]string{}
@@ -266,7 +266,7 @@ func (l *loader) compileLets(c *lang.Compiler, v *viewDecl) {
 	}
 }
 
-// compileWhere makes the view's filter, if it has one.
+// compileWhere compiles the view's filter, if there is one.
 func (l *loader) compileWhere(c *lang.Compiler, v *viewDecl) lang.Row {
 	if v.where == nil {
 		return lang.Row{}
@@ -277,12 +277,12 @@ func (l *loader) compileWhere(c *lang.Compiler, v *viewDecl) lang.Row {
 		return lang.Row{}
 	}
 	if e := where.Expr; e.Type.Kind != plan.Bool {
-		l.Errorf(e.Pos, lang.RuleTypeMismatch, "where must be a bool, not %s; compare with something", e.Type.WithArticle())
+		l.Errorf(e.Pos, lang.RuleTypeMismatch, "where must be a bool, not %s; write a comparison", e.Type.WithArticle())
 	}
 	return where
 }
 
-// compileRow compiles an expression about one event; false after a report.
+// compileRow compiles an expression about one event; false after reporting an error.
 func (l *loader) compileRow(c *lang.Compiler, v *viewDecl, x *lang.Expression, refs map[string]*lang.Reference) (lang.Row, bool) {
 	meanings, ok := l.viewMeanings(v, refs)
 	if !ok {
@@ -305,8 +305,8 @@ func (l *loader) compileFeature(c *lang.Compiler, v *viewDecl, d *featureDecl, s
 	}
 }
 
-// viewMeanings finds what the names of an expression in a view mean. It is not
-// ok after a report, and when something it refers to is broken.
+// viewMeanings resolves the names in an expression of a view. It is not ok after reporting an
+// error, and if something referred to has errors.
 func (l *loader) viewMeanings(v *viewDecl, refs map[string]*lang.Reference) (map[string]lang.Meaning, bool) {
 	meanings := map[string]lang.Meaning{}
 	allOK := true
@@ -344,12 +344,12 @@ func (l *loader) viewMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool
 	return m, true
 }
 
-// columnMeaning is a column that a row expression may read.
+// columnMeaning returns a column that a row expression may read.
 func (l *loader) columnMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bool) {
 	col, ok := v.view.Source.Column(r.Name)
 	switch {
 	case !ok && v.features.byName[r.Name] != nil && v.source.unusable[r.Name] == "":
-		l.Errorf(r.Pos, RuleFeatureInRow, "%q is a feature, and %s reads columns; refer to the feature outside of aggregates", r.Name, r.Within)
+		l.Errorf(r.Pos, RuleFeatureInRow, "%q is a feature, but %s reads columns; use the feature outside of aggregates", r.Name, r.Within)
 		return lang.Meaning{}, false
 	case !ok:
 		l.unknownRowName(v, r)
@@ -363,7 +363,7 @@ func (l *loader) columnMeaning(v *viewDecl, r *lang.Reference) (lang.Meaning, bo
 	return lang.Meaning{Kind: lang.ColumnName, Name: r.Name, Type: col.Type, Nullable: true}, true
 }
 
-// unknownRowName reports a name that is not a column, with lets among the suggestions.
+// unknownRowName reports an unknown column; lets are among the suggestions.
 func (l *loader) unknownRowName(v *viewDecl, r *lang.Reference) {
 	var lets []string
 	for _, d := range v.lets {
@@ -376,20 +376,20 @@ func (l *loader) unknownRowName(v *viewDecl, r *lang.Reference) {
 	l.unknownColumn(v.source, r.Pos, r.Name)
 }
 
-// checkOutcome refuses columns known only after the fact: outcomes, and the
-// times at which columns became known, unless they say when they are known.
+// checkOutcome refuses columns known only after the fact, unless a known_at says when:
+// outcomes, and the times at which columns became known.
 func (l *loader) checkOutcome(v *viewDecl, r *lang.Reference, col *plan.SourceColumn) bool {
 	if col.Known != nil {
 		return true
 	}
 	if col.Outcome {
-		l.Errorf(r.Pos, RuleOutcomeColumn, "column %q of source %s is an outcome, which is not known yet when the event is; say when with known_at:, or leave it out",
+		l.Errorf(r.Pos, RuleOutcomeColumn, "column %q of source %s is an outcome, which is not known at the time of the event; add known_at: to say when it is known, or do not use it",
 			r.Name, v.view.Source.Name)
 		return false
 	}
 	for _, c := range v.view.Source.Columns {
 		if c.Known != nil && c.Known.Kind == plan.KnownColumn && c.Known.Column == r.Name && r.Name != v.view.Source.Known.Column && r.Name != v.view.Source.EventTime {
-			l.Errorf(r.Pos, RuleOutcomeColumn, "column %q is when %q became known, so it is not known before either; declare it with known_at: %s, or leave it out",
+			l.Errorf(r.Pos, RuleOutcomeColumn, "column %q is the time when %q became known, so it is not known earlier either; declare it with known_at: %s, or do not use it",
 				r.Name, c.Name, r.Name)
 			return false
 		}
@@ -402,9 +402,9 @@ func (l *loader) strayInView(v *viewDecl, r *lang.Reference) {
 	_, isColumn := v.view.Source.Column(r.Name)
 	switch {
 	case isColumn:
-		l.Errorf(r.Pos, RuleBareColumn, "%q is a column, and a feature has many events; aggregate it, for example latest(%s)", r.Name, r.Name)
+		l.Errorf(r.Pos, RuleBareColumn, "%q is a column, but a feature reads many events; aggregate it, for example latest(%s)", r.Name, r.Name)
 	case v.let(r.Name) != nil:
-		l.Errorf(r.Pos, RuleBareColumn, "%q is a row expression, and a feature has many events; aggregate it, for example count().where(%s)", r.Name, r.Name)
+		l.Errorf(r.Pos, RuleBareColumn, "%q is a row expression, but a feature reads many events; aggregate it, for example count().where(%s)", r.Name, r.Name)
 	default:
 		candidates := append(sortedKeys(v.features.names()), "now")
 		l.Errorf(r.Pos, lang.RuleUnknownName, "there is no feature %q in this view%s", r.Name,

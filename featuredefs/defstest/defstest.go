@@ -9,14 +9,14 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// T is what *testing.T and *rapid.T have in common.
+// T is the part of testing.T that rapid.T also has.
 type T interface {
 	Helper()
 	Fatal(...any)
 	Fatalf(string, ...any)
 }
 
-// TempT is a T with folders, as *testing.T is.
+// TempT is a T that can create folders, as *testing.T can.
 type TempT interface {
 	T
 	TempDir() string
@@ -28,7 +28,7 @@ const (
 	Tests       = featuredefs.FeaturesDir + "/defs_test.yaml"
 )
 
-// Write makes dir a project of the definitions and of FeatureTests, if there are any.
+// Write makes dir a project with the definitions and with FeatureTests, if any.
 func Write(t T, dir, definitions string, tests ...string) {
 	t.Helper()
 	files := map[string]string{featuredefs.ConfigFile: "project: test\n", Definitions: definitions}
@@ -46,7 +46,7 @@ func Write(t T, dir, definitions string, tests ...string) {
 	}
 }
 
-// Load loads the project in dir, which has to be without errors.
+// Load loads the project in dir and fails the test if it has errors.
 func Load(t T, dir string, opts featuredefs.Options) *featuredefs.Project {
 	t.Helper()
 	p, found, err := featuredefs.Load(dir, opts)
@@ -60,7 +60,7 @@ func Load(t T, dir string, opts featuredefs.Options) *featuredefs.Project {
 	return p
 }
 
-// Compile compiles definitions without errors.
+// Compile compiles definitions and fails the test if they have errors.
 func Compile(t TempT, definitions string) *plan.Plan {
 	t.Helper()
 	dir := t.TempDir()

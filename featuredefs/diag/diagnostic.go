@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Severity says whether a diagnostic keeps the project from being used.
+// Severity says whether a diagnostic makes the project unusable.
 type Severity uint8
 
 // The severities.
@@ -27,28 +27,28 @@ func (s Severity) String() string {
 	return "error"
 }
 
-// RuleID names a rule; it stands in brackets at the end of a diagnostic and is
+// RuleID identifies a rule. It is printed in brackets at the end of a diagnostic and is
 // stable, so that tools can filter by it.
 type RuleID string
 
-// Rule describes one rule for people.
+// Rule describes a rule for people.
 type Rule struct {
 	ID       RuleID
-	Severity Severity // of its findings; some of an Error are only Warnings
+	Severity Severity // of its findings; a rule of severity Error may also report Warnings
 	Purpose  string   // one sentence
 }
 
-// Diagnostic is one finding about the definitions: where, which rule, what is
-// wrong and how to mend it.
+// Diagnostic is a finding about the definitions: position, rule, what is wrong and how to fix
+// it.
 type Diagnostic struct {
-	Pos      plan.Pos // File is relative to the project; Line 0: about the file as a whole
+	Pos      plan.Pos // File is relative to the project; Line 0: the whole file
 	Severity Severity
 	Rule     RuleID
 	Message  string
 	Source   string // the line of the file that Pos points into; "" when there is none
 }
 
-// String is the diagnostic in one line, as compilers write it.
+// String formats the diagnostic on one line, as compilers do.
 func (d Diagnostic) String() string {
 	severity := ""
 	if d.Severity == Warning {
@@ -64,8 +64,8 @@ func FormatPos(p plan.Pos) string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
-// Render is String followed by the source line, or what of a long one is near the
-// column, and a caret under the column.
+// Render returns String, the source line (for a long one the part near the column), and a
+// caret under the column.
 func (d Diagnostic) Render() string {
 	if d.Source == "" {
 		return d.String() + "\n"
@@ -74,15 +74,15 @@ func (d Diagnostic) Render() string {
 	return d.String() + "\n  " + line + "\n  " + caretIndent(line, col) + "^\n"
 }
 
-// An excerpt has at most excerptWidth characters, and excerptBefore of them before the
-// column, unless the line ends soon after.
+// An excerpt has at most excerptWidth characters, with excerptBefore of them before the
+// column unless the line ends soon after it.
 const (
 	excerptWidth  = 160
 	excerptBefore = 100
 )
 
-// excerpt cuts a long line around col and is where col is in what remains. An ellipsis
-// takes the place of a character.
+// excerpt shortens a long line around col and returns col's position in the result. An
+// ellipsis replaces one character.
 func excerpt(line string, col int) (string, int) {
 	text := []rune(line)
 	if len(text) <= excerptWidth {
@@ -100,8 +100,8 @@ func excerpt(line string, col int) (string, int) {
 	return string(text), col
 }
 
-// caretIndent is white space as wide as the first col-1 characters of line; tabs
-// stay tabs so that the caret lines up whatever their width.
+// caretIndent returns white space as wide as the first col-1 characters of line. Tabs stay
+// tabs, so that the caret lines up at any tab width.
 func caretIndent(line string, col int) string {
 	var b strings.Builder
 	for _, r := range line {
@@ -132,8 +132,8 @@ func (d Diagnostic) MarshalJSON() ([]byte, error) {
 	return json.Marshal(diagnosticJSON{d.Pos.File, d.Pos.Line, d.Pos.Col, d.Severity.String(), d.Rule, d.Message, d.Source})
 }
 
-// Diagnostics is a set of diagnostics in the order of their positions. As an
-// error it is all of them, one a line.
+// Diagnostics is a list of diagnostics in order of position. As an error, it prints all of
+// them, one per line.
 type Diagnostics []Diagnostic
 
 func (ds Diagnostics) Error() string {
@@ -149,7 +149,7 @@ func (ds Diagnostics) HasErrors() bool {
 	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
-// Errors is the set without warnings.
+// Errors returns the list without warnings.
 func (ds Diagnostics) Errors() Diagnostics {
 	return slices.DeleteFunc(slices.Clone(ds), func(d Diagnostic) bool { return d.Severity != Error })
 }
@@ -164,7 +164,7 @@ func (ds Diagnostics) Render(w io.Writer) error {
 	return nil
 }
 
-// Sorted orders the set by position and drops repetitions.
+// Sorted returns the list sorted by position, without duplicates.
 func (ds Diagnostics) Sorted() Diagnostics {
 	slices.SortFunc(ds, func(a, b Diagnostic) int {
 		return cmp.Or(
@@ -179,14 +179,14 @@ func (ds Diagnostics) Sorted() Diagnostics {
 	return slices.Compact(ds)
 }
 
-// Reporter collects diagnostics and knows the lines they point into.
+// Reporter collects diagnostics and attaches the source lines.
 type Reporter struct {
 	Found  Diagnostics
-	Errors int                 // how many of them are Errors; comparing two counts tells whether a step failed
+	Errors int                 // number of Errors; comparing two counts tells whether a step failed
 	lines  map[string][]string // of each file
 }
 
-// Keep remembers the lines of a file for the diagnostics that point into it.
+// Keep stores the lines of a file for later diagnostics.
 func (r *Reporter) Keep(file string, lines []string) {
 	if r.lines == nil {
 		r.lines = map[string][]string{}
@@ -207,12 +207,12 @@ func (r *Reporter) Errorf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.report(pos, Error, rule, format, args...)
 }
 
-// Warnf reports a Warning, also of a rule whose findings are mostly Errors.
+// Warnf reports a Warning, even for a rule of severity Error.
 func (r *Reporter) Warnf(pos plan.Pos, rule Rule, format string, args ...any) {
 	r.report(pos, Warning, rule, format, args...)
 }
 
-// Add takes a finding that somebody else made, with the line that it points into.
+// Add adds a finding from elsewhere and attaches its source line.
 func (r *Reporter) Add(d Diagnostic) {
 	if d.Severity == Error {
 		r.Errors++

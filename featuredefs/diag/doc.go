@@ -1,3 +1,3 @@
-// Package diag is how definitions are criticised: findings with file, line, column, a
-// rule and the fix, and the Reporter that collects them.
+// Package diag has the diagnostics about definitions: findings with file, line, column, rule
+// and fix, and the Reporter that collects them.
 package diag

@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// roleNames are the arguments as signatures write them.
+// roleNames are the names of arguments in signatures.
 var roleNames = [...]string{plan.RoleValue: "value", plan.RoleBy: "y", plan.RoleN: "n", plan.RoleQuantile: "q"}
 
 // aggregate declares a row of plan.Aggregates as functions of CEL.
@@ -21,7 +21,7 @@ func aggregateOf(function string) (aggregate, bool) {
 	return aggregate{r}, r != nil
 }
 
-// isAggregate reports whether a call by name is of an aggregate.
+// isAggregate reports whether a function name is that of an aggregate.
 func isAggregate(function string) bool {
 	_, ok := aggregateOf(function)
 	return ok
@@ -49,7 +49,7 @@ const (
 	capName   = "cap"
 )
 
-// signature is the call as the documentation writes it.
+// signature returns the call as documented.
 func (a aggregate) signature() string {
 	var parts []string
 	for _, r := range a.Roles {
@@ -61,8 +61,8 @@ func (a aggregate) signature() string {
 	return string(a.Func) + "(" + strings.Join(append(parts, `"window"?`), ", ") + ")"
 }
 
-// declareAggregates are the functions of docs/semantics.md §4. They are bound
-// late, so no CEL program can run them and no optimiser folds them.
+// declareAggregates declares the functions of docs/semantics.md §4. They are bound late, so
+// no CEL program can run them and no optimiser folds them.
 func declareAggregates() []cel.EnvOption {
 	var opts []cel.EnvOption
 	for i := range plan.Aggregates {
@@ -72,9 +72,9 @@ func declareAggregates() []cel.EnvOption {
 	return append(opts, declareWhere(), declareBy(), declareCap())
 }
 
-// overloads are one for each type of the value (and y), each with and without a
-// window. count("7d") is the overload of count(country); which of the two is
-// meant shows when the call is split.
+// overloads declares one overload for each type of the value (and y), with and without a
+// window. count("7d") matches the overload of count(country); the split of the expression
+// tells them apart.
 func (a aggregate) overloads() []cel.FunctionOpt {
 	id := "agg_" + string(a.Func)
 	var out []cel.FunctionOpt
@@ -128,7 +128,7 @@ type namedParams struct {
 	params []*cel.Type
 }
 
-// otherTypes are the types of the arguments after the value.
+// otherTypes returns the types of the arguments after the value.
 func (a aggregate) otherTypes() []namedParams {
 	if len(a.Roles) < 2 {
 		return []namedParams{{}}
@@ -152,8 +152,8 @@ func declareWhere() cel.EnvOption {
 		cel.MemberOverload("agg_where", []*cel.Type{t, cel.BoolType}, t, cel.LateFunctionBinding()))
 }
 
-// declareBy: a group that is in the map has rows, so an optional loses its
-// option; what an aggregate of that type is of no matter, its result is the same.
+// declareBy: a group in the map has rows, so an optional result becomes its element type.
+// Which aggregate has that type does not matter; the result is the same.
 func declareBy() cel.EnvOption {
 	var overloads []cel.FunctionOpt
 	for _, k := range plan.OrderedKinds {
@@ -166,7 +166,8 @@ func declareBy() cel.EnvOption {
 	return cel.Function(byName, overloads...)
 }
 
-// declareCap is for the capped aggregates, which give ints; no other gets here with it, see resolver.caps.
+// declareCap declares .cap for the capped aggregates, which return ints; resolver.caps
+// refuses it on all others.
 func declareCap() cel.EnvOption {
 	return cel.Function(capName,
 		cel.MemberOverload("agg_cap", []*cel.Type{cel.IntType, cel.IntType}, cel.IntType, cel.LateFunctionBinding()))

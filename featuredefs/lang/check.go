@@ -19,7 +19,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// Compiler holds the CEL environment that every expression of a project shares.
+// Compiler holds the CEL environment that all expressions of a project share.
 type Compiler struct {
 	r          *diag.Reporter
 	env        *cel.Env
@@ -27,8 +27,8 @@ type Compiler struct {
 	globals    []string        // functions called as f(x), for suggestions
 	members    []string        // functions called as x.f()
 	macros     map[string]bool // member macros, such as map
-	namespaces map[string]bool // what stands before the dot of math.sqrt
-	// optionalFunctions are the member functions that optionals have.
+	namespaces map[string]bool // the part before the dot of math.sqrt
+	// optionalFunctions are the member functions of optionals.
 	optionalFunctions map[string]bool
 }
 
@@ -79,8 +79,8 @@ func (c *Compiler) listNames() {
 	c.globals, c.members = slices.Compact(c.globals), slices.Compact(c.members)
 }
 
-// hasMacro makes has(column) and has(request.field) a comparison with null;
-// has(map.key) stays what it is in CEL.
+// hasMacro turns has(column) and has(request.field) into a comparison with null; has(map.key)
+// stays as in CEL.
 func hasMacro() cel.Macro {
 	return cel.GlobalMacro(operators.Has, 1, func(f cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 		arg := args[0]
@@ -98,14 +98,14 @@ func hasMacro() cel.Macro {
 	})
 }
 
-// Meaning is what a name in an expression was found to be.
+// Meaning is what a name in an expression refers to.
 type Meaning struct {
 	Kind     NameKind
 	Type     plan.Type
-	Nullable bool // null is one of its values
+	Nullable bool // it may be null
 	Name     string
 	Index    int // features: into View.Features or Service.Features
-	Let      Row // lets: what stands for the name
+	Let      Row // lets: the expression that the name stands for
 }
 
 func (m Meaning) cel() *cel.Type {
@@ -115,8 +115,8 @@ func (m Meaning) cel() *cel.Type {
 	return celenv.ToCEL(m.Type)
 }
 
-// check type-checks x, in which names mean what meanings says by internal name
-// and the guards are known to hold. It is nil after a report.
+// check type-checks x. meanings maps internal names to their meaning, and the guards are
+// known to hold. It returns nil after reporting an error.
 func (c *Compiler) check(x *Expression, meanings map[string]Meaning, guards ...guard) *ast.AST {
 	vars := make([]cel.EnvOption, 0, len(meanings))
 	for _, internal := range slices.Sorted(maps.Keys(meanings)) {
@@ -147,14 +147,14 @@ var (
 	wrongType  = regexp.MustCompile(`^expected type '(.*)' but found '(.*)'$`)
 )
 
-// reportCheck translates an error of the type checker into the words of the language.
+// reportCheck translates a type checker's error into terms of the language.
 func (c *Compiler) reportCheck(x *Expression, e *common.Error) {
 	msg := tidyTypes(e.Message)
 	if m := noOverload.FindStringSubmatch(msg); m != nil {
 		c.reportOverload(x, e, m[1], m[2])
 		return
 	}
-	pos := x.placeOf(e.Location)
+	pos := x.posOf(e.Location)
 	m := wrongType.FindStringSubmatch(msg)
 	switch {
 	case m != nil && strings.HasPrefix(m[2], "optional("):
@@ -178,17 +178,17 @@ func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, oper
 	a, known := aggregateOf(function)
 	switch {
 	case function == "getMilliseconds" && target == "duration":
-		c.r.Errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the whole of it in some CELs and a part in others, so it is left out; use getSeconds(), or compare durations")
+		c.r.Errorf(pos, RuleMilliseconds, "getMilliseconds() of a duration is the total in some CEL implementations and only the fraction in others, so it is not supported; use getSeconds(), or compare durations")
 	case isMember && args == "null" && (function == whereName || function == byName):
 		c.r.Errorf(pos, RuleNullType, "%s does not take a null; %s", function, branchHint)
 	case function == operators.Conditional && strings.Contains(args, "null"):
-		c.r.Errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields have a null in their types; %s", joinOperands(target, args), x.absenceHint(e.ExprID))
+		c.r.Errorf(pos, RuleNullType, "? : does not take %s: only columns and request fields may be null; %s", joinOperands(target, args), x.absenceHint(e.ExprID))
 	case function == whereName && isMember:
-		c.r.Errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; compare with something", args)
+		c.r.Errorf(pos, RuleTypeMismatch, "where takes a bool, not %s; write a comparison", args)
 	case function == byName && isMember:
 		c.r.Errorf(pos, RuleTypeMismatch, "by takes a string, not %s; convert it with string(…)", args)
 	case strings.HasPrefix(target, "optional(") && c.optionalFunctions[function]:
-		c.r.Errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give it the type inside, such as 0.0 for a double", name, target, args)
+		c.r.Errorf(pos, RuleTypeMismatch, "%s of %s does not take (%s); give a value of the inner type, such as 0.0 for a double", name, target, args)
 	case strings.Contains(operands, "optional("):
 		c.r.Errorf(pos, RuleOptionalValue, "%s does not take %s: %s", name, joinOperands(target, args), unwrapHint)
 	case known && !isMember:
@@ -200,7 +200,7 @@ func (c *Compiler) reportOverload(x *Expression, e *common.Error, function, oper
 	}
 }
 
-// absenceHint says what to write instead of a null in the expression with an id.
+// absenceHint suggests what to write instead of null in the expression with this id.
 func (x *Expression) absenceHint(id int64) string {
 	if x.row || inAggregate(x.tree(), id, false) {
 		return "leave the events without a value out of the aggregate with .where(…), as in .where(n != 0)"
@@ -245,7 +245,7 @@ func kindNames(kinds []plan.Kind) string {
 	return strings.Join(names, ", ")
 }
 
-// displayName is how authors write an operator.
+// displayName returns an operator as authors write it.
 func displayName(function string) string {
 	if d, ok := operators.FindReverse(function); ok && d != "" {
 		return d
@@ -259,7 +259,7 @@ func displayName(function string) string {
 	return function
 }
 
-// typeNames replaces names of CEL types by those of the language.
+// typeNames replaces CEL's type names by those of the language.
 var typeNames = strings.NewReplacer(
 	"optional_type(", "optional(",
 	"google.protobuf.Timestamp", "timestamp",

@@ -9,20 +9,20 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// treeConverter turns a checked CEL tree into plan expressions.
+// treeConverter converts a checked CEL tree to plan expressions.
 type treeConverter struct {
 	c        *Compiler
 	x        *Expression
 	tree     *ast.AST
 	meanings map[string]Meaning
-	// aggregate converts an aggregate call of a type; nil where none can stand.
+	// aggregate converts an aggregate call of a type; nil if aggregates are not allowed.
 	aggregate func(*aggregateCall, plan.Type) *plan.Expr
-	nodes     int // of the expression, with the lets converted so far in their places
+	nodes     int // of the expression so far, with all lets expanded
 }
 
-// maxNodes bounds the nodes of an expression in which every let stands for what it is.
-// Lets that use each other twice double at every step, and all that is done with an
-// expression, from fingerprints to programs, takes every node in turn.
+// maxNodes bounds the nodes of an expression with all lets expanded. Lets that each use the
+// previous one twice double at every step, and everything done with an expression, from
+// fingerprints to programs, visits every node.
 const maxNodes = 20_000
 
 func (c *Compiler) newConverter(x *Expression, tree *ast.AST, meanings map[string]Meaning) *treeConverter {
@@ -37,17 +37,17 @@ func countNodes(e ast.Expr) int {
 	return n
 }
 
-// use adds a let to the expression; false after a report.
+// use adds a let to the expression; it returns false after reporting an error.
 func (t *treeConverter) use(let Row, pos plan.Pos) bool {
 	before := t.nodes
 	t.nodes += let.nodes
 	if before <= maxNodes && t.nodes > maxNodes {
-		t.c.r.Errorf(pos, RuleExpressionSize, "with this let the expression has more than %d parts: lets that use others more than once double at every step; use each once, or make a column of it with sql:", maxNodes)
+		t.c.r.Errorf(pos, RuleExpressionSize, "with this let the expression has more than %d parts: lets that use others more than once double at every step; use each let once, or compute a column with sql:", maxNodes)
 	}
 	return t.nodes <= maxNodes
 }
 
-// convert makes the plan expression of e; nil after a report.
+// convert returns the plan expression of e; nil after reporting an error.
 func (t *treeConverter) convert(e ast.Expr) *plan.Expr {
 	before := t.c.r.Errors
 	checked := t.checked()
@@ -66,7 +66,7 @@ func (t *treeConverter) convert(e ast.Expr) *plan.Expr {
 	return out
 }
 
-// checked is the tree for converting what holds no aggregates.
+// checked returns the tree for converting an expression without aggregates.
 func (t *treeConverter) checked() *celenv.Checked {
 	return &celenv.Checked{
 		Tree: t.tree, Pos: t.x.pos, Variable: t.variable,
@@ -100,12 +100,12 @@ func (t *treeConverter) variable(out *plan.Expr, name string) (*plan.Expr, error
 // Row is an expression about one event.
 type Row struct {
 	Expr  *plan.Expr
-	text  checked // what it was made of
+	text  checked // the checked text it was compiled from
 	nodes int
 }
 
-// CompileRow type-checks and converts an expression about one event, in which names mean
-// what meanings says by their internal names; false after a report.
+// CompileRow type-checks and converts an expression about one event; meanings maps internal
+// names to their meaning. It returns false after reporting an error.
 func (c *Compiler) CompileRow(x *Expression, meanings map[string]Meaning) (Row, bool) {
 	tree := c.check(x, meanings)
 	if tree == nil {
@@ -116,8 +116,8 @@ func (c *Compiler) CompileRow(x *Expression, meanings map[string]Meaning) (Row, 
 	return Row{expr, checked{tree.Expr(), tree, meanings}, t.nodes}, expr != nil
 }
 
-// CompileFeature type-checks and converts the expression of a feature; nil after a report.
-// Its aggregates go to split, which is nil where none can stand.
+// CompileFeature type-checks and converts the expression of a feature; nil after reporting an
+// error. Its aggregates go to split, which is nil if aggregates are not allowed.
 func (c *Compiler) CompileFeature(x *Expression, meanings map[string]Meaning, split *Splitter) *plan.Expr {
 	var guards []guard
 	if split != nil && split.where.Expr != nil {

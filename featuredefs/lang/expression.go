@@ -12,19 +12,19 @@ import (
 	"github.com/unskew/unskew/featuredefs/yamldoc"
 )
 
-// Expression is the CEL text of one scalar and where its characters stand.
+// Expression is the CEL text of a scalar and the position of its characters.
 type Expression struct {
 	text   []rune
-	lines  []int // offsets in text at which its lines begin
+	lines  []int // offset of each line in text
 	places yamldoc.Offsets
-	parsed *cel.Ast // names become internal ones when they are resolved
+	parsed *cel.Ast // names are replaced by internal ones when they are resolved
 	row    bool     // it is about one event
 }
 
 // maxExpression bounds the length of an expression, in bytes.
 const maxExpression = 20_000
 
-// Parse parses the text of n; nil after a report.
+// Parse parses the text of n; nil after reporting an error.
 func (c *Compiler) Parse(n *yamldoc.Node, what string) *Expression {
 	if n.Kind != yamldoc.Scalar {
 		c.r.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s must be an expression, found %s", what, n.Describe())
@@ -55,7 +55,7 @@ func lineStarts(text []rune) []int {
 	return starts
 }
 
-// syntaxWords rephrases what CEL's parser says.
+// syntaxWords rephrases messages of CEL's parser.
 var syntaxWords = strings.NewReplacer(
 	"Syntax error: ", "",
 	"mismatched input ", "unexpected ",
@@ -65,14 +65,14 @@ var syntaxWords = strings.NewReplacer(
 	"'<EOF>'", "end of the expression",
 )
 
-// reportSyntax reports the first error of the parser; what follows one is mostly noise.
+// reportSyntax reports the parser's first error; the following ones are mostly noise.
 func (c *Compiler) reportSyntax(x *Expression, errs []*common.Error) {
 	e := errs[0]
 	msg, _, _ := strings.Cut(e.Message, " expecting ")
-	c.r.Errorf(x.placeOf(e.Location), RuleCELSyntax, "cannot read the expression: %s%s", syntaxWords.Replace(msg), x.bareWindow(e.Location))
+	c.r.Errorf(x.posOf(e.Location), RuleCELSyntax, "cannot read the expression: %s%s", syntaxWords.Replace(msg), x.bareWindow(e.Location))
 }
 
-// bareWindow is a hint for a mistake at the unit of a number such as 7d.
+// bareWindow returns a hint if the error is at the unit of a number such as 7d.
 func (x *Expression) bareWindow(l common.Location) string {
 	line := l.Line() - 1
 	if line < 0 || line >= len(x.lines) {
@@ -92,8 +92,9 @@ func (x *Expression) bareWindow(l common.Location) string {
 	return fmt.Sprintf("; a window is a string: %q", string(x.text[begin:unit+1]))
 }
 
-// placeOf is where a location of the text (line from 1, column from 0) stands in the file.
-func (x *Expression) placeOf(l common.Location) plan.Pos {
+// posOf converts a location in the text (line from 1, column from 0) to a position in the
+// file.
+func (x *Expression) posOf(l common.Location) plan.Pos {
 	line := l.Line() - 1
 	if line < 0 || line >= len(x.lines) {
 		return x.places.At(0)
@@ -101,11 +102,11 @@ func (x *Expression) placeOf(l common.Location) plan.Pos {
 	return x.places.At(x.lines[line] + l.Column())
 }
 
-// tree is the syntax tree; it is shared, and resolving names changes it.
+// tree returns the syntax tree. It is shared, and resolving names modifies it.
 func (x *Expression) tree() ast.Expr { return x.parsed.NativeRep().Expr() }
 
-// pos is where e stands in the file: for a call by name where the name begins,
-// for an operator where the operator stands.
+// pos returns the position of e: for a function call where the name begins, for an operator
+// that of the operator.
 func (x *Expression) pos(e ast.Expr) plan.Pos {
 	name := ""
 	if e.Kind() == ast.CallKind {
@@ -123,7 +124,7 @@ func (x *Expression) posOfID(id int64, function string) plan.Pos {
 	if i := strings.LastIndexByte(function, '.'); i >= 0 {
 		function = function[i+1:]
 	}
-	// The parser places a call at its parenthesis.
+	// The parser reports a call at its parenthesis.
 	if n := start - len(function); n >= 0 && start <= len(x.text) && function != "" && string(x.text[n:start]) == function {
 		start = n
 	}

@@ -6,26 +6,25 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// exprRule is a rule about expressions that type-check. Each is a value in a file of its
-// own.
+// exprRule is a rule about type-checked expressions. Each one is a value in its own file.
 type exprRule struct {
 	diag.Rule
 	check func(*part)
 }
 
-// exprRules are checked of every part of every expression.
+// exprRules are applied to every part of every expression.
 var exprRules = []exprRule{comparedOptional, countedWindow, integerDivision, zoneLiteral}
 
-// part is a part of an expression that a rule is asked about.
+// part is the part of an expression that a rule checks.
 type part struct {
 	ast.Expr
 	*linter
 	rule   diag.Rule
-	guards []guard // what is known to hold where it is evaluated
+	guards []guard // conditions known to hold where the part is evaluated
 }
 
-// call is the name and the arguments of a call, "" for other expressions. The target of a
-// member function is not an argument.
+// call returns the name and the arguments of a call, "" for other expressions. The target of
+// a member function is not an argument.
 func (p *part) call() (name string, args []ast.Expr) {
 	if p.Kind() != ast.CallKind {
 		return "", nil

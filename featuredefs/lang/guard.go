@@ -6,17 +6,17 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// checked is an expression, or a part of one, that has been type-checked.
+// checked is a type-checked expression or part of one.
 type checked struct {
 	ast.Expr
 	tree     *ast.AST
 	meanings map[string]Meaning // of the names in it
 }
 
-// of is another part of the same expression.
+// of returns another part of the same expression.
 func (x checked) of(e ast.Expr) checked { return checked{e, x.tree, x.meanings} }
 
-// let is the text that a name stands for.
+// let returns the expression that a name stands for.
 func (x checked) let() (checked, bool) {
 	if x.Kind() != ast.IdentKind {
 		return checked{}, false
@@ -30,14 +30,14 @@ func (x checked) isInteger() bool {
 	return err == nil && (t.String() == "int" || t.String() == "uint")
 }
 
-// guard is a condition that has been decided, or decides whether an error shows, where
-// an expression is evaluated, and how.
+// guard is a condition whose outcome is known where an expression is evaluated, or that
+// decides whether its error has an effect; and that outcome.
 type guard struct {
 	condition checked
 	holds     bool
 }
 
-// guarded is gs and one more; gs stays as it is.
+// guarded returns gs with one more guard; gs is not modified.
 func guarded(gs []guard, condition checked, holds bool) []guard {
 	return append(gs[:len(gs):len(gs)], guard{condition, holds})
 }

@@ -6,8 +6,8 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// lint reports what type-checks but does not mean what it says, or would not
-// mean the same everywhere, where the guards hold.
+// lint reports what type-checks but probably does not mean what was intended, or could differ
+// between implementations. The guards hold for the expression.
 func (c *Compiler) lint(x *Expression, tree *ast.AST, meanings map[string]Meaning, guards []guard) {
 	l := &linter{c: c, x: x, tree: tree, meanings: meanings}
 	l.types(tree.Expr())
@@ -21,8 +21,8 @@ type linter struct {
 	meanings map[string]Meaning
 }
 
-// children are the operands of e in order. The range of a comprehension without
-// a loop, which macros such as cel.bind expand to, is left out.
+// children returns the operands of e in order, without the range of a comprehension that has
+// no loop, as macros such as cel.bind produce.
 func children(e ast.Expr) []ast.Expr {
 	switch e.Kind() {
 	case ast.SelectKind:
@@ -52,7 +52,7 @@ func children(e ast.Expr) []ast.Expr {
 	return nil
 }
 
-// visit checks e and what is below it, where the guards hold.
+// visit checks e and its subexpressions under the guards.
 func (l *linter) visit(e ast.Expr, guards []guard) {
 	for _, r := range exprRules {
 		r.check(&part{linter: l, rule: r.Rule, Expr: e, guards: guards})
@@ -73,7 +73,7 @@ func (l *linter) visit(e ast.Expr, guards []guard) {
 		return
 	case operators.LogicalAnd, operators.LogicalOr:
 		a, b, holds := call.Args()[0], call.Args()[1], call.FunctionName() == operators.LogicalAnd
-		l.visit(a, l.with(guards, b, holds)) // what b decides absorbs an error of a
+		l.visit(a, l.with(guards, b, holds)) // if b decides, an error of a is absorbed
 		l.visit(b, l.with(guards, a, holds))
 		return
 	case whereName, byName, capName:
@@ -85,7 +85,7 @@ func (l *linter) visit(e ast.Expr, guards []guard) {
 	}
 }
 
-// modified visits an aggregate whose filters hold for all that it reads.
+// modified visits an aggregate whose filters hold for everything that it reads.
 func (l *linter) modified(call *aggregateCall, guards []guard) {
 	for i, w := range call.wheres {
 		others := guards

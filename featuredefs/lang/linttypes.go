@@ -8,8 +8,8 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// types reports the innermost expressions whose type is not known, or is that of null
-// whatever they evaluate to. No other rule can make sense of what is around them.
+// types reports the innermost expressions whose type is unknown or is always null. No other
+// rule can check the expressions around them.
 func (l *linter) types(root ast.Expr) {
 	if !l.typesBelow(root) && isNullLiteral(root) {
 		l.nullType(root)
@@ -22,21 +22,21 @@ func (l *linter) typesBelow(e ast.Expr) bool {
 		found = l.typesBelow(child) || found
 	}
 	if found || isNullLiteral(e) || e.Kind() == ast.IdentKind {
-		return found // the type of a name is reported where it comes from
+		return found // the type of a name is reported at its definition
 	}
 	switch t := l.tree.GetType(e.ID()); {
 	case mentions(t, types.NullTypeKind):
 		l.nullType(e)
 	case mentions(t, types.DynKind, types.AnyKind, types.TypeParamKind):
-		l.c.r.Errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known when it runs; give all elements one type, and empty lists, maps and optionals an element type by their use")
+		l.c.r.Errorf(l.x.pos(e), RuleDynamicType, "the type of this expression is only known at run time; give all elements the same type, and use empty lists, maps and optionals where their element type is determined")
 	default:
 		return false
 	}
 	return true
 }
 
-// mentions reports whether t is, or is made of, a type of one of the kinds. The type of
-// a type says nothing about values.
+// mentions reports whether t is, or contains, a type of one of the kinds. The type of a type
+// is not searched.
 func mentions(t *types.Type, kinds ...types.Kind) bool {
 	for _, k := range kinds {
 		if t.Kind() == k {
@@ -58,8 +58,8 @@ func isNullLiteral(e ast.Expr) bool {
 	return e.Kind() == ast.LiteralKind && e.AsLiteral() == types.NullValue
 }
 
-// nullLiterals reports the nulls that an aggregate or a variable gets: elsewhere a null
-// is compared with, or stands for a missing value.
+// nullLiterals reports nulls passed to an aggregate or a variable: elsewhere a null is
+// compared with, or stands for a missing value.
 func (l *linter) nullLiterals(e ast.Expr) bool {
 	var given []ast.Expr
 	switch {
@@ -78,21 +78,21 @@ func (l *linter) nullLiterals(e ast.Expr) bool {
 	return found
 }
 
-// branchHint says how a condition that may be null gets the type of its values.
+// branchHint explains how a conditional with a null branch gets the type of its values.
 const branchHint = "CEL takes the type of c ? null : x from the first branch; write !c ? x : null"
 
 func (l *linter) nullType(e ast.Expr) {
 	message := "this is always null; leave it out, or name a column or another value"
 	switch branch := e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Conditional; {
 	case branch && l.hasValue(e.AsCall().Args()[1:]):
-		message = "to CEL this is always null; " + branchHint
+		message = "CEL gives this the type null; " + branchHint
 	case e.Kind() == ast.ListKind && l.hasValue(e.AsList().Elements()), e.Kind() == ast.MapKind && l.hasValue(mapValues(e)):
-		message = "to CEL these are all null: it takes the type of elements from the last; put the null before a value"
+		message = "CEL gives all of these the type null, because it takes the element type from the last one; put the null before a value"
 	}
 	l.c.r.Errorf(l.x.pos(e), RuleNullType, "%s", message)
 }
 
-// hasValue reports whether one of them is more than a null.
+// hasValue reports whether one of them is not null.
 func (l *linter) hasValue(es []ast.Expr) bool {
 	return slices.ContainsFunc(es, func(e ast.Expr) bool { return !mentions(l.tree.GetType(e.ID()), types.NullTypeKind) })
 }

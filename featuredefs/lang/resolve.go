@@ -13,42 +13,42 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// NameKind says what a name in an expression stands for.
+// NameKind is what a name in an expression refers to.
 type NameKind uint8
 
 const (
 	ColumnName NameKind = iota
 	LetName
-	FeatureName // a sibling: of the view, or derived in the service
+	FeatureName // another feature of the view, or a derived feature of the service
 	ViewFeatureName
 	RequestName
 	NowName
-	strayName // nothing that can stand there
+	strayName // unresolved
 )
 
-// Reference is a name an expression uses. In the tree it is replaced by
-// internal, which authors cannot write, so that a column and a feature of one name keep apart.
+// Reference is a name used in an expression. The tree gets internal instead, which authors
+// cannot write, so that a column and a feature with the same name are distinct.
 type Reference struct {
 	Kind     NameKind
 	Name     string // as written
 	internal string
-	Pos      plan.Pos // of the first use
+	Pos      plan.Pos // of its first use
 	Within   string   // the aggregate or key that makes it a row name, for messages
 }
 
-// Vocabulary is what an expression may name.
+// Vocabulary is what an expression may refer to.
 type Vocabulary struct {
 	Row        bool   // the whole expression is about one event: where, let
-	What       string // what holds the expression, for messages
+	What       string // what contains the expression, for messages
 	Lets       map[string]bool
 	Features   map[string]bool
 	Roles      map[string]map[string]bool // in services: the features of each role
 	Request    map[string]bool
-	Aggregates bool // aggregates may stand here
+	Aggregates bool // aggregates are allowed
 }
 
-// resolver walks a parsed expression once: it replaces names by what they refer
-// to and reports misplaced or malformed aggregates. It needs no types.
+// resolver walks a parsed expression once: it replaces names by what they refer to and
+// reports misplaced or malformed aggregates. It needs no types.
 type resolver struct {
 	c     *Compiler
 	x     *Expression
@@ -65,13 +65,13 @@ func (c *Compiler) Resolve(x *Expression, words Vocabulary) (refs map[string]*Re
 	return r.refs, c.r.Errors == before
 }
 
-// scope is where in an expression the walk is.
+// scope describes the current point of the walk.
 type scope struct {
 	row    bool     // names are columns
 	within string   // the aggregate or key that makes it so
 	nested bool     // within is an aggregate
-	locals []string // variables of the comprehensions around, innermost last
-	barred int      // how many of locals lie outside the aggregate
+	locals []string // variables of the enclosing comprehensions, innermost last
+	barred int      // number of locals that are outside the aggregate
 }
 
 func (p scope) bind(names ...string) scope {
@@ -123,7 +123,7 @@ func (r *resolver) comprehension(c ast.ComprehensionExpr, p scope) {
 	r.expr(c.Result(), p.bind(c.AccuVar()))
 }
 
-// local finds the innermost variable of a comprehension with the name.
+// local finds the innermost comprehension variable with this name.
 func (p scope) local(name string) (index int, ok bool) {
 	for i := len(p.locals) - 1; i >= 0; i-- {
 		if p.locals[i] == name {
@@ -137,12 +137,12 @@ func (r *resolver) ident(e ast.Expr, p scope) {
 	name := strings.TrimPrefix(e.AsIdent(), ".")
 	if i, ok := p.local(e.AsIdent()); ok {
 		if i < p.barred {
-			r.errorf(e, RuleLoopVariable, "%s cannot use %q, a variable of a loop around it: one aggregate stands for all rounds", p.within, name)
+			r.errorf(e, RuleLoopVariable, "%s cannot use %q, a variable of a loop around it: an aggregate has one value for all iterations", p.within, name)
 		}
 		return
 	}
 	if strings.HasPrefix(name, "@") {
-		return // resolved already: macros may use a node twice
+		return // already resolved: macros may use a node twice
 	}
 	switch {
 	case p.row:
@@ -168,7 +168,7 @@ func anyOf(set map[string]bool) string {
 func (r *resolver) rowName(e ast.Expr, name string, p scope) {
 	switch {
 	case name == "now":
-		r.errorf(e, RuleNowInRow, "%s reads events, which have no now; compare with now outside, or use a window", p.within)
+		r.errorf(e, RuleNowInRow, "%s reads events, which have no now; use now outside of it, or use a window", p.within)
 	case r.words.Lets[name]:
 		r.refer(e, LetName, name, p)
 	default:
@@ -181,7 +181,7 @@ var namePrefixes = [...]string{
 	RequestName: "@request:", NowName: "@now:", strayName: "@stray:",
 }
 
-// refer notes that e stands for something and makes e the internal name of it.
+// refer records what e refers to and replaces e by the internal name.
 func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p scope) {
 	pos := r.x.pos(e)
 	internal := namePrefixes[kind] + name
@@ -191,7 +191,7 @@ func (r *resolver) refer(e ast.Expr, kind NameKind, name string, p scope) {
 	e.SetKindCase(r.c.factory.NewIdent(e.ID(), internal))
 }
 
-// selection is role.feature, request.field, or a field of a map.
+// selection resolves role.feature, request.field, or a field of a map.
 func (r *resolver) selection(e ast.Expr, p scope) {
 	s := e.AsSelect()
 	root := ""
@@ -224,12 +224,12 @@ func (r *resolver) requestField(e ast.Expr, s ast.SelectExpr, p scope) {
 func (r *resolver) viewFeature(e ast.Expr, s ast.SelectExpr, role string, features map[string]bool, p scope) {
 	name := s.FieldName()
 	if !features[name] {
-		r.errorf(e, RuleUnknownName, "the service has no feature %q%s; it has to be under features:",
+		r.errorf(e, RuleUnknownName, "the service has no feature %q%s; add it under features:",
 			role+"."+name, diag.DidYouMean(name, slices.Sorted(maps.Keys(features))))
 		return
 	}
 	if s.IsTestOnly() {
-		r.errorf(e, RuleOptionalValue, "has() is for columns and maps; ask an optional feature with %s.%s.hasValue()", role, name)
+		r.errorf(e, RuleOptionalValue, "has() is for columns and maps; for an optional feature write %s.%s.hasValue()", role, name)
 		return
 	}
 	r.refer(e, ViewFeatureName, role+"."+name, p)
@@ -250,7 +250,7 @@ func (r *resolver) call(e ast.Expr, p scope) {
 	r.exprs(call.Args(), p)
 }
 
-// globalName reports a function that does not exist.
+// globalName reports an unknown function.
 func (r *resolver) globalName(e ast.Expr, call ast.CallExpr) {
 	name := strings.TrimPrefix(call.FunctionName(), ".")
 	if r.c.env.HasFunction(name) {
@@ -267,9 +267,9 @@ func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
 	name := call.FunctionName()
 	switch {
 	case name == capName:
-		r.errorf(e, RuleAggregatePlace, ".cap() belongs directly to distinct_count, like distinct_count(country, \"7d\").cap(50000)")
+		r.errorf(e, RuleAggregatePlace, ".cap() must directly follow distinct_count, like distinct_count(country, \"7d\").cap(50000)")
 	case name == whereName || name == byName:
-		r.errorf(e, RuleAggregatePlace, ".%s() belongs directly to an aggregate, like count(\"7d\").%s(…)", name, name)
+		r.errorf(e, RuleAggregatePlace, ".%s() must directly follow an aggregate, like count(\"7d\").%s(…)", name, name)
 	case r.c.macros[name]:
 		r.errorf(e, RuleTypeMismatch, "%s() does not take these arguments; a loop names its variable first, like list.%s(x, x > 0)", name, name)
 	case !r.c.env.HasFunction(name):
@@ -277,7 +277,7 @@ func (r *resolver) memberName(e ast.Expr, call ast.CallExpr) {
 	}
 }
 
-// otherNames maps what aggregates are called elsewhere to their names here.
+// otherNames maps names of aggregates in other systems to ours.
 var otherNames = map[string]string{
 	"avg": "mean", "average": "mean", "last": "latest", "first": "earliest", "most_recent": "latest",
 	"stddev": "stddev_samp", "std": "stddev_samp", "variance": "var_samp", "var": "var_samp",
@@ -286,8 +286,8 @@ var otherNames = map[string]string{
 	"argmax": "max_by", "argmin": "min_by", "arg_max": "max_by", "arg_min": "min_by", "mode": "top_k(value, 1)",
 }
 
-// namespaced reports whether e is a call like math.sqrt(x), whose target is part
-// of the function's name; one that does not exist is reported.
+// namespaced reports whether e is a call like math.sqrt(x), whose target is part of the
+// function's name. An unknown one is reported.
 func (r *resolver) namespaced(e ast.Expr, p scope) bool {
 	call := e.AsCall()
 	if call.Target().Kind() != ast.IdentKind {
@@ -314,7 +314,7 @@ type aggregateCall struct {
 	caps   []ast.Expr
 }
 
-// aggregateChain takes e apart when it is an aggregate, or .where, .by or .cap of one.
+// aggregateChain splits e if it is an aggregate, possibly followed by .where, .by or .cap.
 func aggregateChain(e ast.Expr) *aggregateCall {
 	call := &aggregateCall{root: e}
 	for {
@@ -347,8 +347,8 @@ func aggregateChain(e ast.Expr) *aggregateCall {
 	}
 }
 
-// aggregate checks where an aggregate stands and how it is called, and resolves
-// its arguments as row expressions.
+// aggregate checks the position and form of an aggregate call and resolves its arguments as
+// row expressions.
 func (r *resolver) aggregate(call *aggregateCall, p scope) {
 	name := string(call.decl.Func)
 	switch {
@@ -376,7 +376,7 @@ func (r *resolver) aggregate(call *aggregateCall, p scope) {
 	r.caps(call)
 }
 
-// caps checks that a cap is one, of distinct_count, and a literal within bounds.
+// caps checks that .cap follows distinct_count and has a literal within bounds.
 func (r *resolver) caps(call *aggregateCall) {
 	for i, c := range call.caps {
 		if i > 0 || !call.decl.Capped {
@@ -394,7 +394,7 @@ func (r *resolver) caps(call *aggregateCall) {
 	}
 }
 
-// modifier resolves the argument of a .where or .by.
+// modifier resolves the argument of .where or .by.
 func (r *resolver) modifier(e ast.Expr, p scope) {
 	call := e.AsCall()
 	if len(call.Args()) != 1 {
@@ -427,8 +427,8 @@ func (r *resolver) arguments(call *aggregateCall, p scope) {
 	}
 }
 
-// split separates the window from the other arguments: a string literal in the
-// last place, or whatever follows the last argument the aggregate has.
+// split separates the window from the other arguments: a string literal in the last position,
+// or whatever follows the aggregate's last argument.
 func (call *aggregateCall) split() (args []ast.Expr, window ast.Expr) {
 	args = call.base.AsCall().Args()
 	if n := len(args); n > 0 && (isString(args[n-1]) || n == len(call.decl.Roles)+1) {
@@ -459,7 +459,7 @@ func literalText(e ast.Expr) string {
 
 func (r *resolver) window(call *aggregateCall, e ast.Expr) {
 	if !isString(e) {
-		r.errorf(e, RuleWindowLiteral, "the window of %s must be a string literal like \"7d\", \"7d/1h\" or \"7d/exact\": tiles are laid out before any event is read", call.decl.Func)
+		r.errorf(e, RuleWindowLiteral, "the window of %s must be a string literal like \"7d\", \"7d/1h\" or \"7d/exact\": tiles are planned before any event is read", call.decl.Func)
 		return
 	}
 	if _, err := plan.ParseWindow(string(e.AsLiteral().(types.String))); err != nil {

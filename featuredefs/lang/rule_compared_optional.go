@@ -6,8 +6,8 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// comparedOptional finds comparisons of an optional with null: it never is null, so they
-// have one answer.
+// comparedOptional finds comparisons of an optional with null. An optional is never null, so
+// the result is constant.
 var comparedOptional = exprRule{RuleOptionalValue, func(p *part) {
 	name, args := p.call()
 	if name != operators.Equals && name != operators.NotEquals {
@@ -15,7 +15,7 @@ var comparedOptional = exprRule{RuleOptionalValue, func(p *part) {
 	}
 	a, b := args[0], args[1]
 	if p.isNull(b) && p.isOptional(a) || p.isNull(a) && p.isOptional(b) {
-		p.errorf(p.Expr, "an optional is never null; ask with .hasValue(), or unwrap it with .orValue(…)")
+		p.errorf(p.Expr, "an optional is never null; test it with .hasValue(), or unwrap it with .orValue(…)")
 	}
 }}
 

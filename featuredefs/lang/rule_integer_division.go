@@ -10,10 +10,10 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// RuleIntegerDivision is of integerDivision.
+// RuleIntegerDivision is the rule of integerDivision.
 var RuleIntegerDivision = diag.Rule{ID: "integer-division", Severity: diag.Error, Purpose: "An integer division by zero is an error at run time."}
 
-// integerDivision warns of divisors that may be zero, and refuses those that are.
+// integerDivision warns about divisors that may be zero, and refuses those that always are.
 var integerDivision = exprRule{RuleIntegerDivision, func(p *part) {
 	name, args := p.call()
 	if name != operators.Divide && name != operators.Modulo {
@@ -32,7 +32,7 @@ var integerDivision = exprRule{RuleIntegerDivision, func(p *part) {
 	}
 }}
 
-// neverZero reports whether the guards leave x no zero, or what it is made of does.
+// neverZero reports whether x cannot be zero, because of the guards or of its own form.
 func (x checked) neverZero(guards []guard) bool {
 	if n, ok := integer(x); ok {
 		return n != 0
@@ -70,7 +70,7 @@ func operands(args []ast.Expr) []ast.Expr {
 	return args
 }
 
-// integer is the value of literals and of what is calculated from them, if it is small.
+// integer returns the value of literals and of what is computed from them, if it is small.
 func integer(e ast.Expr) (types.Int, bool) {
 	const small = 1 << 31
 	switch e.Kind() {
@@ -98,7 +98,7 @@ var calculations = map[string]func(a, b types.Int) types.Int{
 	operators.Multiply: func(a, b types.Int) types.Int { return a * b },
 }
 
-// excludesZero reports whether the guard leaves e no zero.
+// excludesZero reports whether the guard implies that e is not zero.
 func (g guard) excludesZero(e ast.Expr) bool {
 	if text, ok := g.condition.let(); ok {
 		return guard{text, g.holds}.excludesZero(e)
@@ -124,7 +124,8 @@ func (g guard) excludesZero(e ast.Expr) bool {
 	return g.comparisonExcludesZero(call, e)
 }
 
-// membersExcludeZero: e is in the list has no zero in it, e is not in it has one.
+// membersExcludeZero handles guards with in: e in a list without zero, or not in a list with
+// zero.
 func membersExcludeZero(list ast.Expr, holds bool) bool {
 	if list.Kind() != ast.ListKind {
 		return false
@@ -137,7 +138,7 @@ func membersExcludeZero(list ast.Expr, holds bool) bool {
 	return slices.ContainsFunc(list.AsList().Elements(), isZero)
 }
 
-// relations say of a comparison of zero with n whether it is true.
+// relations evaluates comparisons of zero with n.
 var relations = map[string]func(n types.Int) bool{
 	operators.Equals:        func(n types.Int) bool { return n == 0 },
 	operators.NotEquals:     func(n types.Int) bool { return n != 0 },
@@ -147,15 +148,15 @@ var relations = map[string]func(n types.Int) bool{
 	operators.GreaterEquals: func(n types.Int) bool { return n <= 0 },
 }
 
-// mirrored is what a comparison becomes when its operands change places.
+// mirrored maps a comparison to the one with its operands swapped.
 var mirrored = map[string]string{
 	operators.Equals: operators.Equals, operators.NotEquals: operators.NotEquals,
 	operators.Less: operators.Greater, operators.LessEquals: operators.GreaterEquals,
 	operators.Greater: operators.Less, operators.GreaterEquals: operators.LessEquals,
 }
 
-// comparisonExcludesZero: a comparison of e with a literal, of which zero would make
-// the opposite.
+// comparisonExcludesZero handles a guard that compares e with a literal and would have the
+// opposite outcome for zero.
 func (g guard) comparisonExcludesZero(call ast.CallExpr, e ast.Expr) bool {
 	relation := call.FunctionName()
 	if relations[relation] == nil {

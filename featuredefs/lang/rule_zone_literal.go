@@ -10,12 +10,11 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// RuleZoneLiteral is of zoneLiteral.
+// RuleZoneLiteral is the rule of zoneLiteral.
 var RuleZoneLiteral = diag.Rule{ID: "zone-literal", Severity: diag.Error, Purpose: "A time zone is a literal name of the zone database."}
 
-// zoneLiteral checks the argument of accessors like ts.getHours("UTC"). Names other than
-// offsets are looked up where evaluation looks them up, in the embedded zone database: a
-// host may know more.
+// zoneLiteral checks the argument of accessors like ts.getHours("UTC"). Names are looked up
+// in the embedded zone database, as evaluation does, because the host's may have more.
 var zoneLiteral = exprRule{RuleZoneLiteral, func(p *part) {
 	if !hasZone(p.tree.GetOverloadIDs(p.ID())) {
 		return

@@ -6,11 +6,11 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 )
 
-// The rules that parsing, resolving and type-checking cannot do without.
+// The rules that parsing, resolving and type-checking need.
 var (
-	RuleUnknownName     = diag.Rule{ID: "unknown-name", Severity: diag.Error, Purpose: "A name must refer to something."}
-	RuleCELSyntax       = diag.Rule{ID: "cel-syntax", Severity: diag.Error, Purpose: "An expression must be readable CEL."}
-	RuleExpressionSize  = diag.Rule{ID: "expression-size", Severity: diag.Error, Purpose: "An expression with all its lets has a bounded number of parts."}
+	RuleUnknownName     = diag.Rule{ID: "unknown-name", Severity: diag.Error, Purpose: "A name must be defined."}
+	RuleCELSyntax       = diag.Rule{ID: "cel-syntax", Severity: diag.Error, Purpose: "An expression must be valid CEL."}
+	RuleExpressionSize  = diag.Rule{ID: "expression-size", Severity: diag.Error, Purpose: "The number of parts of an expression, with its lets expanded, is limited."}
 	RuleTypeMismatch    = diag.Rule{ID: "type-mismatch", Severity: diag.Error, Purpose: "An operator or function does not take values of these types."}
 	RuleNestedAggregate = diag.Rule{ID: "nested-aggregate", Severity: diag.Error, Purpose: "An aggregate cannot be an argument of an aggregate."}
 	RuleAggregatePlace  = diag.Rule{ID: "aggregate-place", Severity: diag.Error, Purpose: "Aggregates belong in the features of a view and nowhere else."}
@@ -19,11 +19,11 @@ var (
 	RuleLoopVariable    = diag.Rule{ID: "loop-variable", Severity: diag.Error, Purpose: "An aggregate cannot depend on a variable of a loop around it."}
 	RuleWindowLiteral   = diag.Rule{ID: "window-literal", Severity: diag.Error, Purpose: "A window is written as a string literal."}
 	RuleWindow          = diag.Rule{ID: "window", Severity: diag.Error, Purpose: "A window is a span and a hop that divides it."}
-	RuleLiteralArgument = diag.Rule{ID: "literal-argument", Severity: diag.Error, Purpose: "The n, k and q of an aggregate are literals within bounds."}
+	RuleLiteralArgument = diag.Rule{ID: "literal-argument", Severity: diag.Error, Purpose: "The n, k and q of an aggregate are literals in their allowed range."}
 	RuleOptionalValue   = diag.Rule{ID: "optional-value", Severity: diag.Error, Purpose: "An optional has to be unwrapped before it is used as a value."}
-	RuleMilliseconds    = diag.Rule{ID: "duration-milliseconds", Severity: diag.Error, Purpose: "getMilliseconds() of a duration means different things in different CELs."}
+	RuleMilliseconds    = diag.Rule{ID: "duration-milliseconds", Severity: diag.Error, Purpose: "getMilliseconds() of a duration differs between implementations of CEL."}
 	RuleDynamicType     = diag.Rule{ID: "dynamic-type", Severity: diag.Error, Purpose: "The type of an expression is known before it runs."}
-	RuleNullType        = diag.Rule{ID: "null-type", Severity: diag.Error, Purpose: "An expression that has values besides null has their type."}
+	RuleNullType        = diag.Rule{ID: "null-type", Severity: diag.Error, Purpose: "An expression with values other than null has the type of those values."}
 	RuleFeatureType     = diag.Rule{ID: "feature-type", Severity: diag.Error, Purpose: "A feature is a scalar, a list or map of scalars, or an optional of those."}
 )
 

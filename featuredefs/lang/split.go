@@ -12,22 +12,22 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// Splitter collects the aggregates of a view's features: equal slots and equal
-// windowed aggregates are kept once.
+// Splitter collects the aggregates of a view's features; equal slots and equal windowed
+// aggregates are stored once.
 type Splitter struct {
 	view       *plan.View
-	where      Row // the view's; without an expression: every event
+	where      Row // the view's filter; without an expression: every event
 	slots      map[string]int
 	aggregates map[plan.WindowedAggregate]int
 }
 
-// NewSplitter adds to the view v, whose events have passed where.
+// NewSplitter returns a splitter that adds to v, whose events pass the filter where.
 func NewSplitter(v *plan.View, where Row) *Splitter {
 	return &Splitter{view: v, where: where, slots: map[string]int{}, aggregates: map[plan.WindowedAggregate]int{}}
 }
 
-// leaf is the outer expression's node for an aggregate call, whose slot and
-// window are added to the view.
+// leaf returns the node for an aggregate call in the outer expression, and adds its slot and
+// window to the view.
 func (s *Splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *plan.Expr {
 	slot, window := s.slot(t, call, typ)
 	out := &plan.Expr{Kind: plan.Aggregate, Type: slot.Type, Pos: t.x.pos(call.base)}
@@ -49,7 +49,7 @@ func (s *Splitter) leaf(t *treeConverter, call *aggregateCall, typ plan.Type) *p
 	return out
 }
 
-// slot converts what is inside an aggregate call.
+// slot converts the parts of an aggregate call.
 func (s *Splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (plan.Slot, plan.Window) {
 	slot := plan.Slot{Func: call.decl.Func, Type: typ, Filter: s.where.Expr}
 	args, window := call.split()
@@ -81,18 +81,18 @@ func (s *Splitter) slot(t *treeConverter, call *aggregateCall, typ plan.Type) (p
 	return slot, windowOf(window)
 }
 
-// stored converts what an aggregate keeps of its events, which has to be shallow enough
-// to be read back from where it is kept.
+// stored converts what an aggregate stores of its events, which must not be nested too deeply
+// to be decoded again.
 func (t *treeConverter) stored(e ast.Expr) *plan.Expr {
 	out := celenv.FromAST(t.checked(), e)
 	if depth := out.Type.Depth(); depth > plan.MaxDepth {
-		t.c.r.Errorf(t.x.pos(e), RuleAggregateCall, "an aggregate keeps values nested in at most %d lists, maps and optionals, and these are nested in %d; aggregate an element of them",
+		t.c.r.Errorf(t.x.pos(e), RuleAggregateCall, "an aggregate stores values with at most %d levels of lists, maps and optionals, and these have %d; aggregate an element of them",
 			plan.MaxDepth, depth)
 	}
 	return out
 }
 
-// windowOf reads a window literal that has been checked; none is unbounded.
+// windowOf parses a checked window literal; without one the window is unbounded.
 func windowOf(e ast.Expr) plan.Window {
 	if e == nil {
 		return plan.Window{}
@@ -115,7 +115,7 @@ func and(a, b *plan.Expr) *plan.Expr {
 	}
 }
 
-// knownColumns lists the columns a slot reads that have a known time of their own.
+// knownColumns returns the columns read by a slot that have a known time of their own.
 func knownColumns(src *plan.Source, s *plan.Slot) []string {
 	var names []string
 	for _, name := range plan.Columns(s.Arg, s.By, s.Group, s.Filter) {

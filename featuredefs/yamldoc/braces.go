@@ -7,18 +7,18 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Inside braces and brackets YAML ends a value without quotes at the first comma, bracket
-// or colon, and so cuts expressions apart: {expr: mean(amount, "7d"), default: 0}. Some of
-// what remains is no YAML, some is other YAML than was meant.
+// Inside braces and brackets, YAML ends an unquoted value at the first comma, bracket or
+// colon, and so splits expressions: {expr: mean(amount, "7d"), default: 0}. Part of the rest
+// is invalid YAML, part is valid but unintended.
 
-// flowPair is the beginning of a pair in braces or on a line of its own.
+// flowPair matches the beginning of a pair in braces or on its own line.
 var flowPair = regexp.MustCompile(`(?:^|[{,\[])\s*([A-Za-z_]\w*):\s+`)
 
-// flowMistakes are parts of the parser's messages about values that end too early.
+// flowMistakes are parts of the parser's messages about values that ended too early.
 var flowMistakes = []string{"flow map content", "',' or '}' must be specified", "invalid key for this map"}
 
-// cutValue finds the value without quotes that a syntax error at a place of the document
-// cut short: its key, its text as it was meant, and its line and column.
+// cutValue finds the unquoted value that a syntax error at this position cut short: its key,
+// the intended text, and its line and column.
 func cutValue(text, message string, line, col int) (key, value string, at plan.Pos, ok bool) {
 	for _, m := range flowMistakes {
 		ok = ok || strings.Contains(message, m)
@@ -41,8 +41,8 @@ func cutValue(text, message string, line, col int) (key, value string, at plan.P
 	return key, value, plan.Pos{Line: line, Col: len([]rune(before[:last[1]])) + 1}, true
 }
 
-// wholeValue is the expression that text begins with: up to a comma or a brace that lies
-// outside of its own brackets and strings.
+// wholeValue returns the expression at the start of text, up to a comma or brace outside of
+// the expression's own brackets and strings.
 func wholeValue(text string) string {
 	depth, quote := 0, rune(0)
 	for i, r := range text {
@@ -64,8 +64,8 @@ func wholeValue(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// cutInBraces reports a pair of a mapping in braces whose value lost its closing
-// parenthesis to a key behind it.
+// cutInBraces reports a pair of a mapping in braces whose value lost its closing parenthesis
+// to the next key.
 func (c *converter) cutInBraces(n *Node) {
 	for i, e := range n.Entries {
 		v := e.Value
@@ -83,6 +83,6 @@ func (c *converter) cutInBraces(n *Node) {
 
 func (c *converter) unquoted(key, value string, pos plan.Pos) {
 	c.failed = true
-	c.r.Errorf(pos, RuleYAMLSyntax, "quote the expression, since inside braces YAML ends a value without quotes at a comma, bracket or quote: %s: '%s'",
+	c.r.Errorf(pos, RuleYAMLSyntax, "quote the expression, because inside braces YAML ends an unquoted value at a comma, bracket or quote: %s: '%s'",
 		key, abbreviate(strings.ReplaceAll(value, "'", "''")))
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Comment is a comment and the lines that it is about: behind a line it is that line; on a
-// line of its own the next one, and the whole document if that is its first.
+// Comment is a comment and the lines it applies to: at the end of a line, that line; on its
+// own line, the next one, or the whole document if it is the document's first line.
 type Comment struct {
 	Pos         plan.Pos // of the #
-	Text        string   // behind the #, without space around it
+	Text        string   // after the #, trimmed
 	First, Last int      // counted from 1
 }
 
-// Comments lists the comments of a file; of a document that is not YAML those before the
-// mistake.
+// Comments lists the comments of a file; in a document with a syntax error, those before the
+// error.
 func (f *File) Comments() []Comment {
 	var comments []Comment
 	for _, d := range f.documents() {
@@ -33,15 +33,15 @@ func (f *File) Comments() []Comment {
 	return comments
 }
 
-// commentPlaces is where the comments of a document begin.
+// commentPlaces returns where the comments of a document begin.
 func commentPlaces(text string) (places []plan.Pos) {
-	defer func() { _ = recover() }() // the lexer panics on some malformed input, which parsing reports
+	defer func() { _ = recover() }() // the lexer panics on some malformed input, which the parser reports
 	lines := strings.Split(text, "\n")
 	for _, t := range lexer.Tokenize(text) {
 		if t.Type != token.CommentType || t.Position.Line < 1 || t.Position.Line > len(lines) {
 			continue
 		}
-		// The column may be that of the # or of what stands behind it.
+		// The column may be that of the # or of the text after it.
 		line := []rune(lines[t.Position.Line-1])
 		for col := min(t.Position.Column, len(line)); col >= 1; col-- {
 			if line[col-1] == '#' {
@@ -62,8 +62,8 @@ func (d document) comment(line, col int) Comment {
 	return c
 }
 
-// below is the first line with content below a line, or all lines of the document when
-// that is its first.
+// below returns the first line with content below a line, or all lines of the document if
+// that line is its first.
 func (d document) below(line int) (first, last int) {
 	above := false
 	for i, text := range strings.Split(d.text(), "\n") {

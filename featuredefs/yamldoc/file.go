@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// File is the text of one file, kept for positions and carets. Lines end
-// in \n only and hold no byte order mark.
+// File is the text of one file, kept for positions and carets. Lines end only in \n and have
+// no byte order mark.
 type File struct {
 	name  string // relative to the project, with slashes
 	lines []string
@@ -54,8 +54,8 @@ type document struct {
 	first, last int // indexes into file.lines
 }
 
-// documents splits f at its "---" and "..." markers, which YAML lets stand at
-// the start of a line nowhere else. Documents without content are left out.
+// documents splits f at its "---" and "..." markers, which YAML allows only at the start of a
+// line. Empty documents are left out.
 func (f *File) documents() []document {
 	var docs []document
 	start := 0
@@ -92,7 +92,8 @@ func (d document) hasContent() bool {
 	return false
 }
 
-// text is the document with its marker blanked, so that columns stay.
+// text returns the document with its marker replaced by spaces, so that columns are
+// unchanged.
 func (d document) text() string {
 	text := strings.Join(d.file.lines[d.first:d.last], "\n")
 	if d.last < len(d.file.lines) {

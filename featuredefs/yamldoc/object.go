@@ -8,15 +8,15 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Object reads the keys of one mapping and reports what is wrong with them.
+// Object reads the keys of one mapping and reports errors in them.
 type Object struct {
 	r    *Reader
 	Node *Node
-	what string // "FeatureView", "features.spend_7d", for messages
+	what string // "FeatureView" or "features.spend_7d", for messages
 }
 
-// Object checks that n is a mapping with no keys but the allowed ones, each once.
-// It is nil, after a report, when n is not a mapping; unknown keys are only reported.
+// Object checks that n is a mapping with only the allowed keys, each once. It returns nil
+// after reporting that n is not a mapping; unknown keys are only reported.
 func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
 	if n.Kind != Mapping {
 		r.Errorf(n.Pos, RuleWrongValue, "%s must be a mapping with the keys %s, found %s",
@@ -38,7 +38,7 @@ func (r *Reader) UniqueKeys(n *Node) {
 	first := map[string]*Node{}
 	for _, e := range n.Entries {
 		if f, ok := first[e.Key.Text]; ok {
-			r.Errorf(e.Key.Pos, RuleDuplicateKey, "the key %q is here twice (first at line %d); drop or rename one",
+			r.Errorf(e.Key.Pos, RuleDuplicateKey, "the key %q occurs twice (first at line %d); remove or rename one",
 				e.Key.Text, f.Pos.Line)
 			continue
 		}
@@ -46,7 +46,7 @@ func (r *Reader) UniqueKeys(n *Node) {
 	}
 }
 
-// Get is the value of a key, nil when it is absent or null.
+// Get returns the value of a key, nil if it is absent or null.
 func (o *Object) Get(key string) *Node {
 	if v, ok := o.Node.Get(key); ok && !v.IsNull() {
 		return v
@@ -54,26 +54,26 @@ func (o *Object) Get(key string) *Node {
 	return nil
 }
 
-// Need is get for a key that must be there.
+// Need is Get for a required key.
 func (o *Object) Need(key string) *Node {
 	v := o.Get(key)
 	if v == nil {
-		o.r.Errorf(o.Node.Pos, RuleMissingKey, "%s lacks %q", o.what, key)
+		o.r.Errorf(o.Node.Pos, RuleMissingKey, "%s has no %q", o.what, key)
 	}
 	return v
 }
 
-// Text is the value of a key that takes a string, "" when absent.
+// Text returns the value of a key that takes a string, "" if absent.
 func (o *Object) Text(key string) string {
 	return o.r.ScalarText(o.Get(key), o.what+"."+key)
 }
 
-// NeedText is text for a key that must be there.
+// NeedText is Text for a required key.
 func (o *Object) NeedText(key string) string {
 	return o.r.ScalarText(o.Need(key), o.what+"."+key)
 }
 
-// ScalarText is the text of a scalar, quoted or not; "" after a report otherwise.
+// ScalarText returns the text of a scalar, quoted or not; "" after reporting an error.
 func (r *Reader) ScalarText(n *Node, what string) string {
 	if n == nil {
 		return ""
@@ -85,7 +85,7 @@ func (r *Reader) ScalarText(n *Node, what string) string {
 	return n.Text
 }
 
-// Texts is the value of a key that takes a list of strings.
+// Texts returns the value of a key that takes a list of strings.
 func (o *Object) Texts(key string) []string {
 	n := o.Get(key)
 	if n == nil {
@@ -102,13 +102,13 @@ func (o *Object) Texts(key string) []string {
 	return out
 }
 
-// Boolean is the value of a key that takes true or false, false when absent.
+// Boolean returns the value of a key that takes true or false, false if absent.
 func (o *Object) Boolean(key string) bool {
 	v, _ := o.Typed(key, plan.T(plan.Bool))
 	return v.Bool()
 }
 
-// Typed is the value of a key that takes a scalar of type t.
+// Typed returns the value of a key that takes a scalar of type t.
 func (o *Object) Typed(key string, t plan.Type) (plan.Value, bool) {
 	n := o.Get(key)
 	if n == nil {
@@ -117,7 +117,7 @@ func (o *Object) Typed(key string, t plan.Type) (plan.Value, bool) {
 	return o.r.Value(n, t, RuleWrongValue)
 }
 
-// Span is the value of a key that takes a span such as 15m.
+// Span returns the value of a key that takes a span such as 15m.
 func (o *Object) Span(key string) (plan.Micros, bool) {
 	n := o.Get(key)
 	if n == nil {
@@ -131,7 +131,7 @@ func (o *Object) Span(key string) (plan.Micros, bool) {
 	return s, true
 }
 
-// Choice is the value of a key that takes one of some words, the first when absent.
+// Choice returns the value of a key that takes one of several words, the first if absent.
 func (o *Object) Choice(key string, words ...string) string {
 	n := o.Get(key)
 	if n == nil {
@@ -146,7 +146,7 @@ func (o *Object) Choice(key string, words ...string) string {
 	return s
 }
 
-// Name is the value of the required key "name", checked to be an identifier.
+// Name returns the value of the required key "name", which must be an identifier.
 func (o *Object) Name() string {
 	n := o.Need("name")
 	if n == nil {
@@ -155,7 +155,8 @@ func (o *Object) Name() string {
 	return o.r.Identifier(n, o.what+" name")
 }
 
-// Identifier is the text of n, which expressions can use as a name; "" after a report.
+// Identifier returns the text of n, which must be usable as a name in expressions; "" after
+// reporting an error.
 func (r *Reader) Identifier(n *Node, what string) string {
 	s := r.ScalarText(n, what)
 	switch {
@@ -181,8 +182,8 @@ func IsIdentifier(s string) bool {
 	return s != ""
 }
 
-// reservedNames are the names with a meaning of their own in every expression:
-// those of this language, CEL's key words and the name spaces of its libraries.
+// reservedNames have a meaning in every expression: those of this language, CEL's keywords
+// and the namespaces of its libraries.
 var reservedNames = wordSet(`now request
 	true false null in as break const continue else for function if import let loop package namespace return var void while
 	math sets strings regex lists optional cel google`)

@@ -7,18 +7,18 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Offsets maps the characters of a scalar's value to their places in the file:
-// entry i is where character i stands, the last entry where the scalar ends.
+// Offsets maps the characters of a scalar's value to positions in the file: entry i is the
+// position of character i, the last entry that of the scalar's end.
 type Offsets []plan.Pos
 
-// At is the place of character i of the value; positions outside it are clamped.
+// At returns the position of character i of the value; an i out of range is clamped.
 func (o Offsets) At(i int) plan.Pos {
 	return o[min(max(i, 0), len(o)-1)]
 }
 
-// Offsets walks the source text of a scalar beside its value. Where the two
-// cannot be matched, the rest maps to the last match: the position is then too
-// early, never in another scalar.
+// Offsets walks the source text of a scalar and its value in parallel. Where they cannot be
+// matched, the rest maps to the last match: the position is then too early, but never in
+// another scalar.
 func (n *Node) Offsets() Offsets {
 	a := &aligner{file: n.file, style: n.style, line: n.Pos.Line, col: n.Pos.Col}
 	value := []rune(n.Text)
@@ -42,7 +42,7 @@ func (n *Node) Offsets() Offsets {
 	return append(out, last)
 }
 
-// aligner is a place in a file that moves forward over the text of one scalar.
+// aligner is a position in a file that advances over the text of one scalar.
 type aligner struct {
 	file      *File
 	style     scalarStyle
@@ -58,7 +58,7 @@ func (a *aligner) pos() plan.Pos { return a.file.Pos(a.line, a.col) }
 
 func (a *aligner) block() bool { return a.style == literalBlock || a.style == foldedBlock }
 
-// rest is the current line from the current column on.
+// rest returns the current line from the current column on.
 func (a *aligner) rest() []rune {
 	if a.textOf != a.line {
 		a.text, a.textOf = []rune(a.file.line(a.line)), a.line
@@ -69,9 +69,8 @@ func (a *aligner) rest() []rune {
 	return a.text[a.col-1:]
 }
 
-// enterBlock moves from the | or > to the first character of the content. Its
-// indentation is that of the first line that is not blank, less the spaces with
-// which the value begins.
+// enterBlock moves from the | or > to the first character of the content. The indentation is
+// that of the first line that is not blank, minus the spaces with which the value begins.
 func (a *aligner) enterBlock(value []rune) {
 	breaks := 0
 	for breaks < len(value) && value[breaks] == '\n' {
@@ -88,8 +87,7 @@ func (a *aligner) enterBlock(value []rune) {
 	a.col = a.indent + 1
 }
 
-// match consumes the source text of one character of the value and reports
-// where it begins.
+// match consumes the source text of one character of the value and returns where it begins.
 func (a *aligner) match(r rune) (at plan.Pos, ok bool) {
 	for !a.lost {
 		at = a.pos()
@@ -109,7 +107,7 @@ func (a *aligner) match(r rune) (at plan.Pos, ok bool) {
 	return plan.Pos{}, false
 }
 
-// width is how many characters at the current place stand for r; 0 when they do not.
+// width returns how many characters at the current position represent r; 0 if they do not.
 func (a *aligner) width(r rune) int {
 	rest := a.rest()
 	if len(rest) == 0 {
@@ -126,8 +124,8 @@ func (a *aligner) width(r rune) int {
 	return 0
 }
 
-// escapeWidth is the length of the escape that rest begins with; an escaped line
-// break stands for nothing.
+// escapeWidth returns the length of the escape at the start of rest; an escaped line break
+// represents no character.
 func escapeWidth(rest []rune) int {
 	if len(rest) == 1 {
 		return 0
@@ -158,7 +156,7 @@ func (a *aligner) lineDone() bool {
 	return true
 }
 
-// nextLine moves to where the content of the following line begins.
+// nextLine moves to the start of the next line's content.
 func (a *aligner) nextLine() {
 	a.line++
 	if a.block() {

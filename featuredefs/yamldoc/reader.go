@@ -2,8 +2,8 @@ package yamldoc
 
 import "github.com/unskew/unskew/featuredefs/diag"
 
-// Reader reads the files of a project and reports what is wrong with them. The zero
-// reader is ready.
+// Reader reads the files of a project and reports errors in them. The zero Reader is ready to
+// use.
 type Reader struct{ diag.Reporter }
 
 // File is a file with a text; its name is relative to the project, with slashes.
@@ -13,8 +13,8 @@ func (r *Reader) File(name string, text []byte) *File {
 	return f
 }
 
-// Documents parses the documents of a file; those with syntax errors are reported and
-// left out.
+// Documents parses the documents of a file. Those with syntax errors are reported and left
+// out.
 func (r *Reader) Documents(f *File) []*Node {
 	if pos, bad := f.invalidUTF8(); bad {
 		r.Errorf(pos, RuleYAMLSyntax, "the file is not UTF-8 from here on; save it as UTF-8")

@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/text"
 )
 
-// valueError says which node of a value is wrong.
+// valueError is an error in one node of a value.
 type valueError struct {
 	at  *Node
 	msg string
@@ -23,8 +23,8 @@ func wrongValue(n *Node, format string, args ...any) error {
 	return &valueError{n, fmt.Sprintf(format, args...)}
 }
 
-// Value reads n as a value of type t; null is a value of every type. What is wrong is
-// reported under the rule where it stands.
+// Value reads n as a value of type t; null is a value of every type. An error is reported
+// under the given rule at its position.
 func (r *Reader) Value(n *Node, t plan.Type, rule diag.Rule) (v plan.Value, ok bool) {
 	v, err := value(n, t)
 	if err == nil {
@@ -37,9 +37,9 @@ func (r *Reader) Value(n *Node, t plan.Type, rule diag.Rule) (v plan.Value, ok b
 	return plan.Value{}, false
 }
 
-// value reads n as a value of type t; null is a value of every type. YAML says what is
-// null, a bool, a string or an infinity; what a number, a timestamp or a duration is, is
-// said by package text, as for data.
+// value reads n as a value of type t; null is a value of every type. YAML determines nulls,
+// bools, strings and infinities; package text parses numbers, timestamps and durations, as it
+// does for data.
 func value(n *Node, t plan.Type) (plan.Value, error) {
 	if n.IsNull() {
 		return plan.NullValue(), nil
@@ -152,7 +152,7 @@ func plainValue(n *Node, t plan.Type) (plan.Value, error) {
 	return v, nil
 }
 
-// bytesValue is the UTF-8 of a string, or what !!binary encodes in base64.
+// bytesValue returns the UTF-8 of a string, or the bytes that !!binary encodes in base64.
 func bytesValue(n *Node) (plan.Value, error) {
 	if n.tag != binaryTag {
 		return plan.BytesValue([]byte(n.Text)), nil
@@ -164,7 +164,7 @@ func bytesValue(n *Node) (plan.Value, error) {
 	return plan.BytesValue(b), nil
 }
 
-// looksTyped reports whether YAML reads plain text as something but a string.
+// looksTyped reports whether YAML would read plain text as something other than a string.
 func looksTyped(s string) bool {
 	_, isBool := parseBool(s)
 	_, isSpecial := parseSpecial(s)
@@ -182,7 +182,7 @@ func parseBool(s string) (value, ok bool) {
 	return false, false
 }
 
-// parseBased reads the integers of YAML's core schema that are not decimal: 0x and 0o.
+// parseBased parses the non-decimal integers of YAML's core schema: 0x and 0o.
 func parseBased(s string) (int64, bool) {
 	base := 0
 	switch {
@@ -197,7 +197,7 @@ func parseBased(s string) (int64, bool) {
 	return i, err == nil && s[2] != '-' && s[2] != '+'
 }
 
-// parseSpecial reads the floats of YAML's core schema that are not numbers.
+// parseSpecial parses the infinities and NaN of YAML's core schema.
 func parseSpecial(s string) (float64, bool) {
 	unsigned := strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+")
 	switch unsigned {

@@ -14,8 +14,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Node is a YAML value with its place in the file. Aliases are resolved: the
-// node they stand for is shared.
+// Node is a YAML value with its position in the file. Aliases are resolved to the node they
+// refer to, which is shared.
 type Node struct {
 	Kind    Kind
 	file    *File
@@ -25,7 +25,7 @@ type Node struct {
 	tag     string  // scalar: an explicit tag such as "!!binary"
 	Items   []*Node // sequence
 	Entries []Entry // mapping, in order, duplicates included
-	weight  int     // nodes from here down, aliases as often as they are used
+	weight  int     // number of nodes in this subtree, counting aliases at each use
 }
 
 type Entry struct {
@@ -41,7 +41,7 @@ const (
 	Mapping
 )
 
-// scalarStyle is how a scalar is written. Only plain ones can be anything but strings.
+// scalarStyle is how a scalar is written. Only plain ones can be other than strings.
 type scalarStyle uint8
 
 const (
@@ -52,15 +52,14 @@ const (
 	foldedBlock  // >
 )
 
-// Limits that keep hostile input from exhausting the machine; real definitions
-// stay far below them.
+// Limits that protect against hostile input; real definitions are far below them.
 const (
 	MaxFileSize  = 16 << 20
 	maxDepth     = 200
 	maxNodeCount = 2_000_000
 )
 
-// parseDocument reads one YAML document; nil after an error, which it reports.
+// parseDocument parses one YAML document; nil after reporting an error.
 func parseDocument(r *diag.Reporter, d document) *Node {
 	c := &converter{r: r, doc: d, anchors: map[string]*Node{}}
 	text := d.text()
@@ -83,12 +82,12 @@ func parseDocument(r *diag.Reporter, d document) *Node {
 	return n
 }
 
-// parseYAML returns the body of a document without markers. The parser is known
-// to panic on some malformed input; that is a syntax error like any other.
+// parseYAML returns the body of a document without markers. The parser is known to panic on
+// some malformed input; that is treated as a syntax error.
 func parseYAML(text string) (body ast.Node, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the YAML parser gave up (%v); look for unbalanced quotes or brackets", p)
+			err = fmt.Errorf("the YAML parser failed (%v); look for unbalanced quotes or brackets", p)
 		}
 	}()
 	f, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
@@ -98,8 +97,8 @@ func parseYAML(text string) (body ast.Node, err error) {
 	return f.Docs[0].Body, nil
 }
 
-// tooDeep finds the first place where brackets or indentation nest beyond
-// maxDepth. Brackets in strings count too, which only makes it stricter.
+// tooDeep finds the first position where brackets or indentation nest deeper than maxDepth.
+// It also counts brackets in strings, which only makes it stricter.
 func tooDeep(text string) (line, col int, found bool) {
 	depth := 0
 	for i, l := range strings.Split(text, "\n") {
@@ -121,7 +120,7 @@ func tooDeep(text string) (line, col int, found bool) {
 	return 0, 0, false
 }
 
-// converter turns the parser's tree into nodes.
+// converter converts the parser's tree to nodes.
 type converter struct {
 	r       *diag.Reporter
 	doc     document
@@ -130,7 +129,7 @@ type converter struct {
 	failed  bool
 }
 
-// at places a line and column of the document in its file.
+// at converts a line and column of the document to a position in the file.
 func (c *converter) at(line, col int) plan.Pos {
 	return c.doc.file.Pos(c.doc.first+max(line, 1), max(col, 1))
 }
@@ -150,7 +149,7 @@ func (c *converter) syntaxError(err error) {
 		}
 		hint := ""
 		if strings.Contains(syntax.Message, "mapping value is not allowed") {
-			hint = `; put an expression with ": " or " #" in it in quotes`
+			hint = `; quote an expression that contains ": " or " #"`
 		}
 		c.errorf(p.Line, p.Column, "%s%s", syntax.Message, hint)
 		return
@@ -158,7 +157,7 @@ func (c *converter) syntaxError(err error) {
 	c.errorf(1, 1, "%v", err)
 }
 
-// node converts n; it never returns nil, and sets failed where it could not.
+// node converts n; it never returns nil, and sets failed if it could not convert.
 func (c *converter) node(n ast.Node, depth int) *Node {
 	out := c.convert(n, depth)
 	if out.weight == 0 {
@@ -212,7 +211,7 @@ func (c *converter) convert(n ast.Node, depth int) *Node {
 	return c.scalar(out, n)
 }
 
-// start is where n begins in the file: for a mapping its first key.
+// start returns where n begins in the file: for a mapping its first key.
 func (c *converter) start(n ast.Node) plan.Pos {
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -249,10 +248,10 @@ func (c *converter) scalar(out *Node, n ast.Node) *Node {
 	return out
 }
 
-// splitScalar undoes a mistake of the parser: in a flow list inside a flow
-// mapping it takes a plain scalar with a colon, such as localhost:6379 or a
-// time, for a pair. A colon that nothing separates from what follows is part of
-// a plain scalar (YAML 1.2, section 7.3.3). It is nil for everything else.
+// splitScalar works around a bug of the parser: in a flow list inside a flow mapping it reads
+// a plain scalar with a colon, such as localhost:6379 or a time, as a pair. A colon that is
+// not followed by a separator is part of a plain scalar (YAML 1.2, section 7.3.3). It returns
+// nil for everything else.
 func (c *converter) splitScalar(n ast.Node) *Node {
 	pair := lonePair(n)
 	if pair == nil || pair.Start == nil || pair.Value == nil {
@@ -269,7 +268,7 @@ func (c *converter) splitScalar(n ast.Node) *Node {
 	return &Node{file: c.doc.file, Pos: c.start(pair.Key), Text: key.Value + ":" + value.Value}
 }
 
-// lonePair is the pair of a mapping written without braces that has only one.
+// lonePair returns the only pair of a mapping written without braces.
 func lonePair(n ast.Node) *ast.MappingValueNode {
 	switch n := n.(type) {
 	case *ast.MappingValueNode:
@@ -337,7 +336,7 @@ func (c *converter) key(k ast.MapKeyNode, depth int) *Node {
 	return key
 }
 
-// value converts the value of an entry. An absent value stands where its key does.
+// value converts the value of an entry. An absent value gets the position of its key.
 func (c *converter) value(v *ast.MappingValueNode, key *Node, depth int) *Node {
 	if v.Value == nil {
 		return &Node{file: c.doc.file, Pos: key.Pos}
@@ -349,7 +348,7 @@ func (c *converter) value(v *ast.MappingValueNode, key *Node, depth int) *Node {
 	return n
 }
 
-// merge is the entries of a "<<" key: a mapping or a list of mappings.
+// merge returns the entries of a "<<" key: a mapping or a list of mappings.
 func (c *converter) merge(v *ast.MappingValueNode, depth int) []Entry {
 	n := c.node(v.Value, depth+1)
 	sources := []*Node{n}
@@ -398,7 +397,7 @@ func anchorName(n ast.Node) string {
 	return n.GetToken().Value
 }
 
-// stringTag and its like are the explicit tags a scalar may carry.
+// stringTag and the others are the explicit tags that a scalar may have.
 const (
 	stringTag = "!!str"
 	binaryTag = "!!binary"
@@ -427,7 +426,7 @@ func (c *converter) tagged(out *Node, n *ast.TagNode, depth int) *Node {
 	return v
 }
 
-// weigh sums the weights below n, up to maxNodeCount: nested aliases can stand
+// weigh sums the weights of the children of n, up to maxNodeCount: nested aliases can stand
 // for exponentially many nodes.
 func (n *Node) weigh() int {
 	w := 1
@@ -440,7 +439,7 @@ func (n *Node) weigh() int {
 	return w
 }
 
-// Get is the value of the first entry with the key.
+// Get returns the value of the first entry with the key.
 func (n *Node) Get(key string) (*Node, bool) {
 	for _, e := range n.Entries {
 		if e.Key.Text == key {
@@ -462,7 +461,7 @@ func (n *Node) IsNull() bool {
 	return false
 }
 
-// Describe names what n is, for messages.
+// Describe describes what n is, for messages.
 func (n *Node) Describe() string {
 	switch {
 	case n.Kind == Mapping:
@@ -478,7 +477,7 @@ func (n *Node) Describe() string {
 	return fmt.Sprintf("%q", abbreviate(n.Text))
 }
 
-// abbreviate keeps messages readable when they quote an author's text.
+// abbreviate shortens an author's text for messages.
 func abbreviate(s string) string {
 	const limit = 60
 	if r := []rune(s); len(r) > limit {
