@@ -27,13 +27,12 @@ const (
 // an int sent as doubles is refused.
 //
 // All columns of a message have the same number of rows. A row listed in nulls
-// still takes a place in values; what stands there is ignored (writers put the
-// type's zero).
+// still has an entry in values, which is ignored (writers use the type's zero).
 //
 // In JSON an int64 is a string ("42"; a number is accepted too, but loses digits
 // in most clients beyond 2^53), bytes are base64, and doubles that JSON cannot
 // write as numbers are the strings "NaN", "Infinity" and "-Infinity". Every NaN
-// is one value: its bits do not travel.
+// is the same value: its bits are not transmitted.
 type Column struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -224,7 +223,7 @@ type Column_Uints struct {
 }
 
 type Column_Nested struct {
-	// Lists and maps; never a key, a request field or a pushed column.
+	// Lists and maps; not for keys, request fields and pushed columns.
 	Nested *Nested `protobuf:"bytes,10,opt,name=nested,proto3,oneof"`
 }
 
@@ -652,7 +651,7 @@ func (x *Nested) GetValues() []*Value {
 	return nil
 }
 
-// Value is one value of any type. Without a member it is null.
+// Value is one value of any type. If no member is set, it is null.
 type Value struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:

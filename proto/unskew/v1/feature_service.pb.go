@@ -29,7 +29,7 @@ const (
 	Status_STATUS_UNSPECIFIED Status = 0
 	// Computed.
 	Status_STATUS_PRESENT Status = 1
-	// Null: the entity has visible events, none that gives this feature a value.
+	// Null: the entity has visible events, but none of them gives this feature a value.
 	Status_STATUS_EMPTY Status = 2
 	// Null: no event of the entity is visible.
 	Status_STATUS_UNKNOWN_ENTITY Status = 3
@@ -93,7 +93,7 @@ type GetFeaturesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the feature service.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// Exactly the keys of the service. A row with a null key is of no entity: its
+	// Exactly the keys of the service. A row with a null key has no entity: its
 	// features are those of an unknown entity.
 	Keys []*Column `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
 	// Exactly the request fields of the service.
@@ -101,14 +101,14 @@ type GetFeaturesRequest struct {
 	// The outputs to return, in this order; empty: all, in the service's order.
 	Features []string `protobuf:"bytes,4,rep,name=features,proto3" json:"features,omitempty"`
 	// When set, the read fails with failed_precondition unless this is the
-	// fingerprint of the live service, or its first twelve digits or more: a model then
-	// never reads features of another meaning than it was trained on.
+	// fingerprint of the live service, or at least its first twelve digits. So a model
+	// never reads features with another meaning than it was trained on.
 	Fingerprint string `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	// Also return what each view's state had applied.
+	// Also return what each view's state has applied.
 	WithStates bool `protobuf:"varint,6,opt,name=with_states,json=withStates,proto3" json:"with_states,omitempty"`
-	// The fingerprint of the service as an earlier answer or DescribeService gave it, whole.
-	// When the live service still has it, the answer is compact: it leaves out what the
-	// caller knows. When it has not, the answer is a whole one.
+	// The full fingerprint of the service, from an earlier answer or DescribeService. If the
+	// live service still has it, the answer is compact: it omits what the caller already
+	// knows. Otherwise the answer is a full one.
 	KnownFingerprint string `protobuf:"bytes,7,opt,name=known_fingerprint,json=knownFingerprint,proto3" json:"known_fingerprint,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -196,8 +196,8 @@ func (x *GetFeaturesRequest) GetKnownFingerprint() string {
 // GetFeaturesResponse holds one value and one status for each row and output.
 //
 // A compact one (see GetFeaturesRequest.known_fingerprint) has no fingerprint, and its
-// outputs have neither names nor types: they are those that were asked for, in that order,
-// or all that the service has, as DescribeService lists them. An output without statuses
+// outputs have neither names nor types: they are the requested ones, in that order, or
+// all outputs of the service, as DescribeService lists them. An output without statuses
 // is PRESENT in every row.
 type GetFeaturesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -287,10 +287,10 @@ type Output struct {
 	Column *Column `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
 	// Type of the values, see Field.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// One for each row; none in a compact answer where all are PRESENT.
+	// One for each row; empty in a compact answer if all are PRESENT.
 	Statuses []Status `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=unskew.v1.Status" json:"statuses,omitempty"`
-	// What each default stands for: one for each row where at least one row is
-	// DEFAULTED (EMPTY or UNKNOWN_ENTITY there, UNSPECIFIED in other rows), else empty.
+	// The status that each default replaces. If any row is DEFAULTED, one for each row
+	// (EMPTY or UNKNOWN_ENTITY for defaults, UNSPECIFIED for other rows); else empty.
 	Reasons       []Status `protobuf:"varint,4,rep,packed,name=reasons,proto3,enum=unskew.v1.Status" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -357,11 +357,11 @@ func (x *Output) GetReasons() []Status {
 // ViewState says which state of a view each row was computed from.
 type ViewState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The view's role in the service; its name when it has no other.
+	// The view's role in the service; by default its name.
 	View string `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
 	// The view's fingerprint, in hexadecimal.
 	Fingerprint string `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	// The materialization the states belong to; ascending from 1 for one fingerprint.
+	// The materialization the states belong to, counted from 1 for each fingerprint.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
 	// For each row, the position in the event log up to which the entity's events were
 	// applied; 0 when the state came from history alone.

@@ -22,18 +22,18 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Outcome is what became of a pushed row.
+// Outcome is the outcome of a pushed row.
 type Outcome int32
 
 const (
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// Stored.
 	Outcome_OUTCOME_APPENDED Outcome = 1
-	// An event with this id is stored already, with all that the row says: ignored.
+	// Ignored: an event with this id is already stored with all values of the row.
 	Outcome_OUTCOME_DUPLICATE Outcome = 2
-	// An event with this id and other values is stored already: ignored, the first stands.
+	// Ignored: an event with this id is already stored with other values and is kept.
 	Outcome_OUTCOME_CONFLICT Outcome = 3
-	// Not an event this source can hold, for example because its time is null or
+	// Not a valid event of this source, for example because its time is null or
 	// outside the years 0001 to 9999; the message says why.
 	Outcome_OUTCOME_REJECTED Outcome = 4
 	// Stored: it filled columns, such as an outcome, that were not known when the event
@@ -191,13 +191,12 @@ func (x *PushResponse) GetRows() []*PushedRow {
 	return nil
 }
 
-// PushedRow says what became of a row.
+// PushedRow is the result for one row.
 type PushedRow struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Outcome Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=unskew.v1.Outcome" json:"outcome,omitempty"`
-	// Place of the row in the source's log, from 1: the new one's, or for a
-	// duplicate or conflict that of its event (0 when that came with the history); 0
-	// for a rejected row.
+	// Position in the source's log, from 1: of the new entry, or for a duplicate or
+	// conflict of its event (0 if that came with the history); 0 for a rejected row.
 	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// Why a row was rejected or conflicts; empty otherwise.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`

@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// TrainingState is where a job stands.
+// TrainingState is the state of a job.
 type TrainingState int32
 
 const (
@@ -128,7 +128,7 @@ func (x *UploadSpineRequest) GetData() []byte {
 
 type UploadSpineResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What CreateTrainingSetRequest.spine names.
+	// The name to use as CreateTrainingSetRequest.spine.
 	Spine string `protobuf:"bytes,1,opt,name=spine,proto3" json:"spine,omitempty"`
 	// Number of rows.
 	Rows          int64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
@@ -187,12 +187,12 @@ type CreateTrainingSetRequest struct {
 	// Chosen by the client, so that the request can be repeated: letters, digits, - and _.
 	// Empty: the server chooses.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// A training set of the project. The fields below, but for with_status and final, are
-	// then empty.
+	// A training set of the project. If set, the fields below must be empty, except
+	// with_status and final.
 	TrainingSet string `protobuf:"bytes,2,opt,name=training_set,json=trainingSet,proto3" json:"training_set,omitempty"`
 	// A feature service.
 	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
-	// The name that UploadSpine gave.
+	// The name that UploadSpine returned.
 	Spine string `protobuf:"bytes,4,opt,name=spine,proto3" json:"spine,omitempty"`
 	// The file of a spine on the server, relative to the project, instead of spine.
 	SpineFrom string `protobuf:"bytes,5,opt,name=spine_from,json=spineFrom,proto3" json:"spine_from,omitempty"`
@@ -202,7 +202,7 @@ type CreateTrainingSetRequest struct {
 	Label string `protobuf:"bytes,7,opt,name=label,proto3" json:"label,omitempty"`
 	// The spine's column with the time the label was known; empty: none.
 	LabelKnownAt string `protobuf:"bytes,8,opt,name=label_known_at,json=labelKnownAt,proto3" json:"label_known_at,omitempty"`
-	// Also give the status of every value.
+	// Also return the status of every value.
 	WithStatus bool `protobuf:"varint,9,opt,name=with_status,json=withStatus,proto3" json:"with_status,omitempty"`
 	// Take every event as known when it happened: to measure the difference, not to train.
 	Final         bool `protobuf:"varint,10,opt,name=final,proto3" json:"final,omitempty"`
@@ -616,15 +616,15 @@ type TrainingSet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	State TrainingState          `protobuf:"varint,2,opt,name=state,proto3,enum=unskew.v1.TrainingState" json:"state,omitempty"`
-	// What was asked for.
+	// The request.
 	Request *CreateTrainingSetRequest `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
-	// What a running job does: "spine", "history", "replay" or "write".
+	// The phase of a running job: "spine", "history", "replay" or "write".
 	Phase string `protobuf:"bytes,4,opt,name=phase,proto3" json:"phase,omitempty"`
-	// How far the phase is, in rows, of "replay" in parts of the work; total is 0 where it
-	// is not known.
+	// Progress within the phase, in rows (in "replay", in parts of the work); total is 0 if
+	// it is not known.
 	Done  int64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
 	Total int64 `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`
-	// Rows or parts a second in this phase, and seconds until it ends at that rate; 0: not known.
+	// Rows or parts per second in this phase, and seconds until it ends at that rate; 0: not known.
 	Rate       float64 `protobuf:"fixed64,7,opt,name=rate,proto3" json:"rate,omitempty"`
 	EtaSeconds float64 `protobuf:"fixed64,8,opt,name=eta_seconds,json=etaSeconds,proto3" json:"eta_seconds,omitempty"`
 	// Why the job failed.
@@ -633,11 +633,11 @@ type TrainingSet struct {
 	CreatedMicros int64 `protobuf:"varint,10,opt,name=created_micros,json=createdMicros,proto3" json:"created_micros,omitempty"`
 	StartedMicros int64 `protobuf:"varint,11,opt,name=started_micros,json=startedMicros,proto3" json:"started_micros,omitempty"`
 	EndedMicros   int64 `protobuf:"varint,12,opt,name=ended_micros,json=endedMicros,proto3" json:"ended_micros,omitempty"`
-	// When the job and its result are removed; 0: not before it has ended.
+	// When the job and its result expire; 0 until the job has ended.
 	ExpiresMicros int64 `protobuf:"varint,13,opt,name=expires_micros,json=expiresMicros,proto3" json:"expires_micros,omitempty"`
-	// The content of manifest.json, of a job that succeeded.
+	// The content of manifest.json, if the job succeeded.
 	Manifest string `protobuf:"bytes,14,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	// The content of report.json, of a job that succeeded: what its rows and features look like.
+	// The content of report.json, if the job succeeded: a description of its rows and features.
 	Report        string `protobuf:"bytes,15,opt,name=report,proto3" json:"report,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -781,9 +781,9 @@ func (x *TrainingSet) GetReport() string {
 type ReadTrainingSetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The part: "train", "validation" or "test"; empty where the set is not split.
+	// The part: "train", "validation" or "test"; empty if the set is not split.
 	Part string `protobuf:"bytes,2,opt,name=part,proto3" json:"part,omitempty"`
-	// Leave out the rows before this one, counted from 0: to go on where a stream broke.
+	// The first row to return, counted from 0: to resume a broken stream.
 	FromRow       uint64 `protobuf:"varint,3,opt,name=from_row,json=fromRow,proto3" json:"from_row,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -844,7 +844,7 @@ func (x *ReadTrainingSetRequest) GetFromRow() uint64 {
 type ReadTrainingSetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	// The row to go on from if the stream breaks after this chunk.
+	// The row to resume from if the stream breaks after this chunk.
 	NextRow       int64 `protobuf:"varint,2,opt,name=next_row,json=nextRow,proto3" json:"next_row,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

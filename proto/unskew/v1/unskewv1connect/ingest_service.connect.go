@@ -39,9 +39,9 @@ const (
 
 // IngestServiceClient is a client for the unskew.v1.IngestService service.
 type IngestServiceClient interface {
-	// Push appends rows to a stream source, in order. Rows are judged one by one: a
-	// rejected row does not hold back the others, so the call succeeds whatever the
-	// outcomes. When the call itself fails nothing is known about its rows; pushing
+	// Push appends rows to a stream source, in order. Rows are validated one by one: a
+	// rejected row does not affect the others, so the call succeeds whatever the
+	// outcomes. If the call itself fails, the outcome of its rows is unknown; pushing
 	// them again is safe for a source with an event id.
 	Push(context.Context, *connect.Request[v1.PushRequest]) (*connect.Response[v1.PushResponse], error)
 }
@@ -78,9 +78,9 @@ func (c *ingestServiceClient) Push(ctx context.Context, req *connect.Request[v1.
 
 // IngestServiceHandler is an implementation of the unskew.v1.IngestService service.
 type IngestServiceHandler interface {
-	// Push appends rows to a stream source, in order. Rows are judged one by one: a
-	// rejected row does not hold back the others, so the call succeeds whatever the
-	// outcomes. When the call itself fails nothing is known about its rows; pushing
+	// Push appends rows to a stream source, in order. Rows are validated one by one: a
+	// rejected row does not affect the others, so the call succeeds whatever the
+	// outcomes. If the call itself fails, the outcome of its rows is unknown; pushing
 	// them again is safe for a source with an event id.
 	Push(context.Context, *connect.Request[v1.PushRequest]) (*connect.Response[v1.PushResponse], error)
 }

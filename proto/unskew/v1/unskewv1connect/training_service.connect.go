@@ -55,21 +55,21 @@ const (
 
 // TrainingServiceClient is a client for the unskew.v1.TrainingService service.
 type TrainingServiceClient interface {
-	// UploadSpine stores rows to predict, for CreateTrainingSet. The chunks together are
+	// UploadSpine stores rows to predict, for CreateTrainingSet. The concatenated chunks are
 	// one Arrow IPC stream. The same bytes get the same name, so sending them again is safe.
 	UploadSpine(context.Context) *connect.ClientStreamForClient[v1.UploadSpineRequest, v1.UploadSpineResponse]
-	// CreateTrainingSet queues a job. With an id that exists already it returns that job,
+	// CreateTrainingSet queues a job. If the id already exists, it returns that job,
 	// whatever its state, if the request is the same, and already_exists if it is not.
 	// resource_exhausted: the queue is full.
 	CreateTrainingSet(context.Context, *connect.Request[v1.CreateTrainingSetRequest]) (*connect.Response[v1.CreateTrainingSetResponse], error)
-	// GetTrainingSet says how far a job is.
+	// GetTrainingSet returns the state and progress of a job.
 	GetTrainingSet(context.Context, *connect.Request[v1.GetTrainingSetRequest]) (*connect.Response[v1.GetTrainingSetResponse], error)
 	// ReadTrainingSet streams the rows of a part of a finished training set, in the order
 	// of the spine, as one Arrow IPC stream in chunks. failed_precondition: not finished.
 	ReadTrainingSet(context.Context, *connect.Request[v1.ReadTrainingSetRequest]) (*connect.ServerStreamForClient[v1.ReadTrainingSetResponse], error)
-	// CancelTrainingSet ends a job that waits or runs. Of one that has ended it changes nothing.
+	// CancelTrainingSet cancels a waiting or running job. It does nothing if the job has ended.
 	CancelTrainingSet(context.Context, *connect.Request[v1.CancelTrainingSetRequest]) (*connect.Response[v1.CancelTrainingSetResponse], error)
-	// ListTrainingSets lists the jobs that are kept, the newest first.
+	// ListTrainingSets lists the stored jobs, newest first.
 	ListTrainingSets(context.Context, *connect.Request[v1.ListTrainingSetsRequest]) (*connect.Response[v1.ListTrainingSetsResponse], error)
 }
 
@@ -167,21 +167,21 @@ func (c *trainingServiceClient) ListTrainingSets(ctx context.Context, req *conne
 
 // TrainingServiceHandler is an implementation of the unskew.v1.TrainingService service.
 type TrainingServiceHandler interface {
-	// UploadSpine stores rows to predict, for CreateTrainingSet. The chunks together are
+	// UploadSpine stores rows to predict, for CreateTrainingSet. The concatenated chunks are
 	// one Arrow IPC stream. The same bytes get the same name, so sending them again is safe.
 	UploadSpine(context.Context, *connect.ClientStream[v1.UploadSpineRequest]) (*connect.Response[v1.UploadSpineResponse], error)
-	// CreateTrainingSet queues a job. With an id that exists already it returns that job,
+	// CreateTrainingSet queues a job. If the id already exists, it returns that job,
 	// whatever its state, if the request is the same, and already_exists if it is not.
 	// resource_exhausted: the queue is full.
 	CreateTrainingSet(context.Context, *connect.Request[v1.CreateTrainingSetRequest]) (*connect.Response[v1.CreateTrainingSetResponse], error)
-	// GetTrainingSet says how far a job is.
+	// GetTrainingSet returns the state and progress of a job.
 	GetTrainingSet(context.Context, *connect.Request[v1.GetTrainingSetRequest]) (*connect.Response[v1.GetTrainingSetResponse], error)
 	// ReadTrainingSet streams the rows of a part of a finished training set, in the order
 	// of the spine, as one Arrow IPC stream in chunks. failed_precondition: not finished.
 	ReadTrainingSet(context.Context, *connect.Request[v1.ReadTrainingSetRequest], *connect.ServerStream[v1.ReadTrainingSetResponse]) error
-	// CancelTrainingSet ends a job that waits or runs. Of one that has ended it changes nothing.
+	// CancelTrainingSet cancels a waiting or running job. It does nothing if the job has ended.
 	CancelTrainingSet(context.Context, *connect.Request[v1.CancelTrainingSetRequest]) (*connect.Response[v1.CancelTrainingSetResponse], error)
-	// ListTrainingSets lists the jobs that are kept, the newest first.
+	// ListTrainingSets lists the stored jobs, newest first.
 	ListTrainingSets(context.Context, *connect.Request[v1.ListTrainingSetsRequest]) (*connect.Response[v1.ListTrainingSetsResponse], error)
 }
 
