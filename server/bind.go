@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
@@ -118,9 +119,8 @@ func (s *service) bindColumns(out []*vector.Vector, what string, fields []plan.F
 func (s *service) checkTexts(request []*vector.Vector) error {
 	for f, v := range request {
 		for i, text := range v.Str {
-			if len(text) > plan.MaxRequestText {
-				return invalid("row %d: request field %q of service %s has %d bytes, and %d are allowed; send the part that the features need",
-					i, s.plan.Request[f].Name, s.plan.Name, len(text), plan.MaxRequestText)
+			if what := limits.RequestText(len(text)); what != "" && v.Valid(i) {
+				return invalid("row %d: request field %q of service %s: %s; send the part that the features need", i, s.plan.Request[f].Name, s.plan.Name, what)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
@@ -55,7 +56,7 @@ func TestRequestTextsAreShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{plan.MaxRequestText, plan.MaxRequestText + 1} {
+	for _, n := range []int{limits.RequestTextBytes, limits.RequestTextBytes + 1} {
 		ints := &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: []int64{1}}}
 		err := bindMessage(s, &unskewv1.GetFeaturesRequest{
 			Keys: []*unskewv1.Column{{Name: "user_id", Values: ints}, {Name: "receiver_id", Values: ints},
@@ -63,7 +64,7 @@ func TestRequestTextsAreShort(t *testing.T) {
 			Request: []*unskewv1.Column{{Name: "amount", Values: &unskewv1.Column_Doubles{Doubles: &unskewv1.Doubles{Values: []float64{1}}}},
 				{Name: "note", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{strings.Repeat("x", n)}}}}},
 		})
-		if long := n > plan.MaxRequestText; (err != nil) != long || long && !strings.Contains(err.Error(), `request field "note"`) {
+		if long := n > limits.RequestTextBytes; (err != nil) != long || long && !strings.Contains(err.Error(), `request field "note"`) {
 			t.Errorf("a note of %d bytes: %v", n, err)
 		}
 	}

@@ -153,10 +153,6 @@ type View struct {
 	Pos         Pos
 }
 
-// MaxRequestText is the most bytes of a string or bytes request field: what an expression
-// may cost is bounded for texts of that length.
-const MaxRequestText = 4096
-
 // ViewRef is a view in a service, in one role.
 type ViewRef struct {
 	View *View

@@ -7,13 +7,14 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // Bounds of what expressions are given.
 const (
 	// MaxText is the bytes of a text that costs are bounded for: of a request field at
 	// most, of a column as a rule.
-	MaxText = plan.MaxRequestText
+	MaxText = limits.RequestTextBytes
 	// maxListText is the bytes of all texts of a list that costs are bounded for.
 	maxListText = 64 * MaxText
 	// maxItems is the elements of a list that an aggregate or lists.range makes, and the

@@ -14,6 +14,9 @@ const (
 	KeyBytes  = 64 << 10 // an entity's key as it is encoded
 	IDBytes   = 64 << 10 // an event id
 	TextBytes = 16 << 20 // a text, or bytes, in a column
+	// RequestTextBytes is a text, or bytes, in a request field: the cost of an expression is
+	// bounded for texts of that length.
+	RequestTextBytes = 4096
 )
 
 // Of what is sent and stored.
@@ -51,6 +54,9 @@ func ID(bytes int) string { return atMost("the event id", bytes, IDBytes) }
 
 // Text is Key for a text or bytes in a column.
 func Text(bytes int) string { return atMost("the value", bytes, TextBytes) }
+
+// RequestText is Key for a text or bytes in a request field.
+func RequestText(bytes int) string { return atMost("the value of a request field", bytes, RequestTextBytes) }
 
 // Event is Key for an event as it is logged.
 func Event(bytes int) string { return atMost("the event", bytes, EventBytes) }

@@ -3,12 +3,12 @@ package offline
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -183,36 +183,36 @@ func (s *spine) accept(b *relation.Batch, time string) error {
 // a model is not trained on rows that can never be served.
 func (s *spine) refuse(b *vector.Batch) (row int, err error) {
 	row = b.N
-	check := func(f plan.Field, limit int) {
+	check := func(f plan.Field, tooLong func(bytes int) string) {
 		col := b.Col(f.Name)
 		for i := range row {
 			if !col.Valid(i) {
 				continue
 			}
-			if what := unservable(col, i, limit); what != "" {
+			if what := unservable(col, i, tooLong); what != "" {
 				row, err = i, fmt.Errorf("column %q: %s, which a server refuses", f.Name, what)
 				return
 			}
 		}
 	}
 	for _, f := range s.service.Keys {
-		check(f, math.MaxInt)
+		check(f, func(int) string { return "" }) // a key as a whole has its own limit
 	}
 	for _, f := range s.service.Request {
-		check(f, plan.MaxRequestText)
+		check(f, limits.RequestText)
 	}
 	return row, err
 }
 
 // unservable says what is wrong with row i of a key or a request field, "" for nothing.
-func unservable(v *vector.Vector, i, limit int) string {
+func unservable(v *vector.Vector, i int, tooLong func(bytes int) string) string {
 	switch k := v.Type.Kind; {
 	case k == plan.Timestamp && !plan.EventTime(v.Int[i]).Valid():
 		return "the timestamp lies outside the years 0001 to 9999"
 	case k == plan.String && !utf8.ValidString(v.Str[i]):
 		return "the string is not valid UTF-8"
-	case (k == plan.String || k == plan.Bytes) && len(v.Str[i]) > limit:
-		return fmt.Sprintf("it has %d bytes and a request field at most %d", len(v.Str[i]), limit)
+	case k == plan.String || k == plan.Bytes:
+		return tooLong(len(v.Str[i]))
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -17,7 +18,7 @@ func TestRowsThatCannotBeServed(t *testing.T) {
 		Request: []plan.Field{field("note", plan.String), field("due", plan.Timestamp)},
 	}
 	s := newSpine(&plan.TrainingSet{Service: service, Spine: plan.Spine{Time: "at"}})
-	longest := strings.Repeat("x", plan.MaxRequestText)
+	longest := strings.Repeat("x", limits.RequestTextBytes)
 	for _, tc := range []struct {
 		column string
 		value  plan.Value
@@ -27,7 +28,7 @@ func TestRowsThatCannotBeServed(t *testing.T) {
 		{"id", plan.StringValue(longest + "x"), ""},
 		{"day", plan.TimestampValue(plan.Never), "outside the years 0001 to 9999"},
 		{"note", plan.StringValue(longest), ""},
-		{"note", plan.StringValue(longest + "x"), "it has 4097 bytes"},
+		{"note", plan.StringValue(longest + "x"), "the value of a request field has 4097 bytes, at most 4096 are allowed"},
 		{"due", plan.TimestampValue(plan.MinTime - 1), "outside the years 0001 to 9999"},
 		{"due", plan.NullValue(), ""},
 	} {
