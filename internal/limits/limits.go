@@ -56,7 +56,9 @@ func ID(bytes int) string { return atMost("the event id", bytes, IDBytes) }
 func Text(bytes int) string { return atMost("the value", bytes, TextBytes) }
 
 // RequestText is Key for a text or bytes in a request field.
-func RequestText(bytes int) string { return atMost("the value of a request field", bytes, RequestTextBytes) }
+func RequestText(bytes int) string {
+	return atMost("the value of a request field", bytes, RequestTextBytes)
+}
 
 // Event is Key for an event as it is logged.
 func Event(bytes int) string { return atMost("the event", bytes, EventBytes) }
