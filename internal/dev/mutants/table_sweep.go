@@ -44,7 +44,7 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "sweep-known-afterwards", tag: "b7", breaks: "An entity is known to the rows before its first event.",
-		file: sweepFile, old: "if firstVisible < at {", new: "if firstVisible > at {",
+		file: sweepFile, old: "if visible[0] < at {", new: "if visible[0] > at {",
 		tests: []string{oracleTests},
 	},
 	{
@@ -89,7 +89,7 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "sweep-future-makes-known", tag: "n1", breaks: "An entity counts as known before its first event is visible.",
-		file: sweepFile, old: "if firstVisible < at {", new: "if firstVisible < plan.Never {",
+		file: sweepFile, old: "if visible[0] < at {", new: "if visible[0] < plan.Never {",
 		tests: []string{oracleTests},
 	},
 	{
