@@ -26,7 +26,7 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// Client talks to one server. It is safe for concurrent use.
+// Client is a client of one server. It is safe for concurrent use.
 type Client struct {
 	features unskewv1connect.FeatureServiceClient
 	ingest   unskewv1connect.IngestServiceClient
@@ -43,8 +43,8 @@ type options struct {
 // Option changes how a client talks to the server.
 type Option func(*options)
 
-// WithHTTPClient sets the transport, for TLS, proxies or tracing. Without it the
-// client keeps a pool of its own.
+// WithHTTPClient sets the HTTP client, for TLS, proxies or tracing. Without it the client has
+// its own connection pool.
 func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.http = c } }
 
 // WithGRPC makes the client speak gRPC, over HTTP/2 without TLS for an http URL.
@@ -61,8 +61,8 @@ func WithJSON() Option {
 	return func(o *options) { o.calls = append(o.calls, connect.WithProtoJSON()) }
 }
 
-// New makes a client of the server at baseURL, for example http://127.0.0.1:7171.
-// It does not connect yet.
+// New returns a client of the server at baseURL, for example http://127.0.0.1:7171. It does
+// not connect yet.
 func New(baseURL string, opts ...Option) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -85,8 +85,8 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 // idleConnections is how many connections a client keeps for its next calls.
 const idleConnections = 64
 
-// newTransport is the default transport with a larger pool; gRPC needs HTTP/2,
-// which for an http URL must be asked for.
+// newTransport returns the default transport with a larger pool. gRPC needs HTTP/2, which
+// must be enabled explicitly for an http URL.
 func newTransport(grpc bool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost = idleConnections
@@ -98,21 +98,21 @@ func newTransport(grpc bool) *http.Transport {
 	return t
 }
 
-// ReadOption refines a read.
+// ReadOption modifies a read.
 type ReadOption func(*unskewv1.GetFeaturesRequest)
 
-// Only returns just the named features, in this order.
+// Only restricts the answer to the named features, in this order.
 func Only(features ...string) ReadOption {
 	return func(r *unskewv1.GetFeaturesRequest) { r.Features = append(r.Features, features...) }
 }
 
-// Expect makes the read fail unless the service has this fingerprint, the one the
-// model was trained on. Its first twelve digits or more do as well.
+// Expect makes the read fail unless the service has this fingerprint, the one that the model
+// was trained on. At least its first twelve digits are needed.
 func Expect(fingerprint string) ReadOption {
 	return func(r *unskewv1.GetFeaturesRequest) { r.Fingerprint = fingerprint }
 }
 
-// WithStates also returns which state each row was computed from.
+// WithStates also returns the state from which each row was computed.
 func WithStates() ReadOption {
 	return func(r *unskewv1.GetFeaturesRequest) { r.WithStates = true }
 }
@@ -138,9 +138,9 @@ func (c *Client) GetFeatures(ctx context.Context, service string, keys, request 
 	return newRows(service, res.Msg)
 }
 
-// Push appends the rows of the columns to a stream source and returns what became
-// of each. A rejected row is an outcome, not an error; after an error nothing is
-// known about any row, and pushing again is safe for a source with an event id.
+// Push appends the rows of the columns to a stream source and returns the outcome of each. A
+// rejected row is an outcome, not an error. After an error the outcome of every row is
+// unknown; pushing again is safe for a source with an event id.
 func (c *Client) Push(ctx context.Context, source string, cols ...Column) ([]Pushed, error) {
 	res, err := c.ingest.Push(ctx, connect.NewRequest(&unskewv1.PushRequest{Source: source, Columns: columns(cols)}))
 	if err != nil {
@@ -153,37 +153,36 @@ func (c *Client) Push(ctx context.Context, source string, cols ...Column) ([]Pus
 	return out, nil
 }
 
-// Pushed is what became of one pushed row.
+// Pushed is the result for one pushed row.
 type Pushed struct {
 	Outcome  Outcome
 	Position uint64 // in the source's log, from 1; 0 for a rejected row
 	Message  string // why it was rejected or conflicts
 }
 
-// Outcome is what became of a pushed row.
+// Outcome is the outcome of a pushed row.
 type Outcome int32
 
 // The outcomes.
 const (
 	Appended  Outcome = Outcome(unskewv1.Outcome_OUTCOME_APPENDED)  // stored
-	Duplicate Outcome = Outcome(unskewv1.Outcome_OUTCOME_DUPLICATE) // its event is stored with all that it says: ignored
-	Conflict  Outcome = Outcome(unskewv1.Outcome_OUTCOME_CONFLICT)  // its id is stored with other values: ignored
-	Rejected  Outcome = Outcome(unskewv1.Outcome_OUTCOME_REJECTED)  // not an event of the source
+	Duplicate Outcome = Outcome(unskewv1.Outcome_OUTCOME_DUPLICATE) // ignored: the event is stored with all values of the row
+	Conflict  Outcome = Outcome(unskewv1.Outcome_OUTCOME_CONFLICT)  // ignored: the event's id is stored with other values
+	Rejected  Outcome = Outcome(unskewv1.Outcome_OUTCOME_REJECTED)  // not a valid event of the source
 	Filled    Outcome = Outcome(unskewv1.Outcome_OUTCOME_FILLED)    // stored: it filled late columns of the event with its id
 )
 
-// String is the outcome as the contract names it, without its prefix.
+// String returns the outcome's name in the contract, without the prefix.
 func (o Outcome) String() string { return enumName(unskewv1.Outcome(o).String(), "OUTCOME_") }
 
-// ServiceInfo says what a feature service is, takes and returns. ListServices
-// leaves the columns out.
+// ServiceInfo describes a feature service. ListServices leaves the columns out.
 type ServiceInfo struct {
 	Name, Fingerprint, Description string
 	Keys, Request                  []Field
 	Outputs                        []OutputInfo
 }
 
-// Field is a column a service takes; Type is written as in definitions, like "int".
+// Field is a column that a service takes; Type is written as in definitions, such as "int".
 type Field struct{ Name, Type string }
 
 // OutputInfo is a feature a service returns.
@@ -202,7 +201,7 @@ func (c *Client) ListServices(ctx context.Context) ([]ServiceInfo, error) {
 	return out, nil
 }
 
-// DescribeService says what a feature service takes and returns.
+// DescribeService describes what a feature service takes and returns.
 func (c *Client) DescribeService(ctx context.Context, name string) (*ServiceInfo, error) {
 	res, err := c.features.DescribeService(ctx, connect.NewRequest(&unskewv1.DescribeServiceRequest{Service: name}))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // Column is a named column of typed values, one for each row of a request.
 type Column struct{ wire *unskewv1.Column }
 
-// Bools makes a bool column. It and its siblings keep the slice they are given.
+// Bools makes a bool column. It and the other functions keep the given slice.
 func Bools(name string, values ...bool) Column {
 	return Column{&unskewv1.Column{Name: name, Values: &unskewv1.Column_Bools{Bools: &unskewv1.Bools{Values: values}}}}
 }
@@ -35,7 +35,7 @@ func Bytes(name string, values ...[]byte) Column {
 	return Column{&unskewv1.Column{Name: name, Values: &unskewv1.Column_Bytes{Bytes: &unskewv1.BytesValues{Values: values}}}}
 }
 
-// Times makes a timestamp column; what is finer than a microsecond is floored.
+// Times makes a timestamp column; times are floored to microseconds.
 func Times(name string, values ...time.Time) Column {
 	micros := make([]int64, len(values))
 	for i, t := range values {
@@ -53,7 +53,7 @@ func Durations(name string, values ...time.Duration) Column {
 	return Column{&unskewv1.Column{Name: name, Values: &unskewv1.Column_Durations{Durations: &unskewv1.Durations{Nanos: nanos}}}}
 }
 
-// FromWire makes a column of its wire form, which it keeps.
+// FromWire wraps a column in its wire form.
 func FromWire(c *unskewv1.Column) Column { return Column{c} }
 
 // Null returns the column with the given rows null, whatever their values.

@@ -8,22 +8,22 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// known is what a client has learnt of services from their answers. A service that still
-// is what it was then answers without names and types, which take most of an answer.
+// known is what a client has learned about services from earlier answers. A service that has
+// not changed since then omits names and types, which are most of an answer.
 type known struct {
 	mu       sync.Mutex
 	services map[string]*shape
 }
 
-// shape is the outputs of a service under one fingerprint. It is not changed once known.
+// shape is the outputs of a service under one fingerprint. It is immutable.
 type shape struct {
 	fingerprint string
-	all         []string          // nil as long as no answer had all of them
-	types       map[string]string // of those that some answer had
+	all         []string          // nil until an answer had all of them
+	types       map[string]string // of the outputs seen so far
 }
 
-// expect says in the request what is known of the service, if it is enough to read a
-// compact answer.
+// expect adds the known fingerprint to the request, if enough is known to decode a compact
+// answer.
 func (k *known) expect(req *unskewv1.GetFeaturesRequest) *shape {
 	k.mu.Lock()
 	s := k.services[req.GetService()]
@@ -40,7 +40,7 @@ func (k *known) expect(req *unskewv1.GetFeaturesRequest) *shape {
 	return s
 }
 
-// learn remembers the outputs of a whole answer.
+// learn records the outputs of a full answer.
 func (k *known) learn(req *unskewv1.GetFeaturesRequest, res *unskewv1.GetFeaturesResponse) {
 	s := &shape{fingerprint: res.GetFingerprint(), types: map[string]string{}}
 	var names []string
@@ -67,7 +67,7 @@ func (k *known) learn(req *unskewv1.GetFeaturesRequest, res *unskewv1.GetFeature
 	k.services[req.GetService()] = s
 }
 
-// complete puts into a compact answer what it leaves out.
+// complete fills in what a compact answer omits.
 func (s *shape) complete(req *unskewv1.GetFeaturesRequest, res *unskewv1.GetFeaturesResponse) error {
 	names := s.all
 	if len(req.GetFeatures()) > 0 {
@@ -89,7 +89,7 @@ func (s *shape) complete(req *unskewv1.GetFeaturesRequest, res *unskewv1.GetFeat
 	return nil
 }
 
-// somePresent is shared by the features of small answers, all of whose rows are PRESENT.
+// somePresent is shared by the features of small answers in which all rows are PRESENT.
 var somePresent = func() []unskewv1.Status {
 	list := make([]unskewv1.Status, 1024)
 	for i := range list {

@@ -9,11 +9,11 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Status says what a value is.
+// Status is the status of a value.
 type Status int32
 
-// The statuses. Present and Defaulted rows have a value, Failed rows have one
-// where the feature is declared on_error: default, the others are null.
+// The statuses. Present and Defaulted rows have a value; Failed rows have one if the feature
+// declares on_error: default; all others are null.
 const (
 	Present       Status = Status(unskewv1.Status_STATUS_PRESENT)        // computed
 	Empty         Status = Status(unskewv1.Status_STATUS_EMPTY)          // the entity has events, none for this feature
@@ -22,7 +22,7 @@ const (
 	Failed        Status = Status(unskewv1.Status_STATUS_ERROR)          // the expression failed
 )
 
-// String is the status as the contract names it, without its prefix.
+// String returns the status's name in the contract, without the prefix.
 func (s Status) String() string { return enumName(unskewv1.Status(s).String(), "STATUS_") }
 
 func enumName(full, prefix string) string { return strings.TrimPrefix(full, prefix) }
@@ -37,7 +37,7 @@ type Rows struct {
 	features    []*Feature
 }
 
-// State says which state of a view each row was computed from.
+// State describes the states of a view that the rows were computed from.
 type State struct {
 	View        string // the view's role in the service
 	Fingerprint string // of the view
@@ -47,7 +47,7 @@ type State struct {
 	Unknown     map[int]bool // rows whose entity has no state
 }
 
-// newRows checks that the answer is a table.
+// newRows checks that the answer is a valid table.
 func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
 	r := &Rows{Fingerprint: m.GetFingerprint(), AsOf: time.UnixMicro(m.GetAsOfMicros()).UTC(), service: service, n: int(m.GetRows())}
 	for _, o := range m.GetOutputs() {
@@ -84,13 +84,13 @@ func newState(s *unskewv1.ViewState) State {
 	return out
 }
 
-// Len is the number of rows.
+// Len returns the number of rows.
 func (r *Rows) Len() int { return r.n }
 
-// Features lists the columns in the order of the answer.
+// Features returns the columns in the order of the answer.
 func (r *Rows) Features() []*Feature { return r.features }
 
-// Feature finds a column by name ("view.feature", or a derived feature's name).
+// Feature returns a column by name ("view.feature", or the name of a derived feature).
 func (r *Rows) Feature(name string) (*Feature, error) {
 	for _, f := range r.features {
 		if f.Name() == name {
@@ -106,17 +106,17 @@ type Feature struct {
 	null []bool
 }
 
-// Name is the feature's name in the service.
+// Name returns the feature's name in the service.
 func (f *Feature) Name() string { return f.wire.GetColumn().GetName() }
 
-// Type is the type of its values as definitions write it, like "list(string)".
+// Type returns the type of the values as written in definitions, such as "list(string)".
 func (f *Feature) Type() string { return f.wire.GetType() }
 
-// Status says what the value of row i is.
+// Status returns the status of row i.
 func (f *Feature) Status(i int) Status { return Status(f.wire.GetStatuses()[i]) }
 
-// Reason is what the default of row i stands for: Empty or UnknownEntity where the
-// status is Defaulted, else 0.
+// Reason returns the status that the default in row i replaced, Empty or UnknownEntity; 0 if
+// the status is not Defaulted.
 func (f *Feature) Reason(i int) Status {
 	if len(f.wire.GetReasons()) == 0 {
 		return 0
@@ -124,7 +124,7 @@ func (f *Feature) Reason(i int) Status {
 	return Status(f.wire.GetReasons()[i])
 }
 
-// Wire is the column of the answer as it came.
+// Wire returns the column in its wire form.
 func (f *Feature) Wire() *unskewv1.Column { return f.wire.GetColumn() }
 
 // IsNull reports whether row i has no value.

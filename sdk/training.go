@@ -16,24 +16,25 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// TrainingRequest is what a training set is made of: a TrainingSet of the project, or a
-// service with a spine and its time column.
+// TrainingRequest describes a training set: a TrainingSet of the project, or a service with a
+// spine and its time column.
 type TrainingRequest struct {
-	// ID makes the request one that can be repeated; without it the server chooses one.
+	// ID makes the request idempotent; without it the server chooses one.
 	ID string
-	// TrainingSet is one of the project; the fields from Service to LabelKnownAt are then empty.
+	// TrainingSet is one of the project; if set, the fields from Service to LabelKnownAt are
+	// empty.
 	TrainingSet  string
 	Service      string
-	Spine        string // as UploadSpine named it
+	Spine        string // the name returned by UploadSpine
 	SpineFrom    string // a file on the server, relative to the project, instead of Spine
 	Time         string // column with the time to compute features as of
 	Label        string // column with the label; "": none
 	LabelKnownAt string // column with the time the label was known; "": none
 	WithStatus   bool   // also the status of every value
-	Final        bool   // every event known when it happened: to measure, not to train
+	Final        bool   // treat every event as known when it happened: to measure, not to train
 }
 
-// TrainingState is where a training set stands.
+// TrainingState is the state of a training set.
 type TrainingState int32
 
 // The states. The last three are final.
@@ -45,22 +46,22 @@ const (
 	TrainingCanceled  TrainingState = TrainingState(unskewv1.TrainingState_TRAINING_STATE_CANCELED)
 )
 
-// String is the state as the contract names it, without its prefix.
+// String returns the state's name in the contract, without the prefix.
 func (s TrainingState) String() string {
 	return enumName(unskewv1.TrainingState(s).String(), "TRAINING_STATE_")
 }
 
-// TrainingSet is a training set that a server makes or has made.
+// TrainingSet is a training set that a server is building or has built.
 type TrainingSet struct {
 	ID          string
 	State       TrainingState
 	Phase       string        // of a running one: "spine", "history", "replay" or "write"
-	Done, Total int64         // of the phase, in rows, of "replay" in parts; Total is 0 where it is not known
-	Rate        float64       // of Done, a second
+	Done, Total int64         // of the phase, in rows ("replay": in parts); Total is 0 if unknown
+	Rate        float64       // of Done, per second
 	Left        time.Duration // until the phase ends at that rate; 0: not known
 	Error       string        // why it failed
-	Manifest    string        // the content of manifest.json, of one that succeeded
-	Report      string        // the content of report.json: what its rows and features look like
+	Manifest    string        // the content of manifest.json, if it succeeded
+	Report      string        // the content of report.json: a description of its rows and features
 }
 
 func newTrainingSet(m *unskewv1.TrainingSet) *TrainingSet {
@@ -73,9 +74,9 @@ func newTrainingSet(m *unskewv1.TrainingSet) *TrainingSet {
 // uploadChunk is how many bytes of a spine are sent at a time.
 const uploadChunk = 256 << 10
 
-// UploadSpine sends the rows to predict and returns the name a TrainingRequest calls
-// them by. The same rows get the same name, so sending them again is safe. It reads r
-// to its end and does not release it.
+// UploadSpine sends the rows to predict and returns the name for TrainingRequest.Spine. Equal
+// rows get the same name, so sending them again is safe. It reads r to its end and does not
+// release it.
 func (c *Client) UploadSpine(ctx context.Context, r array.RecordReader) (name string, err error) {
 	up := c.training.UploadSpine(ctx)
 	out := &uploader{up: up}
@@ -85,7 +86,7 @@ func (c *Client) UploadSpine(ctx context.Context, r array.RecordReader) (name st
 	}
 	err = errors.Join(err, r.Err(), w.Close(), out.flush())
 	res, failed := up.CloseAndReceive()
-	if failed != nil { // the server's reason, which broke the writing off
+	if failed != nil { // the server's error, which interrupted the upload
 		return "", fmt.Errorf("upload a spine: %w", failed)
 	}
 	if err != nil {
@@ -118,8 +119,8 @@ func (u *uploader) flush() error {
 	return u.up.Send(&unskewv1.UploadSpineRequest{Data: u.buf})
 }
 
-// CreateTrainingSet asks for a training set. With an ID that the server knows it returns
-// that one, if it was asked for alike.
+// CreateTrainingSet requests a training set. If the ID already exists, it returns that
+// training set, provided its request was the same.
 func (c *Client) CreateTrainingSet(ctx context.Context, r TrainingRequest) (*TrainingSet, error) {
 	res, err := c.training.CreateTrainingSet(ctx, connect.NewRequest(&unskewv1.CreateTrainingSetRequest{
 		Id: r.ID, TrainingSet: r.TrainingSet, Service: r.Service, Spine: r.Spine, SpineFrom: r.SpineFrom, Time: r.Time,
@@ -131,7 +132,7 @@ func (c *Client) CreateTrainingSet(ctx context.Context, r TrainingRequest) (*Tra
 	return newTrainingSet(res.Msg.GetTrainingSet()), nil
 }
 
-// GetTrainingSet says how far a training set is.
+// GetTrainingSet returns the state and progress of a training set.
 func (c *Client) GetTrainingSet(ctx context.Context, id string) (*TrainingSet, error) {
 	res, err := c.training.GetTrainingSet(ctx, connect.NewRequest(&unskewv1.GetTrainingSetRequest{Id: id}))
 	if err != nil {
@@ -140,11 +141,11 @@ func (c *Client) GetTrainingSet(ctx context.Context, id string) (*TrainingSet, e
 	return newTrainingSet(res.Msg.GetTrainingSet()), nil
 }
 
-// trainingPoll is how often WaitForTrainingSet asks.
+// trainingPoll is the polling interval of WaitForTrainingSet.
 const trainingPoll = 200 * time.Millisecond
 
-// WaitForTrainingSet asks until the training set has succeeded. One that has failed or
-// was canceled is an error. progress, if given, hears every answer.
+// WaitForTrainingSet polls until the training set has succeeded. It returns an error if the
+// training set failed or was canceled. progress, if not nil, is called with every answer.
 func (c *Client) WaitForTrainingSet(ctx context.Context, id string, progress func(*TrainingSet)) (*TrainingSet, error) {
 	tick := time.NewTicker(trainingPoll)
 	defer tick.Stop()
@@ -172,7 +173,7 @@ func (c *Client) WaitForTrainingSet(ctx context.Context, id string, progress fun
 	}
 }
 
-// CancelTrainingSet ends a training set that waits or runs.
+// CancelTrainingSet cancels a waiting or running training set.
 func (c *Client) CancelTrainingSet(ctx context.Context, id string) error {
 	if _, err := c.training.CancelTrainingSet(ctx, connect.NewRequest(&unskewv1.CancelTrainingSetRequest{Id: id})); err != nil {
 		return fmt.Errorf("cancel training set %s: %w", id, err)
@@ -203,9 +204,9 @@ type TrainingRows struct {
 
 var _ array.RecordReader = (*TrainingRows)(nil)
 
-// ReadTrainingSet streams a part of a training set that has succeeded, from a row on; part is "train",
-// "validation" or "test", or "" where the set is not split. Rows come as fast as they
-// are taken: nothing is held beyond a batch.
+// ReadTrainingSet streams a part of a successful training set, starting at a row. part is
+// "train", "validation" or "test", or "" if the set is not split. Rows are streamed as fast
+// as the caller reads them; at most one batch is buffered.
 func (c *Client) ReadTrainingSet(ctx context.Context, id, part string, from int64) (*TrainingRows, error) {
 	if from < 0 {
 		return nil, fmt.Errorf("read training set %s: there is no row %d", id, from)
@@ -222,7 +223,7 @@ func (c *Client) ReadTrainingSet(ctx context.Context, id, part string, from int6
 	return &TrainingRows{r, stream, in}, nil
 }
 
-// Err is why the stream ended before its end; nil if it did not.
+// Err returns why the stream ended early; nil if it did not.
 func (r *TrainingRows) Err() error {
 	if r.from.err != nil {
 		return r.from.err
@@ -233,13 +234,14 @@ func (r *TrainingRows) Err() error {
 	return nil
 }
 
-// NextRow is where to go on after the stream broke: the row behind those of the records so far or earlier.
+// NextRow returns the row to resume from after the stream broke: at most one past the rows
+// returned so far.
 func (r *TrainingRows) NextRow() int64 { return r.from.next }
 
-// Schema is the columns: those of the spine, then the features.
+// Schema returns the columns: those of the spine, then the features.
 func (r *TrainingRows) Schema() *arrow.Schema { return r.Reader.Schema() }
 
-// Close frees the stream; the records that were retained stay valid.
+// Close ends the stream; records that were retained stay valid.
 func (r *TrainingRows) Close() error {
 	r.Reader.Release()
 	return r.stream.Close()

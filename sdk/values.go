@@ -13,7 +13,7 @@ type Scalar interface {
 	bool | int64 | uint64 | float64 | string | []byte | time.Time | time.Duration
 }
 
-// Values is the column's values, the zero value where IsNull. It fails when T is
+// Values returns the values of the column, with the zero value where IsNull. It fails if T is
 // not the Go type of the feature's type. The caller must not modify the slice.
 func Values[T Scalar](f *Feature) ([]T, error) {
 	if values, ok := f.scalars().([]T); ok {
@@ -23,7 +23,7 @@ func Values[T Scalar](f *Feature) ([]T, error) {
 	return nil, fmt.Errorf("feature %s is of type %s, which is not %T in Go", f.Name(), f.Type(), zero)
 }
 
-// scalars is the column as a slice of its Go type, nil for lists and maps.
+// scalars returns the column as a slice of its Go type, nil for lists and maps.
 func (f *Feature) scalars() any {
 	switch v := f.wire.GetColumn().GetValues().(type) {
 	case *unskewv1.Column_Bools:
@@ -64,9 +64,9 @@ func durations(nanos []int64) []time.Duration {
 	return out
 }
 
-// Value is the value of row i: nil, one of the types of Scalar, []any for a list
-// or map[any]any for a map (keys of type bytes appear as strings). It is for
-// display and generic code; Values is for computing.
+// Value returns the value of row i: nil, one of the types of Scalar, []any for a list, or
+// map[any]any for a map (keys of type bytes become strings). It is meant for display and
+// generic code; use Values to compute.
 func (f *Feature) Value(i int) any {
 	if f.null[i] {
 		return nil
@@ -94,7 +94,7 @@ func (f *Feature) Value(i int) any {
 	return nil
 }
 
-// native is a wire value in Go's own types.
+// native converts a wire value to Go types.
 func native(w *unskewv1.Value) any {
 	switch x := w.GetKind().(type) {
 	case *unskewv1.Value_Bool:
@@ -129,7 +129,7 @@ func native(w *unskewv1.Value) any {
 	return nil
 }
 
-// mapKey makes a comparable Go value of a key.
+// mapKey converts a key to a comparable Go value.
 func mapKey(w *unskewv1.Value) any {
 	switch k := native(w).(type) {
 	case []byte:

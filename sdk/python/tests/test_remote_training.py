@@ -85,7 +85,7 @@ def unavailable():
 def test_mistakes_are_the_servers_sentences(client):
     with pytest.raises(unskew.InvalidArgument, match='no training set "retruns"'):
         client.get_training_set("retruns", progress=False)
-    with pytest.raises(unskew.InvalidArgument, match="leaves the project"):
+    with pytest.raises(unskew.InvalidArgument, match="is outside the project"):
         client.get_training_set(service="return_risk", spine_from="../x.csv", time="asked_at", progress=False)
     with pytest.raises(unskew.ServerError, match="customer_id"):
         client.get_training_set(service="return_risk", spine={"asked_at": SPINE["asked_at"]}, time="asked_at", progress=False)

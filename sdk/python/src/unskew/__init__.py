@@ -1,8 +1,8 @@
 """Unskew from Python.
 
-Two doors lead to the same engine:
+There are two ways to use the same engine:
 
-* :class:`Project` runs it on the spot, on a folder with definitions::
+* :class:`Project` runs it locally on a folder with definitions::
 
     import unskew
     ts = unskew.Project("examples/flights").training_set("delays_2013")

@@ -25,7 +25,7 @@ def find() -> str:
     named = os.environ.get(_VARIABLE)
     if named:
         if not os.access(named, os.X_OK):
-            raise UnskewError(f"${_VARIABLE} is {named}, which cannot be executed")
+            raise UnskewError(f"${_VARIABLE} is {named}, which is not executable")
         return named
     bundled = Path(__file__).with_name("bin") / "unskew"
     if bundled.exists():
@@ -34,13 +34,13 @@ def find() -> str:
     if on_path and not _is_this_script(on_path):
         return on_path
     raise UnskewError(
-        "this installation of the Python package has no unskew binary in it: install the wheel that `make wheel` "
+        "this installation of the Python package does not include the unskew binary: install the wheel that `make wheel` "
         f"builds, put `unskew` on the PATH, or set ${_VARIABLE}"
     )
 
 
 def _is_this_script(path: str) -> bool:
-    """Whether path is the console script of this package, which would call itself."""
+    """Whether path is this package's own console script, which would call itself."""
     return Path(path).resolve().parent == Path(sys.executable).resolve().parent or Path(path).parent == Path(sys.executable).parent
 
 
@@ -56,9 +56,9 @@ def main() -> None:
 def run(arguments: list[str], *, progress: bool, accept: tuple[int, ...] = (0,)) -> tuple[str, int]:
     """Runs the binary and returns its standard output and exit code.
 
-    Its standard error, which holds progress and errors, is passed on line by line when
+    Its standard error, with progress and errors, is forwarded line by line if
     ``progress`` is set. An exit code that is not in ``accept`` raises CommandFailed. An
-    interrupt is passed on, and the binary is waited for, so that it can clean up.
+    interrupt is forwarded, and the call waits for the binary to clean up.
     """
     command = [find(), *arguments]
     process = subprocess.Popen(
@@ -110,7 +110,7 @@ def serving(arguments: list[str]) -> Iterator[str]:
     try:
         url = found.get()
         if url is None:
-            raise CommandFailed(_error_text(said) or "the server ended at once", process.wait(), command)
+            raise CommandFailed(_error_text(said) or "the server exited immediately", process.wait(), command)
         yield url
     finally:
         _end(process)
@@ -119,7 +119,7 @@ def serving(arguments: list[str]) -> Iterator[str]:
 
 
 def _find_url(stream: IO[str], said: list[str], found: Queue[str | None]) -> None:
-    """Reads what a server says to its end, so that it never waits, and hands over the URL it names."""
+    """Reads a server's output to the end, so that it never blocks, and passes on the URL it prints."""
     for line in stream:
         said.append(line.rstrip("\n"))
         del said[:-_KEPT_LINES]
@@ -137,7 +137,7 @@ def _listen(stream: IO[str], said: list[str], progress: bool) -> None:
 
 
 def _error_text(said: list[str]) -> str:
-    """The error among the lines on standard error: from the last ``unskew: `` on."""
+    """The error message on standard error: from the last ``unskew: `` on."""
     for i in range(len(said) - 1, -1, -1):
         if said[i].startswith("unskew: "):
             return "\n".join([said[i].removeprefix("unskew: "), *said[i + 1 :]])

@@ -31,7 +31,7 @@ _STATUSES = wire.enum_names("Status")
 _OUTCOMES = wire.enum_names("Outcome")
 _TRAINING_STATES = wire.enum_names("TrainingState")
 
-# Reads may be repeated, pushes are not: without an event id they would count twice.
+# Reads are retried, pushes are not: without an event id they would count twice.
 _SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
@@ -52,7 +52,7 @@ _SERVICE_CONFIG = json.dumps(
 
 @dataclass(frozen=True)
 class Service:
-    """What a feature service is, takes and returns. ``list_services`` leaves the columns out."""
+    """A feature service with the columns it takes and returns; ``list_services`` leaves the columns out."""
 
     name: str
     fingerprint: str
@@ -62,13 +62,13 @@ class Service:
     features: dict[str, str] = field(default_factory=dict)  #: name to type, in the order of answers
 
 
-#: What became of a pushed row: APPENDED, DUPLICATE, CONFLICT, REJECTED and what else the wire contract names.
+#: The outcome of a pushed row: APPENDED, DUPLICATE, CONFLICT, REJECTED and the others of the wire contract.
 Outcome = enum.Enum("Outcome", {name: number for number, name in _OUTCOMES.items()})  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
 class PushedRow:
-    """What became of one pushed row."""
+    """The result for one pushed row."""
 
     outcome: Outcome
     position: int  #: in the source's log, from 1; 0 for a rejected row
@@ -77,7 +77,7 @@ class PushedRow:
 
 @dataclass(frozen=True)
 class PushResult(Sequence[PushedRow]):
-    """What became of the rows of a push, in their order."""
+    """The results for the rows of a push, in order."""
 
     rows: tuple[PushedRow, ...]
 
@@ -129,7 +129,7 @@ class OnlineFeatures:
         return {"unskew.service_fingerprint": self.fingerprint, "unskew.as_of": self.as_of.isoformat()}
 
     def to_arrow(self, *, entities: bool = False) -> pa.Table:
-        """The features as an Arrow table; with ``entities`` the columns that were asked with come first."""
+        """The features as an Arrow table; with ``entities``, the columns of the request come first."""
         if not entities:
             return self._features
         columns = [*self._entities.columns, *self._features.columns]
@@ -160,7 +160,7 @@ class OnlineFeatures:
 
     @cached_property
     def reasons(self) -> pa.Table:
-        """What each default stands for (EMPTY or UNKNOWN_ENTITY); null where a value is not a default."""
+        """The status that each default replaces (EMPTY or UNKNOWN_ENTITY); null if a value is not a default."""
 
         def named(o: Any) -> pa.Array:
             if not o.reasons:
@@ -171,14 +171,14 @@ class OnlineFeatures:
 
 
 class Client:
-    """A connection to one server. It is safe for use by several threads; close it, or use it as a context.
+    """A connection to one server. It is thread-safe; close it, or use it as a context manager.
 
     Args:
         url: address of the server, like ``http://127.0.0.1:7171``, or ``https://…`` for TLS.
         token: sent as ``Authorization: Bearer …`` with every call.
-        ca_certificates: PEM with the authorities to trust, instead of those of the system.
-        client_certificate: PEM of a certificate and of its key, for servers that ask for one.
-        timeout: seconds a call may take unless it says otherwise.
+        ca_certificates: PEM with the certificate authorities to trust instead of the system's.
+        client_certificate: PEM of a certificate and of its key, for servers that require one.
+        timeout: default time limit of a call, in seconds.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Client:
             raise self._failed(error) from None
 
     def _failed(self, error: Any) -> ServerError:
-        """The error of a call as this package raises it."""
+        """Converts the error of a call to one of this package."""
         code = error.code().name.lower()
         said = error.details() or code
         if code == "unavailable":
@@ -280,7 +280,7 @@ class Client:
             entities: one row for each answer, with the keys of the service and its request fields as columns.
             features: the features to return, in this order; all by default.
             fingerprint: fail unless the service has this fingerprint, that of the training set the model was
-                trained on (its first twelve digits or more do).
+                trained on (at least its first twelve digits).
             timeout: seconds the call may take.
 
         Raises:
@@ -307,7 +307,7 @@ class Client:
         if unknown or missing:
             takes = ", ".join(f"{name} ({kind})" for name, kind in expected.items())
             wrong = [f"has no column {_names(missing)}"] if missing else []
-            wrong += [f"has {_names(unknown)}, which it does not take"] if unknown else []
+            wrong += [f"has {_names(unknown)}, which the service does not take"] if unknown else []
             raise InvalidArgument(f"service {service.name}: entities {' and '.join(wrong)}; it takes {takes}")
         request = self._requests["GetFeatures"](service=service.name, features=features or [], fingerprint=fingerprint or "")
         for names, columns in ((service.keys, request.keys), (service.request, request.request)):
@@ -316,14 +316,14 @@ class Client:
         return OnlineFeatures(self._call("GetFeatures", request, timeout), table)
 
     def push(self, source: str, rows: Frame, *, batch_size: int = 5000, timeout: float | None = None) -> PushResult:
-        """Appends rows to a stream source and says what became of each.
+        """Appends rows to a stream source and returns the outcome of each.
 
-        A row that the source cannot hold is an outcome, REJECTED, and not an error. After an
-        error nothing is known of the rows; pushing them again is safe for a source with an event id.
+        An invalid row is not an error but has the outcome REJECTED. After an
+        error the outcome of the rows is unknown; pushing them again is safe for a source with an event id.
 
         Args:
             source: name of the source.
-            rows: its columns, of their declared types; one that is left out is null.
+            rows: columns of the source with their declared types; omitted ones are null.
             batch_size: rows sent with one call.
             timeout: seconds each call may take.
         """
@@ -353,7 +353,7 @@ class Client:
         id: str | None = None,
         progress: bool = True,
     ) -> RemoteTrainingSet:
-        """Has the server build a training set, waits for it, and returns it; its rows are streamed when they are asked for.
+        """Lets the server build a training set, waits for it, and returns it; its rows are streamed on demand.
 
         Either ``name`` is a TrainingSet of the project, or ``service`` is a feature service and ``spine``
         the rows to predict, with the keys, the request fields and ``time``. An interrupt cancels the
@@ -370,8 +370,8 @@ class Client:
             spine_from: a file on the server, relative to the project, instead of ``spine``.
             with_status: also give the status of every value.
             as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
-            id: makes the call one that can be repeated: the same id returns the same training set.
-            progress: write how far it is to standard error.
+            id: makes the call idempotent: the same id returns the same training set.
+            progress: print progress to standard error.
         """
         request = self._requests["CreateTrainingSet"](
             id=id or uuid.uuid4().hex,
@@ -395,12 +395,12 @@ class Client:
         return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part, json.loads(made.report or "{}"))
 
     def list_training_sets(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
-        """The training sets that the server keeps, the newest first: id, state, phase, error."""
+        """The training sets stored on the server, newest first: id, state, phase, error."""
         answer = self._call("ListTrainingSets", self._requests["ListTrainingSets"](), timeout)
         return [{"id": s.id, "state": _TRAINING_STATES[s.state], "phase": s.phase, "error": s.error} for s in answer.training_sets]
 
     def cancel_training_set(self, id: str, *, timeout: float | None = None) -> None:
-        """Ends a training set that waits or runs."""
+        """Cancels a waiting or running training set."""
         self._call("CancelTrainingSet", self._requests["CancelTrainingSet"](id=id), timeout)
 
     def _upload(self, spine: Frame) -> str:
@@ -408,7 +408,7 @@ class Client:
         return str(self._call("UploadSpine", map(lambda data: self._requests["UploadSpine"](data=data), _ipc_chunks(table)), _HOURS).spine)
 
     def _wait(self, made: Any, progress: bool) -> Any:
-        """Asks until the training set has ended, at first often."""
+        """Polls until the training set has ended, often at first."""
         pause, line = 0.02, ""
         while True:
             state = _TRAINING_STATES[made.state]
@@ -426,7 +426,7 @@ class Client:
             made = self._call("GetTrainingSet", self._requests["GetTrainingSet"](id=made.id), None).training_set
 
     def _stream_part(self, id: str, part: str) -> pa.Table:
-        """All rows of a part; where the connection breaks, the stream goes on from the last whole batch."""
+        """All rows of a part; if the connection breaks, the stream resumes after the last complete batch."""
         batches: list[pa.RecordBatch] = []
         rows, attempts = 0, 0
         while True:
@@ -456,7 +456,7 @@ _CHUNK = 256 << 10
 
 
 def _progress_line(made: Any, state: str) -> str:
-    """How far a training set is, in a line that changes only when there is something to say."""
+    """The progress of a training set as a line that changes only when needed."""
     if state != "RUNNING" or not made.phase:
         return f"training set {made.id[:12]}: {state.lower()}"
     line = f"training set {made.id[:12]}: {made.phase}"
@@ -474,7 +474,7 @@ def _ipc_chunks(table: pa.Table) -> Iterator[bytes]:
 
 
 class _Chunks:
-    """A file that reads the chunks of a stream one after the other."""
+    """A file object that reads the chunks of a stream."""
 
     closed = False
 

@@ -1,4 +1,4 @@
-"""What can go wrong, one class for each kind, all of them :class:`UnskewError`."""
+"""The errors of this package; all are subclasses of :class:`UnskewError`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class UnskewError(Exception):
 class CommandFailed(UnskewError):
     """The ``unskew`` binary ended with an error.
 
-    ``str(error)`` is what it said; ``exit_code`` and ``command`` tell how it was run.
+    ``str(error)`` is its message; ``exit_code`` and ``command`` are those of the run.
     """
 
     def __init__(self, message: str, exit_code: int, command: list[str]) -> None:
@@ -20,7 +20,7 @@ class CommandFailed(UnskewError):
 
 
 class ServerError(UnskewError):
-    """A call to the server failed; ``str(error)`` is the server's sentence.
+    """A call to the server failed; ``str(error)`` is the server's message.
 
     ``code`` is the name that Connect and gRPC give the kind of failure, such as
     ``"invalid_argument"``.
@@ -30,7 +30,7 @@ class ServerError(UnskewError):
 
 
 class InvalidArgument(ServerError):
-    """The request holds something the service does not take."""
+    """The request has something that the service does not accept."""
 
     code = "invalid_argument"
 
@@ -42,7 +42,7 @@ class NotFound(ServerError):
 
 
 class AlreadyExists(ServerError):
-    """What was to be made exists with another content."""
+    """Something with this id already exists with other content."""
 
     code = "already_exists"
 
@@ -54,7 +54,7 @@ class FailedPrecondition(ServerError):
 
 
 class ResourceExhausted(ServerError):
-    """A limit was reached; the sentence names it."""
+    """A limit was reached; the message names it."""
 
     code = "resource_exhausted"
 
@@ -72,13 +72,13 @@ class DeadlineExceeded(ServerError):
 
 
 class Unauthenticated(ServerError):
-    """The server wants to know who is calling."""
+    """The caller is not authenticated."""
 
     code = "unauthenticated"
 
 
 class PermissionDenied(ServerError):
-    """The caller may not do that."""
+    """The caller is not authorized."""
 
     code = "permission_denied"
 

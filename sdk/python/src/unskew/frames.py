@@ -1,4 +1,4 @@
-"""Tables of any kind a caller has, as Arrow tables."""
+"""Converts the caller's tables to Arrow tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
-#: What the package takes as a table.
+#: The types accepted as a table.
 Frame = Union[
     pa.Table, pa.RecordBatch, "pandas.DataFrame", "polars.DataFrame", Mapping[str, Sequence[Any]], Sequence[Mapping[str, Any]]
 ]
@@ -67,7 +67,7 @@ def times_in_utc(table: pa.Table, what: str) -> pa.Table:
     """``table`` with every timestamp as microseconds in UTC, floored.
 
     Times with a zone keep their instant; those without are taken as UTC, which a
-    NaiveTimeWarning says. Dates are left alone: their meaning is their midnight in UTC.
+    NaiveTimeWarning says. Dates are not converted: they mean midnight in UTC.
     """
     for i, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):

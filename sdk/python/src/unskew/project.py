@@ -1,4 +1,4 @@
-"""A project on disk, worked on by the binary that comes with the package."""
+"""A project on disk, processed by the binary in this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .training import TrainingSet
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong or doubtful in the definitions, and where."""
+    """An error or warning about the definitions, with its position."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What ``unskew validate`` found."""
+    """The result of ``unskew validate``."""
 
     project: str
     findings: tuple[Finding, ...]
@@ -63,7 +63,7 @@ class ValidationReport:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What ``unskew parity --replay`` compared: served values against a training set, as bits."""
+    """The result of ``unskew parity --replay``: served values compared with a training set, bit by bit."""
 
     rows: int
     compared: int  #: values
@@ -78,7 +78,7 @@ class ParityReport:
 
 @dataclass(frozen=True)
 class Materialized:
-    """What ``unskew materialize`` did for one view."""
+    """The result of ``unskew materialize`` for one view."""
 
     view: str
     up_to_date: bool  #: nothing had changed, so nothing was built
@@ -93,14 +93,14 @@ class Project:
 
     Args:
         path: the folder.
-        progress: pass the progress of commands on to standard error.
+        progress: forward the progress of commands to standard error.
     """
 
     def __init__(self, path: str | os.PathLike[str] = ".", *, progress: bool = True) -> None:
         self.path = Path(path)
         self._progress = progress
         if not (self.path / "unskew.yaml").exists():
-            raise UnskewError(f"{self.path} is not a project: it has no unskew.yaml; `unskew init` makes one")
+            raise UnskewError(f"{self.path} is not a project: it has no unskew.yaml; `unskew init` creates one")
 
     def __repr__(self) -> str:
         return f"Project({str(self.path)!r})"

@@ -1,7 +1,7 @@
 """The wire contract (proto/unskew/v1) and Arrow columns.
 
-The messages are made at import from ``wire.binpb``, a descriptor set that ``make
-generate`` writes, so that any version of the protobuf runtime does.
+The message classes are built at import from ``wire.binpb``, a descriptor set that ``make
+generate`` writes, so that any version of the protobuf runtime works.
 """
 
 from __future__ import annotations
