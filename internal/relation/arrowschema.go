@@ -8,9 +8,9 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// markDurations finds the columns of durations, which Parquet has no type for: pandas and
-// Arrow store them as 64-bit integers and keep the type in a schema of their own. Of a
-// schema that cannot be read nothing is taken.
+// markDurations marks the duration columns. Parquet has no duration type: pandas and Arrow
+// store durations as 64-bit integers and record the type in an Arrow schema in the footer.
+// A schema that cannot be decoded is ignored.
 func markDurations(columns []stored, f *parquet.File) {
 	encoded, ok := f.Lookup("ARROW:schema")
 	if !ok {
@@ -29,30 +29,29 @@ func markDurations(columns []stored, f *parquet.File) {
 	}
 }
 
-// Numbers of the format that Arrow writes schemas in, by its Message.fbs and Schema.fbs.
+// Constants of the Arrow IPC schema format, from Arrow's Message.fbs and Schema.fbs.
 const (
-	arrowPrefix = 8 // before a message: a mark and a length
+	arrowPrefix = 8 // continuation marker and length before a message
 
-	messageHeader = 2 // fields of the table Message
-	schemaFields  = 1 // of Schema
-	fieldName     = 0 // of Field
+	messageHeader = 2 // field index in table Message
+	schemaFields  = 1 // field index in table Schema
+	fieldName     = 0 // field index in table Field
 	fieldTypeType = 2
 	fieldType     = 3
-	durationUnit  = 0 // of Duration
+	durationUnit  = 0 // field index in table Duration
 
-	typeDuration = 18 // a member of the union Type
+	typeDuration = 18 // value of the union Type
 )
 
-// durationUnits are the ns of the units: seconds, milliseconds, microseconds, nanoseconds.
+// durationUnits are the units in nanoseconds: second, millisecond, microsecond, nanosecond.
 var durationUnits = []int64{1e9, 1e6, 1e3, 1}
 
-// arrowDurations lists the ns of the unit of each column of durations. It reads the few
-// fields that it needs by itself, since Arrow's reader takes all memory where damage has
-// written a length.
+// arrowDurations maps each duration column to its unit in nanoseconds. It decodes the few
+// fields it needs by hand: given a corrupt length, Arrow's reader allocates all memory.
 func arrowDurations(raw []byte) (nanos map[string]int64) {
 	defer func() {
 		if recover() != nil {
-			nanos = nil // an offset points outside
+			nanos = nil // an offset points outside the buffer
 		}
 	}()
 	message := raw[arrowPrefix:]
@@ -66,7 +65,7 @@ func arrowDurations(raw []byte) (nanos map[string]int64) {
 		if !ok || message[kind] != typeDuration {
 			continue
 		}
-		unit := uint16(1) // what is not written
+		unit := uint16(1) // the default, which FlatBuffers does not write
 		duration := field.child(fieldType)
 		if at, ok := duration.field(durationUnit); ok {
 			unit = binary.LittleEndian.Uint16(message[at:])
@@ -77,16 +76,16 @@ func arrowDurations(raw []byte) (nanos map[string]int64) {
 	return nanos
 }
 
-// flatTable is a table of FlatBuffers, or a vector or a string, at a place in a buffer.
+// flatTable is a FlatBuffers table, vector or string at an offset in a buffer.
 type flatTable struct {
 	buf []byte
 	at  int
 }
 
-// uint32 reads behind the place.
+// uint32 reads the value at an offset from the table's start.
 func (t flatTable) uint32(behind int) uint32 { return binary.LittleEndian.Uint32(t.buf[t.at+behind:]) }
 
-// field is where a field of a table lies; ok is false if it has the default.
+// field returns the offset of a field; ok is false if the field has its default.
 func (t flatTable) field(n int) (at int, ok bool) {
 	offsets := t.buf[t.at-int(int32(t.uint32(0))):]
 	place := 4 + 2*n
@@ -97,11 +96,11 @@ func (t flatTable) field(n int) (at int, ok bool) {
 	return t.at + at, at != 0
 }
 
-// child is what a field refers to.
+// child returns the object that a field refers to.
 func (t flatTable) child(n int) flatTable {
 	at, ok := t.field(n)
 	if !ok {
-		panic("relation: the field is not there")
+		panic("relation: the field is missing")
 	}
 	return flatTable{t.buf, at + int(binary.LittleEndian.Uint32(t.buf[at:]))}
 }

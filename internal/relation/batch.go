@@ -8,33 +8,34 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Batch is consecutive rows of one file, or of a query. The batch, its lanes and its
-// strings are only valid during the call that gets it.
+// Batch is a run of consecutive rows of one file or query. The batch, its lanes and its
+// strings are valid only during the call that receives them.
 //
-// Batches order by File and then by First as Scan yields them, whoever reads them.
+// Ordering batches by File, then First, gives the order of Scan, even when several workers
+// read.
 type Batch struct {
 	*vector.Batch
-	File  int       // index in the byte order of the relation's paths; 0 of a query
-	First int64     // the number of the first row in its file, counted from 0
-	Bad   []BadCell // by row and column; only with Relation.KeepBad
+	File  int       // index among the relation's paths in byte order; 0 for a query
+	First int64     // number of the first row in its file, from 0
+	Bad   []BadCell // by row and column; filled only with Relation.KeepBad
 
 	where func(i int) string
 }
 
-// BadCell is a value that the type declared for its column cannot hold. In the batch
-// its row has the error bit set in that column, or in every column if Column is -1.
+// BadCell is a value that its column's declared type cannot hold. Its row has the error bit
+// set in that column, or in every column if Column is -1.
 type BadCell struct {
 	Row    int    // in the batch
 	Column int    // in the batch; -1: the whole row cannot be read
-	Text   string // what the file holds there, perhaps shortened
+	Text   string // what the file contains there, possibly shortened
 	Reason string // quotes the text
 }
 
-// Where says where row i of the batch is: the owner, the file, and the line or the row
-// in it, counted from 1. It is for errors.
+// Where returns the location of row i for error messages: the owner, the file, and the line
+// or row in it, counted from 1.
 func (b *Batch) Where(i int) string { return b.where(i) }
 
-// badError is the error about the first bad cell.
+// badError returns an error for the first bad cell.
 func (b *Batch) badError() error {
 	bad := b.Bad[0]
 	if bad.Column < 0 {

@@ -15,13 +15,13 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// converter writes the n stored values from index from on into the lane of v from index
-// to on. What the lane's type cannot hold it reports with its index in the lane; strings
+// converter writes n stored values, starting at from, into the lane of v, starting at to.
+// It reports values that the lane's type cannot hold by their index in the lane. Strings
 // share the memory of the stored values.
 type converter func(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(i int, text, reason string))
 
-// converterOf is the converter of a stored type to a declared kind; ok is false if the
-// kind does not hold the type.
+// converterOf returns the converter from a stored type to a declared kind; ok is false if
+// the kind cannot hold the type.
 func converterOf(s *stored, k plan.Kind) (c converter, ok bool) {
 	switch k {
 	case plan.Bool:
@@ -60,8 +60,8 @@ func convertBool(v *vector.Vector, to int, values *encoding.Values, from, n int,
 	}
 }
 
-// Doubles and floats hold every whole number up to these; a greater one may have been
-// rounded when it was written.
+// Doubles and floats represent every whole number up to these limits exactly; a larger one
+// may have been rounded when it was written.
 const (
 	wholeDoubles = 1 << 53
 	wholeFloats  = 1 << 24
@@ -123,10 +123,10 @@ func floatToInt(at func(*encoding.Values, int) float64, limit float64) converter
 	}
 }
 
-// wholeDouble is a number as an int, or why it is none.
+// wholeDouble returns x as an int, or why it is not one.
 func wholeDouble(x, limit float64) (whole int64, problem string) {
 	switch {
-	case x != math.Trunc(x) || math.IsInf(x, 0): // NaN among them
+	case x != math.Trunc(x) || math.IsInf(x, 0): // also true for NaN
 		return 0, notWhole
 	case math.Abs(x) > limit:
 		return 0, perhapsRound
@@ -177,7 +177,7 @@ func convertFloat16(v *vector.Vector, to int, values *encoding.Values, from, n i
 	}
 }
 
-// float16 is the value of an IEEE number of half precision, which a double holds exactly.
+// float16 widens an IEEE half-precision number, exactly.
 func float16(h uint16) float64 {
 	sign, exponent, fraction := 1-2*float64(h>>15), int(h>>10&31), float64(h&1023)
 	switch exponent {
@@ -192,7 +192,7 @@ func float16(h uint16) float64 {
 	return sign * math.Ldexp(1024+fraction, exponent-25)
 }
 
-// decimalReader reads unscaled decimals: one of the two results, big if it is not nil.
+// decimalReader reads an unscaled decimal: large if it is not nil, otherwise small.
 type decimalReader func(values *encoding.Values, i int) (small int64, large *big.Int)
 
 func readDecimals(s *stored) (decimalReader, bool) {
@@ -215,7 +215,7 @@ func readDecimals(s *stored) (decimalReader, bool) {
 	return nil, false
 }
 
-// twosComplement reads a signed number, the most significant byte first.
+// twosComplement decodes a big-endian two's complement number.
 func twosComplement(b []byte) (small int64, large *big.Int) {
 	if len(b) == 0 {
 		return 0, nil
@@ -238,7 +238,7 @@ func twosComplement(b []byte) (small int64, large *big.Int) {
 	return 0, large
 }
 
-// decimalText is a decimal in digits; scale is not negative.
+// decimalText formats a decimal; scale is not negative.
 func decimalText(small int64, large *big.Int, scale int) string {
 	if large == nil {
 		large = big.NewInt(small)
@@ -275,7 +275,7 @@ func decimalToInt(s *stored) (converter, bool) {
 	}, true
 }
 
-// wholeDecimal is a decimal as an int, or why it is none; unit is 1 in its scale.
+// wholeDecimal returns a decimal as an int, or why it is not one; unit is 10^scale.
 func wholeDecimal(small int64, large *big.Int, scale int, unit *big.Int) (x int64, problem string) {
 	if large == nil && scale == 0 {
 		return small, ""
@@ -293,12 +293,12 @@ func wholeDecimal(small int64, large *big.Int, scale int, unit *big.Int) (x int6
 	return whole.Int64(), ""
 }
 
-// unitOf is 1 in a scale.
+// unitOf returns 10^scale.
 func unitOf(scale int) *big.Int {
 	return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
 }
 
-// exactPowers are the powers of ten that a double holds.
+// exactPowers are the powers of ten that a double represents exactly.
 var exactPowers = func() (p [23]float64) {
 	p[0] = 1
 	for i := 1; i < len(p); i++ {
@@ -307,11 +307,11 @@ var exactPowers = func() (p [23]float64) {
 	return p
 }()
 
-// nearestDouble is the double nearest to a decimal, ties to even; ok is false if all are
-// smaller.
+// nearestDouble rounds a decimal to the nearest double, ties to even; ok is false if it
+// overflows.
 func nearestDouble(small int64, large *big.Int, scale int) (x float64, ok bool) {
 	if large == nil && scale < len(exactPowers) && -wholeDoubles <= small && small <= wholeDoubles {
-		// Both are exact, so the quotient is rounded once.
+		// Both operands are exact, so the quotient is rounded once.
 		return float64(small) / exactPowers[scale], true
 	}
 	x, err := strconv.ParseFloat(decimalText(small, large, scale), 64)
@@ -328,7 +328,7 @@ func decimalToDouble(s *stored) (converter, bool) {
 			small, large := read(values, from+i)
 			x, ok := nearestDouble(small, large, s.scale)
 			if !ok {
-				bad(to+i, decimalText(small, large, s.scale), "it is larger than every double")
+				bad(to+i, decimalText(small, large, s.scale), "it is out of the range of a double")
 			}
 			v.Double[to+i] = x
 		}
@@ -345,7 +345,7 @@ func toString(s *stored) (converter, bool) {
 	return nil, false
 }
 
-// toText converts byte arrays without looking into them.
+// toText converts byte arrays without validating them.
 func toText(s *stored) converter {
 	if s.physical == format.FixedLenByteArray {
 		return func(v *vector.Vector, to int, values *encoding.Values, from, n int, _ func(int, string, string)) {

@@ -46,8 +46,8 @@ func toTimestamp(s *stored) (converter, bool) {
 	}, true
 }
 
-// coarser is t units of the given µs; what overflows, as the infinities of DuckDB do,
-// becomes Never or Always.
+// coarser converts t from a unit of so many µs. Overflow, and DuckDB's infinities, become
+// Never or Always.
 func coarser(t, micros int64) int64 {
 	switch {
 	case t > math.MaxInt64/micros:
@@ -58,8 +58,8 @@ func coarser(t, micros int64) int64 {
 	return t * micros
 }
 
-// finer floors t, of which so many units are a µs: 1 ns before the epoch is -1 µs. The
-// infinities of DuckDB stay infinite.
+// finer converts t from a unit of which perMicro make a µs, rounding down: 1 ns before the
+// epoch is -1 µs. DuckDB's infinities stay infinite.
 func finer(t, perMicro int64) int64 {
 	switch t {
 	case math.MaxInt64:
@@ -73,7 +73,7 @@ func finer(t, perMicro int64) int64 {
 // julianEpoch is the Julian day of 1970-01-01.
 const julianEpoch = 2_440_588
 
-// convertInt96 reads nanoseconds of a day and a Julian day.
+// convertInt96 reads nanoseconds of the day and a Julian day.
 func convertInt96(v *vector.Vector, to int, values *encoding.Values, from, n int, _ func(int, string, string)) {
 	for i, x := range values.Int96()[from : from+n] {
 		nanos := int64(uint64(x[1])<<32 | uint64(x[0]))
@@ -108,7 +108,7 @@ const (
 	longInterval     = "it does not fit in a duration, which is at most 106751 days"
 )
 
-// convertInterval reads months, days and milliseconds, all unsigned.
+// convertInterval reads months, days and milliseconds, each unsigned.
 func convertInterval(v *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {
 	data, size := values.FixedLenByteArray()
 	for i := range n {
@@ -118,7 +118,7 @@ func convertInterval(v *vector.Vector, to int, values *encoding.Values, from, n 
 		switch {
 		case months != 0:
 			bad(to+i, text, monthsInInterval)
-		case days > 106_000: // and 49 days of milliseconds
+		case days > 106_000: // plus up to 49 days of milliseconds
 			bad(to+i, text, longInterval)
 		default:
 			v.Int[to+i] = days*int64(24*time.Hour) + millis*int64(time.Millisecond)

@@ -1,7 +1,7 @@
-// Package relation is where rows come from: it reads the files and queries that
-// sources and spines name into vectors, in order or by several workers at a time.
+// Package relation reads rows: it scans the files and queries that sources and spines name
+// into vectors, in order or with several workers.
 //
-// What a column holds is decided by the definitions, never guessed from the data: a
-// value that the declared type cannot hold exactly is an error that names the file,
-// the row or line, and the column.
+// The definitions decide each column's type; it is never guessed from the data. A value
+// that the declared type cannot hold exactly is an error that names the file, the row or
+// line, and the column.
 package relation

@@ -16,14 +16,15 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 )
 
-// queryTable is a query that DuckDB runs: that of sql:, or Parquet files on a server.
+// queryTable is a query that DuckDB runs: the text of sql:, or a read of remote Parquet
+// files.
 type queryTable struct {
 	db    *duckdb.DB
 	rel   *Relation
 	sql   string
 	found []duckdb.Column
-	// truncated are columns of UTC nanoseconds, which DuckDB reads as microseconds,
-	// truncated toward zero.
+	// truncated holds the columns of UTC nanoseconds. DuckDB reads these as microseconds,
+	// truncating toward zero.
 	truncated map[string]bool
 }
 
@@ -31,21 +32,21 @@ func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation, base string) (
 	t := &queryTable{db: db, rel: rel, sql: strings.TrimRight(rel.SQL, "; \t\r\n")}
 	if rel.SQL == "" {
 		t.sql = "SELECT * FROM read_parquet(" + duckdb.Quote(rel.From) + ", union_by_name = true, hive_partitioning = false)"
-		if err := t.lookAtServer(ctx); err != nil {
+		if err := t.inspectServer(ctx); err != nil {
 			return nil, err
 		}
-	} else if err := t.lookAtFiles(ctx, base); err != nil {
+	} else if err := t.inspectFiles(ctx, base); err != nil {
 		return nil, err
 	}
 	var err error
 	if t.found, err = db.Describe(ctx, t.sql); err != nil {
 		return nil, t.failed(err)
 	}
-	return t, rel.distinct(rel.place(), t.names())
+	return t, rel.distinct(rel.label(), t.names())
 }
 
-// lookAtServer finds what DuckDB reads of the files otherwise than they say.
-func (t *queryTable) lookAtServer(ctx context.Context) error {
+// inspectServer finds columns of remote files whose values DuckDB would change.
+func (t *queryTable) inspectServer(ctx context.Context) error {
 	t.truncated = map[string]bool{}
 	sql := "SELECT name, coalesce(precision, 0)::BIGINT AS digits, coalesce(logical_type LIKE '%isAdjustedToUTC=1%NANOS=NanoSeconds%', false) AS nanos FROM parquet_schema(" +
 		duckdb.Quote(t.rel.From) + ")"
@@ -73,7 +74,7 @@ func (t *queryTable) names() []string {
 	return names
 }
 
-// failed names the relation in an error of DuckDB.
+// failed adds the relation's name to an error from DuckDB.
 func (t *queryTable) failed(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -100,16 +101,16 @@ func (t *queryTable) bind(_ context.Context, columns []plan.Field) (scan, error)
 	for i, f := range columns {
 		at := slices.IndexFunc(t.found, func(c duckdb.Column) bool { return c.Name == f.Name })
 		if at < 0 {
-			return nil, t.rel.missing(t.rel.place(), f.Name, t.names())
+			return nil, t.rel.missing(t.rel.label(), f.Name, t.names())
 		}
 		c := t.found[at]
 		expr, ok := queryExpression(c, f)
 		if !ok {
 			column := queryColumn(c)
 			if column.Unusable != "" && c.Type == column.Unusable {
-				return nil, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, t.rel.place(), unsupported(c.Type, c.Name))
+				return nil, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, t.rel.label(), unsupported(c.Type, c.Name))
 			}
-			return nil, t.rel.refused(t.rel.place(), f, c.Type, "")
+			return nil, t.rel.refused(t.rel.label(), f, c.Type, "")
 		}
 		exprs[i] = expr
 	}
@@ -148,7 +149,7 @@ func (t *queryTable) records(ctx context.Context, declared []plan.Field, schema 
 	return t.failed(err)
 }
 
-// queryScan yields the records of a result, which the workers decode.
+// queryScan yields the records of a result; the workers decode them.
 type queryScan struct {
 	table  *queryTable
 	sql    string
@@ -158,12 +159,12 @@ type queryScan struct {
 	records chan arrow.RecordBatch
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the query has ended
-	err     error         // of the query
+	err     error         // of the query; set before done is closed
 	first   int64
 	idle    sync.Pool // of *recordReader
 }
 
-// ahead is how many records are read before they are asked for.
+// ahead is the number of records that are prefetched.
 const ahead = 4
 
 func (s *queryScan) start(ctx context.Context) {

@@ -10,16 +10,16 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 )
 
-// queryType is what a DuckDB type is in a plan, and the cast that makes its Arrow form
-// one that a vector can hold.
+// queryType is the plan type of a DuckDB type, and the cast that gives it an Arrow
+// representation that a vector can hold.
 type queryType struct {
 	kind plan.Kind
-	cast string // "": as it is
+	cast string // "": no cast
 }
 
-// queryTypes by DuckDB's name; types with parameters are in queryTypeOf. UBIGINT and
-// HUGEINT are narrowed row by row, decimals rounded and times coarser or finer than µs
-// floored row by row, so that an error can name its row.
+// queryTypes by DuckDB's name; queryTypeOf handles types with parameters. UBIGINT, HUGEINT,
+// decimals, and times in units other than µs are converted row by row, so that an error can
+// name its row.
 var queryTypes = map[string]queryType{
 	"BOOLEAN":                  {kind: plan.Bool},
 	"TINYINT":                  {plan.Int, "BIGINT"},
@@ -46,10 +46,10 @@ var queryTypes = map[string]queryType{
 	"INTERVAL":                 {kind: plan.Duration},
 }
 
-// untypedNull is the type of a column of which nothing but nulls is known.
+// untypedNull is DuckDB's type of a column that is known to hold only nulls.
 const untypedNull = `"NULL"`
 
-// nullTypes are the DuckDB types that untyped nulls are read as.
+// nullTypes are the DuckDB types to which untyped nulls are cast.
 var nullTypes = map[plan.Kind]string{
 	plan.Bool: "BOOLEAN", plan.Int: "BIGINT", plan.Double: "DOUBLE", plan.String: "VARCHAR",
 	plan.Bytes: "BLOB", plan.Timestamp: "TIMESTAMP", plan.Duration: "INTERVAL",
@@ -70,7 +70,7 @@ func queryTypeOf(name string) (queryType, bool) {
 	return queryType{}, false
 }
 
-// decimalDigits is the precision of a decimal; 0 of other types.
+// decimalDigits is the precision of a decimal; 0 for other types.
 func decimalDigits(name string) int {
 	rest, ok := strings.CutPrefix(name, "DECIMAL(")
 	if !ok {
@@ -81,7 +81,7 @@ func decimalDigits(name string) int {
 	return n
 }
 
-// queryColumn is a column as it is read when it is not declared.
+// queryColumn returns the column as it is read when it is not declared.
 func queryColumn(c duckdb.Column) Column {
 	column := Column{Field: plan.Field{Name: c.Name}}
 	t, ok := queryTypeOf(c.Type)
@@ -98,9 +98,9 @@ func queryColumn(c duckdb.Column) Column {
 	return column
 }
 
-// queryExpression is how a column is read as f declares it; ok is false if it is not. Only
-// ints widen to doubles, and what is stored as a double or a decimal may be declared int if
-// all values are whole.
+// queryExpression returns the SQL that reads a column as f declares it; ok is false if the
+// types do not match. Ints widen to doubles; a stored double or decimal may be declared int
+// if all its values are whole.
 func queryExpression(c duckdb.Column, f plan.Field) (expr string, ok bool) {
 	name := ident(c.Name)
 	t, ok := queryTypeOf(c.Type)

@@ -16,9 +16,9 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// lookAtFiles refuses Parquet files of a query of which DuckDB would read a column as other
-// values.
-func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
+// inspectFiles rejects a query over local Parquet files if DuckDB would change the values of
+// a column.
+func (t *queryTable) inspectFiles(ctx context.Context, base string) error {
 	files, err := t.db.FilesIn(ctx, t.sql)
 	if err != nil {
 		return t.failed(err)
@@ -28,9 +28,9 @@ func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
 		if f, ok := formatOf(path); !ok || f != parquetFiles || isURL(path) {
 			continue
 		}
-		file, err := look.look(path)
+		file, err := look.inspect(path)
 		if err != nil {
-			continue // DuckDB says what is wrong with it
+			continue // DuckDB reports what is wrong with it
 		}
 		if err := look.exactInQueries(ctx, file); err != nil {
 			return err
@@ -39,8 +39,8 @@ func (t *queryTable) lookAtFiles(ctx context.Context, base string) error {
 	return nil
 }
 
-// exactInQueries refuses columns that DuckDB reads as other values: decimals of more than 38
-// digits, and UTC nanoseconds, which it truncates toward zero where they are negative.
+// exactInQueries rejects columns whose values DuckDB changes: decimals of more than 38
+// digits, and negative UTC nanoseconds, which it truncates toward zero.
 func (t *parquetTable) exactInQueries(ctx context.Context, file *parquetFile) error {
 	for i := range file.columns {
 		c := &file.columns[i]
@@ -70,11 +70,12 @@ func (f *parquetFile) negative(leaf int) bool {
 	return slices.ContainsFunc(f.groups, func(g rowGroup) bool { return g.least[leaf] < 0 })
 }
 
-// utcNanos reports whether DuckDB reads a column as microseconds though it has nanoseconds.
+// utcNanos reports whether the column has UTC nanoseconds, which DuckDB truncates to
+// microseconds.
 func (s *stored) utcNanos() bool { return s.kind == storedTimestamp && s.utc && s.perMicro == 1000 }
 
-// wholeMicros refuses a column of UTC nanoseconds with a time before 1970 that is not a whole
-// number of microseconds. The column is only read if it has times before 1970.
+// wholeMicros rejects a column of UTC nanoseconds if a time before 1970 is not a whole
+// number of microseconds. It reads the column only if the column has times before 1970.
 func (t *parquetTable) wholeMicros(ctx context.Context, file *parquetFile, c *stored) error {
 	if !file.negative(c.leaf) {
 		return nil
@@ -92,8 +93,8 @@ func convertWholeMicros(_ *vector.Vector, to int, values *encoding.Values, from,
 	}
 }
 
-// leastInt is the least value of a column of 64-bit integers by its statistics; less than
-// any if they do not tell.
+// leastInt is the minimum of a column of 64-bit integers according to its statistics, or
+// the smallest int64 if the statistics do not have it.
 func leastInt(c *format.ColumnMetaData) int64 {
 	if c.Type != format.Int64 || len(c.Statistics.MinValue) != 8 {
 		return math.MinInt64

@@ -20,9 +20,9 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// recordReader turns records of DuckDB into batches. Int64, double and microsecond lanes
-// and the bytes of strings are those of the record; everything else is copied into lanes
-// that the next record overwrites.
+// recordReader turns DuckDB's records into batches. Int64, double and microsecond lanes and
+// string bytes share the record's memory; everything else is copied into lanes that the
+// next record overwrites.
 type recordReader struct {
 	table   *queryTable
 	columns []recordColumn
@@ -32,11 +32,12 @@ type recordReader struct {
 type recordColumn struct {
 	decode    recordDecoder
 	nulls     vector.Bitmap // scratch
-	own       []int64       // the lane, where values are converted
+	own       []int64       // buffer for converted values
 	truncated bool
 }
 
-// recordDecoder fills v, whose Type, N and Null are set, from a. It may use own.
+// recordDecoder fills v, whose Type, N and Null are set, from a. It may use own as its
+// buffer.
 type recordDecoder func(v *vector.Vector, a arrow.Array, own []int64, bad func(i int, text, reason string))
 
 func newRecordReader(t *queryTable, fields []plan.Field, s *arrow.Schema) (*recordReader, error) {
@@ -52,12 +53,12 @@ func newRecordReader(t *queryTable, fields []plan.Field, s *arrow.Schema) (*reco
 	return r, nil
 }
 
-// read makes a record a batch, whose first row has the given number.
+// read emits a record as a batch; first is the number of its first row.
 func (r *recordReader) read(rec arrow.RecordBatch, first int64, emit func(*Batch) error) error {
 	b := &r.batch
 	b.N, b.First, b.Bad = int(rec.NumRows()), first, b.Bad[:0]
 	b.where = func(i int) string {
-		return fmt.Sprintf("%s: row %d of %s", r.table.rel.Owner, first+int64(i)+1, strings.TrimSuffix(r.table.rel.place(), ":"))
+		return fmt.Sprintf("%s: row %d of %s", r.table.rel.Owner, first+int64(i)+1, strings.TrimSuffix(r.table.rel.label(), ":"))
 	}
 	for c := range r.columns {
 		r.column(c, rec.Column(c))
@@ -127,14 +128,14 @@ func recordDecoderOf(k plan.Kind, t arrow.DataType) (recordDecoder, bool) {
 	return nil, false
 }
 
-// nullBitmap inverts the validity of an array, in b if it suffices.
+// nullBitmap inverts the validity bitmap of an array, reusing b if it is large enough.
 func nullBitmap(b vector.Bitmap, a arrow.Array) vector.Bitmap {
 	n := a.Len()
 	if cap(b) < vector.Words(n) {
 		b = vector.NewBitmap(n)
 	}
 	b = b[:vector.Words(n)]
-	words(b, a.NullBitmapBytes(), a.Data().Offset(), n)
+	copyBits(b, a.NullBitmapBytes(), a.Data().Offset(), n)
 	for i := range b {
 		b[i] = ^b[i]
 	}
@@ -142,8 +143,8 @@ func nullBitmap(b vector.Bitmap, a arrow.Array) vector.Bitmap {
 	return b
 }
 
-// words copies n bits of src from the given bit on into b.
-func words(b vector.Bitmap, src []byte, offset, n int) {
+// copyBits copies n bits of src, starting at bit offset, into b.
+func copyBits(b vector.Bitmap, src []byte, offset, n int) {
 	if offset%8 != 0 {
 		for i := range n {
 			b.Put(i, src[(offset+i)/8]>>((offset+i)%8)&1 != 0)
@@ -176,7 +177,7 @@ func decodeBool(v *vector.Vector, a arrow.Array, _ []int64, _ func(int, string, 
 		v.Bits = vector.NewBitmap(n)
 	}
 	v.Bits = v.Bits[:vector.Words(n)]
-	words(v.Bits, a.Data().Buffers()[1].Bytes(), a.Data().Offset(), n)
+	copyBits(v.Bits, a.Data().Buffers()[1].Bytes(), a.Data().Offset(), n)
 	trim(v.Bits, n)
 }
 
@@ -208,7 +209,8 @@ func decodeWholeDouble(v *vector.Vector, a arrow.Array, own []int64, bad func(in
 	}
 }
 
-// unscaled is a decimal without its scale, the second if it is not nil.
+// unscaled returns the unscaled value of a decimal: the second result if it is not nil,
+// otherwise the first.
 func unscaled(x decimal128.Num) (int64, *big.Int) {
 	if low := int64(x.LowBits()); x.HighBits() == low>>63 {
 		return low, nil
@@ -233,16 +235,16 @@ func decodeWhole(scale int) recordDecoder {
 
 func decodeDecimal(scale int) recordDecoder {
 	return func(v *vector.Vector, a arrow.Array, _ []int64, _ func(int, string, string)) {
-		v.Double = slicesOf(v.Double, a.Len())
+		v.Double = resize(v.Double, a.Len())
 		for i, d := range a.(*array.Decimal128).Values() {
 			small, large := unscaled(d)
-			v.Double[i], _ = nearestDouble(small, large, scale) // 38 digits are far from the largest double
+			v.Double[i], _ = nearestDouble(small, large, scale) // 38 digits cannot overflow a double
 		}
 	}
 }
 
-// slicesOf makes room for n elements.
-func slicesOf[E any](s []E, n int) []E {
+// resize returns s with length n, reallocated if it is too small.
+func resize[E any](s []E, n int) []E {
 	if cap(s) < n {
 		return make([]E, n)
 	}
@@ -300,7 +302,7 @@ func decodeInterval(v *vector.Vector, a arrow.Array, own []int64, bad func(int, 
 
 func decodeString(v *vector.Vector, a arrow.Array, _ []int64, _ func(int, string, string)) {
 	s := a.(*array.String)
-	v.Str = slicesOf(v.Str, s.Len())
+	v.Str = resize(v.Str, s.Len())
 	for i := range v.Str {
 		v.Str[i] = s.Value(i)
 	}
@@ -308,7 +310,7 @@ func decodeString(v *vector.Vector, a arrow.Array, _ []int64, _ func(int, string
 
 func decodeBinary(v *vector.Vector, a arrow.Array, _ []int64, _ func(int, string, string)) {
 	s := a.(*array.Binary)
-	v.Str = slicesOf(v.Str, s.Len())
+	v.Str = resize(v.Str, s.Len())
 	for i := range v.Str {
 		v.Str[i] = s.ValueString(i)
 	}

@@ -11,16 +11,16 @@ import (
 	"os"
 )
 
-// File is an input as a manifest records it. Size and SHA256 are zero for what does
-// not lie on this machine.
+// File is an input as a manifest records it. Size and SHA256 are zero for files that are
+// not on this machine.
 type File struct {
-	Path   string // relative to the base directory, with slashes; of a file outside of it, its name
+	Path   string // relative to the base directory, with slashes; the file's name if it is outside
 	Size   int64
 	SHA256 string // hexadecimal
 }
 
-// Files lists the input files of a relation in the order of their paths. Of SQL it
-// lists the files that it names, however it does.
+// Files lists the input files of a relation in path order. For SQL it lists the files that
+// the query names, in whatever way.
 func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
 	p, _, err := r.find(&rel)
 	if err != nil {

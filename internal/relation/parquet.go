@@ -22,13 +22,13 @@ type parquetTable struct {
 	files      []*parquetFile
 }
 
-// parquetFile is what is kept of a file that was looked at.
+// parquetFile is what is kept of a file after its footer was read.
 type parquetFile struct {
-	name    string // for people
+	name    string // for messages
 	path    string
 	size    int64
 	columns []stored
-	nested  []stored // leaves that are no columns, named by their path
+	nested  []stored // leaves below a top-level column, named by their path
 	groups  []rowGroup
 	rows    int64
 }
@@ -36,7 +36,7 @@ type parquetFile struct {
 type rowGroup struct {
 	first, rows int64
 	sizes       []int64 // uncompressed bytes of each leaf
-	least       []int64 // value of each leaf, see leastInt
+	least       []int64 // minimum of each leaf, see leastInt
 }
 
 func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, error) {
@@ -45,7 +45,7 @@ func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, er
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		f, err := t.look(path)
+		f, err := t.inspect(path)
 		if err != nil {
 			return nil, fmt.Errorf("%s: read %s: %w", rel.Owner, p.shown(path), err)
 		}
@@ -61,8 +61,8 @@ func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, er
 	return t, nil
 }
 
-// look reads the footer of a file.
-func (t *parquetTable) look(path string) (*parquetFile, error) {
+// inspect reads the footer of a file.
+func (t *parquetTable) inspect(path string) (*parquetFile, error) {
 	in, err := openParquetFile(path)
 	if err != nil {
 		return nil, err
@@ -93,11 +93,11 @@ type openedParquet struct {
 	size int64
 
 	once  sync.Once
-	arrow *file.Reader // once it was needed
+	arrow *file.Reader // created on first use
 	err   error
 }
 
-// arrowChunk is a column of a row group as arrow-go reads it.
+// arrowChunk returns arrow-go's reader of a column of a row group.
 func (o *openedParquet) arrowChunk(group, leaf int) (file.ColumnChunkReader, error) {
 	o.once.Do(func() { o.arrow, o.err = file.NewParquetReader(io.NewSectionReader(o.in, 0, o.size)) })
 	if o.err != nil {
@@ -108,7 +108,7 @@ func (o *openedParquet) arrowChunk(group, leaf int) (file.ColumnChunkReader, err
 
 func (o *openedParquet) Close() error { return o.in.Close() }
 
-// readBuffer is how much is read of a column at a time.
+// readBuffer is how many bytes of a column are read at a time.
 const readBuffer = 256 << 10
 
 func openParquetFile(path string) (_ *openedParquet, err error) {
@@ -127,12 +127,12 @@ func openParquetFile(path string) (_ *openedParquet, err error) {
 	}
 	f, err := parquet.OpenFile(in, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
 	if err != nil {
-		return nil, fmt.Errorf("it is cut off, damaged or no Parquet file: %w", err)
+		return nil, fmt.Errorf("it is truncated, damaged or not a Parquet file: %w", err)
 	}
 	return &openedParquet{File: f, in: in, size: info.Size()}, nil
 }
 
-// damaged makes the panic of a decoder, which a damaged file causes, an error.
+// damaged turns the panic of a decoder, caused by a damaged file, into an error.
 func damaged(panicked any, err error) error {
 	if panicked != nil {
 		return fmt.Errorf("it is damaged: %v", panicked)
@@ -157,7 +157,7 @@ func (t *parquetTable) columns(context.Context) ([]Column, error) {
 	return withPartitions(columns, t.partitions, t.paths.files)
 }
 
-// common is a column of which some files hold a and others b.
+// common merges the descriptions of a column that has type a in some files and b in others.
 func common(a, b Column) Column {
 	numeric := func(k plan.Kind) bool { return k == plan.Int || k == plan.Double }
 	switch {
@@ -207,11 +207,11 @@ func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, erro
 	return s, nil
 }
 
-// source settles how a column of a file is read.
+// source decides how a column of a file is read.
 func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	i := slices.IndexFunc(f.columns, func(s stored) bool { return s.name == c.Name })
 	if i < 0 {
-		return t.elsewhere(f, c)
+		return t.absent(f, c)
 	}
 	s := &f.columns[i]
 	if s.kind == storedNull {
@@ -227,8 +227,9 @@ func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	return source{}, t.rel.refused(f.name, c, s.text, fmt.Sprintf("; declare it as %v, or let sql: convert it", planKinds[s.kind]))
 }
 
-// elsewhere is a column that the file does not have.
-func (t *parquetTable) elsewhere(f *parquetFile, c plan.Field) (source, error) {
+// absent returns the source of a column that the file does not have: the path or a
+// constant null.
+func (t *parquetTable) absent(f *parquetFile, c plan.Field) (source, error) {
 	if slices.Contains(t.partitions, c.Name) {
 		v, err := partitionValue(f.path, c)
 		if err != nil {
@@ -256,13 +257,13 @@ type parquetScan struct {
 	sources [][]source // by file
 	file    int
 	group   int
-	open    *sharedFile // file, once a part of it was yielded
+	open    *sharedFile // the file being read, once one of its parts was yielded
 }
 
-// sharedFile is a file that is open while parts of it are read.
+// sharedFile is a file that stays open while its parts are read.
 type sharedFile struct {
 	path  string
-	parts int // that were not read yet
+	parts int // not yet read
 	mu    sync.Mutex
 	file  *openedParquet
 	err   error
@@ -277,7 +278,7 @@ func (s *sharedFile) get() (*openedParquet, error) {
 	return s.file, s.err
 }
 
-// put notes that a part was read; the last closes the file.
+// put marks a part as read; the last one closes the file.
 func (s *sharedFile) put() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -318,7 +319,7 @@ func (s *parquetScan) next(context.Context) (part, bool, error) {
 	return p, true, nil
 }
 
-// close closes the file of which some parts were not asked for.
+// close closes a file whose remaining parts were not requested.
 func (s *parquetScan) close() error {
 	if s.open == nil || s.open.file == nil {
 		return nil

@@ -12,8 +12,9 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// arrowColumn reads a column by way of arrow-go, for chunks that parquet-go does not read
-// as it should: bools in runs come out wrong, and a damaged page of LZ4 takes all memory.
+// arrowColumn reads a column with arrow-go. It is used for chunks that parquet-go reads
+// wrongly: run-length encoded bools come out wrong, and a damaged LZ4 page allocates all
+// memory.
 type arrowColumn struct {
 	lane
 	convert converter
@@ -28,10 +29,11 @@ type arrowColumn struct {
 	bools   []bool
 	texts   []arrowparquet.ByteArray
 	fixed   []arrowparquet.FixedLenByteArray
-	held    [][]byte // what the strings of the vector lie in
+	backing [][]byte // backing memory of the vector's strings
 }
 
-// needsArrow reports whether a chunk is left to arrowColumn, which in turn lacks one encoding.
+// needsArrow reports whether arrowColumn must read a chunk; arrowColumn itself lacks one
+// encoding.
 func needsArrow(meta *format.ColumnMetaData) bool {
 	lacks := meta.Type == format.FixedLenByteArray && slices.Contains(meta.Encoding, format.DeltaByteArray)
 	return meta.Type == format.Boolean || meta.Codec == format.Lz4Raw && !lacks
@@ -41,7 +43,7 @@ func (c *arrowColumn) load(n int, _ int64) (int, error) { return n, nil }
 
 func (c *arrowColumn) fill(n int) error {
 	c.begin(n)
-	c.held = nil
+	c.backing = nil
 	if cap(c.levels) < n {
 		c.levels = make([]int16, n)
 	}
@@ -64,7 +66,7 @@ func (c *arrowColumn) fill(n int) error {
 			for i, l := range c.levels[:rows] {
 				levels[i] = byte(l)
 			}
-			c.spread(levels, at, read)
+			c.scatter(levels, at, read)
 		}
 		at += rows
 	}
@@ -72,13 +74,13 @@ func (c *arrowColumn) fill(n int) error {
 	return nil
 }
 
-// read reads up to n rows of a page, and the values in them.
+// read reads up to n rows of a page and their values.
 func (c *arrowColumn) read(n int) (rows int, values encoding.Values, read int, err error) {
 	var total int64
 	levels := c.levels[:n]
 	switch r := c.chunk.(type) {
 	case *file.BooleanColumnChunkReader:
-		c.bools = slicesOf(c.bools, n)
+		c.bools = resize(c.bools, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.bools, levels, nil)
 		bits := make([]byte, (read+7)/8)
 		for i, b := range c.bools[:read] {
@@ -88,31 +90,31 @@ func (c *arrowColumn) read(n int) (rows int, values encoding.Values, read int, e
 		}
 		values = encoding.BooleanValues(bits)
 	case *file.Int32ColumnChunkReader:
-		c.int32s = slicesOf(c.int32s, n)
+		c.int32s = resize(c.int32s, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.int32s, levels, nil)
 		values = encoding.Int32Values(c.int32s[:read])
 	case *file.Int64ColumnChunkReader:
-		c.int64s = slicesOf(c.int64s, n)
+		c.int64s = resize(c.int64s, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.int64s, levels, nil)
 		values = encoding.Int64Values(c.int64s[:read])
 	case *file.Int96ColumnChunkReader:
-		c.int96s = slicesOf(c.int96s, n)
+		c.int96s = resize(c.int96s, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.int96s, levels, nil)
 		values = encoding.Int96Values(int96Values(c.int96s[:read]))
 	case *file.Float32ColumnChunkReader:
-		c.floats = slicesOf(c.floats, n)
+		c.floats = resize(c.floats, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.floats, levels, nil)
 		values = encoding.FloatValues(c.floats[:read])
 	case *file.Float64ColumnChunkReader:
-		c.doubles = slicesOf(c.doubles, n)
+		c.doubles = resize(c.doubles, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.doubles, levels, nil)
 		values = encoding.DoubleValues(c.doubles[:read])
 	case *file.ByteArrayColumnChunkReader:
-		c.texts = slicesOf(c.texts, n)
+		c.texts = resize(c.texts, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.texts, levels, nil)
 		values = c.byteArrays(c.texts[:read])
 	case *file.FixedLenByteArrayColumnChunkReader:
-		c.fixed = slicesOf(c.fixed, n)
+		c.fixed = resize(c.fixed, n)
 		total, read, err = r.ReadBatchInPage(int64(n), c.fixed, levels, nil)
 		values = c.fixedArrays(c.fixed[:read], r.Descriptor().TypeLength())
 	default:
@@ -131,7 +133,7 @@ func int96Values(in []arrowparquet.Int96) []deprecated.Int96 {
 	return out
 }
 
-// byteArrays copies texts, which lie in a page that the next read overwrites.
+// byteArrays copies byte arrays out of a page, which the next read overwrites.
 func (c *arrowColumn) byteArrays(in []arrowparquet.ByteArray) encoding.Values {
 	var data []byte
 	offsets := []uint32{0}
@@ -139,7 +141,7 @@ func (c *arrowColumn) byteArrays(in []arrowparquet.ByteArray) encoding.Values {
 		data = append(data, b...)
 		offsets = append(offsets, uint32(len(data)))
 	}
-	c.held = append(c.held, data)
+	c.backing = append(c.backing, data)
 	return encoding.ByteArrayValues(data, offsets)
 }
 
@@ -148,7 +150,7 @@ func (c *arrowColumn) fixedArrays(in []arrowparquet.FixedLenByteArray, size int)
 	for _, b := range in {
 		data = append(data, b...)
 	}
-	c.held = append(c.held, data)
+	c.backing = append(c.backing, data)
 	return encoding.FixedLenByteArrayValues(data, size)
 }
 

@@ -15,19 +15,18 @@ import (
 // badValue is a value that its column's type cannot hold.
 type badValue struct{ text, reason string }
 
-// chunkReader reads the values of one column of a row group from its first row on.
+// chunkReader reads the values of one column of a row group in order.
 type chunkReader interface {
-	// load makes sure that up to n rows can be read without more than the given bytes in
-	// memory, and returns how many, which are at least one.
+	// load ensures that up to n rows can be read while holding at most budget bytes in
+	// memory. It returns how many, at least one.
 	load(n int, budget int64) (int, error)
-	// fill reads n rows, which are loaded, into the vector. What it holds is valid until
-	// the next call.
+	// fill reads n loaded rows into the vector. The vector is valid until the next call.
 	fill(n int) error
 	badValues() map[int]badValue
 	close() error
 }
 
-// lane is the vector that a column is read into, and what of it is bad.
+// lane is the vector that a column is read into, with its bad values.
 type lane struct {
 	vector *vector.Vector
 	bad    map[int]badValue // by row in the vector
@@ -54,32 +53,32 @@ func (l *lane) end() {
 	}
 }
 
-// columnReader reads pages of parquet-go.
+// columnReader reads a column with parquet-go.
 type columnReader struct {
 	lane
 	pages   *parquet.FilePages
 	convert converter
 	asIs    bool          // see source
-	own     vector.Vector // the vector's memory while its lane is that of a page
+	own     vector.Vector // the vector's own memory while its lane points into a page
 
-	loaded []pageReader // pages in the vector or ahead of it
+	loaded []pageReader // pages that the vector refers to, and pages read ahead
 	done   []parquet.Page
 
-	dictionary parquet.Dictionary // whose values are in entries
-	entries    *vector.Vector     // which know whether they are UTF-8
+	dictionary parquet.Dictionary // the dictionary that entries were converted from
+	entries    *vector.Vector     // with their UTF-8 check done
 	badEntries map[int]badValue
 }
 
-// pageReader is a page and what was read of it.
+// pageReader is a page and the position in it.
 type pageReader struct {
 	parquet.Page
 	levels []byte // 1: a value, 0: null; nil when all are values
-	rows   int    // that are left
+	rows   int    // rows left
 	row    int    // rows read
 	value  int    // values read
 }
 
-// load reads pages until they hold n rows, or more bytes than the budget.
+// load reads pages until they hold n rows or more than budget bytes.
 func (c *columnReader) load(n int, budget int64) (int, error) {
 	rows, bytes := 0, int64(0)
 	for i := range c.loaded {
@@ -132,8 +131,8 @@ func (c *columnReader) fill(n int) error {
 	return nil
 }
 
-// borrow lets the vector have n rows as they lie in a page, if there they lie as they are in a
-// lane, and gives it back its own memory before the next.
+// borrow points the vector's lane at n rows of a page instead of copying them, if the page
+// stores them in the lane's format. Each call first restores the vector's own memory.
 func (c *columnReader) borrow(n int) bool {
 	if !c.asIs {
 		return false
@@ -154,7 +153,7 @@ func (c *columnReader) borrow(n int) bool {
 	return true
 }
 
-// release gives back the pages whose values nobody holds any more.
+// release frees the pages that the vector no longer refers to.
 func (c *columnReader) release() {
 	for _, p := range c.done {
 		parquet.Release(p)
@@ -171,7 +170,7 @@ func (c *columnReader) close() error {
 	return c.pages.Close()
 }
 
-// read reads m rows of a page into the vector from row at on.
+// read reads m rows of a page into the vector, starting at row at.
 func (c *columnReader) read(p *pageReader, at, m int) error {
 	values := m
 	if p.levels != nil {
@@ -186,13 +185,13 @@ func (c *columnReader) read(p *pageReader, at, m int) error {
 		}
 	}
 	if values < m {
-		c.spread(p.levels[p.row:p.row+m], at, values)
+		c.scatter(p.levels[p.row:p.row+m], at, values)
 	}
 	p.row, p.value, p.rows = p.row+m, p.value+values, p.rows-m
 	return nil
 }
 
-// values reads the next n values of a page into the vector, side by side.
+// values reads the next n values of a page into the vector, without gaps for nulls.
 func (c *columnReader) values(p *pageReader, at, n int) error {
 	data := p.Data()
 	d := p.Dictionary()
@@ -273,9 +272,9 @@ func gather(v *vector.Vector, at int, entries *vector.Vector, indexes []int32) {
 	}
 }
 
-// spread moves the values that lie side by side from row at on to the rows whose level
-// is 1, and marks the others null.
-func (c *lane) spread(levels []byte, at, values int) {
+// scatter moves values that lie without gaps from row at on to the rows whose level is 1,
+// and marks the other rows null.
+func (c *lane) scatter(levels []byte, at, values int) {
 	v := c.vector
 	from := at + values
 	for i := len(levels) - 1; i >= 0; i-- {
@@ -283,7 +282,7 @@ func (c *lane) spread(levels []byte, at, values int) {
 		if levels[i] == 0 {
 			v.SetNull(to)
 			if v.Str != nil {
-				v.Str[to] = "" // it may point into a page that others write to by now
+				v.Str[to] = "" // it may point into a page that has been reused
 			}
 			continue
 		}

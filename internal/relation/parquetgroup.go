@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Rows and bytes of a batch; a single row may have more.
+// Limits of a batch; a single row may exceed the bytes.
 const (
 	batchRows  = 2048
 	batchBytes = 8 << 20
@@ -25,7 +25,7 @@ type groupReader struct {
 	group   int
 	sources []source
 
-	columns []chunkReader // nil where every row has the same value
+	columns []chunkReader // nil for a constant column
 	batch   Batch
 }
 
@@ -33,7 +33,7 @@ func (r *groupReader) read(in *openedParquet, emit func(*Batch) error) (err erro
 	g := r.file.groups[r.group]
 	groups := in.RowGroups()
 	if in.size != r.file.size || r.group >= len(groups) || groups[r.group].NumRows() != g.rows {
-		return fmt.Errorf("%s: %s was rewritten while it was read", r.rel.Owner, r.file.name)
+		return fmt.Errorf("%s: %s changed while it was read", r.rel.Owner, r.file.name)
 	}
 	if err := r.begin(groups[r.group].ColumnChunks(), in); err != nil {
 		return fmt.Errorf("%s: read %s: %w", r.rel.Owner, r.file.name, err)
@@ -56,7 +56,7 @@ func (r *groupReader) read(in *openedParquet, emit func(*Batch) error) (err erro
 	return nil
 }
 
-// begin makes the readers of the columns.
+// begin creates the readers of the columns.
 func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) (err error) {
 	defer func() { err = damaged(recover(), err) }()
 	r.batch = Batch{Batch: vector.NewBatch(r.fields, 0), File: r.index}
@@ -92,7 +92,7 @@ func (r *groupReader) close() (err error) {
 	return err
 }
 
-// fill makes the next batch, of n rows at most, and returns how many it has.
+// fill reads the next batch, of at most n rows, and returns its number of rows.
 func (r *groupReader) fill(n int) (_ int, err error) {
 	column := -1
 	defer func() {
@@ -126,7 +126,7 @@ func (r *groupReader) fill(n int) (_ int, err error) {
 	return n, nil
 }
 
-// fillConstant makes v n rows of x.
+// fillConstant sets v to n copies of x.
 func fillConstant(v *vector.Vector, x plan.Value, n int) {
 	v.Resize(n)
 	for i := range n {

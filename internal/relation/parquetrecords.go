@@ -17,8 +17,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// records reads columns of every type by way of pqarrow, with the types of the Parquet
-// schema; what Arrow's own schema in a file adds (dictionaries, wide offsets) is left out.
+// records reads columns of every type with pqarrow, with the types of the Parquet schema.
+// The additional types in a file's own Arrow schema (dictionaries, large offsets) are
+// ignored.
 func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	s, err := t.bind(ctx, declared)
 	if err != nil {
@@ -42,7 +43,7 @@ func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schem
 	return nil
 }
 
-// arrowSchema is the schema of all files together, with the partitions behind.
+// arrowSchema is the common schema of all files, followed by the partition columns.
 func (t *parquetTable) arrowSchema() (*arrow.Schema, error) {
 	var fields []arrow.Field
 	for n, pf := range t.files {
@@ -66,7 +67,7 @@ func (t *parquetTable) arrowSchema() (*arrow.Schema, error) {
 	return arrow.NewSchema(fields, nil), nil
 }
 
-// joinSchemas makes the columns of another file part of the schema of those before.
+// joinSchemas merges the columns of another file into the schema of the files before it.
 func (t *parquetTable) joinSchemas(fields, more []arrow.Field, pf *parquetFile) ([]arrow.Field, error) {
 	for _, m := range more {
 		i := slices.IndexFunc(fields, func(f arrow.Field) bool { return f.Name == m.Name })
@@ -88,7 +89,7 @@ func (t *parquetTable) joinSchemas(fields, more []arrow.Field, pf *parquetFile) 
 	return fields, nil
 }
 
-// commonArrow is the type that holds the values of both types.
+// commonArrow returns the type that can hold the values of both types.
 func commonArrow(a, b arrow.DataType) (arrow.DataType, bool) {
 	ta, oka := a.(*arrow.TimestampType)
 	tb, okb := b.(*arrow.TimestampType)
@@ -98,7 +99,8 @@ func commonArrow(a, b arrow.DataType) (arrow.DataType, bool) {
 	case a.ID() == arrow.NULL:
 		return b, true
 	case oka && okb:
-		// A timestamp without a zone is UTC. Arrow's units count up as they get finer.
+		// A timestamp without a zone is treated as UTC. Arrow's unit constants increase
+		// with precision.
 		return &arrow.TimestampType{Unit: max(ta.Unit, tb.Unit), TimeZone: "UTC"}, true
 	case arrow.IsFloating(a.ID()) && arrow.IsFloating(b.ID()):
 		return arrow.PrimitiveTypes.Float64, true
@@ -174,7 +176,7 @@ func (t *parquetTable) fileRecords(ctx context.Context, pf *parquetFile, whole *
 	return nil
 }
 
-// convertRecord makes a record of one file one of the whole schema.
+// convertRecord casts a record of one file to the common schema.
 func (t *parquetTable) convertRecord(ctx context.Context, pf *parquetFile, rec arrow.RecordBatch, whole *arrow.Schema) (arrow.RecordBatch, error) {
 	columns := make([]arrow.Array, whole.NumFields())
 	defer func() {

@@ -15,16 +15,16 @@ import (
 	"github.com/unskew/unskew/internal/text"
 )
 
-// A pattern is written in from: itself and nowhere else: the project may lie in a folder
-// named a[b]*. In a segment, * stands for any characters, ? for one, [a-c] for one of a set
-// and [!a-c] for one outside of it; the segment ** stands for any folders, or none, without
-// following links to folders.
+// Patterns are recognized only in the from: path itself, since the project may be in a
+// folder named a[b]*. In a segment, * matches any characters, ? one character, [a-c] one of
+// a set and [!a-c] one outside it. The segment ** matches any number of folders; it does
+// not follow links to folders.
 
 // isURL reports whether from is read from a server.
 func isURL(from string) bool { return strings.Contains(from, "://") }
 
-// expand lists the files that from names, in byte order of their paths, which are
-// absolute if base is. A file whose path is from to the letter is the only one.
+// expand lists the files that match from, in byte order of their paths, which are absolute
+// if base is. If a file has exactly the path from, it is the only one.
 func expand(base, from string) ([]string, error) {
 	whole := from
 	if !filepath.IsAbs(from) {
@@ -51,16 +51,16 @@ func expand(base, from string) ([]string, error) {
 	return slices.Compact(files), nil
 }
 
-// hasPattern reports whether a segment, or a part of one, is a pattern.
+// hasPattern reports whether s contains pattern characters.
 func hasPattern(segment string) bool { return strings.ContainsAny(segment, "*?[") }
 
-// goPattern is a segment as path.Match takes it.
+// goPattern translates a segment to the syntax of path.Match.
 func goPattern(segment string) string {
 	segment = strings.ReplaceAll(segment, `\`, `\\`)
 	return strings.ReplaceAll(segment, "[!", "[^")
 }
 
-// walk appends the files below dir that the segments name.
+// walk appends the files below dir that match the segments.
 func walk(dir string, segments []string, files *[]string) error {
 	segment, rest := segments[0], segments[1:]
 	switch {
@@ -93,7 +93,8 @@ func walkAll(dir string, rest []string, files *[]string) error {
 	})
 }
 
-// enter takes a path that matched so far: a file at the end of the pattern, a folder before.
+// enter handles a path that has matched so far: a file at the end of the pattern, a folder
+// before.
 func enter(name string, rest []string, files *[]string) error {
 	info, err := os.Stat(name)
 	switch {
@@ -125,8 +126,8 @@ func eachEntry(dir string, f func(fs.DirEntry) error) error {
 	return nil
 }
 
-// partitions are the columns that from: takes from the names of folders: those of its
-// segments name=value whose value is a pattern.
+// partitions lists the partition columns of from:, which are its segments name=value whose
+// value is a pattern.
 func partitions(from string) []string {
 	var names []string
 	segments := strings.Split(filepath.ToSlash(filepath.Clean(from)), "/")
@@ -139,11 +140,11 @@ func partitions(from string) []string {
 	return names
 }
 
-// nullPartition is how Hive and Spark write a null in the name of a folder.
+// nullPartition is how Hive and Spark write null in a folder name.
 const nullPartition = "__HIVE_DEFAULT_PARTITION__"
 
-// partitionText is the text that a file's path holds for a partition column; ok is false
-// for null.
+// partitionText returns the text of a partition column in a file's path; ok is false for
+// null.
 func partitionText(file, name string) (text string, ok bool) {
 	segments := strings.Split(filepath.ToSlash(file), "/")
 	for _, s := range slices.Backward(segments[:len(segments)-1]) {
@@ -159,12 +160,12 @@ func partitionText(file, name string) (text string, ok bool) {
 
 // paths are the files of a relation.
 type paths struct {
-	base  string   // absolute; what from: is relative to
+	base  string   // absolute; the directory that from: is relative to
 	files []string // absolute, in byte order
 }
 
-// shown is a file's path as people know it: relative to the base directory, with
-// slashes; of a file outside of it, its name.
+// shown returns a file's path for messages: relative to the base directory, with slashes,
+// or the file's name if it is outside.
 func (p paths) shown(file string) string {
 	if isURL(file) {
 		return file
@@ -176,7 +177,7 @@ func (p paths) shown(file string) string {
 	return filepath.ToSlash(rel)
 }
 
-// partitionValue is the value of a partition column for the rows of a file, read as text.
+// partitionValue parses the value of a partition column for the rows of a file.
 func partitionValue(file string, c plan.Field) (plan.Value, error) {
 	s, ok := partitionText(file, c.Name)
 	if !ok {
@@ -185,8 +186,8 @@ func partitionValue(file string, c plan.Field) (plan.Value, error) {
 	return text.Parse(s, c.Type.Kind)
 }
 
-// withoutPath is an error of the file system without the absolute path in it, which those
-// who report it name as people know it.
+// withoutPath removes the absolute path from a file system error; the caller adds the path
+// in the form that users know.
 func withoutPath(err error) error {
 	if e := (*fs.PathError)(nil); errors.As(err, &e) {
 		return e.Err

@@ -21,8 +21,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// TestN11_LongDecimals come out as they are, when they are declared, and are refused by
-// name when they are not.
+// TestN11_LongDecimals checks that long decimals keep their values if declared and are
+// rejected by name if not.
 func TestN11_LongDecimals(t *testing.T) {
 	p := newProject(t)
 	b := array.NewDecimal256Builder(memory.DefaultAllocator, &arrow.Decimal256Type{Precision: 39, Scale: 2})
@@ -45,7 +45,7 @@ func TestN11_LongDecimals(t *testing.T) {
 	}
 }
 
-// TestN11_WholeDoublesAreInts: pandas stores ints as doubles beside nulls.
+// TestN11_WholeDoublesAreInts: pandas stores an int column with nulls as doubles.
 func TestN11_WholeDoublesAreInts(t *testing.T) {
 	p := newProject(t)
 	p.copyTo("ids.parquet", "SELECT x::DOUBLE AS x FROM (VALUES (1, 7.0), (2, NULL), (3, -0.0), (4, 9007199254740992.0)) t(i, x) ORDER BY i")
@@ -61,7 +61,8 @@ func TestN11_WholeDoublesAreInts(t *testing.T) {
 	}
 }
 
-// TestN11_ColumnsWithoutValues are nulls of every type, and of none until one is declared.
+// TestN11_ColumnsWithoutValues checks that an all-null column can be read as every declared
+// type and has none otherwise.
 func TestN11_ColumnsWithoutValues(t *testing.T) {
 	p := newProject(t)
 	p.writeArrow("empty.parquet", "x", array.NewNull(3))
@@ -82,7 +83,7 @@ func TestN11_ColumnsWithoutValues(t *testing.T) {
 	}
 }
 
-// TestB4_NanosecondsWithAndWithoutUTC of one source are floored alike.
+// TestB4_NanosecondsWithAndWithoutUTC checks that both are rounded down in the same way.
 func TestB4_NanosecondsWithAndWithoutUTC(t *testing.T) {
 	p := newProject(t)
 	for i, zone := range []string{"", "UTC"} {
@@ -96,8 +97,9 @@ func TestB4_NanosecondsWithAndWithoutUTC(t *testing.T) {
 	}
 }
 
-// TestB4_QueriesDoNotTruncateNanoseconds: DuckDB reads UTC nanoseconds as microseconds, toward
-// zero. Only times that are wrong then are refused, in structs and lists every time before 1970.
+// TestB4_QueriesDoNotTruncateNanoseconds: DuckDB truncates UTC nanoseconds to microseconds,
+// toward zero. Only times that this changes are rejected; in structs and lists, every time
+// before 1970 is.
 func TestB4_QueriesDoNotTruncateNanoseconds(t *testing.T) {
 	nanos := func(zone string, times ...arrow.Timestamp) arrow.Array {
 		b := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: zone})
@@ -140,7 +142,8 @@ func TestB4_QueriesDoNotTruncateNanoseconds(t *testing.T) {
 	}
 }
 
-// TestP12_FoldersAboveTheProject are neither columns nor patterns.
+// TestP12_FoldersAboveTheProject checks that they are neither partition columns nor
+// patterns.
 func TestP12_FoldersAboveTheProject(t *testing.T) {
 	for _, name := range []string{"x=99", "a[b]*", "what?"} {
 		dir := filepath.Join(t.TempDir(), name)
@@ -167,7 +170,8 @@ func TestP12_FoldersAboveTheProject(t *testing.T) {
 	}
 }
 
-// TestP12_PartitionsOfFrom are columns where from: says k=* and the files have none.
+// TestP12_PartitionsOfFrom checks that k=* in from: is a column if the files have none of
+// that name.
 func TestP12_PartitionsOfFrom(t *testing.T) {
 	p := newProject(t)
 	for _, dir := range []string{"day=2025-01-02/n=7", "day=2025-01-01/n=08", "day=2025-01-03/n=__HIVE_DEFAULT_PARTITION__"} {
@@ -199,7 +203,7 @@ func TestP12_PartitionsOfFrom(t *testing.T) {
 	}
 }
 
-// TestK5_NamesThatDifferInCase are an error wherever rows come from.
+// TestK5_NamesThatDifferInCase are an error for every kind of relation.
 func TestK5_NamesThatDifferInCase(t *testing.T) {
 	p := newProject(t)
 	s := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64}, {Name: "ID", Type: arrow.PrimitiveTypes.Int64}}, nil)
@@ -216,7 +220,7 @@ func TestK5_NamesThatDifferInCase(t *testing.T) {
 	}
 }
 
-// TestTheEarliestErrorIsReported is reported whatever the number of workers.
+// TestTheEarliestErrorIsReported for any number of workers.
 func TestTheEarliestErrorIsReported(t *testing.T) {
 	p := newProject(t)
 	for f := range 4 {
@@ -235,7 +239,8 @@ func TestTheEarliestErrorIsReported(t *testing.T) {
 	}
 }
 
-// TestScanParallelReadsWhatScanReads: every row once, each worker's calls one by one.
+// TestScanParallelReadsWhatScanReads: every row once, and no overlapping calls for a
+// worker.
 func TestScanParallelReadsWhatScanReads(t *testing.T) {
 	p := newProject(t)
 	for f := range 3 {
@@ -262,7 +267,7 @@ func TestScanParallelReadsWhatScanReads(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				if place := fmt.Sprint(b.File, b.First); busy[w] || places[place] {
-					return errors.New("twice at once, or twice")
+					return errors.New("a worker's calls overlap, or a row came twice")
 				} else {
 					busy[w], places[place] = true, true
 				}
@@ -280,7 +285,7 @@ func TestScanParallelReadsWhatScanReads(t *testing.T) {
 	}
 }
 
-// TestKeepBadHandsThemOver: with bad rows kept, they are in the batch and marked.
+// TestKeepBadHandsThemOver: with KeepBad, bad rows are in the batch and marked.
 func TestKeepBadHandsThemOver(t *testing.T) {
 	p := newProject(t)
 	p.copyTo("a.parquet", "SELECT unnest([1.0::DOUBLE, 1.5, NULL, 4.0]) AS x")

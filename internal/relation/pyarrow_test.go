@@ -39,7 +39,8 @@ var kindsByName = map[string]plan.Kind{
 	"bytes": plan.Bytes, "timestamp": plan.Timestamp, "duration": plan.Duration, "null": plan.Null,
 }
 
-// TestParquetIsWhatPyarrowReads: files of every type, encoding, compression and page version.
+// TestParquetIsWhatPyarrowReads compares files of every type, encoding, compression and
+// page version.
 func TestParquetIsWhatPyarrowReads(t *testing.T) {
 	p := newProject(t)
 	seed := rand.Uint32()
@@ -62,7 +63,7 @@ func TestParquetIsWhatPyarrowReads(t *testing.T) {
 	p.damage(rand.New(rand.NewPCG(uint64(seed), 0)))
 }
 
-// compare reads a column that pyarrow wrote and checks the type it is inferred as.
+// compare reads a column that pyarrow wrote and checks its inferred type and its values.
 func (p *project) compare(w *written) {
 	p.Helper()
 	kind := kindsByName[w.Kind]
@@ -103,8 +104,8 @@ func (p *project) compare(w *written) {
 
 var namedColumn = regexp.MustCompile(`column "c\d+"`)
 
-// compareQuery reads the column through sql:, where DuckDB reads the file: it has the same
-// values, or it or another column of the file is refused by name.
+// compareQuery reads the column through sql:, where DuckDB reads the file. It must have the
+// same values, or the error must name the rejected column.
 func (p *project) compareQuery(w *written) {
 	p.Helper()
 	kind := kindsByName[w.Kind]
@@ -132,7 +133,7 @@ func (p *project) compareQuery(w *written) {
 	}
 }
 
-// textOf is a value as the script writes it; nil for null.
+// textOf formats a value as the script does; nil for null.
 func textOf(v plan.Value) *string {
 	if v.IsNull() {
 		return nil
@@ -157,7 +158,7 @@ func textOf(v plan.Value) *string {
 	return &s
 }
 
-// sameText compares doubles by their bits, and NaN with NaN.
+// sameText compares doubles by their bits, except that all NaN are equal.
 func sameText(k plan.Kind, got, want string) bool {
 	if k != plan.Double {
 		return got == want
@@ -174,8 +175,8 @@ func shown(s *string) string {
 	return strconv.Quote(*s)
 }
 
-// damage cuts files off and changes bytes in them: a file is an error then, or has rows;
-// nothing panics, hangs or takes much memory.
+// damage truncates files and changes bytes in them. Reading such a file must fail or return
+// rows, without panicking, hanging or taking much memory.
 func (p *project) damage(rnd *rand.Rand) {
 	p.Helper()
 	files, err := filepath.Glob(filepath.Join(p.dir, "*.parquet"))
@@ -212,7 +213,7 @@ func (p *project) damage(rnd *rand.Rand) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		err = p.Scan(ctx, from("damaged.parquet"), fields, func(*Batch) error { return nil })
 		if errors.Is(err, context.DeadlineExceeded) {
-			p.Errorf("variant %d of a damaged file is read without an end", n)
+			p.Errorf("variant %d of a damaged file is read endlessly", n)
 		}
 		cancel()
 		if err != nil {

@@ -14,16 +14,16 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 )
 
-// Options bound what reading may use.
+// Options limit the resources that reading may use.
 type Options struct {
-	MemoryLimit string // of queries, such as "4GB"; "": 80 % of the machine
+	MemoryLimit string // of queries, such as "4GB"; "": 80 % of the machine's memory
 	Threads     int    // of queries; 0: one for each core
-	TempDir     string // below which queries larger than MemoryLimit spill; "": the system's
-	BaseDir     string // what relative paths are relative to; "": the working directory
+	TempDir     string // where queries larger than MemoryLimit spill; "": the system's directory
+	BaseDir     string // the directory that relative paths are relative to; "": the working directory
 }
 
-// Reader reads relations. All methods may be called concurrently; Close only after
-// they have returned.
+// Reader reads relations. All methods may be called concurrently, except that Close must
+// come last.
 type Reader struct {
 	db   *duckdb.DB
 	base string // absolute
@@ -45,7 +45,7 @@ func Open(o Options) (*Reader, error) {
 // Close releases everything the reader holds.
 func (r *Reader) Close() error { return r.db.Close() }
 
-// open looks at the files of a relation.
+// open inspects the files of a relation.
 func (r *Reader) open(ctx context.Context, rel *Relation) (table, error) {
 	p, f, err := r.find(rel)
 	if err != nil {
@@ -60,7 +60,7 @@ func (r *Reader) open(ctx context.Context, rel *Relation) (table, error) {
 	return openText(rel, p), nil
 }
 
-// find lists the files of a relation that are read from here.
+// find lists the local files of a relation.
 func (r *Reader) find(rel *Relation) (p paths, f fileFormat, err error) {
 	p.base = r.base
 	if rel.SQL != "" {
@@ -87,7 +87,7 @@ func (r *Reader) find(rel *Relation) (p paths, f fileFormat, err error) {
 	return p, f, nil
 }
 
-// openQuery looks at a query, or at files on a server: DuckDB reads Parquet there.
+// openQuery inspects a query, or remote Parquet files, which DuckDB reads.
 func (r *Reader) openQuery(ctx context.Context, rel *Relation, f fileFormat) (table, error) {
 	if f != parquetFiles && rel.SQL == "" {
 		return nil, fmt.Errorf("%s: CSV and JSON are read from this machine only; copy %s here, or say with sql: what it holds, "+
@@ -96,23 +96,22 @@ func (r *Reader) openQuery(ctx context.Context, rel *Relation, f fileFormat) (ta
 	return openQuery(ctx, r.db, rel, r.base)
 }
 
-// Scan reads the given columns of a relation and calls f with its rows in batches
-// of a few thousand at most, in the order of the files' paths and of the rows in
-// them, or of the query. The first error of f ends the scan and is returned.
+// Scan reads the given columns of a relation and calls f with batches of at most a few
+// thousand rows. The order is that of the files' paths and of the rows in them, or of the
+// query's result. The first error of f ends the scan and is returned.
 //
-// A missing column, a column whose type is not the declared one, a value that the
-// declared type cannot hold and an unreadable file are errors that name the owner and
-// the place.
+// A missing column, a column whose type is not the declared one, a value that the declared
+// type cannot hold and an unreadable file are errors that name the owner and the location.
 func (r *Reader) Scan(ctx context.Context, rel Relation, columns []plan.Field, f func(*Batch) error) error {
 	return r.ScanParallel(ctx, rel, columns, 1, func(_ int, b *Batch) error { return f(b) })
 }
 
-// ScanParallel reads what Scan reads, but calls f from up to the given number of
-// workers at a time, numbered from 0; calls with the same number do not overlap. Batches
-// come in no particular order.
+// ScanParallel reads the same rows as Scan, but calls f from up to the given number of
+// workers, numbered from 0; calls with the same number do not overlap. The order of the
+// batches is unspecified.
 //
-// The error that is returned is the one of the earliest batch that has one, whatever the
-// number of workers: the batches before it are still read.
+// The returned error is that of the earliest failing batch, whatever the number of workers:
+// the batches before it are still read.
 func (r *Reader) ScanParallel(ctx context.Context, rel Relation, columns []plan.Field, workers int, f func(worker int, b *Batch) error) error {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
@@ -125,9 +124,9 @@ func (r *Reader) ScanParallel(ctx context.Context, rel Relation, columns []plan.
 	return run(ctx, s, workers, f)
 }
 
-// Records reads all columns of a relation as they are, whatever their types: it
-// calls schema once and then f with the rows in the order of Scan. A record is only
-// valid during the call. Declared columns must be there with their types, as for Scan.
+// Records reads all columns of a relation with their own types, whatever these are. It
+// calls schema once and then f with the rows in the order of Scan. A record is valid only
+// during the call. Declared columns must exist with their types, as for Scan.
 func (r *Reader) Records(ctx context.Context, rel Relation, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
@@ -136,8 +135,8 @@ func (r *Reader) Records(ctx context.Context, rel Relation, declared []plan.Fiel
 	return t.records(ctx, declared, schema, f)
 }
 
-// Columns lists the columns of a relation with the plan types they are read as where
-// none is declared, in their order.
+// Columns lists the columns of a relation in order, with the plan types they are read as
+// when not declared.
 func (r *Reader) Columns(ctx context.Context, rel Relation) ([]Column, error) {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
@@ -146,9 +145,9 @@ func (r *Reader) Columns(ctx context.Context, rel Relation) ([]Column, error) {
 	return t.columns(ctx)
 }
 
-// Check makes sure that a relation can be read and has the given columns with types
-// that Scan takes. A value that its type cannot hold is found by Scan only. Rows are read
-// of JSON alone, which names its columns in them.
+// Check ensures that a relation can be read and has the given columns with types that Scan
+// accepts. It does not check values; those are found by Scan. It reads rows only for JSON,
+// whose columns are named in the rows.
 func (r *Reader) Check(ctx context.Context, rel Relation, columns []plan.Field) error {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
@@ -164,7 +163,7 @@ func (r *Reader) Check(ctx context.Context, rel Relation, columns []plan.Field) 
 	return s.close()
 }
 
-// CheckName makes sure that a relation has a column, of whatever type.
+// CheckName ensures that a relation has a column, of any type.
 func (r *Reader) CheckName(ctx context.Context, rel Relation, name string) error {
 	columns, err := r.Columns(ctx, rel)
 	if err != nil {
@@ -176,7 +175,7 @@ func (r *Reader) CheckName(ctx context.Context, rel Relation, name string) error
 			return nil
 		}
 	}
-	return rel.missing(rel.place(), name, names)
+	return rel.missing(rel.label(), name, names)
 }
 
 // Count is the number of rows of a relation.

@@ -23,11 +23,11 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// project is a directory of data files and a DB over it.
+// project is a directory of data files and a reader of it.
 type project struct {
 	*testing.T
 	*Reader
-	duck *duckdb.DB // writes what is read
+	duck *duckdb.DB // writes the test files
 	dir  string
 }
 
@@ -127,7 +127,7 @@ func TestScanTypes(t *testing.T) {
 	p := newProject(t)
 	null := plan.NullValue()
 	for _, tc := range []struct {
-		sql  string // of one value; a null row is added
+		sql  string // for one value; a null row is added
 		kind plan.Kind
 		want plan.Value
 	}{
@@ -177,14 +177,14 @@ func TestScanTypes(t *testing.T) {
 	}
 }
 
-// TestB4_NegativeTimesFloor: a nanosecond before the epoch is -1 µs, in Parquet too,
-// where the reader has its own idea of nanoseconds.
+// TestB4_NegativeTimesFloor: a nanosecond before the epoch is -1 µs, also in Parquet, where
+// the reader would convert nanoseconds itself.
 func TestB4_NegativeTimesFloor(t *testing.T) {
 	p := newProject(t)
 	nanos := []arrow.Timestamp{-1, -999, -1000, -1001, -1_000_000_001, 0, 1, 999, 1000, 0}
 	valid := []bool{true, true, true, true, true, true, true, true, true, false}
 	want := []int64{-1, -1, -1, -2, -1_000_001, 0, 0, 0, 1, 0}
-	// Several files, each of several batches, with nanoseconds in some rows only.
+	// Several files, each of several batches, with nanoseconds in only some rows.
 	for _, zone := range []string{"", "UTC"} {
 		for f := range 3 {
 			b := array.NewTimestampBuilder(memory.DefaultAllocator, &arrow.TimestampType{Unit: arrow.Nanosecond, TimeZone: zone})
@@ -272,7 +272,7 @@ func TestCheckLooksAtColumnsOnly(t *testing.T) {
 		field      plan.Field
 	}{
 		{"clicks.csv", "", field("user_id", plan.Int)},
-		{"clicks.csv", "", field("amount", plan.Double)}, // what is wrong is in a row
+		{"clicks.csv", "", field("amount", plan.Double)}, // the error is in a row, which Check does not read
 		{"clicks.csv", `no column "amuont" (did you mean "amount"?)`, field("amuont", plan.Double)},
 		{"clicks.parquet", "declared as string", field("user_id", plan.String)},
 		{"gone.parquet", "no file matches", field("user_id", plan.Int)},
@@ -305,8 +305,8 @@ func TestColumnsInfersTypes(t *testing.T) {
 	}
 }
 
-// TestFilesThatDisagree: the first file's types must not decide over the others, and
-// a column that a file lacks is not null there.
+// TestFilesThatDisagree: the first file's types must not apply to the others, and a column
+// that a file lacks is not read as null.
 func TestFilesThatDisagree(t *testing.T) {
 	p := newProject(t)
 	p.copyTo("d-1.parquet", "SELECT 1::INTEGER AS x, 1 AS y")
@@ -350,7 +350,7 @@ func TestCSVIsParsedAsDeclared(t *testing.T) {
 	}
 }
 
-// TestCSVHasAHeader even where all its values look like names of columns.
+// TestCSVHasAHeader even if all its values look like column names.
 func TestCSVHasAHeader(t *testing.T) {
 	p := newProject(t)
 	p.write("names.csv", "id\na\nb\n")
@@ -363,7 +363,8 @@ func TestCSVHasAHeader(t *testing.T) {
 	}
 }
 
-// TestN8_NumbersOfTextFilesAreNotRounded: 2.5 is not an int, whatever DuckDB casts it to.
+// TestN8_NumbersOfTextFilesAreNotRounded: 2.5 is not an int, even though DuckDB would cast
+// it to one.
 func TestN8_NumbersOfTextFilesAreNotRounded(t *testing.T) {
 	p := newProject(t)
 	p.write("a.csv", "x\n1\n2.5\n")
@@ -400,7 +401,7 @@ func TestJSONIsReadAsDeclared(t *testing.T) {
 	}
 }
 
-// TestScanKeepsOrder: files by path, rows as they lie, with several threads.
+// TestScanKeepsOrder: files by path and rows in file order, with several threads.
 func TestScanKeepsOrder(t *testing.T) {
 	p := newProject(t)
 	for f := range 3 {
@@ -551,7 +552,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestRecordsPassThrough: a spine's columns keep types that features never have.
+// TestRecordsPassThrough: columns of a spine keep types that features cannot have.
 func TestRecordsPassThrough(t *testing.T) {
 	p := newProject(t)
 	p.copyTo("s.parquet", "SELECT 1::SMALLINT AS a, [1.5::FLOAT] AS emb, DATE '2025-01-01' AS d, {'k': 'v'} AS st, 'x'::ENUM('x') AS e")
@@ -580,7 +581,8 @@ func TestRecordsPassThrough(t *testing.T) {
 	}
 }
 
-// TestRewrittenFilesAreReadAnew: DuckDB's file cache looks at sizes and seconds only.
+// TestRewrittenFilesAreReadAnew: DuckDB's file cache compares only sizes and times in
+// seconds.
 func TestRewrittenFilesAreReadAnew(t *testing.T) {
 	p := newProject(t)
 	for i := range 20 {
@@ -592,8 +594,8 @@ func TestRewrittenFilesAreReadAnew(t *testing.T) {
 	}
 }
 
-// TestSpill: a query larger than the memory limit spills into a directory of the
-// DB's own, which goes with it.
+// TestSpill: a query larger than the memory limit spills into a directory of its own, which
+// Close removes.
 func TestSpill(t *testing.T) {
 	temp := t.TempDir()
 	db, err := Open(Options{MemoryLimit: "60MB", Threads: 1, TempDir: temp})

@@ -14,19 +14,19 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// repeatedBytes bounds the hashes that Repeated holds at a time; more values than that
-// take several passes over the column.
+// repeatedBytes limits the memory of the hashes that Repeated holds; more values take
+// several passes over the column.
 const repeatedBytes = 512 << 20
 
-// Repeated calls f with every value of a column, which is of strings, bytes or ints, that
-// occurs in more than one row; a value may come more than once, and very rarely one that
-// does not occur again. Nulls and values that cannot be read do not count. Calls do not overlap.
+// Repeated calls f with every value of a string, bytes or int column that occurs in more
+// than one row. A value may be passed more than once, and very rarely a value that does not
+// repeat is passed. Nulls and unreadable values are ignored. Calls do not overlap.
 func (r *Reader) Repeated(ctx context.Context, rel Relation, column plan.Field, f func(*vector.Vector) error) error {
 	t, err := r.open(ctx, &rel)
 	if err != nil {
 		return err
 	}
-	n, err := atMost(ctx, t)
+	n, err := estimateRows(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -40,9 +40,9 @@ func (r *Reader) Repeated(ctx context.Context, rel Relation, column plan.Field, 
 	return nil
 }
 
-// atMost is how many rows a table has at most, about: those of a text are not counted,
-// which takes as long as reading them.
-func atMost(ctx context.Context, t table) (n int64, err error) {
+// estimateRows estimates an upper bound of a table's rows. Rows of text files are not counted,
+// since that would take as long as reading them.
+func estimateRows(ctx context.Context, t table) (n int64, err error) {
 	text, ok := t.(*textTable)
 	if !ok {
 		return t.count(ctx)
@@ -57,12 +57,13 @@ func atMost(ctx context.Context, t table) (n int64, err error) {
 	return n, nil
 }
 
-// hashBuckets is into how many buckets the first bits of hashes divide them, a power of two.
+// hashBuckets is the number of buckets that the first bits of a hash select, a power of
+// two.
 const hashBuckets = 1024
 
 func bucketOf(h uint64) int { return int(h >> (64 - 10)) }
 
-// repeats finds the repeated values whose hashes are in the buckets of one pass.
+// repeats finds the repeated values whose hashes fall in the buckets of one pass.
 type repeats struct {
 	table        table
 	column       plan.Field
@@ -115,7 +116,7 @@ func (p *repeats) each(ctx context.Context, f func(worker int, v *vector.Vector)
 	return run(ctx, s, p.workers, func(worker int, b *Batch) error { return f(worker, b.Cols[0]) })
 }
 
-// rows calls f with the hashes that belong to the pass. No hash is 0.
+// rows calls f with the hashes of v that belong to the pass. No hash is 0.
 func (p *repeats) rows(v *vector.Vector, f func(i int, h uint64)) {
 	for i := range v.N {
 		if !v.Valid(i) {

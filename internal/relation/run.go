@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// inFlight is how many bytes the parts that are read at a time may take, about; a
-// larger part is read alone.
-const inFlight = 1 << 30
+// maxInFlight limits the estimated memory of the parts that are read concurrently; a larger
+// part is read alone.
+const maxInFlight = 1 << 30
 
-// run reads the parts of a scan with the given number of workers. The error is the one of
-// the earliest part that fails: parts before it are still read to their end.
+// run reads the parts of a scan with the given number of workers. It returns the error of
+// the earliest failing part: parts before it are still read to the end.
 func run(ctx context.Context, s scan, workers int, f func(worker int, b *Batch) error) error {
 	r := &runner{scan: s, f: f, failed: -1}
 	r.room.L = &r.mu
@@ -39,11 +39,11 @@ type runner struct {
 	f    func(worker int, b *Batch) error
 
 	mu       sync.Mutex
-	room     sync.Cond // waits for bytes
+	room     sync.Cond // waits until bytes allows another part
 	bytes    int64     // of the parts being read
-	begun    int       // parts that were handed out
-	ended    bool      // there are no more
-	failed   int       // the earliest part with an error; -1 for none
+	begun    int       // number of parts handed out
+	ended    bool      // the scan has no more parts
+	failed   int       // earliest part with an error; -1: none
 	err      error     // its error
 	canceled bool
 }
@@ -59,7 +59,7 @@ func (r *runner) work(ctx context.Context, worker int) {
 				return err
 			}
 			if r.after(number) {
-				return errOvertaken
+				return errSuperseded
 			}
 			return r.f(worker, b)
 		})
@@ -67,8 +67,8 @@ func (r *runner) work(ctx context.Context, worker int) {
 	}
 }
 
-// errOvertaken ends a part behind one that failed.
-var errOvertaken = errors.New("an earlier part failed")
+// errSuperseded ends a part that comes after a failed one.
+var errSuperseded = errors.New("an earlier part failed")
 
 // after reports whether a part before the given one has failed.
 func (r *runner) after(number int) bool {
@@ -77,7 +77,7 @@ func (r *runner) after(number int) bool {
 	return r.failed >= 0 && r.failed < number
 }
 
-// take hands out the next part when there is room for it.
+// take returns the next part once the memory limit allows it.
 func (r *runner) take(ctx context.Context) (p part, number int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,8 +99,9 @@ func (r *runner) take(ctx context.Context) (p part, number int, ok bool) {
 		r.ended = true
 		return part{}, 0, false
 	}
-	// Parts are handed out in order, so the ones that hold the room come to their end.
-	for r.bytes > 0 && r.bytes+p.bytes > inFlight {
+	// Parts are handed out in order, so those being read finish without waiting for this
+	// one.
+	for r.bytes > 0 && r.bytes+p.bytes > maxInFlight {
 		r.room.Wait()
 	}
 	r.bytes += p.bytes
@@ -117,14 +118,14 @@ func (r *runner) give(ctx context.Context, p part, number int, err error) {
 	}
 }
 
-// fail notes the error of a part, if no earlier one has failed. A cancelled part says
-// nothing about the rows in it.
+// fail records the error of a part, unless an earlier part has failed. A cancelled part is
+// ignored: its error is not about its rows.
 func (r *runner) fail(ctx context.Context, number int, err error) {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.canceled, r.ended = true, true
 		return
 	}
-	if errors.Is(err, errOvertaken) {
+	if errors.Is(err, errSuperseded) {
 		return
 	}
 	if r.failed < 0 || number < r.failed {

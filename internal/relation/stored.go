@@ -13,23 +13,23 @@ import (
 // stored is how a column of a Parquet file is stored.
 type stored struct {
 	name     string
-	leaf     int // index among the columns of the file; meaningless of what is nested
+	leaf     int // index among the leaves of the file; unused for nested columns
 	optional bool
 	kind     storedKind
 	physical format.Type
 
 	precision, scale int   // of a decimal
-	perMicro         int64 // of a timestamp: how many of its units are a µs; negative: how many µs are one
-	utc              bool  // a timestamp is of a moment, not local
-	perNano          int64 // of a duration: how many ns its unit is
+	perMicro         int64 // for a timestamp: its units per µs; if negative: µs per unit
+	utc              bool  // the timestamp is a moment, not local time
+	perNano          int64 // for a duration: its unit in ns
 	text             string
 }
 
 type storedKind uint8
 
 const (
-	storedOther storedKind = iota // what no plan type holds
-	storedNull                    // nothing but nulls
+	storedOther storedKind = iota // no plan type holds it
+	storedNull                    // only nulls
 	storedBool
 	storedInt
 	storedUint
@@ -47,10 +47,11 @@ const (
 	storedDuration
 )
 
-// maxExactDecimal is the number of digits up to which a double gives every decimal back.
+// maxExactDecimal is the number of digits up to which a decimal survives conversion to a
+// double and back.
 const maxExactDecimal = 15
 
-// storedColumns are the columns at the top level of a file, in its order.
+// storedColumns lists the top-level columns of a file in order.
 func storedColumns(elements []format.SchemaElement) ([]stored, error) {
 	var columns []stored
 	leaf := 0
@@ -67,7 +68,7 @@ func storedColumns(elements []format.SchemaElement) ([]stored, error) {
 	return columns, nil
 }
 
-// behind is the index of the element behind the one at i and everything in it.
+// behind returns the index after the element at i and its children.
 func behind(elements []format.SchemaElement, i int, leaf *int) (int, error) {
 	if i >= len(elements) {
 		return 0, fmt.Errorf("its schema ends early")
@@ -86,8 +87,8 @@ func behind(elements []format.SchemaElement, i int, leaf *int) (int, error) {
 	return i, nil
 }
 
-// nestedLeaves are the leaves that lie in a column, named by their path; the elements are
-// those that the columns were made of.
+// nestedLeaves lists the leaves below the given columns, named by their path; the columns
+// were made from elements.
 func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []stored) {
 	leaf := 0
 	var walk func(i int, path string) (next int)
@@ -149,7 +150,7 @@ func groupText(e *format.SchemaElement) string {
 	return "STRUCT"
 }
 
-// plain is a type without an annotation.
+// plain handles a type without an annotation.
 func (s *stored) plain(e *format.SchemaElement) {
 	s.text = e.Type.V.String()
 	switch e.Type.V {
@@ -242,7 +243,7 @@ func (s *stored) timestamp(t *format.TimestampType) {
 	}
 }
 
-// planKinds are the kinds that undeclared columns are read as.
+// planKinds are the kinds of undeclared columns.
 var planKinds = map[storedKind]plan.Kind{
 	storedBool: plan.Bool, storedInt: plan.Int, storedUint: plan.Int,
 	storedFloat16: plan.Double, storedFloat: plan.Double, storedDouble: plan.Double, storedDecimal: plan.Double,
@@ -251,7 +252,7 @@ var planKinds = map[storedKind]plan.Kind{
 	storedInterval: plan.Duration, storedDuration: plan.Duration,
 }
 
-// column is the column as it is read when it is not declared.
+// column describes the column as it is read when not declared.
 func (s *stored) column() Column {
 	c := Column{Field: plan.Field{Name: s.name, Type: plan.T(planKinds[s.kind])}}
 	switch {
@@ -270,8 +271,8 @@ func unsupported(typ, name string) string {
 	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, ident(name))
 }
 
-// maxQueryDecimal is the number of digits up to which DuckDB has decimals. It reads longer
-// ones of Parquet files as other numbers.
+// maxQueryDecimal is the largest precision of DuckDB's decimals. It reads longer ones in
+// Parquet files as wrong numbers.
 const maxQueryDecimal = 38
 
 // roundedDecimal completes "column x …" for a decimal with more digits than a double holds.
@@ -279,7 +280,7 @@ func roundedDecimal(typ, name string, digits int) string {
 	what := fmt.Sprintf("is a %s, which a double cannot hold exactly; declare it under columns as {type: double} to take the nearest double "+
 		"(or as {type: int}, if it has whole numbers)", typ)
 	if digits > maxQueryDecimal {
-		return what // and no sql:
+		return what // there is no sql: alternative
 	}
 	return what + fmt.Sprintf(", or let sql: cast it, such as CAST(%s AS DOUBLE)", ident(name))
 }

@@ -12,41 +12,41 @@ import (
 	"github.com/unskew/unskew/internal/nearest"
 )
 
-// Column is a column of a relation and the type it is read as when none is declared.
+// Column is a column of a relation and the type it is read as when not declared.
 type Column struct {
-	plan.Field // of kind Null when the column holds no value that would tell
-	// Unusable completes the sentence "column x of source s …" where no plan type holds what
-	// the column has, or none without a declaration; "" otherwise.
+	plan.Field // of kind Null when no value tells its type
+	// Unusable completes the sentence "column x of source s …" if no plan type holds the
+	// column, or none does without a declaration; "" otherwise.
 	Unusable string
 }
 
-// table is a relation that was looked at. Each format implements it once.
+// table is an opened relation; each format implements it.
 type table interface {
 	// columns lists all columns in order.
 	columns(ctx context.Context) ([]Column, error)
-	// bind settles how the given columns are read, and refuses what cannot be.
+	// bind decides how the given columns are read and rejects those that cannot be.
 	bind(ctx context.Context, columns []plan.Field) (scan, error)
 	// count is the number of rows.
 	count(ctx context.Context) (int64, error)
-	// records reads everything as it is; see Reader.Records.
+	// records reads all columns with their own types; see Reader.Records.
 	records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error
 }
 
-// scan yields the parts of a relation in the order of its rows. A nil error ends with
-// ok = false. next is not called concurrently, close after the last call of next and once
-// all parts were read.
+// scan yields the parts of a relation in row order; ok = false with a nil error is the end.
+// Calls of next do not overlap. close is called after the last next, once all parts have
+// been read.
 type scan interface {
 	next(ctx context.Context) (p part, ok bool, err error)
 	close() error
 }
 
-// part is consecutive rows of one file, or of a query, which one worker reads.
+// part is a run of consecutive rows of one file or query, read by one worker.
 type part struct {
-	bytes int64 // it may take in memory at most, about
+	bytes int64 // estimate of the memory it may take
 	read  func(emit func(*Batch) error) error
 }
 
-// fileFormat is how files are read.
+// fileFormat selects how files are read.
 type fileFormat uint8
 
 const (
@@ -55,7 +55,7 @@ const (
 	jsonFiles
 )
 
-// formats by the ending of a file's name, before a compression's ending.
+// formats maps a file's extension, before any compression extension, to its format.
 var formats = map[string]fileFormat{
 	".parquet": parquetFiles, ".pq": parquetFiles,
 	".csv": csvFiles, ".tsv": csvFiles,
@@ -74,15 +74,15 @@ func formatOf(from string) (fileFormat, bool) {
 	return f, ok
 }
 
-// place names where a relation's columns are looked for.
-func (rel *Relation) place() string {
+// label names the relation in messages about its columns.
+func (rel *Relation) label() string {
 	if rel.SQL != "" {
 		return "its sql:"
 	}
 	return rel.From
 }
 
-// failed names the relation in an error about all of it.
+// failed adds the relation's name to an error about all of it.
 func (rel *Relation) failed(err error) error {
 	if rel.SQL != "" {
 		return fmt.Errorf("%s: sql: %w", rel.Owner, err)
@@ -90,18 +90,18 @@ func (rel *Relation) failed(err error) error {
 	return fmt.Errorf("%s: read %s: %w", rel.Owner, rel.From, err)
 }
 
-// missing is the error about a column that is not there.
+// missing is the error for a column that does not exist.
 func (rel *Relation) missing(place, name string, there []string) error {
 	return fmt.Errorf("%s: %s has no column %q%s; it has %s", rel.Owner, place, name, nearest.Hint(name, there), strings.Join(there, ", "))
 }
 
-// refused is the error about a column whose type is not the declared one.
+// refused is the error for a column whose type is not the declared one.
 func (rel *Relation) refused(place string, f plan.Field, found, advice string) error {
 	return fmt.Errorf("%s: column %q is declared as %v but %s holds %s%s", rel.Owner, f.Name, f.Type, place, found, advice)
 }
 
-// sameBut finds two names that differ in case only.
-func sameBut(names []string) (a, b string, ok bool) {
+// caseCollision finds two names that differ only in case.
+func caseCollision(names []string) (a, b string, ok bool) {
 	seen := map[string]string{}
 	for _, n := range names {
 		if other, ok := seen[strings.ToLower(n)]; ok {
@@ -112,15 +112,15 @@ func sameBut(names []string) (a, b string, ok bool) {
 	return "", "", false
 }
 
-// distinct refuses names of columns that differ in case only, or not at all: DuckDB and
-// others, to whom training sets go, cannot tell them apart.
+// distinct rejects column names that are equal or differ only in case: DuckDB and other
+// consumers of training sets cannot tell them apart.
 func (rel *Relation) distinct(place string, names []string) error {
-	a, b, ok := sameBut(names)
+	a, b, ok := caseCollision(names)
 	switch {
 	case !ok:
 		return nil
 	case a == b:
-		return fmt.Errorf("%s: %s has two columns %q; let sql: name one of them otherwise", rel.Owner, place, a)
+		return fmt.Errorf("%s: %s has two columns %q; let sql: rename one of them", rel.Owner, place, a)
 	}
-	return fmt.Errorf("%s: %s has columns %q and %q, which differ in case only; let sql: name one of them otherwise", rel.Owner, place, a, b)
+	return fmt.Errorf("%s: %s has columns %q and %q, which differ only in case; let sql: rename one of them", rel.Owner, place, a, b)
 }

@@ -21,14 +21,14 @@ type textTable struct {
 	rel        *Relation
 	paths      paths
 	partitions []string
-	found      []Column // once inferred
+	found      []Column // cached by columns
 }
 
 func openText(rel *Relation, p paths) *textTable {
 	return &textTable{rel: rel, paths: p, partitions: partitions(rel.From)}
 }
 
-// text is an open file.
+// textFile is an open file.
 type textFile struct {
 	io.Reader
 	closers []io.Closer
@@ -53,7 +53,7 @@ func openTextFile(path string) (*textFile, error) {
 	return &textFile{plain, []io.Closer{in, plain}}, nil
 }
 
-// failed names the file in an error about all of it.
+// failed adds the file's name to an error about all of it.
 func (t *textTable) failed(path string, err error) error {
 	if missing := (*records.MissingError)(nil); errors.As(err, &missing) {
 		return t.rel.missing(t.paths.shown(path), missing.Column, missing.Has)
@@ -61,8 +61,8 @@ func (t *textTable) failed(path string, err error) error {
 	return fmt.Errorf("%s: read %s: %w", t.rel.Owner, t.paths.shown(path), err)
 }
 
-// columns are inferred from all rows of all files: where texts have to be guessed, at
-// least no part of them decides for the others.
+// columns infers the types from all rows of all files, so that no part of the data decides
+// for the rest.
 func (t *textTable) columns(ctx context.Context) ([]Column, error) {
 	if t.found != nil {
 		return t.found, nil
@@ -101,8 +101,8 @@ func (t *textTable) infer(ctx context.Context, in *records.Inference, path strin
 	return in.Read(f, format, dialect)
 }
 
-// withPartitions adds the columns that paths hold and files do not, with the types of
-// columns of a CSV file with the same texts.
+// withPartitions adds the partition columns that the files do not have. Their types are
+// inferred as for a CSV column with the same texts.
 func withPartitions(columns []Column, names, files []string) ([]Column, error) {
 	for _, name := range names {
 		if slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
@@ -127,7 +127,8 @@ func withPartitions(columns []Column, names, files []string) ([]Column, error) {
 	return columns, nil
 }
 
-// bind looks at headers. JSON has none: what no row has is an error at its end.
+// bind checks the headers. JSON has none: a column that no row has is an error at the end
+// of the scan.
 func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error) {
 	s := &textScan{textTable: t, fields: columns}
 	for _, path := range t.paths.files {
@@ -135,7 +136,7 @@ func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error
 			return nil, err
 		}
 		r := &textReader{table: t, scan: s, path: path, fields: columns, index: len(s.readers)}
-		if err := r.divide(); err != nil {
+		if err := r.splitFields(); err != nil {
 			return nil, t.failed(path, err)
 		}
 		s.readers = append(s.readers, r)
@@ -143,7 +144,7 @@ func (t *textTable) bind(ctx context.Context, columns []plan.Field) (scan, error
 	return s, nil
 }
 
-// checkNames reads JSON files, of which one has to have each field of a scan.
+// checkNames reads the JSON files until each field of a scan was found in one of them.
 func (t *textTable) checkNames(s scan) error {
 	for _, r := range s.(*textScan).readers {
 		if format, _, _ := records.FormatOf(r.path, t.rel.CSV); format == records.CSV {
@@ -156,7 +157,7 @@ func (t *textTable) checkNames(s scan) error {
 	return s.close()
 }
 
-// ended notes which fields a file had that was read to its end.
+// ended records which fields a completely read file had.
 func (s *textScan) ended(r *textReader, rows *records.Reader, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +174,7 @@ func (s *textScan) ended(r *textReader, rows *records.Reader, n int64) {
 	}
 }
 
-// close makes sure that what no object of any file has is not taken for null.
+// close reports a field that no object of any file has, so that it is not read as null.
 func (s *textScan) close() error {
 	if s.done < len(s.readers) || s.rows == 0 {
 		return nil
@@ -186,7 +187,7 @@ func (s *textScan) close() error {
 	return nil
 }
 
-// count reads the files, of which nothing says how many rows they have.
+// count reads the files, since text files do not store their number of rows.
 func (t *textTable) count(ctx context.Context) (n int64, err error) {
 	s, err := t.bind(ctx, nil)
 	if err != nil {
@@ -209,10 +210,10 @@ type textScan struct {
 	at      int
 
 	mu    sync.Mutex
-	done  int             // files that were read to their end
-	rows  int64           // in them
-	seen  map[string]bool // of the fields
-	names map[string]bool // of all columns
+	done  int             // files read to the end
+	rows  int64           // rows of these files
+	seen  map[string]bool // fields that were found
+	names map[string]bool // all column names that were found
 }
 
 func (s *textScan) next(context.Context) (part, bool, error) {
@@ -224,25 +225,25 @@ func (s *textScan) next(context.Context) (part, bool, error) {
 	return part{bytes: textBytes, read: r.read}, true, nil
 }
 
-// textBytes is what reading a text takes, about.
+// textBytes estimates the memory for reading a text file.
 const textBytes = 16 << 20
 
 // textReader reads one file.
 type textReader struct {
 	table  *textTable
 	scan   *textScan
-	rel    *Relation // nil: the table's
+	rel    *Relation // nil: that of the table
 	path   string
 	index  int // of the file
 	fields []plan.Field
 
-	inFile []plan.Field // of fields, those that rows have
-	column []int        // the index in fields of each of them
-	fixed  []plan.Value // of the other fields, by index in fields
+	inFile []plan.Field // the fields that are columns of the file
+	column []int        // their indexes in fields
+	fixed  []plan.Value // values of the other fields, by index in fields
 }
 
-// divide tells columns of the file from those that its path holds.
-func (r *textReader) divide() error {
+// splitFields separates columns of the file from partition columns in its path.
+func (r *textReader) splitFields() error {
 	r.fixed = make([]plan.Value, len(r.fields))
 	for i, f := range r.fields {
 		if slices.Contains(r.table.partitions, f.Name) {
@@ -287,7 +288,7 @@ func (r *textReader) has(name string) (bool, error) {
 	return true, nil
 }
 
-// header reads the header of a CSV file, which has to have the fields.
+// header reads the header of a CSV file, which must have the fields.
 func (r *textReader) header(fields []plan.Field) error {
 	f, rows, err := r.open(fields)
 	if err != nil {
@@ -300,7 +301,7 @@ func (r *textReader) header(fields []plan.Field) error {
 	return nil
 }
 
-// all reads everything, which has to have the fields.
+// all reads the whole file, which must have the fields.
 func (r *textReader) all(fields []plan.Field) error {
 	f, rows, err := r.open(fields)
 	if err != nil {
@@ -361,13 +362,13 @@ func (r *textReader) read(emit func(*Batch) error) (err error) {
 	}
 }
 
-// fill makes rows of the text those of b.
+// fill moves parsed rows into b.
 func (r *textReader) fill(b *Batch, rows *records.Rows) {
 	b.N = rows.N
 	b.where = func(i int) string {
 		line := rows.Lines[i]
 		if at := slices.IndexFunc(rows.Bad, func(bad records.Bad) bool { return bad.Row == i }); at >= 0 {
-			line = rows.Bad[at].Line // of a row of several lines the one with the cell
+			line = rows.Bad[at].Line // of a row of several lines, the line with the cell
 		}
 		return fmt.Sprintf("%s: line %d of %s", r.table.rel.Owner, line, r.table.paths.shown(r.path))
 	}

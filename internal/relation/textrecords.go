@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// arrowTypes are the types of Arrow that columns of text pass through as. Parquet has no
-// duration: it is an int64 of nanoseconds.
+// arrowTypes are the Arrow types of text columns that pass through. Parquet has no
+// duration, so it becomes an int64 of nanoseconds.
 var arrowTypes = map[plan.Kind]arrow.DataType{
 	plan.Null:      arrow.Null,
 	plan.Bool:      arrow.FixedWidthTypes.Boolean,
@@ -26,8 +26,8 @@ var arrowTypes = map[plan.Kind]arrow.DataType{
 	plan.Duration:  arrow.PrimitiveTypes.Int64,
 }
 
-// records reads columns that are not declared as the types that their texts have; values
-// of JSON that no type holds together pass through as their text.
+// records infers the types of undeclared columns. Columns of JSON values that no one type
+// holds pass through as text.
 func (t *textTable) records(ctx context.Context, declared []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	found, err := t.columns(ctx)
 	if err != nil {
@@ -66,14 +66,14 @@ func (t *textTable) hasAll(declared, fields []plan.Field) error {
 	return nil
 }
 
-// recordsOf reads fields, some perhaps of kind Null, as records.
+// recordsOf reads fields, some possibly of kind Null, as records.
 func recordsOf(ctx context.Context, t table, fields []plan.Field, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	columns := make([]arrow.Field, len(fields))
 	read := slices.Clone(fields)
 	for i, field := range fields {
 		columns[i] = arrow.Field{Name: field.Name, Type: arrowTypes[field.Type.Kind], Nullable: true}
 		if field.Type.Kind == plan.Null {
-			read[i].Type = plan.T(plan.String) // which its nulls are, as of every type
+			read[i].Type = plan.T(plan.String) // can represent nulls of any type
 		}
 	}
 	s, err := t.bind(ctx, read)
