@@ -1,4 +1,3 @@
-// Package parquetfile writes Parquet files: row groups are encoded and compressed by
-// several goroutines and committed in order, so that the bytes of a file depend on its
-// rows alone.
+// Package parquetfile writes Parquet files. Several goroutines encode and compress row
+// groups, which are committed in order, so the bytes of a file depend only on its rows.
 package parquetfile

@@ -8,12 +8,12 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// Sample looks at rows of a file before it is written, and decides how its columns are
-// encoded: by the rows alone, so that the same rows give the same bytes.
+// Sample inspects rows of a file before it is written and chooses the encoding of each
+// column. The choice depends only on the rows, so that equal rows give equal bytes.
 //
-// A dictionary is for columns that repeat themselves. Otherwise integers and times are
-// stored as differences, and doubles byte by byte: first the first bytes of all, then the
-// second, which leaves Zstandard something to find where whole doubles differ.
+// Columns with many repeated values get a dictionary. Otherwise integers and times are
+// delta-encoded. Doubles are split into byte streams (all first bytes, then all second
+// bytes, and so on), since Zstandard compresses these better when whole doubles differ.
 type Sample struct {
 	sink
 	seen []leafSample
@@ -23,11 +23,11 @@ type Sample struct {
 type leafSample struct {
 	n        int
 	distinct map[uint64]struct{} // hashes
-	low      int64               // of integers
+	low      int64               // smallest integer
 	high     int64
 }
 
-// NewSample begins a sample.
+// NewSample returns an empty sample.
 func NewSample(s *Schema) *Sample {
 	p := &Sample{seen: make([]leafSample, len(s.leaves))}
 	seed := maphash.MakeSeed()
@@ -63,16 +63,15 @@ func (l *leafSample) add(v parquet.Value, seed maphash.Seed) {
 	l.distinct[maphash.Bytes(seed, v.Bytes())] = struct{}{}
 }
 
-// repeats reports whether a value occurs often enough, on average, to be worth a place
-// in a dictionary.
+// repeats reports whether each value occurs at least so many times on average.
 func (l *leafSample) repeats(often int) bool { return l.n > 0 && len(l.distinct)*often <= l.n }
 
-// Encodings are how the leaves of a schema are encoded.
+// Encodings are the encodings of a schema's leaves.
 type Encodings []encoding.Encoding
 
-// Encodings decides.
+// Encodings chooses the encodings.
 func (p *Sample) Encodings() (Encodings, error) {
-	if err := p.rest(); err != nil {
+	if err := p.flushAll(); err != nil {
 		return nil, err
 	}
 	out := make(Encodings, len(p.seen))
@@ -88,8 +87,8 @@ func (l *leafSample) encoding(t arrow.DataType) encoding.Encoding {
 	case parquet.Boolean:
 		return &parquet.Plain
 	case parquet.Int32, parquet.Int64:
-		// A difference takes about the bits of the range, a place in the dictionary those of
-		// the number of values.
+		// A delta takes about as many bits as the range of the values, a dictionary index
+		// as many as the number of distinct values.
 		if l.repeats(8) && 2*width(len(l.distinct)) < bitsOf(uint64(l.high)-uint64(l.low)) {
 			return &parquet.RLEDictionary
 		}

@@ -13,22 +13,22 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// Schema is the columns of a file.
+// Schema describes the columns of a file.
 type Schema struct {
 	arrow   *arrow.Schema
 	columns []*column
-	leaves  []*column // those with values, in the order of the file
+	leaves  []*column // columns with values, in file order
 }
 
-// column is a column, or a part of a nested one.
+// column is a column or a part of a nested column.
 type column struct {
 	field    arrow.Field
-	def, rep byte // levels of a value that is there
-	leaf     int  // number of the leaf; of a nested column -1
+	def, rep byte // levels of a present value
+	leaf     int  // number of the leaf; -1 for a nested column
 	children []*column
 }
 
-// NewSchema makes the schema of a file with the given columns. A column whose type
+// NewSchema returns the schema of a file with the given columns. A column whose type
 // Parquet cannot hold is an error.
 func NewSchema(s *arrow.Schema) (*Schema, error) {
 	out := &Schema{arrow: s}
@@ -52,7 +52,7 @@ func (e *TypeError) Error() string {
 	return fmt.Sprintf("column %q is a %v, which Parquet cannot hold", e.Column, e.Type)
 }
 
-// column is a field below others whose values have the given levels.
+// column adds a field below others; def and rep are the levels of its parent's values.
 func (s *Schema) column(f arrow.Field, def, rep byte) (*column, error) {
 	if f.Nullable {
 		def++
@@ -92,7 +92,7 @@ func (s *Schema) column(f arrow.Field, def, rep byte) (*column, error) {
 	return c, nil
 }
 
-// node is the column in parquet-go's terms, its leaves with the given encodings.
+// node returns the column as a parquet-go node; encodings are those of the leaves.
 func (c *column) node(encodings []encoding.Encoding) parquet.Node {
 	var n parquet.Node
 	switch t := c.field.Type.(type) {
@@ -112,7 +112,7 @@ func (c *column) node(encodings []encoding.Encoding) parquet.Node {
 	return parquet.Required(n)
 }
 
-// leafNodes are the types without parameters.
+// leafNodes are the nodes of types without parameters.
 var leafNodes = map[arrow.Type]func() parquet.Node{
 	arrow.BOOL:         func() parquet.Node { return parquet.Leaf(parquet.BooleanType) },
 	arrow.INT8:         func() parquet.Node { return parquet.Int(8) },
@@ -132,7 +132,7 @@ var leafNodes = map[arrow.Type]func() parquet.Node{
 	arrow.DATE32:       parquet.Date,
 }
 
-// leafNode is the node of a type that is not nested.
+// leafNode returns the node of a type that is not nested.
 func leafNode(t arrow.DataType) (parquet.Node, error) {
 	if n, ok := leafNodes[t.ID()]; ok {
 		return n(), nil
@@ -152,10 +152,10 @@ func leafNode(t arrow.DataType) (parquet.Node, error) {
 	return nil, &TypeError{Type: t}
 }
 
-// Digits of decimals that fit into integers.
+// Largest precisions of decimals that fit into 32-bit and 64-bit integers.
 const digits32, digits64 = 9, 18
 
-// decimalType is the narrowest type that holds decimals of the given precision.
+// decimalType returns the smallest physical type for decimals of the given precision.
 func decimalType(precision int) parquet.Type {
 	switch {
 	case precision <= digits32:
@@ -166,7 +166,7 @@ func decimalType(precision int) parquet.Type {
 	return parquet.FixedLenByteArrayType(16)
 }
 
-// timeUnit is how times of a unit are stored: Parquet has no seconds.
+// timeUnit returns the unit in which times are stored: Parquet has no seconds.
 func timeUnit(u arrow.TimeUnit) parquet.TimeUnit {
 	switch u {
 	case arrow.Microsecond:
@@ -177,9 +177,9 @@ func timeUnit(u arrow.TimeUnit) parquet.TimeUnit {
 	return parquet.Millisecond
 }
 
-// group is a group whose fields stay in their order; parquet.Group sorts them.
+// group keeps its fields in order; parquet.Group sorts them.
 type group struct {
-	parquet.Group // for what all groups have in common
+	parquet.Group // provides the other methods
 	fields        []parquet.Field
 }
 
@@ -198,7 +198,7 @@ func newGroup(columns []*column, encodings []encoding.Encoding) *group {
 
 func (g *group) Fields() []parquet.Field { return g.fields }
 
-// GoType is of no use: rows are written as columns.
+// GoType is never used: rows are written as columns.
 func (g *group) GoType() reflect.Type { return reflect.TypeFor[struct{}]() }
 
 func (f *groupField) Name() string { return f.name }
@@ -207,10 +207,10 @@ func (f *groupField) Value(reflect.Value) reflect.Value {
 	panic("parquetfile: rows are written as columns")
 }
 
-// arrowSchemaKey is the metadata under which readers that know Arrow find its types.
+// arrowSchemaKey is the metadata key under which readers look for the Arrow schema.
 const arrowSchemaKey = "ARROW:schema"
 
-// serialized is the Arrow schema as Arrow's own readers expect it in the metadata.
+// serialized encodes the Arrow schema as Arrow's readers expect it in the metadata.
 func serialized(s *arrow.Schema) (string, error) {
 	var buf bytes.Buffer
 	if err := ipc.NewWriter(&buf, ipc.WithSchema(s)).Close(); err != nil {
@@ -219,7 +219,7 @@ func serialized(s *arrow.Schema) (string, error) {
 	return base64.StdEncoding.EncodeToString(buf.Bytes()), nil
 }
 
-// width is the number of bits that n different values need to be told apart.
+// width is the number of bits needed to number n different values.
 func width(n int) int { return bits.Len(uint(max(n-1, 1))) }
 
 // bitsOf is the number of bits of x.

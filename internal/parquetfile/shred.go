@@ -15,22 +15,23 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// A value of a nested column has two levels: how many of the optional and repeated
-// fields above it are there (def), and at which repeated one it continues a list (rep).
+// A value of a nested column has two levels: the definition level (def) counts the optional
+// and repeated fields above it that are present; the repetition level (rep) says which
+// repeated field starts a new element.
 
-// sink takes the values of the leaves.
+// sink receives the values of the leaves.
 type sink struct {
 	schema *Schema
 	leaves []leafBuffer
 }
 
-// leafBuffer collects values until there are enough of them.
+// leafBuffer collects values and flushes them in batches.
 type leafBuffer struct {
 	values []parquet.Value
 	flush  func([]parquet.Value) error
 }
 
-// leafValues is how many values are handed on at a time: few enough for the cache.
+// leafValues is the number of values per flush, small enough for the CPU cache.
 const leafValues = 1024
 
 func newSink(s *Schema, flush func(leaf int) func([]parquet.Value) error) *sink {
@@ -41,17 +42,17 @@ func newSink(s *Schema, flush func(leaf int) func([]parquet.Value) error) *sink 
 	return k
 }
 
-// rest hands on what is left.
-func (k *sink) rest() error {
+// flushAll flushes all buffers.
+func (k *sink) flushAll() error {
 	for i := range k.leaves {
-		if err := k.leaves[i].empty(); err != nil {
+		if err := k.leaves[i].flushValues(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *leafBuffer) empty() error {
+func (l *leafBuffer) flushValues() error {
 	if len(l.values) == 0 {
 		return nil
 	}
@@ -60,23 +61,23 @@ func (l *leafBuffer) empty() error {
 	return err
 }
 
-// settle hands values on between two rows.
-func (k *sink) settle(c *column) error {
+// flushFull flushes full buffers. It is called only between rows.
+func (k *sink) flushFull(c *column) error {
 	if c.leaf >= 0 {
 		if l := &k.leaves[c.leaf]; len(l.values) >= leafValues {
-			return l.empty()
+			return l.flushValues()
 		}
 		return nil
 	}
 	for _, child := range c.children {
-		if err := k.settle(child); err != nil {
+		if err := k.flushFull(child); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// null adds a value that is not there, with the levels of what is.
+// null adds a null with the given levels.
 func (k *sink) null(c *column, rep, def byte) {
 	if c.leaf >= 0 {
 		l := &k.leaves[c.leaf]
@@ -107,7 +108,7 @@ func (k *sink) Array(col int, a arrow.Array, from, to int) error {
 		} else {
 			k.element(c, a, from, 0)
 		}
-		if err := k.settle(c); err != nil {
+		if err := k.flushFull(c); err != nil {
 			return err
 		}
 		from += n
@@ -123,8 +124,8 @@ func (k *sink) flat(c *column, a arrow.Array, from, to int) {
 		}
 		return
 	}
-	out := k.leaves[c.leaf].room(to - from)
-	switch a := a.(type) { // the usual types, without asking for each row
+	out := k.leaves[c.leaf].grow(to - from)
+	switch a := a.(type) { // the common types, without a type switch for each row
 	case *array.Int64:
 		putInts(out, a.Int64Values()[from:to])
 	case *array.Float64:
@@ -141,14 +142,14 @@ func (k *sink) flat(c *column, a arrow.Array, from, to int) {
 	c.present(out)
 }
 
-// room is place for n values behind those that are there.
-func (l *leafBuffer) room(n int) []parquet.Value {
+// grow appends n values and returns them for the caller to fill.
+func (l *leafBuffer) grow(n int) []parquet.Value {
 	at := len(l.values)
 	l.values = slices.Grow(l.values, n)[:at+n]
 	return l.values[at:]
 }
 
-// present gives values that are there, of a column that is not nested, their level.
+// present sets the level of present values of a column that is not nested.
 func (c *column) present(values []parquet.Value) {
 	for i := range values {
 		values[i].SetDefinitionLevel(int(c.def))
@@ -204,7 +205,7 @@ func (k *sink) list(c *column, from, to int, rep byte, element func(e int, rep b
 	}
 }
 
-// leafValue is a value of an array of one of the types that leafNode knows.
+// leafValue returns a value of an array of a type that leafNode supports.
 func leafValue(a arrow.Array, i int) parquet.Value {
 	switch a := a.(type) {
 	case *array.Int64:
@@ -277,14 +278,14 @@ func decimalValue(d decimal128.Num, precision int) parquet.Value {
 
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// Vector adds the rows [from, to) of a vector to a column of the type that ArrowType gives
-// for its own; rows without a value are null.
+// Vector adds the rows [from, to) of a vector to a column whose type is the ArrowType of
+// the vector's type. Rows without a value are null.
 func (k *sink) Vector(col int, v *vector.Vector, from, to int) error {
 	c := k.schema.columns[col]
 	for from < to {
 		n := min(to-from, leafValues)
 		k.vector(c, v, from, from+n)
-		if err := k.settle(c); err != nil {
+		if err := k.flushFull(c); err != nil {
 			return err
 		}
 		from += n
@@ -304,7 +305,7 @@ func (k *sink) vector(c *column, v *vector.Vector, from, to int) {
 		}
 		return
 	}
-	out := k.leaves[c.leaf].room(to - from)
+	out := k.leaves[c.leaf].grow(to - from)
 	switch lane {
 	case plan.Int:
 		putInts(out, v.Int[from:to])
@@ -330,7 +331,7 @@ func (k *sink) vector(c *column, v *vector.Vector, from, to int) {
 	}
 }
 
-// value adds a value of the type that the column was made for by ArrowType.
+// value adds a value of the type from which ArrowType made the column.
 func (k *sink) value(c *column, v plan.Value, rep byte) {
 	if v.IsNull() {
 		k.null(c, rep, c.def-1)
@@ -362,7 +363,7 @@ func (k *sink) value(c *column, v plan.Value, rep byte) {
 	}
 }
 
-// Texts adds strings to a column of strings; "" is null where the column can be.
+// Texts adds strings to a string column; "" becomes null if the column is nullable.
 func (k *sink) Texts(col int, texts []string) error {
 	c := k.schema.columns[col]
 	for _, s := range texts {
@@ -372,11 +373,11 @@ func (k *sink) Texts(col int, texts []string) error {
 			k.put(c, parquet.ByteArrayValue(bytesOf(s)), 0)
 		}
 	}
-	return k.settle(c)
+	return k.flushFull(c)
 }
 
-// ArrowType is how values of t are written; a type without an answer is an error. Parquet
-// has no duration: it is an int64 of nanoseconds.
+// ArrowType returns the Arrow type in which values of t are written, or an error if there
+// is none. Parquet has no duration, so it is an int64 of nanoseconds.
 func ArrowType(t plan.Type) (arrow.DataType, error) {
 	switch t.Kind {
 	case plan.List:

@@ -9,11 +9,11 @@ import (
 	"github.com/parquet-go/parquet-go/encoding"
 )
 
-// mostDictionary bounds the dictionary of a column in a row group; where there are more
-// values than a sample has shown, the rest goes without it.
-const mostDictionary = 1 << 20
+// maxDictionaryBytes limits the dictionary of a column in a row group. If there are more
+// distinct values than the sample suggested, the rest is written without a dictionary.
+const maxDictionaryBytes = 1 << 20
 
-// pageBytes is about the size of a page before it is compressed.
+// pageBytes is the approximate size of a page before compression.
 const pageBytes = 256 << 10
 
 // Writer writes one file.
@@ -22,7 +22,7 @@ type Writer struct {
 	file   *parquet.GenericWriter[any]
 }
 
-// NewWriter begins a file. encodings has one for each leaf of the schema, see Sample.
+// NewWriter starts a file. encodings has one entry for each leaf of the schema, see Sample.
 // Nothing is written before the first row group is committed.
 func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (*Writer, error) {
 	columns := make([]encoding.Encoding, len(encodings))
@@ -32,7 +32,7 @@ func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (
 		Schema:             parquet.NewSchema("schema", newGroup(s.columns, columns)),
 		Compression:        &zstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1},
 		PageBufferSize:     pageBytes,
-		DictionaryMaxBytes: mostDictionary,
+		DictionaryMaxBytes: maxDictionaryBytes,
 	}
 	types, err := serialized(s.arrow)
 	if err != nil {
@@ -43,21 +43,21 @@ func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (
 	return w, nil
 }
 
-// SetMetadata sets a key of the file's metadata, at any time before Close.
+// SetMetadata sets a key of the file's metadata; it can be called until Close.
 func (w *Writer) SetMetadata(key, value string) { w.file.SetKeyValueMetadata(key, value) }
 
 // Close writes the footer.
 func (w *Writer) Close() error { return w.file.Close() }
 
-// RowGroup is rows that are encoded and compressed, to be committed. It serves one
-// goroutine at a time; those of one file may be filled at the same time. Every column
-// gets as many rows as the others.
+// RowGroup buffers rows, encoded and compressed, until they are committed. It is used by
+// one goroutine at a time, but the row groups of a file may be filled concurrently. All
+// columns must get the same number of rows.
 type RowGroup struct {
 	sink
 	group *parquet.ConcurrentRowGroupWriter
 }
 
-// NewRowGroup makes an empty row group.
+// NewRowGroup returns an empty row group.
 func (w *Writer) NewRowGroup() *RowGroup {
 	g := &RowGroup{group: w.file.BeginRowGroup()}
 	writers := g.group.ColumnWriters()
@@ -70,16 +70,16 @@ func (w *Writer) NewRowGroup() *RowGroup {
 	return g
 }
 
-// Finish encodes and compresses what is left.
+// Finish encodes and compresses the remaining values.
 func (g *RowGroup) Finish() error {
-	if err := g.rest(); err != nil {
+	if err := g.flushAll(); err != nil {
 		return err
 	}
 	return g.group.Flush()
 }
 
-// Commit writes the finished row group as the next one of the file. The row groups of a
-// file are committed one at a time; a committed one is empty and can be filled again.
+// Commit writes the finished row group as the next one of the file. Only one row group of a
+// file may be committed at a time; afterwards it is empty and can be filled again.
 func (g *RowGroup) Commit() error {
 	if _, err := g.group.Commit(); err != nil {
 		return fmt.Errorf("row group: %w", err)

@@ -20,13 +20,13 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// testColumn is a column of a test: its field, and its rows as an array.
+// testColumn is a field and a function that appends a row to it.
 type testColumn struct {
 	field arrow.Field
 	fill  func(b array.Builder, i int)
 }
 
-// testColumns are columns of every type, with nulls where a column may have them.
+// testColumns covers every type, with nulls where the column is nullable.
 func testColumns() []testColumn {
 	dec := func(b *array.Decimal128Builder, i int64) { b.Append(decimal128.FromI64(i)) }
 	columns := []testColumn{
@@ -169,7 +169,7 @@ func write(t *testing.T, rec arrow.RecordBatch, group int) []byte {
 	return out.Bytes()
 }
 
-// readers reads a file with three other implementations and compares with rows as JSON.
+// readers reads a file with three other implementations and compares the rows as JSON.
 const readers = `
 import base64, datetime, decimal, json, math, sys
 import duckdb, polars, pyarrow as pa, pyarrow.parquet as pq
@@ -225,8 +225,8 @@ assert con.execute('SELECT count(*) FROM read_parquet(?) WHERE id >= 3', [path])
 print(json.dumps({str(f.name): str(f.type) for f in pq.read_schema(path)}))
 `
 
-// Other implementations read back what was written: every type, nulls, nested values,
-// statistics, the page index and metadata.
+// Other implementations read back every type, nulls, nested values, statistics, the page
+// index and metadata.
 func TestOthersReadTheFile(t *testing.T) {
 	rec := record(testColumns(), 100)
 	rows := make([]json.RawMessage, rec.NumRows())
@@ -264,7 +264,7 @@ func TestOthersReadTheFile(t *testing.T) {
 	}
 }
 
-// jsonOf is element i of an array as the script compares it.
+// jsonOf formats element i of an array as the script does.
 func jsonOf(t *testing.T, a arrow.Array, i int) string {
 	t.Helper()
 	if a.IsNull(i) {
@@ -317,7 +317,7 @@ func marshal(t *testing.T, v any) []byte {
 	return raw
 }
 
-// A column's encoding follows from its rows.
+// The rows determine a column's encoding.
 func TestEncodings(t *testing.T) {
 	const n = 1000
 	for _, tc := range []struct {
@@ -370,7 +370,7 @@ func ints(n int, f func(i int) int64) *vector.Vector {
 	return v
 }
 
-// Types that Parquet has no place for are refused by name.
+// A type that Parquet lacks is an error that names the column.
 func TestTypesThatCannotBe(t *testing.T) {
 	for _, typ := range []arrow.DataType{arrow.FixedWidthTypes.MonthDayNanoInterval, arrow.FixedWidthTypes.Duration_us, arrow.Null, arrow.StructOf()} {
 		for _, typ := range []arrow.DataType{typ, arrow.ListOf(typ)} {
@@ -382,14 +382,14 @@ func TestTypesThatCannotBe(t *testing.T) {
 	}
 }
 
-// Row groups that are filled at the same time and used again give the bytes of one after
-// the other.
+// Row groups that are filled concurrently and reused give the same bytes as sequential
+// writes.
 func TestBytesDependOnRowsAlone(t *testing.T) {
 	rec := record(testColumns(), 5000)
 	first := write(t, rec, 1000)
 	for range 3 {
 		if again := write(t, rec, 1000); !slices.Equal(first, again) {
-			t.Fatal("the same rows give other bytes")
+			t.Fatal("the same rows give different bytes")
 		}
 	}
 }
