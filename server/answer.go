@@ -98,7 +98,7 @@ func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool
 
 // appendStatuses appends packed statuses. Their numbers are the same in the kernel and in the
 // contract, and each fits into one byte.
-func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, places wire.Places, n int) []byte {
+func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, places wire.RowMap, n int) []byte {
 	dst = protowire.AppendVarint(protowire.AppendTag(dst, field, protowire.BytesType), uint64(n))
 	for i := range n {
 		dst = append(dst, byte(list[places.Of(i)]))
@@ -107,7 +107,7 @@ func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, pl
 }
 
 // defaulted reports whether any row shows a default, so that the reasons have to be sent.
-func defaulted(col *kernel.FeatureColumn, places wire.Places, n int) bool {
+func defaulted(col *kernel.FeatureColumn, places wire.RowMap, n int) bool {
 	if col.Absent == 0 {
 		return false
 	}
@@ -187,7 +187,7 @@ var statusTexts = func() (texts [kernel.Failed + 1]string) {
 	return texts
 }()
 
-func appendStatusesJSON(dst []byte, list []kernel.Status, places wire.Places, n int) []byte {
+func appendStatusesJSON(dst []byte, list []kernel.Status, places wire.RowMap, n int) []byte {
 	for i := range n {
 		if i > 0 {
 			dst = append(dst, ',')

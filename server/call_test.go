@@ -139,7 +139,7 @@ func TestAnswersEqualTheirMessages(t *testing.T) {
 					col.Vec.Set(i, plan.ListValue([]plan.Value{plan.StringValue("é")}))
 				}
 			}
-			places := wire.Places(nil)
+			places := wire.RowMap(nil)
 			if distinct < rows {
 				places = rapid.SliceOfN(rapid.Int32Range(0, int32(distinct-1)), rows, rows).Draw(t, "places")
 			}

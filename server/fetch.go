@@ -13,7 +13,7 @@ import (
 // read the same keys share one set.
 type entitySet struct {
 	keys   [][]byte    // distinct; nil for a row with a null in its key, which has no entity
-	places wire.Places // for each row, the index of its key; nil if row i has key i
+	places wire.RowMap // for each row, the index of its key; nil if row i has key i
 	all    []byte      // backing memory of keys
 	ends   []int
 	cols   []*vector.Vector
@@ -68,7 +68,7 @@ func (e *entitySet) distinct() {
 }
 
 // sharing returns the row-to-key mapping if some rows share an entity, else nil.
-func (e *entitySet) sharing() wire.Places {
+func (e *entitySet) sharing() wire.RowMap {
 	if len(e.keys) == len(e.places) {
 		return nil
 	}
@@ -78,7 +78,7 @@ func (e *entitySet) sharing() wire.Places {
 // fetched holds the stored states that a view needs for a request, one for each entity.
 type fetched struct {
 	registry.Answer
-	places wire.Places // for each row, the index of its entity; nil if row i has entity i
+	places wire.RowMap // for each row, the index of its entity; nil if row i has entity i
 }
 
 // fetch reads the states for all views of a query in one round trip.

@@ -50,7 +50,7 @@ func newReader(s *service) (*reader, error) {
 		views = append(views, v.kernel)
 	}
 	r.answer = answer{
-		cols: r.derive.Outputs(views), places: make([]wire.Places, len(s.outputs)), views: r.views, features: make([]*kernel.Features, len(views)),
+		cols: r.derive.Outputs(views), places: make([]wire.RowMap, len(s.outputs)), views: r.views, features: make([]*kernel.Features, len(views)),
 	}
 	r.states = make([][]int32, len(views))
 	stop := func() bool { return r.stop != nil && r.stop() }
@@ -83,7 +83,7 @@ func (r *reader) reset() {
 type answer struct {
 	asOf     plan.EventTime
 	cols     []*kernel.FeatureColumn // all outputs of the service, in its order
-	places   []wire.Places           // for each output, the mapping from row to value
+	places   []wire.RowMap           // for each output, the mapping from row to value
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features

@@ -12,14 +12,14 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// OpenMessage begins a field that holds a message, of which the length is not known yet;
-// CloseMessage, given where that stands, ends it.
+// OpenMessage starts a message field whose length is not known yet. CloseMessage, given the
+// returned position, ends it.
 func OpenMessage(dst []byte, field protowire.Number) (longer []byte, at int) {
 	dst = append(protowire.AppendTag(dst, field, protowire.BytesType), 0)
 	return dst, len(dst)
 }
 
-// CloseMessage ends what OpenMessage began: everything appended since is the message.
+// CloseMessage ends the message that OpenMessage started: everything appended since.
 func CloseMessage(dst []byte, at int) []byte {
 	n := len(dst) - at
 	more := protowire.SizeVarint(uint64(n)) - 1
@@ -31,22 +31,22 @@ func CloseMessage(dst []byte, at int) []byte {
 	return dst
 }
 
-// Places says which row of a column stands in each row of an answer: rows of one entity
-// share one. Nil is each row in its own place.
-type Places []int32
+// RowMap maps each row of an answer to a row of a column; rows of one entity share a column
+// row. Nil is the identity.
+type RowMap []int32
 
-// Of is the row of the column that stands in row i.
-func (p Places) Of(i int) int {
+// Of returns the row of the column for row i of the answer.
+func (p RowMap) Of(i int) int {
 	if p == nil {
 		return i
 	}
 	return int(p[i])
 }
 
-// AppendColumn appends v, as n rows, as a Column as it travels; name "" is left out. Rows
-// that are null or failed are nulls there and zero in values, whatever the lane held. It
-// fails for a type that has no wire form.
-func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n int) ([]byte, error) {
+// AppendColumn appends v, as n rows, as an encoded Column; an empty name is omitted. Rows
+// that are null or failed become nulls with zero values, whatever the lane contains. It
+// fails for a type that has no wire encoding.
+func AppendColumn(dst []byte, name string, v *vector.Vector, rows RowMap, n int) ([]byte, error) {
 	if name != "" {
 		dst = protowire.AppendString(protowire.AppendTag(dst, fieldName, protowire.BytesType), name)
 	}
@@ -54,7 +54,7 @@ func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n in
 	if err != nil {
 		return nil, err
 	}
-	if dst, err = appendMember(dst, member, v, places, n); err != nil {
+	if dst, err = appendMember(dst, member, v, rows, n); err != nil {
 		return nil, columnError(name, err)
 	}
 	if v.Null == nil && v.Err == nil {
@@ -63,7 +63,7 @@ func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n in
 	begin := len(dst)
 	dst, at := OpenMessage(dst, fieldNulls)
 	for i := range n {
-		if !v.Valid(places.Of(i)) {
+		if !v.Valid(rows.Of(i)) {
 			dst = protowire.AppendVarint(dst, uint64(i))
 		}
 	}
@@ -73,8 +73,8 @@ func AppendColumn(dst []byte, name string, v *vector.Vector, places Places, n in
 	return CloseMessage(dst, at), nil
 }
 
-// members are the field numbers of the members of values, by what they hold.
-var members = func() (numbers [plan.Optional + 1]protowire.Number) {
+// fieldNumbers maps a kind to the field number of the oneof values that carries it.
+var fieldNumbers = func() (numbers [plan.Optional + 1]protowire.Number) {
 	for number, kind := range kinds {
 		if kind != plan.Invalid && kind != plan.Dyn {
 			numbers[kind] = protowire.Number(number)
@@ -85,27 +85,27 @@ var members = func() (numbers [plan.Optional + 1]protowire.Number) {
 	return numbers
 }()
 
-// memberNumber is the field number of the member of values for a type.
+// memberNumber returns the field number of the oneof values for a type.
 func memberNumber(name string, t plan.Type) (protowire.Number, error) {
-	if kind := t.Unwrap().Kind; int(kind) < len(members) && members[kind] > 0 {
-		return members[kind], nil
+	if kind := t.Unwrap().Kind; int(kind) < len(fieldNumbers) && fieldNumbers[kind] > 0 {
+		return fieldNumbers[kind], nil
 	}
 	return 0, noForm(name, t)
 }
 
-// appendMember appends the member of values of n rows.
-func appendMember(dst []byte, member protowire.Number, v *vector.Vector, places Places, n int) ([]byte, error) {
-	if n > 0 && v.Type.Unwrap().Kind == plan.Double { // whose length is known
+// appendMember appends the field of the oneof values for n rows.
+func appendMember(dst []byte, member protowire.Number, v *vector.Vector, rows RowMap, n int) ([]byte, error) {
+	if n > 0 && v.Type.Unwrap().Kind == plan.Double { // its length is known in advance
 		size := uint64(8 * n)
 		dst = protowire.AppendTag(dst, member, protowire.BytesType)
 		dst = protowire.AppendVarint(dst, uint64(1+protowire.SizeVarint(size))+size)
 		dst = protowire.AppendVarint(protowire.AppendTag(dst, fieldValues, protowire.BytesType), size)
-		return appendLane(dst, plan.Double, v, places, n), nil
+		return appendLane(dst, plan.Double, v, rows, n), nil
 	}
 	dst, at := OpenMessage(dst, member)
 	var err error
 	if n > 0 {
-		dst, err = appendValues(dst, v, places, n)
+		dst, err = appendValues(dst, v, rows, n)
 	}
 	if err != nil {
 		return nil, err
@@ -113,15 +113,15 @@ func appendMember(dst []byte, member protowire.Number, v *vector.Vector, places 
 	return CloseMessage(dst, at), nil
 }
 
-// appendValues appends the one field of a member of values.
-func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, error) {
+// appendValues appends the repeated field values of the oneof's message.
+func appendValues(dst []byte, v *vector.Vector, rows RowMap, n int) ([]byte, error) {
 	kind := v.Type.Unwrap().Kind
 	switch kind {
 	case plan.String, plan.Bytes:
 		for i := range n {
 			dst = protowire.AppendTag(dst, fieldValues, protowire.BytesType)
 			text := ""
-			if r := places.Of(i); v.Valid(r) {
+			if r := rows.Of(i); v.Valid(r) {
 				text = v.Str[r]
 			}
 			dst = protowire.AppendString(dst, text)
@@ -131,7 +131,7 @@ func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, e
 		for i := range n {
 			var at int
 			dst, at = OpenMessage(dst, fieldValues)
-			if r := places.Of(i); v.Valid(r) {
+			if r := rows.Of(i); v.Valid(r) {
 				m, err := Value(v.Any[r])
 				if err != nil {
 					return nil, rowError(i, err)
@@ -145,16 +145,16 @@ func appendValues(dst []byte, v *vector.Vector, places Places, n int) ([]byte, e
 		return dst, nil
 	}
 	dst, at := OpenMessage(dst, fieldValues)
-	return CloseMessage(appendLane(dst, kind, v, places, n), at), nil
+	return CloseMessage(appendLane(dst, kind, v, rows, n), at), nil
 }
 
 // appendLane appends packed numbers.
-func appendLane(dst []byte, kind plan.Kind, v *vector.Vector, places Places, n int) []byte {
+func appendLane(dst []byte, kind plan.Kind, v *vector.Vector, rows RowMap, n int) []byte {
 	all := v.Null == nil && v.Err == nil
 	switch kind {
 	case plan.Double:
 		for i := range n {
-			r, bits := places.Of(i), uint64(0)
+			r, bits := rows.Of(i), uint64(0)
 			if all || v.Valid(r) {
 				bits = math.Float64bits(v.Double[r])
 			}
@@ -163,14 +163,14 @@ func appendLane(dst []byte, kind plan.Kind, v *vector.Vector, places Places, n i
 	case plan.Bool:
 		for i := range n {
 			b := byte(0)
-			if r := places.Of(i); v.Bits.Get(r) && v.Valid(r) {
+			if r := rows.Of(i); v.Bits.Get(r) && v.Valid(r) {
 				b = 1
 			}
 			dst = append(dst, b)
 		}
 	default:
 		for i := range n {
-			r, x := places.Of(i), int64(0)
+			r, x := rows.Of(i), int64(0)
 			if all || v.Valid(r) {
 				x = v.Int[r]
 			}

@@ -12,8 +12,8 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// A column that is appended is the message that Column makes of it, binary and as JSON,
-// whatever rows it is shown in.
+// AppendColumn and Column produce the same message, binary and as JSON, for any row
+// mapping.
 func TestN7_AppendedColumnsAreMessages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		typ, gen := typed(t, 2)
@@ -27,14 +27,14 @@ func TestN7_AppendedColumnsAreMessages(t *testing.T) {
 				v.SetErr(i)
 			}
 		}
-		shown, places := v, Places(nil)
+		shown, rows := v, RowMap(nil)
 		if rapid.Bool().Draw(t, "shared") {
-			places = rapid.SliceOfN(rapid.Int32Range(0, int32(len(values)-1)), 0, 200).Draw(t, "places")
-			if places == nil {
-				places = Places{}
+			rows = rapid.SliceOfN(rapid.Int32Range(0, int32(len(values)-1)), 0, 200).Draw(t, "rows")
+			if rows == nil {
+				rows = RowMap{}
 			}
-			shown = vector.New(typ, len(places))
-			for i, p := range places {
+			shown = vector.New(typ, len(rows))
+			for i, p := range rows {
 				if v.IsErr(int(p)) {
 					shown.SetErr(i)
 				} else {
@@ -47,7 +47,7 @@ func TestN7_AppendedColumnsAreMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := AppendColumn([]byte("before"), name, v, places, shown.N)
+		b, err := AppendColumn([]byte("before"), name, v, rows, shown.N)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestN7_AppendedColumnsAreMessages(t *testing.T) {
 		if err := proto.Unmarshal(b[len("before"):], &got); err != nil || !proto.Equal(&got, want) {
 			t.Fatalf("%v, %v; want %v", &got, err, want)
 		}
-		if b, err = AppendColumnJSON(nil, name, v, places, shown.N); err != nil {
+		if b, err = AppendColumnJSON(nil, name, v, rows, shown.N); err != nil {
 			t.Fatal(err)
 		}
 		got.Reset()
@@ -65,7 +65,7 @@ func TestN7_AppendedColumnsAreMessages(t *testing.T) {
 	})
 }
 
-func TestAppendRefusesWhatDoesNotTravel(t *testing.T) {
+func TestAppendRejectsTypesWithoutEncoding(t *testing.T) {
 	v := vector.New(plan.T(plan.TypeType), 1)
 	if b, err := AppendColumn(nil, "x", v, nil, 1); err == nil {
 		t.Errorf("%x", b)
@@ -75,7 +75,7 @@ func TestAppendRefusesWhatDoesNotTravel(t *testing.T) {
 	}
 }
 
-// Doubles are written as protobuf's own JSON writes them.
+// Doubles are formatted as in protobuf's JSON.
 func TestN7_JSONDoublesAreThoseOfProtobuf(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := rapid.Float64().Draw(t, "f")

@@ -12,8 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// AppendColumnJSON is AppendColumn in protobuf's JSON, as an object.
-func AppendColumnJSON(dst []byte, name string, v *vector.Vector, places Places, n int) ([]byte, error) {
+// AppendColumnJSON appends what AppendColumn does, as an object in protobuf's JSON.
+func AppendColumnJSON(dst []byte, name string, v *vector.Vector, rows RowMap, n int) ([]byte, error) {
 	kind := v.Type.Unwrap().Kind
 	member, err := jsonMember(name, v.Type)
 	if err != nil {
@@ -37,7 +37,7 @@ func AppendColumnJSON(dst []byte, name string, v *vector.Vector, places Places, 
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			if dst, err = appendJSONValue(dst, kind, v, places.Of(i)); err != nil {
+			if dst, err = appendJSONValue(dst, kind, v, rows.Of(i)); err != nil {
 				return nil, columnError(name, rowError(i, err))
 			}
 		}
@@ -45,7 +45,7 @@ func AppendColumnJSON(dst []byte, name string, v *vector.Vector, places Places, 
 	}
 	dst = append(dst, '}')
 	if v.Null != nil || v.Err != nil {
-		dst = appendJSONNulls(dst, v, places, n)
+		dst = appendJSONNulls(dst, v, rows, n)
 	}
 	return append(dst, '}'), nil
 }
@@ -58,10 +58,10 @@ func jsonMember(name string, t plan.Type) (string, error) {
 	return "", noForm(name, t)
 }
 
-func appendJSONNulls(dst []byte, v *vector.Vector, places Places, n int) []byte {
+func appendJSONNulls(dst []byte, v *vector.Vector, rows RowMap, n int) []byte {
 	before := `,"nulls":[`
 	for i := range n {
-		if !v.Valid(places.Of(i)) {
+		if !v.Valid(rows.Of(i)) {
 			dst = strconv.AppendInt(append(dst, before...), int64(i), 10)
 			before = ","
 		}
@@ -72,7 +72,7 @@ func appendJSONNulls(dst []byte, v *vector.Vector, places Places, n int) []byte 
 	return dst
 }
 
-// appendJSONValue appends row r, the zero of its type where there is no value.
+// appendJSONValue appends row r, or the zero value of its type if it has no value.
 func appendJSONValue(dst []byte, kind plan.Kind, v *vector.Vector, r int) ([]byte, error) {
 	valid := v.Valid(r)
 	switch kind {
@@ -116,8 +116,8 @@ func appendJSONValue(dst []byte, kind plan.Kind, v *vector.Vector, r int) ([]byt
 	return append(dst, '"'), nil
 }
 
-// appendJSONDouble writes a number as ECMAScript does, and what is not a number in JSON as
-// protobuf says.
+// appendJSONDouble formats finite numbers as ECMAScript does, and NaN and infinities as
+// protobuf's strings.
 func appendJSONDouble(dst []byte, f float64) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -141,8 +141,8 @@ func appendJSONDouble(dst []byte, f float64) []byte {
 
 const hex = "0123456789abcdef"
 
-// AppendJSONString appends a string in quotes. What is not UTF-8, which no string here
-// should hold, becomes the replacement character.
+// AppendJSONString appends a quoted string. Invalid UTF-8, which should not occur here,
+// becomes the replacement character.
 func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0

@@ -7,7 +7,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Columns copies a batch into columns of the wire, in order.
+// Columns copies a batch into wire columns, in order.
 func Columns(b *vector.Batch) ([]*unskewv1.Column, error) {
 	out := make([]*unskewv1.Column, len(b.Cols))
 	for i, v := range b.Cols {
@@ -19,8 +19,8 @@ func Columns(b *vector.Batch) ([]*unskewv1.Column, error) {
 	return out, nil
 }
 
-// SameRows is the number of rows that all columns have, 0 for no columns. It
-// fails, naming two columns, when their numbers differ.
+// SameRows returns the number of rows that all columns have, 0 for no columns. If the
+// numbers differ, the error names two columns.
 func SameRows(cols []*unskewv1.Column) (int, error) {
 	if len(cols) == 0 {
 		return 0, nil

@@ -13,9 +13,9 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Column copies v into a column of the wire. Rows that are null or failed are
-// nulls there and zero in values, whatever the lane held. It fails for a type
-// that has no wire form (type, dyn).
+// Column copies v into a wire column. Rows that are null or failed become nulls with zero
+// values, whatever the lane contains. It fails for types that have no wire encoding (type,
+// dyn).
 func Column(name string, v *vector.Vector) (*unskewv1.Column, error) {
 	c := &unskewv1.Column{Name: name, Nulls: invalid(v)}
 	switch kind := v.Type.Unwrap().Kind; kind {
@@ -48,14 +48,14 @@ func Column(name string, v *vector.Vector) (*unskewv1.Column, error) {
 }
 
 func noForm(name string, t plan.Type) error {
-	return fmt.Errorf("column %q is of type %v, which does not travel; return a scalar, a list or a map", name, t)
+	return fmt.Errorf("column %q is of type %v, which cannot be sent; return a scalar, a list or a map", name, t)
 }
 
 func columnError(name string, err error) error { return fmt.Errorf("column %q: %w", name, err) }
 
 func rowError(i int, err error) error { return fmt.Errorf("row %d: %w", i, err) }
 
-// invalid lists the rows of v without a value, ascending.
+// invalid lists the rows of v without a value in ascending order.
 func invalid(v *vector.Vector) []uint32 {
 	if v.Null == nil && v.Err == nil {
 		return nil
@@ -126,7 +126,7 @@ func nestedValues(v *vector.Vector) ([]*unskewv1.Value, error) {
 	return out, nil
 }
 
-// Rows is the number of rows of c; a column without values has none.
+// Rows returns the number of rows of c, 0 for a column without values.
 func Rows(c *unskewv1.Column) int {
 	switch v := c.GetValues().(type) {
 	case *unskewv1.Column_Bools:
@@ -151,7 +151,7 @@ func Rows(c *unskewv1.Column) int {
 	return 0
 }
 
-// Vector reads c as a vector of type t. It fails, naming column and row, when c
-// holds another type, a time outside the years 0001 to 9999, or nulls that are not
-// ascending rows of c. The vector shares the strings of c and nothing else.
+// Vector converts c to a vector of type t. It fails, naming column and row, if c holds
+// another type, a time outside the years 0001 to 9999, or nulls that are not ascending rows
+// of c. The vector shares only the strings of c.
 func Vector(c *unskewv1.Column, t plan.Type) (*vector.Vector, error) { return SentOf(c).As(t) }

@@ -10,14 +10,14 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// maxExactInt is the largest int up to which every int is also a double, and so survives
-// readers that take every number of JSON for one.
+// maxExactInt is the limit up to which every int is exactly a double. Larger ints would be
+// rounded by readers that parse every JSON number as a double.
 const maxExactInt = 1 << 53
 
-// AppendPlainJSON appends row i of v as a person would write it in JSON, and null where the
-// row has no value. Timestamps are in RFC 3339 and durations as in "1h30m0s"; bytes are in
-// base64. Ints beyond 2^53 in either direction, NaN and the infinities are strings. A list
-// is an array; a map is an object, whose names are its keys.
+// AppendPlainJSON appends row i of v as ordinary JSON, or null if the row has no value.
+// Timestamps are in RFC 3339, durations in the form "1h30m0s", bytes in base64. Ints beyond
+// ±2^53, NaN and the infinities are strings. A list is an array; a map is an object with
+// its keys as names.
 func AppendPlainJSON(dst []byte, v *vector.Vector, i int) []byte {
 	if !v.Valid(i) {
 		return append(dst, "null"...)
@@ -35,7 +35,7 @@ func AppendPlainJSON(dst []byte, v *vector.Vector, i int) []byte {
 	return appendPlainValue(dst, v.Value(i))
 }
 
-// appendPlainDouble writes -0 with its sign, which protobuf's JSON loses in some readers.
+// appendPlainDouble keeps the sign of -0, which some readers of protobuf's JSON lose.
 func appendPlainDouble(dst []byte, f float64) []byte {
 	if f == 0 && math.Signbit(f) {
 		return append(dst, "-0.0"...)
@@ -77,7 +77,7 @@ func appendPlainValue(dst []byte, x plan.Value) []byte {
 	return append(dst, "null"...)
 }
 
-// plainText is a scalar as a string of JSON has it.
+// plainText returns a scalar as a quoted JSON string.
 func plainText(x plan.Value) string {
 	switch x.Kind() {
 	case plan.String:
@@ -91,7 +91,7 @@ func plainText(x plan.Value) string {
 	}
 	text := appendPlainValue(nil, x)
 	if n := len(text); n > 1 && text[0] == '"' {
-		text = text[1 : n-1] // a number that is a string has no escapes
+		text = text[1 : n-1] // a number that is quoted has no escapes
 	}
 	return string(text)
 }
@@ -107,7 +107,7 @@ func appendPlainList(dst []byte, list []plan.Value) []byte {
 	return append(dst, ']')
 }
 
-// appendPlainMap writes keys and values that take turns.
+// appendPlainMap writes a map given as alternating keys and values.
 func appendPlainMap(dst []byte, flat []plan.Value) []byte {
 	dst = append(dst, '{')
 	for i := 0; i < len(flat); i += 2 {

@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// plain is what the library makes of a value, written without our code.
+// plain converts a value for encoding/json, independently of the code under test.
 func plain(x plan.Value) any {
 	switch x.Kind() {
 	case plan.Bool:
@@ -71,8 +71,8 @@ func plain(x plan.Value) any {
 	return nil
 }
 
-// What is written as plain JSON reads as what the library writes for the same value; the
-// sign of zero survives.
+// Plain JSON decodes to the same values as JSON from encoding/json; the sign of zero
+// survives.
 func TestN7_PlainJSONOfEveryType(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		typ, gen := typed(t, 2)

@@ -10,8 +10,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Read is a GetFeaturesRequest of which the columns are read already. Its memory is used
-// again by what is read into it next.
+// Read is a decoded GetFeaturesRequest. Decoding another request into it reuses its memory.
 type Read struct {
 	Service, Fingerprint, KnownFingerprint string
 	Keys, Request                          []Sent
@@ -19,7 +18,7 @@ type Read struct {
 	WithStates                             bool
 }
 
-// The fields of GetFeaturesRequest in the contract.
+// Field numbers of GetFeaturesRequest.
 const (
 	readService          = 1
 	readKeys             = 2
@@ -30,7 +29,7 @@ const (
 	readKnownFingerprint = 7
 )
 
-// Clear empties r, keeping memory but no strings.
+// Clear empties r. It keeps memory for reuse but no strings.
 func (r *Read) Clear() {
 	clear(r.Features)
 	for _, list := range [][]Sent{r.Keys, r.Request} {
@@ -41,8 +40,9 @@ func (r *Read) Clear() {
 	*r = Read{Keys: r.Keys[:0], Request: r.Request[:0], Features: r.Features[:0]}
 }
 
-// Unmarshal reads a message as it travels: what proto.Unmarshal reads, and an error where
-// that has one, or ErrTooMany when it has more than so many values. It keeps nothing of b.
+// Unmarshal decodes an encoded message. It accepts and rejects the same bytes as
+// proto.Unmarshal, and returns ErrTooMany if the message has more than most values. It does
+// not retain b.
 func (r *Read) Unmarshal(b []byte, most int) error {
 	r.Clear()
 	return message{b, string(b), 0, &most}.fields(func(f field) (err error) {
@@ -73,8 +73,7 @@ func (r *Read) Unmarshal(b []byte, most int) error {
 	})
 }
 
-// appendSent reads one more column, into memory that the list has had before where there
-// is some.
+// appendSent decodes one more column, reusing a previous element's memory if there is one.
 func appendSent(list []Sent, m message) ([]Sent, error) {
 	if err := m.one(); err != nil {
 		return list, err
@@ -83,19 +82,19 @@ func appendSent(list []Sent, m message) ([]Sent, error) {
 	return list, list[len(list)-1].unmarshal(m)
 }
 
-// Push is a PushRequest of which the columns are read already.
+// Push is a decoded PushRequest.
 type Push struct {
 	Source  string
 	Columns []Sent
 }
 
-// The fields of PushRequest in the contract.
+// Field numbers of PushRequest.
 const (
 	pushSource  = 1
 	pushColumns = 2
 )
 
-// Unmarshal is for Push what it is for Read.
+// Unmarshal works as Read.Unmarshal.
 func (p *Push) Unmarshal(b []byte, most int) error {
 	*p = Push{}
 	return message{b, string(b), 0, &most}.fields(func(f field) (err error) {
@@ -110,7 +109,7 @@ func (p *Push) Unmarshal(b []byte, most int) error {
 	})
 }
 
-// Set makes p what m says.
+// Set copies m into p.
 func (p *Push) Set(m *unskewv1.PushRequest) {
 	*p = Push{Source: m.GetSource(), Columns: make([]Sent, len(m.GetColumns()))}
 	for i, c := range m.GetColumns() {
@@ -118,7 +117,7 @@ func (p *Push) Set(m *unskewv1.PushRequest) {
 	}
 }
 
-// Valid is for Push what it is for Read.
+// Valid works as Read.Valid.
 func (p *Push) Valid() bool {
 	return validName(p.Source) && len(p.Columns) > 0 && validColumns(p.Columns, maxPushed)
 }
@@ -130,7 +129,7 @@ func oneMore(list []Sent) []Sent {
 	return append(list, Sent{})
 }
 
-// Set makes r what m says.
+// Set copies m into r.
 func (r *Read) Set(m *unskewv1.GetFeaturesRequest) {
 	r.Clear()
 	r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates = m.GetService(), m.GetFingerprint(), m.GetKnownFingerprint(), m.GetWithStates()
@@ -145,7 +144,8 @@ func (r *Read) Set(m *unskewv1.GetFeaturesRequest) {
 	}
 }
 
-// The rules of the contract: characters of names and of fingerprints, columns, features.
+// The validation rules of the contract: characters of names and fingerprints, numbers of
+// columns and features.
 const (
 	maxNameRunes        = 512
 	maxFingerprintRunes = 64
@@ -154,8 +154,8 @@ const (
 	maxPushed           = 10_000
 )
 
-// Valid reports whether r keeps the rules that the contract states for its fields. Which
-// one it breaks, protovalidate says of the message.
+// Valid reports whether r satisfies the contract's validation rules. The error message
+// comes from protovalidate.
 func (r *Read) Valid() bool {
 	return validName(r.Service) && validColumns(r.Keys, maxColumns) && validColumns(r.Request, maxColumns) && len(r.Features) <= maxFeatures &&
 		shortFingerprint(r.Fingerprint) && shortFingerprint(r.KnownFingerprint)

@@ -15,7 +15,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// text is a Read in words, so that two can be compared.
+// text formats a Read so that two can be compared.
 func (r *Read) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%q %q %q %v %q", r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates, r.Features)
@@ -39,9 +39,9 @@ func (r *Read) text() string {
 	return b.String()
 }
 
-// drawnBytes are messages as they travel, as odd as the encoding allows: fields more than
-// once and in any order, numbers packed and not, members of values one after another,
-// fields of another type than the contract's, unknown ones, texts that are not UTF-8.
+// drawnBytes generates encoded messages with everything the encoding allows: repeated
+// fields in any order, packed and unpacked numbers, several fields of the oneof, wrong
+// field types, unknown fields, invalid UTF-8.
 func drawnBytes(t *rapid.T, depth int) []byte {
 	var b []byte
 	for range rapid.IntRange(0, 6).Draw(t, "fields") {
@@ -72,7 +72,7 @@ func drawnBytes(t *rapid.T, depth int) []byte {
 	return b
 }
 
-// compare reads bytes both ways.
+// compare decodes the bytes with both implementations.
 func compare(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -90,7 +90,7 @@ func compare(t interface {
 	if err != nil {
 		return
 	}
-	clear(b) // nothing of them is kept
+	clear(b) // the decoded request must not refer to the input
 	var want Read
 	want.Set(&m)
 	if got.text() != want.text() {
@@ -98,8 +98,7 @@ func compare(t interface {
 	}
 }
 
-// What is read of bytes is what protobuf reads of them, also into memory that another
-// request was read into before.
+// Unmarshal decodes the same as protobuf, also when it reuses a previous request's memory.
 func TestReadsWhatProtobufReads(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r Read

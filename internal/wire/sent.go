@@ -16,14 +16,14 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Sent is a column as a caller sent it: typed by the member of values that was set,
-// whatever its declared type is. Its memory is used again by what is read into it next.
+// Sent is a column as a caller sent it. Its type is that of the oneof field that was set,
+// whatever the declared type is. Decoding another column into it reuses its memory.
 type Sent struct {
 	Name  string
-	kind  plan.Kind // as sent: Dyn for nested, Invalid for no values
+	kind  plan.Kind // as sent: Dyn for nested, Invalid if no values were set
 	lanes vector.Vector
 	nulls []uint32
-	// nested is left as it came, for As to read.
+	// nested is kept as sent; As converts it.
 	nested []*unskewv1.Value
 }
 
@@ -34,7 +34,7 @@ func SentOf(c *unskewv1.Column) *Sent {
 	return s
 }
 
-// Set makes s what c holds. It keeps c's strings and nothing else but nested values.
+// Set copies c into s. It shares c's strings and nested values.
 func (s *Sent) Set(c *unskewv1.Column) {
 	s.Clear()
 	s.Name = c.GetName()
@@ -80,13 +80,13 @@ func (s *Sent) Set(c *unskewv1.Column) {
 	s.count()
 }
 
-// Clear empties s, keeping memory but no strings.
+// Clear empties s. It keeps memory for reuse but no strings.
 func (s *Sent) Clear() {
 	s.Name, s.nulls = "", s.nulls[:0]
 	s.begin(plan.Invalid)
 }
 
-// begin empties the values; those that follow are of the given kind.
+// begin empties the values and sets the kind of those that follow.
 func (s *Sent) begin(kind plan.Kind) {
 	v := &s.lanes
 	clear(v.Str)
@@ -104,7 +104,7 @@ func (s *Sent) addBool(b bool) {
 	v.N++
 }
 
-// count settles the number of rows, which addBool has counted already.
+// count sets the number of rows, except for bools, which addBool counts.
 func (s *Sent) count() {
 	v := &s.lanes
 	switch s.kind {
@@ -120,11 +120,11 @@ func (s *Sent) count() {
 	}
 }
 
-// Rows is the number of rows; a column without values has none.
+// Rows returns the number of rows, 0 for a column without values.
 func (s *Sent) Rows() int { return s.lanes.N }
 
-// EqualRows is the number of rows that all columns have, 0 for no columns. It
-// fails, naming two columns, when their numbers differ.
+// EqualRows returns the number of rows that all columns have, 0 for no columns. If the
+// numbers differ, the error names two columns.
 func EqualRows(cols ...[]Sent) (int, error) {
 	var first *Sent
 	for _, list := range cols {
@@ -145,16 +145,16 @@ func EqualRows(cols ...[]Sent) (int, error) {
 	return first.Rows(), nil
 }
 
-// memberOf names the member of values that holds a kind.
+// memberOf names the field of the oneof values that carries a kind.
 var memberOf = map[plan.Kind]string{
 	plan.Bool: "bools", plan.Int: "ints", plan.Uint: "uints", plan.Double: "doubles", plan.String: "strings",
 	plan.Bytes: "bytes", plan.Timestamp: "timestamps", plan.Duration: "durations", plan.List: "nested", plan.Map: "nested",
 	plan.Dyn: "nested", plan.Invalid: "no values",
 }
 
-// As is the column as a vector of type t. It fails, naming column and row, when another
+// As converts the column to a vector of type t. It fails, naming column and row, if another
 // type was sent, for a time outside the years 0001 to 9999, and for nulls that are not
-// ascending rows. The vector is good until s is read into again.
+// ascending rows. The vector is valid until s is reused.
 func (s *Sent) As(t plan.Type) (*vector.Vector, error) {
 	v, err := s.Unchecked(t)
 	if err != nil || t.Unwrap().Kind != plan.Timestamp {
@@ -163,7 +163,7 @@ func (s *Sent) As(t plan.Type) (*vector.Vector, error) {
 	return v, checkTimes(v, s.Name)
 }
 
-// Unchecked is As but lets any time of a timestamp column pass, for callers that check
+// Unchecked works as As but accepts any time in a timestamp column, for callers that check
 // times row by row.
 func (s *Sent) Unchecked(t plan.Type) (*vector.Vector, error) {
 	want := t.Unwrap().Kind
@@ -223,18 +223,18 @@ func checkTimes(v *vector.Vector, name string) error {
 	return nil
 }
 
-// The fields of Column in the contract.
+// Field numbers of Column.
 const (
 	fieldName   = 1
 	fieldNulls  = 15
-	fieldValues = 1 // of each member of values
+	fieldValues = 1 // in the message of each oneof field
 )
 
-// kinds are what the members of values hold, by field number.
+// kinds are the kinds of the oneof values, by field number.
 var kinds = [...]plan.Kind{2: plan.Bool, 3: plan.Int, 4: plan.Double, 5: plan.String, 6: plan.Bytes, 7: plan.Timestamp, 8: plan.Duration, 9: plan.Uint, 10: plan.Dyn}
 
-// unmarshal reads a Column as it travels: what proto.Unmarshal reads, and an error where
-// that has one.
+// unmarshal decodes an encoded Column. It accepts and rejects the same bytes as
+// proto.Unmarshal.
 func (s *Sent) unmarshal(b message) error {
 	s.Clear()
 	err := b.fields(func(f field) (err error) {
@@ -252,18 +252,19 @@ func (s *Sent) unmarshal(b message) error {
 	return err
 }
 
-// maxNested bounds the bytes of nested values that are read.
+// maxNested limits the bytes of nested values that are decoded.
 const maxNested = 1 << 20
 
-// unmarshalValues reads a member of values. Of two members the later stands, and one that
-// comes twice goes on.
+// unmarshalValues decodes a field of the oneof values. As in protobuf, a different field
+// replaces the previous one, and the same field again is merged.
 func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
 	if s.kind != kind {
 		s.begin(kind)
 	}
 	v := &s.lanes
 	if kind == plan.Dyn {
-		// No column of a request is nested; what comes is read to say so.
+		// No column of a request may be nested; nested values are decoded only for the
+		// error message.
 		if len(b.b) > maxNested {
 			return ErrTooMany
 		}
@@ -302,19 +303,19 @@ func (s *Sent) unmarshalValues(kind plan.Kind, b message) error {
 	})
 }
 
-// message is a part of a request as it travels, and all of it as a string that strings
-// are cut from.
+// message is a part of an encoded request, together with the whole request as a string that
+// decoded strings are sliced from.
 type message struct {
 	b    []byte
 	all  string
-	at   int  // where in all b begins
-	left *int // values that may still come
+	at   int  // offset of b in all
+	left *int // values still allowed
 }
 
-// ErrTooMany says that a request has more values than it was allowed.
+// ErrTooMany reports that a request has more values than allowed.
 var ErrTooMany = errors.New("the request has too many values")
 
-// one takes one value of those that are allowed.
+// one counts one value against the limit.
 func (m message) one() error {
 	if *m.left--; *m.left < 0 {
 		return ErrTooMany
@@ -324,15 +325,15 @@ func (m message) one() error {
 
 func (m message) text() string { return m.all[m.at:][:len(m.b)] }
 
-// field is a field of a message. Of a field of BytesType, message is its content; of
-// every other scalar it is what stands after the tag.
+// field is a decoded field. For BytesType, message is its content; for scalars it is the
+// bytes after the tag.
 type field struct {
 	message
 	number protowire.Number
 	typ    protowire.Type
 }
 
-// fields calls f with each field, in order.
+// fields calls f with each field in order.
 func (m message) fields(f func(field) error) error {
 	for len(m.b) > 0 {
 		number, typ, n := protowire.ConsumeTag(m.b)
@@ -360,7 +361,7 @@ func (m message) fields(f func(field) error) error {
 	return nil
 }
 
-// text is a string field's value.
+// text returns the value of a string field.
 func (f field) text() (string, error) {
 	if !utf8.Valid(f.b) {
 		return "", fmt.Errorf("field %d holds a string that is not UTF-8", f.number)
@@ -368,8 +369,8 @@ func (f field) text() (string, error) {
 	return f.message.text(), nil
 }
 
-// varints calls add with each number of a repeated field, packed or not; a field of
-// another form is one that the contract does not know.
+// varints calls add with each number of a repeated field, packed or not. Other wire types
+// are ignored as unknown fields.
 func (f field) varints(add func(uint64)) error {
 	if f.typ != protowire.VarintType && f.typ != protowire.BytesType {
 		return nil
@@ -388,7 +389,7 @@ func (f field) varints(add func(uint64)) error {
 	return nil
 }
 
-// fixed64s is varints for numbers of eight bytes.
+// fixed64s works as varints for numbers of eight bytes.
 func (f field) fixed64s(add func(uint64)) error {
 	if f.typ != protowire.Fixed64Type && f.typ != protowire.BytesType {
 		return nil

@@ -8,8 +8,8 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// Value writes v as a value of the wire: null without a member, an optional as
-// its content or null. It fails for a kind that has no wire form.
+// Value converts v to a wire value. Null has no kind set; an optional becomes its content
+// or null. It fails for a kind that has no wire encoding.
 func Value(v plan.Value) (*unskewv1.Value, error) {
 	switch v.Kind() {
 	case plan.Null, plan.Invalid:
@@ -40,7 +40,7 @@ func Value(v plan.Value) (*unskewv1.Value, error) {
 	case plan.Map:
 		return mapValue(v)
 	}
-	return nil, fmt.Errorf("a %v does not travel; return a scalar, a list or a map", v.Kind())
+	return nil, fmt.Errorf("a %v cannot be sent; return a scalar, a list or a map", v.Kind())
 }
 
 func listValue(v plan.Value) (*unskewv1.Value, error) {
@@ -71,9 +71,8 @@ func mapValue(v plan.Value) (*unskewv1.Value, error) {
 	return &unskewv1.Value{Kind: &unskewv1.Value_Map{Map: m}}, nil
 }
 
-// FromValue reads a value of the wire. It fails for a time outside the years 0001
-// to 9999 and for a map whose keys are null, collections, of several kinds or
-// not distinct.
+// FromValue converts a wire value. It fails for a time outside the years 0001 to 9999 and
+// for a map whose keys are null, collections, of different kinds or repeated.
 func FromValue(w *unskewv1.Value) (plan.Value, error) {
 	switch x := w.GetKind().(type) {
 	case *unskewv1.Value_Bool:

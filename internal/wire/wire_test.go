@@ -23,7 +23,7 @@ var (
 	edgeStrings = []string{"", "a", "\x00", "é", "\u2028", `"`, "𝄞"}
 )
 
-// scalar draws a value of a scalar kind.
+// scalar generates values of a scalar kind.
 func scalar(kind plan.Kind) *rapid.Generator[plan.Value] {
 	ints := rapid.OneOf(rapid.SampledFrom(edgeInts), rapid.Int64())
 	switch kind {
@@ -49,7 +49,7 @@ func scalar(kind plan.Kind) *rapid.Generator[plan.Value] {
 
 var scalarKinds = []plan.Kind{plan.Bool, plan.Int, plan.Uint, plan.Double, plan.String, plan.Bytes, plan.Timestamp, plan.Duration}
 
-// typed draws a type that travels, with a generator of its values.
+// typed generates a type with a wire encoding, and a generator of its values.
 func typed(t *rapid.T, depth int) (plan.Type, *rapid.Generator[plan.Value]) {
 	shape := rapid.IntRange(0, 5).Draw(t, "shape")
 	kind := rapid.SampledFrom(scalarKinds).Draw(t, "kind")
@@ -70,7 +70,7 @@ func typed(t *rapid.T, depth int) (plan.Type, *rapid.Generator[plan.Value]) {
 	})
 }
 
-// through sends a column over the wire in both encodings and returns what arrives.
+// through encodes a column in both encodings and returns the decoded columns.
 func through(t *rapid.T, c *unskewv1.Column) []*unskewv1.Column {
 	bin, err := proto.Marshal(c)
 	if err != nil {
@@ -90,9 +90,9 @@ func through(t *rapid.T, c *unskewv1.Column) []*unskewv1.Column {
 	return []*unskewv1.Column{fromBin, fromText}
 }
 
-// TestN7_N8_ColumnsSurviveBothEncodings: every value of every type that travels
-// arrives bit for bit, NaN and infinities among the doubles and all 64 bits of the
-// integers, in binary and in JSON.
+// TestN7_N8_ColumnsSurviveBothEncodings: every value of every type with a wire encoding
+// arrives bit for bit, in binary and JSON, including NaN, infinities and all 64 bits of
+// integers.
 func TestN7_N8_ColumnsSurviveBothEncodings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		typ, gen := typed(t, 2)
@@ -127,8 +127,8 @@ func TestN7_N8_ColumnsSurviveBothEncodings(t *testing.T) {
 	})
 }
 
-// TestN7_JSONNamesWhatNumbersCannotSay pins the text of special doubles and of
-// integers beyond 2^53.
+// TestN7_JSONNamesWhatNumbersCannotSay pins the text of special doubles and of integers
+// beyond 2^53.
 func TestN7_JSONNamesWhatNumbersCannotSay(t *testing.T) {
 	double := vector.Of(plan.T(plan.Double), plan.DoubleValue(math.NaN()), plan.DoubleValue(math.Inf(1)), plan.DoubleValue(math.Inf(-1)), plan.DoubleValue(math.Copysign(0, -1)))
 	ints := vector.Of(plan.T(plan.Int), plan.IntValue(math.MaxInt64), plan.IntValue(1<<53+1))
@@ -156,7 +156,7 @@ func TestN7_JSONNamesWhatNumbersCannotSay(t *testing.T) {
 	}
 }
 
-// TestNullRowsShowNothing: what a lane held under a null never leaves the process.
+// TestNullRowsShowNothing: the lane's content under a null is never sent.
 func TestNullRowsShowNothing(t *testing.T) {
 	for _, v := range []*vector.Vector{
 		vector.Of(plan.T(plan.Bool), plan.BoolValue(true)),
@@ -224,7 +224,7 @@ func TestVectorRefuses(t *testing.T) {
 	}
 }
 
-// TestUncheckedLetsTimesPass and nothing else.
+// TestUncheckedLetsTimesPass and rejects all other errors.
 func TestUncheckedLetsTimesPass(t *testing.T) {
 	c := &unskewv1.Column{Name: "x", Values: &unskewv1.Column_Timestamps{Timestamps: &unskewv1.Timestamps{Micros: []int64{math.MaxInt64}}}}
 	if v, err := SentOf(c).Unchecked(plan.T(plan.Timestamp)); err != nil || v.Int[0] != math.MaxInt64 {
@@ -235,18 +235,18 @@ func TestUncheckedLetsTimesPass(t *testing.T) {
 	}
 }
 
-func TestColumnRefusesWhatDoesNotTravel(t *testing.T) {
+func TestColumnRejectsTypesWithoutEncoding(t *testing.T) {
 	for _, v := range []*vector.Vector{
 		vector.New(plan.T(plan.TypeType), 1),
 		vector.New(plan.T(plan.Dyn), 0),
 	} {
-		if c, err := Column("x", v); err == nil || !strings.Contains(err.Error(), "does not travel") {
+		if c, err := Column("x", v); err == nil || !strings.Contains(err.Error(), "cannot be sent") {
 			t.Errorf("%v: %v, %v", v.Type, c, err)
 		}
 	}
 }
 
-// TestOptionalsTravelAsTheirContent: none is null, a value itself.
+// TestOptionalsTravelAsTheirContent: none becomes null.
 func TestOptionalsTravelAsTheirContent(t *testing.T) {
 	v := vector.Of(plan.OptionalOf(plan.T(plan.Double)), plan.DoubleValue(1.5), plan.NullValue())
 	c, err := Column("x", v)
@@ -289,7 +289,7 @@ func TestSameRows(t *testing.T) {
 	}
 }
 
-// TestVectorOwnsItsLanes: changing the message afterwards changes nothing.
+// TestVectorOwnsItsLanes: changing the message afterwards does not change the vector.
 func TestVectorOwnsItsLanes(t *testing.T) {
 	values := []int64{1, 2}
 	c := &unskewv1.Column{Name: "x", Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: values}}}
