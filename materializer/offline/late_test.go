@@ -359,6 +359,40 @@ func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 	})
 }
 
+// tellsEarlier reports whether a delivery that is pushed now makes a late column known before
+// files that hold it say so, which they can only do of a time to come. Training takes the
+// earlier of the two; live state keeps the later one until it is built anew.
+func tellsEarlier(d orderRow, files []orderRow, sent bool, now plan.EventTime) bool {
+	for column, known := range map[string]string{"returned": "returned_at", "fee": "", "grade": "graded_at"} {
+		if d[column].IsNull() {
+			continue
+		}
+		inFiles := plan.Never
+		for _, f := range files {
+			if f["id"].Equal(d["id"]) && !f[column].IsNull() {
+				inFiles = min(inFiles, knownBy(f, known, sent))
+			}
+		}
+		if inFiles != plan.Never && max(now, knownBy(d, known, false)) < inFiles {
+			return true
+		}
+	}
+	return false
+}
+
+// knownBy is when a delivery makes a column known: by the column that says so, and of files
+// by when the delivery was seen.
+func knownBy(d orderRow, column string, sent bool) plan.EventTime {
+	at := plan.Always
+	if v := d[column]; column != "" && !v.IsNull() {
+		at = v.Time()
+	}
+	if sent && !d["seen"].IsNull() {
+		at = max(at, d["seen"].Time())
+	}
+	return at
+}
+
 // What files hold is materialized, and what is pushed later fills it: live state has the oracle's
 // values all the way, and is what a new build from files and log gives [w7].
 func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
@@ -369,8 +403,10 @@ func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
 		n := rapid.IntRange(0, len(all)).Draw(rt, "of files")
 		s.writeFile(p, "orders-0.parquet", all[:n])
 		s.materialize()
+		early := false
 		for _, d := range all[n:] {
 			s.now.Add(int64(second) * rapid.Int64Range(0, 20).Draw(rt, "later"))
+			early = early || tellsEarlier(d, all[:n], sent, s.clock())
 			s.push(d)
 			if rapid.Bool().Draw(rt, "apply") {
 				s.catchUp()
@@ -382,7 +418,7 @@ func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
 		s.expect(s.history(), s.kept, moments(s.kept))
 		s.now.Store(int64(at))
 		s.materialize()
-		if rebuilt := s.states(at); !maps.Equal(live, rebuilt) {
+		if rebuilt := s.states(at); !early && !maps.Equal(live, rebuilt) {
 			rt.Fatalf("live state and a new build differ:\n%x\n%x", live, rebuilt)
 		}
 	})
