@@ -11,6 +11,7 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/validate"
+	"github.com/unskew/unskew/validate/perturb"
 )
 
 // formats are the output formats of validate's findings, for people and for CI systems.
@@ -99,7 +100,7 @@ func githubFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) e
 func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) error {
 	type m = map[string]any
 	rules, results := []m{}, []m{}
-	for _, r := range slices.Concat(featuredefs.Rules(), validate.Rules()) {
+	for _, r := range slices.Concat(featuredefs.Rules(), validate.Rules(), []diag.Rule{perturb.Rule}) {
 		rules = append(rules, m{"id": r.ID, "shortDescription": m{"text": r.Purpose}})
 	}
 	for _, d := range found {

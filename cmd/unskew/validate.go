@@ -22,6 +22,7 @@ import (
 func newValidate(o *options) *cobra.Command {
 	var format, against string
 	var offline, verbose bool
+	var future perturbFlags
 	c := &cobra.Command{
 		Use:   "validate",
 		Short: "Check every definition of the project",
@@ -37,6 +38,11 @@ and keys and request fields that callers do not send yet.
 of about ten nanoseconds, and the parts that are evaluated row by row because they have no
 columnar form.
 
+With --perturb it also recomputes rows of every training set after all events that became
+known at the time of a row or later were changed, removed, or joined by others. A value that
+differs is an error, with its row. What was pushed is left as it is, and so are the files that
+a sql: reads: its result is what is changed. It reads the sources a few times.
+
 Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -46,7 +52,7 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 			if o.json {
 				format = "json"
 			}
-			p, err := o.validate(c, format, against, offline, verbose)
+			p, err := o.validate(c, format, against, offline, verbose, future)
 			if p == nil || !verbose {
 				return err
 			}
@@ -57,12 +63,16 @@ Exit code 0: nothing found; 1: errors; 2: could not run. Warnings alone exit 0.`
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also list the cost of every expression")
 	c.Flags().StringVar(&against, "against", "", "compare with `REF`: a git commit, branch or tag, like origin/main")
 	c.Flags().BoolVar(&offline, "offline", false, "do not open the sources' data")
+	c.Flags().BoolVar(&future.on, "perturb", false, "also recompute rows of training sets with other events from their time on")
+	c.Flags().IntVar(&future.rows, "rows", 300, "with --perturb, recompute `N` rows of each training set")
+	c.Flags().Uint64Var(&future.seed, "seed", 1, "with --perturb, draw rows and changes by `NUMBER`")
+	c.MarkFlagsMutuallyExclusive("perturb", "offline")
 	completeFlag(c, "format", cobra.FixedCompletions([]cobra.Completion{"text", "json", "github", "sarif", "junit"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
 // validate prints the findings. It returns the project if every expression was compiled.
-func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool) (*featuredefs.Project, error) {
+func (o *options) validate(c *cobra.Command, format, against string, offline, verbose bool, future perturbFlags) (*featuredefs.Project, error) {
 	if verbose && format != "text" {
 		return nil, errors.New("--verbose is for --format text")
 	}
@@ -80,6 +90,13 @@ func (o *options) validate(c *cobra.Command, format, against string, offline, ve
 			return nil, fmt.Errorf("--against %s: %w", against, err)
 		}
 		found = append(found, validate.Against(before, p.Plan)...)
+	}
+	if future.on && !found.HasErrors() {
+		more, err := o.perturb(c, p, future)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
 	}
 	if format == "github" || format == "sarif" {
 		found = o.fromHere(found)
