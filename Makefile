@@ -11,7 +11,7 @@ export GOTOOLCHAIN := auto
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
   internal/servedlog materializer/online sdk server)
-# Packages in whose code no floating-point operations may be fused.
+# Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
 STATIC := $(wildcard materializer/online sdk server)
