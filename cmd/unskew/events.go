@@ -42,7 +42,7 @@ func openEvents(ctx context.Context, file, format string, stdin io.Reader) (*eve
 		return &events{file, file, format, f}, err
 	}
 	if format == "parquet" {
-		return nil, errors.New("Parquet cannot be read from standard input because its metadata is at the end; name a file")
+		return nil, errors.New("standard input cannot be Parquet, whose metadata is at the end; name a file")
 	}
 	return &events{"standard input", "", format, interruptible(ctx, stdin)}, nil
 }
