@@ -94,8 +94,8 @@ func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 		s.locks[i].Lock()
 		defer s.locks[i].Unlock()
 	}
-	s.markAll()
-	defer s.markAll()
+	s.drops.Add(1)
+	defer s.drops.Add(1)
 	batch := s.db.NewBatch()
 	err := s.deletions(batch, appendKey(nil, prefix))
 	if err == nil && !batch.Empty() {
@@ -105,13 +105,6 @@ func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 		return fmt.Errorf("delete keys with prefix %q: %w", prefix, err)
 	}
 	return nil
-}
-
-// markAll is mark of every slot.
-func (s *Store) markAll() {
-	for i := range s.marks {
-		s.marks[i].Add(1)
-	}
 }
 
 // deletions fills the batch with what deletes the keys from first on.

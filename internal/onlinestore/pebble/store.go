@@ -52,10 +52,12 @@ type Store struct {
 	// locks[i] is held while a key of stripe i is read, compared and written. Who
 	// needs several takes them in ascending order.
 	locks [stripes]sync.Mutex
-	// marks[i] counts beginnings and ends of writes to keys of slot i, all of one stripe,
-	// whose lock is held. It is odd while one is under way, so a value that was read after
-	// it was even is current as long as it stays the same.
+	// marks[i] counts when a write to keys of slot i begins and when it ends. All keys of a slot
+	// are of one stripe, whose lock is held meanwhile. drops counts the same for DeletePrefix,
+	// which holds all locks and concerns all slots. A count is odd during a write. A value that
+	// was read after both were even is current as long as neither changes.
 	marks [slots]atomic.Uint64
+	drops atomic.Uint64
 }
 
 var _ onlinestore.Marking = (*Store)(nil)
@@ -125,16 +127,17 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 func (s *Store) GetMarked(ctx context.Context, keys [][]byte) ([][]byte, []onlinestore.Seen, error) {
 	seen := make([]onlinestore.Seen, len(keys))
 	for i, key := range keys {
-		if mark := s.marks[s.slot(key)].Load(); mark%2 == 0 {
-			seen[i] = seenAt(mark)
+		if mark, drops := s.marks[s.slot(key)].Load(), s.drops.Load(); mark%2 == 0 && drops%2 == 0 {
+			seen[i] = seenAt(mark, drops)
 		}
 	}
 	values, err := s.Get(ctx, keys)
 	return values, seen, err
 }
 
-// seenAt is the mark of a value that was read while nothing of its slot was written.
-func seenAt(mark uint64) onlinestore.Seen { return onlinestore.Seen(mark + 1) }
+// seenAt is the mark of a value that was read while nothing of its slot was written. Neither
+// count ever falls, so an equal sum means that both are what they were.
+func seenAt(mark, drops uint64) onlinestore.Seen { return onlinestore.Seen(mark + drops + 1) }
 
 // slot is which of the marks is that of a key.
 func (s *Store) slot(key []byte) int { return int(maphash.Bytes(s.seed, key) % slots) }
@@ -191,7 +194,7 @@ func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Wri
 		revision, inBatch := written[string(w.Key)]
 		switch {
 		case inBatch:
-		case w.Seen == seenAt(s.marks[of[i]].Load()):
+		case w.Seen == seenAt(s.marks[of[i]].Load(), s.drops.Load()):
 			revision = w.Expect
 		default:
 			if revision, err = s.revision(scratch); err != nil {
