@@ -34,12 +34,17 @@ func mayCompress(r *http.Request) bool {
 	return accepted != "" && (wantsGzip(accepted) || !fromLoopback(r.RemoteAddr))
 }
 
-// wantsGzip reports whether an Accept-Encoding list has gzip and refuses some other encoding.
+// wantsGzip reports whether an Accept-Encoding list has gzip and refuses to take an answer as it is.
 func wantsGzip(accepted string) bool {
 	if !strings.Contains(accepted, "identity") {
 		return false
 	}
-	gzip, refused := false, false
+	gzip, identityRefused := encodings(accepted)
+	return gzip && identityRefused
+}
+
+// encodings reads an Accept-Encoding list.
+func encodings(accepted string) (gzip, identityRefused bool) {
 	for part := range strings.SplitSeq(accepted, ",") {
 		name, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
 		none := strings.TrimRight(strings.ReplaceAll(strings.TrimSpace(weight), " ", ""), "0.") == "q="
@@ -47,10 +52,10 @@ func wantsGzip(accepted string) bool {
 		case "gzip":
 			gzip = !none
 		case "identity":
-			refused = none
+			identityRefused = none
 		}
 	}
-	return gzip && refused
+	return gzip, identityRefused
 }
 
 // fromLoopback reports whether a request came over the loopback interface or a unix socket.

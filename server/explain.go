@@ -1,15 +1,16 @@
 package server
 
 import (
+	"fmt"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/unskew/unskew/internal/nearest"
-	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // explained adds an error message to requests that Connect refuses with nothing but a status.
@@ -44,9 +45,14 @@ func (b *bareResponse) Write(text []byte) (int, error) { return len(text), nil }
 // callTypes are the content types of procedure calls, up to an optional plus sign.
 var callTypes = []string{"application/json", "application/proto", "application/connect", "application/grpc", "application/grpc-web", "application/grpc-web-text"}
 
+func isCallType(kind string) bool {
+	kind, _, _ = strings.Cut(kind, "+")
+	return slices.Contains(callTypes, kind)
+}
+
 // notACall explains why a request cannot be a procedure call; it returns nil if it may be one.
 func notACall(r *http.Request) *problem {
-	if !slices.Contains(procedures, r.URL.Path) {
+	if _, found := slices.BinarySearch(procedures, r.URL.Path); !found {
 		return newProblem(http.StatusNotFound, "unimplemented", "there is no procedure %s%s", r.URL.Path, nearest.Hint(r.URL.Path, procedures))
 	}
 	switch {
@@ -56,9 +62,10 @@ func notACall(r *http.Request) *problem {
 		return newProblem(http.StatusMethodNotAllowed, "unimplemented", "%s is called with POST, not %s", r.URL.Path, r.Method)
 	}
 	sent := r.Header.Get("Content-Type")
-	kind, _, err := mime.ParseMediaType(sent)
-	kind, _, _ = strings.Cut(kind, "+")
-	if err == nil && slices.Contains(callTypes, kind) {
+	if isCallType(sent) {
+		return nil
+	}
+	if kind, _, err := mime.ParseMediaType(sent); err == nil && isCallType(kind) {
 		return nil
 	}
 	return newProblem(http.StatusUnsupportedMediaType, "invalid_argument",
@@ -67,12 +74,14 @@ func notACall(r *http.Request) *problem {
 
 // procedures are the paths of all procedures, ascending.
 var procedures = func() (paths []string) {
-	for _, file := range []protoreflect.FileDescriptor{unskewv1.File_unskew_v1_feature_service_proto, unskewv1.File_unskew_v1_ingest_service_proto, unskewv1.File_unskew_v1_training_service_proto} {
-		for i := range file.Services().Len() {
-			svc := file.Services().Get(i)
-			for m := range svc.Methods().Len() {
-				paths = append(paths, "/"+string(svc.FullName())+"/"+string(svc.Methods().Get(m).Name()))
-			}
+	for _, name := range serviceNames() {
+		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+		if err != nil {
+			panic(fmt.Sprintf("service %s is not in the contract: %v", name, err))
+		}
+		methods := found.(protoreflect.ServiceDescriptor).Methods()
+		for m := range methods.Len() {
+			paths = append(paths, "/"+name+"/"+string(methods.Get(m).Name()))
 		}
 	}
 	paths = append(paths, healthCheck)

@@ -2,10 +2,10 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/limits"
 )
 
 // openAPIPath is the path of the OpenAPI document for the row-shaped endpoints.
@@ -106,7 +106,8 @@ func operation(id, summary, text string, request, answer object) object {
 // requestOf is the schema of a request with these rows.
 func requestOf(row object) object {
 	return object{"type": "object", "required": []string{"rows"}, "additionalProperties": false,
-		"properties": object{"rows": object{"type": "array", "minItems": 1, "maxItems": limits.PushRows, "items": row}}}
+		"properties": object{"rows": object{"type": "array", "minItems": 1, "items": row,
+			"description": fmt.Sprintf("At most %d, or fewer by the server's configuration or for rows of very many fields.", DefaultMaxRows)}}}
 }
 
 // rowSchema is the schema of a row with the given fields; required lists those that must be

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -90,7 +89,8 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Add("Vary", "Accept-Encoding")
-	if len(text) < compressFrom || !acceptsGzip(r.Header) {
+	// compressOnRequest has removed what the caller does not mean.
+	if gzip, _ := encodings(r.Header.Get("Accept-Encoding")); len(text) < compressFrom || !gzip {
 		h.Set("Content-Length", strconv.Itoa(len(text)))
 		w.WriteHeader(status)
 		_, _ = w.Write(text) // a client that disconnected misses it
@@ -101,12 +101,4 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType s
 	packed := gzip.NewWriter(w)
 	_, _ = packed.Write(text)
 	_ = packed.Close()
-}
-
-// acceptsGzip reads the header that compressOnRequest left.
-func acceptsGzip(h http.Header) bool {
-	return slices.ContainsFunc(strings.Split(h.Get("Accept-Encoding"), ","), func(part string) bool {
-		name, weight, _ := strings.Cut(part, ";")
-		return strings.TrimSpace(name) == "gzip" && strings.TrimRight(strings.TrimSpace(weight), "0.") != "q="
-	})
 }

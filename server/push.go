@@ -84,10 +84,7 @@ func (s *Server) countPushed(source string, rows []ingest.Pushed) {
 // events validates pushed columns against the source and returns all columns of the source, in
 // their order. Columns that were not sent are null.
 func events(src *plan.Source, n int, cols []wire.Sent) (*vector.Batch, error) {
-	b := &vector.Batch{N: n, Fields: make([]plan.Field, len(src.Columns)), Cols: make([]*vector.Vector, len(src.Columns))}
-	for i := range src.Columns {
-		b.Fields[i] = src.Columns[i].Field
-	}
+	b := &vector.Batch{N: n, Fields: sourceFields(src), Cols: make([]*vector.Vector, len(src.Columns))}
 	for j := range cols {
 		c := &cols[j]
 		i := slices.IndexFunc(b.Fields, func(f plan.Field) bool { return f.Name == c.Name })

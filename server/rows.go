@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -125,11 +126,7 @@ type envelope struct {
 // decode reads the members of a request. It accepts those in allowed; only rows is required.
 func (e *envelope) decode(body []byte, allowed ...string) error {
 	err := records.Members(body, func(name string, value []byte) error {
-		known := false
-		for _, a := range allowed {
-			known = known || a == name
-		}
-		if !known {
+		if !slices.Contains(allowed, name) {
 			return fmt.Errorf("unknown member %q; the members are %s", name, strings.Join(allowed, ", "))
 		}
 		return e.set(name, value)
@@ -161,12 +158,13 @@ func (e *envelope) set(name string, value []byte) (err error) {
 	return err
 }
 
-// parse reads the rows of a request, whose objects have the given fields.
+// parse reads the rows of a request, whose objects have the given fields. Memory is reserved for
+// every field of a row, so the number of values is limited as well as that of rows.
 func (e *envelope) parse(fields []plan.Field, complete bool, most int) (*records.Rows, error) {
 	o := records.Options{Format: records.JSON, Fields: fields, Pushed: true, Complete: complete, QuotedInts: true}
-	rows, err := records.All(e.rows, o, most)
+	rows, err := records.All(e.rows, o, min(most, limits.RequestCells/max(1, len(fields))))
 	if many := (*records.TooManyRows)(nil); errors.As(err, &many) {
-		return nil, tooMuch("the request has more than %d rows, which is the limit; send it in parts", many.Most)
+		return nil, tooMuch("the request has more than %d rows, which is the limit for rows of %d fields; send it in parts", many.Most, len(fields))
 	}
 	if err != nil {
 		return nil, invalid("rows: %v", err)

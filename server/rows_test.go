@@ -15,6 +15,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/sdk"
 )
 
@@ -334,6 +335,22 @@ func TestOpenAPIDescribesThePlan(t *testing.T) {
 	for _, o := range f.plan.Services[0].Outputs() {
 		if !strings.Contains(text, fmt.Sprintf("%q: {", o.Name)) {
 			t.Errorf("%s is not described", o.Name)
+		}
+	}
+}
+
+// Memory is reserved for every field of a row, so there may be fewer wide rows.
+func TestP6_RowsOfManyFields(t *testing.T) {
+	fields := make([]plan.Field, 2000)
+	for i := range fields {
+		fields[i] = plan.Field{Name: fmt.Sprint("f", i), Type: doubleType}
+	}
+	most := limits.RequestCells / len(fields)
+	for _, n := range []int{most, most + 1} {
+		e := envelope{rows: []byte("[" + strings.Repeat("{},", n-1) + "{}]")}
+		rows, err := e.parse(fields, false, DefaultMaxRows)
+		if fits := n <= most; fits != (err == nil) || fits && rows.N != n || !fits && !strings.Contains(err.Error(), fmt.Sprintf("more than %d rows", most)) {
+			t.Errorf("%d rows of %d fields: %v", n, len(fields), err)
 		}
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"io"
 )
 
-// All reads the rows of a text that is in memory as one batch, at most so many. Cells share
-// the memory of p, which is changed where strings have escapes. Text that cannot be divided
-// into rows and more rows than most are errors; the latter is a *TooManyRows.
+// All reads the rows of a JSON array that is in memory as one batch. Cells share the memory of
+// p, which is changed where strings have escapes. An array that cannot be divided into rows is
+// an error, and so are more rows than most: a *TooManyRows.
 func All(p []byte, o Options, most int) (*Rows, error) {
 	r := NewReader(nil, o)
 	r.buf = &buffer{b: p, to: len(p), line: 1, final: true}
-	r.capacity = min(most, len(p)/len("{}")) + 1
+	r.capacity = elements(p, most) + 1
 	rows, err := r.Next()
 	switch {
 	case errors.Is(err, io.EOF):
@@ -27,6 +27,23 @@ func All(p []byte, o Options, most int) (*Rows, error) {
 		return nil, r.err
 	}
 	return rows, nil
+}
+
+// elements counts the elements of a JSON array, up to most of them and up to the first that is
+// malformed.
+func elements(p []byte, most int) (n int) {
+	at, err := expect(p, 0, '[', "an array begins with a bracket")
+	for err == nil && n < most {
+		if at, err = follow(p, at); err != nil || p[at] == ']' {
+			break
+		}
+		if _, at, err = value(p, at, 0); err != nil {
+			break
+		}
+		n++
+		at, err = expect(p, at, ',', "a comma is missing")
+	}
+	return n
 }
 
 // TooManyRows is the error of a text with more rows than Most.

@@ -458,6 +458,16 @@ func TestP7_HowTextIsCutUpDoesNotMatter(t *testing.T) {
 	})
 }
 
+// Memory is reserved for the rows that there are, not for those that the bytes might hold.
+func TestAllReservesWhatItNeeds(t *testing.T) {
+	fields := []plan.Field{field("s", plan.String)}
+	text := `[{"s": "` + strings.Repeat("{},", 100_000) + `"}, 1]`
+	rows, err := All([]byte(text), Options{Format: JSON, Fields: fields, Pushed: true}, 10_000)
+	if err != nil || rows.N != 2 || len(rows.Bad) != 1 || cap(rows.Cols[0].Str) > 4 {
+		t.Errorf("%d rows, %d bad, memory for %d: %v", rows.N, len(rows.Bad), cap(rows.Cols[0].Str), err)
+	}
+}
+
 func TestAllRowsOfMemory(t *testing.T) {
 	fields := []plan.Field{field("i", plan.Int), field("s", plan.String)}
 	o := Options{Format: JSON, Fields: fields, Pushed: true, Complete: true, QuotedInts: true}

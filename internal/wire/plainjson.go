@@ -77,7 +77,7 @@ func appendPlainValue(dst []byte, x plan.Value) []byte {
 	return append(dst, "null"...)
 }
 
-// plainText returns a scalar as a quoted JSON string.
+// plainText returns the text of a scalar: the content of a JSON string or name, not escaped.
 func plainText(x plan.Value) string {
 	switch x.Kind() {
 	case plan.String:

@@ -181,9 +181,9 @@ func (t *table) information() (share, lower float64) {
 			square += float64(p * float64(gain*gain))
 		}
 	}
-	error := math.Sqrt(max(0, square-float64(mutual*mutual)) / n)
+	deviation := math.Sqrt(max(0, square-float64(mutual*mutual)) / n)
 	mutual -= float64((kinds-1)*(classes-1)) / (2 * n)
-	return max(0, mutual/entropy), (mutual - standardErrors*error) / entropy
+	return max(0, mutual/entropy), (mutual - standardErrors*deviation) / entropy
 }
 
 // ranges are buckets put together to at most as many, as near to rows of equal numbers as whole buckets allow.

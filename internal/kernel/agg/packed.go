@@ -160,7 +160,8 @@ func (r *reader) locateWides(n int) (w wides) {
 	if w.width = int(r.byte()); w.width == 0 {
 		return w
 	}
-	w.shift, w.b, w.end = uint(r.byte()), r.b, w.width*n
+	w.shift = uint(r.byte())
+	w.b, w.end = r.b, w.width*n
 	if r.take(w.end); r.bad || w.width > 16 || w.shift > 127 {
 		r.fail()
 	}
