@@ -51,10 +51,10 @@ func (r *Report) Finish(c *Counts) {
 func (r *Report) alarm(f *Feature, kind string) Finding {
 	text := fmt.Sprintf("by itself it ranks the rows by %s with an AUC of %.3f (at least %.3f, where %.2f is too good to be true)", r.Label.Column, f.AUC, f.AUCLower, tooGoodAUC)
 	if kind == alarmInformation {
-		text = fmt.Sprintf("by itself it tells %.0f %% of what there is to know of %s (at least %.0f %%, where %.0f %% is too good to be true)",
+		text = fmt.Sprintf("by itself it gives %.0f %% of the information about %s (at least %.0f %%, where %.0f %% is too good to be true)",
 			100*f.Information, r.Label.Column, 100*f.InformationLower, 100*tooGoodInformation)
 	}
-	return Finding{kind, f.Name, f.Definition, text + "; see whether what it reads is known before the outcome is"}
+	return Finding{kind, f.Name, f.Definition, text + "; check that its inputs are known before the outcome is"}
 }
 
 // notes are about a feature that is of little use to a model.
@@ -110,7 +110,7 @@ func (r *Report) sharedEntities() []Finding {
 	if len(found) == 0 {
 		return nil
 	}
-	return []Finding{{Kind: noteShared, Text: fmt.Sprintf("rows of %s are of entities that are in %s too: %s; how well a model does on new ones, it does not show", last.Name, first.Name, strings.Join(found, ", "))}}
+	return []Finding{{Kind: noteShared, Text: fmt.Sprintf("rows of %s are of entities that are in %s too: %s; a score on them does not tell how well a model does on new entities", last.Name, first.Name, strings.Join(found, ", "))}}
 }
 
 func percent(share Number) string { return fmt.Sprintf("%.3g %%", 100*float64(share)) }

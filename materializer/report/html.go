@@ -282,7 +282,7 @@ func why(reason string) string {
 	case "end_of_data":
 		return "younger than the label horizon at the end of the data"
 	case "embargo":
-		return "within the embargo behind a boundary"
+		return "within the embargo after a boundary"
 	}
 	return reason
 }

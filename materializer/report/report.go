@@ -231,7 +231,7 @@ func (q Quantiles) MarshalJSON() ([]byte, error) {
 // Number is a number of six digits; NaN is null.
 type Number float64
 
-// MarshalJSON writes null for NaN and the names that JSON has for no infinity.
+// MarshalJSON writes null for NaN, and the infinities, which JSON lacks, by their names.
 func (n Number) MarshalJSON() ([]byte, error) { return n.json(), nil }
 
 func (n Number) json() []byte {

@@ -121,6 +121,11 @@ var stateMutants = []mutant{
 		tests: []string{"internal/registry"},
 	},
 	{
+		name: "drops-move-no-mark", tag: "o8", breaks: "A value that was deleted with its prefix since it was read is taken for current.",
+		file: "internal/onlinestore/pebble/bulk.go", old: "s.drops.Add(1)\n\tdefer s.drops.Add(1)", new: "s.drops.Add(0)",
+		tests: []string{"internal/onlinestore/pebble"},
+	},
+	{
 		name: "marks-stand-still", tag: "o8", breaks: "A value that was written since it was read is taken for the one that was read.",
 		file: "internal/onlinestore/pebble/store.go", old: "s.marks[i].Add(1)", new: "s.marks[i].Add(0)",
 		tests: []string{"internal/onlinestore/pebble"},
