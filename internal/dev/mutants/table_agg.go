@@ -25,13 +25,13 @@ var aggMutants = []mutant{
 	{
 		name: "sum-overflows-its-window", tag: "o1", breaks: "A sum does not make room before its highest word overflows.",
 		file:  "internal/kernel/agg/exact.go",
-		old:   "s.win[3], _ = bits.Add64(s.win[3], o[3], c)\n\tif (s.win[3]+guard)>>63 != 0 {",
+		old:   "s.win[3], _ = bits.Add64(s.win[3], o[3], c)\n\tif (s.win[3]+maxTop)>>63 != 0 {",
 		new:   "s.win[3], _ = bits.Add64(s.win[3], o[3], c)\n\tif c > 1 {",
 		tests: []string{aggTests},
 	},
 	{
 		name: "short-sum-overflows", tag: "o1", breaks: "Merged short sums wrap around instead of becoming a long one.",
-		file: "internal/kernel/agg/doublesum.go", old: "= lo, hi; (hi+guard)>>63 != 0 {", new: "= lo, hi; (hi+guard)>>63 > 1 {",
+		file: "internal/kernel/agg/doublesum.go", old: "= lo, hi; (hi+maxTop)>>63 != 0 {", new: "= lo, hi; (hi+maxTop)>>63 > 1 {",
 		tests: []string{aggTests},
 	},
 	{

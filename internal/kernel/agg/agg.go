@@ -21,9 +21,9 @@ type Input struct {
 	ID             []string         // event id of each row; nil when the source has none
 }
 
-// Column holds the partials of one slot, addressed by index; what an index
-// stands for (a window, a group, a node of a tree) is the caller's business. Tiles, which
-// have partials of many slots, are rows of a Block.
+// Column holds the partials of one slot, addressed by index. The caller decides what
+// an index stands for (a window, a group, a node of a tree). Tiles, which have partials
+// of many slots, are rows of a Block.
 // A Column is not safe for concurrent use. No method keeps a reference into an
 // Input or into another Column: strings are cloned when kept.
 type Column interface {
@@ -37,27 +37,26 @@ type Column interface {
 	Reset(p int)
 	// Add adds one row to partial p.
 	Add(p int, in *Input, row int)
-	// Remove takes one row that was added out of partial p, with the values it was
-	// added with. It panics unless Removable(slot).
+	// Remove undoes the Add of one row, which must still have the values it was added
+	// with. It panics unless Removable(slot).
 	Remove(p int, in *Input, row int)
-	// Merge adds all of partial q of from, a Column of the same slot and possibly
-	// this one, to partial p. Partial q is unchanged, and stays so whatever is done to
-	// p: the two share at most strings, which nobody writes to. p and q of one Column
-	// must differ.
+	// Merge adds all of partial q of from to partial p. from is a Column of the same
+	// slot, possibly this one; then p and q must differ. Merge does not change q, nor do
+	// later changes to p: the two share at most strings, which are immutable.
 	Merge(p int, from Column, q int)
 	// Empty reports whether partial p holds no row.
 	Empty(p int) bool
 	// Value stores the aggregate's result for partial p in row i of out, whose type
-	// is the slot's: null for none, an error bit when the value does not exist
-	// (integer overflow, a cap exceeded). Row i must not be marked null or failed
-	// before; Value only sets these bits. What it stores does not change with p later.
+	// is the slot's: null for none, an error bit when there is no value (integer
+	// overflow, a cap exceeded). Row i must not be marked null or failed before, because
+	// Value only sets these bits. The stored value shares no memory with p.
 	Value(p int, out *vector.Vector, i int)
 	// Append appends the versioned, canonical encoding of partial p: equal
 	// multisets have equal encodings. An empty partial encodes too.
 	Append(dst []byte, p int) []byte
 	// Decode replaces partial p by one read from the front of b and returns the
-	// rest. On an error p is empty. Malformed input is an error, never a panic,
-	// and never allocates more than a small multiple of what it has read. What it
-	// accepts, Append writes again byte for byte.
+	// rest. On an error p is empty. Malformed input is an error, never a panic, and
+	// allocates at most a small multiple of its size. Append writes back every accepted
+	// input byte for byte.
 	Decode(p int, b []byte) ([]byte, error)
 }

@@ -29,8 +29,8 @@ func intsOf(list ...int64) []row {
 	return rows
 }
 
-// TestSpelledOut gives single results of the definitions, for people to read.
-func TestSpelledOut(t *testing.T) {
+// TestExamples gives values of the definitions for small inputs, for people to read.
+func TestExamples(t *testing.T) {
 	double, integer, duration := plan.T(plan.Double), plan.T(plan.Int), plan.T(plan.Duration)
 	optionalMean := grouped(plan.Mean, double)
 	optionalMean.Type = plan.MapOf(plan.T(plan.String), plan.OptionalOf(double))
@@ -103,8 +103,9 @@ func TestSpelledOut(t *testing.T) {
 	}
 }
 
-// TestNaNLeavesWithItsRow checks that a NaN or infinity poisons a sum only while it is in.
-func TestNaNLeavesWithItsRow(t *testing.T) {
+// TestRemovingNaNRestoresTheSum checks that a NaN or infinity affects a sum only until its
+// row is removed.
+func TestRemovingNaNRestoresTheSum(t *testing.T) {
 	for _, f := range []plan.AggFunc{plan.Sum, plan.Mean, plan.VarPop} {
 		slot := slotOf(f, plan.T(plan.Double))
 		rows := doublesOf(1, 2, math.NaN(), math.Inf(1))
@@ -120,9 +121,9 @@ func TestNaNLeavesWithItsRow(t *testing.T) {
 	}
 }
 
-// TestCapsEndValuesNotPartials goes past the caps: the value fails, and is right
-// again once rows leave.
-func TestCapsEndValuesNotPartials(t *testing.T) {
+// TestPartialsStayExactBeyondCaps exceeds the caps: the value fails, and is right again
+// after rows are removed.
+func TestPartialsStayExactBeyondCaps(t *testing.T) {
 	const cap = 1000
 	slot := grouped(plan.Count, plan.Type{})
 	rows := make([]row, cap+1)
@@ -153,8 +154,8 @@ func TestCapsEndValuesNotPartials(t *testing.T) {
 	mustEqual(t, "back under the cap", look(slot, c, p), want)
 }
 
-// TestLargePartials holds the laws for tables, sketches and lists that have outgrown
-// their small forms.
+// TestLargePartials checks the laws for tables, sketches and lists that have outgrown
+// their small representations.
 func TestLargePartials(t *testing.T) {
 	slots := []*plan.Slot{
 		slotOf(plan.DistinctCount, plan.T(plan.Int)), slotOf(plan.DistinctCount, plan.T(plan.String)),
@@ -262,8 +263,8 @@ func hugeVariance(f plan.AggFunc, rows []row) float64 {
 	return rounded(sq.Quo(sq, n))
 }
 
-// TestTruncateGivesEmptyPartials drops partials and grows again.
-func TestTruncateGivesEmptyPartials(t *testing.T) {
+// TestGrowAfterTruncateGivesEmptyPartials: partials are empty although memory is reused.
+func TestGrowAfterTruncateGivesEmptyPartials(t *testing.T) {
 	for _, slot := range everySlot() {
 		rows := goldenRows(slot)
 		c, in := column(t, slot), input(slot, rows)
@@ -296,8 +297,8 @@ func TestRemoveOnlyWhereRemovable(t *testing.T) {
 	}
 }
 
-// TestRemovingAStrangerPanics: nothing else could be done about a row that is not in.
-func TestRemovingAStrangerPanics(t *testing.T) {
+// TestRemoveOfARowThatWasNotAddedPanics: tables notice it, because the key is missing.
+func TestRemoveOfARowThatWasNotAddedPanics(t *testing.T) {
 	for _, slot := range []*plan.Slot{slotOf(plan.DistinctCount, plan.T(plan.Int)), grouped(plan.Count, plan.Type{})} {
 		rows := goldenRows(slot)
 		c, in := column(t, slot), input(slot, rows)
@@ -313,7 +314,7 @@ func TestMergeOfAnotherSlotPanics(t *testing.T) {
 	a.Grow(1)
 	b.Grow(1)
 	if !panics(func() { a.Merge(0, b, 0) }) {
-		t.Error("a count took in a time")
+		t.Error("a count merged a time")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// benchSlots are the aggregates that replay and serving meet most.
+// benchSlots are the most common aggregates of replay and serving.
 func benchSlots() []*plan.Slot {
 	double, integer, str := plan.T(plan.Double), plan.T(plan.Int), plan.T(plan.String)
 	return []*plan.Slot{
@@ -84,8 +84,7 @@ func tiles(c Column, in *Input, n int) {
 	}
 }
 
-// BenchmarkWindow merges 48 tiles of 16 rows into one partial and reads it; a
-// nanosecond of it is one over 48 of a merge.
+// BenchmarkWindow merges 48 tiles of 16 rows into one partial and reads its value.
 func BenchmarkWindow(b *testing.B) {
 	for _, slot := range benchSlots() {
 		b.Run(name(slot), func(b *testing.B) {

@@ -8,21 +8,21 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Layout is what the Blocks of some slots have in common. It is not changed once made
-// and may be shared.
+// Layout says where a Block keeps the partials of each slot. It is immutable and shared by
+// all Blocks of the same slots.
 type Layout struct {
-	places   []place
+	fields   []field // of each slot
 	width    int
 	others   []*plan.Slot // slots whose partials are not cells
-	distinct []*plan.Slot // slots that have a dictionary beside their cells
+	distinct []*plan.Slot // slots that have a dictionary in addition to their cells
 }
 
-// place is where the partials of a slot are: in cells at an offset, or in a Column.
-type place struct {
+// field is where the partials of a slot are: in cells at an offset, or in a Column.
+type field struct {
 	kind  cellKind // nil for a Column
-	off   int
-	other int // of the Columns
-	dict  int // 1 + the number of its dictionary, 0 for none
+	off   int      // of the cell in its row, in words
+	other int      // index of the Column in Block.others
+	dict  int      // 1 + index of the dictionary in Block.dicts; 0 for none
 }
 
 // NewLayout lays out the partials of slots. It fails where New would.
@@ -39,50 +39,50 @@ func NewLayout(slots []*plan.Slot) (*Layout, error) {
 			return nil, err
 		}
 		if k != nil {
-			p := place{kind: k, off: l.width}
+			f := field{kind: k, off: l.width}
 			if dictionary {
 				l.distinct = append(l.distinct, s)
-				p.dict = len(l.distinct)
+				f.dict = len(l.distinct)
 			}
-			l.places = append(l.places, p)
+			l.fields = append(l.fields, f)
 			l.width += k.size()
 			continue
 		}
 		if _, err := newColumn(s); err != nil {
 			return nil, err
 		}
-		l.places = append(l.places, place{other: len(l.others)})
+		l.fields = append(l.fields, field{other: len(l.others)})
 		l.others = append(l.others, s)
 	}
 	return l, nil
 }
 
-// Block holds partials of several slots, one of each in a row; rows are numbered from
-// 0 and move when others come or go. The partials of fixed size lie side by side, so
-// that an event touches little memory. Like a Column it keeps no reference into what
-// it is given and is not safe for concurrent use.
+// Block holds partials of several slots, one of each per row. Rows are numbered from 0;
+// inserting or removing a row renumbers the rows after it. The partials of fixed size lie
+// side by side, so that an event touches little memory. Like a Column, a Block keeps no
+// reference to its arguments and is not safe for concurrent use.
 //
-// With distinct_count among the slots (see lastseen.go) rows are in order of time: what is
-// merged for a value is all rows from some row on, only the first rows are reset, and no
-// row is absorbed or moved across another that is not empty.
+// If distinct_count is among the slots (see lastseen.go), rows must be in order of time. Then
+// a value is merged from a row and all rows after it, only the first rows are reset, and a row
+// is absorbed or moved only across empty rows.
 type Block struct {
 	grid
 	layout *Layout
 	others []movable
 	dicts  []dictionary
 	rows   int
-	all    []int32  // the numbers from 0
+	all    []int32  // 0, 1, 2 …
 	some   []int32  // scratch: numbers of rows
-	packed []packed // of the slots, after Load: what is not in the grid
+	packed []packed // by slot, after Load: cells that are not in the grid
 	used   []bool   // scratch of Decode: rows in which some slot has a partial
-	full   bool     // all of them are
+	full   bool     // every row is used
 }
 
-// movable is a Column whose partials can change places.
+// movable is a Column whose partials can be renumbered.
 type movable interface {
 	Column
-	open(p int)
-	cut(from, to int)
+	open(p int)       // inserts an empty partial p
+	cut(from, to int) // removes the partials [from, to), all empty
 	swap(p, q int)
 }
 
@@ -90,7 +90,7 @@ type movable interface {
 func (l *Layout) NewBlock() Block {
 	b := Block{layout: l, grid: grid{width: l.width}}
 	for _, s := range l.others {
-		// NewLayout has made one before, so this cannot fail.
+		// This cannot fail: NewLayout called it with the same slot.
 		c, _ := newColumn(s)
 		b.others = append(b.others, c)
 	}
@@ -103,7 +103,7 @@ func (l *Layout) NewBlock() Block {
 // Len is the number of rows.
 func (b *Block) Len() int { return b.rows }
 
-// Clear takes all rows away, keeping memory.
+// Clear removes all rows and keeps their memory.
 func (b *Block) Clear() {
 	for _, c := range b.others {
 		c.Truncate(0)
@@ -129,7 +129,7 @@ func (b *Block) Grow(n int) {
 	b.rows += n
 }
 
-// Insert makes an empty row p; those from p on move one up.
+// Insert inserts an empty row p; the rows from p on move up by one.
 func (b *Block) Insert(p int) {
 	b.grow(1)
 	if at := b.row(p); p < b.rows {
@@ -145,7 +145,7 @@ func (b *Block) Insert(p int) {
 	b.rows++
 }
 
-// Remove takes the empty rows [from, to) away; those after them move down.
+// Remove removes the rows [from, to), all empty; the rows after them move down.
 func (b *Block) Remove(from, to int) {
 	n := copy(b.words[b.row(from):], b.words[b.row(to):])
 	b.words = b.words[:b.row(from)+n]
@@ -158,7 +158,7 @@ func (b *Block) Remove(from, to int) {
 	b.rows -= to - from
 }
 
-// Move makes empty row to what row from is, and that one empty.
+// Move moves row from to row to, which is empty, and leaves from empty.
 func (b *Block) Move(to, from int) {
 	source := b.words[b.row(from):b.row(from+1)]
 	copy(b.words[b.row(to):], source)
@@ -174,7 +174,7 @@ func (b *Block) Move(to, from int) {
 // Reset makes a row empty.
 func (b *Block) Reset(p int) {
 	at := b.row(p)
-	for _, x := range b.layout.places {
+	for _, x := range b.layout.fields {
 		if x.dict > 0 {
 			b.dicts[x.dict-1].reset(p, b.words[at+x.off])
 		}
@@ -188,7 +188,7 @@ func (b *Block) Reset(p int) {
 
 // Add adds row i of the input to the partial of a slot in row p.
 func (b *Block) Add(slot, p int, in *Input, i int) {
-	switch x := &b.layout.places[slot]; {
+	switch x := &b.layout.fields[slot]; {
 	case x.dict > 0:
 		b.dicts[x.dict-1].add(&b.grid, x.off, p, in, i)
 	case x.kind != nil:
@@ -198,9 +198,9 @@ func (b *Block) Add(slot, p int, in *Input, i int) {
 	}
 }
 
-// Absorb merges row q into row p, another one, and makes q empty.
+// Absorb merges row q into row p and makes q empty; p and q differ.
 func (b *Block) Absorb(p, q int) {
-	for slot := range b.layout.places {
+	for slot := range b.layout.fields {
 		b.Merge(slot, p, b, q, q+1)
 	}
 	for _, d := range b.dicts {
@@ -209,24 +209,24 @@ func (b *Block) Absorb(p, q int) {
 	b.Reset(q)
 }
 
-// Empty reports whether no slot has anything in row p. Only distinct_count leaves such
-// rows behind, when all of a row's values are seen again later; they are not stored.
+// Empty reports whether every partial of row p is empty. Only distinct_count leaves such
+// rows behind, when all values of a row are seen again later; they are not stored.
 func (b *Block) Empty(p int) bool {
-	for i := range b.layout.places {
-		if x := &b.layout.places[i]; x.kind != nil && !x.kind.empty(&b.grid, b.row(p)+x.off) || x.kind == nil && !b.others[x.other].Empty(p) {
+	for i := range b.layout.fields {
+		if x := &b.layout.fields[i]; x.kind != nil && !x.kind.empty(&b.grid, b.row(p)+x.off) || x.kind == nil && !b.others[x.other].Empty(p) {
 			return false
 		}
 	}
 	return true
 }
 
-// LeavesEmpty reports whether rows may become empty by what is added to later ones.
+// LeavesEmpty reports whether adding to a row can make earlier rows empty.
 func (b *Block) LeavesEmpty() bool { return len(b.dicts) > 0 }
 
-// Merge adds the partials of a slot in rows [lo, hi) of from, a Block of the same
-// layout and possibly b, to the one in row p of b, which is none of them.
+// Merge adds the partials of a slot in rows [lo, hi) of from to the one in row p of b.
+// from is a Block of the same layout, possibly b; then p is outside [lo, hi).
 func (b *Block) Merge(slot, p int, from *Block, lo, hi int) {
-	x := &b.layout.places[slot]
+	x := &b.layout.fields[slot]
 	if len(from.packed) > 0 && from.packed[slot].on {
 		if cells := &from.packed[slot]; !cells.none {
 			x.kind.mergePacked(&b.grid, b.row(p)+x.off, cells, cells.rank(lo), cells.rank(hi))
@@ -243,22 +243,22 @@ func (b *Block) Merge(slot, p int, from *Block, lo, hi int) {
 	}
 }
 
-// Value stores what aggregate f, of the slot's family, makes of the partial in row p
+// Value stores the value of aggregate f, of the slot's family, for the partial in row p
 // in row i of out. See Column.
 func (b *Block) Value(slot, p int, f plan.AggFunc, out *vector.Vector, i int) {
-	if x := &b.layout.places[slot]; x.kind != nil {
+	if x := &b.layout.fields[slot]; x.kind != nil {
 		x.kind.value(f, &b.grid, b.row(p)+x.off, out, i)
 	} else {
 		ValueAs(f, b.others[x.other], p, out, i)
 	}
 }
 
-// Append appends the canonical encoding of the partials of all rows, none of them empty:
-// slot by slot, and then the dictionaries. The number of rows is not part of it. The layout
-// is docs/formats/state.md. It may change how b keeps a partial, not what it is.
+// Append appends the canonical encoding of the partials of all rows, slot by slot, and then
+// the dictionaries (docs/formats/state.md). No row may be empty. The number of rows is not
+// encoded. Append may change the representation of a partial in b, not its value.
 func (b *Block) Append(dst []byte) []byte {
-	for i := range b.layout.places {
-		if x := &b.layout.places[i]; x.kind != nil {
+	for i := range b.layout.fields {
+		if x := &b.layout.fields[i]; x.kind != nil {
 			dst = b.appendCells(dst, x)
 		} else {
 			dst = appendSized(dst, func(dst []byte) []byte {
@@ -269,24 +269,24 @@ func (b *Block) Append(dst []byte) []byte {
 			})
 		}
 	}
-	for i := range b.layout.places {
-		if x := &b.layout.places[i]; x.dict > 0 {
+	for i := range b.layout.fields {
+		if x := &b.layout.fields[i]; x.dict > 0 {
 			dst = appendSized(dst, func(dst []byte) []byte { return b.dicts[x.dict-1].append(dst, &b.grid, x.off) })
 		}
 	}
 	return dst
 }
 
-// The cells of a slot begin with a byte: which of them are not empty, and whether
-// these are packed.
+// The cells of a slot begin with a byte that says which rows have one and whether the cells
+// are packed.
 const (
 	cellsNone = 0
 	cellsAll  = 1
-	cellsSome = 2 // one bit for each row follows
-	cellsWide = 4 // added: not packed, but partial by partial
+	cellsSome = 2 // followed by one bit per row
+	cellsWide = 4 // flag: not packed, but encoded one by one
 )
 
-func (b *Block) appendCells(dst []byte, x *place) []byte {
+func (b *Block) appendCells(dst []byte, x *field) []byte {
 	rows := b.some[:0]
 	for p := range b.rows {
 		if !x.kind.empty(&b.grid, b.row(p)+x.off) {
@@ -312,7 +312,7 @@ func (b *Block) appendCells(dst []byte, x *place) []byte {
 	return dst
 }
 
-// appendBits appends n bits, lowest first, those of rows set.
+// appendBits appends a bitmap of n bits, lowest first, in which the bits of rows are set.
 func appendBits(dst []byte, rows []int32, n int) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, (n+7)/8)...)
@@ -323,25 +323,26 @@ func appendBits(dst []byte, rows []int32, n int) []byte {
 }
 
 // Decode replaces the partials by those of n rows at the front of p and returns the
-// rest. It refuses a row in which no slot has a partial; what it accepts, Append writes
-// again byte for byte. It takes memory for n rows. After an error b is to be cleared.
+// rest. It refuses a row in which every slot is empty. Append writes back every accepted
+// input byte for byte. Decode allocates memory for n rows whatever p holds. After an error
+// the caller must Clear b.
 func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
 	r := b.begin(p, n)
-	for i := range b.layout.places {
-		if x := &b.layout.places[i]; x.kind != nil {
+	for i := range b.layout.fields {
+		if x := &b.layout.fields[i]; x.kind != nil {
 			err = b.decodeCells(&r, x)
 		} else {
 			r.sized(func(r *reader) { err = b.decodeColumn(r, b.others[x.other]) })
 		}
-		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+		if err = failed(&r, err, i, &b.layout.fields[i]); err != nil {
 			return nil, err
 		}
 	}
-	for i := range b.layout.places {
-		if x := &b.layout.places[i]; x.dict > 0 {
+	for i := range b.layout.fields {
+		if x := &b.layout.fields[i]; x.dict > 0 {
 			r.sized(func(r *reader) { b.dicts[x.dict-1].decode(&b.grid, x.off, r) })
 		}
-		if err = failed(&r, nil, i, &b.layout.places[i]); err != nil {
+		if err = failed(&r, nil, i, &b.layout.fields[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -351,7 +352,7 @@ func (b *Block) Decode(p []byte, n int) (rest []byte, err error) {
 	return r.b, nil
 }
 
-// begin makes b a Block of n empty rows that is about to be read from p.
+// begin makes b a Block of n empty rows and returns a reader of p.
 func (b *Block) begin(p []byte, n int) reader {
 	b.Clear()
 	b.Grow(n)
@@ -361,8 +362,8 @@ func (b *Block) begin(p []byte, n int) reader {
 	return reader{b: p}
 }
 
-// failed is what is wrong with slot i, or nil.
-func failed(r *reader, err error, i int, x *place) error {
+// failed is the error of slot i, nil if there is none.
+func failed(r *reader, err error, i int, x *field) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("slot %d: %w", i, err)
@@ -374,18 +375,17 @@ func failed(r *reader, err error, i int, x *place) error {
 	return fmt.Errorf("slot %d: %w", i, errMalformed(x.kind.what()))
 }
 
-// Load is Decode of what values are made of: the partials of the slots that need names,
-// without dictionaries. Cells that are packed are left where they are, in p, until b is
-// cleared. Nothing can be added to b, and it cannot be encoded. What it does not read it
-// does not check.
+// Load decodes only what reading values takes: the partials of the slots whose entry in
+// need is true, without dictionaries. Packed cells stay in p, which must not change until b
+// is cleared. b can then be neither added to nor encoded. Load does not check what it skips.
 func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
 	b.Clear()
 	b.rows, b.full = n, true
 	b.used = slices.Grow(b.used[:0], n)[:n]
-	b.packed = slices.Grow(b.packed, len(b.layout.places))[:len(b.layout.places)]
+	b.packed = slices.Grow(b.packed, len(b.layout.fields))[:len(b.layout.fields)]
 	r := reader{b: p}
-	for i := range b.layout.places {
-		switch x := &b.layout.places[i]; {
+	for i := range b.layout.fields {
+		switch x := &b.layout.fields[i]; {
 		case x.kind != nil:
 			b.locateCells(&r, x, &b.packed[i])
 		case need[i]:
@@ -394,7 +394,7 @@ func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
 		default:
 			r.bytes()
 		}
-		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+		if err = failed(&r, err, i, &b.layout.fields[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -407,8 +407,8 @@ func (b *Block) Load(p []byte, n int, need []bool) (rest []byte, err error) {
 	return r.b, nil
 }
 
-// locateCells leaves the cells of a slot where they are, if they are packed.
-func (b *Block) locateCells(r *reader, x *place, to *packed) {
+// locateCells finds the cells of a slot if they are packed, and decodes them otherwise.
+func (b *Block) locateCells(r *reader, x *field, to *packed) {
 	mode := r.byte()
 	if r.locate(x.kind, b.rows, mode, to) {
 		return
@@ -419,12 +419,12 @@ func (b *Block) locateCells(r *reader, x *place, to *packed) {
 	b.readCells(r, x, b.readRows(r, mode&^cellsWide))
 }
 
-// DecodeFormat3 is Decode of states of format 3, which had no lengths, and a tally for
-// each row in place of dictionaries. Rows may be empty then.
+// DecodeFormat3 is Decode for states of format 3, which had no lengths, and one tally per
+// row instead of dictionaries. Rows may be empty afterwards.
 func (b *Block) DecodeFormat3(p []byte, n int) (rest []byte, err error) {
 	r := b.begin(p, n)
-	for i := range b.layout.places {
-		switch x := &b.layout.places[i]; {
+	for i := range b.layout.fields {
+		switch x := &b.layout.fields[i]; {
 		case x.dict > 0:
 			for row := range n {
 				b.used[row] = b.dicts[x.dict-1].decodeTally(&b.grid, x.off, row, &r) || b.used[row]
@@ -434,7 +434,7 @@ func (b *Block) DecodeFormat3(p []byte, n int) (rest []byte, err error) {
 		default:
 			err = b.decodeColumn(&r, b.others[x.other])
 		}
-		if err = failed(&r, err, i, &b.layout.places[i]); err != nil {
+		if err = failed(&r, err, i, &b.layout.fields[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -464,7 +464,7 @@ func (b *Block) decodeColumn(r *reader, c Column) (err error) {
 	return nil
 }
 
-func (b *Block) decodeCells(r *reader, x *place) error {
+func (b *Block) decodeCells(r *reader, x *field) error {
 	mode := r.byte()
 	if mode == cellsNone {
 		return nil
@@ -481,7 +481,7 @@ func (b *Block) decodeCells(r *reader, x *place) error {
 	return nil
 }
 
-// readRows reads which rows have cells that are not empty.
+// readRows reads which rows have a cell that is not empty.
 func (b *Block) readRows(r *reader, mode byte) []int32 {
 	rows := b.some[:0]
 	switch mode {
@@ -513,8 +513,9 @@ func (b *Block) readRows(r *reader, mode byte) []int32 {
 	return rows
 }
 
-// readCells reads cells partial by partial, which is for those alone that cannot be packed.
-func (b *Block) readCells(r *reader, x *place, rows []int32) {
+// readCells reads cells one by one. It refuses cells that could have been packed, because
+// Append would have packed them.
+func (b *Block) readCells(r *reader, x *field, rows []int32) {
 	for _, p := range rows {
 		at := b.row(int(p)) + x.off
 		if r.cell(x.kind, &b.grid, at); r.bad || x.kind.empty(&b.grid, at) {

@@ -12,7 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// modelled is a Block beside the rows of input that each of its rows was given.
+// modelled is a Block and its model: the input rows added to each row of it.
 type modelled struct {
 	slots  []*plan.Slot
 	in     []*Input // by slot
@@ -21,7 +21,7 @@ type modelled struct {
 	rows   [][]int
 }
 
-// slotsOf draws slots, more of those with cells of several kinds.
+// slotsOf draws slots, preferring those whose partials are cells.
 func slotsOf(t *rapid.T) []*plan.Slot {
 	return rapid.SliceOfN(rapid.SampledFrom(everySlot()), 1, 5).Draw(t, "slots")
 }
@@ -43,7 +43,7 @@ func modelOf(t *rapid.T, slots []*plan.Slot) *modelled {
 	return m
 }
 
-// step does one thing to the block and to the model.
+// step applies one random operation to the block and to the model.
 func (m *modelled) step(t *rapid.T) {
 	n := len(m.rows)
 	at := func(what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
@@ -86,15 +86,15 @@ func (m *modelled) step(t *rapid.T) {
 	}
 }
 
-// ordered reports whether rows have to stay in order of time, for distinct_count.
+// ordered reports whether rows must stay in order of time, as distinct_count requires.
 func (m *modelled) ordered() bool { return m.block.LeavesEmpty() }
 
-// mayPass reports whether a row may get from q to p: in order, over empty rows alone.
+// mayPass reports whether row q may be moved or absorbed to row p.
 func (m *modelled) mayPass(p, q int) bool {
 	return !m.ordered() || p < q && !slices.ContainsFunc(m.rows[p+1:q], func(rows []int) bool { return len(rows) > 0 })
 }
 
-// add adds input row i, as far as a slot has so many.
+// add adds input row i to every slot that has so many.
 func (m *modelled) add(p, i int) {
 	for s, in := range m.in {
 		if i < len(in.Time) {
@@ -103,8 +103,9 @@ func (m *modelled) add(p, i int) {
 	}
 }
 
-// dropEmpty takes the empty rows away, which are never stored. A row is empty too when each
-// value of its distinct counts was seen again later and no other slot has anything there.
+// dropEmpty removes the empty rows, which are never stored. A row to which values were added
+// is empty too if each value of its distinct counts was seen again later and all other slots
+// are empty there.
 func (m *modelled) dropEmpty(t *rapid.T) {
 	later := make([]map[string]bool, len(m.slots))
 	for p := len(m.rows) - 1; p >= 0; p-- {
@@ -140,7 +141,7 @@ func (m *modelled) dropEmpty(t *rapid.T) {
 	}
 }
 
-// again is a Block that is given the same rows in another order and nothing else.
+// again is a Block to which only the current rows are added, in another order.
 func (m *modelled) again(t *rapid.T) *modelled {
 	c := &modelled{slots: m.slots, in: m.in, layout: m.layout, block: m.layout.NewBlock(), rows: m.rows}
 	c.block.Grow(len(m.rows))
@@ -191,14 +192,14 @@ func (m *modelled) same(t *rapid.T, slot *plan.Slot, c Column, q int, b *Block, 
 	}
 }
 
-// TestBlocksAreColumns: whatever is done to the rows of a Block, each slot has the
-// partials that a Column has of the same rows; their encoding is that of a Block which
-// was given no others, and is read back.
+// TestBlocksAreColumns: after any operations on the rows of a Block, each slot has the
+// partials that a Column has of the same rows. Their encoding equals that of a Block to
+// which only these rows were added, and decodes to the same partials.
 func TestBlocksAreColumns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { newModelled(t).run(t, 30) })
 }
 
-// TestDistinctValuesAreSeenLast is TestBlocksAreColumns of distinct counts, whose rows
+// TestDistinctValuesAreSeenLast is TestBlocksAreColumns for distinct counts, whose rows
 // depend on each other.
 func TestDistinctValuesAreSeenLast(t *testing.T) {
 	distinct := slices.DeleteFunc(everySlot(), func(s *plan.Slot) bool { return s.Func != plan.DistinctCount })
@@ -207,7 +208,7 @@ func TestDistinctValuesAreSeenLast(t *testing.T) {
 	})
 }
 
-// run does some steps and checks everything then.
+// run applies some random operations and then checks everything.
 func (m *modelled) run(t *rapid.T, steps int) {
 	for range rapid.IntRange(0, steps).Draw(t, "steps") {
 		m.step(t)
@@ -216,7 +217,7 @@ func (m *modelled) run(t *rapid.T, steps int) {
 	m.dropEmpty(t)
 	encoded := m.block.Append(nil)
 	if again := m.again(t).block.Append(nil); !bytes.Equal(encoded, again) {
-		t.Fatalf("encodes as %x; its rows alone as %x", encoded, again)
+		t.Fatalf("encodes as %x; a new Block of its rows as %x", encoded, again)
 	}
 	m.check(t)
 	rest, err := m.block.Decode(append(encoded, 1, 2), len(m.rows))
@@ -228,11 +229,11 @@ func (m *modelled) run(t *rapid.T, steps int) {
 		t.Fatalf("decoded %x, encodes as %x", encoded, again)
 	}
 	m.load(t, encoded)
-	m.step(t) // what is decoded can be added to
+	m.step(t) // rows can be added to a decoded Block
 	m.check(t)
 }
 
-// load reads the values of some slots from an encoding.
+// load loads some slots of an encoding and checks their values.
 func (m *modelled) load(t *rapid.T, encoded []byte) {
 	loaded := &modelled{slots: m.slots, in: m.in, layout: m.layout, block: m.layout.NewBlock(), rows: m.rows}
 	need := rapid.SliceOfN(rapid.Bool(), len(m.slots), len(m.slots)).Draw(t, "need")
@@ -246,8 +247,8 @@ func (m *modelled) load(t *rapid.T, encoded []byte) {
 	}
 }
 
-// checkLoaded compares rows and windows of a slot, read as a reading does: merged into an
-// empty partial, from the newest back.
+// checkLoaded compares rows and windows of a slot, merged into an empty partial from the
+// newest row back, as serving does.
 func (m *modelled) checkLoaded(t *rapid.T, s int) {
 	slot, n := m.slots[s], len(m.rows)
 	c := column(testingOf(t), slot)
@@ -264,7 +265,7 @@ func (m *modelled) checkLoaded(t *rapid.T, s int) {
 		}
 		m.same(t, slot, c, addAll(c, m.in[s], all), &acc, s, 0)
 	}
-	if slot.Func != plan.DistinctCount { // of which only windows up to now have values
+	if slot.Func != plan.DistinctCount { // it has values only for windows that end at the last row
 		for p := range m.rows {
 			merged(p+1, p)
 		}
@@ -273,7 +274,7 @@ func (m *modelled) checkLoaded(t *rapid.T, s int) {
 	merged(n, mid, rapid.IntRange(0, mid).Draw(t, "and from"))
 }
 
-// TestBlockDecodeIsStrict: damaged encodings are refused, or are what Append writes.
+// TestBlockDecodeIsStrict: a damaged encoding is refused, unless Append writes it.
 func TestBlockDecodeIsStrict(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModelled(t)
@@ -297,8 +298,8 @@ func TestBlockDecodeIsStrict(t *testing.T) {
 	})
 }
 
-// TestSumsGrowLong doubles the sum in a row by merging until it is far beyond a short
-// one; every sum on the way has its value, and its encoding is read back.
+// TestSumsGrowLong doubles the sum in a row by merging until it is far beyond the range of a
+// short one. Every intermediate sum has the right value and can be encoded and decoded.
 func TestSumsGrowLong(t *testing.T) {
 	for _, x := range []float64{0x1.8p40, -0x1.8p40, 0x1.fffffffffffffp44, -0x1p45, 0x1p-90, 0x1.1p-85} {
 		slot := slotOf(plan.Sum, plan.T(plan.Double))
@@ -325,7 +326,7 @@ func TestSumsGrowLong(t *testing.T) {
 	}
 }
 
-// TestO6_NewRowsAreEmpty: a row that comes where others were has nothing of theirs.
+// TestO6_NewRowsAreEmpty: a new row is empty even if its memory was used by another row.
 func TestO6_NewRowsAreEmpty(t *testing.T) {
 	slot := slotOf(plan.Count, plan.Type{})
 	layout, err := NewLayout([]*plan.Slot{slot})

@@ -5,10 +5,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// What follows does with many rows what the methods of Column do with one. A Column
-// that can do so in a tight loop has the method of that name.
-
-// AddRows adds rows to partial p of c.
+// AddRows adds rows to partial p of c. A Column that can do so in a tight loop has a method
+// addRows; the same holds of RemoveRows and ReadSpans.
 func AddRows(c Column, p int, in *Input, rows []int32) {
 	if b, ok := c.(interface {
 		addRows(p int, in *Input, rows []int32)
@@ -21,7 +19,7 @@ func AddRows(c Column, p int, in *Input, rows []int32) {
 	}
 }
 
-// RemoveRows takes rows that were added out of partial p of c.
+// RemoveRows removes rows that were added from partial p of c.
 func RemoveRows(c Column, p int, in *Input, rows []int32) {
 	if b, ok := c.(interface {
 		removeRows(p int, in *Input, rows []int32)
@@ -34,11 +32,11 @@ func RemoveRows(c Column, p int, in *Input, rows []int32) {
 	}
 }
 
-// Spans are runs of rows that an aggregate is read of: the i-th is Rows[From[i]:To[i]], and
-// its value belongs in row At[i] of the output. Neither From nor To ever goes back.
+// Spans are ranges of rows to aggregate: span i is Rows[From[i]:To[i]], and its value goes
+// to row At[i] of the output. From and To never decrease.
 type Spans struct {
 	Rows, From, To, At []int32
-	Dense              bool // Rows are numbers that follow one another
+	Dense              bool // Rows are consecutive numbers
 
 	doubles []float64 // scratch
 }
@@ -55,15 +53,15 @@ func (s *Spans) doublesOf(xs []float64) []float64 {
 	return s.doubles
 }
 
-// SpanValue is what an aggregate makes of spans, and where it goes.
+// SpanValue is an aggregate to compute for each span, and the vector for its values.
 type SpanValue struct {
 	As  plan.AggFunc
 	Out *vector.Vector
 }
 
-// ReadSpans reads values of all spans in one loop, if the kind of the Column can and no row
-// is out of the ordinary; otherwise it may have stored some of them. The partials of c take
-// no part in it.
+// ReadSpans computes the values of all spans in one loop and reports whether it did. It
+// reports false if the Column's kind has no such loop, or if a row needs the general path;
+// some values may be stored then. It neither reads nor changes the partials of c.
 func ReadSpans(c Column, in *Input, s *Spans, values []SpanValue) bool {
 	cells, ok := c.(*cellColumn)
 	if !ok {
@@ -75,9 +73,9 @@ func ReadSpans(c Column, in *Input, s *Spans, values []SpanValue) bool {
 	return ok && kind.readSpans(in, s, values)
 }
 
-// moved says which rows of span i are not in the one before, from in to inEnd, and which of
-// the one before are not in it.
-func (s *Spans) moved(i int) (in, inEnd, out, outEnd int32) {
+// delta is the difference between span i and the span before it: Rows[in:inEnd] enter,
+// Rows[out:outEnd] leave.
+func (s *Spans) delta(i int) (in, inEnd, out, outEnd int32) {
 	from, to := s.From[i], s.To[i]
 	if i == 0 {
 		return from, to, 0, 0

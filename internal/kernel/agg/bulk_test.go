@@ -18,7 +18,8 @@ func rowNumbers(from, to int) []int32 {
 	return rows
 }
 
-// TestBulkIsOneByOne: many rows at once give what one after the other gives.
+// TestBulkIsOneByOne: adding and removing many rows at once gives the same partials as one by
+// one.
 func TestBulkIsOneByOne(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c, in := column(testingOf(t), slot), input(slot, rows)
@@ -38,7 +39,7 @@ func TestBulkIsOneByOne(t *testing.T) {
 	})
 }
 
-// TestSpansAreRowsAddedAndRemoved: values of spans are those of partials of their rows.
+// TestSpansAreRowsAddedAndRemoved: the value of a span is that of a partial of its rows.
 func TestSpansAreRowsAddedAndRemoved(t *testing.T) {
 	read := map[string]int{}
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
@@ -74,8 +75,8 @@ func TestSpansAreRowsAddedAndRemoved(t *testing.T) {
 	}
 }
 
-// TestChainsKeepEverySuffix: from any row on, the partial is the first of these rows
-// that is in the chain, however the chain was extended.
+// TestChainsKeepEverySuffix: the winner among a row and all later rows is the first of them
+// in the chain, however the chain was extended.
 func TestChainsKeepEverySuffix(t *testing.T) {
 	chained := 0
 	for _, slot := range everySlot() {

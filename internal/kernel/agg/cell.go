@@ -5,13 +5,13 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// grid is memory for partials of fixed size: rows of equal width, in which every slot
-// has its cell, a few words at the same place of each row. A row of zeros is empty.
+// grid is memory for partials of fixed size: rows of equal width, in which every slot has
+// its cell, a few words at the same offset of each row. A row of zeros is empty.
 type grid struct {
 	words []uint64
 	width int        // words of a row
 	long  []ExactSum // sums that are too wide for their cells
-	spare []int      // of long, empty
+	spare []int      // free list: indexes of unused sums in long
 }
 
 // row is the index of the first word of row p.
@@ -30,9 +30,8 @@ func (g *grid) grow(n int) {
 	g.words = append(g.words, make([]uint64, n-from)...)
 }
 
-// cellKind is an aggregate whose partial is a cell. It has no state but what its slot
-// says, so one serves any number of grids. Cells are named by the index of their
-// first word.
+// cellKind is an aggregate whose partial is a cell. It depends only on its slot, so one
+// serves any number of grids. A cell is identified by the index of its first word.
 type cellKind interface {
 	// size is the number of words.
 	size() int
@@ -40,34 +39,34 @@ type cellKind interface {
 	what() string
 
 	empty(g *grid, at int) bool
-	// reset makes a cell empty and gives back what it owns besides its words.
+	// reset makes a cell empty and frees the ExactSum that it owns, if any.
 	reset(g *grid, at int)
 	add(g *grid, at int, in *Input, row int)
 	addRows(g *grid, at int, in *Input, rows []int32)
 	removeRows(g *grid, at int, in *Input, rows []int32)
-	// mergeRows merges n cells of from into one: the first lies at q, each of the
-	// others one row after the one before. None of them is the cell itself.
+	// mergeRows merges the cells at q of n consecutive rows of from into the cell at at,
+	// which is none of them.
 	mergeRows(g *grid, at int, from *grid, q, n int)
-	// value is Column.Value as aggregate f of the kind's family.
+	// value is Column.Value for aggregate f of the kind's family.
 	value(f plan.AggFunc, g *grid, at int, out *vector.Vector, i int)
 
-	// append writes the encoding of a cell that is not empty, beginning with a tag;
-	// decode reads into an empty cell what follows the tag, which is any but tagEmpty.
+	// append writes the encoding of a cell that is not empty, beginning with a tag.
+	// decode reads what follows the tag, which is not tagEmpty, into an empty cell.
 	append(dst []byte, g *grid, at int) []byte
 	decode(g *grid, at int, tag byte, r *reader)
-	// packs reports whether pack can encode the cells of the given rows, at word off
-	// of each, none of them empty; it may change how a cell keeps its partial. pack
-	// writes them all at once, unpack reads them.
+	// packs reports whether pack can encode the cells at word off of the given rows, none
+	// of them empty; it may change the representation of a cell. pack writes them all at
+	// once, unpack reads them.
 	packs(g *grid, off int, rows []int32) bool
 	pack(dst []byte, g *grid, off int, rows []int32) []byte
 	unpack(g *grid, off int, rows []int32, r *reader)
-	// locate finds the parts of what pack wrote of n rows and passes over it; mergePacked
-	// merges numbers [from, to) of these cells into one.
+	// locate skips what pack wrote for n rows and records where its parts are. mergePacked
+	// merges cells [from, to) of these n into one.
 	locate(n int, r *reader, x *packed)
 	mergePacked(g *grid, at int, x *packed, from, to int)
 }
 
-// appendCell appends the encoding of one cell, tag and all.
+// appendCell appends the encoding of one cell, including its tag.
 func appendCell(k cellKind, dst []byte, g *grid, at int) []byte {
 	if k.empty(g, at) {
 		return append(dst, tagEmpty)
@@ -75,7 +74,7 @@ func appendCell(k cellKind, dst []byte, g *grid, at int) []byte {
 	return k.append(dst, g, at)
 }
 
-// cellColumn is a Column of cells alone.
+// cellColumn is a Column of cells.
 type cellColumn struct {
 	grid
 	kind cellKind
@@ -115,13 +114,13 @@ func (c *cellColumn) removeRows(p int, in *Input, rows []int32) {
 
 func (c *cellColumn) Merge(p int, from Column, q int) {
 	o := cellsOf(from)
-	if o.kind.what() != c.kind.what() { // as far as can be told
+	if o.kind.what() != c.kind.what() { // catches most mismatches: kinds do not record their slot
 		panic("agg: merging partials of different slots")
 	}
 	c.kind.mergeRows(&c.grid, c.row(p), &o.grid, o.row(q), 1)
 }
 
-// cellsOf is the cells of a column.
+// cellsOf returns the cells of a Column that has some.
 func cellsOf(c Column) *cellColumn {
 	if x, ok := c.(*extremeColumn); ok {
 		return &x.cellColumn
@@ -157,7 +156,7 @@ func (r *reader) cell(k cellKind, g *grid, at int) {
 	}
 }
 
-// alwaysPacks is embedded by the kinds of which every cell can be packed.
+// alwaysPacks is embedded by the kinds whose cells can all be packed.
 type alwaysPacks struct{}
 
 func (alwaysPacks) packs(*grid, int, []int32) bool { return true }

@@ -7,20 +7,19 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Chained is implemented by the Columns whose partial is one of its rows: the one
-// that beats all others.
+// Chained is implemented by the Columns whose value is that of one row: the one that beats
+// all others. The winners of a moving window are kept in a chain, a monotonic stack of rows.
 type Chained interface {
 	Column
-	// Extend appends rows to a chain and takes from its end those that a later one
-	// beats or equals. Begun empty and extended by rows in turn, the chain has this
-	// law: of the rows from any one on, the partial is the first that is in the chain.
+	// Extend pops from the end of a chain the rows that a new row beats or equals, and
+	// pushes the new rows in turn. After every row was pushed in order, this holds for any
+	// row: the winner among it and all later rows is the first of them in the chain.
 	Extend(chain []int32, in *Input, rows []int32) []int32
-	// RowValue is Value of a partial that has the one row.
+	// RowValue stores the value of a partial that holds only the given row.
 	RowValue(in *Input, row int, out *vector.Vector, i int)
 }
 
-// extend keeps the rows that no later row beats; beaten reports whether nothing of
-// row old remains beside row r.
+// extend pushes rows to a chain; beaten reports whether row r beats or equals row old.
 func extend(chain, rows []int32, beaten func(old, r int) bool) []int32 {
 	for _, r := range rows {
 		for len(chain) > 0 && beaten(int(chain[len(chain)-1]), int(r)) {
@@ -57,8 +56,8 @@ func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
 	return chain
 }
 
-// extendDoubles compares doubles as such, and keys only where that does not decide:
-// zeros of either sign, and NaN.
+// extendDoubles compares doubles directly, and their keys only for zeros of either sign,
+// equal values and NaN.
 func (c *extremeColumn) extendDoubles(chain []int32, xs []float64, rows []int32) []int32 {
 	smallest := c.of.dir != 0
 	for _, r := range rows {
@@ -89,7 +88,7 @@ func (c *stringExtremeColumn) Extend(chain []int32, in *Input, rows []int32) []i
 
 func (c *eventColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
 	if n := len(rows); c.dir == 0 && n > 1 && latestLast(in.Time, rows) {
-		rows = rows[n-1:] // which beats those before it
+		rows = rows[n-1:] // the last row beats all others
 	}
 	return extend(chain, rows, func(old, r int) bool { return c.compareRows(in, old, r) <= 0 })
 }
@@ -106,7 +105,7 @@ func (c *extremeByColumn) Extend(chain []int32, in *Input, rows []int32) []int32
 	})
 }
 
-// latestLast reports whether every row but the last is before it in time.
+// latestLast reports whether every row is earlier than the last one.
 func latestLast(times []plan.EventTime, rows []int32) bool {
 	last, before := times[rows[len(rows)-1]], plan.Always
 	for _, r := range rows[:len(rows)-1] {
@@ -115,7 +114,7 @@ func latestLast(times []plan.EventTime, rows []int32) bool {
 	return before < last
 }
 
-// compareRows is negative when row b comes before row a, that is beats it.
+// compareRows is negative if row b beats row a.
 func (o *eventOrder) compareRows(in *Input, a, b int) int {
 	if c := compareKeys(o.rank(in.Time[a]), o.rank(in.Time[b])); c != 0 {
 		return c

@@ -9,8 +9,8 @@ import (
 )
 
 // The first byte of an encoded partial says how to read the rest
-// (docs/formats/partials.md). A changed layout gets a new number; old ones are
-// never given away again.
+// (docs/formats/partials.md). A changed layout gets a new number; old numbers are never
+// reused.
 const (
 	tagEmpty            = 0
 	tagCount            = 1
@@ -30,20 +30,20 @@ const (
 	tagGroups           = 15
 )
 
-// reader reads the encoding of one partial strictly: whatever has a shorter or
-// other canonical form fails. After a failure everything reads as zero.
+// reader reads the encoding of one partial strictly: input that is not in canonical form
+// fails. After a failure every read returns zero.
 type reader struct {
 	b    []byte
 	bad  bool
-	text string // what b was when keep was called
+	text string // a copy of b, made by shareText
 }
 
-// keep makes the strings that are kept from here on parts of one, which takes less memory
-// than one for each.
-func (r *reader) keep() { r.text = string(r.b) }
+// shareText copies the rest of the input once, so that the strings read from here on share
+// one allocation.
+func (r *reader) shareText() { r.text = string(r.b) }
 
-// kept is the bytes that were just read as a string.
-func (r *reader) kept(b []byte) string {
+// str returns the bytes that were just read as a string that the caller may keep.
+func (r *reader) str(b []byte) string {
 	if r.text == "" || r.bad {
 		return string(b)
 	}
@@ -51,7 +51,7 @@ func (r *reader) kept(b []byte) string {
 	return r.text[at : at+len(b)]
 }
 
-// appendSized appends what f appends, and before it how many bytes these are.
+// appendSized appends what f appends, preceded by its length in bytes.
 func appendSized(dst []byte, f func([]byte) []byte) []byte {
 	at := len(dst)
 	dst = f(append(dst, 0))
@@ -62,7 +62,7 @@ func appendSized(dst []byte, f func([]byte) []byte) []byte {
 	return dst
 }
 
-// sized reads what appendSized wrote, of which f has to read everything.
+// sized reads what appendSized wrote; f must read all of it.
 func (r *reader) sized(f func(*reader)) {
 	part := reader{b: r.bytes(), bad: r.bad}
 	if f(&part); part.bad || len(part.b) > 0 {
@@ -70,7 +70,8 @@ func (r *reader) sized(f func(*reader)) {
 	}
 }
 
-// openPartial reads the tag; empty tells that the partial is, so nothing follows.
+// openPartial reads the tag. If empty is true, the partial is empty or the tag is wrong, and
+// nothing follows.
 func openPartial(b []byte, tag byte) (r reader, empty bool) {
 	r = reader{b: b}
 	switch r.byte() {
@@ -83,7 +84,7 @@ func openPartial(b []byte, tag byte) (r reader, empty bool) {
 	return r, true
 }
 
-// close returns the rest of the input, or empties partial p of c.
+// close returns the rest of the input; after a failure it empties partial p of c.
 func (r *reader) close(c Column, p int, what string) ([]byte, error) {
 	if r.bad {
 		c.Reset(p)
@@ -96,7 +97,7 @@ func errMalformed(what string) error {
 	return fmt.Errorf("partial of %s: truncated or malformed; it was not written for this aggregate, or is damaged", what)
 }
 
-// expect fails unless a tag is the one wanted.
+// expect fails unless tag is want.
 func (r *reader) expect(tag, want byte) {
 	if tag != want {
 		r.fail()
@@ -161,7 +162,8 @@ func (r *reader) rows(least int64) int64 {
 	return int64(u)
 }
 
-// elements reads how many elements follow, at least one and each of at least size bytes.
+// elements reads a number of elements, at least one. It fails if fewer than size bytes per
+// element remain.
 func (r *reader) elements(size int) int {
 	u := r.uvarint()
 	if u == 0 || u > uint64(len(r.b)/size) {
@@ -171,7 +173,7 @@ func (r *reader) elements(size int) int {
 	return int(u)
 }
 
-// bytes reads a length and that many bytes, which alias the input.
+// bytes reads a length and that many bytes. The result aliases the input.
 func (r *reader) bytes() []byte {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
@@ -186,7 +188,7 @@ func appendBytes[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, s...)
 }
 
-// appendInteger appends a two's complement integer: 2·length+sign as a varint and
+// appendInteger appends a two's complement integer: 2·length+sign as an unsigned varint and
 // its magnitude in little-endian bytes without leading zeros.
 func appendInteger(dst []byte, limbs []uint64) []byte {
 	var buf [4]uint64

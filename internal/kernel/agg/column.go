@@ -1,12 +1,12 @@
 package agg
 
-// partials is what most Columns are made of: one struct for each partial, whose zero
-// value is the empty partial.
+// partials is embedded by most Columns: one struct per partial, whose zero value is the
+// empty partial.
 type partials[P any] struct{ ps []P }
 
 func (c *partials[P]) Len() int { return len(c.ps) }
 
-// Grow finds zeros where the memory suffices: Truncate leaves nothing else behind.
+// Grow need not clear memory that is reused: Truncate and cut have cleared it.
 func (c *partials[P]) Grow(n int) {
 	if n += len(c.ps); n <= cap(c.ps) {
 		c.ps = c.ps[:n]
@@ -25,7 +25,7 @@ func (c *partials[P]) Reset(p int) {
 	c.ps[p] = zero
 }
 
-// open makes an empty partial p; those from p on move one up.
+// open inserts an empty partial p; the partials from p on move up by one.
 func (c *partials[P]) open(p int) {
 	c.Grow(1)
 	last := c.ps[len(c.ps)-1]
@@ -33,14 +33,13 @@ func (c *partials[P]) open(p int) {
 	c.ps[p] = last
 }
 
-// cut takes the partials [from, to) away, which are empty.
+// cut removes the partials [from, to), all empty.
 func (c *partials[P]) cut(from, to int) {
 	n := from + copy(c.ps[from:], c.ps[to:])
 	clear(c.ps[n:])
 	c.ps = c.ps[:n]
 }
 
-// swap exchanges two partials.
 func (c *partials[P]) swap(p, q int) { c.ps[p], c.ps[q] = c.ps[q], c.ps[p] }
 
 // irremovable is embedded by the Columns of aggregates whose Add cannot be undone.
@@ -50,7 +49,7 @@ func (irremovable) Remove(int, *Input, int) {
 	panic("agg: Remove from an aggregate that is not Removable")
 }
 
-// sibling is from as the caller's own kind of column.
+// sibling asserts that from is a Column of the caller's type.
 func sibling[C Column](from Column) C {
 	c, ok := from.(C)
 	if !ok {

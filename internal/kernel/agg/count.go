@@ -69,7 +69,7 @@ func (countKind) mergePacked(g *grid, at int, x *packed, from, to int) {
 	g.words[at] += x.rows.sum(from, to)
 }
 
-// boolKind is any and all: a cell is the rows that are true and those that are false.
+// boolKind is any and all: a cell is the number of true rows and the number of false rows.
 type boolKind struct{ alwaysPacks }
 
 func (boolKind) size() int    { return 2 }

@@ -13,19 +13,19 @@ import (
 // approx_quantile is DDSketch (Masson, Rim, Lee, "DDSketch: a fast and
 // fully-mergeable quantile sketch with relative-error guarantees", VLDB 2019)
 // with the linearly interpolated mapping: every binade is cut into 64 buckets
-// of equal width, so the bucket of a double is its leading bits, the same on
-// every machine. A bucket [l, u) with u/l ≤ 65/64 answers 2lu/(l+u), which is
-// at most (u−l)/(u+l) ≤ 1/129 < 0.8 % off any value in it: within the 1 % that is
-// promised. Buckets are never collapsed.
+// of equal width, so the bucket of a double is given by its leading bits, the same on
+// every machine. The estimate for a bucket [l, u) with u/l ≤ 65/64 is 2lu/(l+u). Its
+// relative error is at most (u−l)/(u+l) ≤ 1/129 < 0.8 %; docs/semantics.md §4 allows 1 %.
+// Buckets are never collapsed.
 const (
 	bucketBits = 6
 	bucketMask = 1<<bucketBits - 1
-	// keyShift makes the key of the smallest denormal 1, of its negation -1, of 0 0.
+	// keyShift makes 1 the key of the smallest denormal, -1 that of its negation.
 	keyShift = 1074<<bucketBits + 1
 	infKey   = 1024<<bucketBits + keyShift
 )
 
-// bucketOf is the key of the bucket that holds x, which is not NaN; keys order like values.
+// bucketOf is the key of the bucket that contains x, which is not NaN. Keys order like values.
 func bucketOf(x float64) int32 {
 	b := math.Float64bits(x) &^ signBit
 	var key int32
@@ -44,7 +44,7 @@ func bucketOf(x float64) int32 {
 	return key
 }
 
-// valueOf is what a bucket answers.
+// valueOf is the estimate for the values in a bucket.
 func valueOf(key int32) float64 {
 	switch {
 	case key == 0:
@@ -59,14 +59,14 @@ func valueOf(key int32) float64 {
 	return math.Ldexp(float64(2*(64+j)*(65+j))/float64(64*(129+2*j)), int(key>>bucketBits))
 }
 
-// ddSketch counts n values, nan of them NaN, the rest in buckets ordered by key.
+// ddSketch counts n values: nan of them are NaN, the rest are in buckets ordered by key.
 type ddSketch struct {
 	n, nan int64
 	keys   []int32
-	counts []int64 // of each key; not 0
+	counts []int64 // by bucket; none is 0
 }
 
-// find is the position of the first bucket with a key not below key.
+// find is the index of the first bucket whose key is at least key.
 func (s *ddSketch) find(key int32) int {
 	at, n := 0, len(s.keys)
 	for n > 0 {
@@ -79,7 +79,7 @@ func (s *ddSketch) find(key int32) int {
 	return at
 }
 
-// count adds n, positive or negative, to the bucket of x.
+// count adds n, which may be negative, to the count of x's bucket.
 func (s *ddSketch) count(x float64, n int64) {
 	s.n += n
 	if x != x {
@@ -102,7 +102,8 @@ func (s *ddSketch) countKey(key int32, n int64) {
 	}
 }
 
-// merge adds the counts of o: one by one where they are few, else side by side.
+// merge adds the counts of o: by searching for each bucket if o has few, else by merging
+// two sorted lists.
 func (s *ddSketch) merge(o *ddSketch) {
 	s.n += o.n
 	s.nan += o.nan
@@ -115,21 +116,21 @@ func (s *ddSketch) merge(o *ddSketch) {
 	}
 }
 
-// mergeMany makes room for the buckets that s lacks and fills it from the end.
+// mergeMany makes room for the buckets that s does not have and merges from the end.
 func (s *ddSketch) mergeMany(o *ddSketch) {
-	lacking := 0
+	missing := 0
 	for i, j := 0, 0; j < len(o.keys); j++ {
 		for i < len(s.keys) && s.keys[i] < o.keys[j] {
 			i++
 		}
 		if i == len(s.keys) || s.keys[i] != o.keys[j] {
-			lacking++
+			missing++
 		}
 	}
 	i := len(s.keys) - 1
-	at := i + lacking
-	s.keys = slices.Grow(s.keys, lacking)[:at+1]
-	s.counts = slices.Grow(s.counts, lacking)[:at+1]
+	at := i + missing
+	s.keys = slices.Grow(s.keys, missing)[:at+1]
+	s.counts = slices.Grow(s.counts, missing)[:at+1]
 	for j := len(o.keys) - 1; j >= 0; at-- {
 		switch {
 		case i < 0 || s.keys[i] < o.keys[j]:
@@ -145,13 +146,13 @@ func (s *ddSketch) mergeMany(o *ddSketch) {
 	}
 }
 
-// quantile is the answer of the bucket that holds the value of rank floor(q·(n−1)),
+// quantile is the estimate for the bucket that contains the value of rank floor(q·(n−1)),
 // counted from 0; n is not 0.
 func (s *ddSketch) quantile(q float64) float64 {
 	if s.nan != 0 {
 		return math.Float64frombits(plan.CanonicalNaN)
 	}
-	left := s.n - 1 // what float64 could round up to more
+	left := s.n - 1 // for large n, float64(n-1) may round up beyond it
 	if rank := math.Floor(float64(q * float64(s.n-1))); rank < float64(left) {
 		left = int64(rank)
 	}

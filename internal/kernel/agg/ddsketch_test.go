@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBucketsKeepTheirPromise checks order and relative error of the mapping on
-// values at and beside every kind of boundary.
-func TestBucketsKeepTheirPromise(t *testing.T) {
+// TestBucketOrderAndError checks order and relative error of the mapping for values at and
+// next to every kind of boundary.
+func TestBucketOrderAndError(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := finiteDoubles().Draw(t, "x")
 		y := rapid.SampledFrom([]float64{
@@ -21,16 +21,16 @@ func TestBucketsKeepTheirPromise(t *testing.T) {
 		}
 		got := valueOf(bucketOf(y))
 		if bucketOf(got) != bucketOf(y) && math.Abs(y) >= 0x1p-1022 {
-			t.Fatalf("the answer of %v's bucket, %v, lies in another", y, got)
+			t.Fatalf("the estimate for the bucket of %v, %v, lies in another bucket", y, got)
 		}
-		// Doubles are 2^-1074 apart at the bottom: no answer can be nearer than half of it.
+		// The smallest doubles are 2^-1074 apart, so an estimate may be off by half of that.
 		if off := math.Abs(got - y); off > math.Abs(y)/129*(1+0x1p-40) && off > 0x1p-1074 {
-			t.Fatalf("%v is answered by %v", y, got)
+			t.Fatalf("the estimate of %v is %v", y, got)
 		}
 	})
 }
 
-func TestBucketsOfTheEnds(t *testing.T) {
+func TestBucketsOfExtremeValues(t *testing.T) {
 	for _, test := range []struct {
 		x    float64
 		want int32
@@ -44,14 +44,14 @@ func TestBucketsOfTheEnds(t *testing.T) {
 		}
 	}
 	if valueOf(infKey) != math.Inf(1) || valueOf(-infKey) != math.Inf(-1) || valueOf(0) != 0 {
-		t.Error("an end answers something else")
+		t.Error("the estimate for an extreme value is not the value")
 	}
 	if got := valueOf(infKey - 1); math.IsInf(got, 0) {
-		t.Error("the last finite bucket answers infinity")
+		t.Error("the estimate for the last finite bucket is infinite")
 	}
 }
 
-// TestQuantileOfHugeCounts has ranks that float64 cannot tell apart.
+// TestQuantileOfHugeCounts has ranks that float64 cannot distinguish.
 func TestQuantileOfHugeCounts(t *testing.T) {
 	var s ddSketch
 	s.count(1, 1<<62)

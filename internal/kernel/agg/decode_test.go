@@ -14,8 +14,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// TestDecodeIsStrict feeds damaged encodings and plain noise: Decode fails and
-// leaves an empty partial, or takes exactly the bytes that Append writes again.
+// TestDecodeIsStrict decodes damaged encodings and random bytes: Decode fails and leaves an
+// empty partial, or it consumes exactly the bytes that Append writes.
 func TestDecodeIsStrict(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c := column(testingOf(t), slot)
@@ -57,7 +57,7 @@ func checkDecode(t rapid.TB, slot *plan.Slot, c Column, p int, b []byte) {
 	if used := b[:len(b)-len(rest)]; !bytes.Equal(used, c.Append(nil, p)) {
 		t.Fatalf("%s: accepted %x, writes %x", name(slot), used, c.Append(nil, p))
 	}
-	// Whatever was accepted can be read and merged.
+	// An accepted partial can be read and merged.
 	c.Value(p, vector.New(slot.Type, 1), 0)
 	c.Grow(1)
 	q := c.Len() - 1
@@ -130,8 +130,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestDecodeAllocatesByInput gives every aggregate short encodings that announce
-// a great deal.
+// TestDecodeAllocatesByInput gives every aggregate short encodings that claim many elements.
 func TestDecodeAllocatesByInput(t *testing.T) {
 	for _, slot := range everySlot() {
 		c := column(t, slot)
@@ -157,7 +156,6 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestDecodeOfAnotherAggregateFails keeps state of one aggregate from being read as another's.
 func TestDecodeOfAnotherAggregateFails(t *testing.T) {
 	sum, count := column(t, slotOf(plan.Sum, plan.T(plan.Int))), column(t, slotOf(plan.Count, plan.Type{}))
 	sum.Grow(1)

@@ -9,19 +9,19 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// doubleSumKind is sum and mean of doubles, exactly. A cell is short or long. Short, it
-// is the sum as a 128-bit two's complement number of units of 2^-80 and the number of
-// rows; that holds values of full precision down to 2^-28 and sums up to 2^46. Long, it
-// is the number of an ExactSum of the grid, nothing, and the number of rows with the
-// top bit set. Once long, a cell stays so until it is reset; which of the two it is
-// never shows in a value or an encoding.
+// doubleSumKind is sum and mean of doubles, exactly. A cell of three words is short or long.
+// A short cell is the sum, as a 128-bit two's complement number in units of 2^-80, and the
+// number of rows; it holds values of full precision down to 2^-28 and sums up to 2^46. A
+// long cell is the index of an ExactSum in the grid, an unused word, and the number of rows
+// with the top bit set. A long cell stays long until it is reset or packed. Values and
+// encodings do not depend on which of the two a cell is.
 type doubleSumKind struct{}
 
 const (
 	shortUnit = 80
 	// shortBias is the biased exponent of a double whose last place is one unit.
 	shortBias = 1075 - shortUnit
-	// shortBit and shortLimb say where the unit of a short sum is in an ExactSum.
+	// shortBit and shortLimb are the position of a short sum's unit in an ExactSum.
 	shortBit  = origin - shortUnit
 	shortLimb = shortBit / 64
 	longMark  = 1 << 63
@@ -35,8 +35,8 @@ func isLong(g *grid, at int) bool { return g.words[at+2]&longMark != 0 }
 // longOf is the sum of a long cell.
 func longOf(g *grid, at int) *ExactSum { return &g.long[g.words[at]] }
 
-// count adds n, which may be negative, to the number of rows. It leaves the mark alone
-// even where a damaged encoding has claimed more rows than there can be.
+// count adds n, which may be negative, to the number of rows. It never changes longMark,
+// even if a damaged encoding has claimed more rows than there can be.
 func (doubleSumKind) count(g *grid, at int, n uint64) {
 	c := g.words[at+2]
 	g.words[at+2] = c&longMark | (c+n)&^longMark
@@ -74,25 +74,25 @@ func (k doubleSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 			if x := in.Arg.Double[rows[0]]; finite(x) {
 				k.addOne(g, at, -x)
 			} else {
-				longOf(g, at).Sub(x) // adding x has made the cell long
+				longOf(g, at).Sub(x) // the cell is long: adding x made it so
 			}
 			rows = rows[1:]
 		}
 	}
 }
 
-// shortOf is a double with the given bits as a short sum, if it is of usual size: in
-// [2^-28, 2^36), so that all its bits count and none is near the highest.
+// shortOf is a double with the given bits as a short sum, if its magnitude is usual: in
+// [2^-28, 2^36), so that no bit is lost and none is near the top.
 func shortOf(b uint64) (lo, hi, carry uint64, usual bool) {
 	pos := b>>52&0x7ff - shortBias
 	m := b&(1<<52-1) | 1<<52
 	neg := uint64(int64(b) >> 63)
-	// The sum with carry is the negation where neg is all ones.
+	// Where neg is all ones, adding the carry completes the negation.
 	return m<<(pos&63) ^ neg, m>>1>>(^pos&63) ^ neg, neg & 1, pos <= 63
 }
 
-// addUsual adds the first of the rows, as many as are of usual size while the sum is
-// short, and returns their number. It flips their signs where flip is the sign bit.
+// addUsual adds rows while they are of usual magnitude and the sum is short, and returns
+// how many it added. It negates them if flip is the sign bit.
 func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, flip uint64) int {
 	if isLong(g, at) {
 		return 0
@@ -101,7 +101,7 @@ func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, fli
 	done := 0
 	for _, r := range rows {
 		xlo, xhi, carry, usual := shortOf(math.Float64bits(xs[r]) ^ flip)
-		if !usual || (hi+guard)>>63 != 0 {
+		if !usual || (hi+maxTop)>>63 != 0 {
 			break
 		}
 		lo, carry = bits.Add64(lo, xlo, carry)
@@ -112,12 +112,12 @@ func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, fli
 	return done
 }
 
-// readSpans keeps a short sum, and gives up where it would not do.
+// readSpans keeps a short sum and gives up at the first span that needs a long one.
 func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	var lo, hi uint64
 	xs := s.doublesOf(in.Arg.Double)
 	for i, at := range s.At {
-		in, inEnd, out, outEnd := s.moved(i)
+		in, inEnd, out, outEnd := s.delta(i)
 		var all, same bool
 		if lo, hi, all = addShort(lo, hi, xs[in:inEnd], 0); all {
 			lo, hi, same = addShort(lo, hi, xs[out:outEnd], 1<<63)
@@ -137,8 +137,8 @@ func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	return true
 }
 
-// addShort adds values, with their signs flipped where flip is the sign bit, to a short sum; ok
-// is false where one is not of usual size or the sum gets too large.
+// addShort adds values to a short sum, negated if flip is the sign bit. ok is false if a
+// value is not of usual magnitude or the sum gets too large.
 func addShort(lo, hi uint64, xs []float64, flip uint64) (_, _ uint64, ok bool) {
 	var carry uint64
 	for _, x := range xs {
@@ -150,14 +150,14 @@ func addShort(lo, hi uint64, xs []float64, flip uint64) (_, _ uint64, ok bool) {
 			return 0, 0, false
 		}
 		lo, carry = bits.Add64(lo, xlo, c)
-		if hi, _ = bits.Add64(hi, xhi, carry); (hi+guard)>>63 != 0 {
+		if hi, _ = bits.Add64(hi, xhi, carry); (hi+maxTop)>>63 != 0 {
 			return 0, 0, false
 		}
 	}
 	return lo, hi, true
 }
 
-// addOne adds x to the sum alone.
+// addOne adds x to the sum; the caller counts the row.
 func (k doubleSumKind) addOne(g *grid, at int, x float64) {
 	lo, hi, carry, usual := shortOf(math.Float64bits(x))
 	if !usual || isLong(g, at) {
@@ -169,7 +169,7 @@ func (k doubleSumKind) addOne(g *grid, at int, x float64) {
 	k.setShort(g, at, lo, hi)
 }
 
-// addRare adds what is not a double of usual size, or adds to a long sum.
+// addRare adds a double of unusual magnitude, or adds to a long sum.
 func (k doubleSumKind) addRare(g *grid, at int, x float64) {
 	if x == 0 {
 		return
@@ -187,15 +187,15 @@ func (k doubleSumKind) addRare(g *grid, at int, x float64) {
 	longOf(g, at).Add(x)
 }
 
-// setShort makes hi:lo the sum of a short cell, which becomes long where two such sums
-// might not fit.
+// setShort makes hi:lo the sum of a short cell. The cell becomes long if adding two such sums
+// could overflow.
 func (k doubleSumKind) setShort(g *grid, at int, lo, hi uint64) {
-	if g.words[at], g.words[at+1] = lo, hi; (hi+guard)>>63 != 0 {
+	if g.words[at], g.words[at+1] = lo, hi; (hi+maxTop)>>63 != 0 {
 		k.setLong(g, at, exactOfShort(lo, hi))
 	}
 }
 
-// setLong makes s, which it takes over, the sum of a short cell, and the cell long.
+// setLong makes a short cell long, with the sum s, which it takes ownership of.
 func (doubleSumKind) setLong(g *grid, at int, s ExactSum) {
 	var i int
 	if n := len(g.spare); n > 0 {
@@ -208,7 +208,7 @@ func (doubleSumKind) setLong(g *grid, at int, s ExactSum) {
 	g.words[at+2] |= longMark
 }
 
-// exact is the sum of a cell. What a long one owns is shared.
+// exact is the sum of a cell. The result shares the heap memory of a long cell.
 func (doubleSumKind) exact(g *grid, at int) ExactSum {
 	if isLong(g, at) {
 		return *longOf(g, at)
@@ -228,8 +228,7 @@ func (k doubleSumKind) mergeRows(g *grid, at int, from *grid, q, n int) {
 	}
 }
 
-// mergeShort merges the first of n cells, as many as are short while the sum is, and
-// returns their number.
+// mergeShort merges cells while they and the sum are short, and returns how many it merged.
 func (k doubleSumKind) mergeShort(g *grid, at int, from *grid, q, n int) int {
 	if isLong(g, at) {
 		return 0
@@ -238,7 +237,7 @@ func (k doubleSumKind) mergeShort(g *grid, at int, from *grid, q, n int) int {
 	done := 0
 	for ; done < n; done++ {
 		o := from.words[q : q+3 : q+3]
-		if o[2]&longMark != 0 || (hi+guard)>>63 != 0 {
+		if o[2]&longMark != 0 || (hi+maxTop)>>63 != 0 {
 			break
 		}
 		lo, hi = add128(lo, hi, o[0], o[1])
@@ -305,7 +304,7 @@ func (k doubleSumKind) decode(g *grid, at int, tag byte, r *reader) {
 	}
 }
 
-// packs makes short what can be, and reports whether all cells are.
+// packs makes long cells short where possible, and reports whether all cells are short.
 func (k doubleSumKind) packs(g *grid, off int, rows []int32) bool {
 	for _, p := range rows {
 		at := g.row(int(p)) + off
@@ -333,7 +332,7 @@ func (doubleSumKind) unpack(g *grid, off int, rows []int32, r *reader) {
 	r.wide(g, off, rows)
 	var over uint64
 	for _, p := range rows {
-		over |= g.words[g.row(int(p))+off+1] + guard
+		over |= g.words[g.row(int(p))+off+1] + maxTop
 	}
 	if over>>63 != 0 {
 		r.fail()
@@ -354,7 +353,7 @@ func (k doubleSumKind) mergePacked(g *grid, at int, x *packed, from, to int) {
 			return
 		}
 	}
-	var one [3]uint64 // a cell of no rows, which are counted already
+	var one [3]uint64 // a cell with 0 rows, because they are counted already
 	cell := grid{words: one[:], width: len(one)}
 	for i := from; i < to; i++ {
 		cell.words[0], cell.words[1] = x.sums.at(i)
@@ -362,7 +361,7 @@ func (k doubleSumKind) mergePacked(g *grid, at int, x *packed, from, to int) {
 	}
 }
 
-// fitsShort reports whether a number, times a power of two, may be added to any short sum.
+// fitsShort reports whether a number times 2^shift can be added to any short sum.
 func fitsShort(lo, hi uint64, shift uint) bool {
 	sign := uint64(int64(hi) >> 63)
 	return wideLen(lo^sign, hi^sign)+int(shift) <= 126

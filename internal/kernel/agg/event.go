@@ -8,25 +8,26 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// event is the row that wins in the event order: (t, id, argument). The buffers
-// are the partial's own and reused when another row wins.
+// event is the row that wins in the event order: (t, id, argument). The partial owns the
+// buffers and reuses them when another row wins.
 type event struct {
-	at  uint64 // directed time; 0 when there is no row, which no valid time gives
+	at  uint64 // directed time; 0 if there is no row: no valid time gives 0
 	arg uint64 // directed key of a fixed argument
 	id  []byte
-	str []byte // key of another argument
+	str []byte // key of an argument that is not fixed
 }
 
-// eventOrder ranks rows and keeps the first.
+// eventOrder compares rows in the event order. Keys are directed: complemented where the
+// earliest wins, so that the larger key always wins.
 type eventOrder struct {
 	arg lane
-	dir uint64 // all ones when the earliest wins
+	dir uint64 // all ones if the earliest wins
 }
 
-// rank is the directed time of a row: the larger wins.
+// rank is the directed time of a row.
 func (o *eventOrder) rank(t plan.EventTime) uint64 { return uint64(t) ^ signBit ^ o.dir }
 
-// directed turns round a comparison when the smallest wins.
+// directed reverses a comparison if the earliest wins.
 func (o *eventOrder) directed(cmp int) int {
 	if o.dir != 0 {
 		return -cmp
@@ -41,8 +42,8 @@ func idOf(in *Input, row int) string {
 	return in.ID[row]
 }
 
-// beats reports whether a row of rank at comes before e. Rows equal in all three
-// parts are interchangeable.
+// beats reports whether a row of rank at beats e. Rows equal in all three parts are
+// interchangeable.
 func (o *eventOrder) beats(e *event, at uint64, in *Input, row int) bool {
 	if at != e.at {
 		return at > e.at
@@ -67,7 +68,7 @@ func (o *eventOrder) set(e *event, at uint64, in *Input, row int) {
 	e.str = append(e.str[:0], o.arg.str(in.Arg, row)...)
 }
 
-// beatsEvent reports whether f comes before e.
+// beatsEvent reports whether f beats e.
 func (o *eventOrder) beatsEvent(e, f *event) bool {
 	if f.at != e.at {
 		return f.at > e.at
@@ -88,7 +89,7 @@ func (e *event) copy(f *event) {
 	e.str = append(e.str[:0], f.str...)
 }
 
-// clear makes e no row and keeps its buffers.
+// clear makes e empty and keeps its buffers.
 func (e *event) clear() { *e = event{id: e.id[:0], str: e.str[:0]} }
 
 func (o *eventOrder) append(dst []byte, e *event) []byte {

@@ -11,15 +11,15 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// listed is one row of latest_n or earliest_n; its strings are clones.
-type listed struct {
+// eventRow is one row of latest_n or earliest_n; its strings are clones.
+type eventRow struct {
 	t   plan.EventTime
 	key uint64 // of a fixed argument
 	id  string
-	str string // of another argument
+	str string // key of an argument that is not fixed
 }
 
-func (a *listed) compare(b *listed) int {
+func (a *eventRow) compare(b *eventRow) int {
 	switch {
 	case a.t != b.t:
 		return cmp.Compare(a.t, b.t)
@@ -31,24 +31,24 @@ func (a *listed) compare(b *listed) int {
 	return strings.Compare(a.str, b.str)
 }
 
-// listing is the rows of one partial in the event order, oldest first: buf from
-// index from on. The rows before have been dropped and are zero.
-type listing struct {
-	buf  []listed
+// eventList is the rows of one partial in the event order, oldest first: buf from
+// index from on. The rows before from have been dropped and are zero.
+type eventList struct {
+	buf  []eventRow
 	from int
 }
 
-func (l *listing) rows() []listed { return l.buf[l.from:] }
+func (l *eventList) rows() []eventRow { return l.buf[l.from:] }
 
-// drop takes the n oldest rows away.
-func (l *listing) drop(n int) {
+// drop removes the n oldest rows.
+func (l *eventList) drop(n int) {
 	clear(l.buf[l.from : l.from+n])
 	l.from += n
 }
 
-// reserve makes room for n more rows, by moving the rows to the front once half
-// of the memory is free there.
-func (l *listing) reserve(n int) {
+// reserve makes room for n more rows if it can do so without allocating: it moves the rows
+// to the front once at least half of buf is free there.
+func (l *eventList) reserve(n int) {
 	if len(l.buf)+n <= cap(l.buf) || l.from < len(l.buf)-l.from {
 		return
 	}
@@ -57,15 +57,15 @@ func (l *listing) reserve(n int) {
 	l.buf, l.from = l.buf[:kept], 0
 }
 
-// eventsColumn is latest_n and earliest_n: at most n rows. Rows that are equal in
-// all parts are kept as often as they come.
+// eventsColumn is latest_n and earliest_n: at most n rows. Of rows that are equal in all
+// parts, each is kept.
 type eventsColumn struct {
-	partials[listing]
+	partials[eventList]
 	irremovable
 	arg      lane
 	n        int
 	earliest bool
-	scratch  []listed
+	scratch  []eventRow
 	text     []byte
 	ends     []int
 }
@@ -80,8 +80,8 @@ func (c *eventsColumn) Reset(p int) {
 
 func (c *eventsColumn) Add(p int, in *Input, row int) {
 	list := c.ps[p].rows()
-	e := listed{t: in.Time[row], id: idOf(in, row)}
-	if len(list) == c.n && c.tooFar(list, e.t) {
+	e := eventRow{t: in.Time[row], id: idOf(in, row)}
+	if len(list) == c.n && c.outOfRange(list, e.t) {
 		return
 	}
 	if c.arg.fixed {
@@ -92,16 +92,16 @@ func (c *eventsColumn) Add(p int, in *Input, row int) {
 	c.insert(&c.ps[p], e)
 }
 
-// tooFar reports whether the time alone keeps a row out of a full list.
-func (c *eventsColumn) tooFar(list []listed, t plan.EventTime) bool {
+// outOfRange reports whether the time alone keeps a row out of a full list.
+func (c *eventsColumn) outOfRange(list []eventRow, t plan.EventTime) bool {
 	if c.earliest {
 		return t > list[c.n-1].t
 	}
 	return t < list[0].t
 }
 
-// insert puts e, with clones of its strings, where it belongs, if it does.
-func (c *eventsColumn) insert(l *listing, e listed) {
+// insert inserts e with clones of its strings in order, unless the list is full and e loses.
+func (c *eventsColumn) insert(l *eventList, e eventRow) {
 	list := l.rows()
 	i := len(list)
 	if i > 0 && list[i-1].compare(&e) > 0 {
@@ -123,7 +123,7 @@ func (c *eventsColumn) insert(l *listing, e listed) {
 	l.buf = slices.Insert(l.buf, l.from+i, e)
 }
 
-// Merge shares the strings of q with p: nobody changes them.
+// Merge shares the strings of q with p.
 func (c *eventsColumn) Merge(p int, from Column, q int) {
 	l, b := &c.ps[p], sibling[*eventsColumn](from).ps[q].rows()
 	if a := l.rows(); len(a) > 0 && len(b) > 0 && a[len(a)-1].compare(&b[0]) > 0 {
@@ -142,7 +142,7 @@ func (c *eventsColumn) Merge(p int, from Column, q int) {
 	l.buf = append(l.buf, b...)
 }
 
-func mergeSorted(dst, a, b []listed) []listed {
+func mergeSorted(dst, a, b []eventRow) []eventRow {
 	for len(a) > 0 && len(b) > 0 {
 		if a[0].compare(&b[0]) <= 0 {
 			dst, a = append(dst, a[0]), a[1:]
@@ -194,7 +194,7 @@ func (c *eventsColumn) Decode(p int, b []byte) ([]byte, error) {
 	return r.close(c, p, "latest_n or earliest_n")
 }
 
-// read makes the strings of all rows with one allocation.
+// read makes all strings of the rows parts of one allocation.
 func (c *eventsColumn) read(r *reader, p int) {
 	n := r.elements(3)
 	if n > c.n {
@@ -203,7 +203,7 @@ func (c *eventsColumn) read(r *reader, p int) {
 	}
 	list, text, ends := slices.Grow(c.ps[p].buf, n), c.text[:0], c.ends[:0]
 	for i := range n {
-		var e listed
+		var e eventRow
 		if i == 0 {
 			e.t = plan.EventTime(r.varint())
 		} else if e.t = list[i-1].t + plan.EventTime(r.uvarint()); e.t < list[i-1].t {

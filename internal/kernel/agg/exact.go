@@ -19,33 +19,34 @@ const (
 	squareShift = origin - 2*1075 // the same for its square
 	// maxBit bounds what Decode accepts: 2^63 squares of MaxFloat64 stay below it.
 	maxBit = origin + 2*1024 + 64
-	// guard is what the top limb of a window is kept under: adding one more value
-	// of any window cannot overflow it.
-	guard = 1 << 62
-	// homeLimb is where windows lie if they can, so that most sums line up when they
-	// merge: values in [2^-12, 2^52) and the squares of those in [2^-38, 2^26).
-	homeLimb = originLimb - 2
-	// spilled is the base of a sum whose limbs are in ext; no value is near it.
+	// maxTop bounds the magnitude of a sum's top limb: below it, adding one more value or
+	// another sum in the same window cannot overflow.
+	maxTop = 1 << 62
+	// defaultBase is the base of a window wherever the values allow it, so that most sums
+	// have equal bases when they merge: values in [2^-12, 2^52) and the squares of those in
+	// [2^-38, 2^26).
+	defaultBase = originLimb - 2
+	// spilled is the base of a sum whose limbs are in ext; no real base is near it.
 	spilled = math.MinInt32
 )
 
 // ExactSum is the exact sum of doubles, or of squares of doubles, over the full
-// exponent range. It rounds only when read, so the order of additions cannot
-// show, and Sub undoes Add exactly. The zero ExactSum is the empty sum.
+// exponent range. It rounds only when read, so the order of additions does not
+// matter, and Sub undoes Add exactly. The zero ExactSum is the empty sum.
 //
 // A window of four limbs is inline and wide enough for values whose magnitudes
-// differ by 2^130 or so; only a wider sum, or one that saw NaN or an infinity,
-// owns heap memory. Use Merge, not assignment, to copy one.
+// differ by a factor of about 2^130; only a wider sum, or one to which NaN or an infinity was
+// added, owns heap memory. Use Merge, not assignment, to copy one.
 //
 // The idea of a fixed-point accumulator wide enough for every double is from
 // U. Kulisch and W. L. Miranker, Computer Arithmetic in Theory and Practice, 1981.
 type ExactSum struct {
-	win  [4]uint64 // two's complement, least significant first, |value| below guard in the top limb
+	win  [4]uint64 // two's complement, least significant first; the top limb is within ±maxTop
 	base int32     // index of win[0], or spilled
 	ext  *exactExt
 }
 
-// exactExt is what most sums do without.
+// exactExt is the part of a sum that most sums do not need.
 type exactExt struct {
 	limbs               []uint64 // two's complement when the sum has spilled
 	base                int      // index of limbs[0]
@@ -81,28 +82,29 @@ func (s *ExactSum) Add(x float64) {
 		s.win[2], c = bits.Add64(s.win[2], lo^neg, neg&1)
 		s.win[3], _ = bits.Add64(s.win[3], hi^neg, c)
 	default:
-		if s.goHome(int(pos >> 6)) {
+		if s.useDefaultBase(int(pos >> 6)) {
 			s.Add(x)
 			return
 		}
 		s.addAnywhere(int(pos>>6), [3]uint64{lo, hi}, neg)
 		return
 	}
-	if (s.win[3]+guard)>>63 != 0 {
+	if (s.win[3]+maxTop)>>63 != 0 {
 		s.makeRoom(math.MaxInt32, math.MinInt32)
 	}
 }
 
-// goHome lays the window of an empty sum home, if a double at the given limb fits in.
-func (s *ExactSum) goHome(limb int) bool {
-	if s.base != 0 || s.win != ([4]uint64{}) || limb < homeLimb || limb > homeLimb+1 {
+// useDefaultBase moves the window of an empty sum to the default base and reports whether it
+// did. It does not if a double at the given limb would not fit there.
+func (s *ExactSum) useDefaultBase(limb int) bool {
+	if s.base != 0 || s.win != ([4]uint64{}) || limb < defaultBase || limb > defaultBase+1 {
 		return false
 	}
-	s.base = homeLimb
+	s.base = defaultBase
 	return true
 }
 
-// Sub takes x, which was added, out again.
+// Sub undoes an Add of x.
 func (s *ExactSum) Sub(x float64) {
 	if b := math.Float64bits(x); b>>52&0x7ff == 0x7ff {
 		s.addRare(b, -1)
@@ -111,7 +113,8 @@ func (s *ExactSum) Sub(x float64) {
 	s.Add(-x)
 }
 
-// addRare adds n times a double that is zero, denormal, infinite or NaN.
+// addRare adds a double that is zero, denormal, infinite or NaN; n is -1 to remove an
+// infinity or NaN, else 1.
 func (s *ExactSum) addRare(b uint64, n int64) {
 	m := b & (1<<52 - 1)
 	if b<<1 == 0 {
@@ -138,7 +141,7 @@ func (s *ExactSum) addRare(b uint64, n int64) {
 // AddSquare adds x², exactly; x is finite.
 func (s *ExactSum) AddSquare(x float64) { s.addSquare(x, 0) }
 
-// SubSquare takes x² out again.
+// SubSquare undoes AddSquare.
 func (s *ExactSum) SubSquare(x float64) { s.addSquare(x, ^uint64(0)) }
 
 func (s *ExactSum) addSquare(x float64, neg uint64) {
@@ -172,7 +175,7 @@ func (s *ExactSum) addSquare(x float64, neg uint64) {
 		s.addAnywhere(int(pos>>6), [3]uint64{a0, a1, a2}, neg)
 		return
 	}
-	if (s.win[3]+guard)>>63 != 0 {
+	if (s.win[3]+maxTop)>>63 != 0 {
 		s.makeRoom(math.MaxInt32, math.MinInt32)
 	}
 }
@@ -197,17 +200,17 @@ func (s *ExactSum) addMagnitude(limb int, a []uint64, neg uint64) {
 		return
 	}
 	addInto(s.win[:], limb-int(s.base), a, neg)
-	if (s.win[3]+guard)>>63 != 0 {
+	if (s.win[3]+maxTop)>>63 != 0 {
 		s.makeRoom(math.MaxInt32, math.MinInt32)
 	}
 }
 
-// reach is the index of the limb that a number whose highest bit lies under bit
-// high needs as its top, so that it stays under half the guard.
+// reach is the index of the limb that must be the top one for a number whose bits are all
+// below bit high, so that the top limb stays below maxTop/2.
 func reach(high int) int { return (high + 2) >> 6 }
 
-// makeRoom moves the window so that a value spanning the limbs from low to
-// reach(high) can be added to it, or spills the sum where no window could.
+// makeRoom moves the window so that a value spanning the limbs from low to reach(high) can
+// be added to it, or spills the sum if that takes more than four limbs.
 func (s *ExactSum) makeRoom(low, high int) {
 	if s.win != ([4]uint64{}) {
 		var buf [4]uint64
@@ -220,8 +223,8 @@ func (s *ExactSum) makeRoom(low, high int) {
 		s.spill(low, reach(high))
 		return
 	}
-	if bottom <= homeLimb && homeLimb <= low {
-		s.moveTo(homeLimb)
+	if bottom <= defaultBase && defaultBase <= low {
+		s.moveTo(defaultBase)
 		return
 	}
 	s.moveTo((bottom + low) >> 1)
@@ -267,7 +270,7 @@ func (x *exactExt) add(limb, high int, a []uint64, neg uint64) {
 		x.widen(min(limb, x.base), max(reach(high), x.base+len(x.limbs)-1))
 	}
 	addInto(x.limbs, limb-x.base, a, neg)
-	if top := x.base + len(x.limbs) - 1; (x.limbs[len(x.limbs)-1]+guard)>>63 != 0 {
+	if top := x.base + len(x.limbs) - 1; (x.limbs[len(x.limbs)-1]+maxTop)>>63 != 0 {
 		x.widen(x.base, top+1)
 	}
 }
@@ -282,7 +285,7 @@ func (x *exactExt) widen(low, top int) {
 	x.limbs, x.base = wider, low
 }
 
-// Merge adds the sum o, which is unchanged; the two share no memory afterwards.
+// Merge adds the sum o. It does not change o, and the two share no memory afterwards.
 func (s *ExactSum) Merge(o *ExactSum) {
 	if o.ext == nil && s.ext == nil {
 		if s.base == o.base {
@@ -308,7 +311,7 @@ func (s *ExactSum) addWindow(o *[4]uint64) {
 	s.win[1], c = bits.Add64(s.win[1], o[1], c)
 	s.win[2], c = bits.Add64(s.win[2], o[2], c)
 	s.win[3], _ = bits.Add64(s.win[3], o[3], c)
-	if (s.win[3]+guard)>>63 != 0 {
+	if (s.win[3]+maxTop)>>63 != 0 {
 		s.makeRoom(math.MaxInt32, math.MinInt32)
 	}
 }
@@ -330,7 +333,7 @@ func (s *ExactSum) special() bool {
 	return s.ext != nil && (s.ext.nan|s.ext.posInf|s.ext.negInf) != 0
 }
 
-// exactOfShort is a short sum as an ExactSum, see doubleSumKind.
+// exactOfShort converts a short sum (see doubleSumKind) to an ExactSum.
 func exactOfShort(lo, hi uint64) ExactSum {
 	if lo|hi == 0 {
 		return ExactSum{}
@@ -341,7 +344,7 @@ func exactOfShort(lo, hi uint64) ExactSum {
 	}}
 }
 
-// short is the sum as a short one, if it can be.
+// short converts the sum to a short one; ok is false if it does not fit.
 func (s *ExactSum) short() (lo, hi uint64, ok bool) {
 	if s.special() {
 		return 0, 0, false
@@ -366,10 +369,10 @@ func (s *ExactSum) short() (lo, hi uint64, ok bool) {
 	neg := signOf(limbs)
 	lo, c := bits.Add64(lo^neg, neg&1, 0)
 	hi, _ = bits.Add64(hi^neg, 0, c)
-	return lo, hi, (hi+guard)>>63 == 0
+	return lo, hi, (hi+maxTop)>>63 == 0
 }
 
-// limbs are the two's complement limbs of the sum and the index of the first.
+// limbs returns the two's complement limbs of the sum and the index of the first.
 func (s *ExactSum) limbs() ([]uint64, int) {
 	if s.base == spilled {
 		return s.ext.limbs, s.ext.base
@@ -377,8 +380,8 @@ func (s *ExactSum) limbs() ([]uint64, int) {
 	return s.win[:], int(s.base)
 }
 
-// Float64 is the sum rounded to the nearest double, ties to even; +0 for a zero
-// sum whatever the signs of its zeros, NaN once NaN or both infinities are in it.
+// Float64 is the sum rounded to the nearest double, ties to even: +0 for a zero sum
+// whatever the signs of its zeros, NaN if it has a NaN or both infinities.
 func (s *ExactSum) Float64() float64 {
 	if x := s.ext; x != nil {
 		switch {
@@ -404,7 +407,8 @@ func (s *ExactSum) Float64() float64 {
 }
 
 // appendFinite appends the finite part of the sum as ±m·2^e with m odd: a header
-// 2·len(m)+sign, e+2176 as a varint, and m in little-endian bytes. Zero is one 0 byte.
+// 2·len(m)+sign and e+2176, both as unsigned varints, and m in little-endian bytes. Zero is
+// one 0 byte.
 func (s *ExactSum) appendFinite(dst []byte) []byte {
 	var buf [72]uint64
 	limbs, base := s.limbs()
@@ -427,7 +431,7 @@ func (s *ExactSum) appendFinite(dst []byte) []byte {
 	return dst[:end]
 }
 
-// readFinite replaces s by what appendFinite wrote; s is zero before.
+// readFinite reads what appendFinite wrote into s, which must be zero.
 func (s *ExactSum) readFinite(r *reader) {
 	header := r.uvarint()
 	if header == 0 {
@@ -448,7 +452,7 @@ func (s *ExactSum) readFinite(r *reader) {
 	copy(padded[:], m)
 	shift := uint(bit & 63)
 	var mag [4]uint64
-	var low uint64 // what the limb below hands up
+	var low uint64 // bits carried over from the limb below
 	for i := range mag {
 		w := binary.LittleEndian.Uint64(padded[8*i:])
 		mag[i] = w<<shift | low

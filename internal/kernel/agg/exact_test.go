@@ -32,7 +32,7 @@ func TestExactSumAgainstBig(t *testing.T) {
 	})
 }
 
-// TestExactSumRoundsHalfToEven sums to the points where rounding turns, and just beside them.
+// TestExactSumRoundsHalfToEven has sums exactly halfway between doubles and next to that.
 func TestExactSumRoundsHalfToEven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := finiteDoubles().Draw(t, "x")
@@ -52,7 +52,7 @@ func TestExactSumRoundsHalfToEven(t *testing.T) {
 	})
 }
 
-// TestExactSumSubUndoesAdd also takes sums through spills and special values and back.
+// TestExactSumSubUndoesAdd includes sums that spill, and special values.
 func TestExactSumSubUndoesAdd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kept := rapid.SliceOfN(finiteDoubles(), 0, 10).Draw(t, "kept")
@@ -94,8 +94,8 @@ func TestExactSumMergeAddsSums(t *testing.T) {
 	})
 }
 
-// TestExactSumOutgrowsItsWindow doubles a sum until it has climbed from the
-// smallest double past the largest, so that it crosses every limb boundary.
+// TestExactSumOutgrowsItsWindow doubles a sum from the smallest double to beyond the largest,
+// so that it crosses every limb boundary.
 func TestExactSumOutgrowsItsWindow(t *testing.T) {
 	for _, start := range []float64{math.SmallestNonzeroFloat64, -0x1.8p-1000, 12.34, -0.1} {
 		var s ExactSum
@@ -116,9 +116,9 @@ func TestExactSumOutgrowsItsWindow(t *testing.T) {
 	}
 }
 
-// TestExactSumWalks adds, merges and doubles a few sums at random, far past what
-// rows could do, so that windows move, fill up and spill in every way.
-func TestExactSumWalks(t *testing.T) {
+// TestExactSumRandomOperations adds to, merges and doubles a few sums at random, far beyond
+// what rows can reach, so that windows move, fill up and spill in every way.
+func TestExactSumRandomOperations(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sums [3]ExactSum
 		var want [3]big.Rat
@@ -168,8 +168,8 @@ func TestExactSumOfManySquares(t *testing.T) {
 	}
 }
 
-// TestExactSumOfSquares adds squares of either end of the range and takes all
-// but one of them out again.
+// TestExactSumOfSquares adds squares from both ends of the range and removes all but one of
+// them.
 func TestExactSumOfSquares(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(finiteDoubles(), 1, 20).Draw(t, "values")
@@ -187,7 +187,7 @@ func TestExactSumOfSquares(t *testing.T) {
 			s.SubSquare(x)
 		}
 		if got := s.Float64(); got != values[0]*values[0] {
-			t.Fatalf("left is %v, want %v", got, values[0]*values[0])
+			t.Fatalf("the remaining sum is %v, want %v", got, values[0]*values[0])
 		}
 	})
 }
@@ -202,7 +202,7 @@ func amounts(n int) []float64 {
 	return list
 }
 
-// ranges are the data of the benchmarks.
+// ranges are the inputs of the benchmarks.
 func ranges() map[string][]float64 {
 	r := rand.New(rand.NewPCG(3, 4))
 	mixed, extreme, normal := make([]float64, 4096), make([]float64, 4096), make([]float64, 4096)

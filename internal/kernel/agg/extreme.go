@@ -10,9 +10,9 @@ import (
 )
 
 // extremeKind is min and max of a fixed lane, and latest_time and earliest_time. The
-// first word of a cell is the winning key, directed so that the largest wins. Doubles
-// and event times have no key 0, so 0 is the empty cell; for others, infinite timestamps
-// among them, a second word tells.
+// first word of a cell is the winning key, directed so that the largest wins. No double and
+// no event time has key 0, so 0 is the empty cell. Other types, among them timestamps, which
+// may be infinite, have a second word that is 1 in a cell that is not empty.
 type extremeKind struct {
 	irremovableCells
 	alwaysPacks
@@ -42,15 +42,14 @@ func (k *extremeKind) empty(g *grid, at int) bool {
 
 func (k *extremeKind) reset(g *grid, at int) { clear(g.words[at : at+k.size()]) }
 
-// The keys of NaN, which is larger than every other double, and of the infinities.
 var (
 	nanKey    = plan.OrderedDouble(math.NaN())
 	posInfKey = plan.OrderedDouble(math.Inf(1))
 	negInfKey = plan.OrderedDouble(math.Inf(-1))
 )
 
-// direct turns the smallest key into the largest where the smallest is wanted, and
-// back; NaN stays on top.
+// direct complements a key if the smallest wins, so that the largest result wins; it is its
+// own inverse. NaN wins either way.
 func (k *extremeKind) direct(key uint64) uint64 {
 	if k.lane.kind == plan.Double && key == nanKey {
 		return key
@@ -65,7 +64,7 @@ func (k *extremeKind) directed(in *Input, row int) uint64 {
 	return k.direct(k.lane.key(in.Arg, row))
 }
 
-// set makes key the cell's, if it wins.
+// set stores key in a cell if it beats the cell's.
 func (k *extremeKind) set(g *grid, at int, key uint64) {
 	if k.marked {
 		g.words[at+1] = 1
@@ -115,11 +114,11 @@ func (k *extremeKind) decode(g *grid, at int, tag byte, r *reader) {
 	r.expect(tag, tagExtreme)
 	key, _ := k.lane.read(r)
 	if k.set(g, at, k.direct(key)); k.empty(g, at) {
-		r.fail() // a time that is none
+		r.fail() // no event time has this key
 	}
 }
 
-// pack writes the least directed key and what the others are above it.
+// pack writes the least directed key and the differences of all keys from it.
 func (k *extremeKind) pack(dst []byte, g *grid, off int, rows []int32) []byte {
 	least := ^uint64(0)
 	for _, p := range rows {
@@ -135,7 +134,7 @@ func (*extremeKind) locate(n int, r *reader, x *packed) {
 
 func (k *extremeKind) mergePacked(g *grid, at int, x *packed, from, to int) {
 	if from < to {
-		k.set(g, at, x.least+x.rows.most(from, to))
+		k.set(g, at, x.least+x.rows.max(from, to))
 	}
 }
 
@@ -157,13 +156,13 @@ func (k *extremeKind) unpack(g *grid, off int, rows []int32, r *reader) {
 			return
 		}
 	}
-	// Keys that the differences carried around zero are below the least.
+	// A key that wrapped around zero is below the least.
 	if lowest != least {
 		r.fail()
 	}
 }
 
-// extremeColumn is a Column of extremes, which can be chained.
+// extremeColumn is a Column of extremeKind cells that implements Chained.
 type extremeColumn struct {
 	cellColumn
 	of *extremeKind // the kind of the cells
@@ -173,7 +172,7 @@ func newExtremes(k *extremeKind, f plan.AggFunc) *extremeColumn {
 	return &extremeColumn{*newCells(k, f), k}
 }
 
-// stringExtreme is the winning string in memory of its own, reused when it changes.
+// stringExtreme is a copy of the winning string; its memory is reused when another wins.
 type stringExtreme struct {
 	s   []byte
 	has bool

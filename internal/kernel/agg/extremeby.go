@@ -6,16 +6,16 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// ranked is the event of extreme y.
+// ranked is the row with the extreme y.
 type ranked struct {
 	event
 	y    uint64 // directed key of a fixed y
-	ystr []byte // key of another y
+	ystr []byte // key of a y that is not fixed
 }
 
 // extremeByColumn is max_by and min_by: the row that is extreme in (y, t, id,
-// argument). A NaN y is the greatest, as plan.Compare has it: max_by prefers it,
-// min_by takes it only when there is nothing else.
+// argument). A NaN y is the greatest, as in plan.Compare: max_by prefers it, min_by
+// takes it only if every y is NaN.
 type extremeByColumn struct {
 	partials[ranked]
 	irremovable

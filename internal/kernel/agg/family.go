@@ -5,8 +5,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// ValueAs is Value as aggregate f, of the family of c's slot, defines it; out is of
-// f's type.
+// ValueAs stores the value of aggregate f, which is of the family of c's slot; out has f's
+// type. See Column.Value.
 func ValueAs(f plan.AggFunc, c Column, p int, out *vector.Vector, i int) {
 	switch c := c.(type) {
 	case *cellColumn:

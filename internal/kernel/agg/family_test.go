@@ -10,7 +10,7 @@ import (
 )
 
 // TestFamiliesShareTheirPartials: the aggregates of a family encode the same rows to
-// the same bytes, and each makes of another's partial what it makes of its own.
+// the same bytes, and each has the same value for another's partial as for its own.
 func TestFamiliesShareTheirPartials(t *testing.T) {
 	pairs := 0
 	for _, slot := range everySlot() {
@@ -33,7 +33,7 @@ func TestFamiliesShareTheirPartials(t *testing.T) {
 					a.Value(p, own, 0)
 					ValueAs(slot.Func, b, q, shared, 0)
 					if !shared.Value(0).Equal(own.Value(0)) || shared.IsErr(0) != own.IsErr(0) {
-						t.Fatalf("%v of its own partial, %v of the other's", own.Value(0), shared.Value(0))
+						t.Fatalf("%v for its own partial, %v for the other's", own.Value(0), shared.Value(0))
 					}
 				})
 			})

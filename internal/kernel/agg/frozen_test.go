@@ -14,9 +14,9 @@ import (
 
 var freeze = flag.String("freeze", "", "write testdata/frozen/`NAME`, which must not exist, with partials as they are encoded now")
 
-// TestFrozenPartialsAreRead decodes partials that were written once and are never
-// written again: each has the value that it had then and, as long as no layout has been
-// replaced by another, the same bytes. Before a release, freeze what is new.
+// TestFrozenPartialsAreRead decodes partials that an earlier version wrote: each has the
+// value that it had then and, as long as its layout has not been replaced, is encoded to the
+// same bytes. Before a release, freeze new aggregates.
 func TestFrozenPartialsAreRead(t *testing.T) {
 	if *freeze != "" {
 		freezePartials(t, filepath.Join("testdata", "frozen", *freeze))
@@ -48,7 +48,7 @@ func cutLine(t *testing.T, line string) (slot string, encoded []byte, value stri
 	t.Helper()
 	parts := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
 	if len(parts) != 3 {
-		t.Fatalf("no frozen partial: %q", line)
+		t.Fatalf("not a frozen partial: %q", line)
 	}
 	b, err := hex.DecodeString(parts[1])
 	if err != nil {
@@ -83,8 +83,8 @@ func shown(o outcome) string {
 	return fmt.Sprintf("%x", plan.AppendCanonical(nil, o.value))
 }
 
-// freezePartials writes partials of nothing, of random rows with edges among them, and
-// of many rows.
+// freezePartials writes empty partials, partials of random rows that include edge cases, and
+// partials of many rows.
 func freezePartials(t *testing.T, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err == nil {
@@ -111,7 +111,7 @@ func freezePartials(t *testing.T, file string) {
 	}
 }
 
-// manyRows adds 6,000 different ints, which is past where a sketch is a list.
+// manyRows adds 6,000 different ints, so many that a sketch is no longer a list.
 func manyRows(c Column) int {
 	slot := slotOf(plan.ApproxDistinct, plan.T(plan.Int))
 	rows := make([]row, 6000)

@@ -18,7 +18,7 @@ type row struct {
 	id      string
 }
 
-// input lays rows out as the vectors a slot asks for.
+// input converts rows to the vectors that a slot needs.
 func input(slot *plan.Slot, rows []row) *Input {
 	in := &Input{}
 	if slot.Arg != nil {
@@ -51,7 +51,7 @@ var edgeDoubles = []float64{
 	math.MaxFloat64, -math.MaxFloat64, 1e308, -1e308, 1.7e308,
 	math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64, 3 * math.SmallestNonzeroFloat64,
 	0x1p-1022, -0x1p-1022, 0x1.fffffffffffffp-1023, 0x1p-537, 0x1.8p-538, 0x1p-60, 0x1p52, 0x1p53, 0x1p-12, 1e-300, 1e300,
-	// Around what a short sum holds.
+	// Near the limits of a short sum.
 	0x1p45, -0x1p45, 0x1.8p45, 0x1p46, -0x1p46, 0x1p-80, 0x1p-81, 0x1.fffffffffffffp-28, 0x1.0000000000001p-29, 0x1.fffffffffffffp35, 0x1p36,
 }
 

@@ -15,9 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/partials.golden")
 
-// TestO2_GoldenPartials compares the encoding and value of every aggregate over fixed
-// rows with what was recorded once: the same on every architecture, at every
-// GOAMD64 level and in every later version, because stored partials are read back.
+// TestO2_GoldenPartials compares the encoding and value of every aggregate over fixed rows
+// with recorded ones. They must be the same on every architecture, at every GOAMD64 level and
+// in every later version, because stored partials are read back.
 func TestO2_GoldenPartials(t *testing.T) {
 	var lines []string
 	for _, slot := range everySlot() {
@@ -47,7 +47,7 @@ func TestO2_GoldenPartials(t *testing.T) {
 	}
 }
 
-// goldenRows are seven rows with values that depend on nothing but their type.
+// goldenRows are seven rows with fixed values of the slot's types.
 func goldenRows(slot *plan.Slot) []row {
 	rows := make([]row, 7)
 	for i := range rows {

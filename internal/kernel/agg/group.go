@@ -8,16 +8,16 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// maxGroups is how many keys an aggregate.by(s) may have before its value does
-// not exist. The partial stays exact beyond it.
+// maxGroups is the largest number of keys with which an aggregate.by(s) has a value. The
+// partial stays exact beyond it.
 const maxGroups = 1000
 
-// groupColumn is an aggregate.by(s): for each key a partial of inner, whose
-// indexes groupColumn hands out. No key has an empty partial.
+// groupColumn is an aggregate.by(s): for each key, the index of a partial of inner that is
+// not empty.
 type groupColumn struct {
 	partials[table[string, int32]]
 	inner    Column
-	free     []int32 // unused partials of inner, all empty
+	free     []int32 // free list of partials of inner, all empty
 	optional bool    // the values of the map are optionals
 	cell     vector.Vector
 	scratch  []entry[string, int32]
@@ -31,8 +31,8 @@ func newGroupColumn(inner Column, t plan.Type) *groupColumn {
 	}
 }
 
-// partial is the inner partial of a new key.
-func (c *groupColumn) partial() int32 {
+// alloc returns an empty partial of inner.
+func (c *groupColumn) alloc() int32 {
 	if len(c.free) == 0 {
 		n := c.inner.Len()
 		c.inner.Grow(1)
@@ -69,7 +69,7 @@ func (c *groupColumn) Add(p int, in *Input, row int) {
 	i := t.find(k, hashString)
 	if i < 0 {
 		i = len(t.entries)
-		t.insert(strings.Clone(k), c.partial(), hashString)
+		t.insert(strings.Clone(k), c.alloc(), hashString)
 	}
 	c.inner.Add(int(t.entries[i].val), in, row)
 }
@@ -88,14 +88,14 @@ func (c *groupColumn) Remove(p int, in *Input, row int) {
 	}
 }
 
-// Merge shares the keys of q with p: nobody changes them.
+// Merge shares the keys of q with p.
 func (c *groupColumn) Merge(p int, from Column, q int) {
 	t, source := &c.ps[p], sibling[*groupColumn](from)
 	for _, e := range source.ps[q].entries {
 		i := t.find(e.key, hashString)
 		if i < 0 {
 			i = len(t.entries)
-			t.insert(e.key, c.partial(), hashString)
+			t.insert(e.key, c.alloc(), hashString)
 		}
 		c.inner.Merge(int(t.entries[i].val), source.inner, int(e.val))
 	}
@@ -158,7 +158,7 @@ func (c *groupColumn) read(r *reader, p int) {
 			r.fail()
 			return
 		}
-		sub := c.partial()
+		sub := c.alloc()
 		t.insert(key, sub, hashString)
 		rest, err := c.inner.Decode(int(sub), r.b)
 		if err != nil || c.inner.Empty(int(sub)) {

@@ -16,26 +16,26 @@ import (
 // estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog
 // sketches" (2017), algorithm 6, which needs no bias tables and no logarithm:
 // only IEEE operations that every machine rounds alike. Each product is converted to
-// float64, or a compiler might fuse it with the addition that follows.
+// float64; otherwise the compiler might fuse it with the addition that follows.
 const (
 	hllPrecision = 14
 	hllRegisters = 1 << hllPrecision
 	hllMaxRank   = 64 - hllPrecision + 1
-	// hllSparse is up to how many registers are kept as a list.
+	// hllSparse is the largest number of registers that are kept as a list.
 	hllSparse = 512
-	// hllListed is up to how many registers are encoded as a list.
+	// hllListed is the largest number of registers that are encoded as a list.
 	hllListed = 4096
 	// hllPacked is the size of all registers at 6 bits each.
 	hllPacked = hllRegisters * 6 / 8
 )
 
-// hyperLogLog is a sketch: sparse until it has more than hllSparse registers.
+// hyperLogLog is a sketch: sparse until more than hllSparse registers are not 0.
 type hyperLogLog struct {
 	sparse []uint32 // index<<8 | rank, by index; rank is not 0
-	dense  []uint8  // rank of every register
+	dense  []uint8  // rank of every register; nil while sparse
 }
 
-// offer raises register i to rank.
+// offer raises register i to rank, if it is lower.
 func (h *hyperLogLog) offer(i uint32, rank uint8) {
 	if h.dense != nil {
 		h.dense[i] = max(h.dense[i], rank)
@@ -54,8 +54,8 @@ func (h *hyperLogLog) offer(i uint32, rank uint8) {
 	h.sparse = slices.Insert(h.sparse, at, i<<8|uint32(rank))
 }
 
-// find is the position in sparse of the first register not below i. Registers are
-// hashed, so evenly spread, and the search starts where i should be.
+// find is the position in sparse of the first register not below i. Indexes are hashes and
+// so evenly spread: the search starts at the expected position.
 func (h *hyperLogLog) find(i uint32) int {
 	at := int(i) * len(h.sparse) >> hllPrecision
 	for at > 0 && h.sparse[at-1]>>8 >= i {
@@ -75,13 +75,13 @@ func (h *hyperLogLog) densify() {
 	h.sparse = nil
 }
 
-// addHash counts a value with the given hash.
+// addHash adds a value with the given hash.
 func (h *hyperLogLog) addHash(hash uint64) {
 	rank := bits.LeadingZeros64(hash<<hllPrecision|1<<(hllPrecision-1)) + 1
 	h.offer(uint32(hash>>(64-hllPrecision)), uint8(rank))
 }
 
-// merge takes the larger of each two registers.
+// merge raises each register to that of o.
 func (h *hyperLogLog) merge(o *hyperLogLog) {
 	if o.dense == nil {
 		for _, e := range o.sparse {
@@ -117,7 +117,7 @@ func (h *hyperLogLog) each(f func(i uint32, rank uint8)) {
 	}
 }
 
-// histogram is how many registers have each rank.
+// histogram is the number of registers of each rank.
 func (h *hyperLogLog) histogram() (of [64]int) {
 	of[0] = hllRegisters - len(h.sparse)
 	for _, e := range h.sparse {
@@ -126,8 +126,8 @@ func (h *hyperLogLog) histogram() (of [64]int) {
 	if h.dense == nil {
 		return of
 	}
-	// Four counters of each, because neighbours often have the same rank and an
-	// increment waits for the one before.
+	// Four counters for each rank: neighbours often have the same rank, and consecutive
+	// increments of one counter would wait for each other.
 	var quarter [4][64]uint32
 	for i := 0; i < hllRegisters; i += 4 {
 		d := h.dense[i : i+4 : i+4]
@@ -142,7 +142,7 @@ func (h *hyperLogLog) histogram() (of [64]int) {
 	return of
 }
 
-// count is how many registers are not 0.
+// count is the number of registers that are not 0.
 func (h *hyperLogLog) count() int {
 	if h.dense == nil {
 		return len(h.sparse)
@@ -207,8 +207,8 @@ type hllColumn struct {
 	lane lane
 }
 
-// mix is the finalizer of SplitMix64 (Steele, Lea, Flood 2014) after its increment:
-// a fixed bijection, so different keys never collide before the registers do.
+// mix is the increment and the finalizer of SplitMix64 (Steele, Lea, Flood 2014): a fixed
+// bijection, so different keys have different hashes.
 func mix(k uint64) uint64 {
 	k += 0x9e3779b97f4a7c15
 	k = (k ^ k>>30) * 0xbf58476d1ce4e5b9
@@ -216,8 +216,8 @@ func mix(k uint64) uint64 {
 	return k ^ k>>31
 }
 
-// hash is part of what partials mean: XXH64 with seed 0 of a string's bytes (or a
-// composite's canonical encoding), mix of any other key. -0.0 is +0.0.
+// hash must never change, because partials depend on it: XXH64 with seed 0 of a string's
+// bytes (or a composite's canonical encoding), mix of any other key. -0.0 is +0.0.
 func (c *hllColumn) hash(v *vector.Vector, i int) uint64 {
 	if c.lane.fixed {
 		return mix(c.lane.identity(v, i))
@@ -235,8 +235,8 @@ func (c *hllColumn) Merge(p int, from Column, q int) {
 
 func (c *hllColumn) Value(p int, out *vector.Vector, i int) { out.Int[i] = c.ps[p].estimate() }
 
-// Append writes the registers that are not 0 one by one, or all of them packed,
-// depending on their number alone.
+// Append writes the registers that are not 0 one by one, or all registers packed. Which of
+// the two depends only on how many are not 0.
 func (c *hllColumn) Append(dst []byte, p int) []byte {
 	h := &c.ps[p]
 	n := h.count()

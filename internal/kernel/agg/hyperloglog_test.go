@@ -28,7 +28,7 @@ func TestHyperLogLogAccuracy(t *testing.T) {
 	}
 }
 
-// TestHyperLogLogFormsAgree holds one sketch as a list and one as registers.
+// TestHyperLogLogFormsAgree compares a sketch that is a list with one that is all registers.
 func TestHyperLogLogFormsAgree(t *testing.T) {
 	var list, registers hyperLogLog
 	registers.densify()
@@ -47,20 +47,17 @@ func TestHyperLogLogFormsAgree(t *testing.T) {
 	both.addHash(mix(1))
 	both.merge(&registers)
 	if both.estimate() != list.estimate() {
-		t.Error("a list that takes in registers loses some")
+		t.Error("merging registers into a list loses some")
 	}
 }
 
-// TestHyperLogLogTau compares with the series as the paper writes it.
+// TestHyperLogLogTau compares with the series as it is in the paper.
 func TestHyperLogLogTau(t *testing.T) {
 	for _, x := range []float64{0, 1e-9, 0.25, 0.5, 0.999, 1} {
 		want := 1 - x
 		for k := 1; k <= 60; k++ {
 			gap := 1 - math.Pow(x, math.Exp2(-float64(k)))
 			want -= gap * gap * math.Exp2(-float64(k))
-		}
-		if x == 0 {
-			want = 0 // by definition: the series ends before it gets there
 		}
 		if got := hllTau(x); math.Abs(got-want/3) > 1e-12 {
 			t.Errorf("τ(%v) is %v, want %v", x, got, want/3)

@@ -10,10 +10,10 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// lane turns the values of one type into keys that order as plan.Compare orders
-// the values and are equal only for Equal ones: a uint64 for the fixed types,
-// for all others a string, which is the value's own bytes for strings and
-// bytes and the canonical encoding for composite values.
+// lane converts the values of one type to keys. Keys order as plan.Compare orders the
+// values and are equal only for Equal values. The key of a fixed type is a uint64; that of
+// any other type is a string: the bytes of a string or bytes value, the canonical encoding
+// of a composite value.
 type lane struct {
 	typ   plan.Type // never optional
 	kind  plan.Kind
@@ -48,7 +48,7 @@ func (l *lane) str(v *vector.Vector, i int) string {
 	return string(plan.AppendCanonical(nil, v.Any[i]))
 }
 
-// identity is key with -0.0 taken for +0.0.
+// identity is key, except that -0.0 has the key of +0.0.
 func (l *lane) identity(v *vector.Vector, i int) uint64 {
 	if l.kind == plan.Double && v.Double[i] == 0 {
 		return signBit
@@ -56,8 +56,8 @@ func (l *lane) identity(v *vector.Vector, i int) uint64 {
 	return l.key(v, i)
 }
 
-// put stores the value of a key in row i of out. For a fixed lane s is ignored,
-// for another k; s is copied.
+// put stores the value of a key in row i of out: of k for a fixed lane, of a copy of s for
+// any other.
 func (l *lane) put(out *vector.Vector, i int, k uint64, s []byte) {
 	switch l.kind {
 	case plan.Double:
@@ -75,7 +75,7 @@ func (l *lane) put(out *vector.Vector, i int, k uint64, s []byte) {
 	}
 }
 
-// putRow stores the value of row r of v in row i of out, which shares no memory with it.
+// putRow stores a copy of the value in row r of v in row i of out.
 func (l *lane) putRow(out *vector.Vector, i int, v *vector.Vector, r int) {
 	switch {
 	case l.fixed:
@@ -104,7 +104,7 @@ func (l *lane) fixedValue(k uint64) plan.Value {
 	return plan.IntValue(int64(k ^ signBit))
 }
 
-// strValue boxes the value of another lane's key; it keeps s.
+// strValue boxes the value of a key of a lane that is not fixed; it may keep s.
 func (l *lane) strValue(s string) plan.Value {
 	switch l.kind {
 	case plan.String:
@@ -115,16 +115,16 @@ func (l *lane) strValue(s string) plan.Value {
 	return composite([]byte(s))
 }
 
-// composite decodes a canonical encoding that AppendCanonical or read vouches for.
+// composite decodes a canonical encoding that AppendCanonical wrote or read has checked.
 func composite(b []byte) plan.Value {
 	v, _, err := plan.DecodeCanonical(b)
 	if err != nil {
-		panic("agg: a composite value was kept that does not decode: " + err.Error())
+		panic("agg: the encoding of a composite value does not decode: " + err.Error())
 	}
 	return v
 }
 
-// append appends a key, fixed or not.
+// append appends the encoding of a key: of k for a fixed lane, of s for any other.
 func (l *lane) append(dst []byte, k uint64, s []byte) []byte {
 	switch l.kind {
 	case plan.Double:
@@ -166,7 +166,7 @@ func (l *lane) read(r *reader) (k uint64, s []byte) {
 	return 0, s
 }
 
-// compareBytes orders kept bytes against a string without copying either.
+// compareBytes compares bytes with a string without copying either.
 func compareBytes(b []byte, s string) int {
 	switch {
 	case string(b) == s:

@@ -8,15 +8,14 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// A window ends now, so a value counts in it when it was seen last in one of its tiles. A
-// Block therefore keeps of distinct_count, for each value, the one row that it was seen in
-// last: the cell of a row is the number of these values, a window is the sum of its cells,
-// and the values themselves, which the dictionary has, are only looked at when rows are
-// added. Rows are in order of time, only the first ones are reset, and rows that are
-// absorbed or moved pass over empty ones.
+// A window ends now, so a value counts in it exactly if the row in which it was last seen is
+// in the window. For distinct_count, a Block therefore records for each value only that row.
+// The cell of a row is the number of values last seen in it, and the distinct count of a
+// window is the sum of its cells. The values themselves are in the dictionary, which is
+// needed only when values are added. This requires what Block says of the order of rows.
 
-// distinctKind is distinct_count in a Block: a cell is the number of values that were seen
-// in its row last. It is the dictionary that changes cells.
+// distinctKind is distinct_count in a Block: a cell is the number of values that were last
+// seen in its row. Only the dictionary changes cells.
 type distinctKind struct {
 	countKind
 	limit int
@@ -42,8 +41,9 @@ func (k distinctKind) value(_ plan.AggFunc, g *grid, at int, out *vector.Vector,
 	}
 }
 
-// dictionary is the values of one slot of a Block and where they were seen last. Its
-// methods are those of Block; cell is that of row 0.
+// dictionary is the values of one slot of a Block and the rows in which they were last seen.
+// Its methods follow the methods of Block with the same names; cell is the offset of the
+// slot's cell in a row.
 type dictionary interface {
 	clear()
 	grow(n int)
@@ -54,10 +54,10 @@ type dictionary interface {
 	reset(p int, values uint64)
 	add(g *grid, cell, p int, in *Input, i int)
 	append(dst []byte, g *grid, cell int) []byte
-	// decode reads what append wrote; the cells have their counts already.
+	// decode reads what append wrote; the cells must have been decoded before.
 	decode(g *grid, cell int, r *reader)
-	// decodeTally adds a partial of format 3 to row p, the last one so far, and reports
-	// whether there was a value.
+	// decodeTally adds a partial of state format 3 to row p and reports whether it had
+	// values. Rows must be decoded in order.
 	decodeTally(g *grid, cell, p int, r *reader) bool
 }
 
@@ -74,18 +74,19 @@ func newDictionary(slot *plan.Slot) dictionary {
 	return &lastSeen[string]{keys: stringKeys(l)}
 }
 
-// gone is where the values are that were seen last in a row that is no more.
+// gone is the row of values that were last seen in a row that has been reset.
 const gone = -1
 
-// lastSeen is a dictionary. Values lead to nodes, and nodes to rows: when a row moves, its
-// node goes with it, and when it is absorbed, its node leads to that of the other row.
+// lastSeen is a dictionary. It is a union-find forest: values map to nodes, and the root of
+// a node maps to a row. When a row moves, its root gets the new row; when a row is absorbed,
+// its root becomes a child of the other row's root.
 type lastSeen[K cmp.Ordered] struct {
 	keys    tallyKeys[K]
-	values  table[K, int32] // to a node
-	parents []int32         // of nodes; a root is its own
-	rows    []int32         // of roots, or gone
-	nodes   []int32         // of rows, the root; none until a value is seen there
-	expired int             // values that are gone, about
+	values  table[K, int32] // value to node
+	parents []int32         // by node; a root is its own parent
+	rows    []int32         // by root: the row, or gone
+	nodes   []int32         // by row: the root, or none before a value was seen there
+	expired int             // about how many values are gone
 	scratch []entry[K, int32]
 	ends    []int
 }
@@ -113,7 +114,7 @@ func (d *lastSeen[K]) cut(from, to int) {
 	d.shift(from, from-to)
 }
 
-// shift adds by to the rows of the nodes of rows from on.
+// shift adds by to the row number of every root of the rows from on.
 func (d *lastSeen[K]) shift(from, by int) {
 	for _, n := range d.nodes[from:] {
 		if n != none {
@@ -154,7 +155,7 @@ func (d *lastSeen[K]) reset(p int, values uint64) {
 	}
 }
 
-// sweep takes the values away that are gone.
+// sweep removes the values that are gone.
 func (d *lastSeen[K]) sweep() {
 	for i := len(d.values.entries) - 1; i >= 0; i-- {
 		if d.row(d.values.entries[i].val) == gone {
@@ -164,7 +165,7 @@ func (d *lastSeen[K]) sweep() {
 	d.expired = 0
 }
 
-// row is the row that a node leads to. It shortens the way there.
+// row is the row of a node's root. It halves the path to the root.
 func (d *lastSeen[K]) row(n int32) int32 {
 	for d.parents[n] != n {
 		d.parents[n] = d.parents[d.parents[n]]
@@ -173,7 +174,7 @@ func (d *lastSeen[K]) row(n int32) int32 {
 	return d.rows[n]
 }
 
-// node is the node of row p.
+// node is the root of row p; it creates one if there is none.
 func (d *lastSeen[K]) node(p int) int32 {
 	if d.nodes[p] == none {
 		n := int32(len(d.parents))
@@ -184,14 +185,14 @@ func (d *lastSeen[K]) node(p int) int32 {
 }
 
 func (d *lastSeen[K]) add(g *grid, cell, p int, in *Input, i int) {
-	d.see(g, cell, p, d.keys.of(in.Arg, i), d.keys.clone)
+	d.markSeen(g, cell, p, d.keys.of(in.Arg, i), d.keys.clone)
 }
 
-// see remembers that value k was seen in row p; keep makes it one that can be kept.
-func (d *lastSeen[K]) see(g *grid, cell, p int, k K, keep func(K) K) {
+// markSeen records that value k was seen in row p. If k is new, it stores clone(k).
+func (d *lastSeen[K]) markSeen(g *grid, cell, p int, k K, clone func(K) K) {
 	at := d.values.find(k, d.keys.hash)
 	if at < 0 {
-		d.values.insert(keep(k), d.node(p), d.keys.hash)
+		d.values.insert(clone(k), d.node(p), d.keys.hash)
 		g.words[g.row(p)+cell]++
 		return
 	}
@@ -208,11 +209,11 @@ func (d *lastSeen[K]) see(g *grid, cell, p int, k K, keep func(K) K) {
 	g.words[g.row(p)+cell]++
 }
 
-// append writes the values row by row, those of a row in ascending order.
+// append writes the values row by row, and within a row in ascending order.
 func (d *lastSeen[K]) append(dst []byte, g *grid, cell int) []byte {
 	ends, total := d.ends[:0], 0
 	for p := range d.nodes {
-		ends = append(ends, total) // where the row begins, and ends once it is filled
+		ends = append(ends, total) // the start of the row; the loop below moves it to the end
 		total += int(g.words[g.row(p)+cell])
 	}
 	d.scratch = slices.Grow(d.scratch[:0], total)[:total]
@@ -243,12 +244,12 @@ func (d *lastSeen[K]) appendRow(dst []byte, values []entry[K, int32]) []byte {
 }
 
 func (d *lastSeen[K]) decode(g *grid, cell int, r *reader) {
-	r.keep()
+	r.shareText()
 	for p := range d.nodes {
 		var prev K
 		n := g.words[g.row(p)+cell]
 		if n > uint64(len(r.b)) {
-			r.fail() // every value takes a byte
+			r.fail() // every value takes at least a byte
 		}
 		for i := range n {
 			k := d.keys.read(r, i == 0, prev)
@@ -276,7 +277,7 @@ func (d *lastSeen[K]) decodeTally(g *grid, cell, p int, r *reader) bool {
 		k := d.keys.read(r, i == 0, prev)
 		r.rows(1)
 		if prev = k; !r.bad {
-			d.see(g, cell, p, k, func(k K) K { return k })
+			d.markSeen(g, cell, p, k, func(k K) K { return k })
 		}
 	}
 	return true

@@ -12,7 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// outcome is all that can be seen of a partial.
+// outcome is everything observable of a partial.
 type outcome struct {
 	encoded []byte
 	value   plan.Value
@@ -95,7 +95,7 @@ func TestValuesAgainstDefinitions(t *testing.T) {
 	})
 }
 
-// checkDistinct allows for the few collisions of registers that so few rows have.
+// checkDistinct tolerates the few register collisions that are likely among so few rows.
 func checkDistinct(t *rapid.T, got int64, rows []row) {
 	args := make([]plan.Value, len(rows))
 	for i, r := range rows {
@@ -110,7 +110,7 @@ func checkDistinct(t *rapid.T, got int64, rows []row) {
 func checkQuantile(t *rapid.T, slot *plan.Slot, got plan.Value, rows []row) {
 	if len(rows) == 0 {
 		if !got.IsNull() {
-			t.Fatalf("got %v of nothing", got)
+			t.Fatalf("got %v for an empty partial", got)
 		}
 		return
 	}
@@ -124,7 +124,7 @@ func checkQuantile(t *rapid.T, slot *plan.Slot, got plan.Value, rows []row) {
 	}
 	if slices.ContainsFunc(values, math.IsNaN) {
 		if !math.IsNaN(got.Double()) {
-			t.Fatalf("got %v of values with NaN", got)
+			t.Fatalf("got %v for values that include NaN", got)
 		}
 		return
 	}
@@ -149,8 +149,8 @@ func TestO1_AnyOrderSameBytes(t *testing.T) {
 	})
 }
 
-// TestO1_AnyMergeTreeSameBytes cuts the rows into partials, some of them in another
-// Column, some encoded and decoded, and merges them in any order.
+// TestO1_AnyMergeTreeSameBytes distributes the rows over partials, some in another Column,
+// some encoded and decoded, and merges these in random order.
 func TestO1_AnyMergeTreeSameBytes(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		in := input(slot, rows)
@@ -186,7 +186,7 @@ func TestO1_AnyMergeTreeSameBytes(t *testing.T) {
 	})
 }
 
-// persist replaces a partial by what its encoding reads back to.
+// persist encodes a partial and decodes it again.
 func persist(t *rapid.T, c Column, p int) {
 	rest, err := c.Decode(p, append(c.Append(nil, p), "rest"...))
 	if err != nil || string(rest) != "rest" {
@@ -194,9 +194,9 @@ func persist(t *rapid.T, c Column, p int) {
 	}
 }
 
-// TestO6_MergeLeavesSourceAlone merges q into p, then changes p in every way there
-// is: q stays what it was.
-func TestO6_MergeLeavesSourceAlone(t *testing.T) {
+// TestO6_MergeDoesNotChangeItsSource merges q into p, then changes p in every way: q does
+// not change.
+func TestO6_MergeDoesNotChangeItsSource(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c, in := column(testingOf(t), slot), input(slot, rows)
 		half := len(rows) / 2
@@ -263,7 +263,7 @@ func TestO5_EqualRowsCountTwice(t *testing.T) {
 	}
 }
 
-// TestO3_TiesByIDThenValue spells out the event order on equal times.
+// TestO3_TiesByIDThenValue checks the event order for equal times.
 func TestO3_TiesByIDThenValue(t *testing.T) {
 	s := plan.StringValue
 	rows := []row{
@@ -294,8 +294,8 @@ func TestO3_TiesByIDThenValue(t *testing.T) {
 	}
 }
 
-// TestInputsAreNotKept overwrites every string and number of an Input after use:
-// partials do not change, nor do values read from them.
+// TestInputsAreNotKept overwrites every string and number of an Input after use. Neither the
+// partials nor values read from them change.
 func TestInputsAreNotKept(t *testing.T) {
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c := column(testingOf(t), slot)

@@ -19,8 +19,8 @@ func magnitude(dst, limbs []uint64) []uint64 {
 	return dst
 }
 
-// trim cuts zero limbs off both ends of a natural number and returns the index
-// of what is then its first limb.
+// trim cuts zero limbs off both ends of a natural number whose first limb has index base,
+// and returns the index of the new first limb.
 func trim(a []uint64, base int) ([]uint64, int) {
 	for len(a) > 0 && a[len(a)-1] == 0 {
 		a = a[:len(a)-1]
@@ -31,14 +31,14 @@ func trim(a []uint64, base int) ([]uint64, int) {
 	return a, base
 }
 
-// topBit is the number of the bit just above the highest one of a natural number
-// whose last limb is not zero.
+// topBit is the position just above the highest set bit of a natural number whose last limb
+// is not zero.
 func topBit(a []uint64, base int) int {
 	return 64*(base+len(a)-1) + bits.Len64(a[len(a)-1])
 }
 
-// addInto adds the natural number a at limb i of a two's complement number that has
-// room for it, or subtracts it where neg is all ones.
+// addInto adds the natural number a at limb i of a two's complement number, or subtracts it
+// if neg is all ones. The result must fit.
 func addInto(limbs []uint64, i int, a []uint64, neg uint64) {
 	c := neg & 1
 	for _, w := range a {
@@ -50,16 +50,16 @@ func addInto(limbs []uint64, i int, a []uint64, neg uint64) {
 	}
 }
 
-// addProduct adds x·y to a two's complement number that has room for it, or
-// subtracts it where neg is all ones.
+// addProduct adds x·y to a two's complement number, or subtracts it if neg is all ones. The
+// result must fit.
 func addProduct(limbs []uint64, x, y, neg uint64) {
 	hi, lo := bits.Mul64(x, y)
 	addInto(limbs, 0, []uint64{lo, hi}, neg)
 }
 
-// roundLimbs rounds a natural number, its first limb having index base, to the
-// nearest double, ties to even. With sticky, the number is a little (less than one
-// unit of its last place) larger than its limbs say, and has 64 bits or more.
+// roundLimbs rounds a natural number, whose first limb has index base, to the nearest
+// double, ties to even. sticky means that the exact number is larger than its limbs by less
+// than one unit of the last place; then it must have 64 bits or more.
 func roundLimbs(a []uint64, base int, sticky bool) float64 {
 	i := len(a) - 1
 	for i >= 0 && a[i] == 0 {
@@ -83,8 +83,8 @@ func roundLimbs(a []uint64, base int, sticky bool) float64 {
 	return roundTop(top, sticky, exp)
 }
 
-// roundTop rounds top·2^(exp-63), bit 63 of top being set and sticky standing for a
-// little more, to the nearest double, ties to even.
+// roundTop rounds top·2^(exp-63) to the nearest double, ties to even. Bit 63 of top is set;
+// sticky means that the exact number is slightly larger.
 func roundTop(top uint64, sticky bool, exp int) float64 {
 	if exp > 1023 {
 		return math.Inf(1)
@@ -103,7 +103,7 @@ func roundTop(top uint64, sticky bool, exp int) float64 {
 	if exp < -1022 {
 		return math.Float64frombits(mant)
 	}
-	// The leading one of mant adds 1 to the exponent, a carry beyond it 1 more.
+	// The leading one of mant adds 1 to the exponent, a carry out of the mantissa 1 more.
 	return math.Float64frombits(uint64(exp+1022)<<52 + mant)
 }
 
@@ -154,8 +154,9 @@ func divide(a []uint64, d uint64) uint64 {
 	return rem
 }
 
-// quotient rounds a/(d1·d2) to the nearest double, ties to even; the first limb of
-// a has index base. It is exact because flooring twice floors the whole.
+// quotient rounds a/(d1·d2) to the nearest double, ties to even; the first limb of a has
+// index base. Dividing by d1 and then by d2 is exact: the floor of a floored quotient is the
+// floor of the whole quotient.
 func quotient(a []uint64, base int, d1, d2 uint64) float64 {
 	a, base = trim(a, base)
 	if len(a) == 0 {

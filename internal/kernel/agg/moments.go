@@ -9,10 +9,10 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// canonical is f, with the one NaN a value can be.
+// canonical replaces any NaN by the one that values may have.
 func canonical(f float64) float64 { return math.Float64frombits(plan.DoubleBits(f)) }
 
-// spread says which of the four measures a moments column reads.
+// spread says which of the four measures of spread to compute.
 type spread struct{ sample, root bool }
 
 func spreadOf(f plan.AggFunc) spread {
@@ -146,7 +146,7 @@ func (c *intMomentsColumn) Decode(p int, b []byte) ([]byte, error) {
 	return r.close(c, p, "a variance of ints")
 }
 
-// doubleMoments are exact Σx and Σx² of the finite ones among n doubles.
+// doubleMoments are exact Σx and Σx² of the finite values among n doubles.
 type doubleMoments struct {
 	sum, sq      ExactSum
 	n, nonFinite int64

@@ -24,8 +24,8 @@ func New(slot *plan.Slot) (Column, error) {
 	return newCells(k, slot.Func), nil
 }
 
-// newKind checks the slot and is its aggregate's kind of cell, nil where the partials
-// have no fixed size.
+// newKind checks the slot and returns its kind of cell, nil if its partials have no fixed
+// size.
 func newKind(slot *plan.Slot) (cellKind, error) {
 	if slot.Group != nil {
 		return nil, nil
@@ -50,16 +50,16 @@ func newColumn(slot *plan.Slot) (movable, error) {
 // Removable reports whether the Columns of the slot can Remove.
 func Removable(slot *plan.Slot) bool { return slot.Func.Row().Removable }
 
-// maker makes the partials of an aggregate: cells, or, where it has none or cell gives
-// nil, a column.
+// maker makes the partials of an aggregate: cells, or a column if cell is nil or returns
+// nil.
 type maker struct {
 	cell   func(*plan.Slot) cellKind
 	column func(*plan.Slot) (movable, error)
-	tile   func(*plan.Slot) (cellKind, error) // in tiles, in place of column, beside a dictionary
-	equal  bool                               // values are only told apart, so they may be of any scalar type
+	tile   func(*plan.Slot) (cellKind, error) // in a Block, replaces column: cells with a dictionary
+	equal  bool                               // values are only compared for equality, so any scalar type will do
 }
 
-// makers are the aggregates with partials of their own, see plan.AggRow.
+// makers has an entry for each aggregate with partials of its own, see plan.AggRow.Family.
 var makers = map[plan.AggFunc]maker{
 	plan.Count:          {cell: func(*plan.Slot) cellKind { return countKind{} }},
 	plan.Sum:            {cell: newSum},
@@ -81,7 +81,7 @@ var makers = map[plan.AggFunc]maker{
 	plan.Any:            {cell: func(*plan.Slot) cellKind { return boolKind{} }},
 }
 
-// checkShape checks what the slot has against what its aggregate takes.
+// checkShape checks the parts of a slot against those that its aggregate takes.
 func checkShape(slot *plan.Slot) error {
 	row := slot.Func.Row()
 	switch {
@@ -92,7 +92,7 @@ func checkShape(slot *plan.Slot) error {
 	case slot.Arg == nil && row.Has(plan.RoleValue) && !row.NoValue:
 		return fmt.Errorf("aggregate %s: it needs an argument", slot.Func)
 	case row.Has(plan.RoleBy) != (slot.By != nil):
-		return fmt.Errorf("aggregate %s: only %s have, and need, a value to order by", slot.Func, plan.Which(func(a *plan.AggRow) bool { return a.Has(plan.RoleBy) }))
+		return fmt.Errorf("aggregate %s: a value to order by is required for %s and not allowed for others", slot.Func, plan.Which(func(a *plan.AggRow) bool { return a.Has(plan.RoleBy) }))
 	case row.Has(plan.RoleN) && (slot.N < 1 || slot.N > plan.MaxN):
 		return fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, plan.MaxN)
 	case row.Has(plan.RoleQuantile) && !(slot.Quantile >= 0 && slot.Quantile <= 1):
@@ -146,7 +146,7 @@ func newSum(slot *plan.Slot) cellKind {
 	return intSumKind{}
 }
 
-// newFixedExtreme is nil for values of no fixed size.
+// newFixedExtreme returns nil if the values have no fixed size.
 func newFixedExtreme(slot *plan.Slot) cellKind {
 	if l := laneOf(slot.Arg.Type); l.fixed {
 		return newExtremeKind(l, false, slot.Func == plan.Min)
@@ -166,7 +166,7 @@ func newMoments(slot *plan.Slot) (movable, error) {
 	return &intMomentsColumn{spread: f}, nil
 }
 
-// direction is all ones where the smallest or earliest wins.
+// direction is all ones if the smallest or earliest wins, else 0.
 func direction(smallest bool) uint64 {
 	if smallest {
 		return ^uint64(0)
@@ -211,7 +211,7 @@ func newTally(slot *plan.Slot) (movable, error) {
 	return &tallyColumn[string]{keys: stringKeys(l), topK: top, limit: limit}, nil
 }
 
-// distinctLimit is the number of values above which distinct_count fails.
+// distinctLimit is the largest number of values with which distinct_count has a value.
 func distinctLimit(slot *plan.Slot) (int, error) {
 	switch {
 	case slot.N == 0:

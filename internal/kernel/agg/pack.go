@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// What follows encodes one word, or a number of two words, of many rows of a grid at
-// once: the width that the widest needs, then all of them in that width.
+// This file encodes one word, or a number of two words, of many rows of a grid at once: the
+// width of the widest, then all of them in that width.
 
-// widthFor is the number of bytes, 0, 1, 2, 4 or 8, that hold all of x.
+// widthFor is the smallest of 0, 1, 2, 4 and 8 bytes that hold x.
 func widthFor(x uint64) int {
 	switch {
 	case x == 0:
@@ -24,14 +24,15 @@ func widthFor(x uint64) int {
 	return 8
 }
 
-// appendUints appends word off of the rows, less base, which none is below.
+// appendUints appends the differences between word off of the rows and base, which is at
+// most the least of them.
 func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte {
 	var all uint64
 	for _, p := range rows {
 		all |= g.words[g.row(int(p))+off] - base
 	}
 	width := widthFor(all)
-	dst, b := room(append(dst, byte(width)), width*len(rows), 0)
+	dst, b := extendBytes(append(dst, byte(width)), width*len(rows), 0)
 	words, step := g.words[off:], g.width
 	switch width {
 	case 1:
@@ -54,9 +55,9 @@ func appendUints(dst []byte, g *grid, off int, rows []int32, base uint64) []byte
 	return dst
 }
 
-// room appends n bytes, which are to be written through b. There is room for spare
-// bytes more in b, which do not count.
-func room(dst []byte, n, spare int) (longer, b []byte) {
+// extendBytes appends n bytes for the caller to write through b. b is longer by spare
+// bytes, which may be overwritten and are not part of the result.
+func extendBytes(dst []byte, n, spare int) (longer, b []byte) {
 	from := len(dst)
 	dst = slices.Grow(dst, n+spare)
 	return dst[:from+n], dst[from : from+n+spare]
@@ -106,7 +107,7 @@ func (r *reader) uints(g *grid, off int, rows []int32, base uint64) {
 	}
 }
 
-// atLeastOne fails where word off of a row is not a number of rows, 1 to 2^63-1.
+// atLeastOne fails if word off of some row is not a valid number of rows, 1 to 2^63-1.
 func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
 	var bad uint64
 	for _, p := range rows {
@@ -117,9 +118,9 @@ func (r *reader) atLeastOne(g *grid, off int, rows []int32) {
 	}
 }
 
-// appendWide appends the 128-bit two's complement numbers in words off and off+1 of
-// the rows: the number of bytes that holds all of them once their common power of two
-// is taken out, that power, and the numbers, lowest byte first.
+// appendWide appends the 128-bit two's complement numbers in words off and off+1 of the
+// rows, divided by the largest power of two that divides all of them: the width in bytes,
+// the exponent of that power, and the numbers, lowest byte first.
 func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
 	var low, magnitude [2]uint64
 	for _, p := range rows {
@@ -137,7 +138,7 @@ func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
 		shift = 64 + uint(bits.TrailingZeros64(low[1]))
 	}
 	width := wideWidth(magnitude[0], magnitude[1], shift)
-	dst, b := room(append(dst, byte(width), byte(shift)), width*len(rows), 16)
+	dst, b := extendBytes(append(dst, byte(width), byte(shift)), width*len(rows), 16)
 	for i, p := range rows {
 		at := g.row(int(p)) + off
 		lo, hi := shiftRight(g.words[at], g.words[at+1], shift)
@@ -147,8 +148,8 @@ func appendWide(dst []byte, g *grid, off int, rows []int32) []byte {
 	return dst
 }
 
-// wideWidth is the number of bytes for numbers whose bits, sign bits apart, are all in
-// hi:lo, without the lowest shift of these.
+// wideWidth is the number of bytes that numbers need when shifted right by shift; hi:lo is
+// the bitwise or of their magnitudes.
 func wideWidth(lo, hi uint64, shift uint) int {
 	return (max(wideLen(lo, hi)-int(shift), 0) + 8) / 8 // one bit more for the sign
 }
@@ -179,10 +180,10 @@ func shiftLeft(lo, hi uint64, n uint) (uint64, uint64) {
 func (r *reader) wide(g *grid, off int, rows []int32) {
 	width := int(r.byte())
 	if width == 0 {
-		return // the cells are empty before
+		return // the cells are 0 already
 	}
 	shift := uint(r.byte())
-	rest := r.b // more than there is to take, so that most numbers can be read whole
+	rest := r.b // reaches beyond the numbers, so that most of them can be read as 16 bytes
 	b := r.take(width * len(rows))
 	if r.bad || width > 16 || shift > 127 {
 		r.fail()
@@ -192,7 +193,7 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	var low, magnitudeLo, magnitudeHi uint64
 	for i, p := range rows {
 		lo, hi := wideAt(rest, b, i*width, width)
-		lo, hi = extended(lo, hi, width)
+		lo, hi = signExtend(lo, hi, width)
 		sign := uint64(int64(hi) >> 63)
 		magnitudeLo, magnitudeHi = magnitudeLo|(lo^sign), magnitudeHi|(hi^sign)
 		low |= lo
@@ -207,8 +208,8 @@ func (r *reader) wide(g *grid, off int, rows []int32) {
 	}
 }
 
-// wideAt is the 16 bytes at i of b, which rest goes on from, or as many of width as
-// there are.
+// wideAt is the 16 bytes at i. rest begins like b and may be longer; near the end of rest
+// only the width bytes of the number are read.
 func wideAt(rest, b []byte, i, width int) (lo, hi uint64) {
 	if i+16 <= len(rest) {
 		return binary.LittleEndian.Uint64(rest[i:]), binary.LittleEndian.Uint64(rest[i+8:])

@@ -8,7 +8,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// TestPackedDecodeRefuses: every byte that Append would not write is refused, by name.
+// TestPackedDecodeRefuses: encodings that Append would not write are refused, each for the
+// reason given.
 func TestPackedDecodeRefuses(t *testing.T) {
 	double, integer := plan.T(plan.Double), plan.T(plan.Int)
 	sum, count := slotOf(plan.Sum, double), slotOf(plan.Count, plan.Type{})
@@ -66,8 +67,8 @@ func TestPackedDecodeRefuses(t *testing.T) {
 	}
 }
 
-// TestManyRowsGrowLong adds and removes rows at once until the sum leaves the range of
-// short ones and comes back.
+// TestManyRowsGrowLong adds many rows at once until the sum leaves the range of short sums,
+// and removes them again.
 func TestManyRowsGrowLong(t *testing.T) {
 	slot := slotOf(plan.Sum, plan.T(plan.Double))
 	for _, x := range []float64{0x1.fffffffffffffp35, -0x1.fffffffffffffp35} {
@@ -84,7 +85,7 @@ func TestManyRowsGrowLong(t *testing.T) {
 		}
 		RemoveRows(c, 0, in, rows[1:])
 		if got := look(slot, c, 0).value.Double(); got != x {
-			t.Errorf("once %v is %v", x, got)
+			t.Errorf("%v once is %v", x, got)
 		}
 		c.Grow(1)
 		c.Add(1, in, 0)
@@ -92,8 +93,8 @@ func TestManyRowsGrowLong(t *testing.T) {
 	}
 }
 
-// TestDamagedCountsAreHarmless: encodings that claim more rows than there can be merge
-// to a sum, whatever its number of rows.
+// TestDamagedCountsAreHarmless: merging encodings that claim impossible numbers of rows gives
+// the right sum.
 func TestDamagedCountsAreHarmless(t *testing.T) {
 	slot := slotOf(plan.Sum, plan.T(plan.Double))
 	l, err := NewLayout([]*plan.Slot{slot})

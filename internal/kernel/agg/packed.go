@@ -5,14 +5,14 @@ import (
 	"math/bits"
 )
 
-// packed is the cells of one slot as they are stored, for reading windows without making
-// cells of them: tiles that no window reaches are not looked at, and those of a window go
-// straight into its partial. What the kinds have in it, their pack says.
+// packed is the encoded cells of one slot, from which windows are read without decoding the
+// cells: tiles outside the window are not touched, and those inside are merged directly
+// into its partial. Each cellKind uses the last four fields as its pack requires.
 type packed struct {
-	on    bool   // else the cells are in the grid
+	on    bool   // if false, the cells are in the grid
 	none  bool   // no row has a cell
-	bits  []byte // one for each row that has a cell; nil where all have
-	first uint64 // the first 64 of bits
+	bits  []byte // bitmap of the rows that have a cell; nil if all have
+	first uint64 // the first 64 bits of it
 	rows  uints
 	other uints
 	sums  wides
@@ -35,7 +35,7 @@ func (x *packed) rank(p int) int {
 	return n + bits.OnesCount64(firstWord(b)&(1<<p-1))
 }
 
-// firstWord is the first eight bytes of b, or as many as there are.
+// firstWord is the first eight bytes of b, padded with zeros.
 func firstWord(b []byte) uint64 {
 	if len(b) >= 8 {
 		return binary.LittleEndian.Uint64(b)
@@ -45,8 +45,8 @@ func firstWord(b []byte) uint64 {
 	return binary.LittleEndian.Uint64(padded[:])
 }
 
-// locate reads where the cells of a slot are, if they are packed, and reports whether they
-// are; the mode has been read.
+// locate reports whether the cells of a slot are packed, as mode says, and records where
+// they are.
 func (r *reader) locate(k cellKind, rows int, mode byte, x *packed) bool {
 	*x = packed{on: true}
 	n := rows
@@ -70,7 +70,8 @@ func (r *reader) locate(k cellKind, rows int, mode byte, x *packed) bool {
 	return true
 }
 
-// rowBits reads which rows have a cell, some of them and not all, and how many that are.
+// rowBits reads the bitmap of the rows that have a cell, and returns their number. It fails
+// if none or all have one, because the mode says so then.
 func (r *reader) rowBits(rows int, x *packed) (n int) {
 	x.bits = r.take((rows + 7) / 8)
 	if r.bad {
@@ -86,7 +87,7 @@ func (r *reader) rowBits(rows int, x *packed) (n int) {
 	return n
 }
 
-// uints is what appendUints wrote.
+// uints are numbers as appendUints encodes them.
 type uints struct {
 	b     []byte
 	width int
@@ -100,7 +101,7 @@ func (r *reader) locateUints(n int) uints {
 	return uints{r.take(width * n), width}
 }
 
-// sum is the sum of numbers [from, to).
+// sum is the sum of the numbers [from, to).
 func (u *uints) sum(from, to int) (total uint64) {
 	b := u.b[from*u.width : to*u.width]
 	switch u.width {
@@ -124,8 +125,8 @@ func (u *uints) sum(from, to int) (total uint64) {
 	return total
 }
 
-// most is the greatest of numbers [from, to).
-func (u *uints) most(from, to int) (most uint64) {
+// max is the greatest of the numbers [from, to), 0 if there are none.
+func (u *uints) max(from, to int) (most uint64) {
 	b := u.b[from*u.width : to*u.width]
 	switch u.width {
 	case 1:
@@ -148,9 +149,9 @@ func (u *uints) most(from, to int) (most uint64) {
 	return most
 }
 
-// wides is what appendWide wrote.
+// wides are numbers as appendWide encodes them.
 type wides struct {
-	b     []byte // and what follows, so that most numbers can be read whole
+	b     []byte // reaches beyond the numbers, so that most of them can be read as 16 bytes
 	end   int    // of the numbers in b
 	width int
 	shift uint
@@ -168,11 +169,11 @@ func (r *reader) locateWides(n int) (w wides) {
 	return w
 }
 
-// narrow is how wide numbers are that fit a word.
+// narrow is the largest width of numbers that fit a word.
 const narrow = 8
 
-// sum is the sum of numbers [from, to) that fit a word, without the power of two that they
-// have in common. There are fewer than 2^32.
+// sum is the sum of the numbers [from, to), without their common power of two. Their width
+// must be at most narrow, and there must be fewer than 2^32.
 func (w *wides) sum(from, to int) (lo, hi uint64) {
 	if w.width == 0 {
 		return 0, 0
@@ -192,20 +193,20 @@ func (w *wides) sum(from, to int) (lo, hi uint64) {
 	return lo, hi
 }
 
-// at is number i, with its power of two.
+// at is number i, times the power of two.
 func (w *wides) at(i int) (lo, hi uint64) {
 	if w.width == 0 {
 		return 0, 0
 	}
 	lo, hi = wideAt(w.b, w.b[:w.end], i*w.width, w.width)
-	lo, hi = extended(lo, hi, w.width)
+	lo, hi = signExtend(lo, hi, w.width)
 	return shiftLeft(lo, hi, w.shift)
 }
 
-// extended is a two's complement number of width bytes in two words, whatever the higher
-// bytes of these are.
-func extended(lo, hi uint64, width int) (uint64, uint64) {
-	spare := 64 - 8*uint(width)&63 // bits of the highest word that no number has
+// signExtend extends the lowest width bytes of hi:lo, a two's complement number, to two
+// words.
+func signExtend(lo, hi uint64, width int) (uint64, uint64) {
+	spare := 64 - 8*uint(width)&63 // unused bits of the number's highest word
 	if width > 8 {
 		return lo, uint64(int64(hi<<(spare&63)) >> (spare & 63))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// TestStoredSumsGrowLong: windows over sums that are short one by one, and not together.
+// TestStoredSumsGrowLong: each stored sum is short, and that of the window is not.
 func TestStoredSumsGrowLong(t *testing.T) {
 	for _, x := range []float64{0x1.8p45, -0x1.8p45, -0x1p46, 0x1.fffffffffffffp45, 0x1.0000000000001p-20} {
 		slot := slotOf(plan.Sum, plan.T(plan.Double))
@@ -45,7 +45,8 @@ func sumOf(x float64, n int) float64 {
 	return s.Float64()
 }
 
-// The number of cells before a row is that of the bits before it, of few rows and of many.
+// TestRanks: the rank of a row is the number of set bits before it, in bitmaps of one word
+// and of many.
 func TestRanks(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {

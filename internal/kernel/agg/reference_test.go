@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// reference computes an aggregate of rows from its definition, by math/big and
-// sorting. fails tells that the value does not exist; null stands for none.
+// reference computes an aggregate of rows from its definition, with math/big and by
+// sorting. fails means that there is no value; null stands for none.
 func reference(slot *plan.Slot, rows []row) (v plan.Value, fails bool) {
 	if slot.Group != nil {
 		return referenceGroups(slot, rows)
@@ -68,7 +68,7 @@ func referenceGroups(slot *plan.Slot, rows []row) (plan.Value, bool) {
 	return plan.MapValue(keys, values), len(keys) > 1000
 }
 
-// special is what the NaNs and infinities among doubles sum to, and whether there are any.
+// special is the sum of the NaNs and infinities among doubles, and whether there are any.
 func special(args []plan.Value) (float64, bool) {
 	sum := 0.0
 	for _, a := range args {
@@ -175,7 +175,7 @@ func referenceTime(f plan.AggFunc, rows []row) plan.Value {
 	return plan.TimestampValue(slices.MinFunc(rows, byTime).t)
 }
 
-// eventCompare is the event order, in front of it the extreme y where there is one.
+// eventCompare compares by y, if there is one, and then in the event order.
 func eventCompare(a, b row) int {
 	return cmp.Or(
 		plan.Compare(a.by, b.by),

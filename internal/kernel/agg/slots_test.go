@@ -9,7 +9,7 @@ import (
 
 func col(t plan.Type) *plan.Expr { return &plan.Expr{Kind: plan.Column, Type: t, Name: "c"} }
 
-// slotOf makes a slot of f over an argument of type arg (Invalid: none).
+// slotOf makes a slot of f with an argument of type arg, without one if arg is Invalid.
 func slotOf(f plan.AggFunc, arg plan.Type) *plan.Slot {
 	s := &plan.Slot{Func: f, Type: f.Row().ResultOf(arg)}
 	if arg.Kind != plan.Invalid {
@@ -81,8 +81,8 @@ func everySlot() []*plan.Slot {
 	return append(slots, withQuantile(slotOf(plan.ApproxQuantile, plan.T(plan.Int)), 0.9))
 }
 
-// slotsOfRow is the aggregate over each kind of argument that its partials take; those with a
-// y or a quantile are everySlot's.
+// slotsOfRow is the aggregate over each kind of argument that its partials take. everySlot
+// adds the aggregates with a y or a quantile.
 func slotsOfRow(row *plan.AggRow) (slots []*plan.Slot) {
 	kinds := row.Kinds
 	if row.Composite || makers[row.Func.Keeps()].equal {

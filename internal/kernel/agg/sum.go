@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// intSumKind is sum and mean of ints and durations. A cell is the exact sum in two's
-// complement, 128 bits of which hold 2^63 of them, and the number of rows.
+// intSumKind is sum and mean of ints and durations. A cell is the exact sum in 128-bit two's
+// complement, enough for 2^63 values, and the number of rows.
 type intSumKind struct{ alwaysPacks }
 
 func (intSumKind) size() int    { return 3 }
@@ -46,7 +46,7 @@ func (intSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 func (k intSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	g := grid{words: make([]uint64, 3), width: 3}
 	for i, at := range s.At {
-		entered, inEnd, left, outEnd := s.moved(i)
+		entered, inEnd, left, outEnd := s.delta(i)
 		k.addRows(&g, 0, in, s.Rows[entered:inEnd])
 		k.removeRows(&g, 0, in, s.Rows[left:outEnd])
 		for _, v := range values {

@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// failing lets helpers for testing.TB report through rapid.
+// failing is a testing.TB that reports failures to rapid.
 type failing struct {
 	testing.TB
 	t *rapid.T
@@ -21,8 +21,8 @@ func (f failing) Fatal(args ...any) { f.t.Fatal(args...) }
 
 func testingOf(t *rapid.T) testing.TB { return failing{t: t} }
 
-// detach moves every string of in into one buffer, which it returns, so that a test
-// can change them under whoever kept one.
+// detach moves every string of in into one buffer and returns it, so that a test can
+// overwrite strings that should not have been kept.
 func detach(in *Input) []byte {
 	lists := [][]string{in.ID}
 	for _, v := range []*vector.Vector{in.Arg, in.By, in.Group} {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// seed is of this process, so that nobody can choose keys that collide. No encoding and no
-// value depends on it: what leaves a table is sorted.
+// seed is random in each process, so that nobody can choose keys that collide. No encoding
+// and no value depends on it: entries are sorted when they leave a table.
 var (
 	seed      = maphash.MakeSeed()
 	seedOfInt = maphash.String(seed, "")
@@ -24,16 +24,16 @@ type entry[K cmp.Ordered, V any] struct {
 }
 
 const (
-	// linear is up to how many entries a table is searched one by one.
+	// linear is the largest number of entries that a table searches one by one.
 	linear = 12
-	// retained is up to how many slots an emptied table keeps.
+	// retained is the largest number of slots that a cleared table keeps.
 	retained = 1024
 )
 
-// table is a small hash map: entries in no particular order and, when there are
-// many, slots that lead to them by open addressing. The zero table is empty. It never
-// keeps a key it is asked for, only those it is given by insert. Whoever uses it
-// passes the same hash of keys every time.
+// table is a small hash table: entries in no particular order and, if there are many, slots
+// that point to them, with open addressing and linear probing. The zero table is empty. It
+// keeps the keys passed to insert, not those passed to find. The caller must pass the same
+// hash function every time.
 type table[K cmp.Ordered, V any] struct {
 	entries []entry[K, V]
 	slots   []int32 // 1 + a position in entries, or 0; a power of two, at most half full
@@ -70,7 +70,7 @@ func (t *table[K, V]) insert(k K, v V, hash func(K) uint64) {
 	}
 }
 
-// rehash makes slots anew, at least n.
+// rehash rebuilds the slots, at least n of them.
 func (t *table[K, V]) rehash(n int, hash func(K) uint64) {
 	size := 64
 	for size < n {
@@ -82,7 +82,7 @@ func (t *table[K, V]) rehash(n int, hash func(K) uint64) {
 	}
 }
 
-// link leads a free slot to entry at.
+// link makes a free slot point to entry at.
 func (t *table[K, V]) link(at int, hash func(K) uint64) {
 	mask := len(t.slots) - 1
 	i := int(hash(t.entries[at].key)) & mask
@@ -92,7 +92,7 @@ func (t *table[K, V]) link(at int, hash func(K) uint64) {
 	t.slots[i] = int32(at + 1)
 }
 
-// slotOf is the slot that leads to entry at.
+// slotOf is the slot that points to entry at.
 func (t *table[K, V]) slotOf(at int, hash func(K) uint64) int {
 	mask := len(t.slots) - 1
 	i := int(hash(t.entries[at].key)) & mask
@@ -102,7 +102,7 @@ func (t *table[K, V]) slotOf(at int, hash func(K) uint64) int {
 	return i
 }
 
-// remove takes the entry at a position out; the last one takes its place.
+// remove removes entry at; the last entry moves to its position.
 func (t *table[K, V]) remove(at int, hash func(K) uint64) {
 	last := len(t.entries) - 1
 	if t.slots != nil {
@@ -116,7 +116,7 @@ func (t *table[K, V]) remove(at int, hash func(K) uint64) {
 	t.entries = t.entries[:last]
 }
 
-// vacate empties a slot and moves those back that were pushed past it.
+// vacate empties a slot and moves back the later slots of the probe sequence.
 func (t *table[K, V]) vacate(free int, hash func(K) uint64) {
 	mask := len(t.slots) - 1
 	for i := (free + 1) & mask; t.slots[i] != 0; i = (i + 1) & mask {

@@ -18,7 +18,7 @@ func inverse(x uint64) uint64 {
 	return y
 }
 
-// steps is how far the slots of all entries are from where a search begins.
+// steps is the total probe length of all entries.
 func steps(t *table[uint64, int64], hash func(uint64) uint64) (n int) {
 	mask := len(t.slots) - 1
 	for at := range t.entries {
@@ -27,8 +27,8 @@ func steps(t *table[uint64, int64], hash func(uint64) uint64) (n int) {
 	return n
 }
 
-// TestP10_CraftedKeysDoNotCollide: keys that a plain mix leads to one slot, as anybody can
-// compute them, are spread by a hash that only this process knows.
+// TestP10_CraftedKeysDoNotCollide: keys that mix alone would hash to one slot, which anybody
+// can compute, are spread by a hash with a random seed.
 func TestP10_CraftedKeysDoNotCollide(t *testing.T) {
 	const n = 5000
 	var plain, seeded table[uint64, int64]
@@ -41,9 +41,9 @@ func TestP10_CraftedKeysDoNotCollide(t *testing.T) {
 		seeded.insert(k, 1, hashInt)
 	}
 	if got := steps(&plain, mix); got < n*n/4 {
-		t.Errorf("the crafted keys are %d steps away without a seed, so they prove nothing", got)
+		t.Errorf("the probe length of the crafted keys without a seed is %d: they do not collide", got)
 	}
 	if got := steps(&seeded, hashInt); got > 4*n {
-		t.Errorf("%d crafted keys are %d steps away from where a search begins", n, got)
+		t.Errorf("the total probe length of %d crafted keys is %d", n, got)
 	}
 }

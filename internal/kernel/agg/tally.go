@@ -17,7 +17,7 @@ type tallyKeys[K cmp.Ordered] struct {
 	clone  func(K) K
 	value  func(K) plan.Value
 	append func(dst []byte, first bool, prev, k K) []byte
-	read   func(r *reader, first bool, prev K) K // fails unless above prev
+	read   func(r *reader, first bool, prev K) K // fails unless the key is above prev
 }
 
 // tallyColumn is distinct_count and top_k: values with their multiplicities.
@@ -25,7 +25,7 @@ type tallyColumn[K cmp.Ordered] struct {
 	partials[table[K, int64]]
 	keys    tallyKeys[K]
 	topK    int // top_k; 0 for distinct_count
-	limit   int // distinct_count fails above it
+	limit   int // the largest number of values with which distinct_count has a value
 	scratch []entry[K, int64]
 }
 
@@ -52,7 +52,7 @@ func (c *tallyColumn[K]) Remove(p int, in *Input, row int) {
 	}
 }
 
-// Merge shares the strings of q with p: nobody changes them.
+// Merge shares the strings of q with p.
 func (c *tallyColumn[K]) Merge(p int, from Column, q int) {
 	t, o := &c.ps[p], &sibling[*tallyColumn[K]](from).ps[q]
 	for _, e := range o.entries {
@@ -130,8 +130,8 @@ func (c *tallyColumn[K]) Decode(p int, b []byte) ([]byte, error) {
 	return r.close(c, p, "distinct_count or top_k")
 }
 
-// fixedKeys writes the first key as the lane does and every further one as its
-// distance from the one before.
+// fixedKeys encodes the first key like its lane, and each further key as its difference from
+// the one before.
 func fixedKeys(l lane) tallyKeys[uint64] {
 	return tallyKeys[uint64]{
 		of:    l.identity,
@@ -158,7 +158,7 @@ func fixedKeys(l lane) tallyKeys[uint64] {
 	}
 }
 
-// checked fails r on a key that identity never gives.
+// checked fails r if identity never returns k.
 func (l *lane) checked(r *reader, k uint64) uint64 {
 	switch {
 	case l.kind == plan.Bool && k > 1,
@@ -179,7 +179,7 @@ func stringKeys(l lane) tallyKeys[string] {
 		},
 		read: func(r *reader, first bool, prev string) string {
 			_, b := l.read(r)
-			s := r.kept(b)
+			s := r.str(b)
 			if !first && s <= prev {
 				r.fail()
 			}

@@ -6,7 +6,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// exactNumber is a two's complement number as ExactSum keeps it.
+// exactNumber is a two's complement number in the units of ExactSum; the first limb has
+// index base.
 type exactNumber struct {
 	limbs []uint64
 	base  int
@@ -15,8 +16,8 @@ type exactNumber struct {
 // varianceScratch is reused memory for variance.
 type varianceScratch struct{ sum, num []uint64 }
 
-// variance is (n·sq − sum²)/(n·d) rounded once to the nearest double, ties to even;
-// d is n or n−1. It is NaN for a pair of sums that no n numbers have.
+// variance is (n·sq − sum²)/(n·d) rounded once to the nearest double, ties to even; d is n
+// or n−1. It is NaN if no n numbers have these sums, as after a damaged encoding.
 func (s *varianceScratch) variance(n, d int64, sum, sq exactNumber) float64 {
 	mag, a := trim(magnitude(s.sum[:0], sum.limbs), sum.base)
 	s.sum = mag
