@@ -8,9 +8,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// The encoding of a series: of each level, from the coarsest, the number of its tiles
-// and where they start, in tiles of the level's width; then their partials. The layout
-// is docs/formats/state.md.
+// The encoding of a series: for each level, from the coarsest, the number of its tiles and
+// their starts, in multiples of the level's width; then the partials of all tiles. See
+// docs/formats/state.md.
 
 var errSeries = errors.New("tiles: truncated or malformed")
 
@@ -36,8 +36,8 @@ func (s *Series) Append(dst []byte) []byte {
 	return s.tiles.Append(dst)
 }
 
-// appendStarts appends the starts of the tiles of one level, each after the first as
-// what lies between it and the one before.
+// appendStarts appends the starts of the tiles of one level: the first one, then for each
+// further one the number of missing tiles before it.
 func (s *Series) appendStarts(dst []byte, starts []plan.EventTime, width plan.Micros) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(starts)))
 	last := int64(0)
@@ -53,9 +53,9 @@ func (s *Series) appendStarts(dst []byte, starts []plan.EventTime, width plan.Mi
 	return dst
 }
 
-// Decode replaces the series by one read from the front of b, whose newest
-// applied visible time is given (Always: none), and returns the rest. After an error
-// the series is to be cleared.
+// Decode replaces the series by one read from the front of b and returns the rest. newest is
+// the newest visible time applied to it (Always: none). After an error the caller must Clear
+// the series.
 func (s *Series) Decode(b []byte, newest plan.EventTime) ([]byte, error) {
 	return s.decode(b, newest, s.tiles.Decode)
 }
@@ -65,7 +65,7 @@ func (s *Series) DecodeFormat3(b []byte, newest plan.EventTime) ([]byte, error) 
 	return s.decode(b, newest, s.tiles.DecodeFormat3)
 }
 
-// Load is Decode for reading the slots that need names, and nothing else: see agg.Block.
+// Load decodes only what reading the slots marked in need takes: see agg.Block.
 func (s *Series) Load(b []byte, newest plan.EventTime, need []bool) ([]byte, error) {
 	return s.decode(b, newest, func(b []byte, n int) ([]byte, error) { return s.tiles.Load(b, n, need) })
 }
@@ -101,7 +101,8 @@ func (s *Series) decode(b []byte, newest plan.EventTime, tiles func([]byte, int)
 	return b, nil
 }
 
-// decodeStarts reads the tiles of one level, which are within what the cutoffs leave it.
+// decodeStarts reads the starts of the tiles of one level. It refuses tiles that the cutoffs
+// would have moved to another level.
 func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 	count, k := binary.Uvarint(b)
 	if k <= 0 || k > 1 && b[k-1] == 0 || count > uint64(len(b)) {
@@ -141,7 +142,8 @@ func (s *Series) decodeStarts(b []byte, level int) ([]byte, error) {
 	}
 }
 
-// span is the numbers of the first and the last tile that a level may have.
+// span is the range of tiles that a level may have: start divided by width of the first and
+// the last one.
 func (s *Series) span(level int) (least, most int64) {
 	end := s.newest
 	if level > 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// edgeWindows are windows whose hops divide each other, do not, or are exact.
+// edgeWindows have hops that divide each other, hops that do not, and exact ones.
 var edgeWindows = []string{"1s", "90s/30s", "100s/20s", "10m", "90m/30m", "2h/40m", "1h/exact", "1d/6h", "30h/10h", ""}
 
 // eachPair calls f with the levels of every pair of edge windows.
@@ -33,8 +33,8 @@ func eachPair(t *testing.T, f func(l *Levels, windows []plan.Window)) {
 	}
 }
 
-// around lists the newest times at which the tail of a window moves in the next
-// reading, and those up to two microseconds beside.
+// around lists the newest times after which the tail of a window moves at the next reading,
+// and those up to two microseconds before and after.
 func around(windows []plan.Window) []plan.EventTime {
 	var out []plan.EventTime
 	for _, w := range windows {
@@ -46,8 +46,8 @@ func around(windows []plan.Window) []plan.EventTime {
 	return out
 }
 
-// At every moment at which a tail moves, in the very next reading and in later ones, a
-// tile lies on one side of each tail and nothing that a window reaches is dropped.
+// At every time at which a tail moves, for the next reading and later ones, no tile crosses
+// a tail, and nothing that a window reaches is dropped.
 func TestB2_B3_TailsAreBoundariesWhereTheyMove(t *testing.T) {
 	eachPair(t, func(l *Levels, windows []plan.Window) {
 		for _, newest := range around(windows) {
@@ -61,7 +61,7 @@ func TestB2_B3_TailsAreBoundariesWhereTheyMove(t *testing.T) {
 	})
 }
 
-// checkTail looks at the events around the tail of w as of at.
+// checkTail checks the events around the tail of w as of at.
 func checkTail(t *testing.T, l *Levels, cutoffs []plan.EventTime, w plan.Window, newest, at plan.EventTime) {
 	t.Helper()
 	if w.Unbounded() {
@@ -83,9 +83,9 @@ func checkTail(t *testing.T, l *Levels, cutoffs []plan.EventTime, w plan.Window,
 	}
 }
 
-// Cutoffs change when they say so and not before, so a series that asks again only then
-// has the tiles of one that asks each time.
-func TestB2_GuardsStayUntilTheySay(t *testing.T) {
+// The cutoffs do not change before the time that cutoffs returns, so a series that computes
+// them only then has the same tiles as one that always does.
+func TestB2_CutoffsStayUntilTheirTime(t *testing.T) {
 	eachPair(t, func(l *Levels, windows []plan.Window) {
 		for _, newest := range around(windows) {
 			cutoffs, until := l.cutoffs(nil, newest)
@@ -97,14 +97,14 @@ func TestB2_GuardsStayUntilTheySay(t *testing.T) {
 			}
 			for _, next := range []plan.EventTime{newest + 1, until - 1} {
 				if other, _ := l.cutoffs(nil, next); next < until && !slices.Equal(cutoffs, other) {
-					t.Fatalf("%v: cutoffs of newest %d stay until %d, but those of %d are others", windows, newest, until, next)
+					t.Fatalf("%v: cutoffs of newest %d stay until %d, but those of %d differ", windows, newest, until, next)
 				}
 			}
 		}
 	})
 }
 
-// A tile that expired or was merged leaves nothing to the one that gets its place.
+// A new tile is empty even if it reuses the memory of one that expired or was merged.
 func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 	str := &plan.Expr{Type: plan.T(plan.String)}
 	layout, err := agg.NewLayout([]*plan.Slot{{Func: plan.Count, Type: plan.T(plan.Int)}, {Func: plan.Max, Arg: str, Type: plan.OptionalOf(str.Type)}})
@@ -125,13 +125,13 @@ func TestO6_ReleasedTilesAreEmpty(t *testing.T) {
 		s.Partials().Value(0, tile, plan.Count, n, 0)
 		s.Partials().Value(1, tile, plan.Max, most, 0)
 		if n.Int[0] != 0 || !most.IsNull(0) {
-			t.Fatalf("the new tile of %v has %d events already, the most of which is %v", at, n.Int[0], most.Value(0))
+			t.Fatalf("the new tile of %v already has %d events with maximum %v", at, n.Int[0], most.Value(0))
 		}
 		for slot := range 2 {
 			s.Partials().Add(slot, tile, &agg.Input{Arg: arg, Time: []plan.EventTime{at}}, 0)
 		}
 	}
 	if s.Tiles() > events/2 {
-		t.Fatalf("%d events an hour apart leave %d tiles of a minute", events, s.Tiles())
+		t.Fatalf("after %d events an hour apart there are %d tiles of a minute", events, s.Tiles())
 	}
 }

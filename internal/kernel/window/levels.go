@@ -1,12 +1,11 @@
 // Package window keeps the partials of one entity in tiles and reads windows
 // from them.
 //
-// Several windows over one slot share one set of tiles. Near the present tiles are
-// as fine as the finest hop; farther back, where the shorter windows cannot
-// reach any more, they are merged into coarser ones, and beyond the longest
-// window they are dropped. Which tile an event time belongs to is a function of
-// that time and of the newest applied visible time alone, so the tiles of an
-// entity depend on the multiset of its events and on nothing else.
+// Several windows over one slot share one set of tiles. Near the present, tiles are
+// as fine as the finest hop. Farther back, where the shorter windows no longer
+// reach, they are merged into coarser ones, and beyond the longest window they are
+// dropped. The tile of an event time depends only on that time and on the newest applied
+// visible time, so the tiles of an entity depend only on the multiset of its events.
 package window
 
 import (
@@ -15,16 +14,17 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Levels lays out the tiles for a set of windows: level 0 is the finest.
+// Levels lays out the tiles for a set of windows: level 0 is the finest. The tail of a
+// window is its lower end.
 //
-// With the windows in order of width, level i serves the windows i and up. Its
+// The windows are in order of width, and level i serves the windows from i on. Its
 // tile width is the greatest common divisor of their hops, so it divides the next
-// level's and every tail of these windows is a tile boundary. A tile moves from
-// level i to i+1 once all of the wider tile lies before the tails of windows 0 to i.
+// level's, and every tail of these windows is a tile boundary. A tile moves from
+// level i to i+1 once the whole wider tile lies before the tails of windows 0 to i.
 type Levels struct {
 	windows   []plan.Window // bounded, by width
-	widths    []plan.Micros // of the tiles, one for each bounded window
-	unbounded bool          // one more level: a single tile with everything older
+	widths    []plan.Micros // width of a tile, by level
+	unbounded bool          // there is one more level: a single tile with everything older
 }
 
 // NewLevels lays out tiles for the given windows, duplicates allowed.
@@ -52,7 +52,7 @@ func NewLevels(windows []plan.Window) *Levels {
 	return l
 }
 
-// Equal reports whether two sets of levels lay out tiles alike.
+// Equal reports whether two Levels lay out tiles in the same way.
 func (l *Levels) Equal(m *Levels) bool {
 	return l.unbounded == m.unbounded && slices.Equal(l.windows, m.windows)
 }
@@ -64,10 +64,10 @@ func gcd(a, b plan.Micros) plan.Micros {
 	return a
 }
 
-// cutoffs are the times before which tiles have left each level: the tiles of level i
-// before cutoffs[i] belong to level i+1, or beyond the last. cutoffs[i] is the least
-// tail of windows 0 to i for every reading after newest, rounded down to a boundary
-// of the tiles that move there. until is a newest time up to which cutoffs stay.
+// cutoffs are the ends of the levels' ranges: tiles of level i that start before cutoffs[i]
+// belong to level i+1, or, for the last level, are older than every window. cutoffs[i] is the
+// least tail of windows 0 to i at any reading after newest, rounded down to a tile boundary
+// of the next level. until is a newest time before which the cutoffs do not change.
 func (l *Levels) cutoffs(dst []plan.EventTime, newest plan.EventTime) (cutoffs []plan.EventTime, until plan.EventTime) {
 	dst = dst[:0]
 	least, until := plan.Never, plan.Never
@@ -80,8 +80,8 @@ func (l *Levels) cutoffs(dst []plan.EventTime, newest plan.EventTime) (cutoffs [
 	return dst, until
 }
 
-// tileOf finds the tile that event time t belongs to: its start (Always for the
-// one with everything older), or false when nothing can read t any more.
+// tileOf finds the tile of event time t: its start (Always for the tile with everything
+// older). keep is false if no window reaches t any more.
 func (l *Levels) tileOf(t plan.EventTime, cutoffs []plan.EventTime) (start plan.EventTime, keep bool) {
 	last := len(l.widths) - 1
 	if last < 0 {

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// windows draws windows whose hops and widths collide in every way: exact ones,
-// hops that do not divide each other, one width with two hops, unbounded.
+// windows draws sets of windows: exact ones, hops that do not divide each other, equal widths
+// with different hops, unbounded ones.
 func windows(t *rapid.T) []plan.Window {
 	literal := rapid.SampledFrom([]string{"1s", "30s", "90s/30s", "10m", "90m/30m", "1h", "1h/exact", "2h/40m", "1d", "1d/6h", "1d/exact", "2d/1h", "7d", "7d/1d", "30d", "35d/7d", ""})
 	var out []plan.Window
@@ -34,9 +34,9 @@ func edgeTime(t *rapid.T, label string) plan.EventTime {
 	return plan.EventTime(n*int64(unit) + jitter)
 }
 
-// TestB2_TilesNeverStraddleATail: for every reading after newest, every tile lies
-// wholly before or wholly at or after the tail of every window that it may be read for,
-// and only events that no window reaches are dropped.
+// TestB2_TilesNeverStraddleATail: at every reading after newest, a tile lies entirely before
+// the tail of a window or entirely at or after it, and only events that no window reaches
+// are dropped.
 func TestB2_TilesNeverStraddleATail(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ws := windows(t)
@@ -63,9 +63,9 @@ func TestB2_TilesNeverStraddleATail(t *testing.T) {
 	})
 }
 
-// TestPlacementIsStable: moving a tile when newest advances puts its events where
-// they would go directly.
-func TestPlacementIsStable(t *testing.T) {
+// TestMovedTilesAreWhereTheirEventsBelong: moving a tile when newest advances gives its
+// events the tile that they would have had directly.
+func TestMovedTilesAreWhereTheirEventsBelong(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := NewLevels(windows(t))
 		n1 := edgeTime(t, "newest")
@@ -74,7 +74,7 @@ func TestPlacementIsStable(t *testing.T) {
 		g1, until := l.cutoffs(nil, n1)
 		g2, _ := l.cutoffs(nil, n2)
 		if n2 < until && !slices.Equal(g1, g2) {
-			t.Fatalf("as of %v the cutoffs stay until %v, but as of %v they are others", n1, until, n2)
+			t.Fatalf("as of %v the cutoffs stay until %v, but as of %v they differ", n1, until, n2)
 		}
 		s1, keep1 := l.tileOf(a, g1)
 		direct, keep2 := l.tileOf(a, g2)
@@ -86,7 +86,7 @@ func TestPlacementIsStable(t *testing.T) {
 		}
 		if s1 == plan.Always {
 			if !keep2 || direct != plan.Always {
-				t.Fatalf("%v left the tile of everything older", a)
+				t.Fatalf("%v left the tile with everything older", a)
 			}
 			return
 		}

@@ -14,27 +14,26 @@ type Series struct {
 	starts  []plan.EventTime // of the tiles, ascending
 	tiles   agg.Block
 	newest  plan.EventTime
-	until   plan.EventTime   // up to which newest the cutoffs stay
-	cutoffs []plan.EventTime // as of when the series was compacted
+	until   plan.EventTime   // the cutoffs do not change while newest is before it
+	cutoffs []plan.EventTime // as of the last compact
 	next    []plan.EventTime // scratch of compact
-	room    int              // tiles to have before the series is compacted again
+	room    int              // compact again at this number of tiles
 }
 
-// NewSeries makes an empty series; it takes ownership of tiles, which has no rows and a
-// slot for each that the levels was made for.
+// NewSeries makes an empty series. It takes ownership of tiles, which has no rows; its slots
+// are those whose windows l was made for.
 func NewSeries(l *Levels, tiles agg.Block) Series {
 	return Series{levels: l, tiles: tiles, newest: plan.Always, until: plan.Always}
 }
 
-// Clear empties the series, keeping memory.
+// Clear empties the series and keeps its memory.
 func (s *Series) Clear() {
 	s.tiles.Clear()
 	s.starts = s.starts[:0]
 	s.newest, s.cutoffs, s.until, s.room = plan.Always, s.cutoffs[:0], plan.Always, 0
 }
 
-// Advance tells the series the newest applied visible time, which never goes
-// back.
+// Advance sets the newest applied visible time, which must never decrease.
 func (s *Series) Advance(newest plan.EventTime) {
 	s.newest = newest
 	if len(s.starts) >= s.room || len(s.cutoffs) == 0 {
@@ -42,9 +41,9 @@ func (s *Series) Advance(newest plan.EventTime) {
 	}
 }
 
-// compact merges the tiles that shorter windows no longer reach and drops expired
-// ones. Until then they stay as they are: tiles finer than need be read the same,
-// so compacting once they are half as many again is soon enough, and before encoding.
+// compact merges the tiles that shorter windows no longer reach and drops expired ones. It
+// need not run at every Advance, because values do not depend on it: it runs when the number
+// of tiles has grown by half, and before encoding.
 func (s *Series) compact() {
 	if s.newest != plan.Always && s.newest >= s.until {
 		old := s.cutoffs
@@ -66,9 +65,9 @@ func (s *Series) compact() {
 // leastRoom is the number of tiles below which a series need not be compacted.
 const leastRoom = 16
 
-// move takes the tiles from number lo on that start before to where the cutoffs want
-// them now. They fill tiles of the next level whole, so only the tile before can be
-// one of these.
+// move moves the tiles from number lo on that start before the given time to their new
+// tiles. Since cutoffs are tile boundaries of the next level, the only existing tile that
+// can absorb one is the tile before it.
 func (s *Series) move(lo int, before plan.EventTime) {
 	kept, i := lo, lo
 	for ; i < len(s.starts) && s.starts[i] < before; i++ {
@@ -91,7 +90,7 @@ func (s *Series) move(lo int, before plan.EventTime) {
 	}
 }
 
-// dropEmpty takes away the tiles in which no slot has anything any more.
+// dropEmpty removes the tiles in which every slot is empty.
 func (s *Series) dropEmpty() {
 	if !s.tiles.LeavesEmpty() {
 		return
@@ -111,8 +110,8 @@ func (s *Series) dropEmpty() {
 	s.starts = s.starts[:kept]
 }
 
-// tileOf keeps the tile of everything older where it is; every other start is an
-// event time like any other of its tile.
+// tileOf is the tile that an existing tile belongs to now. The tile with everything older
+// stays; any other tile goes where an event at its start would go.
 func (s *Series) tileOf(start plan.EventTime) (plan.EventTime, bool) {
 	if start == plan.Always {
 		return start, true
@@ -120,9 +119,9 @@ func (s *Series) tileOf(start plan.EventTime) (plan.EventTime, bool) {
 	return s.levels.tileOf(start, s.cutoffs)
 }
 
-// Tile is the number of the tile for event time t, or false when no window can reach t
-// any more. Advance must have been called with a visible time not before the event's
-// own. The number is good until the next call of Tile or Advance.
+// Tile is the number of the tile for event time t, which it creates if there is none. ok is
+// false if no window reaches t any more. Advance must have been called with the event's
+// visible time or a later one. The number is valid until the next call of Tile or Advance.
 func (s *Series) Tile(t plan.EventTime) (p int, ok bool) {
 	start, keep := s.levels.tileOf(t, s.cutoffs)
 	if !keep {
@@ -156,8 +155,8 @@ func (s *Series) Before(t plan.EventTime) int {
 	return lo
 }
 
-// Partials is the partials of the tiles. The series owns it; only Add of a row that
-// Tile has returned is allowed.
+// Partials is the partials of the tiles. The series owns it; the only change allowed is Add
+// to a row that Tile returned.
 func (s *Series) Partials() *agg.Block { return &s.tiles }
 
 // Tiles is the number of tiles.
