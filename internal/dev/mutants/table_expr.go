@@ -83,12 +83,12 @@ var exprMutants = []mutant{
 	},
 	{
 		name: "memo-shares-its-results", tag: "o6", breaks: "The strings that a memo keeps are parts of memory that others use.",
-		file: "internal/kernel/expr/memo.go", old: "own, ok := x.dict.keep(a.Str[i])", new: "own, ok := a.Str[i], true",
+		file: "internal/kernel/expr/memo.go", old: "own, ok := x.dict.store(a.Str[i])", new: "own, ok := a.Str[i], true",
 		tests: []string{exprTests},
 	},
 	{
 		name: "memo-forgets-nulls", tag: "n1", breaks: "A memo tells nulls and failures only if the last string it has learned has one.",
-		file: "internal/kernel/expr/memo.go", old: "x.marked = x.marked || f != known", new: "x.marked = f != known",
+		file: "internal/kernel/expr/memo.go", old: "x.marked = x.marked || f != memoKnown", new: "x.marked = f != memoKnown",
 		tests: []string{exprTests},
 	},
 	{

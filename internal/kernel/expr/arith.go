@@ -31,8 +31,8 @@ var arithmeticRules = map[string]rule{
 	overloads.NegateDouble:             {[]plan.Kind{plan.Double}, negateDouble},
 }
 
-// intKernel computes up to 64 rows and returns the rows that fail; it must not
-// panic on any input, failed and unneeded rows included.
+// intKernel computes up to 64 rows and returns a bitmap of those that fail. It must not
+// panic on any input, because it runs for failed and unneeded rows too.
 type intKernel func(dst, a, b []int64) (bad uint64)
 
 func intRule(k plan.Kind, f intKernel) rule {
@@ -99,7 +99,7 @@ func mulInt(dst, a, b []int64) (bad uint64) {
 // mulOverflows reports whether x*y does not fit an int64.
 func mulOverflows(x, y int64) bool {
 	hi, lo := bits.Mul64(uint64(x), uint64(y))
-	// The signed high word: unsigned minus the terms of the operands' sign bits.
+	// The signed high word is the unsigned one minus the terms of the operands' sign bits.
 	high := int64(hi) - x>>63&y - y>>63&x
 	return high != int64(lo)>>63
 }
@@ -200,7 +200,7 @@ func (x *doubleNode) eval(n int, need vector.Bitmap) {
 	x.kernel(x.out, x.l, x.r)
 }
 
-// doubles are the lanes of a double operator, of one length.
+// doubles returns the lanes of a double operator, cut to equal length.
 func doubles(o, l, r *col) (dst, a, b []float64) {
 	dst = o.Double
 	return dst, l.Double[:len(dst)], r.Double[:len(dst)]
@@ -247,7 +247,7 @@ func (x *mapNode) eval(n int, need vector.Bitmap) {
 	x.apply(o, a)
 }
 
-// mapTerm is a kernel of one operand that fails on null.
+// mapTerm makes a term of a kernel with one operand that fails on null.
 func mapTerm(t plan.Type, arg *term, apply func(o, a *col)) *term {
 	x := &mapNode{one(t, arg), apply}
 	return then(x, x.out, arg)

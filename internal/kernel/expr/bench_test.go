@@ -27,7 +27,7 @@ var benchmarks = []string{
 	"s.reverse() == 'us'",
 }
 
-// tameColumns are columns of ordinary values without nulls.
+// tameColumns are columns of typical values without nulls.
 func tameColumns(n int) []*vector.Vector {
 	r := rand.New(rand.NewPCG(3, 4))
 	words := []string{"US", "GB", "abc", "a long merchant name", "ab", "zzz"}
@@ -77,7 +77,7 @@ func BenchmarkEval(b *testing.B) {
 	}
 }
 
-// BenchmarkCELGo is what BenchmarkEval replaces: the same programs, row by row.
+// BenchmarkCELGo runs the programs of BenchmarkEval in cel-go, row by row.
 func BenchmarkCELGo(b *testing.B) {
 	env := testEnv(b)
 	cols := tameColumns(1024)

@@ -5,9 +5,9 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// node is one operator. eval fills the col that was made for the result when the
-// node was, from the cols of its operands, which are filled already. It computes the
-// rows of need (nil: all); the others hold anything.
+// node is one operator. Its result col and the cols of its operands are fixed when it is
+// made. eval fills the result from the operands, which must be filled already. It computes
+// the rows of need (nil: all); the other rows are unspecified.
 type node interface {
 	eval(n int, need vector.Bitmap)
 }
@@ -15,12 +15,12 @@ type node interface {
 // block is an expression as nodes in the order of evaluation. A block without nodes
 // is a leaf.
 //
-// A col holds its value until the node that fills it runs again, so every node that
-// reads it stands after that node: in the same block, or in a block that a later node
-// of the same block evaluates. Such a block may run for fewer rows than the node did,
-// never for others: a bound variable is read under a part of the need that it was
-// computed for. A node runs once in a batch, but those of a memo's body twice when the
-// first run, over entries, finds no room.
+// A col holds its value until the node that fills it runs again. Every node that reads it
+// comes after that node: in the same block, or in a block that a later node of the same
+// block evaluates. Such a block may run for fewer rows than the node did, never for others:
+// a bound variable is read only for rows for which it was computed. A node runs once per
+// batch, except that the body of a memo runs twice if its first run, over entries, finds no
+// room for the results.
 type block struct {
 	steps  []node
 	out    *col // the result, until the block's next evaluation
@@ -36,7 +36,7 @@ func (x *block) eval(n int, need vector.Bitmap) *col {
 	return x.out
 }
 
-// last is the node that is evaluated last, nil of a leaf.
+// last is the node that is evaluated last, nil for a leaf.
 func (x *block) last() node {
 	if len(x.steps) == 0 {
 		return nil
@@ -44,13 +44,13 @@ func (x *block) last() node {
 	return x.steps[len(x.steps)-1]
 }
 
-// add appends the nodes of y, so that y's result is there for the nodes after them.
+// add appends the nodes of y, so that later nodes can read y's result.
 func (x *block) add(y *block) {
 	x.steps = append(x.steps, y.steps...)
 	x.adopt(y)
 }
 
-// adopt notes the leaves of y, which a node of x evaluates.
+// adopt records the leaves of y, a block that a node of x evaluates.
 func (x *block) adopt(y *block) {
 	x.inputs = append(x.inputs, y.inputs...)
 	x.consts = append(x.consts, y.consts...)
@@ -64,7 +64,7 @@ type branching interface {
 	conditionCost() int // the cost of the operand that decides about the rows
 }
 
-// then is the term of a node that fills out from the results of operands.
+// then makes the term of a node that fills out from the results of operands.
 func then(n node, out *col, operands ...*term) *term {
 	t := &term{typ: out.Type}
 	for _, a := range operands {
@@ -79,7 +79,7 @@ func then(n node, out *col, operands ...*term) *term {
 	return t
 }
 
-// unary and binary are the operands and the result of kernels.
+// unary and binary are embedded by nodes: their operands and their result.
 type unary struct{ arg, out *col }
 
 func one(t plan.Type, a *term) unary { return unary{a.out, newCol(t)} }

@@ -5,21 +5,21 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// col is what a node computes: a vector and, for optionals, which rows hold a
-// null. Inside an expression optional.of(null) and none differ; vectors do not
-// tell them apart, so ofNull exists between nodes only.
+// col is the result of a node: a vector and, for optionals, which rows contain a null.
+// Inside an expression optional.of(null) and none differ. Vectors do not distinguish them,
+// so ofNull exists only between nodes.
 //
-// A node owns its col and overwrites it at its next evaluation; nobody else
-// modifies it. A view aliases the lanes of another col and is never resized. The col
-// of an input shows the caller's vector and is only read.
+// A node owns its col and overwrites it at its next evaluation; only the owner modifies it.
+// A view aliases the lanes of another col and is never resized. The col of an input is a view
+// of the caller's vector and read-only.
 type col struct {
 	*vector.Vector
 	marked bool // Null or Err is not nil
-	// ready is the number of rows for which reset has nothing to do, -1 for none: while
-	// there are masks, and always for strings.
+	// ready is the number of rows for which reset has nothing to do. It is -1 while there are
+	// masks, and always for strings.
 	ready  int
-	ofNull vector.Bitmap // optional.of(null); Null is clear there
-	Type   plan.Type     // that of the expression, whatever an input's vector says
+	ofNull vector.Bitmap // rows with optional.of(null); Null is not set for them
+	Type   plan.Type     // the type of the expression; that of an input's vector may differ
 
 	own                        vector.Vector
 	errMem, nullMem, ofNullMem vector.Bitmap
@@ -31,17 +31,17 @@ func newCol(t plan.Type) *col {
 	return c
 }
 
-// reset makes c a col of n rows with no null and no error. Numbers and truths are
-// unspecified; strings are empty, because those of an earlier batch may lie in
-// memory that is gone, and operators above read rows that nobody needs.
+// reset makes c a col of n rows without nulls and errors. Numbers and bools are
+// unspecified. Strings are empty, because those of an earlier batch may refer to memory
+// that has been freed, and later nodes read unneeded rows too.
 func (c *col) reset(n int) {
 	if c.ready != n {
-		c.remake(n)
+		c.resetSlow(n)
 	}
 }
 
-// remake is reset where there is something to do.
-func (c *col) remake(n int) {
+// resetSlow is reset if there is something to do.
+func (c *col) resetSlow(n int) {
 	if c.N != n {
 		c.Resize(n)
 	}
@@ -54,7 +54,7 @@ func (c *col) remake(n int) {
 	}
 }
 
-// resetFalse is reset with every truth false, for kernels that set bits one by one.
+// resetFalse is reset with every bool false, for kernels that set bits one by one.
 func (c *col) resetFalse(n int) {
 	c.reset(n)
 	for w := range c.Bits {
@@ -62,18 +62,18 @@ func (c *col) resetFalse(n int) {
 	}
 }
 
-// show makes c, a view, the same as src.
-func (c *col) show(src *col) { c.Vector, c.ofNull, c.marked = src.Vector, src.ofNull, src.marked }
+// view makes c a view of all of src.
+func (c *col) view(src *col) { c.Vector, c.ofNull, c.marked = src.Vector, src.ofNull, src.marked }
 
-// alias makes c, a view, show the lanes of src and none of its masks.
-func (c *col) alias(src *col) {
+// viewLanes makes c a view of the lanes of src, without its masks.
+func (c *col) viewLanes(src *col) {
 	c.Vector = &c.own
 	c.N = src.N
 	c.Bits, c.Int, c.Double, c.Str = src.Bits, src.Int, src.Double, src.Str
 	c.Null, c.Err, c.ofNull, c.marked = nil, nil, nil, false
 }
 
-// mark gives c, a view, the masks of others.
+// mark sets the masks of c, a view, to those of other cols.
 func (c *col) mark(null, err vector.Bitmap) {
 	c.Null, c.Err = null, err
 	c.marked = null != nil || err != nil
@@ -93,7 +93,7 @@ func (c *col) addErrWord(w int, bad uint64) {
 	}
 }
 
-// errs is c's error mask, made when it has none.
+// errs is c's error mask, which it creates if there is none.
 func (c *col) errs() vector.Bitmap {
 	if c.Err == nil {
 		c.Err, c.marked, c.ready = zeroed(&c.errMem, c.N), true, -1
@@ -101,7 +101,7 @@ func (c *col) errs() vector.Bitmap {
 	return c.Err
 }
 
-// nulls is c's null mask, made when it has none.
+// nulls is c's null mask, which it creates if there is none.
 func (c *col) nulls() vector.Bitmap {
 	if c.Null == nil {
 		c.Null, c.marked, c.ready = zeroed(&c.nullMem, c.N), true, -1
@@ -109,7 +109,7 @@ func (c *col) nulls() vector.Bitmap {
 	return c.Null
 }
 
-// ofNulls is c's mask of optionals of null, made when it has none.
+// ofNulls is c's mask of optionals of null, which it creates if there is none.
 func (c *col) ofNulls() vector.Bitmap {
 	if c.ofNull == nil {
 		c.ofNull, c.ready = zeroed(&c.ofNullMem, c.N), -1
@@ -117,7 +117,7 @@ func (c *col) ofNulls() vector.Bitmap {
 	return c.ofNull
 }
 
-// strict gives c the errors of an operator that fails on an error or null operand.
+// strict marks the rows as failed in which the operand is an error or null.
 func (c *col) strict(a *col) {
 	if a.marked {
 		c.addFailed(a)
@@ -131,7 +131,7 @@ func (c *col) strictBoth(l, r *col) {
 	}
 }
 
-// addFailed marks the rows as failed where an operand has no value.
+// addFailed marks the rows as failed in which an operand is an error or null.
 func (c *col) addFailed(operands ...*col) {
 	for _, a := range operands {
 		c.addErr(a.Err)
@@ -181,7 +181,7 @@ func needWord(need vector.Bitmap, i, n int) uint64 {
 	return tail(i, n)
 }
 
-// tail has a bit for every row of word i that a vector of n rows has.
+// tail is word i of a bitmap with the first n bits set.
 func tail(i, n int) uint64 {
 	if rest := n - i*64; rest < 64 {
 		return 1<<uint(rest) - 1

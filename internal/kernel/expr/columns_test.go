@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// edges are the values that columns of random tests mostly have.
+// edges are the values from which most columns of random tests are drawn.
 var edges = map[plan.Kind][]plan.Value{
 	plan.Bool: values(plan.BoolValue, true, false),
 	plan.Int: values(plan.IntValue, 0, 1, -1, 2, 7, -7, 1000, 1<<31, -1<<31, 1<<53+1,

@@ -20,7 +20,7 @@ const (
 	unequalTo
 )
 
-// mirrored is the test of b against a that says what t says of a against b.
+// mirrored is the test of b against a that is equivalent to t of a against b.
 func (t test) mirrored() test {
 	switch t {
 	case below:
@@ -160,7 +160,7 @@ func orderUints(dst vector.Bitmap, a, b []int64, equal bool) {
 	}
 }
 
-// equality compiles == and !=, which are defined on null.
+// equality compiles == and !=, which are defined for null too.
 func (c *compiler) equality(e *plan.Expr) *term {
 	if len(e.Args) != 2 {
 		return nil
@@ -206,7 +206,7 @@ func (x *equalNode) eval(n int, need vector.Bitmap) {
 	}
 }
 
-// equalRows sets the rows where l and r are equal, two nulls among them.
+// equalRows sets the rows in which l and r are equal; two nulls are equal.
 func equalRows(dst vector.Bitmap, l, r *col, n int) {
 	switch vector.Lane(l.Type) {
 	case plan.Bool:
@@ -279,7 +279,7 @@ func (x *nullNode) eval(n int, need vector.Bitmap) {
 	o.reset(n)
 	nulls := a.Null
 	if a.Type.Kind == plan.Optional {
-		nulls = nil // none is not null, and neither is an optional that holds null
+		nulls = nil // neither none nor optional.of(null) is equal to null
 	}
 	for w := range o.Bits {
 		bits := word(nulls, w)

@@ -10,37 +10,37 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// term is a compiled sub-expression with what operators above it must know.
+// term is a compiled sub-expression with the properties that its parent must know.
 type term struct {
 	block
 	typ plan.Type
-	// floored: a timestamp whose part below a microsecond was dropped, so it must
-	// not be compared or computed with any more; its fields are still right.
+	// floored: a timestamp that was rounded down to a microsecond, so it must not be compared
+	// or computed with any more; its fields are still right.
 	floored bool
-	// zoned: a timestamp that carries a zone other than UTC in cel-go, where its
-	// text shows it.
+	// zoned: a timestamp that in cel-go may have a zone other than UTC, which its text would
+	// show.
 	zoned bool
-	// mayBeNull: an optional that may be a plain null at run time, which lanes cannot
-	// tell from none.
+	// mayBeNull: an optional that may be a plain null at run time; lanes do not distinguish
+	// null and none.
 	mayBeNull bool
 	// lit is the value of a literal, nil for anything else.
 	lit *constant
 }
 
-// plain reports whether the lanes of t say everything cel-go would know.
+// plain reports whether the lanes of t contain everything that cel-go would know.
 func (t *term) plain() bool { return !t.floored && !t.zoned && !t.mayBeNull }
 
 // builder makes the kernel of a call from its compiled operands, or nil when
 // there is none for these operands.
 type builder func(c *compiler, e *plan.Expr, args []*term) *term
 
-// rule is a kernel with the kinds of operand it takes.
+// rule is a kernel with the kinds of its operands.
 type rule struct {
 	args  []plan.Kind
 	build builder
 }
 
-// rules maps overload ids to kernels; what is not in it falls back to cel-go.
+// rules maps overload ids to kernels. Calls of other overloads fall back to cel-go.
 var rules = map[string]rule{}
 
 func init() {
@@ -55,15 +55,15 @@ func init() {
 
 type compiler struct {
 	inputs []Input
-	index  map[string]int             // of inputs, by name
-	plans  map[*plan.Expr]cel.Program // of the sub-trees cel-go runs, which may be compiled twice
-	bias   int                        // of costs, see memo
+	index  map[string]int             // index in inputs, by name
+	plans  map[*plan.Expr]cel.Program // of sub-trees that cel-go runs; memo may compile one twice
+	bias   int                        // added to costs, see memo
 	locals []local
-	read   []*input      // by number of the input; nil: not read so far
-	dicts  []*dictionary // of inputs, nil where there is none
+	read   []*input      // by index of the input; nil: not read so far
+	dicts  []*dictionary // by index of the input; nil: it has none
 	inMemo bool
 	halt   *halt
-	err    error // the first thing that cannot be compiled at all
+	err    error // why the expression cannot be compiled
 }
 
 // local is a variable bound by cel.bind or optMap.
@@ -90,7 +90,7 @@ func compile(e *plan.Expr, inputs []Input, bias int, h *halt) (*block, error) {
 		return nil, c.err
 	}
 	if t == nil {
-		return nil, fmt.Errorf("%s: the expression reads a variable that nothing binds", position(e))
+		return nil, fmt.Errorf("%s: the expression reads an unbound variable", position(e))
 	}
 	return &t.block, nil
 }
@@ -106,9 +106,9 @@ func (c *compiler) fail(e *plan.Expr, format string, args ...any) *term {
 	return nil
 }
 
-// compile compiles e, natively or as a sub-tree for cel-go. It is nil when
-// neither is possible below a variable binding that e reads, so that the binding
-// itself must go to cel-go, and after an error.
+// compile compiles e, natively or as a sub-tree for cel-go. It returns nil after an error,
+// and if e reads a bound variable that kernels cannot pass to cel-go; then the expression
+// that binds the variable must run in cel-go as a whole.
 func (c *compiler) compile(e *plan.Expr) *term {
 	if t := c.memo(e); t != nil || c.err != nil {
 		return t
@@ -119,7 +119,7 @@ func (c *compiler) compile(e *plan.Expr) *term {
 	return c.fallback(e)
 }
 
-// native compiles e to kernels at least at its root, or is nil.
+// native compiles e such that at least its root is a kernel; nil if there is none.
 func (c *compiler) native(e *plan.Expr) *term {
 	switch e.Kind {
 	case plan.Literal:
@@ -182,7 +182,7 @@ func (c *compiler) call(e *plan.Expr) *term {
 	return r.build(c, e, args)
 }
 
-// operands compiles the operands of a call, or is nil when one cannot be.
+// operands compiles the operands of a call; nil if one cannot be compiled.
 func (c *compiler) operands(list []*plan.Expr) []*term {
 	args := make([]*term, len(list))
 	for i, a := range list {

@@ -42,7 +42,7 @@ func (c *compiler) constant(e *plan.Expr) *term {
 	return constTerm(e.Type, v)
 }
 
-// constTerm is a constant of native type t, or nil when v is not a value of t.
+// constTerm makes a constant of native type t, nil if v is not a value of t.
 func constTerm(t plan.Type, v ref.Val) *term {
 	x := &constant{mem: newCol(t), out: newCol(t)}
 	out := &term{block: block{out: x.out, consts: []*constant{x}}, typ: t, lit: x}
@@ -53,7 +53,7 @@ func constTerm(t plan.Type, v ref.Val) *term {
 		}
 		v = o.GetValue()
 		if v == types.NullValue {
-			x.held = true
+			x.ofNull = true
 			return out
 		}
 	}
@@ -77,7 +77,7 @@ func constTerm(t plan.Type, v ref.Val) *term {
 	return out
 }
 
-// nullTerm is null as a value of native type t.
+// nullTerm makes a null of native type t.
 func nullTerm(t plan.Type) *term { return constTerm(t, types.NullValue) }
 
 // isNull reports whether e is the literal null.

@@ -47,7 +47,7 @@ var conversionRules = map[string]rule{
 	overloads.TimestampToString: {[]plan.Kind{plan.Timestamp}, timeToString},
 }
 
-// identity is a conversion of a value to its own type, which fails on null.
+// identity converts a value to its own type; null fails.
 func identity(_ *compiler, e *plan.Expr, args []*term) *term {
 	x := &identityNode{one(e.Type, args[0])}
 	return like(args[0], then(x, x.out, args[0]))
@@ -58,14 +58,14 @@ type identityNode struct{ unary }
 func (x *identityNode) eval(int, vector.Bitmap) {
 	a, o := x.arg, x.out
 	if !a.marked {
-		o.show(a)
+		o.view(a)
 		return
 	}
-	o.alias(a)
+	o.viewLanes(a)
 	o.strict(a)
 }
 
-// conversion converts row i and reports whether that succeeds.
+// conversion converts row i and reports whether it succeeded.
 type conversion func(o, a *col, i int) bool
 
 func convert(f conversion) builder {
@@ -101,8 +101,8 @@ func sameText(o, a *col, i int) bool     { o.Str[i] = a.Str[i]; return true }
 func intToDouble(o, a *col, i int) bool  { o.Double[i] = float64(a.Int[i]); return true }
 func uintToDouble(o, a *col, i int) bool { o.Double[i] = float64(uint64(a.Int[i])); return true }
 
-// signBitFails converts between int and uint, whose lanes agree where neither is
-// out of the other's range.
+// signBitFails converts between int and uint: in either direction the lane stays the same,
+// and values with the sign bit set are out of range.
 func signBitFails(o, a *col, i int) bool {
 	o.Int[i] = a.Int[i]
 	return a.Int[i] >= 0
@@ -181,8 +181,8 @@ func format(f formatter) builder {
 	}
 }
 
-// formatNode writes values as strings, in few allocations for a batch. The text of a
-// string is as long as the string; that of another value has up to minArena bytes.
+// formatNode writes values as strings, with few allocations per batch. The text of a
+// string is as long as the string; that of another value is at most minArena bytes.
 type formatNode struct {
 	unary
 	format formatter
@@ -214,7 +214,7 @@ func appendUint(dst []byte, a *col, i int) []byte {
 	return strconv.AppendUint(dst, uint64(a.Int[i]), 10)
 }
 
-// appendDouble writes as fmt's %g does, 1e+06 for a million.
+// appendDouble formats like %g of package fmt: 1e+06 for a million.
 func appendDouble(dst []byte, a *col, i int) []byte {
 	return strconv.AppendFloat(dst, a.Double[i], 'g', -1, 64)
 }
@@ -224,8 +224,8 @@ func appendDuration(dst []byte, a *col, i int) []byte {
 	return append(dst, 's')
 }
 
-// timeToString writes RFC 3339 in UTC; the text of a timestamp that has another
-// zone or more digits is left to cel-go.
+// timeToString writes RFC 3339 in UTC. It leaves timestamps that may have another zone or
+// more digits to cel-go.
 func timeToString(c *compiler, e *plan.Expr, args []*term) *term {
 	if !args[0].plain() {
 		return nil

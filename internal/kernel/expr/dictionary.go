@@ -10,8 +10,8 @@ import (
 // The limits of a dictionary.
 const (
 	maxEntries = 4096
-	maxBytes   = 1 << 19 // of all strings together, and of the strings that memos keep for them
-	maxString  = 1 << 12 // of a string
+	maxBytes   = 1 << 19 // of all strings together, including results that memos store for them
+	maxString  = 1 << 12 // of one string
 )
 
 // The codes of rows without a string.
@@ -21,32 +21,32 @@ const (
 	firstCode // of the strings
 )
 
-// dictionary numbers the distinct strings of a column, over all batches. It forgets
-// all of them when they are too many, and rests while few of them come again.
+// dictionary assigns codes to the distinct strings of a column, across batches. It drops all
+// entries when they are too many, and pauses when strings rarely repeat.
 //
-// A program has one for each of its columns that a memo asks about, so a column of
-// which many features are computed has many. Each takes at most maxBytes, and some
-// 60 bytes and the results that are not strings for each of maxEntries strings: 0.8 MB
+// A program has one dictionary per column that a memo reads. A column that many programs
+// read has one in each of them. A dictionary takes at most maxBytes, and for each of
+// maxEntries strings about 60 bytes and the results that are not strings: 0.8 MB in total,
 // and 0.1 MB for each memo.
 type dictionary struct {
 	in     *col // the column
 	seed   maphash.Seed
-	secret key // so that nobody can know which strings collide
+	secret key // random, so that nobody can choose strings that collide
 
 	entries    []entry
-	table      []uint16 // entries by hash, 0 where there is none
-	text       arena    // of the entries and of what memos keep for them
-	bytes      int      // of text
-	limit      int      // of entries
-	generation int      // raised when codes get another meaning
-	full       bool     // there was no room, so the generation ends
-	rests      rests
+	table      []uint16 // hash table with linear probing: index in entries, 0 for a free slot
+	text       arena    // of the entries and of the results that memos store for them
+	bytes      int      // used in text
+	limit      int      // on entries
+	generation int      // incremented when codes change their meaning
+	full       bool     // out of room, so the generation ends with this batch
+	backoff    backoff
 
-	begun  bool          // somebody has asked about the batch
-	length int           // mean of the batch's strings, more or less
+	begun  bool          // begin was called for this batch
+	length int           // about the mean length of the batch's strings
 	codes  []uint16      // by row of the batch
-	coded  vector.Bitmap // the rows that have a code
-	closed bool          // the batch gets no codes, or no more
+	coded  vector.Bitmap // rows that have a code
+	closed bool          // rows without a code get none in this batch
 }
 
 // entry is a string and its key.
@@ -55,8 +55,8 @@ type entry struct {
 	str string
 }
 
-// key is the bytes of a string of up to maxKey bytes, given its length, and a hash of a
-// longer one.
+// key is the bytes of a string of at most maxKey bytes, or a hash of a longer string.
+// Together with the length, the key of a short string identifies it.
 type key struct{ a, b uint64 }
 
 const maxKey = 16
@@ -70,7 +70,7 @@ func (d *dictionary) key(s string) key {
 	case n >= 4:
 		return key{uint64(le32(s)), uint64(le32(s[n-4:]))}
 	case n > 0:
-		return key{a: few(s)}
+		return key{a: pack3(s)}
 	}
 	return key{}
 }
@@ -81,7 +81,7 @@ func (d *dictionary) hash(k key, n int) uint64 {
 }
 
 func newDictionary(in *col) *dictionary {
-	d := &dictionary{in: in, seed: maphash.MakeSeed(), limit: maxEntries, rests: rests{next: minRest}}
+	d := &dictionary{in: in, seed: maphash.MakeSeed(), limit: maxEntries, backoff: backoff{next: minPause}}
 	d.secret = key{maphash.String(d.seed, "a"), maphash.String(d.seed, "b")}
 	d.forget()
 	return d
@@ -96,29 +96,30 @@ func (d *dictionary) forget() {
 	d.full = false
 }
 
-// fill ends the generation with this batch.
-func (d *dictionary) fill() { d.full, d.closed = true, true }
+// setFull ends the generation with this batch.
+func (d *dictionary) setFull() { d.full, d.closed = true, true }
 
-// keep copies s, which lives as long as the entries, or finds the dictionary full.
-func (d *dictionary) keep(s string) (string, bool) {
+// store copies s to memory that lives as long as the entries. It reports false if the
+// dictionary is full.
+func (d *dictionary) store(s string) (string, bool) {
 	if d.bytes+len(s) > maxBytes {
-		d.fill()
+		d.setFull()
 		return "", false
 	}
 	d.bytes += len(s)
 	return d.text.clone(s), true
 }
 
-// begin prepares for a batch of n rows, the first time that somebody asks about it.
+// begin prepares for a batch of n rows; further calls in the same batch do nothing.
 func (d *dictionary) begin(n int) {
 	if d.begun {
 		return
 	}
 	d.begun = true
-	if d.closed = d.rests.pass(n); d.closed {
+	if d.closed = d.backoff.skip(n); d.closed {
 		return
 	}
-	d.closed = d.rests.due(len(d.entries), d.limit, d.full)
+	d.closed = d.backoff.assess(len(d.entries), d.limit, d.full)
 	if d.closed || d.full {
 		d.forget()
 	}
@@ -130,7 +131,7 @@ func (d *dictionary) begin(n int) {
 	d.codes = d.codes[:n]
 }
 
-// samples is the number of rows whose strings stand for those of a batch.
+// samples is the number of rows from which the mean length of a batch is estimated.
 const samples = 16
 
 // meanLength is the mean length of some of the strings.
@@ -145,8 +146,8 @@ func meanLength(list []string) int {
 	return sum
 }
 
-// encode gives the rows of need a code. It reports false when some get none; then no
-// code may be used.
+// encode assigns codes to the rows of need. It reports false if some rows got none; then
+// the caller must not use any code.
 func (d *dictionary) encode(n int, need vector.Bitmap) bool {
 	for w := range d.coded {
 		if d.closed {
@@ -179,7 +180,8 @@ func (d *dictionary) encodeWord(w int, rows uint64) {
 	}
 }
 
-// code is the number of s; it is wrong when the dictionary is full or s overlong.
+// code is the code of s, which it inserts if it is new. If s is too long or the dictionary
+// full, it closes the batch and the code is invalid.
 func (d *dictionary) code(s string) uint16 {
 	if len(s) > maxString {
 		d.closed = true
@@ -193,7 +195,7 @@ func (d *dictionary) code(s string) uint16 {
 			return d.insert(k, s)
 		}
 		if e := &d.entries[c]; e.key == k && len(e.str) == len(s) && (len(s) <= maxKey || e.str == s) {
-			d.rests.hits++
+			d.backoff.hits++
 			return c
 		}
 	}
@@ -202,10 +204,10 @@ func (d *dictionary) code(s string) uint16 {
 func (d *dictionary) insert(k key, s string) uint16 {
 	c := len(d.entries)
 	if c >= d.limit {
-		d.fill()
+		d.setFull()
 		return nullCode
 	}
-	own, ok := d.keep(s)
+	own, ok := d.store(s)
 	if !ok {
 		return nullCode
 	}
@@ -221,7 +223,7 @@ func (d *dictionary) insert(k key, s string) uint16 {
 	return uint16(c)
 }
 
-// link puts entry c into the table.
+// link makes a free slot of the table point to entry c.
 func (d *dictionary) link(c int) {
 	e := &d.entries[c]
 	mask := uint64(len(d.table) - 1)

@@ -13,7 +13,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// outcome is what one row gives: an error or a value, none and null being null.
+// outcome is the result for one row: an error or a value; none and null are both null.
 type outcome struct {
 	err bool
 	val plan.Value
@@ -61,12 +61,12 @@ func result(v *vector.Vector, row int) outcome {
 	return outcome{val: v.Value(row)}
 }
 
-// differ compares the program of src with cel-go on random columns of n rows,
-// also asking for some of the rows only, and describes the first difference.
+// differ compares the program of text with cel-go on random columns of n rows, for all and
+// for some of the rows, and describes the first difference.
 func differ(env *cel.Env, text string, seed uint64, n int) error {
 	src, err := parse(env, text)
 	if err != nil || !honest(src.expr.Type) {
-		return nil // not an expression, the generator's business
+		return nil // the generator wrote an invalid expression; TestGenerator limits how often
 	}
 	prg, err := env.Program(src.checked)
 	if err != nil {
@@ -78,7 +78,7 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
-	some, err := compileFor(src.expr, testInputs, bias) // is asked for some rows only
+	some, err := compileFor(src.expr, testInputs, bias) // evaluated for some rows only
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)
 	}
@@ -86,7 +86,7 @@ func differ(env *cel.Env, text string, seed uint64, n int) error {
 		starve(r, p)
 		starve(r, some)
 	}
-	for _, n := range []int{n, 0, 1, 0, n} { // scratch memory shrinks and grows, memos are used again
+	for _, n := range []int{n, 0, 1, 0, n} { // scratch memory shrinks and grows, memos are reused
 		cols := randomColumns(r, n)
 		if err := compareRows(p, prg, src.expr.Type, cols, n, nil); err != nil {
 			return fmt.Errorf("%s: %w", text, err)
@@ -152,8 +152,8 @@ func TestDifferential(t *testing.T) {
 	})
 }
 
-// TestGenerator keeps the differential test honest: most of what it generates
-// must compile.
+// TestGenerator checks that most generated expressions compile; otherwise the differential
+// test would compare little.
 func TestGenerator(t *testing.T) {
 	env := testEnv(t)
 	r := rand.New(rand.NewPCG(1, 2))

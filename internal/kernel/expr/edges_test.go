@@ -7,7 +7,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Equality is the one operator that two absent values have.
+// Equality is the only operator that is defined for two nulls.
 func TestN1_NullIsEqualToNullOnly(t *testing.T) {
 	one := plan.IntValue(1)
 	for _, tc := range []struct {
@@ -21,7 +21,7 @@ func TestN1_NullIsEqualToNullOnly(t *testing.T) {
 	}
 }
 
-// What leaves the 64 bits of an int is an error of its row, never another int.
+// An int overflow is an error of its row and never wraps around.
 func TestC7_IntsDoNotWrap(t *testing.T) {
 	least, most := plan.IntValue(math.MinInt64), plan.IntValue(math.MaxInt64)
 	minusOne, one := plan.IntValue(-1), plan.IntValue(1)

@@ -17,7 +17,7 @@ import (
 type Fallback struct {
 	Text     string
 	Pos      plan.Pos
-	NsPerRow int // a rough estimate, for people
+	NsPerRow int // a rough estimate, for display
 }
 
 // fallbackNode runs a sub-tree in cel-go for every needed row.
@@ -29,8 +29,8 @@ type fallbackNode struct {
 	out  *col
 }
 
-// fallback makes cel-go run all of e, or is nil when e reads a bound variable
-// whose lanes do not say everything cel-go would know.
+// fallback makes cel-go run all of e. It returns nil if e reads a bound variable whose
+// lanes do not contain everything that cel-go would know.
 func (c *compiler) fallback(e *plan.Expr) *term {
 	vars := &freeVars{c: c, seen: map[string]plan.ExprKind{}, ok: true}
 	free(e, nil, vars.add)
@@ -48,7 +48,7 @@ func (c *compiler) fallback(e *plan.Expr) *term {
 	return t
 }
 
-// program plans e once, although memo may compile it twice.
+// program plans e, once even if memo compiles it twice.
 func (c *compiler) program(e *plan.Expr) (cel.Program, error) {
 	if p, ok := c.plans[e]; ok {
 		return p, nil
@@ -69,8 +69,8 @@ type freeVars struct {
 	ok    bool
 }
 
-// free calls f for the variables that e reads and that are bound neither in e nor by
-// name: inputs and the variables of expressions around e.
+// free calls f for the free variables of e that are not in bound: inputs, and variables that
+// enclosing expressions bind.
 func free(e *plan.Expr, bound []string, f func(*plan.Expr)) {
 	switch {
 	case e.Kind == plan.Comprehension:
@@ -93,8 +93,8 @@ func free(e *plan.Expr, bound []string, f func(*plan.Expr)) {
 	e.Children(func(a *plan.Expr) { free(a, bound, f) })
 }
 
-// add notes a variable. An input and a bound variable of one name cannot both be
-// passed to cel-go.
+// add records a variable. It clears ok if an input and a bound variable have the same name,
+// because cel-go can be passed only one of them.
 func (f *freeVars) add(e *plan.Expr) {
 	name := e.Name
 	if e.Kind != plan.Local {
@@ -203,7 +203,7 @@ func (c *col) storeAny(i int, v ref.Val) {
 	}
 }
 
-// activation gives cel-go the variables of one row, boxing only what it asks for.
+// activation gives cel-go the variables of one row, boxing only those that it reads.
 type activation struct {
 	vars []variable
 	row  int
@@ -229,7 +229,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 // Parent is nil: there are no other variables.
 func (a *activation) Parent() interpreter.Activation { return nil }
 
-// InputFailed is the error text of an expression that fails with what it reads.
+// InputFailed is the error text of an expression that reads an input that failed.
 const InputFailed = "the input of the expression failed"
 
 var errInput = types.NewErr(InputFailed)

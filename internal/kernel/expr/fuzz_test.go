@@ -12,8 +12,8 @@ import (
 )
 
 // FuzzDifferential lets a fuzzer choose expressions and data. Each byte of choices
-// is one decision of the generator; when they run out the first alternative is
-// taken, which ends every expression.
+// is one decision of the generator; after the last byte it takes the first alternative,
+// which ends every expression.
 func FuzzDifferential(f *testing.F) {
 	env := testEnv(f)
 	for seed := range uint64(4) {
@@ -46,8 +46,8 @@ var (
 	sweepSeed = flag.Uint64("sweep.seed", 1, "the seed of TestSweep")
 )
 
-// TestSweep compares wide random expressions, for which rapid's bias to small
-// choices does not help. Raise -sweep to search for longer.
+// TestSweep compares expressions drawn uniformly; rapid prefers small choices. Raise -sweep
+// to search for longer.
 func TestSweep(t *testing.T) {
 	env := testEnv(t)
 	r := rand.New(rand.NewPCG(*sweepSeed, 0))

@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// generator writes random well-typed expressions over testInputs. pick returns a
-// number below n; whoever supplies it decides, rapid or a fuzzer's bytes.
+// generator writes random well-typed expressions over testInputs. pick(n) chooses a number
+// below n, by rapid or from a fuzzer's bytes.
 type generator struct {
 	pick func(n int) int
 }
@@ -42,9 +42,9 @@ var leaves = map[string][]string{
 	"list(int)":           {"li", "[]", "[1, 2, 3]"},
 }
 
-// templates are operators by result type; %name is an operand of that type, %T one
-// of a type drawn for the template, %R one of the type that is asked for, %O an
-// optional of it, %N and %M a nullable one of type R and T, which null may join.
+// templates are operators by result type. %name is an operand of that type, %T one of a type
+// drawn for the template, %R one of the result type, %O an optional of the result type, and
+// %N and %M are operands of type R and T that may be null.
 var templates = map[string][]string{
 	"bool": {
 		"(%bool && %bool)", "(%bool || %bool)", "(%bool && %bool && %bool)", "(%bool || %bool || %bool)", "!%bool",
@@ -85,7 +85,7 @@ var common = []string{"(%bool ? %R : %R)", "cel.bind(x, %R, %bool ? x : %R)", "c
 // optionals are the operators that make an optional of R.
 var optionals = []string{"optional.of(%R)", "optional.ofNonZeroValue(%R)", "%O.or(%O)", "(%bool ? %O : %O)", "%O.optMap(x, x)", "(%bool ? %O : null)"}
 
-// unwraps are the operators that take R out of an optional.
+// unwraps are the operators that return the content, of type R, of an optional.
 var unwraps = []string{"%O.orValue(%R)", "%O.value()", "%O.optMap(x, x).orValue(%R)", "%O.orValue(%N)", "cel.bind(x, %O, [x][0].orValue(%R))"}
 
 func (g *generator) oneOf(list []string) string { return list[g.pick(len(list))] }
@@ -110,7 +110,7 @@ func (g *generator) expr(t plan.Type, depth int) string {
 
 func hasOptional(t plan.Type) bool { return leaves[plan.OptionalOf(t).String()] != nil }
 
-// fill replaces the operands of a template whose type parameter R is t.
+// fill replaces the operands of a template whose result type R is t.
 func (g *generator) fill(template string, t plan.Type, depth int) string {
 	drawn := scalars[g.pick(len(scalars))]
 	if !strings.Contains(template, "%R") && strings.Contains(template, "%O") && !hasOptional(t) {
@@ -139,7 +139,7 @@ func (g *generator) fill(template string, t plan.Type, depth int) string {
 	return out.String()
 }
 
-// nullable writes an expression whose checked type admits null.
+// nullable writes an expression whose checked type allows null.
 func (g *generator) nullable(t plan.Type, depth int) string {
 	if depth > 0 && g.pick(3) == 0 {
 		return "(" + g.expr(boolT, depth-1) + " ? " + g.nullable(t, depth-1) + " : " + g.expr(t, depth-1) + ")"

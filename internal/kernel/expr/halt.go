@@ -2,18 +2,18 @@ package expr
 
 import "errors"
 
-// ErrStopped is what Eval panics with when it has been told to stop.
+// ErrStopped is the value that Eval panics with when it is stopped.
 var ErrStopped = errors.New("expr: the evaluation was stopped")
 
-// halt stops what may take long: the rows of a batch that cel-go runs.
+// halt stops evaluation between rows that cel-go runs, the only ones that can take long.
 type halt struct {
 	stop  func() bool // nil: never
-	after int         // rows until it is asked again
+	after int         // rows until the next call of stop
 }
 
-// askEvery is how many rows of cel-go, of some hundred nanoseconds each or more, pass
-// between two questions.
-const askEvery = 16
+// checkEvery is the number of rows between two calls of stop; a row of cel-go takes a few
+// hundred nanoseconds or more.
+const checkEvery = 16
 
 func (h *halt) check() {
 	if h.stop == nil {
@@ -22,11 +22,11 @@ func (h *halt) check() {
 	if h.after--; h.after > 0 {
 		return
 	}
-	if h.after = askEvery; h.stop() {
+	if h.after = checkEvery; h.stop() {
 		panic(ErrStopped)
 	}
 }
 
-// StopWhen makes Eval ask now and then whether to stop; nil makes it never ask. If so it
-// panics with ErrStopped, and the program is good for nothing any more.
+// StopWhen makes Eval call stop from time to time; nil removes it. If stop returns true,
+// Eval panics with ErrStopped, and the program must not be used any more.
 func (p *Program) StopWhen(stop func() bool) { p.halt.stop, p.halt.after = stop, 0 }

@@ -15,7 +15,7 @@ type input struct {
 type constant struct {
 	val    plan.Value // of the lane's type
 	null   bool
-	held   bool
+	ofNull bool // optional.of(null)
 	err    bool
 	mem    *col // lanes filled up to mem.N
 	out    *col // a prefix of mem
@@ -70,7 +70,7 @@ func (x *constant) prefix(n int) {
 	if x.null {
 		o.nulls().Fill(n)
 	}
-	if x.held {
+	if x.ofNull {
 		o.ofNulls().Fill(n)
 	}
 	if x.err {

@@ -44,8 +44,8 @@ func (x *literalNode) strings(dst vector.Bitmap, a []string) {
 	}
 }
 
-// absent answers for the rows without a value: null is unequal to the literal, and has no
-// order.
+// absent sets the results of rows without a value: null is unequal to the literal, and
+// ordering it is an error.
 func (x *literalNode) absent(o, a *col) {
 	o.addErr(a.Err)
 	switch {
@@ -85,8 +85,8 @@ func testLane[T int64 | float64 | string](dst vector.Bitmap, a []T, k T, t test)
 	}
 }
 
-// The loops below are written out: asking within the loop which comparison it is, or
-// calling it, costs more than the comparison.
+// The loops below are written out, because a branch or a call per row costs more than the
+// comparison itself.
 
 func belowWord[T int64 | float64 | string](a []T, k T) (bits uint64) {
 	for i, x := range a {
@@ -143,7 +143,8 @@ func equalToWord[T int64 | float64 | string](a []T, k T) (bits uint64) {
 	return bits
 }
 
-// literal finds the operand that is a literal value, left or right, and the other one.
+// literal finds an operand that is a literal value and returns the other one, nil if there is
+// no literal.
 func literal(args []*term) (val plan.Value, left bool, other *term) {
 	for i, t := range args {
 		if t.lit != nil && !t.lit.null && !t.lit.err && t.typ.Kind.Scalar() {
@@ -153,7 +154,7 @@ func literal(args []*term) (val plan.Value, left bool, other *term) {
 	return plan.Value{}, false, nil
 }
 
-// withLiteral compiles a comparison with the literal among args, or is nil.
+// withLiteral compiles a comparison with a literal; nil if no operand is one.
 func withLiteral(e *plan.Expr, t test, args []*term) *term {
 	val, left, other := literal(args)
 	if other == nil {

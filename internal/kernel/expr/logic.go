@@ -57,7 +57,7 @@ func flatten(e *plan.Expr, op string, out *[]*plan.Expr) {
 // undecided row with an error or a null operand is an error. Later operands are
 // evaluated only for undecided rows.
 type junctionNode struct {
-	flip  uint64 // what turns a deciding operand into ones: all ones for &&
+	flip  uint64 // xor with it turns deciding bits into zeros: all ones for &&
 	first *col
 	cost  int // of first
 	rest  []block
@@ -81,7 +81,7 @@ func (x *junctionNode) eval(n int, need vector.Bitmap) {
 		x.evalWord(n, needWord(need, 0, n))
 		return
 	}
-	open := o.Bits // the rows that nothing has decided so far
+	open := o.Bits // the undecided rows
 	for w := range open {
 		open[w] = needWord(need, w, n)
 	}
@@ -101,7 +101,7 @@ func (x *junctionNode) eval(n int, need vector.Bitmap) {
 	}
 }
 
-// evalWord is eval of up to 64 rows, which keeps the open ones in a register.
+// evalWord is eval for up to 64 rows; it keeps the undecided rows in a register.
 func (x *junctionNode) evalWord(n int, rows uint64) {
 	open := rows
 	for v, i := x.first, 0; ; i++ {
@@ -115,7 +115,8 @@ func (x *junctionNode) evalWord(n int, rows uint64) {
 	x.result(0, open, rows)
 }
 
-// decide closes the open rows of a word that v decides, and notes where v fails.
+// decide returns the open rows of a word that v leaves undecided, and records those in which
+// v failed.
 func (x *junctionNode) decide(v *col, w int, open uint64) uint64 {
 	if v.marked {
 		return x.decideMarked(v, w, open)
@@ -129,7 +130,7 @@ func (x *junctionNode) decideMarked(v *col, w int, open uint64) uint64 {
 	return open &^ ((v.Bits[w] ^ x.flip) &^ bad)
 }
 
-// result turns the rows left open into results: decided rows have no error.
+// result computes the results from the undecided rows. It clears the errors of decided rows.
 func (x *junctionNode) result(w int, open, rows uint64) {
 	o := x.out
 	if o.marked {
@@ -157,7 +158,7 @@ func (c *compiler) conditional(e *plan.Expr) *term {
 	return either(yes, no, then(x, x.out, cond))
 }
 
-// arm compiles an expression whose value becomes one of type t.
+// arm compiles e as a value of type t. e must be null or of type t, else the result is nil.
 func (c *compiler) arm(e *plan.Expr, t plan.Type) *term {
 	if isNull(e) {
 		return nullTerm(t)
@@ -168,7 +169,7 @@ func (c *compiler) arm(e *plan.Expr, t plan.Type) *term {
 	return c.compile(e)
 }
 
-// either marks t, which yields values of a or of b.
+// either gives t the properties of a term that yields values of a or of b.
 func either(a, b, t *term) *term {
 	t.floored = a.floored || b.floored
 	t.zoned = a.zoned || b.zoned
@@ -176,7 +177,7 @@ func either(a, b, t *term) *term {
 	return t
 }
 
-// like marks t, which yields the values of a.
+// like gives t the properties of a term that yields the values of a.
 func like(a, t *term) *term { return either(a, a, t) }
 
 type conditionalNode struct {
@@ -185,7 +186,7 @@ type conditionalNode struct {
 	yes, no       block
 	yesMem, noMem vector.Bitmap
 	mixed         *col
-	out           *col // shows mixed or the only arm that was evaluated
+	out           *col // view of mixed, or of the only arm that was evaluated
 }
 
 func (x *conditionalNode) branches() []*block { return []*block{&x.yes, &x.no} }
@@ -212,17 +213,17 @@ func (x *conditionalNode) eval(n int, need vector.Bitmap) {
 		x.mixed.reset(n)
 		x.mixed.blend(yes, x.yes.eval(n, yes), x.no.eval(n, no))
 		x.mixed.strict(cond)
-		x.out.show(x.mixed)
+		x.out.view(x.mixed)
 	}
 }
 
-// only makes the result a, the only arm that was evaluated.
+// only sets the result to a, the only arm that was evaluated.
 func (x *conditionalNode) only(a *col) {
 	if !x.cond.marked {
-		x.out.show(a)
+		x.out.view(a)
 		return
 	}
-	x.out.alias(a)
+	x.out.viewLanes(a)
 	x.out.copyMasks(a)
 	x.out.strict(x.cond)
 }
@@ -240,7 +241,7 @@ func (c *col) copyMasks(a *col) {
 	}
 }
 
-// blend makes c the rows of a where rows is set and those of b elsewhere.
+// blend sets c to the rows of a where rows is set, and to those of b elsewhere.
 func (c *col) blend(rows vector.Bitmap, a, b *col) {
 	switch vector.Lane(c.Type) {
 	case plan.Bool:

@@ -7,8 +7,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// mathRules are the functions of CEL's math library but for its bit operations
-// and its functions of lists.
+// mathRules are the functions of CEL's math library except its bit operations and its
+// functions of lists.
 var mathRules = map[string]rule{
 	"math_ceil_double":  {[]plan.Kind{plan.Double}, doubleFunc(math.Ceil)},
 	"math_floor_double": {[]plan.Kind{plan.Double}, doubleFunc(math.Floor)},
@@ -53,7 +53,7 @@ func doubleFunc(f func(float64) float64) builder {
 	}
 }
 
-// signDouble is NaN of NaN and +0 of both zeros.
+// signDouble is NaN for NaN and +0 for both zeros.
 func signDouble(f float64) float64 {
 	switch {
 	case f > 0:
@@ -102,8 +102,8 @@ func extreme(f choice) builder {
 	}
 }
 
-// extremeNode is math.least or math.greatest of two numbers: the first of equal
-// ones, an error for NaN.
+// extremeNode is math.least or math.greatest of two numbers. Of equal numbers it takes the
+// first; NaN is an error.
 type extremeNode struct {
 	binary
 	choose choice

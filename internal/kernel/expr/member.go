@@ -5,7 +5,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// membership compiles `x in [a, b, c]`; other containers fall back.
+// membership compiles `x in [a, b, c]`; other containers fall back to cel-go.
 func (c *compiler) membership(e *plan.Expr) *term {
 	if len(e.Args) != 2 {
 		return nil
@@ -46,15 +46,15 @@ func (c *compiler) member(m *plan.Expr, t plan.Type) *term {
 	return c.compile(m)
 }
 
-// inNode tests membership in a list: a set of constants and any other members.
+// inNode tests membership in a list of constants and other expressions.
 type inNode struct {
 	unary
 	consts  []*constant
-	null    bool // null is a member
-	members []*col
+	null    bool   // null is in the list
+	members []*col // elements that are not constants
 	ints    map[int64]struct{}
-	short   []uint64 // the constants as numbers, when all are short strings
-	length  int      // of all of short, 0 when they differ
+	short   []uint64 // the constants as numbers, if all are short strings
+	length  int      // of the strings in short, 0 if it differs
 	strs    map[string]struct{}
 	eqMem   vector.Bitmap
 }
@@ -72,7 +72,7 @@ func (x *inNode) addConstant(t *term) bool {
 	return true
 }
 
-// smallSet is the number of constants up to which comparing beats hashing.
+// smallSet is the largest number of constants for which comparing is faster than hashing.
 const smallSet = 6
 
 func (x *inNode) index() {
@@ -94,7 +94,7 @@ func (x *inNode) index() {
 	}
 }
 
-// pack packs the constants if they are strings and all of them short.
+// pack converts the constants to numbers if all are short strings.
 func (x *inNode) pack() {
 	if len(x.consts) < 2 || vector.Lane(x.consts[0].mem.Type) != plan.String {
 		return
@@ -115,7 +115,7 @@ func (x *inNode) pack() {
 		return
 	}
 	for i, k := range x.consts {
-		x.short[i] = alike(k.val.Str())
+		x.short[i] = packBytes(k.val.Str())
 	}
 }
 

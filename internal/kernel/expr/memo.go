@@ -7,55 +7,56 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// What a memo says about an entry.
+// Flags of an entry in a memo.
 const (
-	saysTrue uint8 = 1 << iota
-	saysNull
-	saysErr
-	saysOfNull
-	asked
-	known
+	memoTrue uint8 = 1 << iota
+	memoNull
+	memoErr
+	memoOfNull
+	memoPending // it is about to be evaluated
+	memoKnown   // its result is stored
 )
 
-// memoNode evaluates its body once for every entry of a dictionary that a needed row
-// has, and otherwise copies the results. While the dictionary rests it evaluates all
-// needed rows. Results live as long as the entries; those that are strings lie in the
-// memory of the dictionary and count for its limit.
+// memoNode evaluates its body once for each dictionary entry that occurs in a needed row,
+// and copies the result to the rows. While the dictionary is paused, it evaluates the body
+// for all needed rows. Results live as long as the entries. Strings among them are stored in
+// the dictionary and count towards its limit.
 type memoNode struct {
 	dict                  *dictionary
 	body                  block // reads the dictionary's column
 	filled                int   // rows of the body's constants
-	longest, longestOfFew int   // mean length of strings up to which it is worth it
+	longest, longestOfFew int   // the memo is used up to this mean string length
 
 	generation int // of the dictionary
 	flags      []uint8
 	ints       []int64
 	doubles    []float64
 	strs       []string
-	unknown    int  // entries that are strings and have no result yet
-	marked     bool // an entry is null, failed or an optional of null
+	unknown    int  // entries of strings without a result
+	marked     bool // some result is null, an error or optional.of(null)
 
-	open     []uint16 // entries to evaluate
-	question vector.Vector
-	copied   *col
-	out      *col // shows copied or the body's result
+	open   []uint16      // codes of entries to evaluate
+	column vector.Vector // their strings
+	copied *col
+	out    *col // view of copied or of the body's result
 }
 
 func (x *memoNode) branches() []*block { return []*block{&x.body} }
 func (x *memoNode) conditionCost() int { return 0 }
 
 func (x *memoNode) eval(n int, need vector.Bitmap) {
-	if n < fewRows && x.longestOfFew < 0 || !x.know(n, need) {
-		x.out.show(x.run(n, need))
+	if n < fewRows && x.longestOfFew < 0 || !x.evalEntries(n, need) {
+		x.out.view(x.run(n, need))
 		return
 	}
-	x.recall(n, need)
-	x.out.show(x.copied)
+	x.copyResults(n, need)
+	x.out.view(x.copied)
 }
 
-// know finds the results of all entries that needed rows have. It reports false when
-// the batch gets no codes, or not for this memo, or there is no room for the results.
-func (x *memoNode) know(n int, need vector.Bitmap) bool {
+// evalEntries makes the results of all entries in needed rows known. It reports false if the
+// memo is not used for this batch, if the rows get no codes, or if there is no room for the
+// results.
+func (x *memoNode) evalEntries(n int, need vector.Bitmap) bool {
 	d := x.dict
 	d.begin(n)
 	if x.generation != d.generation {
@@ -70,7 +71,7 @@ func (x *memoNode) know(n int, need vector.Bitmap) bool {
 	}
 	x.grow()
 	x.findOpen(n, need)
-	return len(x.open) == 0 || x.learn()
+	return len(x.open) == 0 || x.evalOpen()
 }
 
 // run evaluates the body for n rows of the column.
@@ -87,7 +88,7 @@ func (x *memoNode) run(n int, need vector.Bitmap) *col {
 // forget drops the results of entries that the dictionary has dropped.
 func (x *memoNode) forget() {
 	x.generation, x.marked, x.unknown = x.dict.generation, false, -firstCode
-	x.flags, x.ints, x.doubles, x.strs, x.question = nil, nil, nil, nil, vector.Vector{}
+	x.flags, x.ints, x.doubles, x.strs, x.column = nil, nil, nil, nil, vector.Vector{}
 }
 
 // grow makes room for the entries of the dictionary.
@@ -108,7 +109,7 @@ func (x *memoNode) grow() {
 	}
 }
 
-// findOpen finds the entries that a needed row has and that are not known yet.
+// findOpen finds the entries in needed rows that have no result yet.
 func (x *memoNode) findOpen(n int, need vector.Bitmap) {
 	x.open = x.open[:0]
 	if x.unknown == 0 && !x.dict.in.marked {
@@ -118,17 +119,17 @@ func (x *memoNode) findOpen(n int, need vector.Bitmap) {
 		codes := x.dict.codes[w*64:]
 		for rows := needWord(need, w, n); rows != 0; rows &= rows - 1 {
 			if c := codes[bits.TrailingZeros64(rows)]; x.flags[c] == 0 {
-				x.flags[c] = asked
+				x.flags[c] = memoPending
 				x.open = append(x.open, c)
 			}
 		}
 	}
 }
 
-// learn evaluates the open entries as a column of their own. It reports false when
-// there is no room for the results.
-func (x *memoNode) learn() bool {
-	q, in := &x.question, x.dict.in
+// evalOpen evaluates the body for the open entries, whose strings temporarily replace the
+// column. It reports false if there is no room for the results.
+func (x *memoNode) evalOpen() bool {
+	q, in := &x.column, x.dict.in
 	q.Type = in.Type
 	q.Resize(len(x.open))
 	for i, c := range x.open {
@@ -142,42 +143,42 @@ func (x *memoNode) learn() bool {
 	}
 	column, marked := in.Vector, in.marked
 	in.Vector, in.marked = q, q.Null != nil || q.Err != nil
-	x.generation = 0 // of no dictionary: should the body panic, the open entries are forgotten
+	x.generation = 0 // never valid: if the body panics, the next batch forgets all results
 	a := x.run(q.N, nil)
 	x.generation = x.dict.generation
 	in.Vector, in.marked = column, marked
 	for i, c := range x.open {
-		if !x.note(c, a, i) {
+		if !x.store(c, a, i) {
 			return false
 		}
 	}
 	return true
 }
 
-// note keeps row i of a as the result of entry c, if there is room for it.
-func (x *memoNode) note(c uint16, a *col, i int) bool {
-	f := known
+// store stores row i of a as the result of entry c and reports whether there was room for it.
+func (x *memoNode) store(c uint16, a *col, i int) bool {
+	f := memoKnown
 	if a.Null.Get(i) {
-		f |= saysNull
+		f |= memoNull
 	}
 	if a.Err.Get(i) {
-		f |= saysErr
+		f |= memoErr
 	}
 	if a.ofNull.Get(i) {
-		f |= saysOfNull
+		f |= memoOfNull
 	}
-	x.marked = x.marked || f != known
+	x.marked = x.marked || f != memoKnown
 	switch vector.Lane(x.out.Type) {
 	case plan.Bool:
 		if a.Bits.Get(i) {
-			f |= saysTrue
+			f |= memoTrue
 		}
 	case plan.Int:
 		x.ints[c] = a.Int[i]
 	case plan.Double:
 		x.doubles[c] = a.Double[i]
 	default:
-		own, ok := x.dict.keep(a.Str[i])
+		own, ok := x.dict.store(a.Str[i])
 		if !ok {
 			return false
 		}
@@ -190,8 +191,8 @@ func (x *memoNode) note(c uint16, a *col, i int) bool {
 	return true
 }
 
-// recall copies the results of the needed rows.
-func (x *memoNode) recall(n int, need vector.Bitmap) {
+// copyResults copies the results to the needed rows.
+func (x *memoNode) copyResults(n int, need vector.Bitmap) {
 	o := x.copied
 	o.reset(n)
 	lane := vector.Lane(o.Type)
@@ -199,28 +200,28 @@ func (x *memoNode) recall(n int, need vector.Bitmap) {
 		rows, codes := needWord(need, w, n), x.dict.codes[w*64:n]
 		switch lane {
 		case plan.Bool:
-			o.Bits[w] = x.flagged(saysTrue, codes, rows)
+			o.Bits[w] = x.flagged(memoTrue, codes, rows)
 		case plan.Int:
-			recallLane(o.Int[w*64:], x.ints, codes, rows)
+			copyLane(o.Int[w*64:], x.ints, codes, rows)
 		case plan.Double:
-			recallLane(o.Double[w*64:], x.doubles, codes, rows)
+			copyLane(o.Double[w*64:], x.doubles, codes, rows)
 		default:
-			recallLane(o.Str[w*64:], x.strs, codes, rows)
+			copyLane(o.Str[w*64:], x.strs, codes, rows)
 		}
 		if x.marked {
-			x.recallMarks(w, codes, rows)
+			x.copyMarks(w, codes, rows)
 		}
 	}
 }
 
-func recallLane[T any](dst, memo []T, codes []uint16, rows uint64) {
+func copyLane[T any](dst, memo []T, codes []uint16, rows uint64) {
 	for ; rows != 0; rows &= rows - 1 {
 		i := bits.TrailingZeros64(rows)
 		dst[i] = memo[codes[i]]
 	}
 }
 
-// flagged is the rows whose entry has the flag.
+// flagged is the rows whose entry has a flag.
 func (x *memoNode) flagged(flag uint8, codes []uint16, rows uint64) (hits uint64) {
 	shift := bits.TrailingZeros8(flag)
 	for ; rows != 0; rows &= rows - 1 {
@@ -230,13 +231,13 @@ func (x *memoNode) flagged(flag uint8, codes []uint16, rows uint64) (hits uint64
 	return hits
 }
 
-func (x *memoNode) recallMarks(w int, codes []uint16, rows uint64) {
+func (x *memoNode) copyMarks(w int, codes []uint16, rows uint64) {
 	o := x.copied
-	o.addErrWord(w, x.flagged(saysErr, codes, rows))
-	if m := x.flagged(saysNull, codes, rows); m != 0 {
+	o.addErrWord(w, x.flagged(memoErr, codes, rows))
+	if m := x.flagged(memoNull, codes, rows); m != 0 {
 		o.nulls()[w] |= m
 	}
-	if m := x.flagged(saysOfNull, codes, rows); m != 0 {
+	if m := x.flagged(memoOfNull, codes, rows); m != 0 {
 		o.ofNulls()[w] |= m
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Biases for which nothing and everything is worth a memo.
+// Biases with which no and every sub-expression gets a memo.
 const never, always = -1 << 30, 1 << 20
 
-// starve makes the dictionaries of p so small that they fill up and rest.
+// starve makes the dictionaries of p so small that they fill up and pause.
 func starve(r *rand.Rand, p *Program) {
 	for _, d := range p.dicts {
-		d.limit, d.rests.next = firstCode+r.IntN(12), r.IntN(100)
+		d.limit, d.backoff.next = firstCode+r.IntN(12), r.IntN(100)
 	}
 }
 
@@ -79,9 +79,9 @@ func TestMemo_IsForSubTreesOfOneColumn(t *testing.T) {
 	}
 }
 
-// TestMemo_LeavesSparedOperandsAlone: what a cheap condition may spare is no reason to
-// look up every row, but may have a memo of its own.
-func TestMemo_LeavesSparedOperandsAlone(t *testing.T) {
+// TestMemo_IgnoresOperandsThatMayBeSkipped: an expensive operand that a cheap condition may
+// skip does not give the whole expression a memo, but may have one of its own.
+func TestMemo_IgnoresOperandsThatMayBeSkipped(t *testing.T) {
 	for text, whole := range map[string]bool{
 		"s == 'US' && s.matches('^U')":                   false,
 		"s in ['a', 'b'] || s.matches('7$')":             false,
@@ -103,12 +103,12 @@ func TestMemo_LeavesSparedOperandsAlone(t *testing.T) {
 	m := memoOf(t, p)
 	p.Eval(column(slices.Repeat([]any{"a", "b", "c", "d"}, fewRows)...), 4*fewRows, nil)
 	if got := len(m.dict.entries) - firstCode; got != 1 {
-		t.Errorf("%d strings have codes, want the one that is not spared", got)
+		t.Errorf("%d strings have codes, want the one whose row is not skipped", got)
 	}
 }
 
-// TestMemo_IsForShortStrings: a string that costs more to find than to evaluate is
-// evaluated.
+// TestMemo_IsForShortStrings: the memo is not used for strings that cost more to look up than
+// to evaluate.
 func TestMemo_IsForShortStrings(t *testing.T) {
 	const seven = "s in ['a', 'b', 'c', 'd', 'e', 'f', 'g']"
 	for _, x := range []struct {
@@ -211,8 +211,8 @@ func TestMemo_OfOptionals(t *testing.T) {
 	}
 }
 
-// TestMemo_TellsStringsApart: strings whose keys are alike.
-func TestMemo_TellsStringsApart(t *testing.T) {
+// TestMemo_DistinguishesStrings: strings with similar or equal keys.
+func TestMemo_DistinguishesStrings(t *testing.T) {
 	var list []any
 	for n := range 40 {
 		list = append(list, strings.Repeat("a", n), strings.Repeat("\x00", n), strings.Repeat("a", n)+"b"+strings.Repeat("a", n))
@@ -229,9 +229,8 @@ func TestMemo_TellsStringsApart(t *testing.T) {
 	}
 }
 
-// TestMemo_KeepsNoBorrowedString: the strings of a batch may lie in memory that is
-// written again after it.
-func TestMemo_KeepsNoBorrowedString(t *testing.T) {
+// TestMemo_CopiesStrings: the strings of a batch may be in memory that is overwritten later.
+func TestMemo_CopiesStrings(t *testing.T) {
 	for _, text := range []string{"s.matches('^a') ? s : s", "string(s.reverse().reverse())", "s.upperAscii().matches('^.') ? s : ''"} {
 		p := programFor(t, text, always)
 		mem := []byte("abcdefghij")
@@ -273,23 +272,23 @@ func TestMemo_IsBounded(t *testing.T) {
 			t.Fatalf("%d entries", len(m.dict.entries))
 		}
 	}
-	check(0, 2*maxEntries) // more than there is room for
+	check(0, 2*maxEntries) // more than the limit
 	check(0, fewRows)
-	if m.dict.rests.left <= 0 {
-		t.Error("a dictionary of strings that never come again does not rest")
+	if m.dict.backoff.left <= 0 {
+		t.Error("a dictionary of strings that never repeat does not pause")
 	}
-	for range 2 * minRest / 1000 {
+	for range 2 * minPause / 1000 {
 		check(0, 1000)
 	}
-	if m.dict.rests.left > 0 || len(m.dict.entries) != 1000+firstCode {
-		t.Errorf("after its rest the dictionary has %d entries, and rests for %d rows", len(m.dict.entries), m.dict.rests.left)
+	if m.dict.backoff.left > 0 || len(m.dict.entries) != 1000+firstCode {
+		t.Errorf("after its pause the dictionary has %d entries, and pauses for %d rows", len(m.dict.entries), m.dict.backoff.left)
 	}
-	check(10_000, maxEntries) // more than there is room for now
+	check(10_000, maxEntries) // more than there is room for now, beside those above
 	for _, from := range []int{503, 0, 4} {
 		check(from, 1000) // other codes for the same strings
 	}
 	if len(m.dict.entries) != 1503+firstCode {
-		t.Errorf("a dictionary whose strings come again has %d entries", len(m.dict.entries))
+		t.Errorf("a dictionary whose strings repeat has %d entries", len(m.dict.entries))
 	}
 	long := column(strings.Repeat("x", maxBytes+1), "b7")
 	if out := p.Eval(long, 2, nil); out.Bits[0] != 0b10 || m.dict.bytes > maxBytes {
@@ -297,8 +296,8 @@ func TestMemo_IsBounded(t *testing.T) {
 	}
 }
 
-// TestMemo_ResultsAreBounded: the strings that a memo keeps count like those of the
-// dictionary, lie in memory of their own, and go when those go.
+// TestMemo_ResultsAreBounded: the result strings of a memo count towards the dictionary's
+// limit, are copies, and are dropped with the entries.
 func TestMemo_ResultsAreBounded(t *testing.T) {
 	const text = "s.replace('a', '0123456789') + '!'"
 	long := func(from, n int) []*vector.Vector {
@@ -331,26 +330,26 @@ func TestMemo_ResultsAreBounded(t *testing.T) {
 	}
 	check(0, 50)
 	if kept() == 0 {
-		t.Fatal("the memo has kept nothing")
+		t.Fatal("the memo has stored no result")
 	}
 	if body := m.body.out; unsafe.StringData(m.strs[firstCode]) == unsafe.StringData(body.Str[0]) {
-		t.Error("the memo keeps a string of its body, and what lies around it")
+		t.Error("the memo refers to a string of its body, which keeps a whole buffer alive")
 	}
-	check(0, 200) // more than there is room for
+	check(0, 200) // more than the limit
 	if !m.dict.full {
 		t.Error("the dictionary is not full")
 	}
 	check(1000, 200)
-	m.dict.full, m.dict.rests.next = true, 1<<10
+	m.dict.full, m.dict.backoff.next = true, 1<<10
 	check(0, 20)
-	if m.dict.rests.left <= 0 || m.strs != nil || m.question.Str != nil {
-		t.Errorf("a memo of a resting dictionary keeps %d bytes", kept())
+	if m.dict.backoff.left <= 0 || m.strs != nil || m.column.Str != nil {
+		t.Errorf("a memo of a paused dictionary stores %d bytes", kept())
 	}
 }
 
-// TestMemo_LeavesItsColumnAlone: the body reads the strings of entries in the place of
-// the column, which nodes after it read too.
-func TestMemo_LeavesItsColumnAlone(t *testing.T) {
+// TestMemo_RestoresItsColumn: the body reads entries in place of the column, and nodes after
+// the memo read the column.
+func TestMemo_RestoresItsColumn(t *testing.T) {
 	p := programFor(t, "s.matches('a') ? s : t", always)
 	var list []vars
 	for _, s := range []string{"a", "a", "b", "ab"} {
@@ -379,8 +378,9 @@ func (x *panicNode) eval(n int, need vector.Bitmap) {
 	x.node.eval(n, need)
 }
 
-// TestMemo_KnowsNothingAfterAPanic: who recovers from a panic may use the program again.
-func TestMemo_KnowsNothingAfterAPanic(t *testing.T) {
+// TestMemo_ForgetsAfterAPanic: a program may be used again after its caller recovered from a
+// panic.
+func TestMemo_ForgetsAfterAPanic(t *testing.T) {
 	p := program(t, "s.matches('a+')")
 	m := memoOf(t, p)
 	m.body.steps[0] = &panicNode{node: m.body.steps[0]}
@@ -390,6 +390,6 @@ func TestMemo_KnowsNothingAfterAPanic(t *testing.T) {
 		p.Eval(cols, 2, nil)
 	}()
 	if out := p.Eval(cols, 2, nil); out.Bits[0] != 0b01 || out.Err != nil {
-		t.Errorf("after a panic the answers are %b", out.Bits[0])
+		t.Errorf("after a panic the results are %b", out.Bits[0])
 	}
 }

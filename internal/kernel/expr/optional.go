@@ -34,8 +34,8 @@ func (c *compiler) optional(e *plan.Expr) *term {
 	return t
 }
 
-// wrapper compiles optional.of, which may hold null, and optional.ofNonZeroValue,
-// for which null and zero are none.
+// wrapper compiles optional.of, whose result may contain null, and optional.ofNonZeroValue,
+// which is none for null and zero.
 func wrapper(nonZero bool) func(*compiler, *plan.Expr) *term {
 	return func(c *compiler, e *plan.Expr) *term {
 		if len(e.Args) != 1 || e.Type.Kind != plan.Optional || !e.Args[0].Type.Equal(*e.Type.Elem) {
@@ -57,7 +57,7 @@ type wrapNode struct {
 
 func (x *wrapNode) eval(n int, need vector.Bitmap) {
 	a, o := x.arg, x.out
-	o.alias(a)
+	o.viewLanes(a)
 	o.mark(nil, a.Err)
 	if !x.nonZero {
 		o.ofNull = a.Null
@@ -69,7 +69,7 @@ func (x *wrapNode) eval(n int, need vector.Bitmap) {
 	o.dropZeros()
 }
 
-// dropZeros makes the rows with a zero value none.
+// dropZeros sets the rows with a zero value to none.
 func (c *col) dropZeros() {
 	none := c.nulls()
 	switch kind := c.Type.Unwrap().Kind; vector.Lane(c.Type) {
@@ -104,7 +104,7 @@ type valueNode struct{ unary }
 
 func (x *valueNode) eval(n int, need vector.Bitmap) {
 	a, o := x.arg, x.out
-	o.alias(a)
+	o.viewLanes(a)
 	o.mark(a.ofNull, nil)
 	o.strict(a)
 }
@@ -156,11 +156,11 @@ type orElseNode struct {
 	opt     *col
 	cost    int // of opt
 	alt     block
-	unwrap  bool // orValue: the result is the content
+	unwrap  bool // orValue: the result is the content of the optional
 	noneMem vector.Bitmap
 	some    *col // view of opt as a value of the result's type
 	mixed   *col
-	out     *col // shows some or mixed
+	out     *col // view of some or mixed
 }
 
 func (x *orElseNode) branches() []*block { return []*block{&x.alt} }
@@ -168,7 +168,7 @@ func (x *orElseNode) conditionCost() int { return x.cost }
 
 func (x *orElseNode) eval(n int, need vector.Bitmap) {
 	opt, some := x.opt, x.some
-	some.alias(opt)
+	some.viewLanes(opt)
 	if x.unwrap {
 		some.mark(opt.ofNull, opt.Err)
 	} else {
@@ -182,10 +182,10 @@ func (x *orElseNode) eval(n int, need vector.Bitmap) {
 		left |= none[w]
 	}
 	if left == 0 {
-		x.out.show(some)
+		x.out.view(some)
 		return
 	}
 	x.mixed.reset(n)
 	x.mixed.blend(none, x.alt.eval(n, none), some)
-	x.out.show(x.mixed)
+	x.out.view(x.mixed)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// vars are the inputs of one row; what is absent is null.
+// vars are the inputs of one row; a missing one is null.
 type vars map[string]plan.Value
 
 // rows makes columns of the given rows.
@@ -43,7 +43,7 @@ func programFor(t testing.TB, text string, bias int) *Program {
 	return p
 }
 
-// evalRow evaluates text on one row and wants the printed outcome.
+// wantRow evaluates text for one row and compares the printed outcome.
 func wantRow(t *testing.T, text string, row vars, want string) {
 	t.Helper()
 	got := result(program(t, text).Eval(rows(row), 1, nil), 0).String()
@@ -52,7 +52,7 @@ func wantRow(t *testing.T, text string, row vars, want string) {
 	}
 }
 
-// wantNative wants an expression to need no cel-go.
+// wantNative checks that an expression has no fallback.
 func wantNative(t *testing.T, text string) {
 	t.Helper()
 	if f := program(t, text).Fallbacks(); len(f) != 0 {
@@ -107,7 +107,7 @@ func TestC4_ZonedFieldsAreNative(t *testing.T) {
 	} {
 		wantNative(t, text)
 	}
-	// The clocks of New York went forward at 2025-03-09 07:00 UTC.
+	// In New York, daylight saving time began at 2025-03-09 07:00 UTC.
 	wantRow(t, "ts.getHours('America/New_York')", vars{"ts": at(t, "2025-03-09T06:59:59.999999Z")}, "1")
 	wantRow(t, "ts.getHours('America/New_York')", vars{"ts": at(t, "2025-03-09T07:00:00Z")}, "3")
 	wantRow(t, "ts.getHours('Local')", vars{"ts": at(t, "2025-03-09T07:00:00Z")}, "error")
@@ -181,8 +181,8 @@ func TestB8_WeekdaysCountFromSunday(t *testing.T) {
 	}
 }
 
-// TestNanosecondsDecide: what lanes of microseconds cannot hold must not change
-// what is computed from it.
+// TestNanosecondsDecide: results are right although lanes hold microseconds and cel-go
+// computes with nanoseconds.
 func TestNanosecondsDecide(t *testing.T) {
 	row := vars{"ts": plan.TimestampValue(5), "tu": plan.TimestampValue(5), "du": plan.DurationValue(time.Nanosecond)}
 	for text, want := range map[string]string{

@@ -2,12 +2,12 @@
 // does: the one evaluator of the kernel.
 //
 // An expression becomes a list of nodes, each of which computes one operator for
-// a whole batch over typed lanes, with null and error bitmaps. No node fuses two
-// operators, so no floating-point operation is ever contracted. A sub-expression
-// that has no kernel is run by cel-go row by row. Operands that matter for some rows
-// only are lists of their own, and expensive nodes evaluate only the rows that the
-// operators above them have not decided. An expensive sub-expression of one column of
-// strings is evaluated once for each string, as long as strings come again.
+// a whole batch over typed lanes, with null and error bitmaps. No node combines two
+// floating-point operations, so none are ever fused. A sub-expression that has no kernel is
+// run by cel-go row by row. Operands that are needed for some rows only are lists of their
+// own, and expensive nodes evaluate only the rows that the enclosing operators have not
+// decided. An expensive sub-expression that reads only one column of strings is evaluated
+// once per distinct string, as long as strings repeat.
 package expr
 
 import (
@@ -34,13 +34,13 @@ type Program struct {
 	expr      *plan.Expr
 	reads     []Input
 	root      *block
-	inputs    []input       // of root, each once
-	dicts     []*dictionary // of root, each once
+	inputs    []input       // of root, without duplicates
+	dicts     []*dictionary // of root, without duplicates
 	fallbacks []Fallback
 	whole     func() (cel.Program, error)
 	halt      *halt
 	filled    int           // rows of the constants, -1 at first
-	out       vector.Vector // where the root's does not do
+	out       vector.Vector // the result, if the vector of the root is not it
 	null      vector.Bitmap
 }
 
@@ -50,7 +50,7 @@ func Compile(e *plan.Expr, inputs []Input) (*Program, error) {
 	return compileFor(e, inputs, 0)
 }
 
-// compileFor is Compile with a bias added to the cost of what may have a memo.
+// compileFor is Compile with a bias added to the costs that decide about memos.
 func compileFor(e *plan.Expr, inputs []Input, bias int) (*Program, error) {
 	h := &halt{}
 	root, err := compile(e, inputs, bias, h)
@@ -83,13 +83,13 @@ func compileFor(e *plan.Expr, inputs []Input, bias int) (*Program, error) {
 func (p *Program) Type() plan.Type { return p.expr.Type }
 
 // Eval computes the expression for n rows. cols are parallel to the inputs of
-// Compile and have n rows each; a column the expression does not read may be
-// nil. need says which rows matter, nil all of them; the others hold
-// anything afterwards. need has no bits beyond row n-1 and is not part of a result.
+// Compile and have n rows each; a column that the expression does not read may be
+// nil. need is the rows to compute, nil for all; the other rows of the result are
+// unspecified. need must have no bits beyond row n-1; the result does not alias it.
 //
-// The result belongs to the program until its next Eval, and must not be modified. It
-// may alias cols, and strings in it may be strings of cols: they stay valid as long as
-// the memory of those does, and the others for ever.
+// The program owns the result, which is valid until the next Eval and must not be modified.
+// It may alias cols. Strings in it may be strings of cols, valid only as long as those;
+// all other strings stay valid.
 func (p *Program) Eval(cols []*vector.Vector, n int, need vector.Bitmap) *vector.Vector {
 	for i := range p.inputs {
 		x := &p.inputs[i]
@@ -120,7 +120,7 @@ func (p *Program) fill(n int) {
 	}
 }
 
-// finish makes c, which has optionals of null or shows a vector of another type, a result.
+// finish converts c to a result: it makes optionals of null null, and sets the type.
 func (p *Program) finish(c *col, n int) *vector.Vector {
 	p.out = *c.Vector
 	p.out.Type = c.Type
@@ -135,8 +135,7 @@ func (p *Program) finish(c *col, n int) *vector.Vector {
 	return &p.out
 }
 
-// ErrorText is what cel-go says about the failure of one row, "" when the row
-// does not fail.
+// ErrorText is cel-go's error message for one row, "" if the row does not fail.
 func (p *Program) ErrorText(cols []*vector.Vector, row int) string {
 	prg, err := p.whole()
 	if err != nil {

@@ -24,7 +24,7 @@ func TestCompile_Errors(t *testing.T) {
 		}
 	}
 	unbound := &plan.Expr{Kind: plan.Local, Name: "x", Type: plan.T(plan.Int)}
-	if _, err := Compile(unbound, nil); err == nil || !strings.Contains(err.Error(), "nothing binds") {
+	if _, err := Compile(unbound, nil); err == nil || !strings.Contains(err.Error(), "unbound variable") {
 		t.Errorf("a free variable gives %v", err)
 	}
 }
@@ -52,7 +52,7 @@ func TestFallbacks_NameTheSmallestSubTree(t *testing.T) {
 	}
 }
 
-// countingNode counts the rows it is asked for.
+// countingNode counts the rows that it is to compute.
 type countingNode struct {
 	node
 	asked int
@@ -87,12 +87,12 @@ func TestNeed_IsPushedDown(t *testing.T) {
 		}
 		p.Eval(cols, n, nil)
 		if want >= 0 && counter.asked != want || counter.asked > n {
-			t.Errorf("%s asks for %d rows of the match, want %d", text, counter.asked, want)
+			t.Errorf("%s computes %d rows of the match, want %d", text, counter.asked, want)
 		}
 	}
 }
 
-// replaceMatch puts the counter in the place of the match node.
+// replaceMatch replaces the match node by the counter.
 func replaceMatch(x *block, counter *countingNode) {
 	for i, n := range x.steps {
 		switch n := n.(type) {
@@ -116,7 +116,7 @@ func TestEval_AllocatesNothing(t *testing.T) {
 		p := program(t, text)
 		p.Eval(cols, 200, nil)
 		if n := testing.AllocsPerRun(20, func() { p.Eval(cols, 200, nil) }); n != 0 {
-			t.Errorf("%s allocates %v times a batch", text, n)
+			t.Errorf("%s allocates %v times per batch", text, n)
 		}
 	}
 }
@@ -141,7 +141,7 @@ func TestEval_NoRows(t *testing.T) {
 func TestEval_WantsAsManyRowsAsTheBatchHas(t *testing.T) {
 	defer func() {
 		if r := recover(); r != "expr: a column of 3 rows in a batch of 2" {
-			t.Errorf("a column that is too long gives %v", r)
+			t.Errorf("a column that is too long: %v", r)
 		}
 	}()
 	program(t, "i + 1").Eval(rows(vars{}, vars{}, vars{}), 2, nil)
@@ -160,8 +160,8 @@ func TestEval_UnreadColumnsMayBeMissing(t *testing.T) {
 	}
 }
 
-// TestEval_ForgetsEarlierStrings: a column of strings may lie in memory that is
-// freed after its batch, so no row of a later batch may still refer to it.
+// TestEval_ForgetsEarlierStrings: the strings of a batch may be in memory that is freed after
+// it, so no row of a later batch may refer to them.
 func TestEval_ForgetsEarlierStrings(t *testing.T) {
 	text := func(s string) vars { return vars{"s": plan.StringValue(s), "b": plan.BoolValue(true)} }
 	for _, expr := range []string{"s.trim()", "s + t", "b ? s.trim() : t", "s.reverse()", "string(s)", "os.orValue(s)"} {
@@ -174,8 +174,8 @@ func TestEval_ForgetsEarlierStrings(t *testing.T) {
 	}
 }
 
-// TestEval_KeepsLittleText: the memory of texts does not grow with what has been
-// written to it.
+// TestEval_KeepsLittleText: the memory that texts keep alive does not grow with the total
+// size of texts written.
 func TestEval_KeepsLittleText(t *testing.T) {
 	for text, node := range map[string]func(n node) *arena{
 		"(s + '').lowerAscii()": func(n node) *arena { return &n.(*formatNode).text },
@@ -198,7 +198,8 @@ func TestEval_KeepsLittleText(t *testing.T) {
 	}
 }
 
-// TestConcat_IsFlat: a sum of sums is one node, but a sum that others read stays.
+// TestConcat_IsFlat: nested concatenations are one node, unless another node reads the inner
+// one.
 func TestConcat_IsFlat(t *testing.T) {
 	row := vars{"s": plan.StringValue("a"), "t": plan.StringValue("b")}
 	for text, want := range map[string]string{
@@ -210,6 +211,6 @@ func TestConcat_IsFlat(t *testing.T) {
 		wantRow(t, text, row, want)
 	}
 	if p := program(t, "(s + t) + (t + s)"); len(p.root.steps) != 1 {
-		t.Errorf("a sum of sums has %d nodes", len(p.root.steps))
+		t.Errorf("nested concatenations have %d nodes", len(p.root.steps))
 	}
 }

@@ -2,15 +2,15 @@ package expr
 
 import "github.com/unskew/unskew/internal/vector"
 
-// Strings of a few bytes are compared as numbers, without a call and without a branch
-// that depends on the bytes.
+// Strings of a few bytes are compared as numbers, without calls and without branches that
+// depend on their bytes.
 const (
 	maxPacked = 7
 	maxShort  = 8
 )
 
-// packed is a string of up to maxPacked bytes as a number, another one for every
-// string: its length is the highest byte.
+// packed is a string of up to maxPacked bytes as a number that identifies it: its length is
+// the highest byte.
 func packed(s string) uint64 {
 	n := len(s)
 	p := uint64(n) << 56
@@ -23,20 +23,20 @@ func packed(s string) uint64 {
 	return p
 }
 
-// few and many are strings of 1 to 3 and of 4 to maxShort bytes as numbers, another one
-// for every string of its length.
-func few(s string) uint64 {
+// pack3 and pack8 are strings of 1 to 3 and of 4 to maxShort bytes as numbers. Together with
+// the length, the number identifies the string.
+func pack3(s string) uint64 {
 	return uint64(s[0]) | uint64(s[len(s)/2])<<8 | uint64(s[len(s)-1])<<16
 }
 
-func many(s string) uint64 { return uint64(le32(s)) | uint64(le32(s[len(s)-4:]))<<32 }
+func pack8(s string) uint64 { return uint64(le32(s)) | uint64(le32(s[len(s)-4:]))<<32 }
 
-// alike is few or many.
-func alike(s string) uint64 {
+// packBytes is pack3 or pack8, by the length of s.
+func packBytes(s string) uint64 {
 	if len(s) < 4 {
-		return few(s)
+		return pack3(s)
 	}
-	return many(s)
+	return pack8(s)
 }
 
 func le32(s string) uint32 {
@@ -50,13 +50,13 @@ func le64(s string) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// equalToShort sets a bit for every string that is k, which has 1 to maxShort bytes.
+// equalToShort sets a bit for every string that equals k, which has 1 to maxShort bytes.
 func equalToShort(a []string, k string) (bits uint64) {
-	key := alike(k)
+	key := packBytes(k)
 	if len(k) < 4 {
 		for i, s := range a {
 			var bit uint64
-			if len(s) == len(k) && few(s) == key {
+			if len(s) == len(k) && pack3(s) == key {
 				bit = 1
 			}
 			bits |= bit << i
@@ -65,7 +65,7 @@ func equalToShort(a []string, k string) (bits uint64) {
 	}
 	for i, s := range a {
 		var bit uint64
-		if len(s) == len(k) && many(s) == key {
+		if len(s) == len(k) && pack8(s) == key {
 			bit = 1
 		}
 		bits |= bit << i
@@ -81,25 +81,25 @@ func (x *inNode) searchShort(dst vector.Bitmap, a []string) {
 			part, a = a[:64], a[64:]
 		}
 		if x.length > 0 {
-			dst[w] = searchAlike(part, x.short, x.length)
+			dst[w] = searchOneLength(part, x.short, x.length)
 		} else {
 			dst[w] = searchPacked(part, x.short)
 		}
 	}
 }
 
-func searchAlike(a []string, short []uint64, length int) (bits uint64) {
+func searchOneLength(a []string, short []uint64, length int) (bits uint64) {
 	if length < 4 {
 		for i, s := range a {
 			if len(s) == length {
-				bits |= among(few(s), short) << i
+				bits |= among(pack3(s), short) << i
 			}
 		}
 		return bits
 	}
 	for i, s := range a {
 		if len(s) == length {
-			bits |= among(many(s), short) << i
+			bits |= among(pack8(s), short) << i
 		}
 	}
 	return bits

@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// TestShortStrings compares numbers that stand for short strings with the strings.
+// TestShortStrings checks comparisons of packed short strings against comparing the strings.
 func TestShortStrings(t *testing.T) {
 	text := rapid.StringOfN(rapid.SampledFrom([]rune{'a', 'b', 0}), 0, maxShort+1, -1)
 	rapid.Check(t, func(rt *rapid.T) {

@@ -48,7 +48,7 @@ func testEnv(t testing.TB) *cel.Env {
 	return env
 }
 
-// source is a test expression in both forms.
+// source is a test expression, as cel-go's and as the plan's tree.
 type source struct {
 	checked *cel.Ast
 	expr    *plan.Expr
@@ -72,7 +72,7 @@ func parse(env *cel.Env, text string) (source, error) {
 	return source{checked, e}, failed
 }
 
-// testVariable makes out one of testInputs.
+// testVariable makes out a reference to one of testInputs.
 func testVariable(out *plan.Expr, name string) (*plan.Expr, error) {
 	out.Kind, out.Name = plan.Column, name
 	if field, ok := strings.CutPrefix(name, "request."); ok {

@@ -60,8 +60,8 @@ func (x *predicateNode) eval(n int, need vector.Bitmap) {
 	}
 }
 
-// wanted is the rows of word w that a kernel whose rows are expensive must compute:
-// somebody needs them, and they have not failed already.
+// wanted is the rows of word w that an expensive kernel must compute: needed rows that have
+// not failed already.
 func (c *col) wanted(need vector.Bitmap, w int) uint64 {
 	return needWord(need, w, c.N) &^ word(c.Err, w)
 }
@@ -71,8 +71,8 @@ func wanted(o *col, need vector.Bitmap, i int) bool {
 	return (need == nil || need.Get(i)) && !o.Err.Get(i)
 }
 
-// matches compiles a test against a constant pattern; cel-go reports bad and
-// varying patterns row by row.
+// matches compiles a test against a constant pattern. Invalid patterns and those that are
+// not constant run in cel-go.
 func matches(_ *compiler, e *plan.Expr, args []*term) *term {
 	k := args[1].lit
 	if k == nil || k.null || k.err {
@@ -211,14 +211,14 @@ func appendUpper(dst []byte, a *col, i int) []byte {
 
 func trim(o, a *col, i int) bool { o.Str[i] = strings.TrimSpace(a.Str[i]); return true }
 
-// arena is memory for strings, each part of which is written once, so that they stay
-// valid. A string keeps the block alive that it lies in: maxArena bytes, or as many as
-// one call of grow asked for.
+// arena allocates strings from larger buffers, which are never overwritten, so that the
+// strings stay valid. A string keeps its whole buffer alive: maxArena bytes, or as many as
+// one call of grow requested.
 type arena struct{ buf []byte }
 
 const minArena, maxArena = 64, 64 << 10
 
-// grow makes room for size bytes; who writes more makes the block grow.
+// grow makes room for size bytes. Appending more reallocates the buffer.
 func (t *arena) grow(size int) {
 	if cap(t.buf)-len(t.buf) < size {
 		t.buf = make([]byte, 0, max(size, min(2*cap(t.buf), maxArena), minArena))
@@ -233,5 +233,5 @@ func (t *arena) clone(s string) string {
 	return asString(t.buf[from:])
 }
 
-// asString is b, which is not written again, as a string.
+// asString is b as a string; b must not be written to any more.
 func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -20,9 +20,8 @@ var temporalRules = map[string]rule{
 	overloads.DurationToSeconds:          {[]plan.Kind{plan.Duration}, durationField(func(d time.Duration) int64 { return int64(d.Seconds()) })},
 }
 
-// shiftRule adds sign times a duration to the timestamp at operand ts. The
-// result is exact when the duration is a constant of whole microseconds; else it
-// is floored and nothing may be computed from it.
+// shiftRule adds sign times a duration to the timestamp at operand ts. The result is exact
+// if the duration is a constant of whole microseconds, else floored.
 func shiftRule(sign int64, ts int) builder {
 	return func(_ *compiler, e *plan.Expr, args []*term) *term {
 		t, d := args[ts], args[1-ts]
@@ -67,8 +66,8 @@ func (x *shiftNode) eval(n int, need vector.Bitmap) {
 	}
 }
 
-// elapsed is the duration between two timestamps. cel-go scales whole seconds to
-// nanoseconds before it adds the fractions, and either step may overflow.
+// elapsed is the duration between two timestamps. Like cel-go, it scales whole seconds to
+// nanoseconds before it adds the fractions; either step may overflow, which is an error.
 func elapsed(_ *compiler, e *plan.Expr, args []*term) *term {
 	if args[0].floored || args[1].floored {
 		return nil
@@ -77,7 +76,7 @@ func elapsed(_ *compiler, e *plan.Expr, args []*term) *term {
 	return then(x, x.out, args[0], args[1])
 }
 
-// maxSeconds is the number of whole seconds whose nanoseconds fit an int64.
+// maxSeconds is the largest number of seconds whose nanoseconds fit an int64.
 const maxSeconds = math.MaxInt64 / int64(time.Second)
 
 func subTime(dst, a, b []int64) (bad uint64) {

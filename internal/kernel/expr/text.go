@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// fallbacks lists the fallbacks of x and of what its nodes evaluate.
+// fallbacks lists the fallbacks of x and of the blocks that its nodes evaluate.
 func (x *block) fallbacks() []Fallback {
 	var out []Fallback
 	for _, n := range x.steps {
@@ -24,7 +24,7 @@ func (x *block) fallbacks() []Fallback {
 	return out
 }
 
-// text writes e for people; macros stay expanded.
+// text formats e for display; macros stay expanded.
 func text(e *plan.Expr) string {
 	args := make([]string, len(e.Args))
 	for i, a := range e.Args {

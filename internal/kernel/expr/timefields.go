@@ -17,7 +17,7 @@ const (
 	microsPerDay    = int64(plan.Day)
 )
 
-// field computes one calendar field of local microseconds since the epoch.
+// field computes one calendar field of a local time, in microseconds since the epoch.
 type field func(local int64) int64
 
 // fields are the accessors of timestamps, without and with a zone. Months, days
@@ -79,7 +79,7 @@ func dayOfYear(local int64) int64 {
 	return plan.FloorDiv(local, microsPerDay) - daysBeforeYear(y)
 }
 
-// civil is the proleptic Gregorian date of local microseconds; month and day
+// civil is the proleptic Gregorian date of a local time in microseconds; month and day
 // count from 1. The algorithm is civil_from_days of Howard Hinnant,
 // "chrono-Compatible Low-Level Date Algorithms": years start in March, in eras of
 // 400 years.
@@ -118,8 +118,8 @@ func utcField(f field) builder {
 	}
 }
 
-// zonedField compiles an accessor with a literal zone; cel-go reports an unknown
-// one row by row.
+// zonedField compiles an accessor with a constant zone. Other zones, and unknown ones, run
+// in cel-go.
 func zonedField(f field) builder {
 	return func(_ *compiler, e *plan.Expr, args []*term) *term {
 		k := args[1].lit
@@ -153,7 +153,7 @@ func (x *zonedNode) eval(n int, need vector.Bitmap) {
 	}
 }
 
-// zone remembers the offsets that held around the last times it was asked for.
+// zone caches the offsets of a time zone around the last times it was asked for.
 type zone struct {
 	loc   *time.Location
 	spans [4]span
@@ -161,7 +161,7 @@ type zone struct {
 	next  int // the span to replace next
 }
 
-// span is a time in which a zone's offset from UTC does not change: [from, to).
+// span is a period in which a zone's offset from UTC does not change: [from, to).
 type span struct{ from, to, offset int64 }
 
 // offset is the zone's offset from UTC at t, in microseconds.
@@ -176,11 +176,11 @@ func (z *zone) offset(t int64) int64 {
 		}
 	}
 	z.last, z.next = z.next, (z.next+1)%len(z.spans)
-	z.spans[z.last] = z.look(t)
+	z.spans[z.last] = z.spanAt(t)
 	return z.spans[z.last].offset
 }
 
-func (z *zone) look(t int64) span {
+func (z *zone) spanAt(t int64) span {
 	at := plan.EventTime(t).Time().In(z.loc)
 	_, seconds := at.Zone()
 	s := span{int64(plan.Always), int64(plan.Never), int64(seconds) * microsPerSecond}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestRests_WhenStringsDoNotComeAgain(t *testing.T) {
+func TestBackoff_WhenStringsDoNotRepeat(t *testing.T) {
 	for _, x := range []struct {
 		hits, entries int
 		full, want    bool
@@ -19,26 +19,26 @@ func TestRests_WhenStringsDoNotComeAgain(t *testing.T) {
 		{100*payback - 1, 100, true, true},
 		{100 * payback, 100, true, false},
 	} {
-		r := rests{hits: x.hits, next: minRest}
-		if got := r.due(x.entries, 100, x.full); got != x.want || (r.left > 0) != x.want {
-			t.Errorf("%+v: %v, and rests for %d rows", x, got, r.left)
+		r := backoff{hits: x.hits, next: minPause}
+		if got := r.assess(x.entries, 100, x.full); got != x.want || (r.left > 0) != x.want {
+			t.Errorf("%+v: %v, and pauses for %d rows", x, got, r.left)
 		}
 		if r.hits != 0 && (x.full || x.want) {
-			t.Errorf("%+v: %d hits of a generation that has ended", x, r.hits)
+			t.Errorf("%+v: %d hits remain after the generation has ended", x, r.hits)
 		}
 	}
 }
 
-func TestRests_BecomeLonger(t *testing.T) {
-	r := rests{next: minRest}
-	for want := minRest; want <= 4*maxRest; want *= 2 {
-		if r.pass(1) {
-			t.Fatal("it rests although none is due")
+func TestBackoff_PausesBecomeLonger(t *testing.T) {
+	r := backoff{next: minPause}
+	for want := minPause; want <= 4*maxPause; want *= 2 {
+		if r.skip(1) {
+			t.Fatal("it pauses without a reason")
 		}
-		r.due(100, 100, true)
-		for rows := 0; rows < min(want, maxRest); rows += minRest {
-			if !r.pass(minRest) {
-				t.Fatalf("it rests for %d rows, want %d", rows, min(want, maxRest))
+		r.assess(100, 100, true)
+		for rows := 0; rows < min(want, maxPause); rows += minPause {
+			if !r.skip(minPause) {
+				t.Fatalf("it pauses for %d rows, want %d", rows, min(want, maxPause))
 			}
 		}
 	}
@@ -54,7 +54,7 @@ func codes(p *Program, d *dictionary, n int, text func(row int) string) bool {
 	return !d.closed
 }
 
-func TestDictionary_RestsForLargeBatchesToo(t *testing.T) {
+func TestDictionary_PausesForLargeBatchesToo(t *testing.T) {
 	for _, n := range []int{64, 1000, 4 * maxEntries, 5 * maxEntries} {
 		p := program(t, "s.matches('7$')")
 		d := memoOf(t, p).dict
@@ -63,13 +63,13 @@ func TestDictionary_RestsForLargeBatchesToo(t *testing.T) {
 			codes(p, d, n, func(row int) string { return fmt.Sprint("name ", last+row) })
 			last += n
 		}
-		if d.rests.left <= 0 {
-			t.Errorf("in batches of %d strings that do not come again the dictionary does not rest", n)
+		if d.backoff.left <= 0 {
+			t.Errorf("in batches of %d strings that do not repeat the dictionary does not pause", n)
 		}
 	}
 }
 
-func TestDictionary_RestsWhenStringsComeAgainFewTimes(t *testing.T) {
+func TestDictionary_PausesWhenStringsRarelyRepeat(t *testing.T) {
 	for times, want := range map[int]bool{4: true, payback: true, 2 * payback: false} {
 		p := program(t, "s.matches('7$')")
 		d := memoOf(t, p).dict
@@ -77,16 +77,16 @@ func TestDictionary_RestsWhenStringsComeAgainFewTimes(t *testing.T) {
 		for range 2 * maxEntries * times / 512 {
 			codes(p, d, 512, func(row int) string { return fmt.Sprint("name ", (last+row)/times) })
 			last += 512
-			rested = rested || d.rests.left > 0
+			rested = rested || d.backoff.left > 0
 		}
 		if rested != want {
-			t.Errorf("a dictionary whose strings come %d times each rests: %v", times, rested)
+			t.Errorf("a dictionary whose strings occur %d times each pauses: %v", times, rested)
 		}
 	}
 }
 
-// TestDictionary_LongStringsCostTheirBatchOnly: the strings before it are not forgotten.
-func TestDictionary_LongStringsCostTheirBatchOnly(t *testing.T) {
+// TestDictionary_LongStringsCloseOnlyTheirBatch: the entries of earlier batches stay.
+func TestDictionary_LongStringsCloseOnlyTheirBatch(t *testing.T) {
 	p := program(t, "s.matches('7$')")
 	d := memoOf(t, p).dict
 	text := func(row int) string { return fmt.Sprint("name ", row) }
@@ -109,15 +109,15 @@ func TestDictionary_LongStringsCostTheirBatchOnly(t *testing.T) {
 	}
 }
 
-// TestDictionary_StopsWhenFull: rows after the one without a code do not come to it.
+// TestDictionary_StopsWhenFull: once a row has got no code, no later row is looked up.
 func TestDictionary_StopsWhenFull(t *testing.T) {
 	p := program(t, "s.matches('7$')")
 	d := memoOf(t, p).dict
 	d.limit = firstCode + 64
 	if codes(p, d, 640, func(row int) string { return fmt.Sprint("name ", min(row, 65)) }) {
-		t.Fatal("all strings have codes")
+		t.Fatal("every string has a code")
 	}
-	if len(d.entries) != d.limit || d.rests.hits > 64 {
-		t.Errorf("%d entries, and %d rows were looked up after the last", len(d.entries), d.rests.hits)
+	if len(d.entries) != d.limit || d.backoff.hits > 64 {
+		t.Errorf("%d entries, and %d rows were looked up after the last", len(d.entries), d.backoff.hits)
 	}
 }
