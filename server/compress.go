@@ -28,10 +28,11 @@ func compressOnRequest(next http.Handler) http.Handler {
 	})
 }
 
-// mayCompress reports whether the answer to a request may be compressed.
-func mayCompress(r *http.Request) bool {
-	accepted := r.Header.Get("Accept-Encoding")
-	return accepted != "" && (wantsGzip(accepted) || !fromLoopback(r.RemoteAddr))
+// mayCompress reports whether the answer to a request may be compressed. header is the one in which
+// its protocol lists the encodings that the caller accepts.
+func mayCompress(r *http.Request, header string) bool {
+	accepted := r.Header.Get(header)
+	return accepted != "" && (wantsGzip(r.Header.Get("Accept-Encoding")) || !fromLoopback(r.RemoteAddr))
 }
 
 // wantsGzip reports whether an Accept-Encoding list has gzip and refuses to take an answer as it is.

@@ -12,10 +12,10 @@ import (
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
-// fastPath answers the most common reads without Connect: unary Connect calls with a small,
-// uncompressed body of known size that do not ask for compression. Supporting all protocols in one
-// handler takes longer than a small answer. All other requests go to next, and so do all errors:
-// next gets the original request together with the error.
+// fastPath answers the most common reads without Connect: unary calls over Connect's protocol or
+// gRPC, with a small, uncompressed body, that do not ask for compression. Supporting all protocols
+// in one handler takes longer than a small answer. All other requests go to next, and so do all
+// errors: next gets the original request together with the error.
 type fastPath struct {
 	*Server
 	next http.Handler // Connect's handler
@@ -23,25 +23,24 @@ type fastPath struct {
 
 // ServeHTTP implements http.Handler.
 func (s fastPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f, limit := s.formatOf(r), shorter(s.cfg.Timeout, r.Header)
-	if f == nil || limit <= 0 {
+	if f, limit := s.formatOf(r), shorter(s.cfg.Timeout, r.Header); f != nil && limit > 0 {
+		s.connect(w, r, f, limit)
+	} else if f, limit := grpcFormatOf(r), grpcShorter(s.cfg.Timeout, r.Header); f != nil && limit > 0 {
+		s.grpc(w, r, f, limit)
+	} else {
 		s.next.ServeHTTP(w, r)
-		return
 	}
+}
+
+// connect answers a unary call over Connect's protocol.
+func (s fastPath) connect(w http.ResponseWriter, r *http.Request, f *fastFormat, limit time.Duration) {
 	c := callPool.Get().(*call)
 	c.body = slices.Grow(c.body[:0], int(r.ContentLength))[:r.ContentLength]
 	if n, err := io.ReadFull(r.Body, c.body); err != nil {
 		s.handOver(w, r, io.MultiReader(bytes.NewReader(c.body[:n]), failedReader{err}), nil)
 		return
 	}
-	c.json = f.codec.json
-	if err := readColumns(f.codec, c.body, &c.request, &c.refusal); err != nil {
-		s.handOver(w, r, bytes.NewReader(c.body), nil) // next fails at the same read
-		return
-	}
-	err := s.unary(r.Context(), unskewv1connect.FeatureServiceGetFeaturesProcedure, limit, func(ctx context.Context) error { return s.read(ctx, c) })
-	if err != nil {
-		s.handOver(w, r, bytes.NewReader(c.body), err)
+	if !s.answer(w, r, c, c.body, f, limit) {
 		return
 	}
 	h := w.Header()
@@ -52,6 +51,23 @@ func (s fastPath) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.release()
 }
 
+// answer decodes a message and computes the answer to it. If there is an error, next answers, and
+// answer returns false.
+func (s fastPath) answer(w http.ResponseWriter, r *http.Request, c *call, message []byte, f *fastFormat, limit time.Duration) bool {
+	c.json = f.codec.json
+	err := readColumns(f.codec, message, &c.request, &c.refusal)
+	if err != nil {
+		s.handOver(w, r, bytes.NewReader(c.body), nil) // next fails at the same read
+		return false
+	}
+	err = s.unary(r.Context(), unskewv1connect.FeatureServiceGetFeaturesProcedure, limit, func(ctx context.Context) error { return s.read(ctx, c) })
+	if err != nil {
+		s.handOver(w, r, bytes.NewReader(c.body), err)
+		return false
+	}
+	return true
+}
+
 // fastFormat is how the fast path decodes one content type.
 type fastFormat struct {
 	contentType []string
@@ -59,20 +75,22 @@ type fastFormat struct {
 }
 
 var (
-	fastFormats = map[string]*fastFormat{
-		"application/proto": {[]string{"application/proto"}, columnCodec{Codec: binaryCodec{}}},
-		"application/json":  {[]string{"application/json"}, columnCodec{Codec: strictJSON{"json"}, json: true}},
+	protoColumns = columnCodec{Codec: binaryCodec{}}
+	jsonColumns  = columnCodec{Codec: strictJSON{"json"}, json: true}
+	fastFormats  = map[string]*fastFormat{
+		"application/proto": {[]string{"application/proto"}, protoColumns},
+		"application/json":  {[]string{"application/json"}, jsonColumns},
 	}
 	// acceptedEncodings are the encodings that Connect decompresses.
 	acceptedEncodings = []string{"gzip"}
 )
 
-// formatOf returns the format of a request for the fast path, nil if next has to answer it.
+// formatOf returns the format of a request over Connect's protocol, nil if next has to answer it.
 func (s fastPath) formatOf(r *http.Request) *fastFormat {
 	h := r.Header
 	types := h["Content-Type"]
 	if r.Method != http.MethodPost || len(types) != 1 || r.ContentLength <= 0 || r.ContentLength > int64(min(smallBody, s.cfg.MaxBytes)) ||
-		len(h["Content-Encoding"]) > 0 || !currentProtocol(h["Connect-Protocol-Version"]) || mayCompress(r) {
+		len(h["Content-Encoding"]) > 0 || !currentProtocol(h["Connect-Protocol-Version"]) || mayCompress(r, "Accept-Encoding") {
 		return nil
 	}
 	return fastFormats[types[0]]

@@ -34,6 +34,7 @@ type asked struct {
 	unsized       bool // no Content-Length
 	remote        string
 	cut           bool // the body ends early
+	major         int  // of HTTP's version; 0: 1
 }
 
 // exchange runs a handler and returns the part of the answer that belongs to the protocol:
@@ -52,17 +53,22 @@ func (a asked) exchange(h http.Handler) (code int, header http.Header, body stri
 		r.ContentLength++
 	}
 	r.Header, r.RemoteAddr = a.header.Clone(), a.remote
+	if a.major > 0 {
+		r.Proto, r.ProtoMajor, r.ProtoMinor = fmt.Sprintf("HTTP/%d.0", a.major), a.major, 0
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	res := w.Result()
 	header = maps.Clone(res.Header)
+	for name, values := range res.Trailer {
+		header["Trailer "+name] = values
+	}
 	delete(header, "Content-Length")
 	return res.StatusCode, header, w.Body.String()
 }
 
-// requests has one request of each kind that Connect's handler distinguishes, and
-// combinations of two.
-func requests(t *testing.T) map[string]asked {
+// messages are requests of each kind that the handlers distinguish.
+func messages() map[string]*unskewv1.GetFeaturesRequest {
 	message := func(change func(*unskewv1.GetFeaturesRequest)) *unskewv1.GetFeaturesRequest {
 		m := &unskewv1.GetFeaturesRequest{Service: "fraud_v1",
 			Keys: []*unskewv1.Column{
@@ -77,7 +83,7 @@ func requests(t *testing.T) map[string]asked {
 		}
 		return m
 	}
-	bodies := map[string]*unskewv1.GetFeaturesRequest{
+	return map[string]*unskewv1.GetFeaturesRequest{
 		"a good one":          message(nil),
 		"with states":         message(func(m *unskewv1.GetFeaturesRequest) { m.WithStates = true }),
 		"some features":       message(func(m *unskewv1.GetFeaturesRequest) { m.Features = []string{"echo", "user_spend.spend"} }),
@@ -95,13 +101,42 @@ func requests(t *testing.T) map[string]asked {
 		}),
 		"nothing": {},
 	}
-	type variant struct {
-		name   string
-		change func(*asked)
+}
+
+// variant is one way to change a request.
+type variant struct {
+	name   string
+	change func(*asked)
+}
+
+func set(name string, values ...string) variant {
+	return variant{fmt.Sprintf("%s: %q", name, values), func(a *asked) { a.header[name] = values }}
+}
+
+func compressed(b []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(b)
+	_ = z.Close()
+	return out.Bytes()
+}
+
+// encoded is a message in protobuf's binary format or in JSON.
+func encoded(t *testing.T, m proto.Message, format string) []byte {
+	t.Helper()
+	b, err := proto.Marshal(m)
+	if format == "json" {
+		b, err = protojson.Marshal(m)
 	}
-	set := func(name string, values ...string) variant {
-		return variant{fmt.Sprintf("%s: %q", name, values), func(a *asked) { a.header[name] = values }}
+	if err != nil {
+		t.Fatal(err)
 	}
+	return b
+}
+
+// requests has one request of each kind that Connect's handler distinguishes, and
+// combinations of two.
+func requests(t *testing.T) map[string]asked {
 	variants := []variant{
 		{"", func(*asked) {}},
 		set("Connect-Protocol-Version", "1"), set("Connect-Protocol-Version", "2"), set("Connect-Protocol-Version", ""), set("Connect-Protocol-Version", "1", "2"),
@@ -111,11 +146,7 @@ func requests(t *testing.T) map[string]asked {
 		set("Accept-Encoding", "gzip"), set("Accept-Encoding", "gzip, identity;q=0"), set("Accept-Encoding", "br"), set("Accept-Encoding"),
 		set("Content-Encoding", "identity"), set("Content-Encoding", "zstd"), set("Content-Encoding", ""),
 		{"gzip", func(a *asked) {
-			var b bytes.Buffer
-			z := gzip.NewWriter(&b)
-			_, _ = z.Write(a.body)
-			_ = z.Close()
-			a.body = b.Bytes()
+			a.body = compressed(a.body)
 			a.header.Set("Content-Encoding", "gzip")
 		}},
 		{"gzip that is none", func(a *asked) { a.header.Set("Content-Encoding", "gzip") }},
@@ -139,15 +170,9 @@ func requests(t *testing.T) map[string]asked {
 		{"from another machine", func(a *asked) { a.remote = "192.0.2.1:99"; a.header.Set("Accept-Encoding", "gzip") }},
 	}
 	out := map[string]asked{}
-	for what, m := range bodies {
+	for what, m := range messages() {
 		for _, format := range []string{"proto", "json"} {
-			body, err := proto.Marshal(m)
-			if format == "json" {
-				body, err = protojson.Marshal(m)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			body := encoded(t, m, format)
 			for _, v := range variants {
 				a := asked{method: http.MethodPost, header: http.Header{"Content-Type": {"application/" + format}}, body: bytes.Clone(body), remote: "127.0.0.1:9"}
 				v.change(&a)
@@ -204,13 +229,15 @@ func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 			connects = servers[1].admitted(explained(connects))
 			straights := servers[0].Handler()
 			n := 0
-			for name, a := range requests(t) {
+			all := requests(t)
+			maps.Copy(all, grpcRequests(t))
+			for name, a := range all {
 				code, header, body := a.exchange(straights)
 				wantCode, wantHeader, wantBody := a.exchange(connects)
 				if code != wantCode || body != wantBody || fmt.Sprint(header) != fmt.Sprint(wantHeader) {
 					t.Errorf("%s:\n%d %v %.300q\nwant\n%d %v %.300q", name, code, header, body, wantCode, wantHeader, wantBody)
 				}
-				if code == http.StatusOK {
+				if code == http.StatusOK && fmt.Sprint(header["Trailer Grpc-Status"]) <= "[0]" {
 					n++
 				}
 			}
@@ -220,7 +247,7 @@ func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 			if logs[0].String() != logs[1].String() {
 				t.Errorf("log\n%s\nwant\n%s", &logs[0], &logs[1])
 			}
-			if what == "well" && n < 100 {
+			if what == "well" && n < 200 {
 				t.Errorf("%d requests were answered", n)
 			}
 		})

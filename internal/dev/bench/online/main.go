@@ -19,18 +19,23 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// report is the last line of the output. Of r… are ratios to the floor, json and grpc
-// what they serve of what Connect does.
+// report is the last line of the output. r… are ratios to the floor, json and grpc ratios to
+// Connect over HTTP/1, and grpc_http2 is the ratio to Connect over HTTP/2. bare_http2 compares
+// handlers of net/http that do nothing, over HTTP/2 and HTTP/1; grpc_bound follows from it: the
+// most that grpc can be in the row 1x50 while net/http's HTTP/2 costs what it does.
 type report struct {
-	Bench    string       `json:"bench"`
-	R1x50    bench.Figure `json:"r1x50"`
-	R10x50   bench.Figure `json:"r10x50"`
-	R100x50  bench.Figure `json:"r100x50"`
-	R1x250   bench.Figure `json:"r1x250"`
-	R100x250 bench.Figure `json:"r100x250"`
-	JSON     bench.Figure `json:"json"`
-	GRPC     bench.Figure `json:"grpc"`
-	P99      bench.Figure `json:"p99_ratio_1x50"`
+	Bench     string       `json:"bench"`
+	R1x50     bench.Figure `json:"r1x50"`
+	R10x50    bench.Figure `json:"r10x50"`
+	R100x50   bench.Figure `json:"r100x50"`
+	R1x250    bench.Figure `json:"r1x250"`
+	R100x250  bench.Figure `json:"r100x250"`
+	JSON      bench.Figure `json:"json"`
+	GRPC      bench.Figure `json:"grpc"`
+	GRPCHTTP2 bench.Figure `json:"grpc_http2"`
+	Bare      bench.Figure `json:"bare_http2"`
+	Bound     bench.Figure `json:"grpc_bound"`
+	P99       bench.Figure `json:"p99_ratio_1x50"`
 }
 
 // options are what the flags set.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -23,18 +24,27 @@ const (
 	compactProto          // as the client of package sdk does from its second call on
 	connectProto
 	connectJSON
+	connectHTTP2
 	grpcProto
+	bareHTTP1 // a handler of net/http that only reads its request and answers
+	bareHTTP2
 )
 
 func (p protocol) String() string {
-	return [...]string{"the floor", "Connect, compact", "Connect", "JSON", "gRPC"}[p]
+	return [...]string{"the floor", "Connect, compact", "Connect", "JSON", "Connect over HTTP/2", "gRPC", "bare HTTP/1", "bare HTTP/2"}[p]
 }
+
+// ofFloor reports whether the floor's process answers.
+func (p protocol) ofFloor() bool { return p == toFloor || p == bareHTTP1 || p == bareHTTP2 }
 
 const readPath = "/unskew.v1.FeatureService/GetFeatures"
 
 func (p protocol) dial(address string) (caller, error) {
-	if p == grpcProto {
-		return dialGRPC(address)
+	switch p {
+	case grpcProto:
+		return dialHTTP2(address, true)
+	case connectHTTP2, bareHTTP2:
+		return dialHTTP2(address, false)
 	}
 	return dialPlain(address)
 }
@@ -64,6 +74,8 @@ func (t *tested) request(p protocol, views int, users []int, length int) ([]byte
 			return nil, err
 		}
 		return plainRequest(readPath, "application/json", body), nil
+	case connectHTTP2:
+		return http2Request(readPath, body, "content-type", "application/proto", "content-length", strconv.Itoa(len(body)), "connect-protocol-version", "1", "accept-encoding", "gzip"), nil
 	case grpcProto:
 		return grpcRequest(readPath, body), nil
 	}
@@ -75,12 +87,18 @@ func (t *tested) request(p protocol, views int, users []int, length int) ([]byte
 	}
 	// As long as ours, where the users leave room.
 	floor = append(floor, make([]byte, max(0, len(body)-len(floor)))...)
+	switch p {
+	case bareHTTP1:
+		return plainRequest(barePath, "application/octet-stream", floor), nil
+	case bareHTTP2:
+		return http2Request(barePath, floor, "content-type", "application/octet-stream", "content-length", strconv.Itoa(len(floor))), nil
+	}
 	return plainRequest("/", "application/octet-stream", floor), nil
 }
 
 // check compares an answer with what the features are by hand.
 func (t *tested) check(p protocol, answer []byte, views int, users []int, length int) error {
-	if p == toFloor {
+	if p.ofFloor() {
 		if len(answer) != length {
 			return fmt.Errorf("the answer has %d bytes, not the %d asked for", len(answer), length)
 		}

@@ -20,6 +20,7 @@ type row struct {
 	ratio                    *bench.Figure // of throughputs
 	p99                      *bench.Figure // ours over the other's
 	least                    bool          // the ratio is the least of several rows
+	bound                    *bench.Figure // the ratio that gRPC could reach in the row before
 }
 
 func table(r *report) []row {
@@ -32,7 +33,10 @@ func table(r *report) []row {
 		{rows: 1, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON},
 		{rows: 100, views: 2, connections: 16, ours: connectJSON, against: connectProto, ratio: &r.JSON, least: true},
 		{rows: 1, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC},
+		{rows: 1, views: 2, connections: 16, ours: bareHTTP2, against: bareHTTP1, ratio: &r.Bare, bound: &r.Bound},
+		{rows: 1, views: 2, connections: 16, ours: grpcProto, against: connectHTTP2, ratio: &r.GRPCHTTP2},
 		{rows: 100, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC, least: true},
+		{rows: 100, views: 2, connections: 16, ours: grpcProto, against: connectHTTP2, ratio: &r.GRPCHTTP2, least: true},
 	}
 }
 
@@ -51,6 +55,13 @@ const pooled = 64
 func (t *tested) race(ctx context.Context, r row) error {
 	users := t.draw(r.rows)
 	answered := make([]int, pooled)
+	if r.ours.ofFloor() { // its answers are as long as Connect's
+		c, err := t.prepare(connectProto, r, users, answered)
+		if err != nil {
+			return err
+		}
+		c.close()
+	}
 	ours, err := t.prepare(r.ours, r, users, answered)
 	if err != nil {
 		return err
@@ -80,9 +91,19 @@ func (t *tested) race(ctx context.Context, r row) error {
 	if r.p99 != nil {
 		*r.p99 = bench.Figure(a.p99.Seconds() / b.p99.Seconds())
 	}
+	if r.bound != nil {
+		*r.bound = bench.Figure(t.bound(a.rate, b.rate))
+	}
+	t.before = b.rate
 	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
 	fmt.Printf("%-30s %9.0f %9.2f %9.0f %9.2f %7.2f  %-18s %-18s\n", r.name(), a.rate, ms(a.p99), b.rate, ms(b.p99), a.rate/b.rate, a.cpu, b.cpu)
 	return nil
+}
+
+// bound returns the ratio to Connect over HTTP/1 of a server that would do for a call over gRPC what
+// it does for one over Connect, and differ only in what the transport costs.
+func (t *tested) bound(http2, http1 float64) float64 {
+	return 1 / (1 + t.before*(1/http2-1/http1))
 }
 
 // draw draws the users of each request, different ones in one request.
@@ -131,7 +152,7 @@ func (s *spent) add(p pids, since spent) {
 // lengths of the answers, which the floor is asked for.
 func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*contestant, error) {
 	to := t.ours
-	if p == toFloor {
+	if p.ofFloor() {
 		to = t.floor
 	}
 	c := &contestant{pids: pids{to.cmd.Process.Pid, t.redis.Pid(), os.Getpid()}}

@@ -98,6 +98,10 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	views, length := binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
+	if r.URL.Path == barePath {
+		f.answerWith(w, int(length))
+		return
+	}
 	users := body[floorHeader:][:8*binary.BigEndian.Uint32(body[8:])]
 	keys := make([]string, 0, int(views)*len(users)/8)
 	for _, prefix := range f.prefixes[:views] {
@@ -116,10 +120,18 @@ func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	f.answerWith(w, int(length))
+}
+
+func (f *floor) answerWith(w http.ResponseWriter, length int) {
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Content-Length", strconv.Itoa(int(length)))
+	w.Header().Set("Content-Length", strconv.Itoa(length))
 	_, _ = w.Write(f.answer[:length])
 }
+
+// barePath is where the floor answers without reading the store: what remains is the cost of the
+// transport.
+const barePath = "/bare"
 
 // longestAnswer bounds what the floor answers.
 const longestAnswer = 4 << 20
@@ -144,7 +156,10 @@ func runFloor(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: f}
+	both := new(http.Protocols)
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	srv := &http.Server{Handler: f, Protocols: both}
 	go func() {
 		<-ctx.Done()
 		_ = srv.Close()

@@ -25,6 +25,7 @@ type tested struct {
 	redis      *bench.Redis
 	ours       *process
 	floor      *process
+	before     float64 // calls a second of the second contestant in the row before
 }
 
 // setUp fills a new redis-server and starts both servers.

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// grpcCaller speaks as much of HTTP/2 as one gRPC call after another takes.
-type grpcCaller struct {
+// http2Caller speaks as much of HTTP/2 as one call after another takes.
+type http2Caller struct {
+	grpc   bool // the answer is a message of gRPC, and ends with its status
 	conn   net.Conn
 	w      *bufio.Writer
 	framer *http2.Framer
@@ -28,16 +29,16 @@ type grpcCaller struct {
 // any answer is.
 const window = 64 << 20
 
-func dialGRPC(address string) (caller, error) {
+func dialHTTP2(address string, grpc bool) (caller, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c := &grpcCaller{conn: conn, w: bufio.NewWriterSize(conn, 64<<10), stream: 1}
+	c := &http2Caller{grpc: grpc, conn: conn, w: bufio.NewWriterSize(conn, 64<<10), stream: 1}
 	c.framer = http2.NewFramer(c.w, bufio.NewReaderSize(conn, 64<<10))
 	c.framer.SetReuseFrames()
 	c.fields = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
-		if f.Name == "grpc-status" {
+		if grpc && f.Name == "grpc-status" || !grpc && f.Name == ":status" {
 			c.status = f.Value
 		}
 	})
@@ -47,27 +48,31 @@ func dialGRPC(address string) (caller, error) {
 		c.framer.WriteWindowUpdate(0, window), c.w.Flush())
 }
 
-func (c *grpcCaller) close() error { return c.conn.Close() }
+func (c *http2Caller) close() error { return c.conn.Close() }
 
-// grpcRequest is the header block, its length before it, and the message as it travels.
+// grpcRequest is a call over gRPC as http2Caller sends it.
 func grpcRequest(path string, body []byte) []byte {
+	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
+	return http2Request(path, append(message, body...),
+		"content-type", "application/grpc+proto", "te", "trailers", "grpc-accept-encoding", "gzip")
+}
+
+// http2Request is the header block, its length before it, and the body.
+func http2Request(path string, body []byte, headers ...string) []byte {
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
 	e.SetMaxDynamicTableSize(0) // so that every request can send the same bytes
-	for _, f := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "bench"},
-		{"content-type", "application/grpc+proto"}, {"te", "trailers"}, {"grpc-accept-encoding", "gzip"},
-	} {
+	headers = append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "bench"}, headers...)
+	for i := 0; i < len(headers); i += 2 {
 		// A buffer takes everything.
-		_ = e.WriteField(hpack.HeaderField{Name: f[0], Value: f[1], Sensitive: true})
+		_ = e.WriteField(hpack.HeaderField{Name: headers[i], Value: headers[i+1], Sensitive: true})
 	}
 	out := binary.BigEndian.AppendUint32(nil, uint32(block.Len()))
 	out = append(out, block.Bytes()...)
-	out = binary.BigEndian.AppendUint32(append(out, 0), uint32(len(body)))
 	return append(out, body...)
 }
 
-func (c *grpcCaller) call(request []byte) ([]byte, error) {
+func (c *http2Caller) call(request []byte) ([]byte, error) {
 	n := binary.BigEndian.Uint32(request)
 	block, data := request[4:4+n], request[4+n:]
 	err := errors.Join(
@@ -83,6 +88,12 @@ func (c *grpcCaller) call(request []byte) ([]byte, error) {
 		}
 	}
 	c.stream += 2
+	if !c.grpc {
+		if c.status != "200" {
+			return nil, fmt.Errorf("the call ended with HTTP status %q: %s", c.status, c.body)
+		}
+		return c.body, nil
+	}
 	if c.status != "0" {
 		return nil, fmt.Errorf("the call ended with gRPC status %q", c.status)
 	}
@@ -93,7 +104,7 @@ func (c *grpcCaller) call(request []byte) ([]byte, error) {
 }
 
 // receive reads a frame; ended tells that the answer ends with it.
-func (c *grpcCaller) receive() (ended bool, err error) {
+func (c *http2Caller) receive() (ended bool, err error) {
 	frame, err := c.framer.ReadFrame()
 	if err != nil {
 		return false, err
