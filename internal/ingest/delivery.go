@@ -1,9 +1,9 @@
 package ingest
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -23,7 +23,7 @@ func (s *Source) entry(ev *kernel.Events, i int, shown func(column string) bool)
 	if ev.ID == nil {
 		return e
 	}
-	e.ID = string(bytes.Clone([]byte(ev.ID[i])))
+	e.ID = strings.Clone(ev.ID[i]) // an entry may outlive its batch
 	if s.row.column != "" || s.columns != nil {
 		e.Body = s.appendPayload(nil, ev.Batch, i, func(column string) bool { return column != s.row.column && !s.late(column) })
 	}
@@ -153,11 +153,14 @@ func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from 
 	return nil
 }
 
-// setColumn sets a column of row i to a canonical encoding.
+// setColumn sets a column of row i to the canonical encoding that a version has of it.
 func setColumn(b *vector.Batch, i int, name string, value []byte) error {
 	v, rest, err := plan.DecodeCanonical(value)
-	if err != nil || len(rest) > 0 {
-		return fmt.Errorf("column %q: %w", name, errMalformed)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes follow the value", len(rest))
+	}
+	if err != nil {
+		return fmt.Errorf("the versions of its event, column %q: %w", name, err)
 	}
 	return set(b, i, name, v)
 }

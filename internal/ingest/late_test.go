@@ -2,9 +2,11 @@ package ingest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
 )
 
 // A late column is null while it is not known, whatever a row says in it, and not known
@@ -41,5 +43,26 @@ func TestW7_LateColumnsAreNullUntilKnown(t *testing.T) {
 	ev, _, err = in.Events(b, &Arrivals{Row: []plan.EventTime{ts, ts, ts}, Column: map[string][]plan.EventTime{"chargeback": {later, later, later}}})
 	if err != nil || !slices.Equal(ev.ColumnKnown["chargeback"], []plan.EventTime{later, plan.Never, plan.Never}) || ev.Known[0] != ts {
 		t.Errorf("a chargeback that arrived later is known at %v, its row at %v; %v", ev.ColumnKnown["chargeback"], ev.Known, err)
+	}
+}
+
+// A damaged value in the versions of an event is named with its column and its cause.
+func TestDamagedVersions(t *testing.T) {
+	in := newSource(t, payments())
+	event := in.AppendPayload(nil, batch(t, in, `{"id": "a", "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:00:00Z"}`), 0)
+	for _, c := range []struct {
+		value []byte
+		want  string
+	}{
+		{[]byte{byte(plan.Bool), 2}, `column "chargeback": canonical value: truncated`},
+		{[]byte{99}, `column "chargeback": canonical value: unknown kind 99`},
+		{[]byte{byte(plan.Bool), 1, 0, 0}, `column "chargeback": 2 bytes follow the value`},
+		{plan.AppendCanonical(nil, plan.IntValue(1)), `column "chargeback" is declared as bool but was pushed as int`},
+	} {
+		versions := []eventlog.Version{{Position: 1}, {Position: 2, Fields: []eventlog.Field{{Name: "chargeback", Value: c.value}}}}
+		_, _, err := in.Read([]eventlog.Record{{Position: 2, Payload: event, Versions: versions}})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %s", c.value, err, c.want)
+		}
 	}
 }
