@@ -19,8 +19,8 @@ const numbers = `features:
   newest: latest_time()
 `
 
-// TestReadAllocatesNothing: a reading of numbers takes no memory, be the windows full,
-// empty, or of an entity that is not known.
+// TestReadAllocatesNothing: reading numbers does not allocate, whether the windows are full,
+// empty, or those of an unknown entity.
 func TestReadAllocatesNothing(t *testing.T) {
 	source, _, _ := strings.Cut(spending, "features:\n")
 	k := compiled(t, source+numbers)
@@ -29,7 +29,7 @@ func TestReadAllocatesNothing(t *testing.T) {
 	for what, state := range map[string]*kernel.State{"full": some, "empty": k.NewState(), "unknown": nil} {
 		states, at := []*kernel.State{state}, []plan.EventTime{plan.EventTime(20 * plan.Day)}
 		if n := testing.AllocsPerRun(50, func() { k.Read(states, at) }); n != 0 {
-			t.Errorf("a reading of %s windows allocates %v times", what, n)
+			t.Errorf("a read of %s windows allocates %v times", what, n)
 		}
 	}
 }

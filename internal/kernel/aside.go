@@ -8,13 +8,13 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// asideFormat stands where the format of a state does, in what is stored in place of a
-// state that cannot be stored: revision, format, fingerprint, newest (Always), reason, CRC-32C.
+// asideFormat is the format of a record that is stored in place of a state that cannot be
+// stored: revision, format, fingerprint, newest (Always), reason, CRC-32C.
 const asideFormat = 0xff
 
-// SetAside makes s what is stored in place of a state that cannot be: it keeps its position
-// and the reason, and nothing of its events. Every aggregate read from it is an error. Nothing
-// more is applied to it; only a new build from history brings the entity back.
+// SetAside replaces s by a record of why it cannot be stored. The record has the position and
+// the reason, but no events. Every aggregate read from it is an error. No events may be
+// applied to it; only a new build from history restores the entity.
 func (s *State) SetAside(reason string) {
 	position := s.position
 	s.Reset()
@@ -24,18 +24,18 @@ func (s *State) SetAside(reason string) {
 // Aside is the reason for which the state was set aside, "" if it was not.
 func (s *State) Aside() string { return s.aside }
 
-// Encode is Append for those who store the state: a state that Decode would refuse, or of more bytes
-// than given, is set aside, and then what stands in its place is encoded. The reason is "" for
-// a state that can be stored.
-func (s *State) Encode(dst []byte, most int) (encoded []byte, aside string) {
+// Encode is Append with checks, for storing the state. If Decode would refuse the state, or
+// its encoding is longer than limit bytes, Encode sets it aside and encodes the record of that
+// instead. aside is the reason, "" for a state that can be stored.
+func (s *State) Encode(dst []byte, limit int) (encoded []byte, aside string) {
 	begin := len(dst)
 	if err := s.Check(); err != nil {
 		s.SetAside(err.Error())
 		return s.Append(dst), s.aside
 	}
 	encoded = s.Append(dst)
-	if n := len(encoded) - begin; n > most {
-		s.SetAside(fmt.Sprintf("the state has %d bytes, at most %d are allowed", n, most))
+	if n := len(encoded) - begin; n > limit {
+		s.SetAside(fmt.Sprintf("the state has %d bytes, at most %d are allowed", n, limit))
 		encoded = s.Append(encoded[:begin])
 	}
 	return encoded, s.aside
@@ -45,7 +45,7 @@ func (s *State) appendAside(dst []byte) []byte {
 	return append(binary.AppendVarint(dst, int64(s.newest)), s.aside...)
 }
 
-// decodeAside reads the reason, which is not empty. Nothing has become visible in the state.
+// decodeAside reads the reason, which must not be empty. The newest time must be Always.
 func (s *State) decodeAside(body []byte) error {
 	if len(body) == 0 || s.newest != plan.Always {
 		return errState
@@ -54,8 +54,8 @@ func (s *State) decodeAside(body []byte) error {
 	return nil
 }
 
-// appendHeader begins an encoding in the given format, and seal ends the one that began at
-// begin.
+// appendHeader begins an encoding in the given format; seal appends the checksum of the
+// encoding that began at begin.
 func (s *State) appendHeader(dst []byte, format byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, s.position+1)
 	dst = append(dst, format)

@@ -9,8 +9,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// What is stored in place of a state keeps its position and the reason; every aggregate read
-// from it is an error that says so, and the rows beside it are not touched.
+// A state that is set aside has its position and the reason. Every aggregate read from it is an
+// error that says so; other rows of the same read are not affected.
 func TestStatesThatAreSetAside(t *testing.T) {
 	k := compiled(t, strings.Replace(spending, "  n: count(\"7d\")\n", "  n: count(\"7d\")\n  twice: n * 2\n  safe: {expr: sum(qty), default: 7, on_error: default}\n", 1))
 	s := k.NewState()
@@ -61,12 +61,12 @@ func TestStatesThatAreSetAside(t *testing.T) {
 			t.Errorf("%s, as stored: %q", feature.Name, text)
 		}
 	}
-	// The state is used again for another entity.
+	// The state is reused for another entity.
 	if err := again.Decode(whole); err != nil || again.Aside() != "" || !bytes.Equal(again.Append(nil), whole) {
 		t.Errorf("decoding a state over one that was set aside: %v", err)
 	}
 	f = k.Read([]*kernel.State{again}, []plan.EventTime{at})
 	if f.Cols[0].Status[0] == kernel.Failed {
-		t.Error("the error of the reading before is still there")
+		t.Error("the error of the previous read is still there")
 	}
 }

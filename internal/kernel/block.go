@@ -9,9 +9,9 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Place is where an event comes in the history of its source. Events of one entity with
-// equal times are added in this order; no value depends on it, but time that is in
-// order of place need not be sorted.
+// Place is the position of an event in the history of its source. Events of one entity are
+// kept in this order. No value depends on it, but events that are in order of time already
+// need not be sorted.
 type Place struct {
 	File int
 	Row  int64
@@ -30,8 +30,7 @@ func (p Place) compare(q Place) int {
 	return 1
 }
 
-// Block is events of one part of a replay in rows of 64-bit words, as layout has it.
-// It belongs to whoever has it.
+// Block is events of one part of a replay in rows of 64-bit words; layout says which.
 type Block struct {
 	late  bool // rows have visible times
 	n     int
@@ -40,49 +39,49 @@ type Block struct {
 	runs  []run
 }
 
-// run is the rows from one on that follow one another in the history.
+// run is consecutive rows of a block that are consecutive in the history too.
 type run struct {
-	place Place
-	row   int
+	place Place // of the first row
+	row   int   // the first row
 }
 
 // Bytes is the memory that the block takes.
 func (b *Block) Bytes() int { return 8*cap(b.words) + cap(b.text) + 24*cap(b.runs) + blockOverhead }
 
-// blockOverhead is a Block itself.
+// blockOverhead is the size of a Block struct.
 const blockOverhead = 112
 
-// Blocks grow with the number of them that a part has, between these numbers of words;
-// what they hold of text is bounded too, as places in it are 32 bits. The blocks that a
-// collector has open take no more than mostOpen bytes, and as much for text.
+// The more blocks a part has, the larger its next one, within these limits in words. The text
+// of a block is limited too, because offsets in it have 32 bits. The open blocks of a
+// collector take at most maxOpenBytes, and as much for their text.
 const (
-	leastBlock = 1 << 7
-	mostBlock  = 1 << 14
-	mostText   = 1 << 20
-	mostOpen   = 16 << 20
+	minBlockWords = 1 << 7
+	maxBlockWords = 1 << 14
+	maxBlockText  = 1 << 20
+	maxOpenBytes  = 16 << 20
 )
 
 // layout says what the words of a row are:
 //
-//	entity in its part (32 bits), and the first 32 of its bits
-//	further bits, 64 in a word
+//	number of the entity in its part (32 bits), and the first 32 bits of the row
+//	further bits, 64 per word
 //	event time
 //	visible times, one for each class, in blocks whose rows have them
-//	place of the event id in the text
-//	lanes: a number, or the place of a string or a canonical value in the text
+//	textRef of the event id
+//	lanes: a number, or the textRef of a string or of a canonical value
 //
-// The bits are one for each slot that the row passes, and the lanes that are bools.
+// There is a bit for each slot, set if the slot adds the row, and one for each lane of bools.
 type layout struct {
 	bits    int
 	classes int
 	ids     bool
 	lanes   []laneLayout
-	words   int // lanes that take one
+	words   int // number of lanes that take a word
 }
 
 type laneLayout struct {
 	kind plan.Kind // of the lane
-	at   int       // which bit, or which word behind the ids
+	at   int       // index of its bit, or of its word after the id
 }
 
 func (l *layout) addLane(t plan.Type) {
@@ -97,13 +96,13 @@ func (l *layout) addLane(t plan.Type) {
 	l.lanes = append(l.lanes, lane)
 }
 
-// time is the word of the event time.
+// time is the index of the word with the event time.
 func (l *layout) time() int { return 1 + (max(0, l.bits-firstBits)+63)/64 }
 
-// firstBits are the bits in the word of the entity.
+// firstBits is the number of bits in the word of the entity.
 const firstBits = 32
 
-// id is the word of the event id.
+// id is the index of the word with the event id.
 func (l *layout) id(late bool) int {
 	if late {
 		return l.time() + 1 + l.classes
@@ -111,7 +110,7 @@ func (l *layout) id(late bool) int {
 	return l.time() + 1
 }
 
-// lane is the first word of the lanes.
+// lane is the index of the first word of the lanes.
 func (l *layout) lane(late bool) int {
 	if l.ids {
 		return l.id(late) + 1
@@ -122,7 +121,7 @@ func (l *layout) lane(late bool) int {
 // stride is the number of words of a row.
 func (l *layout) stride(late bool) int { return l.lane(late) + l.words }
 
-// bit is where a bit is: the word of the row, and the place in it.
+// bit finds a bit: the word of the row, and the position in it.
 func bit(i int) (word int, shift uint) {
 	if i < firstBits {
 		return 0, uint(64 - firstBits + i)
@@ -130,19 +129,19 @@ func bit(i int) (word int, shift uint) {
 	return 1 + (i-firstBits)/64, uint(i-firstBits) % 64
 }
 
-// place packs where bytes lie in a text.
-func place(at, n int) uint64 { return uint64(at)<<32 | uint64(n) }
+// textRef packs the offset and the length of bytes in a text.
+func textRef(at, n int) uint64 { return uint64(at)<<32 | uint64(n) }
 
-// piece is the bytes at a place, in the memory of text.
-func piece(text []byte, p uint64) string {
-	n := int(uint32(p))
+// textAt returns the bytes that a textRef refers to; the string aliases text.
+func textAt(text []byte, ref uint64) string {
+	n := int(uint32(ref))
 	if n == 0 {
 		return ""
 	}
-	return unsafe.String(&text[p>>32], n)
+	return unsafe.String(&text[ref>>32], n)
 }
 
-// AppendTo appends the block's bytes, for a file that this machine reads again.
+// AppendTo appends the block's encoding, for a temporary file.
 func (b *Block) AppendTo(dst []byte) []byte {
 	for _, n := range []int{b.n, len(b.words), len(b.text), len(b.runs)} {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(n))
@@ -165,7 +164,8 @@ func (b *Block) AppendTo(dst []byte) []byte {
 
 var errBlock = errors.New("a block of events is malformed")
 
-// ReadBlock makes the block at the beginning of src and returns what follows it.
+// ReadBlock decodes the block at the beginning of src and returns the rest. The block's text
+// aliases src.
 func ReadBlock(src []byte) (*Block, []byte, error) {
 	if len(src) < 33 {
 		return nil, nil, errBlock
@@ -178,7 +178,7 @@ func ReadBlock(src []byte) (*Block, []byte, error) {
 	n, words, text, runs := next(), next(), next(), next()
 	b := &Block{n: int(n), late: src[0] == 1}
 	src = src[1:]
-	if most := uint64(len(src)); words > most/8 || text > most || runs > most/24 || 8*words+text+24*runs > most {
+	if size := uint64(len(src)); words > size/8 || text > size || runs > size/24 || 8*words+text+24*runs > size {
 		return nil, nil, errBlock
 	}
 	b.runs = make([]run, runs)

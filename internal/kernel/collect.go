@@ -9,42 +9,41 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// OpenBytes is about the most that a collector's blocks take before they are handed over,
-// but for text.
-const OpenBytes = mostOpen
+// OpenBytes is about the memory that the open blocks of a collector take, without their text.
+const OpenBytes = maxOpenBytes
 
-// Collector takes events for a replay: it evaluates what the slots read of them, finds
-// their entities and lays them into blocks, one at a time for each part. It serves one
-// goroutine; a replay may have one in each of several.
+// Collector collects events for a replay: it evaluates the row expressions of the slots, finds
+// the entities and writes the events to blocks, with one open block per part. A collector is
+// for one goroutine; a replay may have several.
 type Collector struct {
 	replay *Replay
 	view   *View
 	keep   func(part int, b *Block) error
 	tally  *Tally
 	open   []openBlock
-	next   Place // behind the last event
-	jumps  int   // how often events did not come where the ones before them ended
+	next   Place // right after the last event
+	jumps  int   // how often a batch did not begin at next
 
-	mostWords, mostText int // of a block
+	maxWords, maxText int // of a block
 
-	keyCols []*vector.Vector // scratch, of the batch at hand
-	of      []int32
-	heads   []uint64 // first word of each row, before its entity
-	byPart  []int32  // rows to keep, by part
-	first   []int32
+	keyCols []*vector.Vector // scratch for the current batch
+	of      []int32          // entity of each row
+	heads   []uint64         // first word of each row, without its entity
+	byPart  []int32          // rows to keep, by part
+	first   []int32          // where each part begins in byPart
 	lanes   []*rowExpr
 }
 
-// openBlock is the block of a part that events are added to; nil for none.
+// openBlock is the block of a part to which events are appended; nil if there is none.
 type openBlock struct {
 	block *Block
-	made  int // blocks of the part so far
-	text  int // bytes of text in the last one
-	jumps int // of the collector, at its last event
+	made  int // number of blocks of the part so far
+	text  int // bytes of text in the previous one
+	jumps int // jumps of the collector at the last event
 }
 
-// NewCollector makes a collector that hands over every block that is full. Events of
-// entities that the spine does not name are left out.
+// NewCollector makes a collector that passes every full block to keep, which owns it then. It
+// drops events of entities that are not in the spine.
 func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, error) {
 	view, err := NewView(r.merged)
 	if err != nil {
@@ -52,14 +51,14 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	}
 	c := &Collector{replay: r, view: view, keep: keep, tally: newTally(len(r.merged.Slots))}
 	parts := r.division.parts()
-	c.mostWords, c.mostText = min(mostBlock, mostOpen/8/parts), min(mostText, mostOpen/parts)
+	c.maxWords, c.maxText = min(maxBlockWords, maxOpenBytes/8/parts), min(maxBlockText, maxOpenBytes/parts)
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	c.lanes = view.lanes()
 	return c, nil
 }
 
-// lanes lists the row expressions whose values a history keeps.
+// lanes lists the row expressions whose values blocks contain.
 func (k *View) lanes() []*rowExpr {
 	var out []*rowExpr
 	for i := range k.slots {
@@ -72,12 +71,12 @@ func (k *View) lanes() []*rowExpr {
 	return out
 }
 
-// Add adds events that come at the given place and after it. ev is not kept.
+// Add adds events; at is the place of the first one. Add keeps no reference to ev.
 func (c *Collector) Add(at Place, ev *Events) error {
 	rows := c.view.Eval(ev)
-	c.tally.note(c.view, ev, rows)
+	c.tally.record(c.view, ev, rows)
 	c.keyCols = c.view.KeyColumns(ev, c.keyCols)
-	c.of = c.replay.division.tuple.entities.look(c.of[:0], c.keyCols, rows.n)
+	c.of = c.replay.division.tuple.entities.lookup(c.of[:0], c.keyCols, rows.n)
 	c.divide(ev)
 	c.head(rows)
 	if at != c.next {
@@ -97,7 +96,7 @@ func (c *Collector) Add(at Place, ev *Events) error {
 	return nil
 }
 
-// divide lists the rows with an entity by part.
+// divide groups the rows that have an entity by part.
 func (c *Collector) divide(ev *Events) {
 	d := c.replay.division
 	clear(c.first)
@@ -119,16 +118,16 @@ func (c *Collector) divide(ev *Events) {
 			c.first[p]++
 		}
 	}
-	// Each part's beginning has moved to its end, which is the beginning of the next.
+	// The loop moved each part's beginning to its end, which is the beginning of the next.
 	copy(c.first[1:], c.first)
 	c.first[0] = 0
 }
 
-// head computes the first word of every row but for the entity: its first bits.
+// head computes the first word of every row without the entity: its first bits.
 func (c *Collector) head(rows *Rows) {
 	c.heads = slices.Grow(c.heads[:0], rows.n)[:rows.n]
 	clear(c.heads)
-	every := uint64(0) // the bits that all rows have
+	every := uint64(0) // bits that are set in all rows
 	c.eachBit(rows, func(i int, of vector.Bitmap) {
 		if word, shift := bit(i); word == 0 {
 			if of.All(rows.n) {
@@ -147,9 +146,10 @@ func (c *Collector) head(rows *Rows) {
 	}
 }
 
-// eachBit calls f with the bits of the layout, in order. A row that no slot needs has 0.
+// eachBit calls f with each bit of the layout, in order, and its value in every row; it is 0
+// in rows that no slot needs.
 func (c *Collector) eachBit(rows *Rows, f func(i int, of vector.Bitmap)) {
-	for b, slot := range c.replay.homes {
+	for b, slot := range c.replay.keepers {
 		f(b, rows.slots[slot].pass)
 	}
 	for i, x := range c.lanes {
@@ -159,17 +159,17 @@ func (c *Collector) eachBit(rows *Rows, f func(i int, of vector.Bitmap)) {
 	}
 }
 
-// append adds rows to the block of a part, as many as fit, and returns their number.
+// append appends rows to the open block of a part, as many as fit, and returns their number.
 func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int32) (int, error) {
 	o, l := &c.open[part], &c.replay.layout
 	stride := l.stride(late)
-	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= c.mostText) {
-		if err := c.hand(part); err != nil {
+	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= c.maxText) {
+		if err := c.flush(part); err != nil {
 			return 0, err
 		}
 	}
 	if o.block == nil {
-		words := min(leastBlock<<min(o.made, 20), c.mostWords)
+		words := min(minBlockWords<<min(o.made, 20), c.maxWords)
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
 		if o.text > 0 {
 			o.block.text = make([]byte, 0, o.text+o.text/8)
@@ -189,7 +189,7 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 	return len(sel), nil
 }
 
-// write lays rows into words.
+// write writes rows to words.
 func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel []int32) {
 	l, d := &c.replay.layout, c.replay.division
 	for j, i := range sel {
@@ -219,7 +219,7 @@ func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel 
 		for j, i := range sel {
 			column[j*stride] = 0
 			if rows.ID != nil {
-				column[j*stride] = b.keep(rows.ID[i])
+				column[j*stride] = b.appendText(rows.ID[i])
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel 
 	}
 }
 
-// writeBits writes the bits behind those in the first word.
+// writeBits writes the bits after those in the first word.
 func (c *Collector) writeBits(words []uint64, stride int, rows *Rows, sel []int32) {
 	for j := range sel {
 		clear(words[j*stride+1 : j*stride+c.replay.layout.time()])
@@ -244,7 +244,8 @@ func (c *Collector) writeBits(words []uint64, stride int, rows *Rows, sel []int3
 	})
 }
 
-// writeLane writes the values of a row expression; of rows that no slot needs a zero.
+// writeLane writes the values of a row expression. Strings and composite values of rows that
+// no slot needs are zeros.
 func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x *rowExpr, sel []int32) {
 	src, need := x.result, x.need
 	switch kind {
@@ -260,7 +261,7 @@ func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x *rowExp
 		for j, i := range sel {
 			column[j*stride] = 0
 			if need.Get(int(i)) {
-				column[j*stride] = b.keep(src.Str[i])
+				column[j*stride] = b.appendText(src.Str[i])
 			}
 		}
 	default:
@@ -269,31 +270,31 @@ func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x *rowExp
 			if need.Get(int(i)) {
 				from := len(b.text)
 				b.text = plan.AppendCanonical(b.text, src.Value(int(i)))
-				column[j*stride] = place(from, len(b.text)-from)
+				column[j*stride] = textRef(from, len(b.text)-from)
 			}
 		}
 	}
 }
 
-// keep appends a string to the text and returns its place.
-func (b *Block) keep(s string) uint64 {
+// appendText appends a string to the text and returns its textRef.
+func (b *Block) appendText(s string) uint64 {
 	from := len(b.text)
 	b.text = append(b.text, s...)
-	return place(from, len(s))
+	return textRef(from, len(s))
 }
 
-// hand hands the block of a part over.
-func (c *Collector) hand(part int) error {
+// flush passes the open block of a part to keep.
+func (c *Collector) flush(part int) error {
 	b := c.open[part].block
 	c.open[part].block, c.open[part].text = nil, len(b.text)
 	return c.keep(part, b)
 }
 
-// Close hands over what is left. The collector is good for nothing afterwards.
+// Close flushes all open blocks. The collector must not be used afterwards.
 func (c *Collector) Close() (*Tally, error) {
 	for part := range c.open {
 		if c.open[part].block != nil {
-			if err := c.hand(part); err != nil {
+			if err := c.flush(part); err != nil {
 				return nil, err
 			}
 		}
@@ -301,10 +302,10 @@ func (c *Collector) Close() (*Tally, error) {
 	return c.tally, nil
 }
 
-// Tally is what collectors learned of events besides their values.
+// Tally counts what collectors left out, and why.
 type Tally struct {
-	NullKeys int // events without an entity
-	errors   []int
+	NullKeys int   // events without an entity
+	errors   []int // rows left out because of an error, by slot
 	failures failures
 }
 
@@ -312,15 +313,15 @@ func newTally(slots int) *Tally {
 	return &Tally{errors: make([]int, slots), failures: make(failures, slots)}
 }
 
-func (t *Tally) note(k *View, ev *Events, rows *Rows) {
+func (t *Tally) record(k *View, ev *Events, rows *Rows) {
 	for i := range rows.slots {
 		t.errors[i] += rows.slots[i].errors
 	}
-	t.failures.note(k, ev, rows)
+	t.failures.record(k, ev, rows)
 }
 
-// Add adds what another collector of the same replay learned. The sum is the same in
-// any order.
+// Add adds the tally of another collector of the same replay. The result does not depend on
+// the order.
 func (t *Tally) Add(o *Tally) {
 	t.NullKeys += o.NullKeys
 	for i := range t.errors {
@@ -329,7 +330,7 @@ func (t *Tally) Add(o *Tally) {
 	}
 }
 
-// KeyColumns lists the key columns of the view in a batch of events, reusing dst.
+// KeyColumns lists the key columns of the view in a batch of events; it overwrites dst.
 func (k *View) KeyColumns(ev *Events, dst []*vector.Vector) []*vector.Vector {
 	dst = dst[:0]
 	for _, name := range k.plan.KeyColumns {
@@ -338,8 +339,8 @@ func (k *View) KeyColumns(ev *Events, dst []*vector.Vector) []*vector.Vector {
 	return dst
 }
 
-// mergedView is a view of the slots and aggregates of several views over one source and
-// by the same columns of it, without their features.
+// mergedView has the slots and aggregates of several views over one source and the same key
+// columns, but not their features.
 func mergedView(views []*plan.View) (*plan.View, error) {
 	first := views[0]
 	m := &plan.View{Name: first.Name, Entity: first.Entity, Source: first.Source, KeyColumns: first.KeyColumns}

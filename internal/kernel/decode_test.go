@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// spending has an aggregate of every encoding, windows that share tiles and one
-// without bound, and rows that wait to become known.
+// spending has an aggregate of every encoding, windows that share tiles, an unbounded window,
+// and rows that are known later.
 const spending = `kind: Entity
 name: who
 keys: [{name: id, type: int}]
@@ -101,8 +101,8 @@ func apply(k *kernel.View, s *kernel.State, ev *kernel.Events, horizon plan.Even
 	s.Apply(k.Eval(ev), sel, horizon)
 }
 
-// The bytes of an encoding before and after what a fuzzer changes: revision,
-// format and fingerprint; checksum.
+// The lengths of the parts of an encoding that a fuzzer does not change: revision, format and
+// fingerprint; checksum.
 const (
 	header   = 8 + 1 + 16
 	checksum = 4
@@ -113,7 +113,7 @@ func sealed(k *kernel.View, body []byte) []byte {
 	return sealedAs(k, k.NewState().Append(nil)[8], body)
 }
 
-// sealedAs is sealed for another format than the one that is written.
+// sealedAs is sealed for a given format.
 func sealedAs(k *kernel.View, format byte, body []byte) []byte {
 	b := append(k.NewState().Append(nil)[:header], body...)
 	b[8] = format
@@ -131,8 +131,8 @@ func FuzzStateDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) { checkState(t, k, sealed(k, body)) })
 }
 
-// checkState decodes b: what is refused leaves an empty state, what is accepted
-// is what Append writes, and can be read and added to.
+// checkState decodes b. If b is refused, the state is empty afterwards; if it is accepted,
+// Append writes b, and the state can be read and added to.
 func checkState(t *testing.T, k *kernel.View, b []byte) {
 	s := k.NewState()
 	at := plan.EventTime(20 * plan.Day)
@@ -145,7 +145,7 @@ func checkState(t *testing.T, k *kernel.View, b []byte) {
 		values = rowTexts(stored)
 	}
 	if err := s.Decode(b); err != nil {
-		// Reading does not look at what it does not need.
+		// Load does not check what it does not need.
 		if empty := k.NewState().Append(nil); !bytes.Equal(s.Append(nil), empty) {
 			t.Fatalf("after %v the state is %x", err, s.Append(nil))
 		}
@@ -173,9 +173,9 @@ func rowTexts(f *kernel.Features) []string {
 	return out
 }
 
-// TestStateDecode_RefusesWhatNoEventsMake: a newest time that is none, and rows that wait
-// though they are visible already, happen after they are visible, or never were.
-func TestStateDecode_RefusesWhatNoEventsMake(t *testing.T) {
+// TestStateDecode_RefusesImpossibleStates: an invalid newest time, and pending rows that are
+// visible already, have an event time after their visible time, or have an invalid time.
+func TestStateDecode_RefusesImpossibleStates(t *testing.T) {
 	k := spendingView(t)
 	empty := k.NewState().Append(nil)
 	body := empty[header : len(empty)-checksum]
@@ -194,7 +194,7 @@ func TestStateDecode_RefusesWhatNoEventsMake(t *testing.T) {
 		return sealed(k, b)
 	}
 	if err := k.NewState().Decode(pending(5, 5, 0)); err != nil {
-		t.Errorf("a row that waits: %v", err)
+		t.Errorf("a valid pending row: %v", err)
 	}
 	for what, b := range map[string][]byte{
 		"is visible always":          pending(plan.Always, 5, 0),
@@ -204,12 +204,12 @@ func TestStateDecode_RefusesWhatNoEventsMake(t *testing.T) {
 		"counts and happens":         pending(5, 5, -1),
 	} {
 		if err := k.NewState().Decode(b); err == nil {
-			t.Errorf("a state with a waiting row that %s decodes", what)
+			t.Errorf("a state with a pending row that %s decodes", what)
 		}
 	}
 }
 
-// TestStateDecode_Refuses keeps what the fuzzer found, and what it need not find.
+// TestStateDecode_Refuses decodes truncated and damaged states.
 func TestStateDecode_Refuses(t *testing.T) {
 	k := spendingView(t)
 	s := k.NewState()
@@ -229,6 +229,6 @@ func TestStateDecode_Refuses(t *testing.T) {
 		checkState(t, k, sealed(k, damaged[header:len(good)-checksum]))
 	}
 	if err := k.NewState().Decode(sealed(k, append(bytes.Clone(body), 0))); err == nil {
-		t.Error("a state with a byte more decodes")
+		t.Error("a state with an extra byte decodes")
 	}
 }

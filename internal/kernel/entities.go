@@ -6,16 +6,16 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// entities numbers entities by their keys, from 1 on; 0 is none of them. A key that
-// is one int is looked up as it is, every other one as its bytes: bytes of keys tell
-// their types, so the two never mean the same entity.
+// entities numbers entities by their keys, from 1 on; 0 means none. A key of one int is
+// looked up as an int, every other key by its bytes. Encoded keys include their types, so no
+// entity can have a key of each kind.
 type entities struct {
 	n       int32
 	byInt   intTable
 	byBytes map[string]int32
 }
 
-// noKey stands for a row with a null key component.
+// noKey is the number of a row with a null key component.
 const noKey = -1
 
 func newEntities() entities {
@@ -24,8 +24,8 @@ func newEntities() entities {
 
 func isInt(keys []*vector.Vector) bool { return len(keys) == 1 && keys[0].Type.Kind == plan.Int }
 
-// number appends to dst the number of each of n rows of keys, giving new entities the
-// next numbers; noKey for a row without an entity.
+// number appends to dst the entity number of each of n rows of keys; noKey for a row without
+// an entity. New entities get the next numbers.
 func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
 		for _, k := range keys[0].Int[:n] {
@@ -57,11 +57,11 @@ func (x *entities) number(dst []int32, keys []*vector.Vector, n int) []int32 {
 	return dst
 }
 
-// look appends to dst the number of each of n rows of keys: 0 for an entity without
-// one, noKey for a row without an entity. It may run in several goroutines.
-func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
+// lookup appends to dst the entity number of each of n rows of keys: 0 for an unknown entity,
+// noKey for a row without one. It is safe for concurrent use.
+func (x *entities) lookup(dst []int32, keys []*vector.Vector, n int) []int32 {
 	if isInt(keys) && keys[0].Null == nil && keys[0].Err == nil {
-		return x.byInt.look(dst, keys[0].Int[:n])
+		return x.byInt.getAll(dst, keys[0].Int[:n])
 	}
 	var id int32
 	var key []byte
@@ -72,7 +72,8 @@ func (x *entities) look(dst []int32, keys []*vector.Vector, n int) []int32 {
 	return dst
 }
 
-// find is the number of row i, and its bytes, in the memory of key, unless it is an int.
+// find is the entity number of row i and, unless the key is an int, its bytes, which it
+// writes to the memory of key.
 func (x *entities) find(keys []*vector.Vector, i int, key []byte) (int32, []byte) {
 	if isInt(keys) {
 		if !keys[0].Valid(i) {

@@ -12,8 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel/expr"
 )
 
-// ErrorText says why feature c failed on a row of the results, running it again in
-// cel-go. It is asked before the next results, of rows whose status is Failed.
+// ErrorText says why feature c failed on a row of the results, by evaluating it again in
+// cel-go. It may be called until the next results are computed, for rows with status Failed.
 func (f *Features) ErrorText(c, row int) string {
 	of := &f.from.features[c]
 	text := of.program.ErrorText(of.inputs, row)
@@ -28,8 +28,8 @@ func (f *Features) ErrorText(c, row int) string {
 	return text
 }
 
-// ErrorText says why output number o failed on a row of the results that Assemble was
-// given last, of a view's own rows for a feature of a view; see Features.ErrorText.
+// ErrorText says why output number o failed on a row: of derived for a derived feature, else
+// of the results of its view. See Features.ErrorText.
 func (s *Service) ErrorText(views []*Features, derived *Features, o, row int) string {
 	if d := o - len(s.plan.Features); d >= 0 {
 		return derived.ErrorText(d, row)
@@ -38,7 +38,7 @@ func (s *Service) ErrorText(views []*Features, derived *Features, o, row int) st
 	return views[f.Ref].ErrorText(f.Feature, row)
 }
 
-// aggregateError says why the value of a slot can fail.
+// aggregateError says why the value of a slot failed.
 func aggregateError(s *plan.Slot) string {
 	row := s.Func.Row()
 	switch {
@@ -52,19 +52,19 @@ func aggregateError(s *plan.Slot) string {
 	return fmt.Sprintf("%s(…) %s", s.Func, row.Failure)
 }
 
-// shownError bounds the bytes of an error text that is shown.
+// shownError is the largest length of a shown error text, in bytes.
 const shownError = 200
 
-// values are what cel-go quotes of the data in an error: texts in double quotes, and keys
-// that a map does not have.
+// values matches data that cel-go quotes in an error: texts in double quotes, and keys that a
+// map does not have.
 var values = regexp.MustCompile(`"(?:[^"\\]|\\.)*(?:"|$)|(?s:no such key: .*)`)
 
-// ShownError makes an error text fit for summaries and manifests: on one line, of
-// bounded length, without the values in it, which may be those of keys. A text that is
-// empty, as cel-go's is when it has no error where the engine has one, says so.
+// ShownError prepares an error text for summaries and manifests: on one line, of bounded
+// length, and without data, which may be keys. An empty text means that cel-go found no error
+// where the engine did, and is replaced by a sentence that says so.
 func ShownError(text string) string {
 	if text == "" {
-		return "failed here, though not in cel-go: please report this"
+		return "failed here, but not in cel-go; please report this"
 	}
 	text = values.ReplaceAllStringFunc(text, func(s string) string {
 		if s[0] == '"' {

@@ -12,7 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// KeptFailures bounds the failures whose reason is kept, of a slot or a feature.
+// KeptFailures is the largest number of failures whose reason is kept, per slot and feature.
 const KeptFailures = 3
 
 // Failure is an event that a feature leaves out because a filter or an argument
@@ -20,26 +20,26 @@ const KeptFailures = 3
 type Failure struct {
 	Time plan.EventTime
 	ID   string // "" without one
-	Text string // what cel-go says, as ShownError has it
+	Text string // ShownError of cel-go's message
 
 	part    int      // which expression: filter, argument, y or group
-	read    []byte   // canonical values of what the expression reads
-	pending *rowExpr // set until Text is: row of the batch at hand
-	row     int
+	read    []byte   // canonical values of the columns that the expression reads
+	pending *rowExpr // the expression, until Text is set
+	row     int      // in the current batch, until Text is set
 }
 
-// compare orders failures by time, id, expression and what it read, on which the text
-// depends.
+// compare orders failures by time, id, expression and the values that it read, which
+// determine the text.
 func (f *Failure) compare(g *Failure) int {
 	return cmp.Or(cmp.Compare(f.Time, g.Time), cmp.Compare(f.ID, g.ID), cmp.Compare(f.part, g.part), bytes.Compare(f.read, g.read))
 }
 
-// failures is the first few of each slot, the same for any order and batching of
+// failures is the first few failures of each slot, the same for any order and batching of
 // events. Only batches with a failure cost anything.
 type failures [][]Failure
 
-// note takes over the failures of the batch that k evaluated last.
-func (f failures) note(k *View, ev *Events, rows *Rows) {
+// record adds the failures of the batch that k evaluated last.
+func (f failures) record(k *View, ev *Events, rows *Rows) {
 	for i := range rows.slots {
 		if rows.slots[i].errors == 0 {
 			continue
@@ -53,8 +53,8 @@ func (f failures) note(k *View, ev *Events, rows *Rows) {
 	}
 }
 
-// failing calls f with every row that the slot leaves out of the batch evaluated last
-// because an expression failed, with that expression and which one it is.
+// failing calls f for every row of the last batch that the slot leaves out because an
+// expression failed: part and x are the expression.
 func (s *slot) failing(n int, in *slotRows, f func(part int, x *rowExpr, row int)) {
 	pass := vector.NewBitmap(n)
 	copy(pass, in.takes)
@@ -75,8 +75,8 @@ func (s *slot) failing(n int, in *slotRows, f func(part int, x *rowExpr, row int
 	}
 }
 
-// keepFirst puts a failure in its place among the first ones, unless one that cannot be
-// told from it is there.
+// keepFirst inserts a failure in order, unless it is not among the first few or an equal one
+// is there.
 func keepFirst(kept []Failure, ev *Events, part int, x *rowExpr, row int) []Failure {
 	full := len(kept) == KeptFailures
 	if full && ev.Time[row] > kept[len(kept)-1].Time {
@@ -99,7 +99,7 @@ func keepFirst(kept []Failure, ev *Events, part int, x *rowExpr, row int) []Fail
 	return slices.Insert(kept, at, f)
 }
 
-// complete finds the text while the batch is at hand.
+// complete sets the text; it must be called before the next batch.
 func (f *Failure) complete() {
 	if f.pending == nil {
 		return
@@ -113,14 +113,14 @@ func (f *Failure) complete() {
 	}
 	text := f.pending.program.ErrorText(f.pending.inputs, f.row)
 	if null != nil && (strings.Contains(text, "no such overload") || strings.Contains(text, "invalid qualifier")) {
-		// CEL does not say that null is what there is no overload for.
+		// CEL's message does not mention that the operand was null.
 		text = fmt.Sprintf("%s null here: %s", strings.Join(null, ", "), text)
 	}
 	f.Text = ShownError(text)
 	f.pending = nil
 }
 
-// mergeFailures is the first few of two lists in order.
+// mergeFailures merges two sorted lists and keeps the first few.
 func mergeFailures(a, b []Failure) []Failure {
 	if len(b) == 0 {
 		return a
@@ -132,9 +132,9 @@ func mergeFailures(a, b []Failure) []Failure {
 }
 
 // LeftOut is the number of events, of any entity, that feature number i of a view leaves
-// out because a filter or an argument failed on them, once for each aggregate that it
-// reaches, also through other features; and the first few of them by time, id and values
-// read.
+// out because a filter or an argument failed on them, and the first few of them by time, id
+// and values read. An event counts once for each slot that the feature reaches, directly or
+// through other features.
 func (r *Replay) LeftOut(t *Tally, view, i int) (n int, first []Failure) {
 	for _, s := range slotsBehind(r.views[view], i) {
 		s += r.firstSlot[view]
@@ -146,7 +146,7 @@ func (r *Replay) LeftOut(t *Tally, view, i int) (n int, first []Failure) {
 	return n, first[:min(len(first), KeptFailures)]
 }
 
-// slotsBehind lists the slots of the aggregates that a feature reaches.
+// slotsBehind lists the slots that a feature reaches, directly or through other features.
 func slotsBehind(v *plan.View, feature int) []int {
 	slots, seen := []int{}, map[int]bool{}
 	var visit func(f int)

@@ -107,8 +107,8 @@ func texts(first []kernel.Failure) string {
 	return strings.Join(out, "; ")
 }
 
-// The reasons that are kept are the first by time and id, whatever the order and the
-// batching of events, and name no key.
+// The kept reasons are the first by time and id, for any order and batching of events, and
+// contain no key.
 func TestFirstFailures(t *testing.T) {
 	k := compiled(t, failing)
 	events := []payment{
@@ -134,8 +134,8 @@ func TestFirstFailures(t *testing.T) {
 	}
 }
 
-// An outer expression that failed says why, also when what failed is an aggregate
-// or a feature that it reads.
+// ErrorText says why an outer expression failed, also if the cause is an aggregate or a
+// feature that it reads.
 func TestErrorTexts(t *testing.T) {
 	k := compiled(t, failing)
 	events := []payment{{1, "a", math.MaxInt64, "1"}, {2, "b", math.MaxInt64, "1"}}
@@ -152,7 +152,7 @@ func TestErrorTexts(t *testing.T) {
 			}
 		}
 		if f.Cols[0].Errors != 0 {
-			t.Errorf("%d errors where there are none", f.Cols[0].Errors)
+			t.Errorf("%d errors, want none", f.Cols[0].Errors)
 		}
 		return nil
 	})
@@ -161,8 +161,8 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// Two events of one time, without ids, that read the same bytes but fail in different
-// expressions are two, in whatever order they come.
+// Two events of one time, without ids, whose failing expressions differ but read the same
+// bytes are two failures, in any order.
 func TestFailuresOfDifferentExpressions(t *testing.T) {
 	k := compiled(t, strings.Replace(failing, "  codes: ", `  apart: 'count({"a": 1}[who]).where(int(code) > 0)'`+"\n  codes: ", 1))
 	batches := [][]payment{{{5, "", 1, "secret"}}, {{5, "", 1, "1"}}}
@@ -187,7 +187,7 @@ func TestShownError(t *testing.T) {
 		{`parsing "cut off` + long, "parsing …"},
 		{"a\nb\x1b[1m", "a b [1m"},
 		{"x" + long, "x" + strings.Repeat("ä", 99) + "…"},
-		{"", "failed here, though not in cel-go: please report this"},
+		{"", "failed here, but not in cel-go; please report this"},
 	} {
 		if got := kernel.ShownError(c.text); got != c.want {
 			t.Errorf("%q is shown as %q, want %q", c.text, got, c.want)
@@ -220,8 +220,8 @@ features:
   each: count().by(string(paid))
 `
 
-// What is not known yet has not failed; what is known and null has, and the reason says
-// which column is.
+// A row with a late column that is not known yet does not fail. One with a column that is
+// known and null does, and the reason names the column.
 func TestWhatIsNotKnownHasNotFailed(t *testing.T) {
 	k := compiled(t, outcomes)
 	var fields []plan.Field

@@ -11,32 +11,29 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Features is a batch of results, one column a feature in the order of the plan.
+// Features is a batch of results, one column per feature in the order of the plan.
 // It belongs to the View or Service that made it and is valid until its next call.
 type Features struct {
 	N    int
 	Cols []FeatureColumn
-	// Known has the rows of a View's results whose entity has a visible event,
-	// before any filter; a Service needs it of its views.
+	// Known is, in the results of a View, the rows whose entity has a visible event, before
+	// any filter. A Service needs it for its views.
 	Known vector.Bitmap
-	// Few has those of Known whose entity has fewer than FewEvents visible events; only a
-	// replay's Reader knows.
+	// Few is the rows of Known whose entity has fewer than FewEvents visible events. Only a
+	// replay's Reader sets it.
 	Few  vector.Bitmap
 	from *outer // what made it
 }
 
-// FeatureColumn is the values and statuses of one feature. Where the status is
-// Present or Defaulted, and where an error has a default, the row has a value;
-// elsewhere it is null or an error in Vec, which is not to be written to: two columns
-// may share it. NaN is plan.CanonicalNaN.
+// FeatureColumn is the values and statuses of one feature. A row has a value if its status is
+// Present or Defaulted, or Failed with on_error: default; otherwise it is null or an error in
+// Vec. Vec must not be modified, because columns may share it. NaN is plan.CanonicalNaN.
 type FeatureColumn struct {
 	Vec    *vector.Vector
 	Status []Status
-	Reason []Status // what a default stands for: Empty or UnknownEntity; 0 elsewhere
-	Errors int      // rows whose status is Failed
-	// Absent is the number of rows whose status is not Present, in what a View or a
-	// Service computes.
-	Absent int
+	Reason []Status // of a default: Empty or UnknownEntity; 0 elsewhere
+	Errors int      // number of rows whose status is Failed
+	Absent int      // number of rows whose status is not Present; set by View and Service
 }
 
 // outer is the compiled outer expressions of a view or a service.
@@ -44,7 +41,7 @@ type outer struct {
 	features []outerFeature
 	order    []int
 	now      *vector.Vector
-	cause    func(leaf *plan.Expr, row int) string // why a leaf failed, in the results at hand
+	cause    func(leaf *plan.Expr, row int) string // why a leaf failed, in the current results
 	stop     func() bool
 	out      Features
 }
@@ -52,13 +49,13 @@ type outer struct {
 type outerFeature struct {
 	plan    *plan.Feature
 	program *expr.Program
-	plain   bool         // the expression is an aggregate, its one input
+	plain   bool         // the whole expression is one aggregate
 	leaves  []*plan.Expr // where each input comes from
 	inputs  []*vector.Vector
 }
 
-// newOuter compiles the outer expressions of a view; aside says why there is nothing to
-// read in a row, "" if there is.
+// newOuter compiles the outer expressions of a view; aside is the reason why the state of a
+// row was set aside, "" if it was not.
 func newOuter(v *plan.View, aside func(row int) string) (*outer, error) {
 	o, err := compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
 		switch e.Kind {
@@ -125,16 +122,15 @@ func (o *outer) stopWhen(stop func() bool) {
 	}
 }
 
-// mayStop asks whether to stop.
-func (o *outer) mayStop() {
+// checkStop panics with ErrStopped if stop says so.
+func (o *outer) checkStop() {
 	if o.stop != nil && o.stop() {
 		panic(ErrStopped)
 	}
 }
 
-// eval computes n rows. resolve finds the vector of a leaf that is not one of the
-// outer's own features; known tells whether an entity behind feature f has visible
-// events as of row i.
+// eval computes n rows as of the given times. resolve returns the vector of a leaf; known
+// reports whether an entity that feature f reads has visible events as of row i.
 func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, known func(f, i int) bool) *Features {
 	o.now.Resize(n)
 	for i, t := range at {
@@ -148,7 +144,7 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 			if leaf.Kind != plan.Now {
 				v = resolve(leaf)
 			}
-			if of.inputs[i] != v { // as a rule it is the one of the time before
+			if of.inputs[i] != v { // usually unchanged since the last call
 				of.inputs[i] = v
 			}
 		}
@@ -164,12 +160,13 @@ func (of *outerFeature) eval(n int) *vector.Vector {
 	return of.program.Eval(of.inputs, n, nil)
 }
 
-// fill takes the result of feature number f and sets its statuses, defaults and NaNs.
+// fill sets the values of feature number f from its result, with statuses, defaults and
+// canonical NaNs.
 func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, known func(f, i int) bool) {
 	n := result.N
 	if of.plain && of.plan.Default == nil {
 		if c.Vec != result {
-			c.Vec = result // nothing is put in, and aggregates make no other NaN
+			c.Vec = result // shared: no default is stored in it, and its NaNs are canonical
 		}
 	} else {
 		copyLanes(c.Vec, result)
@@ -194,7 +191,7 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 	}
 }
 
-// withoutValue gives a row without a value its status and, if there is one, the default.
+// withoutValue sets the status of a row without a value, and its default if there is one.
 func (c *FeatureColumn) withoutValue(f *plan.Feature, i int, failed, known bool) {
 	if failed {
 		c.Status[i] = Failed
@@ -225,7 +222,7 @@ func (c *FeatureColumn) put(i int, v plan.Value) {
 	c.Vec.Set(i, v)
 }
 
-// copyLanes copies values, not the null and error bits, making NaN canonical.
+// copyLanes copies values without the null and error bits, and makes NaNs canonical.
 func copyLanes(dst, src *vector.Vector) {
 	if dst.N != src.N {
 		dst.Resize(src.N)
@@ -247,21 +244,21 @@ func copyLanes(dst, src *vector.Vector) {
 	}
 }
 
-// ErrStopped is what Read and Derive panic with when they have been told to stop.
+// ErrStopped is the value that Read and Derive panic with when they are stopped.
 var ErrStopped = expr.ErrStopped
 
-// StopWhen makes Read ask now and then whether to stop; nil makes it never ask. If so it
-// panics with ErrStopped, and the View is good for nothing any more.
+// StopWhen makes Read call stop from time to time; nil removes it. If stop returns true, Read
+// panics with ErrStopped, and the View must not be used any more.
 func (k *View) StopWhen(stop func() bool) { k.outer.stopWhen(stop) }
 
 // Read computes every feature of the view for n = len(at) entities: row i from
 // states[i] as of at[i]. A nil state is an entity without events. Each at[i] must
-// exceed the state's Newest; states are folded up to it.
+// be later than the state's Newest; Read folds the states up to it.
 func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 	k.resize(len(at))
 	for i, s := range states {
 		if s == nil {
-			k.readNothing(i)
+			k.readEmpty(i)
 			continue
 		}
 		if s.aside != "" {
@@ -274,7 +271,7 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 	return k.finish(k.aggs, at, func(i int) bool { return states[i] != nil && (states[i].events > 0 || states[i].aside != "") })
 }
 
-// resize makes room for the values of n rows and forgets those before.
+// resize makes room for the values of n rows and discards the previous ones.
 func (k *View) resize(n int) {
 	clear(k.aside)
 	for _, v := range k.aggs {
@@ -284,8 +281,8 @@ func (k *View) resize(n int) {
 	}
 }
 
-// ReadStored is Read of states as they are encoded, nil for an entity without events, all
-// as of t, which must exceed what NewestOf says of each. It loads one after the other.
+// ReadStored is Read for encoded states, nil for an entity without events, all as of t, which
+// must be later than the newest time that HeadOf returns for each.
 func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) {
 	n := len(states)
 	k.resize(n)
@@ -296,10 +293,10 @@ func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) 
 	k.events.Zero()
 	for i, b := range states {
 		if k.at[i] = t; b == nil {
-			k.readNothing(i)
+			k.readEmpty(i)
 			continue
 		}
-		k.outer.mayStop()
+		k.outer.checkStop()
 		if err := k.stored.Load(b); err != nil {
 			return nil, fmt.Errorf("state of entity %d: %w", i, err)
 		}
@@ -312,11 +309,12 @@ func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) 
 		k.stored.readAggregates(k.aggs, i, t)
 		k.events.Put(i, k.stored.events > 0)
 	}
-	k.stored.Reset() // which would hold on to the last one
+	k.stored.Reset() // so that it does not keep the last encoding alive
 	return k.finish(k.aggs, k.at, k.events.Get), nil
 }
 
-func (k *View) readNothing(i int) {
+// readEmpty reads row i from an entity without events.
+func (k *View) readEmpty(i int) {
 	for g := range k.groups {
 		k.groups[g].acc.Reset(0)
 		for w := range k.groups[g].windows {

@@ -15,9 +15,9 @@ import (
 
 var freeze = flag.String("freeze", "", "write testdata/frozen/`NAME`, which must not exist, with states as they are encoded now")
 
-// TestFrozenStatesAreRead decodes states that were written once and are never written
-// again, and reads from each what was read from it then. Before a release, freeze what
-// is new; a format that is given up is refused by name, and its file goes.
+// TestFrozenStatesAreRead decodes states that an earlier version wrote, and compares what is
+// read from them with what was read then. Before a release, freeze new formats. A format that
+// is no longer read must be refused by name, and its file is deleted.
 func TestFrozenStatesAreRead(t *testing.T) {
 	k := spendingView(t)
 	if *freeze != "" {
@@ -49,14 +49,14 @@ func TestFrozenStatesAreRead(t *testing.T) {
 					continue
 				}
 				if got := readings(k, s); got != want {
-					t.Errorf("%s, %s: of %s\n%s is read, it was\n%s", file, name, encoded, got, want)
+					t.Errorf("%s, %s: from %s\nit reads\n%s\nwant\n%s", file, name, encoded, got, want)
 				}
 			}
 		}
 	}
 }
 
-// readings are all features right after what the state has, an hour and a week later.
+// readings are all features right after the state's newest time, an hour and a week later.
 func readings(k *kernel.View, s *kernel.State) string {
 	var out []string
 	newest := max(s.Newest(), 0) + 1
@@ -69,7 +69,7 @@ func readings(k *kernel.View, s *kernel.State) string {
 	return strings.Join(out, " ")
 }
 
-// freezeStates writes states of few and many events, some of them still waiting.
+// freezeStates writes states of few and many events, some of them pending.
 func freezeStates(t *testing.T, k *kernel.View, file string) {
 	t.Helper()
 	if _, err := os.Stat(file); err == nil {

@@ -10,22 +10,22 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// history is the events of one part as columns, those of each entity next to each other,
-// in the order of the source. Its memory is used again for the next part.
+// history is the events of one part as columns, grouped by entity and in the order of the
+// source. Its memory is reused for the next part.
 type history struct {
 	replay *Replay
 	n      int
-	first  []int32 // where each entity's events begin; one more than entities
+	first  []int32 // first event of each entity, and the end
 	next   []int32 // scratch: where the next event of each entity goes
 	to     []int32 // scratch: where each row of a stretch goes
 
 	time    []plan.EventTime
 	sorted  bool               // the events of each entity are in order of time
-	late    bool               // an event may become visible after its time: class 0 has times of its own
+	late    bool               // an event may become visible after its time, so class 0 has times of its own
 	visible [][]plan.EventTime // by class; that of class 0 is time unless late
 	visMem  [][]plan.EventTime
 	id      []string
-	bits    []vector.Bitmap // by bit of the layout; nil: every event
+	bits    []vector.Bitmap // by bit of the layout; nil: set in every event
 	bitMem  []vector.Bitmap
 	lanes   []*vector.Vector
 	inputs  []agg.Input // by slot
@@ -51,7 +51,7 @@ func newHistory(r *Replay) *history {
 	return h
 }
 
-// stretch is a run of rows of a block.
+// stretch is a run together with its block.
 type stretch struct {
 	block    *Block
 	place    Place
@@ -74,7 +74,7 @@ func stretches(blocks []*Block) []stretch {
 	return out
 }
 
-// load takes the events of a part. Their strings stay in the memory of the blocks.
+// load loads the events of a part. Their strings alias the blocks.
 func (h *history) load(blocks []*Block) error {
 	h.n, h.late = 0, false
 	for _, b := range blocks {
@@ -85,18 +85,18 @@ func (h *history) load(blocks []*Block) error {
 	h.count(from)
 	h.makeRoom()
 	for _, s := range from {
-		if err := h.take(s); err != nil {
+		if err := h.scatter(s); err != nil {
 			return err
 		}
 	}
 	for i := range h.inputs {
 		h.inputs[i].Time, h.inputs[i].ID = h.time, h.id
 	}
-	h.look()
+	h.sorted = h.isSorted()
 	return nil
 }
 
-// count finds where the events of each entity begin, and which bits are not the same for
+// count finds where the events of each entity begin, and which bits of slots are not set in
 // all events.
 func (h *history) count(from []stretch) {
 	entities := h.replay.division.entities()
@@ -120,7 +120,7 @@ func (h *history) count(from []stretch) {
 	copy(h.next, h.first)
 	for i := range h.bits {
 		h.bits[i] = nil
-		if word, shift := bit(i); i >= len(h.replay.homes) || every[word]>>shift&1 == 0 {
+		if word, shift := bit(i); i >= len(h.replay.keepers) || every[word]>>shift&1 == 0 {
 			h.bitMem[i] = grownBits(h.bitMem[i], h.n)
 			h.bits[i] = h.bitMem[i]
 		}
@@ -133,7 +133,7 @@ func grownBits(b vector.Bitmap, n int) vector.Bitmap {
 	return b
 }
 
-// makeRoom makes room in the columns.
+// makeRoom resizes the columns.
 func (h *history) makeRoom() {
 	h.time = grown(h.time, h.n)
 	for c := range h.visible {
@@ -152,8 +152,8 @@ func (h *history) makeRoom() {
 	}
 }
 
-// take puts the rows of a stretch where they belong.
-func (h *history) take(s stretch) error {
+// scatter copies the rows of a stretch to the events of their entities.
+func (h *history) scatter(s stretch) error {
 	l := &h.replay.layout
 	b, n, stride := s.block, s.to-s.from, l.stride(s.block.late)
 	words := b.words[s.from*stride : s.to*stride]
@@ -167,7 +167,7 @@ func (h *history) take(s stretch) error {
 	for i, p := range h.to {
 		h.time[p] = plan.EventTime(column[i*stride])
 	}
-	h.takeVisible(b, words, stride)
+	h.scatterVisible(b, words, stride)
 	for i, bits := range h.bits {
 		if bits == nil {
 			continue
@@ -181,21 +181,21 @@ func (h *history) take(s stretch) error {
 	if l.ids {
 		column := words[l.id(b.late):]
 		for i, p := range h.to {
-			h.id[p] = piece(b.text, column[i*stride])
+			h.id[p] = textAt(b.text, column[i*stride])
 		}
 	}
 	for i, v := range h.lanes {
 		if lane := l.lanes[i]; lane.kind == plan.Bool {
 			v.Bits = h.bits[lane.at]
-		} else if err := h.takeLane(v, lane.kind, b, words[l.lane(b.late)+lane.at:], stride); err != nil {
+		} else if err := h.scatterLane(v, lane.kind, b, words[l.lane(b.late)+lane.at:], stride); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeVisible puts the visible times of a stretch where they belong.
-func (h *history) takeVisible(b *Block, words []uint64, stride int) {
+// scatterVisible is scatter for visible times.
+func (h *history) scatterVisible(b *Block, words []uint64, stride int) {
 	if !b.late {
 		if h.late {
 			for _, p := range h.to {
@@ -212,7 +212,8 @@ func (h *history) takeVisible(b *Block, words []uint64, stride int) {
 	}
 }
 
-func (h *history) takeLane(v *vector.Vector, kind plan.Kind, b *Block, column []uint64, stride int) error {
+// scatterLane is scatter for a lane.
+func (h *history) scatterLane(v *vector.Vector, kind plan.Kind, b *Block, column []uint64, stride int) error {
 	switch kind {
 	case plan.Int:
 		for i, p := range h.to {
@@ -224,13 +225,13 @@ func (h *history) takeLane(v *vector.Vector, kind plan.Kind, b *Block, column []
 		}
 	case plan.String:
 		for i, p := range h.to {
-			v.Str[p] = piece(b.text, column[i*stride])
+			v.Str[p] = textAt(b.text, column[i*stride])
 		}
 	default:
 		for i, p := range h.to {
 			v.Any[p] = plan.NullValue()
-			if at := column[i*stride]; at != 0 {
-				x, _, err := plan.DecodeCanonical([]byte(piece(b.text, at)))
+			if ref := column[i*stride]; ref != 0 {
+				x, _, err := plan.DecodeCanonical([]byte(textAt(b.text, ref)))
 				if err != nil {
 					return fmt.Errorf("%w: %w", errBlock, err)
 				}
@@ -241,18 +242,17 @@ func (h *history) takeLane(v *vector.Vector, kind plan.Kind, b *Block, column []
 	return nil
 }
 
-// pass is the events that a slot passes, by the bit of its keeper; nil: every event.
+// pass is the events that a keeper adds; nil: every event.
 func (h *history) pass(keeper int) vector.Bitmap { return h.bits[h.replay.bitOf[keeper]] }
 
-// look sees whether the events are in order of time.
-func (h *history) look() {
-	h.sorted = true
+// isSorted reports whether the events of each entity are in order of time.
+func (h *history) isSorted() bool {
 	for e := range h.first[:len(h.first)-1] {
 		for i := h.first[e] + 1; i < h.first[e+1]; i++ {
 			if h.time[i-1] > h.time[i] {
-				h.sorted = false
-				return
+				return false
 			}
 		}
 	}
+	return true
 }

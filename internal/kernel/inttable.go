@@ -6,16 +6,15 @@ import (
 	"slices"
 )
 
-// intTable maps ints to numbers above 0. Replay looks every event up in it, which a
-// table that hashes with one multiplication and looks in one place, and then the
-// next ones, answers in a fraction of the time that a map takes.
+// intTable maps ints to positive numbers. It is a hash table with linear probing, which a
+// replay uses for every event because it is several times faster than a map.
 type intTable struct {
-	entries   []intEntry // a power of two, at most half of them taken
+	entries   []intEntry // a power of two, at most half full
 	n         int
 	shift     uint
 	low, high int64 // the least and the greatest key
-	// direct holds the numbers of the keys from low on, instead of entries, once the table is
-	// settled and its keys lie close together, as those of a sequence do.
+	// direct is an array of the numbers of the keys from low on. makeDirect replaces entries
+	// by it if the keys are dense, like those of a sequence.
 	direct []int32
 }
 
@@ -40,8 +39,8 @@ func (t *intTable) get(key int64) int32 {
 	}
 }
 
-// look appends the numbers of keys.
-func (t *intTable) look(dst []int32, keys []int64) []int32 {
+// getAll appends the numbers of keys.
+func (t *intTable) getAll(dst []int32, keys []int64) []int32 {
 	if t.direct == nil {
 		for _, k := range keys {
 			dst = append(dst, t.get(k))
@@ -61,17 +60,18 @@ func (t *intTable) look(dst []int32, keys []int64) []int32 {
 	return dst
 }
 
-// sparse is up to how many times as many places as keys a settled table may have. They take
-// 4 bytes each; an entry, of which there are at least two for a key, takes 16.
+// sparse is the largest ratio of array elements to keys with which direct is used. An element
+// takes 4 bytes; the hash table has at least two entries of 16 bytes per key.
 const sparse = 8
 
-// settle makes the table fast to look up; nothing is put into it afterwards.
-func (t *intTable) settle() {
-	places := uint64(t.high) - uint64(t.low) + 1
-	if t.n == 0 || places-1 >= sparse*uint64(t.n) || t.direct != nil {
+// makeDirect replaces the hash table by an array if the keys are dense. No key may be put into
+// the table afterwards.
+func (t *intTable) makeDirect() {
+	size := uint64(t.high) - uint64(t.low) + 1
+	if t.n == 0 || size-1 >= sparse*uint64(t.n) || t.direct != nil {
 		return
 	}
-	t.direct = make([]int32, places)
+	t.direct = make([]int32, size)
 	for _, e := range t.entries {
 		if e.id != 0 {
 			t.direct[uint64(e.key)-uint64(t.low)] = e.id
@@ -97,19 +97,18 @@ func (t *intTable) put(key int64, id int32) {
 	t.n++
 }
 
-// The factors of first, odd and known to this process only, so that nobody can choose keys
-// that collide. Numbers are given in the order of the events, so nothing depends on them.
+// The factors of the hash: odd, and random in each process, so that nobody can choose keys
+// that collide. No result depends on them, because numbers are assigned in order of arrival.
 var (
 	seed    = maphash.MakeSeed()
 	factor  = maphash.String(seed, "a") | 1
 	factor2 = maphash.String(seed, "b") | 1
 )
 
-// first is where a key is if nothing was in its way: the high bits of a product, which a
-// first product has spread over all of them.
-func (t *intTable) first(key int64) int { return int(scatter(key, factor, factor2) >> t.shift) }
+// first is the first index of a key's probe sequence: the high bits of its hash.
+func (t *intTable) first(key int64) int { return int(hashInt(key, factor, factor2) >> t.shift) }
 
-func scatter(key int64, factor, factor2 uint64) uint64 {
+func hashInt(key int64, factor, factor2 uint64) uint64 {
 	h := uint64(key) * factor
 	h ^= h >> 32
 	return h * factor2

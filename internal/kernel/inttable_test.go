@@ -7,8 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestIntTableIsAMap compares with Go's map over keys of every shape, runs and
-// multiples of powers of two among them.
+// TestIntTableIsAMap compares with Go's map for keys of several distributions, among them
+// runs and multiples of powers of two.
 func TestIntTableIsAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		stride := rapid.SampledFrom([]int64{1, -1, 3, 1 << 20, 1 << 32, 1 << 60}).Draw(t, "stride")
@@ -25,21 +25,21 @@ func TestIntTableIsAMap(t *testing.T) {
 				table.put(k, want[k])
 			}
 		}
-		if rapid.Bool().Draw(t, "settled") {
-			table.settle()
+		if rapid.Bool().Draw(t, "direct") {
+			table.makeDirect()
 		}
-		strange := rapid.SliceOf(rapid.OneOf(run, rapid.Int64())).Draw(t, "strange")
-		all := slices.Concat(keys, strange)
-		for i, id := range table.look(nil, all) {
+		others := rapid.SliceOf(rapid.OneOf(run, rapid.Int64())).Draw(t, "others")
+		all := slices.Concat(keys, others)
+		for i, id := range table.getAll(nil, all) {
 			if k := all[i]; id != want[k] || table.get(k) != id {
-				t.Fatalf("look of %d says %d and get %d, want %d", k, id, table.get(k), want[k])
+				t.Fatalf("getAll of %d gives %d and get %d, want %d", k, id, table.get(k), want[k])
 			}
 		}
 	})
 }
 
-// far is the longest search for one of the keys.
-func far(keys []int64) (most int) {
+// longestProbe is the longest probe sequence among the keys.
+func longestProbe(keys []int64) (most int) {
 	var t intTable
 	for i, k := range keys {
 		t.put(k, int32(i+1))
@@ -53,8 +53,8 @@ func far(keys []int64) (most int) {
 	return most
 }
 
-// TestP10_CraftedEntitiesDoNotCollide: keys that lead to one place for factors that anybody
-// knows are spread by those of this process.
+// TestP10_CraftedEntitiesDoNotCollide: keys that all collide for fixed factors, which anybody
+// can compute, are spread by random factors.
 func TestP10_CraftedEntitiesDoNotCollide(t *testing.T) {
 	const golden, n = 0x9e3779b97f4a7c15, 4000
 	inverse := uint64(golden)
@@ -66,11 +66,11 @@ func TestP10_CraftedEntitiesDoNotCollide(t *testing.T) {
 		h := uint64(i) * inverse
 		h ^= h >> 32
 		keys[i] = int64(h * inverse)
-		if got := scatter(keys[i], golden, golden); got != uint64(i) {
-			t.Fatalf("key %d is scattered to %d", i, got)
+		if got := hashInt(keys[i], golden, golden); got != uint64(i) {
+			t.Fatalf("the hash of key %d is %d", i, got)
 		}
 	}
-	if most := far(keys); most > 200 {
-		t.Errorf("%d crafted keys are up to %d places away from where a search begins", n, most)
+	if most := longestProbe(keys); most > 200 {
+		t.Errorf("the longest probe sequence of %d crafted keys is %d", n, most)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Only makes Read compute just the given features of the view and those that they refer to:
-// the columns of the others are left without rows, and aggregates that only those read are
-// neither loaded nor merged. It is called before the first Read.
+// Only restricts Read to the given features of the view and those that they refer to. The
+// columns of the others have no rows, and aggregates that only those read are neither loaded
+// nor merged. It must be called before the first Read.
 func (k *View) Only(features []int) {
 	wanted, aggregates := make([]bool, len(k.plan.Features)), make([]bool, len(k.plan.Aggregates))
 	var want func(f int)
@@ -35,8 +35,7 @@ func (k *View) Only(features []int) {
 	}
 }
 
-// only leaves the aggregates that are wanted, the windows that these have and the slots
-// that they read.
+// only drops the aggregates that are not wanted, and then windows and slots without any.
 func (g *group) only(wanted []bool) {
 	clear(g.need)
 	for w := range g.windows {

@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// A view that computes some of its features has of these what a whole one has, from the
-// bytes of a state in which the others are.
+// A view restricted by Only computes the same values as a whole one, from the same encoded
+// states.
 func TestOnlyComputesTheSame(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

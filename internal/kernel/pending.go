@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// pendingRow is one slot's row of an event that is stored but not visible yet.
-// The entity's own row, which only counts the event, has slot entityRow.
+// pendingRow is what an event that is not visible yet will add to one slot. A row with slot
+// entityRow adds only to the entity's number of events.
 type pendingRow struct {
 	visible, time  plan.EventTime
 	slot           int
@@ -30,15 +30,15 @@ func newPending(in *slotRows, i, slot int) pendingRow {
 	return p
 }
 
-// boxed is row i of v as a value that shares no memory with it.
+// boxed is a copy of row i of v, null if v is nil.
 func boxed(v *vector.Vector, i int) plan.Value {
 	if v == nil {
 		return plan.NullValue()
 	}
-	// Round-trip strings through their encoding: lanes may alias foreign buffers.
+	// Lanes may alias buffers of the caller; decoding an encoded value copies them.
 	x, _, err := plan.DecodeCanonical(plan.AppendCanonical(nil, v.Value(i)))
 	if err != nil {
-		panic("kernel: a value does not survive its own encoding: " + err.Error())
+		panic("kernel: the encoding of a value does not decode: " + err.Error())
 	}
 	return x
 }
@@ -92,7 +92,7 @@ func unboxed(r *rowExpr, e *plan.Expr, x plan.Value) *vector.Vector {
 	return vector.Of(e.Type, x)
 }
 
-// columnOf finds the group of a slot and its column there.
+// columnOf finds the group of a slot and its index there.
 func (k *View) columnOf(slot int) (group, column int) {
 	for g := range k.groups {
 		if c := slices.Index(k.groups[g].slots, slot); c >= 0 {
@@ -166,8 +166,8 @@ func decodePendingRow(b []byte) (p pendingRow, rest []byte, ok bool) {
 	}, b, true
 }
 
-// accepts reports whether a row is one that Apply makes of an event that is not visible at
-// newest. Check asks it before a state is stored and when one is decoded.
+// accepts reports whether Apply can make such a row of an event that is not visible at newest.
+// Check calls it before a state is stored and after one is decoded.
 func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
 	if p.visible <= newest || !p.visible.Valid() {
 		return false
@@ -178,7 +178,7 @@ func (k *View) accepts(p *pendingRow, newest plan.EventTime) bool {
 	return p.time.Valid() && p.visible >= p.time && p.slot >= 0 && p.slot < len(k.slots) && k.slots[p.slot].keeper == p.slot && k.slots[p.slot].accepts(p)
 }
 
-// accepts reports whether a decoded row has the values the slot's aggregate adds.
+// accepts reports whether a row has the values that the slot needs, of the right types.
 func (s *slot) accepts(p *pendingRow) bool {
 	ok := func(e *plan.Expr, v plan.Value) bool {
 		return e == nil && v.IsNull() || e != nil && !v.IsNull() && v.HasType(e.Type.Unwrap())

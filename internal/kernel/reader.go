@@ -6,22 +6,22 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// reader makes the values of one slot while its track moves over an entity's events.
+// reader computes the values of one slot while its track moves over an entity's events.
 //
-// There are three kinds. Slots that can remove keep one running partial a window.
-// Slots whose value is one row keep a chain of the rows that may still become it;
-// where events do not become visible in order of time, and for all other slots,
-// there is a tree.
+// There are three kinds. Slots that can remove rows have a running partial per window. Slots
+// whose value is that of one row have a chain (see agg.Chained) of the rows that may still
+// become it. All other slots have a tree; so do chains if the events of an entity do not become
+// visible in order of time.
 type reader interface {
 	begin(t *sweepTrack)
-	// move and read go row by row.
+	// move advances to the next spine row, read stores its values.
 	move(t *sweepTrack, times, lower []plan.EventTime)
 	read(out []*vector.Vector, row int)
-	// walk reads all rows of a track that is walked.
+	// walk does both for all spine rows of a track that is walked.
 	walk(t *sweepTrack, out []*vector.Vector)
 }
 
-// walkRows walks with a reader that has no better way.
+// walkRows is walk by move and read.
 func walkRows(r reader, t *sweepTrack, out []*vector.Vector) {
 	for i, row := range t.ranks {
 		t.step(i)
@@ -30,10 +30,9 @@ func walkRows(r reader, t *sweepTrack, out []*vector.Vector) {
 	}
 }
 
-// slotRead is an aggregate of a slot, the window of the track that it reads, and
-// what it makes of the slot's partials.
+// slotRead is an aggregate of a slot: its index, its window, and the aggregate function.
 type slotRead struct {
-	agg, window int
+	agg, window int // window is an index in the windows of the track
 	as          plan.AggFunc
 }
 
@@ -47,7 +46,7 @@ func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
 	}
 	tree := &tree{column: c, input: in, reads: reads}
 	if x, ok := c.(agg.Chained); ok {
-		return &chain{tree: tree, column: x, input: in, reads: reads, at: make([]chainPlace, len(reads))}, nil
+		return &chain{tree: tree, column: x, input: in, reads: reads, at: make([]chainPosition, len(reads))}, nil
 	}
 	return tree, nil
 }
@@ -56,9 +55,9 @@ func newReader(p *plan.Slot, in *agg.Input, reads []slotRead) (reader, error) {
 type running struct {
 	column   agg.Column
 	input    *agg.Input
-	windows  []int // of the track
+	windows  []int // indexes in the windows of the track
 	reads    []slotRead
-	partials []int // of the reads
+	partials []int // by read: its partial in column
 	spans    agg.Spans
 	values   []agg.SpanValue
 }
@@ -111,22 +110,22 @@ func (r *running) walk(t *sweepTrack, out []*vector.Vector) {
 	}
 }
 
-// chain keeps, in order of event time, the rows that no later row beats: over any
-// window up to now the value is that of its first row in the chain. (For the maximum
-// this is the queue known from sliding window maxima.)
+// chain keeps, in order of event time, the rows that no later row beats. The value of a
+// window that ends now is that of its first row in the chain. (For max this is the monotonic
+// queue of sliding window maxima.)
 type chain struct {
-	tree    *tree // for an entity whose events become visible out of order
+	tree    *tree // for entities whose events become visible out of order
 	useTree bool
 	column  agg.Chained
 	input   *agg.Input
 	reads   []slotRead
 	rows    []int32
-	at      []chainPlace // by read
+	at      []chainPosition // by read
 }
 
-// chainPlace is where in the chain a window begins, and the row that the aggregate's
+// chainPosition is where in the chain a window begins, and the row that the aggregate's
 // partial holds; -1 for none.
-type chainPlace struct {
+type chainPosition struct {
 	first int
 	row   int32
 }
@@ -140,7 +139,7 @@ func (c *chain) begin(t *sweepTrack) {
 	c.column.Truncate(0)
 	c.column.Grow(len(c.reads))
 	for i := range c.at {
-		c.at[i] = chainPlace{0, -1}
+		c.at[i] = chainPosition{0, -1}
 	}
 }
 
@@ -170,7 +169,7 @@ func (c *chain) move(t *sweepTrack, times, lower []plan.EventTime) {
 	}
 }
 
-// seek is the place of the first row at or after tail, near i.
+// seek is the index in the chain of the first row at or after tail; it searches from i.
 func (c *chain) seek(i int, times []plan.EventTime, tail plan.EventTime) int {
 	for i > 0 && times[c.rows[i-1]] >= tail {
 		i--
@@ -222,8 +221,8 @@ type tree struct {
 	input  *agg.Input
 	reads  []slotRead
 	n      int
-	from   int32   // the entity's first event
-	rank   []int32 // in order of event time, of each event
+	from   int32   // the least event number in byTime
+	rank   []int32 // by event number less from: its position in order of event time
 	track  *sweepTrack
 }
 
@@ -234,18 +233,18 @@ func (f *tree) begin(t *sweepTrack) {
 	if f.n == 0 {
 		return
 	}
-	least, most := t.byTime[0], t.byTime[0]
+	first, last := t.byTime[0], t.byTime[0]
 	for _, e := range t.byTime {
-		least, most = min(least, e), max(most, e)
+		first, last = min(first, e), max(last, e)
 	}
-	f.from = least
-	f.rank = grown(f.rank, int(most-least)+1)
+	f.from = first
+	f.rank = grown(f.rank, int(last-first)+1)
 	for i, e := range t.byTime {
-		f.rank[e-least] = int32(i)
+		f.rank[e-first] = int32(i)
 	}
 }
 
-// grown is s with length n, in its memory where that suffices; what is in it is unspecified.
+// grown is s with length n, reallocated if its capacity is less; the contents are unspecified.
 func grown[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)

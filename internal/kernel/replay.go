@@ -7,26 +7,26 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Replay reads views over one source, by the same key columns of it and of a spine, as of
-// every row of the spine.
+// Replay computes the features of views as of every row of a spine. The views are over one
+// source and use the same key columns of it and of the spine.
 //
-// Its work is in three steps. Collectors take the events in, in any order and batching,
-// and hand them over as blocks, each of one part of the entities. Sweepers take the blocks of
-// a part and compute its aggregates as of its spine rows. A Reader makes features of these,
-// for any rows. Collectors, sweepers and readers serve one goroutine each, and run
-// beside others of their kind; who has them keeps the blocks and the results.
+// A replay has three steps. Collectors take events in any order and batching and produce
+// blocks, each with events of one part of the entities. Sweepers take the blocks of a part and
+// compute its aggregates as of its spine rows. A Reader computes the features of any spine rows
+// from these. Collectors, sweepers and readers are for one goroutine each; any number of them
+// may run concurrently. The caller stores the blocks and the results.
 type Replay struct {
 	views     []*plan.View
-	merged    *plan.View // all slots and aggregates
-	firstSlot []int      // of each view, in merged
-	firstAgg  []int
-	view      *View // compiled from merged; not to be evaluated
+	merged    *plan.View // the slots and aggregates of all views
+	firstSlot []int      // by view: its first slot in merged
+	firstAgg  []int      // by view: its first aggregate in merged
+	view      *View      // compiled from merged, for its structure only; never evaluated
 	division  *division
 	layout    layout
-	homes     []int // slots that have a bit in the layout, in order
-	bitOf     []int // its bit, of each slot that keeps partials
-	classes   []int // a slot of each class of visible times; of class 0 it does not count
-	classOf   []int // of each slot
+	keepers   []int // slots that keep partials, each with a bit in the layout, in order
+	bitOf     []int // by slot: the bit of a keeper
+	classes   []int // by class of visible times: one of its slots; unused for class 0
+	classOf   []int // by slot
 }
 
 // NewReplay compiles a replay of views.
@@ -44,12 +44,12 @@ func NewReplay(views ...*plan.View) (*Replay, error) {
 		r.firstSlot, r.firstAgg = append(r.firstSlot, slot), append(r.firstAgg, agg)
 		slot, agg = slot+len(v.Slots), agg+len(v.Aggregates)
 	}
-	r.lay()
+	r.makeLayout()
 	return r, nil
 }
 
-// Begin gives the replay its spine, which is complete, by one of its tuples of key columns,
-// and divides its entities into parts, whose number is a power of two.
+// Begin sets the spine, which must be complete, and the tuple of its key columns, and divides
+// the entities into parts. The number of parts must be a power of two.
 func (r *Replay) Begin(spine *Spine, tuple, parts int) {
 	if parts <= 0 || parts&(parts-1) != 0 {
 		panic("kernel: the number of parts is not a power of two")
@@ -57,8 +57,9 @@ func (r *Replay) Begin(spine *Spine, tuple, parts int) {
 	r.division = spine.divide(tuple, parts)
 }
 
-// lay decides the layout of rows.
-func (r *Replay) lay() {
+// makeLayout determines the layout of rows and the classes of visible times: slots that read
+// the same late columns see events at the same times.
+func (r *Replay) makeLayout() {
 	classes := map[string]int{fmt.Sprint([]string(nil)): 0}
 	r.classes = []int{0}
 	r.bitOf = make([]int, len(r.view.slots))
@@ -73,11 +74,11 @@ func (r *Replay) lay() {
 		}
 		r.classOf = append(r.classOf, class)
 		if s.keeper == i {
-			r.bitOf[i] = len(r.homes)
-			r.homes = append(r.homes, i)
+			r.bitOf[i] = len(r.keepers)
+			r.keepers = append(r.keepers, i)
 		}
 	}
-	r.layout = layout{bits: len(r.homes), classes: len(classes), ids: r.view.ordered && r.merged.Source.EventID != ""}
+	r.layout = layout{bits: len(r.keepers), classes: len(classes), ids: r.view.ordered && r.merged.Source.EventID != ""}
 	for _, x := range r.view.lanes() {
 		r.layout.addLane(x.program.Type())
 	}
@@ -92,14 +93,13 @@ func (r *Replay) PartRows(part int) int { return len(r.division.rowsOf(part)) }
 // Part is the part of a spine row.
 func (r *Replay) Part(row int) int { return r.division.part(r.division.tuple.entity[row]) }
 
-// EventBytes is what an event takes in blocks, but for its text.
+// EventBytes is the size of an event in a block, without its text.
 func (r *Replay) EventBytes() int { return 8 * r.layout.stride(r.layout.classes > 1) }
 
-// FewEvents is how many visible events an entity has when it does not count as new any more.
+// FewEvents is the number of visible events from which an entity no longer counts as new.
 const FewEvents = 5
 
-// PartResults are the aggregates of a part as of its spine rows, which are in the order of
-// the spine.
+// PartResults are the aggregates of a part as of its spine rows, in the order of the spine.
 type PartResults struct {
 	N     int
 	Known vector.Bitmap // rows whose entity has a visible event
@@ -107,7 +107,7 @@ type PartResults struct {
 	Aggs  []*vector.Vector
 }
 
-// newResults are the results of a part, yet to be filled.
+// newResults makes room for the results of a part.
 func (r *Replay) newResults(part int) *PartResults {
 	n := r.PartRows(part)
 	out := &PartResults{N: n, Known: vector.NewBitmap(n), Few: vector.NewBitmap(n)}

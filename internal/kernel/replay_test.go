@@ -12,8 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// manySlots is a view with more filters than the first word of a row has bits for, with
-// values of every lane, some of them known late.
+// manySlots is a view with more filters than the first word of a row has bits, values of
+// every lane, and late columns.
 func manySlots() string {
 	var b strings.Builder
 	b.WriteString(outcomes[:strings.Index(outcomes, "  bare:")])
@@ -30,8 +30,8 @@ func manySlots() string {
 	return b.String()
 }
 
-// TestReplayInPieces: a replay gives the same for any number of parts and collectors, for blocks
-// and results that went through a file, and for events in any order.
+// TestReplayInPieces: a replay gives the same results for any number of parts and collectors,
+// for any order of events, and if blocks and results are encoded and decoded.
 func TestReplayInPieces(t *testing.T) {
 	view := compiled(t, manySlots()).Plan()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -43,7 +43,7 @@ func TestReplayInPieces(t *testing.T) {
 	}
 	want := inPieces(t, view, keys, at, batches, 1, 1, false)
 	if !strings.Contains(want, "PRESENT") {
-		t.Fatal("nothing is present")
+		t.Fatal("no value is present")
 	}
 	for _, try := range []struct {
 		parts, collectors int
@@ -51,7 +51,7 @@ func TestReplayInPieces(t *testing.T) {
 	}{{1, 1, true}, {4, 1, false}, {64, 3, false}, {8, 2, true}} {
 		random.Shuffle(len(batches), func(i, j int) { batches[i], batches[j] = batches[j], batches[i] })
 		if got := inPieces(t, view, keys, at, batches, try.parts, try.collectors, try.file); got != want {
-			t.Fatalf("%+v gives another result", try)
+			t.Fatalf("%+v gives different results", try)
 		}
 	}
 }
@@ -80,8 +80,8 @@ func lateBatches(src *plan.Source, events, people int, random *rand.Rand) []*ker
 	return batches
 }
 
-// inPieces is all features of all rows as text. With file, blocks and results become
-// bytes and are read again.
+// inPieces is all features of all rows as text. With file, blocks and results are encoded and
+// decoded.
 func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool) string {
 	t.Helper()
 	check := func(err error) {
@@ -102,7 +102,7 @@ func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.Even
 			if file {
 				again, rest, err := kernel.ReadBlock(b.AppendTo(nil))
 				if err != nil || len(rest) > 0 {
-					t.Fatalf("%d bytes are left of a block, %v", len(rest), err)
+					t.Fatalf("decoding a block leaves %d bytes, %v", len(rest), err)
 				}
 				b = again
 			}
@@ -120,8 +120,8 @@ func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.Even
 		check(err)
 	}
 	sweeper := r.NewSweeper()
-	var results []*kernel.PartResults // of a part, or of a chunk of one
-	begin := make([]int32, parts)     // where those of a part begin
+	var results []*kernel.PartResults // each of a part, or of a chunk of one
+	begin := make([]int32, parts)     // index of the first results of each part
 	for p := range parts {
 		slices.Reverse(blocks[p])
 		swept, err := sweeper.Sweep(p, blocks[p])
@@ -158,8 +158,8 @@ func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.Even
 	return b.String()
 }
 
-// Bytes that are no block, or only part of one, are an error.
-func TestBlocksThatAreNone(t *testing.T) {
+// ReadBlock refuses a truncated block.
+func TestReadBlock_RefusesTruncatedBlocks(t *testing.T) {
 	view := compiled(t, manySlots()).Plan()
 	spine := kernel.NewSpine(1)
 	spine.Add([][]*vector.Vector{{vector.Of(plan.T(plan.String), plan.StringValue("p0"))}}, []plan.EventTime{1 << 40})
@@ -188,7 +188,7 @@ func TestBlocksThatAreNone(t *testing.T) {
 		if _, _, err := kernel.ReadBlock(raw[:n]); err == nil {
 			_, rest, _ := kernel.ReadBlock(raw)
 			if n < len(raw)-len(rest) {
-				t.Fatalf("%d of %d bytes are a block", n, len(raw))
+				t.Fatalf("the first %d of %d bytes decode", n, len(raw))
 			}
 		}
 	}

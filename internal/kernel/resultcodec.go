@@ -10,11 +10,11 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// ResultChunk is how many rows of PartResults are stored at a time.
+// ResultChunk is the number of rows of a full chunk.
 const ResultChunk = 1024
 
-// AppendChunk appends the rows [from, from+ResultChunk) as far as there are, for a file that
-// ReadChunk reads again; from is a multiple of ResultChunk.
+// AppendChunk appends the encoding of a chunk, the rows from from on, for a temporary file.
+// from must be a multiple of ResultChunk; the last chunk may be shorter.
 func (p *PartResults) AppendChunk(dst []byte, from int) []byte {
 	to := min(from+ResultChunk, p.N)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(to-from))
@@ -28,7 +28,7 @@ func (p *PartResults) AppendChunk(dst []byte, from int) []byte {
 	return dst
 }
 
-// appendBits appends the bits [from, to), after a byte that is 0 where there are none.
+// appendBits appends a byte that is 0 if b is nil, else 1, and the words with bits [from, to).
 func appendBits(dst []byte, b vector.Bitmap, from, to int) []byte {
 	if b == nil {
 		return append(dst, 0)
@@ -70,8 +70,8 @@ func appendLane(dst []byte, v *vector.Vector, from, to int) []byte {
 
 var errChunk = errors.New("a chunk of results is malformed")
 
-// ReadChunk reads what AppendChunk has appended for results of the replay; it keeps nothing
-// of src.
+// ReadChunk decodes a chunk that AppendChunk wrote for the same replay. It keeps no reference
+// to src.
 func (r *Replay) ReadChunk(src []byte) (*PartResults, error) {
 	c := &chunkReader{src: src}
 	out := &PartResults{N: int(binary.LittleEndian.Uint32(c.take(4)))}
@@ -90,7 +90,7 @@ func (r *Replay) ReadChunk(src []byte) (*PartResults, error) {
 	return out, nil
 }
 
-// chunkReader reads zeros behind the end, which is an error.
+// chunkReader sets err when it reads beyond the end, and returns zeros then.
 type chunkReader struct {
 	src []byte
 	err error
@@ -154,7 +154,7 @@ func (c *chunkReader) lane(v *vector.Vector) {
 	}
 }
 
-// Bytes is the memory that the results take, about.
+// Bytes is approximately the memory that the results take.
 func (p *PartResults) Bytes() int {
 	n := 8 * (len(p.Known) + len(p.Few))
 	for _, v := range p.Aggs {
@@ -166,5 +166,5 @@ func (p *PartResults) Bytes() int {
 	return n
 }
 
-// ResultBytes is what the results of a spine row take, but for text and lists.
+// ResultBytes is approximately the size of the results of a spine row, without text and lists.
 func (r *Replay) ResultBytes() int { return 10 * len(r.view.aggs) }

@@ -7,10 +7,10 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// At is where the aggregates of a spine row are: which results, and which row of them.
+// At says where the aggregates of a spine row are: in which results, and in which row.
 type At struct{ Part, Row int32 }
 
-// Reader makes the features of one of a replay's views of its aggregates. It serves one
+// Reader computes the features of one of a replay's views from the aggregates. It is for one
 // goroutine at a time.
 type Reader struct {
 	view     *View
@@ -31,8 +31,8 @@ func (r *Replay) NewReader(view int) (*Reader, error) {
 	return out, nil
 }
 
-// Read computes the features of len(rows) spine rows, as of their times: rows says where
-// the aggregates of each are among the parts. What it returns is valid until the next call.
+// Read computes the features of len(rows) spine rows as of the times at; rows says where their
+// aggregates are in parts. The result is valid until the next call.
 func (r *Reader) Read(parts []*PartResults, rows []At, at []plan.EventTime) *Features {
 	for a, dst := range r.aggs {
 		gather(dst, parts, r.firstAgg+a, rows)
@@ -48,7 +48,7 @@ func (r *Reader) Read(parts []*PartResults, rows []At, at []plan.EventTime) *Fea
 	return out
 }
 
-// gather collects an aggregate from the given places.
+// gather copies an aggregate of the given rows to dst.
 func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
 	dst.Resize(len(rows))
 	switch vector.Lane(dst.Type) {
@@ -73,7 +73,7 @@ func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
 	}
 }
 
-// pick copies from the given places of a lane.
+// pick copies a lane of the given rows to dst.
 func pick[T any](dst []T, parts []*PartResults, lane func(*PartResults) []T, rows []At) {
 	var few [64][]T
 	lanes := few[:0]
@@ -85,7 +85,7 @@ func pick[T any](dst []T, parts []*PartResults, lane func(*PartResults) []T, row
 	}
 }
 
-// mark calls set for the rows whose bit is set at the given places.
+// mark calls set(i) for each rows[i] whose bit is set.
 func mark(set func(i int), parts []*PartResults, bits func(*PartResults) vector.Bitmap, rows []At) {
 	for i, r := range rows {
 		if bits(parts[r.Part]).Get(int(r.Row)) {

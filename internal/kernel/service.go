@@ -9,16 +9,16 @@ import (
 )
 
 // Service is a compiled feature service: it derives features across views. It
-// owns scratch memory and serves one goroutine at a time.
+// owns scratch memory and is for one goroutine at a time.
 type Service struct {
 	plan   *plan.Service
 	outer  *outer
-	behind [][]int  // of each derived feature, the views it reads, through others too
+	behind [][]int  // by derived feature: the views that it reads, directly or through others
 	spread []spread // features of views that derived features read
 }
 
-// spread is a feature of a view and, for results of entities that several rows share, its
-// column with one row for each of those.
+// spread is a feature of a view. If rows share entities, col is its column expanded to one
+// value per row.
 type spread struct {
 	ref, feature int
 	col          *vector.Vector // scratch
@@ -49,7 +49,7 @@ func NewService(s *plan.Service) (*Service, error) {
 	return out, nil
 }
 
-// readBy remembers the features of views that a derived feature reads.
+// readBy records the features of views that a derived feature reads.
 func (s *Service) readBy(derived *plan.Feature) {
 	derived.Expr.Walk(func(e *plan.Expr) {
 		if e.Kind != plan.FeatureRef || e.Index >= len(s.plan.Features) {
@@ -71,8 +71,8 @@ func (s *Service) spreadOf(ref, feature int) *spread {
 	return nil
 }
 
-// viewsBehind lists the views that derived feature d reads; done has those of the
-// derived features it refers to.
+// viewsBehind lists the views that derived feature d reads, directly or through others; done
+// has the lists of the derived features that it refers to.
 func viewsBehind(s *plan.Service, d int, done [][]int) []int {
 	var views []int
 	s.Derived[d].Expr.Walk(func(e *plan.Expr) {
@@ -88,28 +88,28 @@ func viewsBehind(s *plan.Service, d int, done [][]int) []int {
 	return slices.Compact(views)
 }
 
-// Behind lists the views that derived feature d reads, through others too.
+// Behind lists the views that derived feature d reads, directly or through others.
 func (s *Service) Behind(d int) []int { return s.behind[d] }
 
 // Plan is the plan the service was compiled from.
 func (s *Service) Plan() *plan.Service { return s.plan }
 
-// StopWhen is for Derive what View.StopWhen is for Read.
+// StopWhen makes Derive call stop; see View.StopWhen.
 func (s *Service) StopWhen(stop func() bool) { s.outer.stopWhen(stop) }
 
 // Derive computes the derived features for n = len(at) rows: views[r] holds the
-// results of the plan's Views[r], request the request fields by name. A feature
-// without a value is of an unknown entity when every view behind it says so of its own.
+// results of the plan's Views[r], request the request fields by name. A feature without a
+// value is UnknownEntity if it reads a view and the entity of every view it reads is unknown.
 func (s *Service) Derive(views []*Features, request *vector.Batch, at []plan.EventTime) *Features {
 	return s.DeriveShared(views, make([][]int32, len(views)), request, at)
 }
 
-// DeriveShared is Derive where several rows may share an entity: row i is of row
-// places[r][i] of views[r], or of row i where places[r] is nil.
-func (s *Service) DeriveShared(views []*Features, places [][]int32, request *vector.Batch, at []plan.EventTime) *Features {
+// DeriveShared is Derive for rows that may share entities: row i reads row index[r][i] of
+// views[r], or row i if index[r] is nil.
+func (s *Service) DeriveShared(views []*Features, index [][]int32, request *vector.Batch, at []plan.EventTime) *Features {
 	for i := range s.spread {
-		if x := &s.spread[i]; places[x.ref] != nil {
-			spreadRows(x.col, views[x.ref].Cols[x.feature].Vec, places[x.ref])
+		if x := &s.spread[i]; index[x.ref] != nil {
+			spreadRows(x.col, views[x.ref].Cols[x.feature].Vec, index[x.ref])
 		}
 	}
 	return s.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
@@ -120,42 +120,42 @@ func (s *Service) DeriveShared(views []*Features, places [][]int32, request *vec
 			return s.outer.out.Cols[d].Vec
 		}
 		f := s.plan.Features[leaf.Index]
-		if places[f.Ref] != nil {
+		if index[f.Ref] != nil {
 			return s.spreadOf(f.Ref, f.Feature).col
 		}
 		return views[f.Ref].Cols[f.Feature].Vec
 	}, func(d, i int) bool {
 		return len(s.behind[d]) == 0 || slices.ContainsFunc(s.behind[d], func(v int) bool {
-			if places[v] != nil {
-				return views[v].Known.Get(int(places[v][i]))
+			if index[v] != nil {
+				return views[v].Known.Get(int(index[v][i]))
 			}
 			return views[v].Known.Get(i)
 		})
 	})
 }
 
-// spreadRows makes dst the rows of src at the given places.
-func spreadRows(dst, src *vector.Vector, places []int32) {
+// spreadRows sets row i of dst to row index[i] of src.
+func spreadRows(dst, src *vector.Vector, index []int32) {
 	dst.Type = src.Type
-	dst.Resize(len(places))
+	dst.Resize(len(index))
 	switch vector.Lane(src.Type) {
 	case plan.Bool:
-		for i, p := range places {
+		for i, p := range index {
 			dst.Bits.Put(i, src.Bits.Get(int(p)))
 		}
 	case plan.Int:
-		spreadLane(dst.Int, src.Int, places)
+		spreadLane(dst.Int, src.Int, index)
 	case plan.Double:
-		spreadLane(dst.Double, src.Double, places)
+		spreadLane(dst.Double, src.Double, index)
 	case plan.String:
-		spreadLane(dst.Str, src.Str, places)
+		spreadLane(dst.Str, src.Str, index)
 	default:
-		spreadLane(dst.Any, src.Any, places)
+		spreadLane(dst.Any, src.Any, index)
 	}
 	if src.Null == nil && src.Err == nil {
 		return
 	}
-	for i, p := range places {
+	for i, p := range index {
 		if src.IsNull(int(p)) {
 			dst.SetNull(i)
 		}
@@ -165,8 +165,8 @@ func spreadRows(dst, src *vector.Vector, places []int32) {
 	}
 }
 
-func spreadLane[T any](dst, src []T, places []int32) {
-	for i, p := range places {
+func spreadLane[T any](dst, src []T, index []int32) {
+	for i, p := range index {
 		dst[i] = src[p]
 	}
 }
@@ -181,8 +181,8 @@ func (s *Service) Assemble(views []*Features, derived *Features) []FeatureColumn
 	return append(out, derived.Cols...)
 }
 
-// Outputs is where Assemble finds the columns when the views are read by Read and
-// ReadStored, and the service by Derive: these put every result into the same places.
+// Outputs are pointers to the columns that Assemble lists. They stay valid: Read and
+// ReadStored of the views, and Derive, overwrite the same columns at every call.
 func (s *Service) Outputs(views []*View) []*FeatureColumn {
 	out := make([]*FeatureColumn, 0, len(s.plan.Features)+len(s.plan.Derived))
 	for _, f := range s.plan.Features {

@@ -7,18 +7,18 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Spine is the rows to predict: their as-of times and, for each tuple of key columns that
-// some view is read by, the entity of every row. All replays over it share it; once the
-// last row is added it is read only, and by any number of goroutines.
+// Spine is the rows of a training set: their as-of times and, for each tuple of key columns
+// that views use, the entity of every row. Replays share it. Once the last row is added it is
+// read-only and safe for concurrent use.
 type Spine struct {
 	at     []plan.EventTime
 	tuples []spineTuple
 }
 
-// spineTuple is the spine by one tuple of key columns.
+// spineTuple is the entities of one tuple of key columns.
 type spineTuple struct {
 	entities entities
-	entity   []int32 // 0 for a row without one
+	entity   []int32 // by row; 0 for a row without an entity
 }
 
 // NewSpine makes an empty spine with the given number of tuples of key columns.
@@ -30,8 +30,8 @@ func NewSpine(tuples int) *Spine {
 	return s
 }
 
-// Add appends rows: for each tuple its key columns, and the as-of times. A row with a
-// null key component has no entity in that tuple. Nothing of keys is kept.
+// Add appends rows: keys has the key columns of each tuple, at the as-of times. A row with a
+// null key component has no entity in that tuple. Add keeps no reference to keys.
 func (s *Spine) Add(keys [][]*vector.Vector, at []plan.EventTime) {
 	for i := range s.tuples {
 		t := &s.tuples[i]
@@ -47,30 +47,30 @@ func (s *Spine) Add(keys [][]*vector.Vector, at []plan.EventTime) {
 // Rows is the number of rows.
 func (s *Spine) Rows() int { return len(s.at) }
 
-// At is the as-of times, which are not to be written to.
+// At is the as-of times, which must not be modified.
 func (s *Spine) At() []plan.EventTime { return s.at }
 
 // Entities is the number of entities of a tuple.
 func (s *Spine) Entities(tuple int) int { return int(s.tuples[tuple].entities.n) }
 
-// Entity is the entity of each row by a tuple, from 1 to Entities; 0 of a row without one. It is
-// not to be written to.
+// Entity is the entity of each row in a tuple, from 1 to Entities; 0 for a row without one. It
+// must not be modified.
 func (s *Spine) Entity(tuple int) []int32 { return s.tuples[tuple].entity }
 
-// division is the entities of a tuple in parts: entity number e belongs to part e modulo
-// their number, a power of two, and is there number e divided by it.
+// division divides the entities of a tuple into parts: with n parts, a power of two, entity e
+// belongs to part e modulo n and has the local number e/n there.
 type division struct {
 	spine *Spine
 	tuple *spineTuple
-	shift uint
-	rows  []int32 // of the spine, by part, in ascending order
-	first []int32 // where each part's rows begin; one more than parts
+	shift uint    // log2 of the number of parts
+	rows  []int32 // spine rows by part, ascending
+	first []int32 // where the rows of each part begin, and the end
 }
 
-// divide divides the entities of a tuple, which are complete, into parts, a power of two.
+// divide divides the entities of a tuple into parts. No entity may be added afterwards.
 func (s *Spine) divide(tuple, parts int) *division {
 	d := &division{spine: s, tuple: &s.tuples[tuple], first: make([]int32, parts+1)}
-	d.tuple.entities.byInt.settle()
+	d.tuple.entities.byInt.makeDirect()
 	for 1<<d.shift < parts {
 		d.shift++
 	}
@@ -97,7 +97,7 @@ func (d *division) part(entity int32) int { return int(entity) & (1<<d.shift - 1
 // local is the number of an entity in its part.
 func (d *division) local(entity int32) int32 { return entity >> d.shift }
 
-// entities is one more than the greatest number of an entity in a part.
+// entities is one more than the greatest local number.
 func (d *division) entities() int { return int(d.tuple.entities.n>>d.shift) + 1 }
 
 // rowsOf lists the spine rows of a part.

@@ -11,20 +11,20 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// State is what one view knows about one entity: tiles, and the events that are
-// stored already but not visible yet. It depends on the multiset of applied
-// events and on nothing else, and so do its bytes. Not safe for concurrent use.
+// State is the state of one entity in one view: tiles, and the events that are applied but not
+// visible yet. It and its encoding depend only on the multiset of applied events. It is not
+// safe for concurrent use.
 type State struct {
 	view     *View
 	position uint64          // newest log position applied
-	newest   plan.EventTime  // newest visible time in the tiles; Always when there is none
+	newest   plan.EventTime  // newest visible time in the tiles; Always if there is none
 	events   uint64          // visible events of the entity, before any filter
 	series   []window.Series // by group of slots
-	pending  []pendingRow    // sorted once encoded
+	pending  []pendingRow    // in any order; sorted when encoded
 	aside    string          // why it was set aside; "" for a state with its events
 }
 
-// NewState is the state of an entity without events.
+// NewState makes the state of an entity without events.
 func (k *View) NewState() *State {
 	s := &State{view: k, newest: plan.Always, series: make([]window.Series, len(k.groups))}
 	for g := range k.groups {
@@ -33,7 +33,7 @@ func (k *View) NewState() *State {
 	return s
 }
 
-// Reset makes s the state of an entity without events, keeping its memory.
+// Reset makes s the state of an entity without events and keeps its memory.
 func (s *State) Reset() {
 	s.position, s.newest, s.events, s.pending, s.aside = 0, plan.Always, 0, s.pending[:0], ""
 	for g := range s.series {
@@ -47,14 +47,14 @@ func (s *State) Position() uint64 { return s.position }
 // SetPosition records that everything up to position p of the log is applied.
 func (s *State) SetPosition(p uint64) { s.position = p }
 
-// Newest is the newest visible time among the folded events, Always without any. A
-// reading as of T needs T > Newest.
+// Newest is the newest visible time among the folded events, Always if there are none. T of a
+// read must be later.
 func (s *State) Newest() plan.EventTime { return s.newest }
 
 // Events is the number of folded events of the entity, before any filter.
 func (s *State) Events() uint64 { return s.events }
 
-// Pending is the number of slot rows that wait to become visible.
+// Pending is the number of rows that are not visible yet, over all slots.
 func (s *State) Pending() int { return len(s.pending) }
 
 // Tiles is the number of tiles.
@@ -66,16 +66,15 @@ func (s *State) Tiles() int {
 	return n
 }
 
-// Apply adds the given rows, all of this state's entity, as of horizon: what is
-// visible before horizon goes into the tiles, the rest waits until Fold. A row that fills adds
-// to the slots that it completes and is no other event. The
-// order and the batching of calls do not matter, nor does the horizon as long as
-// no reading is earlier. A horizon at or before Newest, from a clock that went back or
-// runs behind another applier's, counts as the moment after Newest: no row waits that is
-// visible no later than one in the tiles.
+// Apply adds the rows sel, all of this state's entity: rows that are visible before horizon go
+// into the tiles, the others stay pending until Fold. A filling adds only to the slots that it
+// completes and does not count as an event. The order and batching of calls do not matter, nor
+// does the horizon, as long as no read is earlier. A horizon at or before Newest, from a clock
+// that went back or is behind that of another applier, counts as Newest + 1 µs, so that every
+// pending row becomes visible later than every row in the tiles.
 func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 	if s.aside != "" {
-		panic("kernel: events are applied to a state that was set aside")
+		panic("kernel: Apply to a state that was set aside")
 	}
 	horizon = max(horizon, s.newest+1)
 	s.Fold(horizon)
@@ -94,7 +93,7 @@ func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 	}
 }
 
-// advance moves the newest visible time to that of the rows about to be folded.
+// advance raises the newest visible time to that of the rows that go into the tiles.
 func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
 	newest := s.newest
 	for _, i := range sel {
@@ -102,7 +101,7 @@ func (s *State) advance(rows *Rows, sel []int32, horizon plan.EventTime) {
 			newest = max(newest, v)
 		}
 	}
-	// A slot sees only the rows it adds, as Fold does with those that wait.
+	// For late columns only the rows that a slot adds count, as in Fold.
 	for _, slot := range s.view.late {
 		in := &rows.slots[slot]
 		for _, i := range sel {
@@ -129,7 +128,7 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 	tiles := series.Partials()
 	for _, i := range sel {
 		const none = -1
-		tile := none - 1 // not looked for yet
+		tile := none - 1 // not searched for yet
 		for c, slot := range slots {
 			in := &rows.slots[slot]
 			if !in.pass.Get(int(i)) {
@@ -156,7 +155,7 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 // fingerprint, newest, events, series, pending, CRC-32C.
 const (
 	stateFormat    = 4
-	stateFormat3   = 3 // is read and not written
+	stateFormat3   = 3 // read but not written
 	fingerprintLen = 16
 	stateHeader    = 8 + 1 + fingerprintLen
 )
@@ -166,8 +165,8 @@ var (
 	errState   = errors.New("state: truncated or malformed")
 )
 
-// Append appends the canonical encoding of s. It begins with its revision, the
-// applied position plus one, as the online store wants it.
+// Append appends the canonical encoding of s. It begins with the revision that the online
+// store requires: the applied position plus one.
 func (s *State) Append(dst []byte) []byte {
 	begin := len(dst)
 	if s.aside != "" {
@@ -184,7 +183,7 @@ func (s *State) Append(dst []byte) []byte {
 }
 
 // Decode replaces s by the state encoded in b, which must be of the same view
-// fingerprint. b is not kept. After an error s is empty.
+// fingerprint. Decode keeps no reference to b. After an error s is empty.
 func (s *State) Decode(b []byte) error {
 	err := s.decode(b, false)
 	if err != nil {
@@ -193,13 +192,12 @@ func (s *State) Decode(b []byte) error {
 	return err
 }
 
-// Load is Decode for reading alone: it reads what the features of the view are made of and
-// leaves the rest, unless rows wait. It keeps b, until s is reset. Nothing is to be added to
-// s, and it is not to be encoded.
+// Load is Decode for reading: it decodes only what the features of the view need, unless rows
+// are pending. s refers to b until it is reset, and must be neither added to nor encoded.
 func (s *State) Load(b []byte) error {
 	err := s.decode(b, true)
 	if err == nil && len(s.pending) > 0 {
-		err = s.decode(b, false) // which of them are visible is only known later
+		err = s.decode(b, false) // Fold may have to add the pending rows
 	}
 	if err != nil {
 		s.Reset()
@@ -207,8 +205,7 @@ func (s *State) Load(b []byte) error {
 	return err
 }
 
-// HeadOf is the position and the newest time of an encoded state. Whether the rest of it
-// can be read is not looked at.
+// HeadOf is the position and the newest time of an encoded state. It does not check the rest.
 func (k *View) HeadOf(b []byte) (position uint64, newest plan.EventTime, err error) {
 	position, newest, _, err = k.head(b)
 	return position, newest, err
@@ -219,7 +216,7 @@ func (k *View) head(b []byte) (position uint64, newest plan.EventTime, body []by
 		return 0, 0, nil, errState
 	}
 	if b[8] != stateFormat && b[8] != stateFormat3 && b[8] != asideFormat {
-		return 0, 0, nil, fmt.Errorf("state: format %d, this program reads %d and %d; run: unskew materialize --full --view %s",
+		return 0, 0, nil, fmt.Errorf("state: format %d; this program reads %d and %d; run: unskew materialize --full --view %s",
 			b[8], stateFormat3, stateFormat, k.plan.Name)
 	}
 	if string(b[9:stateHeader]) != string(k.plan.Fingerprint[:fingerprintLen]) {
@@ -270,22 +267,22 @@ func (s *State) decode(b []byte, reading bool) error {
 	return s.Check()
 }
 
-// Check reports what Decode would refuse in the encoding of s. It is nil for every state
-// that Apply and Fold make; who stores states asks all the same, since a state that is
-// stored and cannot be read is lost.
+// Check reports why Decode would refuse the encoding of s. It should be nil for every state
+// that Apply and Fold make. Encode checks all the same, because a stored state that cannot be
+// read is lost.
 func (s *State) Check() error {
 	if s.newest != plan.Always && !s.newest.Valid() {
-		return fmt.Errorf("state: its newest time %d lies outside the years 0001 to 9999", int64(s.newest))
+		return fmt.Errorf("state: its newest time %d is outside the years 0001 to 9999", int64(s.newest))
 	}
 	for i := range s.pending {
 		if p := &s.pending[i]; !s.view.accepts(p, s.newest) {
-			return fmt.Errorf("state: a row of slot %d that waits until %v and happened at %v cannot be one, beside a newest time of %v", p.slot, p.visible, p.time, s.newest)
+			return fmt.Errorf("state: invalid pending row of slot %d with visible time %v and event time %v; the newest visible time is %v", p.slot, p.visible, p.time, s.newest)
 		}
 	}
 	return nil
 }
 
-// uvarint and varint read a number in as many bytes as it needs, no more.
+// uvarint and varint read a number; they refuse one that is not encoded in the fewest bytes.
 func uvarint(b []byte) (v uint64, rest []byte, ok bool) {
 	v, n := binary.Uvarint(b)
 	if n <= 0 || n > 1 && b[n-1] == 0 {
@@ -302,16 +299,16 @@ func varint(b []byte) (v int64, rest []byte, ok bool) {
 	return v, b[n:], true
 }
 
-// readAggregates puts the value of every windowed aggregate as of t in row i of out.
-// s must hold nothing visible at or after t.
+// readAggregates stores the value of every windowed aggregate as of t in row i of out. No row
+// in the tiles may be visible at or after t.
 func (s *State) readAggregates(out []*vector.Vector, i int, t plan.EventTime) {
 	for g := range s.view.groups {
 		s.readGroup(g, out, i, t)
 	}
 }
 
-// readGroup merges the tiles from the newest back, and reads each window when it has
-// come to its tail.
+// readGroup merges the tiles from the newest back and reads each window when it reaches the
+// window's tail.
 func (s *State) readGroup(g int, out []*vector.Vector, i int, t plan.EventTime) {
 	series, grp := &s.series[g], &s.view.groups[g]
 	acc, tiles := &grp.acc, series.Partials()
@@ -337,12 +334,13 @@ func (g *group) emit(window int, out []*vector.Vector, i int) {
 	}
 }
 
+// tail is the lower end of a window.
 type tail struct {
 	lower  plan.EventTime
 	window int
 }
 
-// tailsAsOf lists the group's windows by tail as of t, latest tail first.
+// tailsAsOf lists the tails of the group's windows as of t, latest first.
 func (g *group) tailsAsOf(t plan.EventTime) []tail {
 	if len(g.tails) == len(g.windows) && g.tailsAt == t {
 		return g.tails

@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// Status says what a value is, alike offline and online. Its numbers are part of
-// the wire contract and the training set's format.
+// Status says how a value came about, the same offline and online. Its numbers are part of
+// the wire contract and of the training set's format.
 type Status uint8
 
 // The statuses of docs/semantics.md §5.

@@ -8,16 +8,16 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Sweeper computes the aggregates of parts, one after the other.
+// Sweeper computes the aggregates of parts, one part after another.
 //
-// Per entity it walks the spine rows in order of T. An event enters the partials
-// once its visible time is before T, which is not the order of event times, and
-// leaves a window once its event time is before the tail. How far events have come
-// and gone is kept by track; how a slot makes values of that is said in reader.
+// For each entity it visits the spine rows in order of T. An event enters the windows
+// once its visible time is before T, which need not be in order of event time, and
+// leaves a window once its event time is before the tail. A track records which events have
+// entered and left; a reader computes the values of a slot from that.
 //
-// A track whose events are visible at their times, as most are, is walked reader by
-// reader: how far events have come and gone is found for all rows first. The others go
-// row by row.
+// Most tracks have events that are visible at their event times. Such a track is walked: it
+// finds for all spine rows first which events have entered and left, and then each reader
+// computes all its values. The other tracks go row by row.
 type Sweeper struct {
 	replay  *Replay
 	history *history
@@ -26,27 +26,26 @@ type Sweeper struct {
 	windows []plan.Window
 	lower   []plan.EventTime // tail of each window
 	tracks  []sweepTrack
-	slots   [][]int // of the tracks
+	slots   [][]int // by track
 
 	at         []plan.EventTime // of the part's spine rows
-	ranks      []int32          // their numbers in the part, by entity and then by time
-	first      []int32          // where the ranks of each entity begin; one more than entities
+	ranks      []int32          // numbers of the part's spine rows, by entity and then by time
+	first      []int32          // where the ranks of each entity begin, and the end
 	everything []int32          // 0, 1, 2, …
 }
 
-// entitySpan is the events from and to, and the spine rows, of an entity.
+// entitySpan is the events [from, to) and the spine rows of an entity.
 type entitySpan struct {
 	from, to int32
 	ranks    []int32
 }
 
-// track is the slots that add the same events: they differ in nothing but what they
-// make of them.
+// track is the slots that add the same events at the same visible times.
 type track struct {
 	pass    vector.Bitmap // nil: every event
 	slots   []int
 	visible []plan.EventTime
-	onTime  bool // visible is the event time
+	onTime  bool // visible times are the event times
 }
 
 // NewSweeper makes a sweeper.
@@ -60,7 +59,7 @@ func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
 	if err := s.track(); err != nil {
 		return nil, err
 	}
-	s.query(part)
+	s.orderSpine(part)
 	for n := len(s.everything); n < s.history.n; n++ {
 		s.everything = append(s.everything, int32(n))
 	}
@@ -73,8 +72,8 @@ func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
 	return s.out, nil
 }
 
-// query lists the spine rows of a part by entity, and within one by time.
-func (s *Sweeper) query(part int) {
+// orderSpine lists the spine rows of a part by entity, and for each entity by time.
+func (s *Sweeper) orderSpine(part int) {
 	d := s.replay.division
 	rows, entities := d.rowsOf(part), d.entities()
 	s.at, s.ranks, s.first = grown(s.at, len(rows)), grown(s.ranks, len(rows)), grown(s.first, entities+1)
@@ -98,7 +97,7 @@ func (s *Sweeper) query(part int) {
 	}
 }
 
-// sortByTime sorts rows by their times, equal ones by their numbers.
+// sortByTime sorts rows by time, and rows of equal time by number.
 func sortByTime(rows []int32, times []plan.EventTime) {
 	for i := 1; i < len(rows); i++ {
 		if times[rows[i-1]] <= times[rows[i]] {
@@ -112,10 +111,10 @@ func sortByTime(rows []int32, times []plan.EventTime) {
 	}
 }
 
-// fewRows are sorted faster by putting one after the other where it belongs.
+// fewRows is the largest number of rows for which insertion sort is faster.
 const fewRows = 40
 
-// insertRow puts the last of rows, of which the others are sorted, where it belongs.
+// insertRow moves the last of rows to its position; the others are sorted already.
 func insertRow(rows []int32, times []plan.EventTime) {
 	row := rows[len(rows)-1]
 	at, i := times[row], len(rows)-1
@@ -129,11 +128,11 @@ func insertRow(rows []int32, times []plan.EventTime) {
 	rows[i] = row
 }
 
-// track divides the slots into tracks, by the events at hand, and finds what these read.
+// track groups the slots into tracks, which depends on the events of the part.
 func (s *Sweeper) track() error {
 	h := s.history
 	var slots [][]int
-	for _, i := range s.replay.homes {
+	for _, i := range s.replay.keepers {
 		t := slices.IndexFunc(slots, func(t []int) bool {
 			return s.replay.classOf[t[0]] == s.replay.classOf[i] && (h.pass(t[0]) == nil) == (h.pass(i) == nil) && slices.Equal(h.pass(t[0]), h.pass(i))
 		})
@@ -173,37 +172,38 @@ func (s *Sweeper) makeTracks(slots [][]int) error {
 	return nil
 }
 
-// sweepTrack is a track and how far it has come with the entity at hand.
+// sweepTrack is a track and its progress over the events of the current entity.
 type sweepTrack struct {
 	track
 	readers []reader
 	windows []trackWindow
 
-	byTime                  []int32 // the entity's events of the track
-	byVisible               []int32
+	byTime                  []int32 // the entity's events of the track, by event time
+	byVisible               []int32 // the same, by visible time
 	byTimeMem, byVisibleMem []int32
-	alike                   bool // these two are equal
-	inOrder                 bool // byVisible is in order of time, too
-	in                      int  // events of byVisible that have entered
-	fresh                   []int32
+	alike                   bool    // byTime and byVisible are equal
+	inOrder                 bool    // byVisible is in order of event time, too
+	in                      int     // number of events of byVisible that have entered
+	fresh                   []int32 // the events that entered in the last step
 
-	dense   bool             // byTime is numbers that follow one another
+	dense   bool             // byTime is consecutive numbers
 	timeMem []plan.EventTime // scratch of times
 
-	ranks   []int32 // of the entity's rows, when the track is walked
-	entries []int32 // events of byTime that are visible, by row
+	// While the track is walked:
+	ranks   []int32 // the entity's spine rows
+	entries []int32 // by spine row: number of events of byTime that are visible
 }
 
 // trackWindow is a window that a slot of the track reads.
 type trackWindow struct {
-	window         int // of the shard
-	out            int // events of byTime before the tail
-	left, entered  []int32
+	window         int     // index in Sweeper.windows
+	out            int     // number of events of byTime before the tail
+	left, entered  []int32 // the events that left and entered in the last step
 	leftMem, inMem []int32
-	exits          []int32 // events of byTime before the tail, by row, when the track is walked
+	exits          []int32 // while walked, by spine row: number of events of byTime before the tail
 }
 
-// reads are the aggregates of a slot, with the windows of the track that they read.
+// reads lists the aggregates of a slot, and adds their windows to the track.
 func (s *Sweeper) reads(t *sweepTrack, slot int) []slotRead {
 	var reads []slotRead
 	p := s.replay.merged
@@ -230,7 +230,7 @@ func indexOrAppend[T comparable](list *[]T, x T) int {
 
 // sweep computes the aggregates of an entity.
 func (s *Sweeper) sweep(e entitySpan) {
-	s.know(e)
+	s.markKnown(e)
 	late := false
 	for i := range s.tracks {
 		t := &s.tracks[i]
@@ -253,8 +253,9 @@ func (s *Sweeper) sweep(e entitySpan) {
 	}
 }
 
-// know marks the rows as of which an event of the entity is visible, and those as of which only a few are.
-func (s *Sweeper) know(e entitySpan) {
+// markKnown marks the rows as of which the entity has a visible event, and those as of which it
+// has only a few.
+func (s *Sweeper) markKnown(e entitySpan) {
 	times := s.history.visible[0][e.from:e.to]
 	if s.history.sorted && !s.history.late {
 		times = times[:min(len(times), FewEvents)]
@@ -269,7 +270,7 @@ func (s *Sweeper) know(e entitySpan) {
 	}
 }
 
-// walk computes the aggregates of a track whose events are visible at their times.
+// walk computes the aggregates of a track whose events are visible at their event times.
 func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
 	times := t.times(s.history)
 	t.ranks, t.entries = ranks, grown(t.entries, len(ranks))
@@ -296,7 +297,7 @@ func (s *Sweeper) walk(t *sweepTrack, ranks []int32) {
 	}
 }
 
-// earliest is the first few times in order, Never where there are not as many.
+// earliest is the first few times in order, padded with Never.
 func earliest(times []plan.EventTime) (first [FewEvents]plan.EventTime) {
 	for i := range first {
 		first[i] = plan.Never
@@ -314,7 +315,7 @@ func earliest(times []plan.EventTime) (first [FewEvents]plan.EventTime) {
 	return first
 }
 
-// move lets the tracks that go row by row go on from one as-of time to a later one.
+// move advances the tracks that go row by row from as-of time last to a later one.
 func (s *Sweeper) move(at, last plan.EventTime) {
 	for w := range s.windows {
 		s.lower[w] = s.windows[w].Lower(at)
@@ -326,7 +327,7 @@ func (s *Sweeper) move(at, last plan.EventTime) {
 	}
 }
 
-// read puts the aggregates of these tracks into the given row of the results.
+// read stores the aggregates of these tracks in a row of the results.
 func (s *Sweeper) read(row int) {
 	for i := range s.tracks {
 		if t := &s.tracks[i]; !t.onTime {
@@ -337,7 +338,7 @@ func (s *Sweeper) read(row int) {
 	}
 }
 
-// begin goes to an entity.
+// begin starts with the events of an entity.
 func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
 	if t.dense = t.pass == nil && h.sorted; t.dense {
 		t.byTime = everything[e.from:e.to]
@@ -369,7 +370,7 @@ func (t *sweepTrack) times(h *history) []plan.EventTime {
 	return t.timeMem
 }
 
-// restart takes all events out.
+// restart goes back to the state before any event has entered.
 func (t *sweepTrack) restart() {
 	t.in = 0
 	for w := range t.windows {
@@ -377,7 +378,7 @@ func (t *sweepTrack) restart() {
 	}
 }
 
-// order puts the entity's events in order of event time and of visible time.
+// order sorts the entity's events by event time and by visible time.
 func (t *sweepTrack) order(times []plan.EventTime) {
 	if t.onTime {
 		sortByTime(t.byTime, times)
@@ -392,9 +393,9 @@ func (t *sweepTrack) order(times []plan.EventTime) {
 	t.inOrder = slices.IsSortedFunc(t.byVisible, func(a, b int32) int { return cmp.Compare(times[a], times[b]) })
 }
 
-// move lets events enter that have become visible before at, and leave that lie
-// before a tail. What is visible only at or after the last reading has not entered
-// yet when a tail passes it, and never will.
+// move advances to as-of time at: events that are visible before at enter, and events before
+// the tail of a window leave it. An event that a tail passes before it was visible, as of the
+// previous time last, has not entered the window and never will.
 func (t *sweepTrack) move(times, lower []plan.EventTime, at, last plan.EventTime) {
 	in := t.in
 	for t.in < len(t.byVisible) && t.visible[t.byVisible[t.in]] < at {
@@ -429,14 +430,14 @@ func (t *sweepTrack) move(times, lower []plan.EventTime, at, last plan.EventTime
 	}
 }
 
-// pass finds the events that leave and enter the window of a track in which they become
-// visible in the order of their times, when it goes on from the given places.
+// pass sets the events that left and entered since w.out and t.in were out and in, in a track
+// whose events become visible in order of event time.
 func (w *trackWindow) pass(t *sweepTrack, out, in int) {
 	w.left = t.byTime[out:max(out, min(w.out, in))]
 	w.entered = t.byTime[min(max(in, w.out), t.in):t.in]
 }
 
-// step goes on to row i of a track that is walked.
+// step advances a track that is walked to spine row i of the entity.
 func (t *sweepTrack) step(i int) {
 	if i == 0 {
 		t.restart()

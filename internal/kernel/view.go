@@ -11,60 +11,60 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// View is a compiled feature view. It owns scratch memory, so it serves one
-// goroutine at a time; compile another for another.
+// View is a compiled feature view. It owns scratch memory, so it is for one goroutine at a
+// time; compile one for each.
 type View struct {
 	plan   *plan.View
-	exprs  []*rowExpr // the distinct ones of all slots
+	exprs  []*rowExpr // of all slots, without duplicates
 	slots  []slot
 	groups []group // slots by the levels of their tiles
 	outer  *outer
 	rows   Rows             // scratch of Eval
-	aggs   []*vector.Vector // scratch of Read, one a windowed aggregate
-	aside  map[int]string   // why the states of rows that Read read last were set aside
+	aggs   []*vector.Vector // scratch of Read, one per windowed aggregate
+	aside  map[int]string   // by row of the last Read: why its state was set aside
 
 	// scratch of ReadStored
 	stored *State
 	at     []plan.EventTime
 	events vector.Bitmap
 
-	ordered bool  // a slot's value depends on event ids
-	late    []int // slots that see events later than their row is known
+	ordered bool  // the value of some slot depends on event ids
+	late    []int // slots that read late columns
 }
 
-// slot is the compiled row half of a plan.Slot.
+// slot is the compiled row expressions of a plan.Slot.
 type slot struct {
 	plan           *plan.Slot
 	filter         *rowExpr // nil: every row
-	arg, by, group *rowExpr // nil where the slot has none
-	// keeper is the first slot that keeps the same partials, usually the slot itself; it
-	// keeps them for all of these, and readers are the aggregates of all.
+	arg, by, group *rowExpr // nil if the slot has none
+	// Slots with the same partials share those of the first of them, their keeper, which is
+	// usually the slot itself. readers of a keeper are the aggregates of all these slots.
 	keeper  int
 	readers []int
 }
 
-// rowExpr is a row expression and the columns it reads. Equal expressions of
-// several slots are one, evaluated once a batch.
+// rowExpr is a row expression and the columns that it reads. Slots with equal expressions
+// share one, which is evaluated once per batch.
 type rowExpr struct {
 	key     string
 	program *expr.Program
 	columns []string
 	inputs  []*vector.Vector // scratch
-	// of the batch at hand
+	// of the current batch
 	need   vector.Bitmap  // rows that some slot needs
 	result *vector.Vector // nil: not evaluated yet
 }
 
-// group is the slots whose windows, and so whose tiles, are the same.
+// group is the slots with the same windows and so the same tiles.
 type group struct {
 	levels  *window.Levels
 	slots   []int
 	layout  *agg.Layout     // of the partials of slots
 	acc     agg.Block       // scratch of Read, one row
 	windows []windowReaders // the aggregates of all slots by window
-	need    []bool          // of slots, whether an aggregate that is read is theirs
+	need    []bool          // by slot: some aggregate of it is read
 
-	// The tails of the windows as of the time that was read last.
+	// The tails of the windows as of the time of the last read.
 	tailsAt plan.EventTime
 	tails   []tail
 }
@@ -74,8 +74,8 @@ type windowReaders struct {
 	aggs   []groupRead
 }
 
-// groupRead is an aggregate, where in the group its partials are, and what it makes of
-// them.
+// groupRead is an aggregate: its index, the column of its partials in the group, and the
+// aggregate function.
 type groupRead struct {
 	agg, column int
 	as          plan.AggFunc
@@ -129,7 +129,7 @@ func (k *View) compileSlot(i int) error {
 	return nil
 }
 
-// findKeeper finds the slot that keeps the partials of slot i, and gives it the aggregates that read the slot.
+// findKeeper finds the keeper of slot i and adds the aggregates of slot i to its readers.
 func (k *View) findKeeper(i int) {
 	s := &k.slots[i]
 	s.keeper = slices.IndexFunc(k.slots[:i+1], func(o slot) bool { return o.keepsAs(s) })
@@ -144,14 +144,14 @@ func (k *View) findKeeper(i int) {
 	}
 }
 
-// keepsAs reports whether two slots keep the same partials of the same rows.
+// keepsAs reports whether two slots have the same partials of the same rows.
 func (s *slot) keepsAs(o *slot) bool {
 	return s.plan == o.plan || s.group == nil && o.group == nil &&
 		s.plan.Func.Keeps() == o.plan.Func.Keeps() && s.filter == o.filter && s.arg == o.arg && s.by == o.by &&
 		s.plan.N == o.plan.N && s.plan.Quantile == o.plan.Quantile
 }
 
-// rowExpr compiles e, unless an equal expression is compiled already.
+// rowExpr compiles e, or returns the program of an equal expression.
 func (k *View) rowExpr(e *plan.Expr) (*rowExpr, error) {
 	key := plan.ExprKey(k.plan.Source, e)
 	if i := slices.IndexFunc(k.exprs, func(r *rowExpr) bool { return r.key == key }); i >= 0 {
@@ -182,7 +182,7 @@ func newRowExpr(e *plan.Expr, src *plan.Source) (*rowExpr, error) {
 	return r, err
 }
 
-// groupSlots collects the slots with equal levels and, for each group, its windows.
+// groupSlots groups the keepers by levels and lays out the partials of each group.
 func (k *View) groupSlots() error {
 	for i := range k.slots {
 		if k.slots[i].keeper != i {
@@ -250,11 +250,11 @@ type Rows struct {
 // slotRows is one slot's part of Rows.
 type slotRows struct {
 	input   agg.Input
-	takes   vector.Bitmap    // rows whose columns are known, and were not all known in a row before
-	pass    vector.Bitmap    // of these, the rows to add
-	visible []plan.EventTime // as the slot sees them; aliases Rows.Visible unless a column it reads is known later
-	late    []plan.EventTime
-	errors  int // rows left out because the filter or the argument failed
+	takes   vector.Bitmap    // rows in which the late columns of the slot are first known together
+	pass    vector.Bitmap    // rows to add: the filter is true and the arguments have values
+	visible []plan.EventTime // visible times for the slot; aliases Rows.Visible if it reads no late column
+	late    []plan.EventTime // memory of visible
+	errors  int              // rows left out because the filter or the argument failed
 }
 
 // Len is the number of rows.
@@ -283,7 +283,7 @@ func (k *View) Eval(ev *Events) *Rows {
 		r.slots = make([]slotRows, len(k.slots))
 	}
 	for i := range k.slots {
-		k.slots[i].see(ev, r, &r.slots[i])
+		k.slots[i].findVisible(ev, r, &r.slots[i])
 	}
 	k.filter(ev.Batch, r)
 	for i := range k.slots {
@@ -292,8 +292,7 @@ func (k *View) Eval(ev *Events) *Rows {
 	return r
 }
 
-// filter evaluates the filters and finds which rows every other expression is
-// needed for.
+// filter evaluates the filters and finds for which rows the other expressions are needed.
 func (k *View) filter(b *vector.Batch, r *Rows) {
 	for _, x := range k.exprs {
 		x.begin(b.N)
@@ -311,10 +310,11 @@ func (k *View) filter(b *vector.Batch, r *Rows) {
 	}
 }
 
-// see finds when the slot sees each row, and which it takes: not a row with a column that is
-// not known yet, since a later one may say what is in it and until then nothing fails on
-// it, and a row that fills only when it brings the last column that the slot reads.
-func (s *slot) see(ev *Events, r *Rows, out *slotRows) {
+// findVisible finds the visible time of each row for the slot, and the rows that it takes. It
+// does not take a row in which a late column that it reads is not known yet: a filling may
+// bring it later, and until then nothing fails on it. It takes a filling only if that brings
+// the last of these columns.
+func (s *slot) findVisible(ev *Events, r *Rows, out *slotRows) {
 	out.visible = r.Visible
 	out.takes = slices.Grow(out.takes[:0], vector.Words(r.n))[:vector.Words(r.n)]
 	out.takes.Fill(r.n)
@@ -338,7 +338,7 @@ func (s *slot) see(ev *Events, r *Rows, out *slotRows) {
 	}
 }
 
-// filterRows sets the rows that the slot's filter lets pass.
+// filterRows sets pass to the taken rows for which the filter is true.
 func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
 	if words := vector.Words(b.N); cap(out.pass) < words {
 		out.pass = vector.NewBitmap(b.N)
@@ -355,7 +355,7 @@ func (s *slot) filterRows(b *vector.Batch, out *slotRows) {
 	}
 }
 
-// eval evaluates the arguments and clears the rows without one.
+// eval evaluates the arguments and clears the rows of pass in which one has no value.
 func (s *slot) eval(ev *Events, out *slotRows) {
 	out.input = agg.Input{Time: ev.Time, ID: ev.ID}
 	for _, half := range [3]struct {
@@ -372,7 +372,7 @@ func (s *slot) eval(ev *Events, out *slotRows) {
 	}
 }
 
-// keep clears the rows of pass where v has no value or, with truth given, is not true.
+// keep clears the rows of pass in which v has no value or, if truth is given, is not true.
 func keep(pass vector.Bitmap, v *vector.Vector, truth vector.Bitmap) {
 	for w := range pass {
 		if truth != nil {
@@ -398,7 +398,7 @@ func countBoth(a, b vector.Bitmap) int {
 	return n
 }
 
-// begin forgets the batch before; the next has n rows, none of them needed so far.
+// begin starts a batch of n rows, none of them needed so far.
 func (r *rowExpr) begin(n int) {
 	r.result = nil
 	r.need = slices.Grow(r.need[:0], vector.Words(n))[:vector.Words(n)]
@@ -411,7 +411,7 @@ func (r *rowExpr) require(rows vector.Bitmap) {
 	}
 }
 
-// eval evaluates the needed rows, which are not to change afterwards.
+// eval evaluates the needed rows, at most once per batch. need must be complete.
 func (r *rowExpr) eval(b *vector.Batch) *vector.Vector {
 	if r.result == nil {
 		for i, name := range r.columns {

@@ -5,7 +5,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Whole is a replay of one view in one goroutine and in memory.
+// Whole is a replay of one view in one goroutine that keeps everything in memory.
 type Whole struct {
 	replay    *Replay
 	collector *Collector
@@ -14,8 +14,8 @@ type Whole struct {
 	next      Place
 }
 
-// NewWhole makes a replay of a view as of the rows of a spine: the key columns, one for
-// each key of the entity, and the as-of times. Nothing depends on the number of parts, a power of two.
+// NewWhole makes a replay of a view as of the rows of a spine, given by a column for each key
+// of the entity and the as-of times. parts must be a power of two; results do not depend on it.
 func NewWhole(view *plan.View, keys []*vector.Vector, at []plan.EventTime, parts int) (*Whole, error) {
 	spine := NewSpine(1)
 	spine.Add([][]*vector.Vector{keys}, at)
@@ -32,7 +32,7 @@ func NewWhole(view *plan.View, keys []*vector.Vector, at []plan.EventTime, parts
 	return w, err
 }
 
-// Add adds events, in any order and batching. ev is not kept.
+// Add adds events, in any order and batching. It keeps no reference to ev.
 func (w *Whole) Add(ev *Events) error {
 	if err := w.collector.Add(w.next, ev); err != nil {
 		return err
@@ -41,8 +41,8 @@ func (w *Whole) Add(ev *Events) error {
 	return nil
 }
 
-// Results calls f with the features of successive ranges of spine rows, in order,
-// beginning with row `from`. No event comes afterwards.
+// Results calls f with the features of consecutive ranges of spine rows, each of which begins
+// with row from. No event may be added afterwards.
 func (w *Whole) Results(f func(from int, features *Features) error) error {
 	if err := w.finish(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (w *Whole) finish() (err error) {
 	return err
 }
 
-// LeftOut is Replay.LeftOut, of the events so far if nobody has asked for results.
+// LeftOut is Replay.LeftOut for the events added so far.
 func (w *Whole) LeftOut(i int) (n int, first []Failure) {
 	return w.replay.LeftOut(w.collector.tally, 0, i)
 }
