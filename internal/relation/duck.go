@@ -45,27 +45,6 @@ func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation, base string) (
 	return t, rel.distinct(rel.label(), t.names())
 }
 
-// inspectServer finds columns of remote files whose values DuckDB would change.
-func (t *queryTable) inspectServer(ctx context.Context) error {
-	t.truncated = map[string]bool{}
-	sql := "SELECT name, coalesce(precision, 0)::BIGINT AS digits, coalesce(logical_type LIKE '%isAdjustedToUTC=1%NANOS=NanoSeconds%', false) AS nanos FROM parquet_schema(" +
-		duckdb.Quote(t.rel.From) + ")"
-	fields := []plan.Field{{Name: "name", Type: plan.T(plan.String)}, {Name: "digits", Type: plan.T(plan.Int)}, {Name: "nanos", Type: plan.T(plan.Bool)}}
-	s := &queryScan{table: &queryTable{db: t.db, rel: t.rel}, sql: sql, fields: fields}
-	return run(ctx, s, 1, func(_ int, b *Batch) error {
-		for i := range b.N {
-			name := strings.Clone(b.Cols[0].Str[i])
-			if b.Cols[1].Int[i] > maxQueryDecimal {
-				return fmt.Errorf("%s: column %q of %s is a decimal of more than 38 digits, which DuckDB reads wrongly; copy the file here", t.rel.Owner, name, t.rel.From)
-			}
-			if b.Cols[2].Bits.Get(i) {
-				t.truncated[name] = true
-			}
-		}
-		return nil
-	})
-}
-
 func (t *queryTable) names() []string {
 	names := make([]string, len(t.found))
 	for i, c := range t.found {

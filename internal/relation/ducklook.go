@@ -16,8 +16,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// inspectFiles rejects a query over local Parquet files if DuckDB would change the values of
-// a column.
+// inspectFiles rejects a query over Parquet files if DuckDB would change the values of a
+// column, or if a column has values in the hybrid calendar.
 func (t *queryTable) inspectFiles(ctx context.Context, base string) error {
 	files, err := t.db.FilesIn(ctx, t.sql)
 	if err != nil {
@@ -25,7 +25,13 @@ func (t *queryTable) inspectFiles(ctx context.Context, base string) error {
 	}
 	look := &parquetTable{rel: t.rel, paths: paths{base: base}}
 	for _, path := range files {
-		if f, ok := formatOf(path); !ok || f != parquetFiles || isURL(path) {
+		if f, ok := formatOf(path); !ok || f != parquetFiles {
+			continue
+		}
+		if isURL(path) {
+			if err := t.gregorianServer(ctx, path); err != nil {
+				return err
+			}
 			continue
 		}
 		file, err := look.inspect(path)
@@ -39,9 +45,13 @@ func (t *queryTable) inspectFiles(ctx context.Context, base string) error {
 	return nil
 }
 
-// exactInQueries rejects columns whose values DuckDB changes: decimals of more than 38
-// digits, and negative UTC nanoseconds, which it truncates toward zero.
+// exactInQueries rejects columns whose values DuckDB changes: times in the hybrid calendar,
+// decimals of more than 38 digits, and negative UTC nanoseconds, which it truncates toward
+// zero.
 func (t *parquetTable) exactInQueries(ctx context.Context, file *parquetFile) error {
+	if err := t.gregorian(ctx, file); err != nil {
+		return err
+	}
 	for i := range file.columns {
 		c := &file.columns[i]
 		switch {
@@ -80,8 +90,14 @@ func (t *parquetTable) wholeMicros(ctx context.Context, file *parquetFile, c *st
 	if !file.negative(c.leaf) {
 		return nil
 	}
+	return t.check(ctx, file, c, convertWholeMicros)
+}
+
+// check reads a column of timestamps with a converter and returns an error for the first value that
+// the converter reports.
+func (t *parquetTable) check(ctx context.Context, file *parquetFile, c *stored, convert converter) error {
 	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{file}},
-		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, convert: convertWholeMicros}}}}
+		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, convert: convert}}}}
 	return run(ctx, s, 1, func(int, *Batch) error { return nil })
 }
 
@@ -93,11 +109,14 @@ func convertWholeMicros(_ *vector.Vector, to int, values *encoding.Values, from,
 	}
 }
 
-// leastInt is the minimum of a column of 64-bit integers according to its statistics, or
+// leastInt is the minimum of a column of signed integers according to its statistics, or
 // the smallest int64 if the statistics do not have it.
 func leastInt(c *format.ColumnMetaData) int64 {
-	if c.Type != format.Int64 || len(c.Statistics.MinValue) != 8 {
-		return math.MinInt64
+	switch b := c.Statistics.MinValue; {
+	case c.Type == format.Int64 && len(b) == 8:
+		return int64(binary.LittleEndian.Uint64(b))
+	case c.Type == format.Int32 && len(b) == 4:
+		return int64(int32(binary.LittleEndian.Uint32(b)))
 	}
-	return int64(binary.LittleEndian.Uint64(c.Statistics.MinValue))
+	return math.MinInt64
 }

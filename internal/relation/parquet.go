@@ -75,6 +75,9 @@ func (t *parquetTable) inspect(path string) (*parquetFile, error) {
 	}
 	f.nested = nestedLeaves(meta.Schema, f.columns)
 	markDurations(f.columns, in.File)
+	written := calendarOf(meta.KeyValueMetadata)
+	written.mark(f.columns)
+	written.mark(f.nested)
 	for _, g := range meta.RowGroups {
 		sizes, least := make([]int64, len(g.Columns)), make([]int64, len(g.Columns))
 		for i := range g.Columns {
@@ -219,6 +222,8 @@ func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	}
 	convert, ok := converterOf(s, c.Type.Kind)
 	switch {
+	case ok && f.mayBeHybrid(s):
+		return source{leaf: s.leaf, convert: refuseHybrid(s, convert)}, nil
 	case ok:
 		return source{leaf: s.leaf, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
 	case s.kind == storedOther:

@@ -28,6 +28,11 @@ func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schem
 	if err := s.close(); err != nil {
 		return err
 	}
+	for _, pf := range t.files {
+		if err := t.gregorian(ctx, pf); err != nil {
+			return err
+		}
+	}
 	whole, err := t.arrowSchema()
 	if err != nil {
 		return err

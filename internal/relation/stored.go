@@ -23,6 +23,8 @@ type stored struct {
 	utc              bool  // the timestamp is a moment, not local time
 	perNano          int64 // for a duration: its unit in ns
 	text             string
+
+	validFrom int64 // µs: earlier dates and timestamps are in the hybrid calendar, see hybrid
 }
 
 type storedKind uint8

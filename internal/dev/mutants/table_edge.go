@@ -60,6 +60,16 @@ var edgeMutants = []mutant{
 		tests: []string{"internal/relation"},
 	},
 	{
+		name: "spark-legacy-dates-read", tag: "n12", breaks: "A date that Spark wrote in the Julian calendar is read as another day.",
+		file: "internal/relation/calendar.go", old: "			if t < s.validFrom {", new: "			if t < s.validFrom && t == 0 {",
+		tests: []string{"internal/relation"},
+	},
+	{
+		name: "spark-version-ignored", tag: "n12", breaks: "Only a LEGACY key, and not a version before 3.0, means the Julian calendar.",
+		file: "internal/relation/calendar.go", old: "if sparkBefore(keys[sparkVersion], 3, 0) ||", new: "if",
+		tests: []string{"internal/relation"},
+	},
+	{
 		name: "parquet-nanos-truncated", tag: "b4", breaks: "A nanosecond before 1970 in a file is 1970.",
 		file: "internal/relation/converttime.go", old: "return plan.FloorDiv(t, perMicro)", new: "return t / perMicro",
 		tests: []string{"internal/relation"},
