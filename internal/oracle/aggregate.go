@@ -11,27 +11,26 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// row is a member of S(T): an event the aggregate sees, with what the slot's
-// expressions say about it. Fields of expressions the slot lacks are null.
+// row is an event in S(T), with the values of the slot's expressions; a value is null if
+// the slot has no such expression.
 type row struct {
 	t              plan.EventTime
 	id             string
 	arg, by, group plan.Value
 }
 
-// maxGroups is the cap on the keys of agg.by(s).
+// maxGroups is the largest number of keys of agg.by(s).
 const maxGroups = 1000
 
-// Exact reports whether f has one right answer. Of the others §4 fixes the error
-// instead: approx_distinct estimates the value of distinct_count, approx_quantile lies
-// within 1 % of the row of rank floor(q·(n-1)). The oracle answers both with
-// that exact value.
+// Exact reports whether §4 defines the value of f exactly. For the others it bounds the
+// error: approx_distinct estimates distinct_count without its cap, approx_quantile is within
+// 1 % of the value of rank floor(q·(n-1)). The oracle computes that exact value for both.
 func Exact(f plan.AggFunc) bool {
 	return f != plan.ApproxDistinct && f != plan.ApproxQuantile
 }
 
-// Within reports whether got is a fair answer of f where the oracle's is want. An
-// estimate of distinct values may be off by one and by six standard errors of 0.81 %.
+// Within reports whether got is a valid value of f, given the oracle's value want. An
+// estimate of distinct values may be off by one plus six standard errors of 0.81 %.
 func Within(f plan.AggFunc, want, got plan.Value) bool {
 	switch {
 	case Exact(f) || want.IsNull() || got.IsNull():
@@ -46,8 +45,8 @@ func Within(f plan.AggFunc, want, got plan.Value) bool {
 	return math.Abs(y/x-1) <= 0.01
 }
 
-// aggregate is the value of a slot over the rows of S(T). Optional results are
-// optional values; an error is the aggregate's error.
+// aggregate is the value of a slot over the rows of S(T), an optional value if the result is
+// optional. The error is that of the aggregate.
 func aggregate(slot *plan.Slot, rows []row) (plan.Value, error) {
 	rows = slices.SortedFunc(slices.Values(rows), byEventOrder)
 	if slot.Group != nil {
@@ -75,20 +74,20 @@ func grouped(slot *plan.Slot, rows []row) (plan.Value, error) {
 	one := *slot
 	one.Type = *slot.Type.Elem
 	var keys, values []plan.Value
-	for key, members := range groups {
-		v, err := ungrouped(&one, members)
+	for key, rows := range groups {
+		v, err := ungrouped(&one, rows)
 		if err != nil {
 			return plan.Value{}, err
 		}
 		if v.Kind() == plan.Optional && one.Type.Kind != plan.Optional {
-			v = v.List()[0] // no group is empty
+			v = v.List()[0] // never none, because every group has a row
 		}
 		keys, values = append(keys, plan.StringValue(key)), append(values, v)
 	}
 	return plan.MapValue(keys, values), nil
 }
 
-// ungrouped expects rows in event order.
+// ungrouped computes aggregates without .by(s). rows must be in event order.
 func ungrouped(slot *plan.Slot, rows []row) (plan.Value, error) {
 	args := column(rows, func(r row) plan.Value { return r.arg })
 	switch slot.Func {
@@ -124,8 +123,8 @@ func ungrouped(slot *plan.Slot, rows []row) (plan.Value, error) {
 	return plan.OptionalValue(v), nil
 }
 
-// optional computes the aggregates that need at least one row. It is false where
-// one row is not enough either.
+// optional computes the aggregates that need at least one row. It reports false if they need
+// two and there is one.
 func optional(slot *plan.Slot, rows []row, args []plan.Value) (plan.Value, bool) {
 	first, last := rows[0], rows[len(rows)-1]
 	switch slot.Func {
@@ -146,10 +145,10 @@ func optional(slot *plan.Slot, rows []row, args []plan.Value) (plan.Value, bool)
 	case plan.LatestTime:
 		return plan.TimestampValue(last.t), true
 	case plan.MinBy:
-		return slices.MinFunc(rows, byY).arg, true // the first of equals: the earliest
+		return slices.MinFunc(rows, byY).arg, true // the first of equal ones is the earliest
 	case plan.MaxBy:
 		slices.Reverse(rows)
-		return slices.MaxFunc(rows, byY).arg, true // the first of equals: the latest
+		return slices.MaxFunc(rows, byY).arg, true // the first of equal ones is the latest
 	case plan.ApproxQuantile:
 		return quantile(args, slot.Quantile), true
 	}
@@ -166,7 +165,8 @@ func column(rows []row, of func(row) plan.Value) []plan.Value {
 	return out
 }
 
-// sum is exact; integers must fit, doubles are rounded once.
+// sum is the exact sum: of ints and durations an error if it does not fit, of doubles rounded
+// once.
 func sum(kind plan.Kind, args []plan.Value) (plan.Value, error) {
 	if kind == plan.Double {
 		return plan.DoubleValue(roundedSum(args)), nil
@@ -215,7 +215,7 @@ func rational(v plan.Value) *big.Rat {
 	return new(big.Rat).SetInt64(v.Int())
 }
 
-// variance is (nΣx² − (Σx)²) / n² or / n(n−1), rounded once; stddev its square root.
+// variance is (nΣx² − (Σx)²) / n² or / n(n−1), rounded once; stddev is its square root.
 func variance(f plan.AggFunc, args []plan.Value) (plan.Value, bool) {
 	sample := f == plan.VarSamp || f == plan.StddevSamp
 	if sample && len(args) == 1 {
@@ -244,7 +244,7 @@ func variance(f plan.AggFunc, args []plan.Value) (plan.Value, bool) {
 	return plan.DoubleValue(rounded), true
 }
 
-// extreme is the least (sign -1) or greatest (+1) argument; one NaN makes it NaN.
+// extreme is the least (sign -1) or greatest (+1) argument; NaN if any argument is NaN.
 func extreme(args []plan.Value, sign int) plan.Value {
 	if i := slices.IndexFunc(args, isNaN); i >= 0 {
 		return args[i]
@@ -254,7 +254,7 @@ func extreme(args []plan.Value, sign int) plan.Value {
 
 func isNaN(v plan.Value) bool { return v.Kind() == plan.Double && math.IsNaN(v.Double()) }
 
-// tally is a value and how often it occurs.
+// tally is a value and its number of occurrences.
 type tally struct {
 	value plan.Value
 	n     int
@@ -272,7 +272,7 @@ func distinct(args []plan.Value) []tally {
 	return out
 }
 
-// topK is by count descending, then value ascending.
+// topK is the first k values, by descending count and then ascending value.
 func topK(args []plan.Value, k int) []plan.Value {
 	tallies := distinct(args)
 	slices.SortStableFunc(tallies, func(a, b tally) int { return cmp.Compare(b.n, a.n) })
@@ -283,7 +283,7 @@ func topK(args []plan.Value, k int) []plan.Value {
 	return out
 }
 
-// quantile is the row of rank floor(q·(n-1)), as a double.
+// quantile is the value of rank floor(q·(n-1)), as a double.
 func quantile(args []plan.Value, q float64) plan.Value {
 	if i := slices.IndexFunc(args, isNaN); i >= 0 {
 		return args[i]

@@ -133,7 +133,8 @@ func TestAggregate_Errors(t *testing.T) {
 	}
 }
 
-// Ties go by time, then the bytes of the id, then the argument, however the rows arrive.
+// Events are ordered by time, then by the bytes of the id, then by the argument, in whatever
+// order the rows arrive.
 func TestO3_TiesDoNotDependOnArrival(t *testing.T) {
 	rows := []row{
 		{t: 1, id: "z", arg: words("early")[0], by: dbl(2)},

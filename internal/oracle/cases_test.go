@@ -12,12 +12,11 @@ import (
 	"github.com/unskew/unskew/internal/oracle/gen"
 )
 
-// sharedCases holds more cases in some checkouts, beside the repository.
+// sharedCases is a folder next to the repository that may have more cases.
 const sharedCases = "../../../shared/cases"
 
-// Cases are projects with values from an implementation of docs/semantics.md that
-// shares nothing with this repository; those of testdata/found are small, about what was
-// wrong once or is easily so.
+// Cases are projects with expected values from an independent implementation of
+// docs/semantics.md. Those of testdata/found are small and about past or likely errors.
 func TestCases(t *testing.T) {
 	for _, root := range []string{"testdata/cases", "testdata/found", sharedCases} {
 		dirs, err := filepath.Glob(filepath.Join(root, "*", featuredefs.ConfigFile))
@@ -35,8 +34,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// runCase checks every test of a project in the oracle and the replay, and tests of
-// views in online state too.
+// runCase runs every test of a project in the oracle and the replay, and tests of views in
+// online state too.
 func runCase(t *testing.T, dir string) {
 	project, found, err := featuredefs.Load(dir, featuredefs.Options{})
 	if err != nil {
@@ -80,7 +79,7 @@ func eventsOf(t *testing.T, test *featuredefs.Test) []oracle.Event {
 	return out
 }
 
-// ask puts an expectation to the oracle.
+// ask computes an expectation's features with the oracle.
 func ask(t *testing.T, test *featuredefs.Test, events []oracle.Event, x featuredefs.Expectation) []cell {
 	var results []oracle.Result
 	var err error
@@ -145,9 +144,9 @@ func runReplay(t *testing.T, test *featuredefs.Test, events []oracle.Event) {
 	}
 }
 
-// runOnline reads each expectation from fresh states: their times need not ascend. The
-// events are applied once at the time of the reading and once long before; the states
-// must not differ.
+// runOnline reads each expectation from new states, because their times need not ascend. It
+// applies the events once at the time of the read and once long before; the states must not
+// differ.
 func runOnline(t *testing.T, test *featuredefs.Test, events []oracle.Event) {
 	unique := oracle.Deduplicate(test.View.Source, events)
 	for _, x := range test.Expect {

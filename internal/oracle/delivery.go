@@ -9,8 +9,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// deduplicate makes one event of all deliveries with one id (§2), in the order in which
-// the ids come.
+// deduplicate makes one event of all deliveries with the same id (§2), in order of the first
+// delivery of each id.
 func deduplicate(src *plan.Source, deliveries []Event) []Event {
 	var ids []string
 	byID := map[string][]Event{}
@@ -33,8 +33,8 @@ func deduplicate(src *plan.Source, deliveries []Event) []Event {
 	return out
 }
 
-// merge takes the deliveries of one event in the order of their arrival: the first is the
-// event, and a later one fills late columns, unless it contradicts what was taken.
+// merge takes the deliveries of one event in order of arrival: the first is the event, and a
+// later one fills late columns, unless it contradicts what was taken before.
 func merge(src *plan.Source, deliveries []Event) Event {
 	all := arrivals(src, deliveries)
 	slices.SortStableFunc(all, compareArrivals)
@@ -61,11 +61,11 @@ func merge(src *plan.Source, deliveries []Event) Event {
 	return event
 }
 
-// arrival is a row, or the part of one that was known by then.
+// arrival is a row, or the part of a row that is known at a time.
 type arrival struct {
 	at      plan.EventTime
-	fills   bool   // comes after others at one time
-	bytes   []byte // decides between arrivals at one time
+	fills   bool   // at equal times, comes last
+	bytes   []byte // at equal times, the order among the others
 	columns map[string]plan.Value
 	of      Event
 }
@@ -81,8 +81,9 @@ func compareArrivals(a, b arrival) int {
 	return -1
 }
 
-// arrivals is what the rows say, and when: a row of a file each late column when it is
-// known, a pushed one everything at once and not before what was pushed earlier.
+// arrivals lists the arrivals of rows: of a row of a file one at its visible time and one at
+// each known time of a late column, of a pushed row one, which is not before those of rows
+// that were pushed earlier.
 func arrivals(src *plan.Source, rows []Event) []arrival {
 	var out []arrival
 	pushed := arrival{at: plan.Always}
@@ -109,7 +110,7 @@ func arrivals(src *plan.Source, rows []Event) []arrival {
 	return out
 }
 
-// knownBy is the columns of a row as far as they are known at a time.
+// knownBy is the columns of a row that are known at a time.
 func knownBy(e Event, at plan.EventTime) map[string]plan.Value {
 	columns := maps.Clone(e.Columns)
 	for name, known := range e.ColumnKnown {
@@ -120,8 +121,8 @@ func knownBy(e Event, at plan.EventTime) map[string]plan.Value {
 	return columns
 }
 
-// contradicts reports whether a delivery differs from what was taken of its event so far,
-// in more than late columns that one of the two does not have and in when it was known.
+// contradicts reports whether a delivery differs from what was taken of its event so far. The
+// known time of the source may differ, and a late column may be null in one of the two.
 func contradicts(src *plan.Source, delivery, taken map[string]plan.Value) bool {
 	return slices.ContainsFunc(src.Columns, func(c plan.SourceColumn) bool {
 		a, b := delivery[c.Name], taken[c.Name]

@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// lateSource has three late columns: a and b are known at a_at and b_at, c at once.
+// lateSource has three late columns: a and b are known at a_at and b_at, c immediately.
 var lateSource = &plan.Source{
 	Name: "s", EventTime: "ts", EventID: "id", Known: plan.Known{Kind: plan.KnownColumn, Column: "seen"},
 	Columns: []plan.SourceColumn{
@@ -26,8 +26,8 @@ var lateSource = &plan.Source{
 	},
 }
 
-// delivery reads "x=1 a=2 a_at=20 seen=5"; ts is 1, and a number in front the position in
-// the log.
+// delivery parses "x=1 a=2 a_at=20 seen=5". ts is 1. A leading number is the position in the
+// log.
 func delivery(t *testing.T, text string) Event {
 	t.Helper()
 	columns := map[string]plan.Value{"id": plan.StringValue("e"), "ts": plan.TimestampValue(1), "seen": plan.TimestampValue(1)}
@@ -55,8 +55,7 @@ func delivery(t *testing.T, text string) Event {
 	return e
 }
 
-// shown is what became of deliveries: "x=1 v=5", then each late column with its value and
-// when it is known.
+// shown is an event as text: "x=1 v=5", then each late column with its value and known time.
 func shown(e Event) string {
 	text := fmt.Sprintf("x=%v v=%d", e.Columns["x"], e.visible())
 	for _, name := range slices.Sorted(maps.Keys(e.ColumnKnown)) {
@@ -103,7 +102,7 @@ func TestDeliveriesBecomeOneEvent(t *testing.T) {
 					t.Errorf("%s: got %v, want %s", tc.name, shown(got[0]), tc.want)
 				}
 				if again := deduplicate(lateSource, got); len(got[0].ColumnKnown) > 0 && shown(again[0]) != tc.want {
-					t.Errorf("%s: what was merged merges to %s", tc.name, shown(again[0]))
+					t.Errorf("%s: merging the result again gives %s", tc.name, shown(again[0]))
 				}
 			}
 		}
@@ -116,7 +115,7 @@ func reversed(events []Event) []Event {
 	return out
 }
 
-// Final data are the same event with the same outcome, at its own time.
+// With --as-of final the event and its outcome are the same, known at the event time.
 func TestFinalDataAreTheSameEvents(t *testing.T) {
 	events := []Event{delivery(t, "x=2 seen=5 a=9 a_at=30"), delivery(t, "x=2 seen=40 a=3 a_at=20"), delivery(t, "x=1 seen=6")}
 	for i := range events {

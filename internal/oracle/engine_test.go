@@ -17,27 +17,27 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// cell is one feature as an engine path answers it.
+// cell is the value of one feature from the engine.
 type cell struct {
 	value  plan.Value
 	status string
 	reason string // of DEFAULTED
 }
 
-// cellsOf copies row i out of the engine's results.
+// cellsOf copies row i of the engine's results.
 func cellsOf(f *kernel.Features, i int) []cell {
 	out := make([]cell, len(f.Cols))
 	for c, col := range f.Cols {
 		if v := col.Vec; vector.Lane(v.Type) == plan.Double && v.Valid(i) && math.Float64bits(v.Double[i]) != plan.DoubleBits(v.Double[i]) {
-			panic(fmt.Sprintf("feature %d is the NaN %x, which not every machine makes", c, math.Float64bits(v.Double[i])))
+			panic(fmt.Sprintf("feature %d is the NaN %x, which is not canonical", c, math.Float64bits(v.Double[i])))
 		}
 		out[c] = cell{value: col.Vec.Value(i), status: col.Status[i].String(), reason: col.Reason[i].String()}
 	}
 	return out
 }
 
-// agree compares an engine's answer with the oracle's, values as bits. What depends
-// on an inexact aggregate is left to near.
+// agree compares the engine's results with the oracle's, values bit by bit. It skips features
+// that depend on an inexact aggregate, which near compares.
 func agree(want []oracle.Result, got []cell) error {
 	for i, w := range want {
 		g := got[i]
@@ -55,7 +55,7 @@ func agree(want []oracle.Result, got []cell) error {
 	return nil
 }
 
-// near compares the features that are nothing but an inexact aggregate.
+// near compares the features that consist only of an inexact aggregate.
 func near(v *plan.View, want []oracle.Result, got []cell) error {
 	for i, f := range v.Features {
 		if f.Expr.Kind != plan.Aggregate {
@@ -63,7 +63,7 @@ func near(v *plan.View, want []oracle.Result, got []cell) error {
 		}
 		slot := v.Slots[v.Aggregates[f.Expr.Index].Slot]
 		if w, g := want[i], got[i]; g.status != string(w.Status) || !oracle.Within(slot.Func, w.Value, g.value) {
-			return fmt.Errorf("%s: %s is %v %s by the oracle and %v %s by the engine", w.Name, slot.Func, w.Value, w.Status, g.value, g.status)
+			return fmt.Errorf("%s: %s is %v %s for the oracle and %v %s for the engine", w.Name, slot.Func, w.Value, w.Status, g.value, g.status)
 		}
 	}
 	return nil
@@ -85,7 +85,7 @@ func load(t *rapid.T, dir, text string) *plan.View {
 	return v
 }
 
-// batchOf is the events as the kernel takes them.
+// batchOf converts events to a batch for the kernel.
 func batchOf(v *plan.View, events []oracle.Event) *kernel.Events {
 	src := v.Source
 	fields := make([]plan.Field, len(src.Columns))
@@ -117,7 +117,7 @@ func batchOf(v *plan.View, events []oracle.Event) *kernel.Events {
 	return ev
 }
 
-// hashOf is a hash of everything a batch holds.
+// hashOf is a hash of everything in a batch.
 func hashOf(ev *kernel.Events) [32]byte {
 	h := sha256.New()
 	for i := range ev.Batch.N {
@@ -130,7 +130,7 @@ func hashOf(ev *kernel.Events) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// keyVectors are the keys of the reads as the columns of a spine.
+// keyVectors are the keys of the reads as columns of a spine.
 func keyVectors(v *plan.View, reads []gen.Read) []*vector.Vector {
 	cols := make([]*vector.Vector, len(v.Entity.Keys))
 	for k, field := range v.Entity.Keys {
@@ -142,7 +142,7 @@ func keyVectors(v *plan.View, reads []gen.Read) []*vector.Vector {
 	return cols
 }
 
-// swept is a replay of batches of events in the given order, ready for its results.
+// swept is a replay to which batches of events were added in the given order.
 func swept(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int) (*kernel.Whole, error) {
 	at := make([]plan.EventTime, len(reads))
 	for i := range reads {
@@ -160,7 +160,7 @@ func swept(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int) 
 	return r, nil
 }
 
-// replay answers all reads at once.
+// replay computes all reads in one replay.
 func replay(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int) ([][]cell, error) {
 	r, err := swept(v, batches, reads, parts)
 	if err != nil {
@@ -176,7 +176,7 @@ func replay(v *plan.View, batches []*kernel.Events, reads []gen.Read, parts int)
 	return out, err
 }
 
-// online is the states of a view's entities, as an applier keeps them.
+// online is the states of a view's entities, as in an applier.
 type online struct {
 	t       fataler
 	view    *kernel.View
@@ -210,11 +210,11 @@ func (o *online) apply(events []oracle.Event) {
 		o.states[k].Apply(rows, sel, o.horizon)
 	}
 	if hashOf(batch) != before {
-		o.t.Fatalf("applying changed its input")
+		o.t.Fatalf("Apply changed its input")
 	}
 }
 
-// restore replaces every state by what its encoding decodes to.
+// restore encodes every state and decodes it again.
 func (o *online) restore() {
 	for k, state := range o.states {
 		encoded := state.Append(nil)
@@ -223,7 +223,7 @@ func (o *online) restore() {
 		if err := decoded.Decode(encoded); err != nil {
 			o.t.Fatalf("decode: %v", err)
 		}
-		clear(encoded) // a state keeps nothing of what it was decoded from
+		clear(encoded) // a state must not refer to its encoding
 		if again := decoded.Append(nil); !slices.Equal(again, kept) {
 			o.t.Fatalf("a decoded state encodes differently:\n%x\n%x", kept, again)
 		}
@@ -231,7 +231,7 @@ func (o *online) restore() {
 	}
 }
 
-// read is one reading; an entity without a state has no events.
+// read computes one read; an entity without a state has no events.
 func (o *online) read(r gen.Read) []cell {
 	var state *kernel.State
 	if k, ok := entitykey.AppendRow(nil, keyVectors(o.view.Plan(), []gen.Read{r}), 0); ok {
@@ -249,7 +249,7 @@ func (o *online) read(r gen.Read) []cell {
 	if !slices.EqualFunc(cells, fromBytes, func(a, b cell) bool {
 		return a.status == b.status && a.reason == b.reason && slices.Equal(plan.AppendCanonical(nil, a.value), plan.AppendCanonical(nil, b.value))
 	}) {
-		o.t.Fatalf("as of %v a state has\n%v\nand when it is loaded\n%v", r.At, cells, fromBytes)
+		o.t.Fatalf("as of %v a state has\n%v\nand its encoding, loaded,\n%v", r.At, cells, fromBytes)
 	}
 	return cells
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// outcome is what an expression gave: a value or the error it failed with.
+// outcome is the result of an expression: a value or an error.
 type outcome struct {
 	value plan.Value
 	err   error
 	exact bool
 }
 
-// scope is what an expression may see: columns in a row expression, the rest in
-// an outer one.
+// scope is the inputs of an expression: columns for a row expression, the others for an outer
+// expression.
 type scope struct {
 	columns, request     map[string]plan.Value
 	aggregates, features []outcome
@@ -42,10 +42,10 @@ func (s *scope) input(leaf *plan.Expr) outcome {
 	return outcome{value: plan.TimestampValue(s.now), exact: true}
 }
 
-// programs holds the expressions that were evaluated before.
+// programs caches compiled expressions.
 type programs map[*plan.Expr]cel.Program
 
-// celEnvironment declares no variables: expressions arrive checked.
+// celEnvironment declares no variables, because expressions are checked already.
 var celEnvironment = sync.OnceValues(func() (*cel.Env, error) { return celenv.NewEnv() })
 
 func (p programs) compile(e *plan.Expr) (cel.Program, error) {
@@ -64,8 +64,8 @@ func (p programs) compile(e *plan.Expr) (cel.Program, error) {
 	return p[e], err
 }
 
-// eval runs e with cel-go. Failed inputs are error values, which && and || may
-// absorb. The error result means that e cannot be run at all.
+// eval evaluates e with cel-go. Failed inputs are error values, which && and || may
+// absorb. The error result means that e cannot be compiled.
 func (p programs) eval(e *plan.Expr, s scope) (outcome, error) {
 	prg, err := p.compile(e)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/unskew/unskew/internal/oracle/gen"
 )
 
-// Every aggregate, over every type of argument, with every window, filtered and by
-// group: replay and online state answer as the oracle does. What the random
-// definitions of the other tests meet is a third of these at a time.
+// Every aggregate over every type of argument with every window, also filtered and by group:
+// replay and online state agree with the oracle. The random definitions of the other tests
+// have only some of these combinations.
 func TestEveryAggregateEveryWindow(t *testing.T) {
 	const together = 60
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func TestEveryAggregateEveryWindow(t *testing.T) {
 	}
 }
 
-// fewer makes rapid check properties a fraction as often until the test has ended.
+// fewer divides the number of rapid's checks by fraction until the test ends.
 func fewer(t *testing.T, fraction int) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks")

@@ -1,5 +1,5 @@
 package oracle
 
-// Deduplicate is exported for the engine's side of the property tests: the kernel
-// expects events without redeliveries.
+// Deduplicate is exported because the kernel, in the property tests, expects events without
+// redeliveries.
 var Deduplicate = deduplicate

@@ -8,9 +8,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// NewEvent makes an event of one row of src as §1, §2 and §7 say: its time, its
-// known time, those of its late columns and its id. A row that is not an event is an error.
-// final is --as-of final, which takes effect once deliveries are one event.
+// NewEvent makes an event of one row of src by §1, §2 and §7: its time, its known time, those
+// of its late columns and its id. A bad row is an error. final is --as-of final, which takes
+// effect when deliveries are merged.
 func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Event, error) {
 	bad := func(column, what string) (Event, error) {
 		return Event{}, fmt.Errorf("source %s, column %s: %s", src.Name, column, what)
@@ -43,7 +43,7 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 		case isKnownTime(src, c.Name):
 			e.ColumnKnown[c.Name] = v.Time()
 		default:
-			e.ColumnKnown[c.Name] = e.Time // an outcome that no feature reads
+			e.ColumnKnown[c.Name] = e.Time // an outcome without a known time, which no feature can read
 		}
 		if !ok {
 			return bad(c.Name, "no known time in the years 0001 to 9999")
@@ -55,8 +55,8 @@ func NewEvent(src *plan.Source, columns map[string]plan.Value, final bool) (Even
 	return e, nil
 }
 
-// canonical is the columns with null for what is not known yet: the infinity of a column
-// that says when another is known, and a column whose known time is null.
+// canonical is the columns with null for what is not known yet: infinity in a column that
+// says when another is known, and any value of a column whose known time is null.
 func canonical(src *plan.Source, columns map[string]plan.Value) map[string]plan.Value {
 	out := maps.Clone(columns)
 	for _, c := range src.Columns {
@@ -72,7 +72,7 @@ func canonical(src *plan.Source, columns map[string]plan.Value) map[string]plan.
 	return out
 }
 
-// eventID is the id's bytes: a string itself, another type as people write it.
+// eventID is the bytes of an id: of a string its own, of another type its text.
 func eventID(v plan.Value) string {
 	switch v.Kind() {
 	case plan.Null, plan.Invalid:
@@ -83,7 +83,7 @@ func eventID(v plan.Value) string {
 	return v.String()
 }
 
-// knownTime is k of §7. It is false for none, and for one outside the years 0001 to 9999.
+// knownTime is k of §7; false if there is none or it is outside the years 0001 to 9999.
 func knownTime(k plan.Known, t plan.EventTime, columns map[string]plan.Value) (plan.EventTime, bool) {
 	switch k.Kind {
 	case plan.KnownAtEvent:

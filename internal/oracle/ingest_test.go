@@ -28,8 +28,7 @@ var knownRules = []plan.Known{
 	{Kind: plan.KnownSchedule, Schedule: "0 0 29 2 */7"},
 }
 
-// Ingestion and the oracle agree on what is an event, when it was known and what
-// its id is.
+// Ingestion and the oracle agree on which rows are events, their known times and their ids.
 func TestIngestionAgreesWithTheOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		field := func(name string, k plan.Kind) plan.SourceColumn {
@@ -101,8 +100,8 @@ func drawTime(t *rapid.T) plan.Value {
 	return plan.TimestampValue(at + plan.EventTime(rapid.Int64Range(-1, 1).Draw(t, "beside")))
 }
 
-// Rows at a limit are events, and rows beyond it are not, for ingestion and the oracle
-// alike, whatever the source says about bad rows.
+// Rows at a limit are events and rows beyond it are not, both for ingestion and the oracle,
+// with and without bad_rows: skip.
 func TestLimitsAreThoseOfTheOracle(t *testing.T) {
 	long := func(n int, with string) plan.Value { return plan.StringValue(with + strings.Repeat("x", n-len(with))) }
 	const kib64, mib16 = 64 << 10, 16 << 20
@@ -153,7 +152,7 @@ func TestLimitsAreThoseOfTheOracle(t *testing.T) {
 			b.Col("ts").Set(0, ts)
 			b.Col("id").Set(0, plan.StringValue("good"))
 			if bad := in.CheckPushed(b); (len(bad) == 1 && bad[0].Row == 1) != test.bad || len(bad) > 1 {
-				t.Errorf("%s: a push is answered %v", test.name, bad)
+				t.Errorf("%s: pushing it returns %v", test.name, bad)
 			}
 			if _, counts, err := in.Events(b, nil); (err != nil) != (test.bad && !src.SkipBadRows) || (len(counts.ByReason()) == 1) != (test.bad && src.SkipBadRows) {
 				t.Errorf("%s, skip %v: ingestion says %v, %v", test.name, src.SkipBadRows, counts.ByReason(), err)

@@ -6,14 +6,14 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// The limits of §2, in bytes.
+// The limits of §2, in bytes; not those of package limits, so that each is written twice.
 const (
 	maxKey  = 65_536
 	maxID   = 65_536
 	maxText = 16_777_216
 )
 
-// beyond says which limit of §2 an event breaks, and in which column; "" for none.
+// beyond says which limit of §2 an event exceeds, and in which column; "" for none.
 func beyond(src *plan.Source, e Event) (column, what string) {
 	if src.MinTime != nil && e.Time < *src.MinTime {
 		return src.EventTime, fmt.Sprintf("before %v", *src.MinTime)

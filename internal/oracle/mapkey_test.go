@@ -6,8 +6,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/defstest"
 )
 
-// A null is not a key of a map: an event whose argument would have one is left out, wherever
-// the map stands and even if it is only looked into.
+// Null is no map key: an event whose argument would make a map with one is left out, wherever
+// in the expression the map is, and even if it is only looked into.
 func TestN1_NullIsNoKeyOfAnEvent(t *testing.T) {
 	everywhere(t, `
   whole: 'latest({shop: amount})'
@@ -34,7 +34,7 @@ expect:
 `)
 }
 
-// A null request field makes a derived feature with such a key an error.
+// A derived feature that makes a map whose key is a null request field is an error.
 func TestN1_NullIsNoKeyOfARequest(t *testing.T) {
 	dir := t.TempDir()
 	defstest.Write(t, dir, ordersText+`

@@ -8,23 +8,23 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Event is one row of a source as ingestion leaves it: an event, or one delivery of it.
+// Event is one row of a source after ingestion: an event, or one delivery of it.
 type Event struct {
 	Source      string
-	Columns     map[string]plan.Value // a column that is missing is null
+	Columns     map[string]plan.Value // a missing column is null
 	Time, Known plan.EventTime
 	ColumnKnown map[string]plan.EventTime // of the late columns that have a value
 	ID          string                    // "": the event has none
 	Position    int                       // in the log; 0: it was not pushed
-	Fills       bool                      // the log took it to fill an event
-	Final       bool                      // k = t, once it is known which deliveries stand
+	Fills       bool                      // the log stored it as a filling
+	Final       bool                      // --as-of final: k = t after deliveries are merged
 }
 
 // visible is the row's visible time v = max(t, k).
 func (e *Event) visible() plan.EventTime { return max(e.Time, e.Known) }
 
-// Status says how a value came about (§5). Reason of a DEFAULTED value says
-// which of EMPTY and UNKNOWN_ENTITY it would have been; of an ERROR, what failed.
+// Status says how a value came about (§5). The Reason of a DEFAULTED value is the status that
+// it would have without a default; that of an ERROR is the message.
 type Status string
 
 // The statuses.
@@ -36,38 +36,37 @@ const (
 	Failed        Status = "ERROR"
 )
 
-// Result is one feature as a reader gets it.
+// Result is the value of one feature.
 type Result struct {
 	Name   string
 	Value  plan.Value
 	Status Status
 	Reason string
-	Exact  bool // false: depends on an aggregate that is not Exact
+	Exact  bool // does not depend on an aggregate that is not Exact
 }
 
-// Oracle reads features. It remembers compiled expressions, nothing else. It is
-// not safe for concurrent use.
+// Oracle computes features. Its only state is compiled expressions. It is not safe for
+// concurrent use.
 type Oracle struct {
 	programs programs
-	estimate Estimate // nil: none is accepted
+	estimate Estimate // nil: estimates are not accepted
 }
 
 // New makes an Oracle.
 func New() *Oracle { return &Oracle{programs: programs{}} }
 
-// View reads every feature of v for one entity as of T, in the order of v.Features,
-// from the events of all sources in any order.
+// View computes every feature of v for one entity as of T, in the order of v.Features. events
+// are those of all sources, in any order.
 func (o *Oracle) View(v *plan.View, events []Event, key []plan.Value, at plan.EventTime) ([]Result, error) {
 	r, err := o.view(v, events, key, at)
 	return r.results, err
 }
 
-// reading is a view's features as a reader gets them, as references see them, and
-// whether the entity has an event visible at T.
+// reading is the features of a view.
 type reading struct {
-	results  []Result
-	features []outcome
-	known    bool
+	results  []Result  // as a reader gets them
+	features []outcome // as references in expressions see them
+	known    bool      // the entity has an event visible at T
 }
 
 func (o *Oracle) view(v *plan.View, events []Event, key []plan.Value, at plan.EventTime) (reading, error) {
@@ -83,7 +82,7 @@ func (o *Oracle) view(v *plan.View, events []Event, key []plan.Value, at plan.Ev
 	leaves := make([]outcome, len(v.Aggregates))
 	for i, a := range v.Aggregates {
 		slot := &v.Slots[a.Slot]
-		rows, err := o.members(v.Source, slot, a.Window, mine, at)
+		rows, err := o.rowsOf(v.Source, slot, a.Window, mine, at)
 		if err != nil {
 			return reading{}, fmt.Errorf("view %s: %s: %w", v.Name, slot.Func, err)
 		}
@@ -104,9 +103,9 @@ func (o *Oracle) view(v *plan.View, events []Event, key []plan.Value, at plan.Ev
 	return r, nil
 }
 
-// members is S(T): the rows of the entity's events that are visible to the
-// aggregate, inside its window, pass its filter and have an argument.
-func (o *Oracle) members(src *plan.Source, slot *plan.Slot, w plan.Window, events []Event, at plan.EventTime) ([]row, error) {
+// rowsOf is S(T): the rows of the entity's events that are visible to the aggregate, are inside
+// its window, pass its filter and have an argument.
+func (o *Oracle) rowsOf(src *plan.Source, slot *plan.Slot, w plan.Window, events []Event, at plan.EventTime) ([]row, error) {
 	var rows []row
 	for i := range events {
 		e := &events[i]
@@ -137,8 +136,8 @@ func (o *Oracle) members(src *plan.Source, slot *plan.Slot, w plan.Window, event
 	return rows, nil
 }
 
-// visibleTo is v as the aggregate has it: the latest of t, k and the known times
-// of the columns that its expressions read (§2).
+// visibleTo is the visible time v for an aggregate: the latest of t, k and the known times of
+// the columns that its expressions read (§2).
 func visibleTo(src *plan.Source, slot *plan.Slot, e *Event) plan.EventTime {
 	v := e.visible()
 	for _, name := range plan.Columns(slot.Arg, slot.By, slot.Group, slot.Filter) {
@@ -159,12 +158,12 @@ func lower(w plan.Window, at plan.EventTime) plan.EventTime {
 		return plan.Always
 	}
 	start, hop := big.NewInt(int64(at)-int64(w.Width)), big.NewInt(int64(w.Hop))
-	hops := new(big.Int).Div(start, hop) // Euclidean: floors, as the hop is positive
+	hops := new(big.Int).Div(start, hop) // Euclidean division, which floors if the divisor is positive
 	return plan.EventTime(hops.Mul(hops, hop).Int64())
 }
 
-// ofEntity keeps the events with exactly this key. Keys compare by type and value; a
-// null component belongs to no entity.
+// ofEntity lists the events with this key. Keys compare by type and value; an event with a
+// null in its key belongs to no entity.
 func ofEntity(v *plan.View, events []Event, key []plan.Value) []Event {
 	var out []Event
 	for _, e := range events {
@@ -188,9 +187,8 @@ func canonicalKey(v plan.Value) plan.Value {
 	return v
 }
 
-// read applies §5 to a feature's outcome: what the reader gets, and what a
-// reference from another expression sees. known says whether the entity has an event
-// visible at T.
+// read applies §5 to a feature's outcome and returns what a reader gets, and what a reference
+// in another expression sees. known says whether the entity has an event visible at T.
 func read(f *plan.Feature, got outcome, known bool) (Result, outcome) {
 	r := Result{Name: f.Name, Status: Present, Value: got.value, Exact: got.exact}
 	if f.Expr.Type.Kind == plan.Optional && got.err == nil && len(got.value.List()) > 0 {
@@ -217,7 +215,7 @@ func read(f *plan.Feature, got outcome, known bool) (Result, outcome) {
 	return r, got
 }
 
-// isNone also holds for null, which an expression over null request fields can give.
+// isNone is true for null too, which an expression over null request fields can return.
 func isNone(v plan.Value) bool {
 	return v.IsNull() || v.Kind() == plan.Optional && (len(v.List()) == 0 || v.List()[0].IsNull())
 }

@@ -131,10 +131,10 @@ func TestO5_IDsAreRedeliveriesTiesAreNot(t *testing.T) {
 	}
 	got := deduplicate(testSource, events)
 	if len(got) != 3 {
-		t.Fatalf("%d events remain, want 3", len(got))
+		t.Fatalf("got %d events, want 3", len(got))
 	}
 	if first := got[len(got)-1]; first.ID != "a" || first.Columns["x"].Double() != 2 {
-		t.Errorf("of one id %+v remains, want the first by visible time and payload", first)
+		t.Errorf("the event of the id is %+v, want the first delivery by visible time and payload", first)
 	}
 }
 

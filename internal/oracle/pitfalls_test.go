@@ -41,8 +41,8 @@ source: orders
 features:
 `
 
-// everywhere compiles features over the orders above and wants the oracle, the replay
-// and live state to answer a FeatureTest's expectations.
+// everywhere compiles features over the orders above and checks the expectations of a
+// FeatureTest with the oracle, the replay and live state.
 func everywhere(t *testing.T, features, test string) {
 	t.Helper()
 	dir := projectOf(t, features, test)
@@ -58,7 +58,7 @@ func projectOf(t *testing.T, features, test string) string {
 	return dir
 }
 
-// runSingly replays the events one to a batch, forwards and backwards.
+// runSingly replays the events in batches of one, forwards and backwards.
 func runSingly(t *testing.T, dir string) {
 	t.Helper()
 	project, _, err := featuredefs.Load(dir, featuredefs.Options{})
@@ -74,7 +74,7 @@ func runSingly(t *testing.T, dir string) {
 		for _, e := range eventsOf(t, test) {
 			batch := batchOf(test.View, []oracle.Event{e})
 			if e.Known == e.Time {
-				batch.Known = nil // as ingestion leaves rows that are known when they happen
+				batch.Known = nil // as in batches from ingestion in which k = t for all rows
 			}
 			batches = append(batches, batch)
 		}
@@ -91,7 +91,7 @@ func runSingly(t *testing.T, dir string) {
 	}
 }
 
-// The window of T is [lower(T), T): both ends to the microsecond, and the tail
+// The window as of T is [lower(T), T), with both ends exact to the microsecond; the lower end
 // moves by whole hops.
 func TestB1_B2_BothEndsOfAWindow(t *testing.T) {
 	everywhere(t, `
@@ -111,8 +111,7 @@ expect:
 `)
 }
 
-// A window that lies around an event ends at T, not at the end of a hop: what
-// happens later in the same hop is not in it.
+// A window ends at T, not at the end of a hop: events later in the same hop are not in it.
 func TestB6_NothingLaterInTheSameHop(t *testing.T) {
 	everywhere(t, `
   n: 'count("2d/1d")'
@@ -132,8 +131,8 @@ expect:
 `)
 }
 
-// Ties are broken by what the events are, on every path, and also when the window has
-// left the first of them.
+// Ties are broken by id and argument on every path, also after the first of the tied events
+// has left the window.
 func TestO3_TiesAreBrokenAlike(t *testing.T) {
 	everywhere(t, `
   least: 'min_by(id, amount, "1h/exact")'
@@ -153,7 +152,7 @@ expect:
 `)
 }
 
-// The same rows on all paths, whatever is absent about them.
+// Nulls, empty windows and unknown entities are distinguished in the same way on all paths.
 func TestN1_AbsenceIsToldApart(t *testing.T) {
 	everywhere(t, `
   total: 'sum(amount, "1h")'
@@ -175,9 +174,7 @@ expect:
 `)
 }
 
-// A row on which an argument or a filter fails is left out, alone.
-// The one NaN is every NaN's bits, whichever the processor makes of 0/0 or takes from a
-// literal.
+// Every NaN has the same bits, whether the processor computes it as 0/0 or it is a literal.
 func TestN7_ThereIsOneNaN(t *testing.T) {
 	everywhere(t, `  undefined: "(double(count()) - 1.0) / (sum(amount) - sum(amount))"
   negated: "-(sum(amount) / 0.0 - sum(amount) / 0.0)"
@@ -189,6 +186,7 @@ expect:
 `)
 }
 
+// A row on which an argument or a filter fails is left out, and no other row.
 func TestC7_FailedRowsAreLeftOut(t *testing.T) {
 	everywhere(t, `
   total: 'sum(qty * 1000000000000000000, "1h")'
@@ -205,8 +203,8 @@ expect:
 `)
 }
 
-// A default stands in for what is absent, and for what failed only where the feature
-// says so; what refers to the feature sees the same.
+// A default replaces an absent value, and an error only with on_error: default. References to
+// the feature see the default too.
 func TestN2_DefaultsEverywhereOrNowhere(t *testing.T) {
 	everywhere(t, `
   last: {expr: 'latest(amount, "1h")', default: -1.0}
@@ -224,8 +222,7 @@ expect:
 `)
 }
 
-// A value is too old at the same microsecond on all paths, and there is no other way
-// to be too old than to have left the window.
+// A value expires at the same microsecond on all paths, and only by leaving the window.
 func TestN3_ExpiryIsTheWindow(t *testing.T) {
 	everywhere(t, `
   fresh: 'latest(amount, "1d/exact")'
@@ -240,7 +237,7 @@ expect:
 `)
 }
 
-// A row that came late counts from when it came, in the window of its own time.
+// A row that becomes known late counts from that time on, in the windows of its event time.
 func TestW1_LateRowsCountFromWhenTheyCame(t *testing.T) {
 	everywhere(t, `
   n: 'count("1h/exact")'
@@ -261,7 +258,7 @@ expect:
 `)
 }
 
-// A row that comes after its window has passed is never taken out of it.
+// A row that becomes known after its event time has left the window is not removed from it.
 func TestW1_RowsThatCameTooLate(t *testing.T) {
 	everywhere(t, `
   n: 'count("1h/exact")'
@@ -280,7 +277,7 @@ expect:
 `)
 }
 
-// An outcome is in a feature once it is known, and not with the row it belongs to.
+// An outcome enters a feature when it is known, not with its row.
 func TestW3_OutcomesWaitForTheirOwnTime(t *testing.T) {
 	everywhere(t, `
   orders: 'count("7d")'
@@ -298,8 +295,8 @@ expect:
 `)
 }
 
-// A prediction made for an event, at its time, does not see the event: not even when a
-// second one has the same time.
+// A prediction for an event as of its time does not see the event, nor another one with the
+// same time.
 func TestW4_ThePredictedRowIsNotInItsOwnWindow(t *testing.T) {
 	everywhere(t, `
   n: 'count("1d")'
@@ -317,7 +314,7 @@ expect:
 `)
 }
 
-// Two definitions may have states of one form; neither reads the other's.
+// The states of two definitions may have the same layout; neither reads those of the other.
 func TestP4_StateIsReadByItsOwnDefinition(t *testing.T) {
 	var views []*kernel.View
 	for _, expr := range []string{`sum(qty, "1d")`, `sum(qty + 1, "1d")`} {

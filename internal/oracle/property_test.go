@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/oracle/gen"
 )
 
-// scenario is what one property check runs on.
+// scenario is the input of one property check.
 type scenario struct {
 	t      *rapid.T
 	view   *kernel.View
@@ -33,7 +33,7 @@ func check(t *testing.T, property func(s *scenario)) {
 	})
 }
 
-// newScenario draws events and readings for a view.
+// newScenario draws events and reads for a view.
 func newScenario(t *rapid.T, dir, text string) *scenario {
 	defstest.Write(t, dir, text)
 	s := &scenario{t: t, plan: load(t, dir, text), oracle: oracle.New()}
@@ -48,7 +48,7 @@ func newScenario(t *rapid.T, dir, text string) *scenario {
 	return s
 }
 
-// expect is what the oracle answers to a read over the given events.
+// expect computes a read over the given events with the oracle.
 func (s *scenario) expect(events []oracle.Event, r gen.Read) []oracle.Result {
 	want, err := s.oracle.View(s.plan, events, r.Key, r.At)
 	if err != nil {
@@ -73,8 +73,8 @@ func (s *scenario) batches() [][]oracle.Event {
 	return out
 }
 
-// The replay answers as the oracle does, whatever the order and batching of the
-// events and the number of shards.
+// The replay agrees with the oracle for any order and batching of the events and any number of
+// parts.
 func TestReplayAgreesWithTheOracle(t *testing.T) { check(t, replayAgrees) }
 
 func replayAgrees(s *scenario) {
@@ -100,9 +100,8 @@ func replayAgrees(s *scenario) {
 	}
 }
 
-// Online state answers as the oracle does over the events applied so far, whatever
-// their order and batching, with readings in between and states stored and loaded
-// between batches.
+// Online state agrees with the oracle on the events applied so far, for any order and batching,
+// with reads in between and states encoded and decoded between batches.
 func TestOnlineAgreesWithTheOracle(t *testing.T) { check(t, onlineAgrees) }
 
 func onlineAgrees(s *scenario) {
@@ -128,8 +127,8 @@ func onlineAgrees(s *scenario) {
 	}
 }
 
-// The bytes of a state depend on the events alone: not on their order and batching,
-// nor on when they were applied as long as nothing was read before.
+// The bytes of a state depend only on the events: not on their order and batching, nor on when
+// they were applied as long as nothing was read before.
 func TestStateBytesDependOnTheEventsAlone(t *testing.T) {
 	check(t, func(s *scenario) {
 		at := s.reads[len(s.reads)-1].At
@@ -154,9 +153,9 @@ func TestStateBytesDependOnTheEventsAlone(t *testing.T) {
 	})
 }
 
-// A state that is applied under clocks that jump both ways, stored and loaded each time,
-// is one that can be read, has the value of its events at every later time, and the bytes
-// that they have when they are applied at once [b10].
+// A state whose events are applied under clocks that jump both ways, and that is stored and
+// loaded each time, can be read, has the right values at every later time, and has the bytes
+// of a state to which the events were applied at once [b10].
 func TestB10_StatesUnderClocksThatJump(t *testing.T) {
 	check(t, func(s *scenario) {
 		one, many := newOnline(s.t, s.view), newOnline(s.t, s.view)
@@ -176,7 +175,7 @@ func TestB10_StatesUnderClocksThatJump(t *testing.T) {
 			state.Fold(at)
 			one.states[k].Fold(at)
 			if a, b := state.Append(nil), one.states[k].Append(nil); !slices.Equal(a, b) {
-				s.t.Fatalf("clocks that jump give other bytes:\n%x\n%x", a, b)
+				s.t.Fatalf("clocks that jump change the bytes:\n%x\n%x", a, b)
 			}
 		}
 		for _, r := range s.reads {

@@ -18,7 +18,7 @@ func literal(v plan.Value) *plan.Expr {
 	return &plan.Expr{Kind: plan.Literal, Type: plan.T(v.Kind()), Lit: v}
 }
 
-// testView reads max(x, "1h/exact").where(x > 0.0), sum(late) and what follows from them.
+// testView has max(x, "1h/exact").where(x > 0.0), sum(late) and features that refer to them.
 func testView() *plan.View {
 	double, integer := plan.T(plan.Double), plan.T(plan.Int)
 	x := leaf(plan.Column, double, "x", 0)
@@ -106,6 +106,6 @@ func TestView(t *testing.T) {
 		}
 	}
 	if _, err := New().View(testView(), events, nil, 0); err == nil {
-		t.Error("a read without its key gives no error")
+		t.Error("a read without its key: no error")
 	}
 }

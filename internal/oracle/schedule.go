@@ -10,10 +10,10 @@ import (
 )
 
 // nextRun is the first minute at or after t in which the cron expression fires, in
-// UTC, found by trying the minutes one after the other. It reads five fields with
-// numbers, names, * , - and /, as Vixie cron does: of the two day fields one is enough
-// when neither begins with a *. A schedule that does not fire within 41 years never
-// does: the longest wait is for a 29 February that is a given weekday, over a year 2100.
+// UTC, found by trying one minute after another. The five fields have numbers, names and
+// * , - / as in Vixie cron: if neither day field begins with *, one of them must match,
+// otherwise both. A schedule that does not fire within 41 years never does: the longest wait
+// is for a 29 February on a given weekday, across the year 2100.
 func nextRun(schedule string, t plan.EventTime) (plan.EventTime, error) {
 	fields := strings.Fields(names.Replace(strings.ToLower(schedule)))
 	if len(fields) != 5 {
@@ -39,12 +39,12 @@ func nextRun(schedule string, t plan.EventTime) (plan.EventTime, error) {
 	return 0, fmt.Errorf("schedule %q does not fire within 41 years of %v", schedule, t)
 }
 
-// names makes numbers of the names of months and weekdays. A ? is a *.
+// names replaces the names of months and weekdays by numbers, and ? by *.
 var names = strings.NewReplacer("jan", "1", "feb", "2", "mar", "3", "apr", "4", "may", "5", "jun", "6", "jul", "7", "aug", "8", "sep", "9",
 	"oct", "10", "nov", "11", "dec", "12", "sun", "0", "mon", "1", "tue", "2", "wed", "3", "thu", "4", "fri", "5", "sat", "6", "?", "*")
 
-// firesAt reports whether the minute matches, and whether its day does. Sunday is
-// weekday 0 and weekday 7.
+// firesAt reports whether the schedule fires at a minute, and whether its day matches. Sunday
+// is weekday 0 and 7.
 func firesAt(fields []string, run time.Time) (fires, day bool, err error) {
 	var ok [5]bool
 	for i, at := range []int{run.Minute(), run.Hour(), run.Day(), int(run.Month()), int(run.Weekday())} {
@@ -63,7 +63,7 @@ func firesAt(fields []string, run time.Time) (fires, day bool, err error) {
 	return day && ok[0] && ok[1], day, nil
 }
 
-// inField reports whether the value at is in a field whose values go from first to last.
+// inField reports whether a field matches the value at; its values range from first to last.
 func inField(field string, at, first, last int) (bool, error) {
 	for _, part := range strings.Split(field, ",") {
 		span, every, stepped := strings.Cut(part, "/")

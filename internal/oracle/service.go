@@ -6,7 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Service reads the outputs of s as of T, in the order of s.Outputs. keys are the
+// Service computes the outputs of s as of T, in the order of s.Outputs. keys are the
 // values of s.Keys by name, request those of s.Request; a request field may be null.
 func (o *Oracle) Service(s *plan.Service, events []Event, keys, request map[string]plan.Value, at plan.EventTime) ([]Result, error) {
 	views := make([][]Result, len(s.Views))
@@ -46,8 +46,8 @@ func (o *Oracle) Service(s *plan.Service, events []Event, keys, request map[stri
 	return out, nil
 }
 
-// anyKnown reports whether one of the views behind a derived feature knows its
-// entity, or there is no view behind it: only then is none EMPTY.
+// anyKnown reports whether a derived feature without a value is EMPTY: some view that it
+// reads, directly or through others, knows its entity, or it reads no view.
 func anyKnown(s *plan.Service, e *plan.Expr, known []bool) bool {
 	some, refers := false, false
 	e.Walk(func(x *plan.Expr) {

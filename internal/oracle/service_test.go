@@ -14,8 +14,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// A service answers as the oracle does: one view in two roles, derived features over
-// both and over request fields, some of them null.
+// A service agrees with the oracle: one view in two roles, and derived features over both and
+// over request fields, some of them null.
 func TestServiceAgreesWithTheOracle(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -61,7 +61,7 @@ func loadService(t *rapid.T, dir string) *plan.Service {
 	return service
 }
 
-// serve replays every role and derives. reads holds the rows of each role.
+// serve replays every role and computes the derived features. reads has the rows of each role.
 func serve(t fataler, s *plan.Service, events []oracle.Event, reads [][]gen.Read, requests []map[string]plan.Value) [][]cell {
 	views := make([]*kernel.Features, len(s.Views))
 	for i, ref := range s.Views {

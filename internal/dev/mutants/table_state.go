@@ -92,7 +92,7 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "large-state-stops-its-view", tag: "p6", breaks: "A state that is too large for the store is handed to it.",
-		file: "internal/kernel/aside.go", old: "n > limit {", new: "n > most && most == 0 {",
+		file: "internal/kernel/aside.go", old: "n > limit {", new: "n > limit && limit == 0 {",
 		tests: []string{onlineTests},
 	},
 	{

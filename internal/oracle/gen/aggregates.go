@@ -14,7 +14,7 @@ type function struct {
 	literals []string
 }
 
-// functions are the rows of plan.Aggregates, twice where the value may be left out.
+// functions are the rows of plan.Aggregates; a row whose value may be left out gives two.
 var functions = func() (out []function) {
 	for i := range plan.Aggregates {
 		row := &plan.Aggregates[i]
@@ -39,7 +39,8 @@ var functions = func() (out []function) {
 	return out
 }()
 
-// valueTypes are the types of values that make a feature: a list of lists is none.
+// valueTypes are the types of values with which the result can be a feature: a list of lists
+// cannot.
 func valueTypes(row *plan.AggRow) []string {
 	types := typeNames(row.Kinds)
 	if row.Composite && row.Result.Kind != plan.List {
@@ -85,7 +86,7 @@ func (f *function) result(args []typed) string {
 	}
 }
 
-// rowExpressions over the generated columns, by type. Some fail on some rows.
+// rowExpressions are expressions over the generated columns, by type. Some fail on some rows.
 var rowExpressions = map[string][]string{
 	"int":       {"qty", "qty", "big", "charge", "qty * 2", "big + qty", "qty % 7", "size(note)", "int(amount)", "qty == null ? -1 : qty", "seen.getDayOfWeek()", "seen.getHours('America/New_York')"},
 	"double":    {"amount", "amount", "fee", "late", "amount - fee", "amount * 0.1 + fee", "fee / amount", "double(qty)", "qty > 2 ? amount : fee", "amount + late", "-amount"},

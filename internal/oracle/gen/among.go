@@ -2,18 +2,18 @@ package gen
 
 import "pgregory.net/rapid"
 
-// among draws an element of list, each as likely as the others and the first when
-// shrunk. rapid.SampledFrom prefers the first elements of a list and its last one.
+// among draws an element of list uniformly; it shrinks to the first. rapid.SampledFrom prefers
+// the first elements and the last one.
 func among[T any](t *rapid.T, list []T, label string) T {
 	return list[below(len(list)).Draw(t, label)]
 }
 
-// chance is true once in n times.
+// chance is true with probability 1/n.
 func chance(t *rapid.T, n int, label string) bool {
 	return below(n).Draw(t, label) == n-1
 }
 
-// below draws 0 to n-1 evenly, for n up to 256.
+// below draws 0 to n-1 uniformly, for n up to 256.
 func below(n int) *rapid.Generator[int] {
 	return rapid.Custom(func(t *rapid.T) int {
 		bits := 0

@@ -14,8 +14,8 @@ const (
 	SourceName = "events"
 )
 
-// columns of the generated source. Key candidates come first. late is known when
-// late_at says, charge an hour after its row, chargeback when chargeback_at says.
+// columns are those of the generated source, first the possible keys. late is known at
+// late_at, charge an hour after its row, chargeback at chargeback_at.
 const columns = `  k_int: {type: int}
   k_str: {type: string}
   k_two: {type: string}
@@ -62,7 +62,7 @@ func Definitions(t *rapid.T, maxFeatures int) string {
 	return text
 }
 
-// view is Definitions, and the features with the types of references to them.
+// view is Definitions; it also returns the features, with the types of references to them.
 func view(t *rapid.T, maxFeatures int) (string, []typed) {
 	var b strings.Builder
 	header(t, &b)
@@ -77,8 +77,7 @@ func view(t *rapid.T, maxFeatures int) (string, []typed) {
 	return b.String(), g.made
 }
 
-// DefinitionsOf is Definitions with the given features, expressions each, and no filter
-// of the view.
+// DefinitionsOf is Definitions with a feature for each expression, and no filter of the view.
 func DefinitionsOf(t *rapid.T, exprs []string) string {
 	var b strings.Builder
 	header(t, &b)
@@ -118,20 +117,20 @@ func quote(s string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// features draws one feature after the other; later ones may refer to earlier.
+// features draws one feature after another; later ones may refer to earlier ones.
 type features struct {
 	t      *rapid.T
 	prefix string // of names
 	n      int
-	leaf   func(*rapid.T) typed // an expression of its own
-	made   []typed              // what can be referred to
+	leaf   func(*rapid.T) typed // draws an expression that refers to no feature
+	made   []typed              // features that can be referred to
 }
 
 // typed is an expression of the language and its type; for a feature its name and
 // the type of a reference to it.
 type typed struct{ text, kind string }
 
-// literals are defaults by type, awkward ones among them.
+// literals are defaults by type, including edge cases.
 var literals = map[string][]string{
 	"int": {"0", "-1"}, "double": {"-1.0", "-0.0", ".nan"}, "string": {`"??"`, `""`}, "bool": {"true"},
 	"timestamp": {"2025-01-01T00:00:00Z"},
@@ -160,8 +159,8 @@ func (g *features) next() string {
 	return line
 }
 
-// outer draws an outer expression: mostly one leaf, or arithmetic over leaves, earlier
-// features and now.
+// outer draws an outer expression: usually one leaf, else arithmetic over leaves, earlier
+// features or now.
 func (g *features) outer() typed {
 	switch below(10).Draw(g.t, "outer") {
 	case 8, 9:
@@ -179,7 +178,7 @@ var ofNow = []typed{
 	{`now - timestamp("2025-01-01T00:00:00Z")`, "duration"},
 }
 
-// combined builds on an earlier feature when there is one, else on a leaf.
+// combined draws an expression over an earlier feature or a leaf.
 func (g *features) combined() typed {
 	x := g.leaf(g.t)
 	if len(g.made) > 0 && rapid.Bool().Draw(g.t, "refer") {
@@ -217,7 +216,7 @@ var combinations = map[string][]typed{
 	"{double}":   {{"$.size()", "int"}, {"$.exists(k, k == 'US')", "bool"}},
 }
 
-// windows have every relation of width to hop that matters.
+// windows are every kind of window: unbounded, exact, with default and with given hops.
 var windows = []string{
 	"", "1s/exact", "3s/1s", "30s", "10m", "1h", "1h/exact", "90m/30m", "1d", "1d/exact", "2d/1h", "7d/1d", "30d", "36500d/1d",
 }
@@ -252,9 +251,9 @@ func (f *function) call(args []typed, window string) string {
 	return fmt.Sprintf("%s(%s)", f.row.Func, strings.Join(texts, ", "))
 }
 
-// Every lists a call of every aggregate over every type of its first argument and every
-// window: as it is, filtered, and by group where there is one. Expressions, filters and
-// what else there is to choose take turns.
+// Every lists calls of every aggregate over every type of its first argument and every window:
+// plain, filtered, and capped and by group where that is allowed. Expressions, filters and
+// literals are chosen in turn.
 func Every() []string {
 	var out []string
 	turn := 0

@@ -26,7 +26,7 @@ func Events(t *rapid.T, v *plan.View, n int) []oracle.Event {
 			columns = d.again(among(t, out, "of").Columns, columns)
 		}
 		if e, err := oracle.NewEvent(v.Source, columns, false); err == nil {
-			out = append(out, e) // the others are known beyond the year 9999
+			out = append(out, e) // a row that is no event has a known time after the year 9999
 		}
 	}
 	return out
@@ -78,14 +78,14 @@ func (d *drawer) row(i int) map[string]plan.Value {
 	return row
 }
 
-// id draws ids in no order of arrival.
+// id draws ids whose order is not that of arrival.
 func (d *drawer) id(i int) plan.Value {
 	prefix := among(d.t, []string{"b", "a", "a\x00", "é"}, "id prefix")
 	return plan.StringValue(fmt.Sprint(prefix, i))
 }
 
-// knownTime draws when an event or a column became known: before it happened, at
-// once, a little later or much later.
+// knownTime draws a known time of an event or a column: before its event time, equal to it, a
+// little later or much later.
 func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
 	switch below(5).Draw(d.t, "known") {
 	case 0:
@@ -98,8 +98,8 @@ func (d *drawer) knownTime(ts plan.EventTime) plan.Value {
 	return plan.TimestampValue(ts)
 }
 
-// again is the earlier row delivered once more: as it was, with other late columns, with
-// a payload that differs, or as an event of its own that is tied with it.
+// again is another delivery of an earlier row: unchanged, with other late columns, with
+// another payload, or as an event with another id and the same time.
 func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Value {
 	row := maps.Clone(earlier)
 	switch below(5).Draw(d.t, "delivery") {
@@ -117,7 +117,7 @@ func (d *drawer) again(earlier, fresh map[string]plan.Value) map[string]plan.Val
 // says when it is known.
 var lateColumns = [][]string{{"late", "late_at"}, {"charge"}, {"chargeback", "chargeback_at"}}
 
-// late takes late columns out of a row, or fills them, and has it known at another time.
+// late clears or fills late columns of a row, and changes its known time.
 func (d *drawer) late(row, fresh map[string]plan.Value) {
 	row["known"] = d.knownTime(row["ts"].Time())
 	for _, columns := range lateColumns {
@@ -144,15 +144,15 @@ func Row(t *rapid.T, fields []plan.Field) map[string]plan.Value {
 	return row
 }
 
-// Read is one reading of a view.
+// Read is one read of a view.
 type Read struct {
 	Key []plan.Value
 	At  plan.EventTime
 }
 
-// Reads draws up to n readings in ascending order of time: mostly of entities that
-// have events, exactly at event times, at visible times, where an event enters or
-// leaves a window of the view, and a microsecond beside.
+// Reads draws up to n reads in ascending order of time: mostly of entities that have events,
+// as of event times, visible times and times at which an event leaves a window of the view,
+// or a microsecond off.
 func Reads(t *rapid.T, v *plan.View, events []oracle.Event, n int) []Read {
 	d := &drawer{t: t, v: v}
 	reads := make([]Read, 1+below(n).Draw(t, "reads"))

@@ -7,9 +7,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// ServiceName is the service of ServiceDefinitions. It reads the view in two roles:
-// as ViewName, and as OtherRole, whose request keys are those of the entity with
-// OtherRole before their names.
+// ServiceName is the service of ServiceDefinitions. It reads the view in two roles: as
+// ViewName, and as OtherRole, whose keys have the names of the entity's with the prefix
+// OtherRole.
 const (
 	ServiceName = "s"
 	OtherRole   = "other"

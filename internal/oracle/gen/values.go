@@ -9,10 +9,10 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// instants to build event times around.
+// instants are times near which event times are drawn.
 var instants = []plan.EventTime{
 	must("2025-01-01T00:00:00Z"), must("2025-01-01T00:00:00Z"),
-	must("2025-03-09T07:00:00Z"), must("2025-03-30T01:00:00Z"), // clocks change in New York, in Berlin
+	must("2025-03-09T07:00:00Z"), must("2025-03-30T01:00:00Z"), // daylight saving time begins in New York, in Berlin
 	must("2024-02-29T00:00:00Z"), must("2024-12-31T23:00:00Z"),
 	0, must("1969-12-31T23:00:00Z"), must("1900-01-01T00:00:00Z"),
 	plan.MinTime, plan.MaxTime,
@@ -28,8 +28,8 @@ func must(s string) plan.EventTime {
 
 var units = []plan.Micros{0, plan.Second, 10 * plan.Second, plan.Minute, 15 * plan.Minute, plan.Hour, plan.Day, 30 * plan.Day}
 
-// near draws a time at most a few units from base, often exactly on a unit's edge
-// or a microsecond beside it.
+// near draws a time at most a few units from base, often exactly a whole number of units or a
+// microsecond off.
 func near(t *rapid.T, base plan.EventTime) plan.EventTime {
 	unit := among(t, units, "unit")
 	steps := int64(below(7).Draw(t, "steps")) - 2
@@ -59,7 +59,7 @@ var (
 	wildStrings   = []string{"\x00", "a\x00", "a\x00b", "a", "A", "é", "é", "\x00\xc3\xbf", "a rather long text, longer than any small buffer would hold inline"}
 )
 
-// value draws a value of a scalar kind. Wild ones are those that spoil sums.
+// value draws a value of a scalar kind. Wild values are extreme ones, which affect sums.
 func value(t *rapid.T, kind plan.Kind, wild bool) plan.Value {
 	switch kind {
 	case plan.Bool:
