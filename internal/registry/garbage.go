@@ -18,7 +18,7 @@ type Garbage struct {
 	Generation                // View, Number and Build alone
 	Gone       bool           // no view of the plan has this definition
 	Live       bool           // it is what readers of the gone definition would find
-	Keys       int64          // states, dead letters, offsets
+	Keys       int64          // states, dead letters, log positions
 	Bytes      int64          // of keys and values
 	Since      plan.EventTime // when it was first seen that nothing reads it
 }
@@ -59,7 +59,7 @@ func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.Vie
 		return nil, err
 	}
 	found := map[Generation]*Garbage{}
-	for _, prefix := range []byte{statePrefix, letterPrefix, offsetPrefix} {
+	for _, prefix := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix} {
 		err := store.Scan(ctx, []byte{prefix}, func(key, value []byte) error {
 			b, err := buildOf(key)
 			if err != nil {

@@ -135,7 +135,7 @@ func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 
 // Drop removes the state of a build that is not live.
 func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
-	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey()} {
+	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey(), g.ReachedKey()} {
 		if err := store.DeletePrefix(ctx, prefix); err != nil {
 			return err
 		}
@@ -146,21 +146,12 @@ func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 // DropNumber removes the state of every build of a number that is not live any
 // more, of those that died among them.
 func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
-	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix} {
+	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix} {
 		if err := store.DeletePrefix(ctx, numberPrefix(kind, view, number)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Offset is the log position up to which the log was consumed for g.
-func Offset(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
-	revision, err := offsetRevision(ctx, store, g)
-	if err != nil || revision == onlinestore.Absent {
-		return g.Position, err
-	}
-	return max(g.Position, revision-1), nil
 }
 
 // SetOffset records that the log was consumed for g up to position to. Another
@@ -174,16 +165,27 @@ func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to ui
 	return err
 }
 
-// offsetRevision is the stored offset of g: a revision and nothing else, the position
-// plus one.
+// offsetRevision is the revision of the stored offset of g.
 func offsetRevision(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
 	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
-	if err != nil || got[0] == nil {
+	if err != nil {
 		return onlinestore.Absent, err
 	}
-	revision := onlinestore.Revision(got[0])
-	if revision == onlinestore.Absent || len(got[0]) != 8 {
-		return 0, fmt.Errorf("registry: the log position of view %s, generation %d, is damaged; materialize the view again", g.View.Short(), g.Number)
+	return decodeOffset(g, got[0])
+}
+
+// decodeOffset decodes a stored offset: a revision and nothing else, the position plus one.
+func decodeOffset(g Generation, b []byte) (revision uint64, err error) {
+	if b == nil {
+		return onlinestore.Absent, nil
+	}
+	revision = onlinestore.Revision(b)
+	if revision == onlinestore.Absent || len(b) != 8 {
+		return 0, damagedPosition(g)
 	}
 	return revision, nil
+}
+
+func damagedPosition(g Generation) error {
+	return fmt.Errorf("registry: the log position of view %s, generation %d, is damaged; materialize the view again", g.View.Short(), g.Number)
 }

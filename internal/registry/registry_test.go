@@ -90,7 +90,8 @@ func TestDropTouchesNothingElse(t *testing.T) {
 			for _, number := range []uint64{1, 2, 255, 256} {
 				for _, b := range []uint64{0, 1, math.MaxUint64} {
 					g := Generation{View: plan.Fingerprint{0: v}, Number: number, Build: b}
-					if err := errors.Join(write(t.Context(), store, g, entities...), SetOffset(t.Context(), store, g, 9)); err != nil {
+					if err := errors.Join(write(t.Context(), store, g, entities...), SetOffset(t.Context(), store, g, 9),
+						Advance(t.Context(), store, []Generation{g}, make([]Reached, 1), Reached{9, 9})); err != nil {
 						t.Fatal(err)
 					}
 					all = append(all, g)
@@ -117,9 +118,9 @@ func TestDropTouchesNothingElse(t *testing.T) {
 					t.Errorf("%+v, entity %q: state %q", g, entities[i], value)
 				}
 			}
-			offset, err := Offset(t.Context(), store, g)
-			if err != nil || (offset == 0) != dropped(g) {
-				t.Errorf("%+v: offset %d, %v", g, offset, err)
+			offset, reached, err := Progress(t.Context(), store, g)
+			if err != nil || (offset == 0) != dropped(g) || (reached == Reached{}) != dropped(g) {
+				t.Errorf("%+v: offset %d, reached %v, %v", g, offset, reached, err)
 			}
 		}
 	})
@@ -130,7 +131,7 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 		g := Generation{View: plan.Fingerprint{0: 1}, Number: 1, Position: 5}
 		expect := func(g Generation, want uint64) {
 			t.Helper()
-			if got, err := Offset(t.Context(), store, g); got != want || err != nil {
+			if got, _, err := Progress(t.Context(), store, g); got != want || err != nil {
 				t.Errorf("offset %d, %v; want %d", got, err, want)
 			}
 		}
@@ -146,11 +147,11 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range uint64(16) {
 			wg.Go(func() {
-				before, err := Offset(t.Context(), store, g)
+				before, _, err := Progress(t.Context(), store, g)
 				if err := errors.Join(err, SetOffset(t.Context(), store, g, 10+i)); err != nil {
 					t.Error(err)
 				}
-				if after, err := Offset(t.Context(), store, g); after < before || err != nil {
+				if after, _, err := Progress(t.Context(), store, g); after < before || err != nil {
 					t.Errorf("the offset went from %d to %d, %v", before, after, err)
 				}
 			})
@@ -180,7 +181,7 @@ func TestP2_DamagedValues(t *testing.T) {
 		}
 	}
 	for name, value := range map[string][]byte{"empty": {}, "seven bytes": make([]byte, 7), "zero": make([]byte, 8), "nine bytes": {8: 1}} {
-		_, err := Offset(t.Context(), fixed{value: value}, g)
+		_, _, err := Progress(t.Context(), fixed{value: value}, g)
 		if err == nil || SetOffset(t.Context(), fixed{value: value}, g, 9) == nil {
 			t.Errorf("an offset that is %s is taken", name)
 		}

@@ -79,12 +79,12 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		}
 	}
 	g := registry.Generation{View: b.View.Fingerprint, Number: number, Build: rand.Uint64(), Materialized: b.To, Inputs: b.Inputs}
+	var reached registry.Reached
 	if b.View.Source.Stream {
-		end, err := b.Log.End(ctx, b.View.Source.Name)
-		if err != nil {
+		if reached, err = b.endOfLog(ctx); err != nil {
 			return nil, fmt.Errorf("log of source %s: %w", b.View.Source.Name, err)
 		}
-		g.Position = uint64(end)
+		g.Position = reached.Position
 	}
 	// The generation before the live one, and interrupted builds that had its number.
 	if number > 2 {
@@ -94,6 +94,9 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 	}
 	r := &BackfillResult{Generation: g}
 	if err = b.load(ctx, r); err == nil {
+		err = registry.Advance(ctx, b.Store, []registry.Generation{g}, make([]registry.Reached, 1), reached)
+	}
+	if err == nil {
 		err = registry.Promote(ctx, b.Store, g)
 	}
 	if err != nil {
@@ -101,6 +104,22 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		return nil, errors.Join(err, registry.Drop(context.WithoutCancel(ctx), b.Store, g))
 	}
 	return r, nil
+}
+
+// endOfLog is the last record that the log has now.
+func (b *Backfill) endOfLog(ctx context.Context) (registry.Reached, error) {
+	end, err := b.Log.End(ctx, b.View.Source.Name)
+	if err != nil || end == 0 {
+		return registry.Reached{}, err
+	}
+	records, err := b.Log.Read(ctx, b.View.Source.Name, end-1, 1)
+	if err != nil {
+		return registry.Reached{}, err
+	}
+	if len(records) == 0 {
+		return registry.Reached{}, fmt.Errorf("it ended at position %d a moment ago and has lost that record; run the command again", end)
+	}
+	return registry.Reached{Position: uint64(end), Mark: uint64(records[0].Mark())}, nil
 }
 
 func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {

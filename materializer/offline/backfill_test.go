@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/materializer/online"
 )
 
 // A backfill in several passes, over files cut in other ways, builds the same
@@ -286,6 +287,40 @@ func TestPositionContinuesExactly(t *testing.T) {
 					expectSame(t, fmt.Sprintf("built after %d records, applied before: %v, as of %v", built, applied, when), l.folded(when), want[when])
 				}
 			}
+		}
+	})
+}
+
+// A build notes which log it was made of. It continues on no other, and a build on the other
+// continues there [o9].
+func TestO9_BackfillKnowsItsLog(t *testing.T) {
+	onEachBackend(t, func(t *testing.T, open tills) {
+		l, other := open(t, ""), open(t, "")
+		all := paid(40)
+		l.push(all[:20]...)
+		l.run(l.backfill(plan.Never))
+		other.now.Add(1)
+		other.push(all...)
+		other.now.Store(int64(midnight + plan.EventTime(plan.Second)))
+		other.store = l.store
+		a, err := online.New(online.Config{Plan: l.plan, Log: other.log, Store: other.store, Clock: other.clock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.CatchUp(t.Context()); err == nil || !strings.Contains(err.Error(), "position 20 of the log of source payments holds another record") {
+			t.Error(err)
+		}
+		b := other.backfill(plan.Never)
+		b.Full = true
+		other.run(b)
+		other.push(payment{"more", 1, midnight, 1, "US"})
+		other.catchUp()
+		total := 0
+		for _, n := range other.counts(midnight + plan.EventTime(plan.Hour)) {
+			total += n
+		}
+		if total != 41 {
+			t.Errorf("the states hold %d events, there are 41", total)
 		}
 	})
 }

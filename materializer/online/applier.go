@@ -160,52 +160,111 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 			return 0, err
 		}
 	}
-	var ready []*viewApplier
-	var errs []error
+	r := &catchingUp{sourceApplier: s}
 	for _, v := range s.views {
 		if err := v.start(ctx); err != nil {
-			errs = append(errs, v.failed(err))
+			r.errs = append(r.errs, v.failed(err))
 			continue
 		}
-		ready = append(ready, v)
+		r.views = append(r.views, v)
 	}
 	// The end is read after the offsets because other appliers advance them; this way it is
 	// never behind an offset.
-	if end, err = s.cfg.Log.End(ctx, s.source.Name); err != nil {
-		return 0, worst(append(errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
+	if r.end, err = s.cfg.Log.End(ctx, s.source.Name); err != nil {
+		return 0, worst(append(r.errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
 	}
-	keep := func(step func(*viewApplier) error) {
-		var failures []error
-		ready, failures = forEach(ready, step)
-		errs = append(errs, failures...)
+	r.keep(func(v *viewApplier) error { return v.checkEnd(r.end) })
+	if err := r.run(ctx); err != nil {
+		r.errs = append(r.errs, err)
 	}
-	keep(func(v *viewApplier) error { return v.checkEnd(end) })
+	return r.end, worst(r.errs)
+}
+
+// catchingUp is one catch-up of a source.
+type catchingUp struct {
+	*sourceApplier
+	end   eventlog.Position
+	views []*viewApplier // that have not failed
+	errs  []error        // of the others
+}
+
+// keep runs step on every view and keeps those that succeed.
+func (r *catchingUp) keep(step func(*viewApplier) error) {
+	var failures []error
+	r.views, failures = forEach(r.views, step)
+	r.errs = append(r.errs, failures...)
+}
+
+// offset is the least of those of the views, the end if there are none.
+func (r *catchingUp) offset() eventlog.Position {
+	after := r.end
+	for _, v := range r.views {
+		after = min(after, v.offset)
+	}
+	return after
+}
+
+// run applies the log up to its end, page by page.
+func (r *catchingUp) run(ctx context.Context) error {
+	after := r.offset()
+	if after == r.end && len(r.views) > 0 && r.end > 0 {
+		// Nothing is new; the log may be another one even so.
+		p, err := r.read(ctx, r.end-1, 1)
+		if err == nil {
+			r.keep(func(v *viewApplier) error { return v.checkMark(ctx, p) })
+		}
+		return err
+	}
 	var next *readAhead
 	defer func() { next.wait() }()
-	for {
-		after := end
-		for _, v := range ready {
-			after = min(after, v.offset)
-		}
-		if after == end {
-			return end, worst(errs)
-		}
-		records, err := next.take(after)
-		if records == nil && err == nil {
-			records, err = s.read(ctx, after, s.size())
+	for ; after < r.end; after = r.offset() {
+		p, err := next.take(after)
+		if p == nil && err == nil {
+			p, err = r.read(ctx, after, r.size())
 		}
 		if err != nil {
-			return end, worst(append(errs, err))
+			return err
 		}
-		last := records[len(records)-1].Position
-		s.adapt(records, end-last)
-		next = s.startReading(ctx, last, end)
-		b, err := s.decode(records)
+		r.adapt(p.fresh(), r.end-p.end())
+		next = r.startReading(ctx, p.end(), r.end)
+		if r.keep(func(v *viewApplier) error { return v.checkMark(ctx, p) }); len(r.views) == 0 {
+			return nil
+		}
+		b, err := r.prepare(ctx, p)
 		if err != nil {
-			return end, worst(append(errs, err))
+			return err
 		}
-		keep(func(v *viewApplier) error { return v.consume(ctx, b) })
+		r.keep(func(v *viewApplier) error { return v.consume(ctx, b) })
 	}
+	return nil
+}
+
+// prepare decodes a page. Meanwhile it stores that the states of the views may reach its end.
+func (r *catchingUp) prepare(ctx context.Context, p *page) (*logBatch, error) {
+	var g errgroup.Group
+	g.Go(func() error { return r.advance(ctx, p) })
+	b, err := r.decode(p.fresh())
+	return b, errors.Join(err, g.Wait())
+}
+
+func (r *catchingUp) advance(ctx context.Context, p *page) error {
+	to := registry.Reached{Position: uint64(p.end()), Mark: uint64(p.at(p.end()).Mark())}
+	var generations []registry.Generation
+	var from []registry.Reached
+	for _, v := range r.views {
+		if v.offset < p.end() {
+			generations, from = append(generations, v.generation), append(from, v.reached)
+		}
+	}
+	if err := registry.Advance(ctx, r.cfg.Store, generations, from, to); err != nil {
+		return err
+	}
+	for _, v := range r.views {
+		if v.offset < p.end() && v.reached.Position < to.Position {
+			v.reached = to
+		}
+	}
+	return nil
 }
 
 // forEach runs step on every view, as many at a time as there are processors. It returns the
@@ -263,12 +322,31 @@ func (s *sourceApplier) adapt(records []eventlog.Record, lag eventlog.Position) 
 	}
 }
 
-// readAhead is a read that runs while the previous records are applied; nil means none.
-type readAhead struct {
-	after   eventlog.Position
+// page is consecutive records of a log, the first of which was read before; position 1 was not.
+type page struct {
 	records []eventlog.Record
-	err     error
-	done    chan struct{}
+	after   eventlog.Position // the last one that was read before
+}
+
+func (p *page) end() eventlog.Position { return p.records[len(p.records)-1].Position }
+
+// fresh returns the records that were not read before.
+func (p *page) fresh() []eventlog.Record { return p.records[min(p.after, 1):] }
+
+// at returns the record at a position, nil if it is not on the page.
+func (p *page) at(position eventlog.Position) *eventlog.Record {
+	if first := p.records[0].Position; position >= first && position <= p.end() {
+		return &p.records[position-first]
+	}
+	return nil
+}
+
+// readAhead is a read that runs while the previous page is applied; nil means none.
+type readAhead struct {
+	after eventlog.Position
+	page  *page
+	err   error
+	done  chan struct{}
 }
 
 // startReading starts to read the records after a position; it returns nil at the end of the
@@ -280,7 +358,7 @@ func (s *sourceApplier) startReading(ctx context.Context, after, end eventlog.Po
 	r, size := &readAhead{after: after, done: make(chan struct{})}, s.size()
 	go func() {
 		defer close(r.done)
-		r.records, r.err = s.read(ctx, after, size)
+		r.page, r.err = s.read(ctx, after, size)
 	}()
 	return r
 }
@@ -293,21 +371,23 @@ func (r *readAhead) wait() {
 }
 
 // take returns what was read if it follows the given position, else nothing.
-func (r *readAhead) take(after eventlog.Position) ([]eventlog.Record, error) {
+func (r *readAhead) take(after eventlog.Position) (*page, error) {
 	if r.wait(); r == nil || r.after != after {
 		return nil, nil
 	}
-	return r.records, r.err
+	return r.page, r.err
 }
 
-// read reads the records after a position.
-func (s *sourceApplier) read(ctx context.Context, after eventlog.Position, size int) ([]eventlog.Record, error) {
-	records, err := s.cfg.Log.Read(ctx, s.source.Name, after, size)
+// read reads size records after a position, and the one at the position: by it a view sees
+// that this is the log that its states were made of.
+func (s *sourceApplier) read(ctx context.Context, after eventlog.Position, size int) (*page, error) {
+	again := min(after, 1)
+	records, err := s.cfg.Log.Read(ctx, s.source.Name, after-again, size+int(again))
 	if err != nil {
 		return nil, fmt.Errorf("log of source %s after position %d: %w", s.source.Name, after, err)
 	}
-	if len(records) == 0 {
+	if len(records) <= int(again) {
 		return nil, fmt.Errorf("log of source %s: no record after position %d, although the log ends later", s.source.Name, after)
 	}
-	return records, nil
+	return &page{records, after}, nil
 }

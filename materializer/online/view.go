@@ -24,6 +24,7 @@ type viewApplier struct {
 	applier    *sourceApplier
 	generation registry.Generation
 	offset     eventlog.Position     // what the live generation has consumed of the log
+	reached    registry.Reached      // what of the log its states may contain
 	states     chan *kernel.State    // free scratch states of concurrent updates
 	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
@@ -35,9 +36,9 @@ type entityRows struct {
 	rows []int32
 }
 
-// start looks up the live generation and its stored offset. It does so every time, because a
-// store that failed over to an older copy has lost the effect of events that this applier
-// applied. A view whose events all come through the log needs no materialization: its first
+// start looks up the live generation and how far it has got in the log. It does so every time,
+// because a store that failed over to an older copy has lost the effect of events that this
+// applier applied. A view whose events all come through the log needs no materialization: its first
 // generation starts empty.
 func (v *viewApplier) start(ctx context.Context) error {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
@@ -49,22 +50,46 @@ func (v *viewApplier) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	offset, err := registry.Offset(ctx, store, g)
+	offset, reached, err := registry.Progress(ctx, store, g)
 	if err != nil {
 		return err
 	}
-	v.generation, v.offset = g, eventlog.Position(offset)
+	v.generation, v.offset, v.reached = g, eventlog.Position(offset), reached
 	return nil
 }
 
-// checkEnd makes sure that the log contains everything that the state has applied. A shorter
-// log is another one, whose events would be skipped as already applied.
+// checkEnd makes sure that the log ends no earlier than what the states may contain.
 func (v *viewApplier) checkEnd(end eventlog.Position) error {
-	if v.offset <= end {
+	if to := max(uint64(v.offset), v.reached.Position); to > uint64(end) {
+		return v.anotherLog(fmt.Sprintf("its state has applied the log of source %s up to position %d, but the log ends at %d", v.applier.source.Name, to, end))
+	}
+	return nil
+}
+
+// checkMark makes sure that the log has, at the position that the states may reach, the record
+// that they were made of. In another log the positions are of other events, some of
+// which would be skipped as already applied.
+func (v *viewApplier) checkMark(ctx context.Context, p *page) error {
+	at := eventlog.Position(v.reached.Position)
+	if at == 0 || v.offset > p.end() {
 		return nil
 	}
-	return fmt.Errorf("its state has applied the log of source %s up to position %d, but the log ends at %d: it is another log, or it lost records; restore it, or run: unskew materialize --full --view %s",
-		v.applier.source.Name, v.offset, end, v.kernel.Plan().Name)
+	r := p.at(at)
+	if r == nil {
+		other, err := v.applier.read(ctx, at-1, 1)
+		if err != nil {
+			return err
+		}
+		r = other.at(at)
+	}
+	if uint64(r.Mark()) != v.reached.Mark {
+		return v.anotherLog(fmt.Sprintf("position %d of the log of source %s holds another record than the one that its state has applied", at, v.applier.source.Name))
+	}
+	return nil
+}
+
+func (v *viewApplier) anotherLog(what string) error {
+	return fmt.Errorf("%s: the log was replaced, lost records or was set back; restore it, or run: unskew materialize --full --view %s", what, v.kernel.Plan().Name)
 }
 
 // failed adds the view's name to an error; NotMaterialized already has it.

@@ -101,6 +101,21 @@ var stateMutants = []mutant{
 		tests: []string{onlineTests},
 	},
 	{
+		name: "another-log-is-applied", tag: "o9", breaks: "A log whose records are not those that states were made of is applied to them.",
+		file: "materializer/online/view.go", old: "uint64(r.Mark()) != v.reached.Mark", new: "r == nil",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "states-before-their-mark", tag: "o9", breaks: "States are written without storing first how far they may reach.",
+		file: "materializer/online/applier.go", old: "to := registry.Reached{Position: uint64(p.end())", new: "to := registry.Reached{Position: uint64(r.offset())",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "backfill-without-mark", tag: "o9", breaks: "A build does not store which log it was made of.",
+		file: "materializer/offline/backfill.go", old: "make([]registry.Reached, 1), reached)", new: "make([]registry.Reached, 1), registry.Reached{})",
+		tests: []string{"materializer/offline"},
+	},
+	{
 		name: "writes-over-others", tag: "o8", breaks: "A state is written over what another applier has written meanwhile.",
 		file: "materializer/online/view.go", old: "again = append(again, c.entityRows)", new: "v.applier.stats.conflicts.Add(1)",
 		tests: []string{onlineTests},
