@@ -2,7 +2,7 @@ package celcost
 
 import "github.com/unskew/unskew/featuredefs/plan"
 
-// atMost bounds an int by the literals in it; it reports that there is a bound.
+// atMost bounds an int expression by the literals in it; ok is false if there is no bound.
 func atMost(e *plan.Expr) (bound int64, ok bool) {
 	switch {
 	case e.Kind == plan.Literal && e.Lit.Kind() == plan.Int:
@@ -21,7 +21,7 @@ func atMost(e *plan.Expr) (bound int64, ok bool) {
 	return bound, ok
 }
 
-// count is the most of argument i, a number of things, and no more than n.
+// count bounds argument i, a number of elements or characters, by its literals and by n.
 func count(e *plan.Expr, i int, n uint64) uint64 {
 	if i < len(e.Args) {
 		if bound, ok := atMost(e.Args[i]); ok {
@@ -31,7 +31,7 @@ func count(e *plan.Expr, i int, n uint64) uint64 {
 	return n
 }
 
-// between is how much there is from argument 1 to argument 2, of n.
+// between bounds the length of the range from argument 1 to argument 2, of n.
 func between(e *plan.Expr, n uint64) uint64 {
 	end := count(e, 2, n)
 	if from := e.Args[1]; from.Kind == plan.Literal && from.Lit.Kind() == plan.Int {
@@ -45,7 +45,7 @@ func ranged(e *plan.Expr, _ []Size) (uint64, Size) {
 	return add(4, mul(n, 4)), ListSize(n, scalar)
 }
 
-// sliced: a part of a list has at most its share of the heaviest elements.
+// sliced: a slice has at most as many nodes and bytes as its number of largest elements.
 func sliced(e *plan.Expr, args []Size) (uint64, Size) {
 	list := args[0]
 	elem, n := list.element(), between(e, list.items)
@@ -53,16 +53,16 @@ func sliced(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(8, mul(n, add(30, mul(list.links, 8)))), part
 }
 
-// maxCharacter is the bytes of a character at most.
+// maxCharacter is the largest number of bytes of a character.
 const maxCharacter = 4
 
-// substring counts in characters, for which it reads all of the text.
+// substring counts characters, for which it reads the whole text.
 func substring(e *plan.Expr, args []Size) (uint64, Size) {
 	text := args[0].text
 	return add(4, text), textOf(min(text, mul(between(e, text), maxCharacter)))
 }
 
-// split: the parts together are no longer than the text. A limit below zero is none.
+// split: the parts together are no longer than the text. A negative limit means none.
 func split(e *plan.Expr, args []Size) (uint64, Size) {
 	text := args[0].text
 	n := add(1, occurrences(e, 1, text))

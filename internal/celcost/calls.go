@@ -9,11 +9,12 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// price is the cost of a call besides its arguments, and the size of its value. It grows
-// with the sizes of the arguments, and with what is in an element at least in proportion.
+// price returns the cost of a call, without its arguments, and the size of its value. The cost
+// must be monotonic in the sizes of the arguments, and at least proportional to the size of an
+// element of a list.
 type price func(e *plan.Expr, args []Size) (uint64, Size)
 
-// callCost is the price of a call; of a function that has none, there is no bound.
+// callCost is the price of a call, Unknown if the function has none.
 func callCost(e *plan.Expr, args []Size) (uint64, Size) {
 	if p, ok := prices[e.Name]; ok && len(args) > 0 {
 		return p(e, args)
@@ -48,7 +49,7 @@ var prices = map[string]price{
 	"math.isNaN": flat, "math.isInf": flat, "math.isFinite": flat, "math.bitAnd": flat, "math.bitOr": flat, "math.bitXor": flat,
 	"math.bitNot": flat, "math.bitShiftLeft": flat, "math.bitShiftRight": flat, "math.@max": extreme, "math.@min": extreme,
 
-	"optional.of": same, "optional.ofNonZeroValue": same, "value": same, "hasValue": compared, "or": either2, "orValue": either2,
+	"optional.of": same, "optional.ofNonZeroValue": same, "value": same, "hasValue": compared, "or": oneOf, "orValue": oneOf,
 	"optional.unwrap": relisted, "unwrapOpt": relisted,
 
 	"first": element, "last": element, "slice": sliced, "flatten": flattened, "distinct": distinct,
@@ -59,16 +60,16 @@ var prices = map[string]price{
 	"hasAll": pairs, "hasAny": pairs, "hasExactly": pairs, "hasOnly": pairs,
 }
 
-// flat functions take and give scalars; getHours and its like take a zone too.
+// flat functions take and return scalars; getHours and similar ones also take a zone.
 func flat(*plan.Expr, []Size) (uint64, Size) { return 2, scalar }
 
 func free(*plan.Expr, []Size) (uint64, Size) { return 0, scalar }
 
 func same(_ *plan.Expr, args []Size) (uint64, Size) { return 10, args[0] }
 
-func either2(_ *plan.Expr, args []Size) (uint64, Size) { return 0, JoinSizes(args[0], args[1]) }
+func oneOf(_ *plan.Expr, args []Size) (uint64, Size) { return 0, JoinSizes(args[0], args[1]) }
 
-// element looks one up by an index or a key.
+// element looks up an element by an index or a key.
 func element(_ *plan.Expr, args []Size) (uint64, Size) {
 	if len(args) == 1 { // first, last
 		return add(8, mul(args[0].items, 3)), args[0].element()
@@ -76,12 +77,12 @@ func element(_ *plan.Expr, args []Size) (uint64, Size) {
 	return add(8, args[1].text/64, mul(args[0].links, 8)), args[0].element()
 }
 
-// relisted functions make a list of elements of their argument.
+// relisted functions return a list of the elements of their argument.
 func relisted(_ *plan.Expr, args []Size) (uint64, Size) { return mul(args[0].items, 30), args[0] }
 
 func extreme(_ *plan.Expr, args []Size) (uint64, Size) { return add(4, mul(args[0].nodes, 8)), scalar }
 
-// scanned functions read texts at bytes per unit. What is not a text tells its size at once.
+// scanned functions read texts, at the given number of bytes per unit.
 func scanned(bytes uint64) price {
 	return func(_ *plan.Expr, args []Size) (uint64, Size) {
 		cost := uint64(4)
@@ -92,7 +93,7 @@ func scanned(bytes uint64) price {
 	}
 }
 
-// measured: the characters of a text are counted, collections know how many they hold.
+// measured: the characters of a text are counted; the size of a collection is known.
 func measured(e *plan.Expr, args []Size) (uint64, Size) {
 	if k := e.Args[0].Type.Kind; k == plan.List || k == plan.Map {
 		return add(4, mul(args[0].links, 2)), scalar
@@ -100,7 +101,8 @@ func measured(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(4, args[0].text/8), scalar
 }
 
-// copied functions give a part or as much as their text, at bytes per unit.
+// copied functions return at most as much text as they are given, at the given number of bytes
+// per unit.
 func copied(bytes uint64) price {
 	return func(_ *plan.Expr, args []Size) (uint64, Size) {
 		return add(4, args[0].text/bytes), textOf(args[0].text)
@@ -109,7 +111,7 @@ func copied(bytes uint64) price {
 
 func parsed(_ *plan.Expr, args []Size) (uint64, Size) { return add(20, args[0].text), scalar }
 
-// printed values are shorter than 64 bytes, unless they are texts.
+// printed: the text of a value other than a text is shorter than 64 bytes.
 func printed(_ *plan.Expr, args []Size) (uint64, Size) {
 	return add(30, args[0].text/8), textOf(max(args[0].text, 64))
 }
@@ -125,14 +127,14 @@ func reversed(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(4, mul(args[0].text, 3)), textOf(args[0].text)
 }
 
-// found: the part is compared in each place where it fits.
+// found: the part is compared at each position where it fits.
 func found(_ *plan.Expr, args []Size) (uint64, Size) {
 	text, part := args[0].text, args[1].text
 	compared := min(part, text/2)
 	return add(4, text, part, mul(compared, text-compared)/8), scalar
 }
 
-// walk is the cost of visiting everything in a value once.
+// walk is the cost of visiting every node of a value once.
 func walk(s Size) uint64 { return add(mul(s.inside(), 4), s.text/64) }
 
 func compared(_ *plan.Expr, args []Size) (uint64, Size) {
@@ -150,13 +152,13 @@ func member(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(8, mul(list.nodes, 4), add(list.text, mul(list.items, one.text))/512), scalar
 }
 
-// pairs compares every element of one list with every one of another.
+// pairs compares every element of one list with every element of another.
 func pairs(_ *plan.Expr, args []Size) (uint64, Size) {
 	a, b := args[0], args[1]
 	return add(8, mul(a.items, b.inside(), 3), mul(b.items, a.inside(), 3), add(mul(a.items, b.text), mul(b.items, a.text))/512), scalar
 }
 
-// distinct compares every element with those before it that differ.
+// distinct compares every element with the distinct ones before it.
 func distinct(_ *plan.Expr, args []Size) (uint64, Size) {
 	l := args[0]
 	inside := mul(l.items, l.inside()-min(l.items, l.inside()), 3)
@@ -171,7 +173,7 @@ func sortedBy(_ *plan.Expr, args []Size) (uint64, Size) {
 	return sortCost(args[1].items, args[1]), args[0]
 }
 
-// sortCost is of n values, of which all has the text.
+// sortCost is the cost of sorting n values; all is the size of the list of them.
 func sortCost(n uint64, all Size) uint64 {
 	rounds := uint64(bits.Len64(n))
 	return add(8, mul(n, rounds, add(14, mul(all.links, 8))), mul(all.text, rounds)/64)
@@ -183,7 +185,7 @@ func flattened(_ *plan.Expr, args []Size) (uint64, Size) {
 	return mul(l.nodes, 10), Size{items: l.inside(), nodes: l.nodes, text: l.text, elem: &inner}
 }
 
-// concat is +. Lists are linked and read through the links.
+// concat is +. Lists are concatenated by a link, and later reads follow the links.
 func concat(e *plan.Expr, args []Size) (uint64, Size) {
 	a, b := args[0], args[1]
 	switch e.Type.Kind {
@@ -206,7 +208,7 @@ func literalText(e *plan.Expr) (string, bool) {
 	return "", false
 }
 
-// occurrences bounds how often argument i, a separator, is found in the text before it.
+// occurrences bounds how often argument i, a separator, occurs in a text of the given length.
 func occurrences(e *plan.Expr, i int, text uint64) uint64 {
 	if s, ok := literalText(e.Args[i]); ok && len(s) > 0 {
 		return text / uint64(len(s))
@@ -234,12 +236,12 @@ func formatted(e *plan.Expr, args []Size) (uint64, Size) {
 	return add(8, args[0].text, mul(args[1].nodes, 40), text/2), textOf(text)
 }
 
-// printedBytes bounds what a clause prints of a value without text: 512 are for a double
-// with all its places.
+// printedBytes bounds the text of a value in a clause, by kind; that of a string is counted
+// separately. 512 is for a double with all its digits.
 var printedBytes = map[plan.Kind]uint64{plan.String: 0, plan.Bool: 72, plan.Int: 72, plan.Uint: 72, plan.Timestamp: 72, plan.Duration: 72, plan.Double: 512}
 
-// clauses bounds what is printed of a list. A text is printed as it is or, by %x, in two
-// digits a byte; inside of other values it is quoted.
+// clauses bounds the text of the values of a list in clauses. A text is printed as it is or,
+// by %x, with two digits per byte; inside other values it is quoted.
 func clauses(e *plan.Expr, list Size) uint64 {
 	nested := add(mul(list.text, 4), mul(list.nodes, 512))
 	if e.Args[1].Kind != plan.ListLit {

@@ -10,14 +10,14 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
-// Bounds of what expressions are given.
+// The sizes of inputs for which costs are bounded.
 const (
-	// MaxText is the bytes of a text that costs are bounded for: of a request field at
-	// most, of a column as a rule.
+	// MaxText is the length of a text in bytes: the limit of a request field, and more than
+	// the usual length in a column.
 	MaxText = limits.RequestTextBytes
-	// maxListText is the bytes of all texts of a list that costs are bounded for.
+	// maxListText is the length of all texts of a list together, in bytes.
 	maxListText = 64 * MaxText
-	// maxItems is the elements of a list that an aggregate or lists.range makes, and the
+	// maxItems is the number of elements of a list from an aggregate or lists.range, and of
 	// keys of .by.
 	maxItems = celenv.MaxRange
 )
@@ -25,30 +25,30 @@ const (
 // Unknown is the cost of an expression that has no bound.
 const Unknown = math.MaxUint64
 
-// maxVisits bounds the work of bounding: loops in loops are looked at twice each.
+// maxVisits bounds the work of computing a bound: each loop in a loop is visited twice.
 const maxVisits = 1 << 18
 
-// Of bounds what evaluating e once can cost and the size of its value, given the sizes
-// of its leaves. It is of evaluation by cel-go, which the kernels do not exceed.
+// Of bounds the cost of evaluating e once and the size of its value, given the sizes
+// of its leaves. The bound is for cel-go; the kernels are not slower.
 func Of(e *plan.Expr, leaf func(*plan.Expr) Size) (Bound, Size) {
 	c := &coster{leaf: leaf, literals: map[*plan.Expr]Size{}, most: share{at: e, reason: Large}}
 	cost, size := c.expr(e)
 	if c.visits > maxVisits {
 		return Bound{Units: Unknown, Most: e, Reason: LoopInLoop}, size
 	}
-	out := add(mul(size.inside(), 10), size.text/64) // the value is read out in the end
+	out := add(mul(size.inside(), 10), size.text/64) // converting the result to a plan value
 	c.spend(e, out, Large)
 	return Bound{Units: add(cost, out), Most: c.most.at, Reason: c.most.reason}, size
 }
 
-// coster adds up costs. A body of a loop is priced for each element by the amount there
-// is in all of them (see loop), so that the parts of a text cost no more than the text.
+// coster adds up costs. For the body of a loop it considers the total size of all elements (see
+// loop), so that a loop over the parts of a text is not charged for the whole text each time.
 type coster struct {
 	leaf     func(*plan.Expr) Size
 	literals map[*plan.Expr]Size
 	locals   []local
 	visits   int
-	loops    []*plan.Expr // around what is looked at
+	loops    []*plan.Expr // the loops around the current node
 	most     share
 }
 
@@ -57,7 +57,7 @@ type local struct {
 	size Size
 }
 
-// nodeUnits is the cost of visiting a node, boxing its value included.
+// nodeUnits is the cost of visiting a node, including boxing its value.
 const nodeUnits = 3
 
 func (c *coster) expr(e *plan.Expr) (uint64, Size) {
@@ -111,10 +111,10 @@ func (c *coster) local(e *plan.Expr) Size {
 			return c.locals[i].size
 		}
 	}
-	return SizeOfType(e.Type) // of an expression that is looked at by itself
+	return SizeOfType(e.Type) // e is bound outside the expression
 }
 
-// with prices e where the variables are bound.
+// with prices e with the given variables bound.
 func (c *coster) with(e *plan.Expr, bound ...local) (uint64, Size) {
 	depth := len(c.locals)
 	c.locals = append(c.locals, bound...)
@@ -131,7 +131,7 @@ func (c *coster) comprehension(e *plan.Expr) (uint64, Size) {
 	before, over := c.expr(f.Range)
 	cost, accu := c.expr(f.Init)
 	cost = add(before, cost)
-	if f.Range.Kind != plan.ListLit || len(f.Range.Args) > 0 { // else it is cel.bind, whose Init is the value
+	if f.Range.Kind != plan.ListLit || len(f.Range.Args) > 0 { // else it is cel.bind, which binds Init
 		turns, grown := c.loop(e, over, accu)
 		cost, accu = add(cost, turns), grown
 	}
@@ -139,9 +139,9 @@ func (c *coster) comprehension(e *plan.Expr) (uint64, Size) {
 	return add(cost, after), size
 }
 
-// loop prices the turns over a collection and bounds what they accumulate. What a turn
-// costs grows with its element at least in proportion, so the turns together cost most
-// when as few elements as possible share all that there is and the others are empty.
+// loop prices the turns over a collection and bounds what they accumulate. The cost of a turn
+// is at least proportional to the size of its element, so all turns together cost most if as
+// few elements as possible have the whole size and the others are empty.
 func (c *coster) loop(e *plan.Expr, over, accu Size) (uint64, Size) {
 	f, sort := e.Comp, uint64(0)
 	if f.Range.Type.Kind == plan.Map {
@@ -173,7 +173,7 @@ func (c *coster) loop(e *plan.Expr, over, accu Size) (uint64, Size) {
 	return cost, grown
 }
 
-// variable is what the variables of a loop stand for.
+// variables are the sizes of the variables of a loop.
 type variables struct{ first, second Size }
 
 func (v variables) single() bool     { return v.first.single() && v.second.single() }
@@ -181,11 +181,11 @@ func (v variables) empty() variables { return variables{v.first.empty(), v.secon
 
 type turn struct {
 	cost  uint64
-	accu  Size // after the turn; of one that grows, what the turn appends
-	grows bool
+	accu  Size // after the turn; if it grows, what the turn appends
+	grows bool // the accumulator is a list
 }
 
-// turns prices one turn, of n that there are.
+// turns prices one of n equal turns.
 func (c *coster) turns(f *plan.Comp, accu Size, v variables, n uint64) turn {
 	before := c.most
 	c.most = share{}
@@ -200,7 +200,7 @@ func (c *coster) turn(f *plan.Comp, accu Size, v variables) turn {
 	bound := []local{{f.AccuVar, accu}, {f.IterVar, v.first}, {f.IterVar2, v.second}}
 	appends := f.Step.Type.Kind == plan.List
 	if appends {
-		bound[0].size = listOf(nil) // appending costs what is appended
+		bound[0].size = listOf(nil) // the cost of appending depends only on what is appended
 	}
 	cond, _ := c.with(f.Cond, bound...)
 	step, after := c.with(f.Step, bound...)
@@ -212,8 +212,8 @@ func (c *coster) turn(f *plan.Comp, accu Size, v variables) turn {
 	return turn{cost: cost, accu: after, grows: appends}
 }
 
-// appendsTo reports whether e is the accumulator, perhaps with a list appended that does
-// not depend on it.
+// appendsTo reports whether e is the accumulator, or the accumulator with a list appended that
+// does not depend on it.
 func appendsTo(e *plan.Expr, accu string) bool {
 	switch {
 	case e.Kind == plan.Local:
@@ -226,7 +226,7 @@ func appendsTo(e *plan.Expr, accu string) bool {
 	return false
 }
 
-// mentions reports whether e uses the variable; loops inside may use its name for others.
+// mentions reports whether e uses the variable. Loops in e may bind another one of that name.
 func mentions(e *plan.Expr, name string) bool {
 	if e.Kind == plan.Local {
 		return e.Name == name

@@ -41,7 +41,7 @@ func priced(t *testing.T, text string) (uint64, Size, *plan.Expr) {
 	return cost.Units, size, e
 }
 
-// affordable are expressions over whatever a column or a request may hold.
+// affordable are expressions that are cheap for any column or request field.
 var affordable = []string{
 	"i + i", "d * 2.0 > 1.0 && s.startsWith('a')", "s.size()", "ts.getHours('Europe/Berlin')", "o.orValue('x').size()", "m.map(k, m[k])",
 	"regex.replace(s, '[0-9]', '#')", "regex.extractAll(s, '[a-z]+')", "regex.extract(s, '(a*)b').orValue('')", "s.matches('^a.*z$')", `regex.replace(s, '^\\s+|\\s+$', '')`, `regex.replace(s, '/\\*.*?\\*/', '')`, "regex.replace(s, '(?m)^#.*$', '')",
@@ -63,7 +63,7 @@ var affordable = []string{
 	"l.map(x, {'a': x})", "l.slice(0, 3)", "l.first().orValue(0)", "cel.bind(x, s.upperAscii(), x + x)", "{s: 1.0}", "i in l", "s in words",
 }
 
-// costly are expressions that a caller could make run long, or grow.
+// costly are expressions that a caller could make slow, or whose values could become large.
 var costly = []string{
 	"lists.range(i).map(x, lists.range(i).map(y, x)).size()", "l.map(a, l.exists(b, b > a))", "l.map(a, l.map(b, b)).flatten()",
 	"lists.range(math.greatest(20, i)).map(x, l.filter(y, y == x).size())", "l.slice(0, i).map(x, l.filter(y, y == x).size())", "s.split(' ', -1).filter(w, w in p.split(' '))",
@@ -91,18 +91,19 @@ func TestCost_Costly(t *testing.T) {
 	}
 }
 
-// TestCost_DeepLoopsAreBounded: the bound of a cost does not take long itself.
+// TestCost_DeepLoopsAreBounded: computing the bound does not take long.
 func TestCost_DeepLoopsAreBounded(t *testing.T) {
 	text := "'x'"
 	for range 40 {
 		text = "[p].map(x, " + text + ")[0]"
 	}
 	if cost, _, _ := priced(t, text); cost != Unknown {
-		t.Errorf("40 loops in one another cost %d", cost)
+		t.Errorf("40 nested loops cost %d", cost)
 	}
 }
 
-// TestCost_EveryFunctionHasAPrice: one without has no bound, and no expression may call it.
+// TestCost_EveryFunctionHasAPrice: no expression could call a function without a price, because
+// its cost would have no bound.
 func TestCost_EveryFunctionHasAPrice(t *testing.T) {
 	all, err := celenv.Signatures()
 	if err != nil {
@@ -115,8 +116,8 @@ func TestCost_EveryFunctionHasAPrice(t *testing.T) {
 	}
 }
 
-// TestCost_ValuesAreNoLargerThanTheirBounds runs the affordable expressions on inputs as
-// large as costs are bounded for.
+// TestCost_ValuesAreNoLargerThanTheirBounds evaluates the affordable expressions on inputs of
+// the largest sizes.
 func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 	var numbers strings.Builder
 	for i := 0; numbers.Len() < MaxText-8; i++ {
@@ -154,8 +155,8 @@ func TestCost_ValuesAreNoLargerThanTheirBounds(t *testing.T) {
 	}
 }
 
-// TestPattern_Lookahead: what a search may read beyond a match, in characters, if other
-// matches may end in it; -1: all of the rest.
+// TestPattern_Lookahead: the number of characters that a search may read beyond a match, if
+// other matches may end there; -1: the whole rest.
 func TestPattern_Lookahead(t *testing.T) {
 	for text, want := range map[string]int64{
 		"a": 0, "[0-9]+": 0, "a*": 0, "(.*)": 0, `\s+$`: 0, `\bfoo\b`: 0, "(?i)foo|bar": 0, "(a+)+b": 0, "x*y*z": 0,
@@ -166,7 +167,7 @@ func TestPattern_Lookahead(t *testing.T) {
 	} {
 		p := pattern{text: text}
 		began := time.Now()
-		p.learn()
+		p.analyze()
 		if int64(p.lookahead) != want {
 			t.Errorf("%s looks %d ahead, want %d", text, int64(p.lookahead), want)
 		}

@@ -1,3 +1,3 @@
-// Package celcost bounds what evaluating an expression can cost, before it ever runs: for
-// every function and loop, from the sizes that texts, lists and maps can have.
+// Package celcost bounds the cost of evaluating an expression before it runs, from the costs of
+// its functions and loops and the sizes that texts, lists and maps can have.
 package celcost

@@ -6,20 +6,20 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// pattern is what a regular expression costs. A search reads its text once and keeps
-// track of every instruction of the program. To find all matches, it starts again after
-// each; what it had read beyond the match, in hope of a better one, is read again. That
-// is once more at most, unless other matches end in it.
+// pattern is the cost of a regular expression. A search reads its text once and tracks every
+// instruction of the program. To find all matches, it restarts after each match, and what it
+// had read beyond the match, looking for a better one, is read again. That is at most once
+// more, unless other matches end there.
 type pattern struct {
 	text string
-	or   []*pattern // of a text that is one of several
+	or   []*pattern // the alternatives, if the pattern is one of several texts
 
 	known     bool
-	insts     uint64 // instructions of the program
-	lookahead uint64 // characters read beyond a match in which others end; the largest number: all that follow
+	insts     uint64 // number of instructions of the program
+	lookahead uint64 // characters read beyond a match in which others end; the largest number: the whole rest
 }
 
-// either is the pattern of a text that is one of two.
+// either is the pattern of a text that is a or b.
 func either(a, b Size) *pattern {
 	if a.pattern == nil || b.pattern == nil {
 		return nil
@@ -30,20 +30,20 @@ func either(a, b Size) *pattern {
 	return &pattern{or: []*pattern{a.pattern, b.pattern}}
 }
 
-// learn finds out what p costs: only for texts that are used as patterns, which few are.
-func (p *pattern) learn() {
+// analyze computes the cost of p. It is called only for texts that are used as patterns.
+func (p *pattern) analyze() {
 	if p.known {
 		return
 	}
 	p.known = true
 	for _, q := range p.or {
-		q.learn()
+		q.analyze()
 		p.insts, p.lookahead = max(p.insts, q.insts), max(p.lookahead, q.lookahead)
 	}
 	if p.or != nil {
 		return
 	}
-	p.insts = 1 // of one that does not parse and fails at once
+	p.insts = 1 // a pattern that does not parse fails immediately
 	if re, err := syntax.Parse(p.text, syntax.Perl); err == nil {
 		if prog, err := syntax.Compile(re.Simplify()); err == nil {
 			p.insts, p.lookahead = uint64(len(prog.Inst)), newSearch(prog).lookahead()
@@ -51,13 +51,13 @@ func (p *pattern) learn() {
 	}
 }
 
-// once is the cost of compiling a pattern and searching a text for one match. A pattern
-// that is not a literal may be as expensive as it likes.
+// once is the cost of compiling a pattern and searching a text for one match, Unknown if the
+// pattern is not a literal.
 func (p *pattern) once(text uint64) uint64 {
 	if p == nil {
 		return Unknown
 	}
-	p.learn()
+	p.analyze()
 	return add(mul(p.insts, 70), mul(add(text, 1), p.insts, 2))
 }
 
@@ -66,9 +66,9 @@ func (p *pattern) all(text uint64) uint64 {
 	if p == nil {
 		return Unknown
 	}
-	p.learn()
+	p.analyze()
 	again := min(p.lookahead, text/2)
-	reset := min(mul(p.insts, text), 1<<18) / 4096 // of what a search remembers
+	reset := min(mul(p.insts, text), 1<<18) / 4096 // clearing the bitmap of visited states
 	return add(mul(p.once(text), 2), mul(add(text, 1), add(40, reset, mul(again, p.insts, 2))))
 }
 
@@ -86,8 +86,8 @@ func extractedAll(_ *plan.Expr, args []Size) (uint64, Size) {
 	return args[1].pattern.all(text), Size{items: n, nodes: add(1, n), text: text, elem: textOf(text).ref()}
 }
 
-// replacedAll: each replacement is as long as it is written, and what its groups hold is
-// no longer than the text, for all matches together.
+// replacedAll: each match adds at most the replacement as written. The groups of all matches
+// together are no longer than the text; the replacement may insert each of them several times.
 func replacedAll(_ *plan.Expr, args []Size) (uint64, Size) {
 	text, by := args[0].text, args[2].text
 	size := textOf(add(text, mul(add(text, 1), by), mul(text, by)))

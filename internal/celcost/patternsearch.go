@@ -8,12 +8,12 @@ import (
 	"unicode"
 )
 
-// search follows the threads of a regular expression through texts. A thread stands
-// behind the instruction that it read last, or at the start. Where it has a choice, the
-// earlier one is preferred: leftmost first.
+// search follows the threads of a regular expression through texts. A thread is identified by
+// the instruction that read the last character, or start. Among several ways to continue, an
+// earlier one is preferred (leftmost-first).
 type search struct {
 	prog  *syntax.Prog
-	runes []rune // one of every class of characters that the program tells apart
+	runes []rune // one of each class of characters that the program distinguishes
 	known map[place]*choice
 	sets  map[string]*threads
 	steps int
@@ -21,24 +21,26 @@ type search struct {
 
 const start = -1
 
-// maxSteps bounds the work of finding the lookahead; a pattern that needs more may look ahead
-// without end.
+// maxSteps bounds the work of finding the lookahead. A pattern that needs more counts as one
+// with unbounded lookahead.
 const maxSteps = 1 << 19
 
-// place is where a thread stands, and what is true between the characters there.
+// place is the last instruction of a thread, and the empty-width conditions that are true
+// before the next character.
 type place struct {
 	inst int
 	at   syntax.EmptyOp
 }
 
-// choice is the instructions that may read next, best first, until a match is preferred.
+// choice is the instructions that may read the next character, in order of preference, until
+// one is a match.
 type choice struct {
 	reads []int
-	ends  bool
+	ends  bool // a match is possible, and preferred to the remaining instructions
 }
 
-// threads are some that are in one text. They are preferred to a match that is behind
-// them, and have not matched.
+// threads is a set of threads of one search, by their last instructions. They are preferred to
+// a match that was found before, and have not matched themselves.
 type threads struct {
 	key   string
 	insts []int
@@ -67,9 +69,9 @@ func reads(in *syntax.Inst) bool {
 // classBounds adds the characters at which a class begins or has ended.
 func classBounds(bounds map[rune]bool, class []rune) {
 	for k, r := range class {
-		bounds[r+rune(k%2)] = true // a range ends with its last character
+		bounds[r+rune(k%2)] = true // odd entries are the last characters of ranges
 	}
-	if len(class) == 1 { // with other cases, perhaps
+	if len(class) == 1 { // a single character may match in either case
 		r := class[0]
 		bounds[r+1] = true
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
@@ -78,7 +80,7 @@ func classBounds(bounds map[rune]bool, class []rune) {
 	}
 }
 
-// chooseRunes keeps one of the characters that the same instructions read.
+// chooseRunes keeps one of all characters that are read by the same instructions.
 func (s *search) chooseRunes(bounds map[rune]bool) {
 	all := make([]rune, 0, len(bounds))
 	for r := range bounds {
@@ -100,7 +102,8 @@ func (s *search) chooseRunes(bounds map[rune]bool) {
 	}
 }
 
-// kindOf is a character that conditions on places do not tell from r.
+// kindOf is a representative of the characters that empty-width conditions do not distinguish
+// from r.
 func kindOf(r rune) rune {
 	switch {
 	case syntax.IsWordChar(r):
@@ -111,7 +114,7 @@ func kindOf(r rune) rune {
 	return ' '
 }
 
-// choices are what a thread may do between two characters.
+// choices are the ways in which a thread can continue between two characters.
 func (s *search) choices(inst int, prev, next rune) *choice {
 	p := place{inst, syntax.EmptyOpContext(prev, next)}
 	if c := s.known[p]; c != nil {
@@ -127,7 +130,7 @@ func (s *search) choices(inst int, prev, next rune) *choice {
 	return c
 }
 
-// follow adds to c what comes from instruction pc, until a match.
+// follow adds to c the instructions reachable from pc, until a match.
 func (s *search) follow(c *choice, pc int, at syntax.EmptyOp, seen map[int]bool) {
 	if c.ends || seen[pc] {
 		return
@@ -151,7 +154,7 @@ func (s *search) follow(c *choice, pc int, at syntax.EmptyOp, seen map[int]bool)
 	}
 }
 
-// reading lists what of the instructions reads r.
+// reading lists the instructions that read r.
 func (s *search) reading(insts []int, r rune) []int {
 	var out []int
 	for _, i := range insts {
@@ -162,7 +165,7 @@ func (s *search) reading(insts []int, r rune) []int {
 	return out
 }
 
-// set is the threads that stand behind the instructions; nil: there are none.
+// set is the set of threads with the given last instructions, nil for none.
 func (s *search) set(insts []int) *threads {
 	if len(insts) == 0 {
 		return nil
@@ -176,8 +179,8 @@ func (s *search) set(insts []int) *threads {
 	return s.sets[key]
 }
 
-// next is where threads stand after r, which are none if one has matched before it: then
-// the match behind them is not the one that is found.
+// next advances threads by r. It returns nil if one of them matches before r, because then the
+// earlier match is not the result of the search.
 func (s *search) next(t *threads, prev, r rune) *threads {
 	var insts []int
 	for _, i := range t.insts {
@@ -190,16 +193,18 @@ func (s *search) next(t *threads, prev, r rune) *threads {
 	return s.set(insts)
 }
 
-// beyond is a search that reads beyond a match, and one of a search that began behind it.
+// beyond is a state of two searches over the same text: the first has found a match and reads
+// beyond it, the second began right after the match.
 type beyond struct {
-	better *threads
-	fresh  int
-	prev   rune // of the kind of the character that was read last
+	better *threads // of the first search
+	fresh  int      // thread of the second search
+	prev   rune     // kindOf the last character
 }
 
-// lookahead is the most that is read beyond a match by threads that are preferred to it and
-// do not match, if another match ends in that. Otherwise what is read beyond matches
-// does not overlap, and is no more than the text.
+// lookahead is the largest number of characters that threads read beyond a match that they
+// are preferred to, without matching, if another match can end among these characters; else 0,
+// because then the parts read beyond matches do not overlap and are together no longer than
+// the text.
 func (s *search) lookahead() uint64 {
 	var todo []beyond
 	seen := map[beyond]bool{}
@@ -223,8 +228,7 @@ func (s *search) lookahead() uint64 {
 	return most
 }
 
-// begin finds the threads that are preferred to a match: any, or what the one that
-// matches would rather read.
+// begin finds the sets of threads that can be preferred to a match when it is found.
 func (s *search) begin(found func(beyond)) {
 	for inst := start; inst < len(s.prog.Inst); inst++ {
 		if inst != start && !reads(&s.prog.Inst[inst]) {
@@ -233,7 +237,7 @@ func (s *search) begin(found func(beyond)) {
 		for _, prev := range s.before(inst) {
 			for _, r := range s.runes {
 				c := s.choices(inst, prev, r)
-				if inst == start && !c.ends { // it began before the match
+				if inst == start && !c.ends { // such a thread began before the match
 					continue
 				}
 				if better := s.set(s.reading(c.reads, r)); better != nil {
@@ -244,7 +248,7 @@ func (s *search) begin(found func(beyond)) {
 	}
 }
 
-// before lists the kinds of characters that a thread can have read last.
+// before lists the kinds of the last characters that a thread can have read.
 func (s *search) before(inst int) []rune {
 	if inst == start {
 		return []rune{-1, 'a', '\n', ' '}
@@ -258,7 +262,7 @@ func (s *search) before(inst int) []rune {
 	return kinds
 }
 
-// start lets a fresh search begin before r, or later.
+// start adds the states in which the second search begins before r, or later.
 func (s *search) start(better *threads, prev, r rune, found func(beyond)) {
 	found(beyond{better, start, kindOf(r)})
 	for _, i := range s.reading(s.choices(start, prev, r).reads, r) {
@@ -266,7 +270,7 @@ func (s *search) start(better *threads, prev, r rune, found func(beyond)) {
 	}
 }
 
-// step reads every character; it reports that the fresh search has found a match.
+// step advances both searches by each character, and reports whether the second one matches.
 func (s *search) step(b beyond, found func(beyond)) bool {
 	for _, r := range s.runes {
 		s.steps++
@@ -291,7 +295,8 @@ func (s *search) step(b beyond, found func(beyond)) bool {
 	return false
 }
 
-// most is the most that any of the threads can read, a match that they come to included.
+// most is the largest number of characters that threads of the given states can read,
+// including a final match.
 func (s *search) most(from []beyond) uint64 {
 	l := &longest{s: s, path: map[beyond]bool{}, known: map[beyond]uint64{}}
 	most := uint64(0)
@@ -301,7 +306,7 @@ func (s *search) most(from []beyond) uint64 {
 	return most
 }
 
-// longest finds the longest text that threads read without a match.
+// longest finds the longest text that threads can read without a match.
 type longest struct {
 	s     *search
 	path  map[beyond]bool

@@ -2,11 +2,11 @@ package celcost
 
 import "github.com/unskew/unskew/featuredefs/plan"
 
-// Limit bounds what one evaluation of an expression may cost, in units of Bound: it is
-// about a tenth of a second. An ordinary feature costs a few hundred.
+// Limit is the largest bound that an expression may have, in units of Bound: about a tenth of
+// a second. A typical feature costs a few hundred units.
 const Limit = 10_000_000
 
-// OfPlan bounds what one evaluation of each expression of a plan can cost, see Of.
+// OfPlan bounds the cost of evaluating each expression of a plan once, see Of.
 func OfPlan(p *plan.Plan) map[*plan.Expr]Bound {
 	c := &costs{of: map[*plan.Expr]Bound{}, views: map[*plan.View][]Size{}}
 	for _, v := range p.Views {
@@ -20,7 +20,7 @@ func OfPlan(p *plan.Plan) map[*plan.Expr]Bound {
 
 type costs struct {
 	of    map[*plan.Expr]Bound
-	views map[*plan.View][]Size // of their features' values
+	views map[*plan.View][]Size // sizes of the features' values
 }
 
 func (c *costs) expr(e *plan.Expr, leaf func(*plan.Expr) Size) Size {
@@ -32,7 +32,7 @@ func (c *costs) expr(e *plan.Expr, leaf func(*plan.Expr) Size) Size {
 	return size
 }
 
-// sizeOfInput is the size of a leaf that nothing but its type is known of.
+// sizeOfInput bounds a leaf by its type.
 func sizeOfInput(leaf *plan.Expr) Size { return SizeOfType(leaf.Type) }
 
 func (c *costs) view(v *plan.View) {
@@ -55,7 +55,7 @@ func (c *costs) view(v *plan.View) {
 	c.views[v] = sizes
 }
 
-// slot is the size of what an aggregate gives.
+// slot bounds the value of an aggregate.
 func (c *costs) slot(s *plan.Slot) Size {
 	c.expr(s.Filter, sizeOfInput)
 	c.expr(s.By, sizeOfInput)
@@ -69,7 +69,8 @@ func (c *costs) slot(s *plan.Slot) Size {
 	return sizeLike(s.Type, s.Arg, arg)
 }
 
-// sizeLike is the size of a value of type t, which may be one that the argument had.
+// sizeLike bounds a value of type t. If t is the type of the argument, the value may be one of
+// the argument's.
 func sizeLike(t plan.Type, arg *plan.Expr, size Size) Size {
 	if arg != nil && t.Unwrap().Equal(arg.Type.Unwrap()) {
 		return size
@@ -80,7 +81,7 @@ func sizeLike(t plan.Type, arg *plan.Expr, size Size) Size {
 func (c *costs) service(s *plan.Service) {
 	sizes := make([]Size, len(s.Features)+len(s.Derived))
 	for i, f := range s.Features {
-		if features := c.views[s.Views[f.Ref].View]; f.Feature < len(features) { // else the view has mistakes
+		if features := c.views[s.Views[f.Ref].View]; f.Feature < len(features) { // else the view has errors
 			sizes[i] = features[f.Feature]
 		}
 	}
@@ -94,7 +95,7 @@ func (c *costs) service(s *plan.Service) {
 	}
 }
 
-// feature is the size of what an expression that refers to f sees.
+// feature bounds the value of f for expressions that refer to it.
 func (c *costs) feature(f *plan.Feature, leaf func(*plan.Expr) Size) Size {
 	size := c.expr(f.Expr, leaf)
 	if f.Default != nil {

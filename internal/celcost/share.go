@@ -6,34 +6,34 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Bound is what evaluating an expression once can cost.
+// Bound is a bound of the cost of evaluating an expression once.
 type Bound struct {
-	Units  uint64     // of about ten nanoseconds; UnknownCost: there is no bound
-	Most   *plan.Expr // the part that has the greatest share
-	Reason Reason     // of its share
+	Units  uint64     // of about ten nanoseconds; Unknown if there is no bound
+	Most   *plan.Expr // the most expensive part
+	Reason Reason     // why that part is expensive
 }
 
-// Reason says why a part of an expression costs what it does, for people.
+// Reason says why a part of an expression is expensive, for messages.
 type Reason uint8
 
 // The reasons.
 const (
-	Large            Reason = iota // it makes or reads much
-	InLoop                         // it is done for each element of a list
-	LoopInLoop                     // it is a loop that is run for each element of a list
+	Large            Reason = iota // it makes or reads a large value
+	InLoop                         // it is evaluated for each element of a list
+	LoopInLoop                     // it is a loop that runs for each element of a list
 	PatternUnknown                 // the pattern is not a literal
-	PatternLookahead               // the search for one match may read what others are in
+	PatternLookahead               // the search for one match may read beyond other matches
 	PatternLong                    // the pattern has many instructions
 )
 
-// share is what a part of an expression costs, without its operands.
+// share is the cost of a part of an expression, without its operands.
 type share struct {
 	units  uint64
 	at     *plan.Expr
 	reason Reason
 }
 
-// greater is the first of two that cost the same.
+// greater is the more expensive of two parts, a if they cost the same.
 func greater(a, b share) share {
 	if b.at != nil && (a.at == nil || b.units > a.units) {
 		return b
@@ -45,7 +45,7 @@ func (c *coster) spend(e *plan.Expr, units uint64, reason Reason) {
 	c.most = greater(c.most, share{units, e, reason})
 }
 
-// spendCall blames a pattern for what it costs, and else the loops around the call.
+// spendCall attributes the cost of a call to its pattern or to the loops around it.
 func (c *coster) spendCall(e *plan.Expr, args []Size, units uint64) {
 	reason, isPattern := patternReason(e, args)
 	switch depth := len(c.loops); {
@@ -60,7 +60,7 @@ func (c *coster) spendCall(e *plan.Expr, args []Size, units uint64) {
 	}
 }
 
-// patternReason says what is to be said of the pattern of a call that has one.
+// patternReason is the reason why the pattern of a call is expensive; false if it has none.
 func patternReason(e *plan.Expr, args []Size) (Reason, bool) {
 	if e.Name != "matches" && !strings.HasPrefix(e.Name, "regex.") || len(args) < 2 {
 		return 0, false
@@ -74,7 +74,7 @@ func patternReason(e *plan.Expr, args []Size) (Reason, bool) {
 	return PatternLong, true
 }
 
-// spendLoop is for the turns themselves of a loop, the innermost one.
+// spendLoop attributes the cost of the turns of a loop, without their bodies, to the loop.
 func (c *coster) spendLoop(e *plan.Expr, turns uint64) {
 	reason := Large
 	if len(c.loops) > 1 {

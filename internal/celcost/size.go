@@ -7,15 +7,15 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Size bounds a value. An optional has the size of what it holds.
+// Size bounds the size of a value. The size of an optional is that of its content.
 type Size struct {
 	items uint64 // elements of a list, entries of a map
-	nodes uint64 // the value and all values in it
-	text  uint64 // bytes of the text that the value is or that is in it
+	nodes uint64 // number of values: this one and all in it
+	text  uint64 // bytes of all texts in the value
 	// key and elem bound each key and each element or value; nil: there is none.
 	key, elem *Size
-	links     uint64 // of a list: the lists that it was joined of, each a step on the way to an element
-	// pattern is what the text costs as a regular expression; nil: it may be any.
+	links     uint64 // number of concatenations of a list; reading an element follows them
+	// pattern is the cost of the text as a regular expression; nil: unknown.
 	pattern *pattern
 }
 
@@ -23,7 +23,7 @@ var scalar = Size{nodes: 1}
 
 func textOf(bytes uint64) Size { return Size{nodes: 1, text: bytes} }
 
-// SizeOfType bounds an input of type t that nothing else is known of.
+// SizeOfType bounds an input of type t.
 func SizeOfType(t plan.Type) Size {
 	switch t.Kind {
 	case plan.String, plan.Bytes:
@@ -38,20 +38,20 @@ func SizeOfType(t plan.Type) Size {
 	return scalar
 }
 
-// ListSize bounds the lists of n elements that an aggregate makes.
+// ListSize bounds a list of n elements from an aggregate.
 func ListSize(n uint64, elem Size) Size {
 	return Size{items: n, nodes: add(1, n, together(n, elem.inside())), text: together(n, elem.text), elem: &elem}
 }
 
-// MapSize bounds the maps that .by makes.
+// MapSize bounds a map from .by.
 func MapSize(key, elem Size) Size {
 	nodes, text := add(key.nodes, elem.nodes), add(together(maxItems, key.text), together(maxItems, elem.text))
 	return Size{items: maxItems, nodes: add(1, mul(maxItems, nodes)), text: text, key: &key, elem: &elem}
 }
 
-// together is the text of n elements, or the number of values in them, which are parts of
-// texts. Not all of them are as long as a column can be, but what is longer than a column
-// was made by an expression, of any column.
+// together bounds the text of n elements, or the number of values in them, given the bound of
+// one. It assumes that not all values of a column have the largest length, but that an
+// expression that makes longer values does so for every row.
 func together(n, one uint64) uint64 {
 	if one <= 2*MaxText {
 		return min(mul(n, one), maxListText)
@@ -98,7 +98,7 @@ func listOf(elems []Size) Size {
 	return out
 }
 
-// mapOf is a map of keys and values that take turns.
+// mapOf is the size of a map, given alternating keys and values.
 func mapOf(entries []Size) Size {
 	var keys, elems []Size
 	for i := 0; i+1 < len(entries); i += 2 {
@@ -108,7 +108,7 @@ func mapOf(entries []Size) Size {
 	return Size{items: k.items, nodes: add(k.nodes, v.inside()), text: add(k.text, v.text), key: k.elem, elem: v.elem}
 }
 
-// JoinSizes bounds what is one or the other.
+// JoinSizes bounds a value that has size a or b.
 func JoinSizes(a, b Size) Size {
 	return Size{
 		items: max(a.items, b.items), nodes: max(a.nodes, b.nodes), text: max(a.text, b.text),
@@ -128,7 +128,7 @@ func joined(a, b *Size) *Size {
 
 func (s Size) ref() *Size { return &s }
 
-// element bounds each element of a list or value of a map, and what an optional holds.
+// element bounds each element of a list, each value of a map, and the content of an optional.
 func (s Size) element() Size {
 	if s.elem == nil {
 		return scalar
@@ -136,15 +136,15 @@ func (s Size) element() Size {
 	return *s.elem
 }
 
-// single reports a value without anything in it, whose size is always the same.
+// single reports whether the value is a scalar without text, so that its size is constant.
 func (s Size) single() bool { return s.nodes <= 1 && s.text == 0 }
 
-// empty is the least that s can be.
+// empty is the smallest size of a value bounded by s.
 func (s Size) empty() Size {
 	return Size{nodes: 1, key: s.key, elem: s.elem, pattern: s.pattern}
 }
 
-// variables are what the variables of a loop over s can be.
+// variables are the sizes of the variables of a loop over s.
 func (s Size) variables() variables {
 	if s.key != nil {
 		return variables{*s.key, s.element()}
@@ -152,8 +152,8 @@ func (s Size) variables() variables {
 	return variables{s.element(), s.element()}
 }
 
-// heaviest is how many elements at most can be as large as an element can be. All that
-// is in a map may be in its keys, or all in its values.
+// heaviest is the largest number of elements that can have the largest size at once. In a map,
+// all text may be in the keys, or all in the values.
 func (s Size) heaviest() uint64 {
 	k := s.shares(s.element())
 	if s.key != nil {
@@ -162,7 +162,7 @@ func (s Size) heaviest() uint64 {
 	return min(k, s.items)
 }
 
-// shares is how many of what is as large as one there can be in s.
+// shares is the largest number of values of size one in s.
 func (s Size) shares(one Size) uint64 {
 	k := uint64(0)
 	if n := one.inside(); n > 0 {
@@ -174,10 +174,10 @@ func (s Size) shares(one Size) uint64 {
 	return k
 }
 
-// inside is the number of values in s.
+// inside is the number of values in s, without s itself.
 func (s Size) inside() uint64 { return max(s.nodes, 1) - 1 }
 
-// add and mul stop at the largest number, which is no bound.
+// add and mul saturate at the largest number, which is Unknown.
 func add(terms ...uint64) uint64 {
 	sum := uint64(0)
 	for _, t := range terms {

@@ -11,9 +11,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// valueList and valueMap show a plan value as a CEL collection without converting
-// its elements: an expression usually looks at few of them, once a row. What
-// expressions rarely do is left to cel-go's own collections, made on demand.
+// valueList and valueMap are CEL collections over a plan value. They convert only the elements
+// that an expression reads, which are usually few. Rare operations convert all of them to
+// cel-go's own collections.
 
 type valueList struct {
 	elems []plan.Value
@@ -30,13 +30,13 @@ func (l valueList) converted() traits.Lister {
 	return types.NewRefValList(types.DefaultTypeAdapter, refs)
 }
 
-// Size is the number of elements.
+// Size returns the number of elements.
 func (l valueList) Size() ref.Val { return types.Int(len(l.elems)) }
 
 // Type is CEL's list type.
 func (l valueList) Type() ref.Type { return types.ListType }
 
-// Get is the element at an index, or an error.
+// Get returns the element at an index, or an error.
 func (l valueList) Get(index ref.Val) ref.Val {
 	i, ok := index.(types.Int)
 	if !ok {
@@ -48,7 +48,7 @@ func (l valueList) Get(index ref.Val) ref.Val {
 	return ToRef(l.elems[i], l.elem)
 }
 
-// Contains reports whether an element equals elem.
+// Contains reports whether some element equals elem.
 func (l valueList) Contains(elem ref.Val) ref.Val {
 	for _, e := range l.elems {
 		if elem.Equal(ToRef(e, l.elem)) == types.True {
@@ -111,7 +111,7 @@ func (m valueMap) Size() ref.Val { return types.Int(len(m.entries) / 2) }
 // Type is CEL's map type.
 func (m valueMap) Type() ref.Type { return types.MapType }
 
-// Find is the value of a key.
+// Find returns the value of a key.
 func (m valueMap) Find(key ref.Val) (ref.Val, bool) {
 	k, ok := scalarFromRef(key)
 	if !ok || k.Kind() != m.key.Kind {
@@ -124,7 +124,7 @@ func (m valueMap) Find(key ref.Val) (ref.Val, bool) {
 	return ToRef(m.entries[2*i+1], m.elem), true
 }
 
-// Get is the value of a key, or an error.
+// Get returns the value of a key, or an error.
 func (m valueMap) Get(key ref.Val) ref.Val {
 	v, found := m.Find(key)
 	if !found {
@@ -139,7 +139,7 @@ func (m valueMap) Contains(key ref.Val) ref.Val {
 	return types.Bool(found)
 }
 
-// keys are the keys in order.
+// keys lists the keys in order.
 func (m valueMap) keys() []ref.Val {
 	keys := make([]ref.Val, 0, len(m.entries)/2)
 	for i := 0; i < len(m.entries); i += 2 {

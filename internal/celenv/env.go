@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	// For code outside expressions; zones in expressions come from zones.go.
+	// For code outside expressions; expressions use the database of zones.go.
 	_ "time/tzdata"
 
 	"cel.dev/cel-go/cel"
@@ -14,8 +14,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// The versions of the extension libraries. They enter every fingerprint, so a
-// change here is a change of every feature's identity.
+// The versions of the extension libraries. They are part of every fingerprint, so changing
+// one changes the identity of every feature.
 const (
 	stringsVersion  = 5
 	mathVersion     = 3
@@ -26,8 +26,8 @@ const (
 	bindingsVersion = 0
 )
 
-// envRevision numbers what the library versions do not say: the functions left
-// out, the ones this package replaces, and the bounds of functions.
+// envRevision is the version of what the library versions do not cover: the functions left
+// out, those that this package replaces, and the bounds of functions.
 const envRevision = 3
 
 // MaxRange is the length of the longest list that lists.range makes.
@@ -39,9 +39,8 @@ func NewEnv(opts ...cel.EnvOption) (*cel.Env, error) {
 	return cel.NewCustomEnv(append(Options(), opts...)...)
 }
 
-// Options are the pinned libraries, in the order they depend on each other. They
-// need an environment made by cel.NewCustomEnv (or NewEnv of this package):
-// cel.NewEnv would bring the whole standard library along and silently keep it.
+// Options are the pinned libraries, in order of dependency. They are for cel.NewCustomEnv (or
+// NewEnv of this package): cel.NewEnv would add the whole standard library.
 func Options() []cel.EnvOption {
 	opts := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(standardSubset())),
@@ -62,14 +61,14 @@ func Options() []cel.EnvOption {
 	return append(opts, zonedFunctions()...)
 }
 
-// celModule is the module whose version decides values.
+// celModule is the module path of cel-go.
 const celModule = "cel.dev/cel-go"
 
-// pinnedCEL is the version go.mod requires; TestEngine_NamesTheLinkedVersion
-// keeps it true. Binaries built without module information report it.
+// pinnedCEL is the version in go.mod, which TestEngine_NamesTheLinkedVersion checks. It is a
+// constant because some binaries have no module information.
 const pinnedCEL = "v0.33.2"
 
-// Engine names what besides the definitions decides values.
+// Engine names the versions on which values depend besides the definitions.
 func Engine() plan.Engine {
 	libs := []string{
 		fmt.Sprintf("unskew.%d", envRevision),
@@ -85,8 +84,8 @@ func Engine() plan.Engine {
 	return plan.Engine{CEL: pinnedCEL, Env: strings.Join(libs, " ")}
 }
 
-// LinkedCEL is the version of the CEL library in the running binary, "" when
-// the binary carries no module information.
+// LinkedCEL is the version of the CEL library in the running binary, "" if the binary has no
+// module information.
 func LinkedCEL() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -55,7 +55,7 @@ func TestEnv_Rejects(t *testing.T) {
 	}
 }
 
-// lists.range makes no longer list than a feature can hold, whatever it is asked for.
+// lists.range fails instead of making a list that is longer than a feature can hold.
 func TestEnv_RangesAreBounded(t *testing.T) {
 	env, err := celenv.NewEnv(cel.Variable("n", cel.IntType))
 	if err != nil {

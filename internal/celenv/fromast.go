@@ -10,27 +10,27 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Checked is a checked CEL tree with what the tree does not know: what its names stand
-// for and where its text stands.
+// Checked is a checked CEL tree and how to convert it: the meaning of its names and the
+// positions of its nodes.
 type Checked struct {
 	Tree *ast.AST
-	// Pos is where a node stands in the definitions.
+	// Pos is the position of a node in the definitions.
 	Pos func(ast.Expr) plan.Pos
-	// Variable makes out, whose type and position are set, the leaf that a name stands
-	// for, or returns another node to stand there. Names of comprehension variables do
-	// not come here; names with dots come whole and without a leading dot.
+	// Variable returns the leaf for a name: out, whose type and position are set, or another
+	// node in its place. It is not called for comprehension variables. Names with dots are
+	// passed as a whole and without a leading dot.
 	Variable func(out *plan.Expr, name string) (*plan.Expr, error)
-	// Leaf, if set, is asked about every call before what is below it: what it returns
-	// stands for all of that; nil: the call stands for itself.
+	// Leaf, if set, is called for every call before its operands. If its result is not nil,
+	// it replaces the call with its operands.
 	Leaf func(call ast.Expr, t plan.Type) *plan.Expr
-	// Fail receives what cannot be part of a plan. The conversion goes on, to find
-	// more, but its result is of no use.
+	// Fail receives what cannot be part of a plan. The conversion continues in order to find
+	// further failures; its result must not be used then.
 	Fail func(plan.Pos, error)
 }
 
-// FromAST is the plan expression of e, a node of c.Tree. It inverts Rebuild, except that
-// Rebuild has comprehensions over maps call a function that sorts them, and map literals
-// one that checks their keys.
+// FromAST converts e, a node of c.Tree, to a plan expression. It inverts Rebuild, except for
+// the functions that Rebuild adds: to sort maps in comprehensions, and to check the keys of
+// map literals.
 func FromAST(c *Checked, e ast.Expr) *plan.Expr {
 	r := &reader{Checked: c}
 	return r.expr(e)
@@ -69,7 +69,7 @@ func (r *reader) expr(e ast.Expr) *plan.Expr {
 	case ast.ComprehensionKind:
 		out.Kind, out.Comp = plan.Comprehension, r.comprehension(e.AsComprehension())
 	default:
-		r.Fail(out.Pos, fmt.Errorf("an expression of kind %d has no plan", e.Kind()))
+		r.Fail(out.Pos, fmt.Errorf("an expression of CEL kind %d is not supported", e.Kind()))
 	}
 	return out
 }

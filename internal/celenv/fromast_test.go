@@ -22,7 +22,7 @@ func read(tree *ast.AST) (*plan.Expr, error) {
 		Pos:  func(ast.Expr) plan.Pos { return plan.Pos{} },
 		Variable: func(out *plan.Expr, name string) (*plan.Expr, error) {
 			if name == "stranger" {
-				return nil, errors.New("a stranger")
+				return nil, errors.New("unknown variable")
 			}
 			out.Kind, out.Name = plan.Column, name
 			return out, nil
@@ -63,8 +63,8 @@ func TestFromAST_InvertsRebuild(t *testing.T) {
 	}
 }
 
-// TestFromAST_LocalsEndWithTheirLoop: the result sees the accumulator alone, and what
-// follows the loop sees neither.
+// TestFromAST_LocalsEndWithTheirLoop: the result of a comprehension sees only the accumulator,
+// and what follows the comprehension sees neither variable.
 func TestFromAST_LocalsEndWithTheirLoop(t *testing.T) {
 	checked, iss := newEnv(t).Compile(`[1.0].map(d, d)[0] + d`)
 	if iss.Err() != nil {
@@ -83,8 +83,8 @@ func TestFromAST_LocalsEndWithTheirLoop(t *testing.T) {
 	}
 }
 
-// TestFromAST_TellsWhatHasNoPlan: and goes on, so that two failures are two.
-func TestFromAST_TellsWhatHasNoPlan(t *testing.T) {
+// TestFromAST_ReportsEveryFailure: the conversion continues after a failure.
+func TestFromAST_ReportsEveryFailure(t *testing.T) {
 	fac := ast.NewExprFactory()
 	list := fac.NewList(1, []ast.Expr{
 		fac.NewStruct(2, "a.Message", nil), fac.NewIdent(3, "stranger"), fac.NewLiteral(4, types.String("x")),
@@ -96,9 +96,9 @@ func TestFromAST_TellsWhatHasNoPlan(t *testing.T) {
 	_, err := read(tree)
 	want := fmt.Sprint(errors.Join(
 		errors.New("values of CEL type a.Message cannot be features; use a scalar, list, map or optional"),
-		errors.New("an expression of kind 8 has no plan"),
-		errors.New("a stranger"),
-		errors.New("an expression of type int gave a value of type string"),
+		errors.New("an expression of CEL kind 8 is not supported"),
+		errors.New("unknown variable"),
+		errors.New("an expression of type int returned a value of type string"),
 	))
 	if fmt.Sprint(err) != want {
 		t.Errorf("found\n%v\nwant\n%v", err, want)

@@ -9,9 +9,9 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// cel-go builds maps with any key, null included, which no map outside expressions can
-// hold. Rebuild therefore wraps the keys of map literals in this function, which fails
-// for what CEL has no keys of. Users cannot write its name.
+// cel-go accepts any key in a map literal, even null, but plan maps do not. Rebuild therefore
+// wraps the keys of map literals in this function, which fails for kinds that CEL does not
+// allow as keys. Users cannot write its name.
 const (
 	mapKeyName     = "@mapKey"
 	mapKeyOverload = "unskew_map_key"
@@ -27,10 +27,10 @@ func mapKey(v ref.Val) ref.Val {
 	case types.Bool, types.Int, types.Uint, types.String:
 		return v
 	}
-	return types.NewErr("a %s is not a key of a map; keys are bool, int, uint or string", v.Type().TypeName())
+	return types.NewErr("a %s cannot be a key of a map; keys are bool, int, uint or string", v.Type().TypeName())
 }
 
-// keyed wraps the key of a map literal, unless it is seen to be one.
+// keyed wraps the key of a map literal, unless it is a literal of an allowed kind.
 func (b *rebuilder) keyed(e *plan.Expr, key ast.Expr) ast.Expr {
 	if e.Kind == plan.Literal && mapKey(key.AsLiteral()) == key.AsLiteral() {
 		return key

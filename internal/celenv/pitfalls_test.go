@@ -47,9 +47,9 @@ func signature(o *decls.OverloadDecl) string {
 	return text
 }
 
-// TestC5_LibraryVersionsAreExplicit: a library whose version is left out is the
-// oldest in one place and the newest in another. What the pinned versions offer is
-// written down, so nothing comes or goes unnoticed.
+// TestC5_LibraryVersionsAreExplicit: the default version of a library depends on how it is
+// added. A golden file lists what the pinned versions provide, so that no change goes
+// unnoticed.
 func TestC5_LibraryVersionsAreExplicit(t *testing.T) {
 	env, err := celenv.NewEnv()
 	if err != nil {
@@ -69,13 +69,13 @@ func TestC5_LibraryVersionsAreExplicit(t *testing.T) {
 		t.Errorf("the language is not what %s says; if that is meant, raise the version in env.go and run go test ./internal/celenv -update\n%s",
 			languageFile, firstDifference(string(want), got))
 	}
-	// The oldest library is another one than ours.
+	// The oldest version differs from ours.
 	oldest, err := cel.NewEnv(ext.Lists(ext.ListsVersion(0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, iss := oldest.Compile("[1, 1].distinct()"); iss.Err() == nil {
-		t.Error("version 0 of lists has distinct(), so this test compares nothing")
+		t.Error("version 0 of lists has distinct(), so this test does not distinguish versions")
 	}
 	if _, iss := env.Compile("[1, 1].distinct()"); iss.Err() != nil {
 		t.Error(iss.Err())
@@ -92,18 +92,18 @@ func firstDifference(want, got string) string {
 	return fmt.Sprintf("%d lines were %d", len(b), len(a))
 }
 
-// TestC5_VersionsEnterFingerprints: every library is named with its version.
+// TestC5_VersionsEnterFingerprints: Engine names every library with its version.
 func TestC5_VersionsEnterFingerprints(t *testing.T) {
 	engine := celenv.Engine().Env
 	for _, lib := range []string{"unskew", "optional", "strings", "math", "lists", "sets", "regex", "bindings", "tzdata"} {
 		if !strings.Contains(" "+engine, " "+lib+".") {
-			t.Errorf("%q does not say the version of %s", engine, lib)
+			t.Errorf("%q does not have the version of %s", engine, lib)
 		}
 	}
 }
 
-// TestC8_AggregateNamesAreFree: optional types take last() and first(), and one
-// function cannot be both theirs and an aggregate.
+// TestC8_AggregateNamesAreFree: no library function has the name of an aggregate. For example,
+// first() and last() belong to optional types.
 func TestC8_AggregateNamesAreFree(t *testing.T) {
 	env, err := celenv.NewEnv()
 	if err != nil {
@@ -128,12 +128,12 @@ func TestC8_AggregateNamesAreFree(t *testing.T) {
 	}
 	for _, taken := range []string{"last", "first"} {
 		if !env.HasFunction(taken) || declare(taken) == nil {
-			t.Errorf("%s is free, so nothing keeps aggregates from being called so", taken)
+			t.Errorf("no library has a function %s any more", taken)
 		}
 	}
 }
 
-// TestC9_NothingIsTracked: tracking costs makes an evaluation several times slower.
+// TestC9_NothingIsTracked: cost tracking would make an evaluation several times slower.
 func TestC9_NothingIsTracked(t *testing.T) {
 	prg, err := celenv.Plan(call("_+_", "add_int64", intT, column("x", intT), literal(plan.IntValue(1))))
 	if err != nil {
@@ -144,6 +144,6 @@ func TestC9_NothingIsTracked(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	if details != nil {
-		t.Errorf("an evaluation tracks something: cost %v", details.ActualCost())
+		t.Errorf("an evaluation tracks its cost: %v", details.ActualCost())
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// runtime is the environment programs are planned in. It declares no variables:
-// rebuilt trees are checked already.
+// runtime is the environment in which programs are planned. It declares no variables,
+// because rebuilt trees are checked already.
 var runtime = sync.OnceValues(func() (*cel.Env, error) { return NewEnv() })
 
-// Plan makes a CEL program of e. The program is safe for concurrent use; its
-// variables are those InputName names, free comprehension variables included.
+// Plan makes a CEL program of e. The program is safe for concurrent use. Its variables are
+// named by InputName; free comprehension variables have their own names.
 func Plan(e *plan.Expr) (cel.Program, error) {
 	env, err := runtime()
 	if err != nil {
@@ -26,8 +26,8 @@ func Plan(e *plan.Expr) (cel.Program, error) {
 		return nil, err
 	}
 	if optimizable(e) {
-		// Constant conversions and patterns that fail are errors of the optimiser,
-		// but only of the rows that reach them without it.
+		// The optimiser fails for constant conversions and patterns that fail. Without it,
+		// only the rows that reach them fail.
 		if p, err := env.PlanProgram(tree, cel.EvalOptions(cel.OptOptimize)); err == nil {
 			return p, nil
 		}
@@ -39,8 +39,8 @@ func Plan(e *plan.Expr) (cel.Program, error) {
 	return p, nil
 }
 
-// optimizable reports whether cel-go's optimiser keeps the meaning of e: it makes
-// `x in []` false even where x is an error.
+// optimizable reports whether cel-go's optimiser keeps the meaning of e. It replaces
+// `x in []` by false, even if x is an error.
 func optimizable(e *plan.Expr) bool {
 	ok := true
 	e.Walk(func(n *plan.Expr) {

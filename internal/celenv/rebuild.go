@@ -14,10 +14,9 @@ import (
 // NowName is the activation variable of T.
 const NowName = "now"
 
-// InputName is the name of the activation variable behind a leaf of an
-// expression: "amount" for a column, "@agg0" for an aggregate, "@feature0" for a
-// feature reference, "request.amount" for a request field, "now" for T. It is ""
-// for a node that is not an input.
+// InputName is the activation variable of a leaf of an expression: "amount" for a column,
+// "@agg0" for an aggregate, "@feature0" for a feature reference, "request.amount" for a
+// request field, "now" for T. It is "" for any other node.
 func InputName(e *plan.Expr) string {
 	switch e.Kind {
 	case plan.Column:
@@ -34,9 +33,9 @@ func InputName(e *plan.Expr) string {
 	return ""
 }
 
-// Rebuild makes a checked CEL tree of e, which an environment with Options runs
-// with PlanProgram. Its variables are those InputName names. Comprehensions over
-// maps visit the keys in order, and map literals fail for what is not a key.
+// Rebuild converts e to a checked CEL tree, for PlanProgram of an environment with Options.
+// Its variables are named by InputName. Comprehensions over maps visit the keys in order,
+// and map literals fail for invalid keys.
 func Rebuild(e *plan.Expr) (*ast.AST, error) {
 	b := &rebuilder{
 		fac:   ast.NewExprFactory(),
@@ -115,8 +114,8 @@ func (b *rebuilder) exprs(list []*plan.Expr) ([]ast.Expr, error) {
 	return out, nil
 }
 
-// input refers to a variable of the activation. A leading dot keeps cel-go from
-// taking a comprehension variable of the same name instead.
+// input refers to a variable of the activation. If a comprehension variable has the same
+// name, a leading dot selects the former.
 func (b *rebuilder) input(id int64, name string) ast.Expr {
 	if slices.Contains(b.locals, name) {
 		name = "." + name

@@ -45,7 +45,7 @@ func TestInputName(t *testing.T) {
 		"":               {Kind: plan.Local, Name: "x"},
 	} {
 		if got := celenv.InputName(e); got != want {
-			t.Errorf("%+v is called %q, want %q", e, got, want)
+			t.Errorf("the name of %+v is %q, want %q", e, got, want)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func mapOver(over, step *plan.Expr) *plan.Expr {
 	}}
 }
 
-// TestPlan_MapsInKeyOrder: cel-go alone gives a different order each time.
+// TestPlan_MapsInKeyOrder: cel-go alone would use a random order.
 func TestPlan_MapsInKeyOrder(t *testing.T) {
 	m := &plan.Expr{Kind: plan.MapLit, Type: plan.MapOf(intT, intT)}
 	for i := range int64(20) {
@@ -90,12 +90,12 @@ func TestPlan_MapsInKeyOrder(t *testing.T) {
 	}
 	for i, v := range got.List() {
 		if v.Int() != int64(i) {
-			t.Fatalf("the keys come as %v", got)
+			t.Fatalf("the order of the keys is %v", got)
 		}
 	}
 }
 
-// TestPlan_ShadowedColumn: a column keeps its meaning below a comprehension
+// TestPlan_ShadowedColumn: a column keeps its meaning inside a comprehension that has a
 // variable of the same name.
 func TestPlan_ShadowedColumn(t *testing.T) {
 	list := &plan.Expr{Kind: plan.ListLit, Type: plan.ListOf(intT), Args: []*plan.Expr{literal(plan.IntValue(1))}}
@@ -107,8 +107,8 @@ func TestPlan_ShadowedColumn(t *testing.T) {
 	}
 }
 
-// TestPlan_OptimisesNothingAway: cel-go's optimiser would make the first false
-// and refuse to plan the second.
+// TestPlan_OptimisesNothingAway: cel-go's optimiser would replace the first by false and
+// refuse to plan the second.
 func TestPlan_OptimisesNothingAway(t *testing.T) {
 	div := call("_/_", "divide_int64", intT, literal(plan.IntValue(1)), column("x", intT))
 	in := call("@in", "in_list", boolT, div, &plan.Expr{Kind: plan.ListLit, Type: plan.ListOf(intT)})

@@ -8,13 +8,13 @@ import (
 	"cel.dev/cel-go/cel"
 )
 
-// Signature is a function, operator or macro of the language for its reference.
+// Signature is a function, operator or macro in the language reference.
 type Signature struct {
 	Name      string   // as CEL names it: startsWith, _+_, @in
-	Overloads []string // such as "string.(string) → bool"; none for a macro
+	Overloads []string // for example "string.(string) → bool"; none for a macro
 }
 
-// Signatures lists what expressions can call, aggregates excepted, by name.
+// Signatures lists everything that expressions can call except aggregates, by name.
 func Signatures() ([]Signature, error) {
 	env, err := NewEnv()
 	if err != nil {
@@ -42,14 +42,14 @@ func Signatures() ([]Signature, error) {
 	return out, nil
 }
 
-// internal tells functions of the checker that nobody writes; _?._ takes dyn, which the
-// language does not have (m[?k] does the same).
+// internal reports functions that users cannot or need not write. _?._ takes dyn, which the
+// language does not have; m[?k] does the same.
 func internal(name string) bool {
 	return strings.HasPrefix(name, "@") && name != "@in" || strings.Contains(name, ".@") ||
 		slices.Contains([]string{"__not_strictly_false__", "_in_", "in", "_?._"}, name)
 }
 
-// mixed reports an operator between two kinds of number: only dyn reaches it.
+// mixed reports an operator between two kinds of number, which can be reached only with dyn.
 func mixed(name string, args []*cel.Type) bool {
 	return strings.HasPrefix(name, "_") && len(args) == 2 && number(args[0]) && number(args[1]) && args[0].String() != args[1].String()
 }

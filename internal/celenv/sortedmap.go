@@ -12,7 +12,7 @@ import (
 )
 
 // cel-go iterates maps in Go's random order, so `m.map(k, m[k])` would differ
-// from run to run. Rebuild therefore wraps the map a comprehension ranges over in
+// from run to run. Rebuild therefore wraps the map over which a comprehension ranges in
 // this function, whose result iterates in key order. Users cannot write its name.
 const (
 	sortedMapName     = "@sortedMap"

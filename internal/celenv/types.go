@@ -25,7 +25,7 @@ var scalarTypes = map[plan.Kind]struct{ plain, nullable *cel.Type }{
 	plan.Dyn:       {cel.DynType, cel.DynType},
 }
 
-// ToCEL is the CEL type of values of type t, none of them null.
+// ToCEL is the CEL type of values of type t that are not null.
 func ToCEL(t plan.Type) *cel.Type {
 	switch t.Kind {
 	case plan.List:
@@ -42,8 +42,8 @@ func ToCEL(t plan.Type) *cel.Type {
 }
 
 // NullableToCEL is the CEL type of a variable of type t that may be null, so that
-// `x == null` type-checks. CEL has no such type for lists, maps and optionals, and
-// needs none for timestamps and durations, which always may be null.
+// `x == null` type-checks. CEL has no such type for lists, maps and optionals. Timestamps and
+// durations need none, because they may always be null.
 func NullableToCEL(t plan.Type) *cel.Type {
 	if s, ok := scalarTypes[t.Kind]; ok {
 		return s.nullable

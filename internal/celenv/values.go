@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// ToRef is v as a CEL value of type t. For an optional type v is an optional, or,
-// as vectors hold them, its content with null meaning none.
+// ToRef converts v to a CEL value of type t. If t is optional, v is an optional, or, as in
+// vectors, its content, with null for none.
 func ToRef(v plan.Value, t plan.Type) ref.Val {
 	if t.Kind == plan.Optional {
 		return optionalToRef(v, *t.Elem)
@@ -64,7 +64,7 @@ func mapToRef(entries []plan.Value, t plan.Type) ref.Val {
 	return valueMap{entries: entries, key: key, elem: elemType(t)}
 }
 
-// elemType is the element type of a collection, dyn when t does not say.
+// elemType is the element type of a collection, dyn if t has none.
 func elemType(t plan.Type) plan.Type {
 	if t.Elem == nil {
 		return plan.T(plan.Dyn)
@@ -72,11 +72,11 @@ func elemType(t plan.Type) plan.Type {
 	return *t.Elem
 }
 
-// FromRef is a CEL value as a plan value of type t. Timestamps are floored to
-// microseconds and NaN becomes plan.CanonicalNaN. An optional becomes an
-// optional; optional.of(null) and a null of an optional type become none,
-// because absence has one form outside expressions. An error, an unknown, a map
-// with a null key and a value of another type are errors.
+// FromRef converts a CEL value to a plan value of type t. Timestamps are floored to
+// microseconds and NaN becomes plan.CanonicalNaN. An optional becomes an optional;
+// optional.of(null) and a null of an optional type become none, because outside
+// expressions there is only one form of absence. It returns an error for an error, an unknown,
+// a map with a null key and a value of another type.
 func FromRef(val ref.Val, t plan.Type) (plan.Value, error) {
 	switch v := val.(type) {
 	case *types.Err:
@@ -101,7 +101,7 @@ func FromRef(val ref.Val, t plan.Type) (plan.Value, error) {
 }
 
 func mismatch(val ref.Val, t plan.Type) error {
-	return fmt.Errorf("an expression of type %v gave a value of type %s", t, val.Type().TypeName())
+	return fmt.Errorf("an expression of type %v returned a value of type %s", t, val.Type().TypeName())
 }
 
 func scalarFromRef(val ref.Val) (plan.Value, bool) {

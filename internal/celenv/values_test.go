@@ -112,7 +112,7 @@ func TestTypes_RoundTrip(t *testing.T) {
 
 func TestFromCEL_RejectsMessages(t *testing.T) {
 	if _, err := celenv.FromCEL(cel.ListType(cel.ObjectType("some.Message"))); err == nil {
-		t.Error("a message type became a plan type")
+		t.Error("a message type was converted to a plan type")
 	}
 }
 
@@ -156,7 +156,7 @@ func TestFromRef(t *testing.T) {
 	}
 }
 
-func TestToRef_TakesOptionalsAsVectorsHoldThem(t *testing.T) {
+func TestToRef_AcceptsTheContentOfOptionals(t *testing.T) {
 	opt := plan.OptionalOf(plan.T(plan.Int))
 	for _, c := range []struct {
 		v    plan.Value

@@ -19,9 +19,9 @@ import (
 )
 
 // zoneVersion is the release of the IANA time zone database in zoneData, which is
-// the file lib/time/zoneinfo.zip of the Go distribution. time.LoadLocation would
-// take the host's database where there is one, and values would depend on the
-// host; it also reads files at every call.
+// the file lib/time/zoneinfo.zip of the Go distribution. time.LoadLocation would use
+// the host's database if there is one, so that values depended on the host, and would read
+// files at every call.
 const zoneVersion = "2025c"
 
 //go:embed zoneinfo/zoneinfo.zip
@@ -86,7 +86,7 @@ func parseOffset(s string) (*time.Location, error) {
 		return nil, fmt.Errorf("time zone offset %q: %w", s, err)
 	}
 	if hours < -23 || hours > 23 || minutes < 0 || minutes > 59 {
-		return nil, fmt.Errorf("time zone offset %q lies outside -23:59 to +23:59", s)
+		return nil, fmt.Errorf("time zone offset %q is not between -23:59 and +23:59", s)
 	}
 	if s[0] == '-' {
 		minutes = -minutes
@@ -111,8 +111,8 @@ var zonedFields = []struct {
 	{overloads.TimeGetMilliseconds, overloads.TimestampToMillisecondsWithTz, func(t time.Time) int { return t.Nanosecond() / 1e6 }},
 }
 
-// zonedFunctions declare the zoned accessors over the embedded database, under
-// the overload ids of the standard library, which leaves its own out.
+// zonedFunctions declare the zoned accessors over the embedded database, with the overload ids
+// of the standard library, from which standardSubset removes them.
 func zonedFunctions() []cel.EnvOption {
 	out := make([]cel.EnvOption, len(zonedFields))
 	for i, f := range zonedFields {
@@ -129,8 +129,7 @@ func zonedFunctions() []cel.EnvOption {
 	return out
 }
 
-// standardSubset is the standard library without what doc.go names and without
-// what this package replaces.
+// standardSubset is the standard library without what doc.go lists as left out or replaced.
 func standardSubset() *env.LibrarySubset {
 	exclude := map[string][]*env.Overload{
 		overloads.TimeGetMilliseconds: {{ID: overloads.DurationToMilliseconds}},

@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// TestMain gives cel-go's own accessors the database that celenv embeds, so that
-// the two can be compared on any host.
+// TestMain makes cel-go's own accessors use the embedded database, so that the two can be
+// compared on any host.
 func TestMain(m *testing.M) {
 	os.Setenv("ZONEINFO", "zoneinfo/zoneinfo.zip")
 	os.Exit(m.Run())
@@ -42,8 +42,8 @@ func evalWith(t *testing.T, env *cel.Env, text string, ts plan.EventTime, zone s
 	return fmt.Sprint(out.Value())
 }
 
-// TestZonedAccessors_AgreeWithCEL: what replaces cel-go's zoned accessors gives
-// what they give.
+// TestZonedAccessors_AgreeWithCEL: the replacements of cel-go's zoned accessors return the
+// same values.
 func TestZonedAccessors_AgreeWithCEL(t *testing.T) {
 	vars := []cel.EnvOption{cel.Variable("ts", cel.TimestampType), cel.Variable("zone", cel.StringType)}
 	ours, err := celenv.NewEnv(vars...)
