@@ -151,7 +151,7 @@ func maxElements(p *plan.Service, o int) int {
 			slot := &v.Slots[v.Aggregates[e.Index].Slot]
 			switch {
 			case slot.Group != nil:
-				most = max(most, groupKeys)
+				most = max(most, plan.MaxElements)
 			case slot.N > 0 && composite(slot.Type):
 				most = max(most, slot.N)
 			}
@@ -159,9 +159,6 @@ func maxElements(p *plan.Service, o int) int {
 	})
 	return max(most, derivedElements)
 }
-
-// groupKeys is the maximum number of keys in the value of agg.by(s), see docs/semantics.md §4.
-const groupKeys = 1000
 
 // derivedElements is the assumed size of a list or map that an expression computes.
 const derivedElements = 16

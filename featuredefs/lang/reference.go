@@ -47,7 +47,7 @@ func (a aggregate) bounds() string {
 	case a.Capped:
 		return fmt.Sprintf("more than %d in a window, or than .cap(n), are an error", plan.DistinctCap)
 	case a.Has(plan.RoleN):
-		return fmt.Sprintf("n from 1 to %d", plan.MaxN)
+		return fmt.Sprintf("n from 1 to %d", plan.MaxElements)
 	case a.Has(plan.RoleQuantile):
 		return "q from 0.0 to 1.0"
 	case a.Has(plan.RoleBy):

@@ -468,10 +468,10 @@ func (r *resolver) window(call *aggregateCall, e ast.Expr) {
 }
 
 func (r *resolver) countLiteral(call *aggregateCall, e ast.Expr) {
-	if n, ok := intLiteral(e); ok && n >= 1 && n <= plan.MaxN {
+	if n, ok := intLiteral(e); ok && n >= 1 && n <= plan.MaxElements {
 		return
 	}
-	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.Func, plan.MaxN)
+	r.errorf(e, RuleLiteralArgument, "the number of values of %s must be an int literal from 1 to %d", call.decl.Func, plan.MaxElements)
 }
 
 func intLiteral(e ast.Expr) (n types.Int, ok bool) {

@@ -41,8 +41,10 @@ const (
 	MaxDistinctCap = 1_000_000 // the greatest one to declare
 )
 
-// MaxN bounds the n of latest_n and earliest_n and the k of top_k.
-const MaxN = 1000
+// MaxElements is the largest number of elements of a list, or keys of a map, that the language
+// makes, by docs/semantics.md §4 and §5: the n of latest_n and earliest_n, the k of top_k, the
+// keys of .by(s), and the n of lists.range.
+const MaxElements = 1000
 
 // Role is what an argument of an aggregate is for.
 type Role uint8
@@ -51,7 +53,7 @@ type Role uint8
 const (
 	RoleValue    Role = iota // what is accumulated
 	RoleBy                   // the ordered y of max_by and min_by
-	RoleN                    // an int literal from 1 to MaxN
+	RoleN                    // an int literal from 1 to MaxElements
 	RoleQuantile             // a double literal from 0.0 to 1.0
 )
 

@@ -6,7 +6,6 @@ import (
 	"cel.dev/cel-go/common/operators"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/limits"
 )
 
@@ -19,7 +18,7 @@ const (
 	maxListText = 64 * MaxText
 	// maxItems is the number of elements of a list from an aggregate or lists.range, and of
 	// keys of .by.
-	maxItems = celenv.MaxRange
+	maxItems = plan.MaxElements
 )
 
 // Unknown is the cost of an expression that has no bound.

@@ -30,9 +30,6 @@ const (
 // out, those that this package replaces, and the bounds of functions.
 const envRevision = 3
 
-// MaxRange is the length of the longest list that lists.range makes.
-const MaxRange = 1000
-
 // NewEnv makes an environment of Options and opts, which declare the variables
 // and aggregates an expression may use.
 func NewEnv(opts ...cel.EnvOption) (*cel.Env, error) {
@@ -47,7 +44,7 @@ func Options() []cel.EnvOption {
 		cel.OptionalTypes(cel.OptionalTypesVersion(optionalVersion)),
 		ext.Strings(ext.StringsVersion(stringsVersion)),
 		ext.Math(ext.MathVersion(mathVersion)),
-		ext.Lists(ext.ListsVersion(listsVersion), ext.ListsMaxRangeSize(MaxRange)),
+		ext.Lists(ext.ListsVersion(listsVersion), ext.ListsMaxRangeSize(plan.MaxElements)),
 		ext.Sets(ext.SetsVersion(setsVersion)),
 		ext.Regex(ext.RegexVersion(regexVersion)),
 		ext.Bindings(ext.BindingsVersion(bindingsVersion)),

@@ -43,9 +43,9 @@ func aggregateError(s *plan.Slot) string {
 	row := s.Func.Row()
 	switch {
 	case s.Group != nil && row.Failure != "" && s.Type.Elem.Kind != plan.Double:
-		return fmt.Sprintf("%s(…).by(…) has more than 1,000 keys, or a %[1]s that %s", s.Func, row.Failure)
+		return fmt.Sprintf("%s(…).by(…) has more than %d keys, or a %[1]s that %[3]s", s.Func, plan.MaxElements, row.Failure)
 	case s.Group != nil:
-		return string(s.Func) + "(…).by(…) has more than 1,000 keys"
+		return fmt.Sprintf("%s(…).by(…) has more than %d keys", s.Func, plan.MaxElements)
 	case row.Capped:
 		return fmt.Sprintf("%s(…) %s of %d; .cap(n) raises it up to %d, approx_distinct has none", s.Func, row.Failure, cmp.Or(s.N, plan.DistinctCap), plan.MaxDistinctCap)
 	}

@@ -145,7 +145,7 @@ func TestErrorTexts(t *testing.T) {
 	err := swept(t, k, plan.EventTime(3*plan.Hour), events).Results(func(_ int, f *kernel.Features) error {
 		for c, want := range map[int]string{
 			3: "sum(…) overflows", 4: "sum(…) overflows", 5: "division by zero", 6: "division by zero", 8: "division by zero",
-			7: "count(…).by(…) has more than 1,000 keys",
+			7: "count(…).by(…) has more than 1000 keys",
 		} {
 			if col := f.Cols[c]; col.Errors != 1 || col.Status[0] != kernel.Failed || f.ErrorText(c, 0) != want {
 				t.Errorf("feature %d: %d errors, %v, %q, want %q", c, col.Errors, col.Status[0], f.ErrorText(c, 0), want)

@@ -38,7 +38,7 @@ var Table = []Package{
 	{"internal/text", "what a text is as a value of each column type, for files, pushes, flags and definitions", "guesses a type",
 		[]string{"featuredefs/plan"}},
 	{"internal/celenv", "the pinned CEL environment: libraries, types, values", "knows features", []string{"featuredefs/plan"}},
-	{"internal/celcost", "bounds what evaluating an expression can cost", "evaluates", []string{"featuredefs/plan", "internal/celenv", "internal/limits"}},
+	{"internal/celcost", "bounds what evaluating an expression can cost", "evaluates", []string{"featuredefs/plan", "internal/limits"}},
 	{"internal/vector", "typed columns with null and error bitmaps", "knows features", []string{"featuredefs/plan"}},
 	{"internal/kernel/agg", "aggregates: add, remove, merge, value; canonical partials", "depends on order",
 		[]string{"featuredefs/plan", "internal/vector"}},

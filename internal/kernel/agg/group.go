@@ -8,12 +8,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// maxGroups is the largest number of keys with which an aggregate.by(s) has a value. The
-// partial stays exact beyond it.
-const maxGroups = 1000
-
 // groupColumn is an aggregate.by(s): for each key, the index of a partial of inner that is
-// not empty.
+// not empty. With more than plan.MaxElements keys there is no value, but the partial is exact.
 type groupColumn struct {
 	partials[table[string, int32]]
 	inner    Column
@@ -103,7 +99,7 @@ func (c *groupColumn) Merge(p int, from Column, q int) {
 
 func (c *groupColumn) Value(p int, out *vector.Vector, i int) {
 	n := len(c.ps[p].entries)
-	if n > maxGroups {
+	if n > plan.MaxElements {
 		out.SetErr(i)
 		return
 	}

@@ -93,8 +93,8 @@ func checkShape(slot *plan.Slot) error {
 		return fmt.Errorf("aggregate %s: it needs an argument", slot.Func)
 	case row.Has(plan.RoleBy) != (slot.By != nil):
 		return fmt.Errorf("aggregate %s: a value to order by is required for %s and not allowed for others", slot.Func, plan.Which(func(a *plan.AggRow) bool { return a.Has(plan.RoleBy) }))
-	case row.Has(plan.RoleN) && (slot.N < 1 || slot.N > plan.MaxN):
-		return fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, plan.MaxN)
+	case row.Has(plan.RoleN) && (slot.N < 1 || slot.N > plan.MaxElements):
+		return fmt.Errorf("aggregate %s: n is %d; it goes from 1 to %d", slot.Func, slot.N, plan.MaxElements)
 	case row.Has(plan.RoleQuantile) && !(slot.Quantile >= 0 && slot.Quantile <= 1):
 		return fmt.Errorf("aggregate %s: q is %v; it goes from 0 to 1", slot.Func, slot.Quantile)
 	}
