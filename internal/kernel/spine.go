@@ -30,6 +30,14 @@ func NewSpine(tuples int) *Spine {
 	return s
 }
 
+// Reserve allocates room for the given number of rows, so that adding them copies nothing.
+func (s *Spine) Reserve(rows int) {
+	s.at = slices.Grow(s.at, rows)
+	for i := range s.tuples {
+		s.tuples[i].entity = slices.Grow(s.tuples[i].entity, rows)
+	}
+}
+
 // Add appends rows: keys has the key columns of each tuple, at the as-of times. A row with a
 // null key component has no entity in that tuple. Add keeps no reference to keys.
 func (s *Spine) Add(keys [][]*vector.Vector, at []plan.EventTime) {

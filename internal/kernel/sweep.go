@@ -32,6 +32,7 @@ type Sweeper struct {
 	ranks      []int32          // numbers of the part's spine rows, by entity and then by time
 	first      []int32          // where the ranks of each entity begin, and the end
 	everything []int32          // 0, 1, 2, …
+	sorter     timeSorter
 }
 
 // entitySpan is the events [from, to) and the spine rows of an entity.
@@ -93,39 +94,8 @@ func (s *Sweeper) orderSpine(part int) {
 	copy(s.first[1:], s.first)
 	s.first[0] = 0
 	for e := range entities {
-		sortByTime(s.ranks[s.first[e]:s.first[e+1]], s.at)
+		s.sorter.sort(s.ranks[s.first[e]:s.first[e+1]], s.at)
 	}
-}
-
-// sortByTime sorts rows by time, and rows of equal time by number.
-func sortByTime(rows []int32, times []plan.EventTime) {
-	for i := 1; i < len(rows); i++ {
-		if times[rows[i-1]] <= times[rows[i]] {
-			continue
-		}
-		if len(rows) > fewRows {
-			slices.SortFunc(rows, func(a, b int32) int { return cmp.Or(cmp.Compare(times[a], times[b]), cmp.Compare(a, b)) })
-			return
-		}
-		insertRow(rows[:i+1], times)
-	}
-}
-
-// fewRows is the largest number of rows for which insertion sort is faster.
-const fewRows = 40
-
-// insertRow moves the last of rows to its position; the others are sorted already.
-func insertRow(rows []int32, times []plan.EventTime) {
-	row := rows[len(rows)-1]
-	at, i := times[row], len(rows)-1
-	for ; i > 0; i-- {
-		before := rows[i-1]
-		if t := times[before]; t < at || t == at && before < row {
-			break
-		}
-		rows[i] = before
-	}
-	rows[i] = row
 }
 
 // track groups the slots into tracks, which depends on the events of the part.
@@ -234,7 +204,7 @@ func (s *Sweeper) sweep(e entitySpan) {
 	late := false
 	for i := range s.tracks {
 		t := &s.tracks[i]
-		t.begin(s.history, e, s.everything)
+		t.begin(s.history, e, s.everything, &s.sorter)
 		if late = late || !t.onTime; t.onTime {
 			s.walk(t, e.ranks)
 		}
@@ -339,7 +309,7 @@ func (s *Sweeper) read(row int) {
 }
 
 // begin starts with the events of an entity.
-func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
+func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32, sorter *timeSorter) {
 	if t.dense = t.pass == nil && h.sorted; t.dense {
 		t.byTime = everything[e.from:e.to]
 	} else {
@@ -351,7 +321,7 @@ func (t *sweepTrack) begin(h *history, e entitySpan, everything []int32) {
 		}
 		t.byTime = t.byTimeMem
 	}
-	t.order(h.time)
+	t.order(h.time, sorter)
 	t.restart()
 	for _, r := range t.readers {
 		r.begin(t)
@@ -379,16 +349,16 @@ func (t *sweepTrack) restart() {
 }
 
 // order sorts the entity's events by event time and by visible time.
-func (t *sweepTrack) order(times []plan.EventTime) {
+func (t *sweepTrack) order(times []plan.EventTime, sorter *timeSorter) {
 	if t.onTime {
-		sortByTime(t.byTime, times)
+		sorter.sort(t.byTime, times)
 		t.byVisible, t.alike, t.inOrder = t.byTime, true, true
 		return
 	}
 	t.byVisibleMem = append(t.byVisibleMem[:0], t.byTime...)
 	t.byVisible = t.byVisibleMem
-	sortByTime(t.byTime, times)
-	sortByTime(t.byVisible, t.visible)
+	sorter.sort(t.byTime, times)
+	sorter.sort(t.byVisible, t.visible)
 	t.alike = slices.Equal(t.byTime, t.byVisible)
 	t.inOrder = slices.IsSortedFunc(t.byVisible, func(a, b int32) int { return cmp.Compare(times[a], times[b]) })
 }

@@ -28,6 +28,11 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "radix-skips-a-digit", tag: "o1", breaks: "Many rows of one entity are sorted without the highest bits of their times.",
+		file: "internal/kernel/timesort.go", old: "span > 0; span >>= radixBits", new: "span >= radixSize; span >>= radixBits",
+		tests: []string{"internal/kernel"},
+	},
+	{
 		name: "spans-keep-what-passed", tag: "b1", breaks: "Events that passed through a window between two rows stay in its sum.",
 		file: "internal/kernel/agg/bulk.go", old: "min(max(lastTo, from), to), to,", new: "lastTo, to,",
 		tests: []string{"internal/kernel/agg"},
