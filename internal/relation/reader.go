@@ -187,6 +187,19 @@ func (r *Reader) Count(ctx context.Context, rel Relation) (int64, error) {
 	return t.count(ctx)
 }
 
+// StoredCount is the number of rows of a relation if its files store it, 0 if rows would have to
+// be read to count them.
+func (r *Reader) StoredCount(ctx context.Context, rel Relation) (int64, error) {
+	t, err := r.open(ctx, &rel)
+	if err != nil {
+		return 0, err
+	}
+	if _, ok := t.(*parquetTable); !ok {
+		return 0, nil
+	}
+	return t.count(ctx)
+}
+
 // EngineVersion is the version of the library that runs queries, such as "v1.5.6".
 func EngineVersion() string { return duckdb.Version() }
 

@@ -426,6 +426,21 @@ func TestScanKeepsOrder(t *testing.T) {
 	}
 }
 
+func TestStoredCount(t *testing.T) {
+	p := newProject(t)
+	p.copyTo("a.parquet", "FROM range(5)")
+	p.copyTo("b.parquet", "FROM range(2)")
+	p.write("c.csv", "range\n1\n")
+	for _, tc := range []struct {
+		rel  Relation
+		want int64
+	}{{from("*.parquet"), 7}, {query("FROM 'a.parquet'"), 0}, {from("c.csv"), 0}} {
+		if n, err := p.StoredCount(context.Background(), tc.rel); n != tc.want || err != nil {
+			t.Errorf("%s%s: %d rows, %v; want %d", tc.rel.From, tc.rel.SQL, n, err, tc.want)
+		}
+	}
+}
+
 // TestPagesAreReadAcrossBatches: pages that end within a batch, and dictionaries that are given
 // up within a column, change nothing.
 func TestPagesAreReadAcrossBatches(t *testing.T) {

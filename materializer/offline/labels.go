@@ -47,6 +47,7 @@ func (l *labels) class(row int) uint8 {
 type labelReader struct {
 	of      []uint8
 	values  []plan.Value // of the classes, in order of appearance
+	ints    []int64      // the same, of a label whose lane holds integers
 	class   map[string]uint8
 	numeric bool
 	ordered bool      // values are numbers, or false and true
@@ -102,7 +103,21 @@ func (r *labelReader) classOf(v *vector.Vector, i int) uint8 {
 	if r.many {
 		return 0
 	}
-	value := v.Value(i)
+	if v.Int == nil {
+		return r.classOfValue(v.Value(i))
+	}
+	if class := slices.Index(r.ints, v.Int[i]); class >= 0 {
+		return uint8(class)
+	}
+	class := r.classOfValue(v.Value(i))
+	if !r.many {
+		r.ints = append(r.ints, v.Int[i])
+	}
+	return class
+}
+
+// classOfValue looks a value up by its canonical encoding, and makes it a class if it is new.
+func (r *labelReader) classOfValue(value plan.Value) uint8 {
 	r.buf = plan.AppendCanonical(r.buf[:0], value)
 	class, ok := r.class[string(r.buf)]
 	switch {

@@ -88,6 +88,9 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 	if set.LabelKnownAt != "" {
 		s.labelKnown = []plan.EventTime{}
 	}
+	if err := s.reserve(ctx, r, reader); err != nil {
+		return err
+	}
 	var at []plan.EventTime
 	keys := make([][]*vector.Vector, len(s.tuples))
 	for i := range keys {
@@ -127,6 +130,19 @@ func (s *spine) load(ctx context.Context, r *relation.Reader, set plan.Spine, pr
 	}
 	s.at = s.entities.At()
 	return err
+}
+
+// reserve allocates room for the rows if their number is known before they are read.
+func (s *spine) reserve(ctx context.Context, r *relation.Reader, labels *labelReader) error {
+	n, err := r.StoredCount(ctx, s.rel)
+	if err != nil {
+		return err
+	}
+	s.entities.Reserve(int(n))
+	if labels != nil {
+		labels.of = make([]uint8, 0, n)
+	}
+	return nil
 }
 
 // addLabelKnown appends when labels were known.
