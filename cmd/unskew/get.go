@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 	"github.com/unskew/unskew/sdk"
 	"github.com/unskew/unskew/server"
@@ -111,11 +112,11 @@ func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, servic
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "feature\tvalue\tstatus")
 	for _, f := range rows.Features() {
-		v, err := value(f)
+		v, err := values(f)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%s\t%v\t%s\n", f.Name(), v, status(f, why))
+		fmt.Fprintf(w, "%s\t%v\t%s\n", f.Name(), v.Value(0), status(f, why))
 	}
 	fmt.Fprintf(w, "\nas of %s, service %s version %s\n", rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), service, short(rows.Fingerprint))
 	return w.Flush()
@@ -155,33 +156,29 @@ func status(f *sdk.Feature, why *reasons) string {
 	return f.Status(0).String()
 }
 
-// value returns the value in the first row.
-func value(f *sdk.Feature) (plan.Value, error) {
+// values returns the values of a feature.
+func values(f *sdk.Feature) (*vector.Vector, error) {
 	t, err := plan.ParseType(f.Type())
 	if err != nil {
-		return plan.Value{}, err
+		return nil, err
 	}
-	v, err := wire.Vector(f.Wire(), t)
-	if err != nil {
-		return plan.Value{}, err
-	}
-	return v.Value(0), nil
+	return wire.Vector(f.Wire(), t)
 }
 
 func jsonRow(rows *sdk.Rows, why *reasons) (any, error) {
 	type cell struct {
-		Value  any    `json:"value"`
-		Status string `json:"status"`
-		Reason string `json:"reason,omitempty"`
-		Error  string `json:"error,omitempty"`
+		Value  json.RawMessage `json:"value"`
+		Status string          `json:"status"`
+		Reason string          `json:"reason,omitempty"`
+		Error  string          `json:"error,omitempty"`
 	}
 	features := map[string]cell{}
 	for _, f := range rows.Features() {
-		v, err := value(f)
+		v, err := values(f)
 		if err != nil {
 			return nil, err
 		}
-		x := cell{Value: plainJSON(v), Status: f.Status(0).String(), Error: why.text(f.Name())}
+		x := cell{Value: wire.AppendPlainJSON(nil, v, 0), Status: f.Status(0).String(), Error: why.text(f.Name())}
 		if r := f.Reason(0); r != 0 {
 			x.Reason = r.String()
 		}
@@ -192,48 +189,4 @@ func jsonRow(rows *sdk.Rows, why *reasons) (any, error) {
 		Fingerprint string          `json:"fingerprint"`
 		Features    map[string]cell `json:"features"`
 	}{rows.AsOf.Format("2006-01-02T15:04:05.999999Z07:00"), rows.Fingerprint, features}, nil
-}
-
-// plainJSON converts v to types of encoding/json: times in RFC 3339, durations as text, bytes
-// in base64, maps with text keys, and NaN and infinities, which JSON lacks, as strings.
-func plainJSON(v plan.Value) any {
-	switch v.Kind() {
-	case plan.Bool:
-		return v.Bool()
-	case plan.Int:
-		return v.Int()
-	case plan.Uint:
-		return v.Uint()
-	case plan.Double:
-		if f := v.Double(); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			return f
-		}
-		return map[string]string{"NaN": "NaN", "+Inf": "Infinity", "-Inf": "-Infinity"}[v.String()]
-	case plan.String:
-		return v.Str()
-	case plan.Bytes:
-		return []byte(v.Str())
-	case plan.Timestamp, plan.Duration:
-		return v.String()
-	case plan.List:
-		list := []any{}
-		for _, e := range v.List() {
-			list = append(list, plainJSON(e))
-		}
-		return list
-	case plan.Map:
-		m := map[string]any{}
-		for i := 0; i < len(v.List()); i += 2 {
-			m[keyText(v.List()[i])] = plainJSON(v.List()[i+1])
-		}
-		return m
-	}
-	return nil
-}
-
-func keyText(k plan.Value) string {
-	if k.Kind() == plan.String {
-		return k.Str()
-	}
-	return k.String()
 }
