@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -143,6 +144,17 @@ func Arrived(versions []Version) plan.EventTime {
 		}
 	}
 	return known
+}
+
+// RegisteredKnown is when history said that a field of the event is known, which may be a time
+// to come; Always if the event does not have the field from history.
+func RegisteredKnown(versions []Version, field string) plan.EventTime {
+	for i := range versions {
+		if v := &versions[i]; v.Position == 0 && slices.ContainsFunc(v.Fields, func(f Field) bool { return f.Name == field }) {
+			return v.Known
+		}
+	}
+	return plan.Always
 }
 
 // signBit makes the unsigned order of times their order.

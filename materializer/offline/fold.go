@@ -41,7 +41,7 @@ func (r *resolver) fold(rows []delivery) resolved {
 		}
 		for l, c := range r.late {
 			if isNull(out.columns[c]) && !isNull(a.columns[c]) {
-				out.columns[c], out.lateKnown[l] = a.columns[c], a.at
+				out.columns[c], out.lateKnown[l] = a.columns[c], max(a.at, rows[a.row].lateKnown[l])
 				took[a.row] = true
 			}
 		}

@@ -27,6 +27,7 @@ type History struct {
 	To      *plan.EventTime    // leave out rows of files that are visible at or after it; nil: none
 
 	suspects     idSet // what an earlier Read found, with the log up to suspectsEnd
+	registered   idSet // of these, those whose events the log has from files, perhaps of another time
 	suspectsEnd  eventlog.Position
 	haveSuspects bool
 }
@@ -144,7 +145,7 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 	if r.haveSuspects && r.suspectsEnd == r.counts.LogEnd {
 		return nil
 	}
-	r.suspects = nil
+	r.suspects, r.registered = nil, nil
 	if r.hasFiles() {
 		id, _ := r.Source.Column(r.Source.EventID)
 		err := r.Reader.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
@@ -160,6 +161,9 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 	err := r.readLog(ctx, func(records []eventlog.Record) error {
 		for _, rec := range records {
 			r.suspects.add(rec.ID)
+			if slices.ContainsFunc(rec.Versions, func(v eventlog.Version) bool { return v.Position == 0 }) {
+				r.registered.add(rec.ID)
+			}
 		}
 		return nil
 	})
@@ -260,20 +264,15 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 }
 
 // logged emits the events of log records and the rows that fill them. Records whose ids
-// occur in the files go to the resolver.
+// occur in the files, or did when they were registered, go to the resolver.
 func (r *historyReader) logged(records []eventlog.Record) error {
 	var diverted, rest []eventlog.Record
 	for _, rec := range records {
-		if r.diverted.has(rec.ID) {
+		if r.diverted.has(rec.ID) || r.registered.has(rec.ID) {
 			diverted = append(diverted, rec)
-			continue
+		} else {
+			rest = append(rest, rec)
 		}
-		// Skip ids that were registered from files that no longer have them.
-		rec.Versions = slices.DeleteFunc(slices.Clone(rec.Versions), func(v eventlog.Version) bool { return v.Position == 0 })
-		if len(rec.Versions) == 1 {
-			rec.Versions = nil
-		}
-		rest = append(rest, rec)
 	}
 	if err := r.resolvePushed(diverted); err != nil {
 		return err
@@ -291,13 +290,14 @@ func (r *historyReader) logged(records []eventlog.Record) error {
 }
 
 // resolvePushed adds records to the resolver as they were pushed. Each arrived at its time in
-// the log, and after what the log already had of its event.
+// the log, and after what the log already had of its event. A late column that the log had from
+// files is not known before the time that they said.
 func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
 	payloads := make([][]byte, len(records))
-	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(records)), Filling: vector.NewBitmap(len(records))}
+	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(records)), Column: r.registeredTimes(records), Filling: vector.NewBitmap(len(records))}
 	for i, rec := range records {
 		payloads[i], from.Row[i] = rec.Payload, rec.Appended
 		if rec.Versions != nil {
@@ -321,6 +321,20 @@ func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 		r.resolve.addPushed(ev, i, fills)
 	}
 	return nil
+}
+
+// registeredTimes is when the late columns of records are known as the files said of which the
+// log had them.
+func (r *historyReader) registeredTimes(records []eventlog.Record) map[string][]plan.EventTime {
+	out := map[string][]plan.EventTime{}
+	for _, c := range r.resolve.late {
+		name := r.Source.Columns[c].Name
+		out[name] = make([]plan.EventTime, len(records))
+		for i := range records {
+			out[name][i] = eventlog.RegisteredKnown(records[i].Versions, name)
+		}
+	}
+	return out
 }
 
 // loggedEvents makes events of the rows of records.

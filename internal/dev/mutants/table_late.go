@@ -16,7 +16,7 @@ var lateMutants = []mutant{
 	},
 	{
 		name: "filled-known-with-its-row", tag: "w7", breaks: "A column that a later row filled is known as if the first had brought it.",
-		file: foldFile, old: "out.columns[c], out.lateKnown[l] = a.columns[c], a.at", new: "out.columns[c], out.lateKnown[l] = a.columns[c], first.at",
+		file: foldFile, old: "a.columns[c], max(a.at, rows[a.row].lateKnown[l])", new: "a.columns[c], max(first.at, rows[a.row].lateKnown[l])",
 		tests: []string{"materializer/offline"},
 	},
 	{
@@ -53,6 +53,16 @@ var lateMutants = []mutant{
 		name: "log-takes-another-outcome", tag: "o5", breaks: "The log takes a second outcome for a redelivery.",
 		file: versionsFile, old: "case !bytes.Equal(value, f.Value):", new: "case !bytes.Equal(value, f.Value) && ok && false:",
 		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "push-hastens-what-files-hold", tag: "w7", breaks: "A pushed column that files say is known later is known when the push arrives, in training only.",
+		file: foldFile, old: "max(a.at, rows[a.row].lateKnown[l])", new: "a.at",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "registered-and-gone", tag: "w7", breaks: "A pushed row that filled an event of a file is an event as pushed once the file is gone.",
+		file: "materializer/offline/history.go", old: "|| r.registered.has(rec.ID)", new: "|| r.registered.has(\"\")",
+		tests: []string{"materializer/offline"},
 	},
 	{
 		name: "history-fills-nothing", tag: "w7", breaks: "An outcome that was materialized takes effect once more when it is pushed.",
