@@ -50,7 +50,7 @@ func TestDocumentShowsTheTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatal("ARCHITECTURE.md shows another table than internal/dev/archtest; run: go test ./internal/dev/archtest -update")
+		t.Fatal("the table in ARCHITECTURE.md differs from that in internal/dev/archtest; run: go test ./internal/dev/archtest -update")
 	}
 	if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestTableIsConsistent(t *testing.T) {
 		}
 		paths = append(paths, p.Path)
 		if p.Does == "" {
-			t.Errorf("%s: what does it do?", p.Path)
+			t.Errorf("%s: the table does not say what it does", p.Path)
 		}
 	}
 	known := func(pattern string) bool {
@@ -113,7 +113,7 @@ func TestTableIsConsistent(t *testing.T) {
 	}
 }
 
-// Each rule finds what it is there to find.
+// Each check finds the violations that it is for.
 func TestChecksFindViolations(t *testing.T) {
 	for _, c := range []struct {
 		rule, file, source, want string
@@ -124,13 +124,13 @@ func TestChecksFindViolations(t *testing.T) {
 		{"imports", "cmd/unskew/x.go", `package main; import _ "github.com/unskew/unskew/internal/redistest"`, "internal/redistest is for tests only"},
 		{"owners", "server/x.go", `package server; import _ "github.com/redis/rueidis"`, "server must not import github.com/redis/rueidis"},
 		{"owners", "server/x_test.go", `package server; import _ "github.com/duckdb/duckdb-go/v2"`, "server must not import github.com/duckdb/duckdb-go/v2"},
-		{"owners", "server/x.go", `package server; import _ "example.com/left/pad"`, "nobody owns example.com/left/pad"},
+		{"owners", "server/x.go", `package server; import _ "example.com/left/pad"`, "example.com/left/pad has no owner"},
 		{"owners", "internal/celenv/x.go", `package celenv; import _ "pgregory.net/rapid"`, "internal/celenv must not import pgregory.net/rapid"},
 		{"unreachable", "server/x.go", `package server; import _ "github.com/unskew/unskew/internal/duckdb"`, "server → internal/duckdb"},
-		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; func F() (x []wire.Frame)`, "names internal/wire.Frame"},
-		{"exports", "sdk/x.go", `package sdk; import w "github.com/unskew/unskew/internal/wire"; type T struct { F map[string]*w.Frame; g w.Frame }`, "names internal/wire.Frame"},
-		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; var V wire.Frame`, "names internal/wire.Frame"},
-		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; type I interface{ M(wire.Frame) }`, "names internal/wire.Frame"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; func F() (x []wire.Frame)`, "uses internal/wire.Frame, which is internal"},
+		{"exports", "sdk/x.go", `package sdk; import w "github.com/unskew/unskew/internal/wire"; type T struct { F map[string]*w.Frame; g w.Frame }`, "uses internal/wire.Frame, which is internal"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; var V wire.Frame`, "uses internal/wire.Frame, which is internal"},
+		{"exports", "sdk/x.go", `package sdk; import "github.com/unskew/unskew/internal/wire"; type I interface{ M(wire.Frame) }`, "uses internal/wire.Frame, which is internal"},
 		{"pure", "internal/kernel/agg/x.go", `package agg; import _ "net/http"`, "must not import net/http"},
 		{"pure", "internal/kernel/x.go", `package kernel; import "time"; var t = time.Now()`, "must not use time.Now"},
 		{"pure", "internal/kernel/x.go", `package kernel; import clock "time"; var t = clock.Now()`, "must not use time.Now"},

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// row is the row of Table for a package; generated packages share one.
+// row returns the row of Table for a package; generated packages share one.
 func row(pkg string) (Package, bool) {
 	if within(pkg, "proto") {
 		pkg = "proto"
@@ -25,7 +25,7 @@ func checkTable(files []*file) (found []string) {
 	for _, f := range files {
 		if _, ok := row(f.pkg); !ok && !missing[f.pkg] {
 			missing[f.pkg] = true
-			found = append(found, fmt.Sprintf("package %s has no row in the table of internal/dev/archtest; say there what it does and what it may import", f.pkg))
+			found = append(found, fmt.Sprintf("package %s has no row in the table of internal/dev/archtest; add one with its purpose and its permitted imports", f.pkg))
 		}
 	}
 	return found
@@ -36,7 +36,7 @@ func checkRows(files []*file) (found []string) {
 	for _, p := range Table {
 		exists := func(f *file) bool { return f.pkg == p.Path || p.Path == "proto" && f.generated() }
 		if !slices.ContainsFunc(files, exists) {
-			found = append(found, fmt.Sprintf("package %s has a row in the table of internal/dev/archtest and no code", p.Path))
+			found = append(found, fmt.Sprintf("package %s has a row in the table of internal/dev/archtest but no code", p.Path))
 		}
 	}
 	return found
@@ -76,9 +76,9 @@ func checkOwners(files []*file) (found []string) {
 				continue
 			}
 			if i := ownerOf(s.path); i < 0 {
-				found = append(found, fmt.Sprintf("%s:%d: nobody owns %s; say in internal/dev/archtest who may import it, and in README.md why", f.path, s.line, s.path))
+				found = append(found, fmt.Sprintf("%s:%d: %s has no owner; add one in internal/dev/archtest, and the reason for it in README.md", f.path, s.line, s.path))
 			} else if owners := Owners[i].Packages; !anyMatches(owners, f.pkg) {
-				found = append(found, fmt.Sprintf("%s:%d: %s must not import %s, which belongs to %s", f.path, s.line, f.pkg, s.path, strings.Join(owners, ", ")))
+				found = append(found, fmt.Sprintf("%s:%d: %s must not import %s; only %s may", f.path, s.line, f.pkg, s.path, strings.Join(owners, ", ")))
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func ownerOf(importPath string) int {
 	return -1
 }
 
-// checkPermissions finds permissions of Table and Owners that nobody uses.
+// checkPermissions finds permissions of Table and Owners that are not used.
 func checkPermissions(files []*file) (found []string) {
 	for _, p := range Table {
 		for _, pattern := range p.Imports {
@@ -109,7 +109,7 @@ func checkPermissions(files []*file) (found []string) {
 				return ok && r.Path == p.Path && !f.test && f.importsAny(func(to string) bool { to, ok := own(to); return ok && matches(pattern, to) })
 			}
 			if !slices.ContainsFunc(files, uses) {
-				found = append(found, fmt.Sprintf("%s may import %s and does not; take the permission from the table of internal/dev/archtest", p.Path, pattern))
+				found = append(found, fmt.Sprintf("%s may import %s but does not; remove the permission from the table of internal/dev/archtest", p.Path, pattern))
 			}
 		}
 	}
@@ -119,15 +119,15 @@ func checkPermissions(files []*file) (found []string) {
 				return matches(pattern, f.pkg) && f.importsAny(func(to string) bool { return ownerOf(to) == i && !(f.test && forTests(to)) })
 			}
 			if !slices.ContainsFunc(files, uses) {
-				found = append(found, fmt.Sprintf("%s may import %s and does not; take it from the owners in internal/dev/archtest", pattern, o.Module))
+				found = append(found, fmt.Sprintf("%s may import %s but does not; remove it from the owners in internal/dev/archtest", pattern, o.Module))
 			}
 		}
 	}
 	return found
 }
 
-// checkExports finds exported declarations of Public packages that name a type of an
-// internal one, which those who use the package cannot name.
+// checkExports finds exported declarations of Public packages with a type of an internal
+// package, which users of the package cannot name.
 func checkExports(files []*file) (found []string) {
 	for _, f := range files {
 		if f.test || !slices.Contains(Public, f.pkg) {
@@ -143,7 +143,7 @@ func checkExports(files []*file) (found []string) {
 			ast.Inspect(node, func(n ast.Node) bool {
 				if sel, ok := n.(*ast.SelectorExpr); ok {
 					if x, ok := sel.X.(*ast.Ident); ok && internal[x.Name] != "" {
-						found = append(found, fmt.Sprintf("%s: an exported declaration of %s names %s.%s", f.at(sel.Pos()), f.pkg, internal[x.Name], sel.Sel.Name))
+						found = append(found, fmt.Sprintf("%s: an exported declaration of %s uses %s.%s, which is internal", f.at(sel.Pos()), f.pkg, internal[x.Name], sel.Sel.Name))
 					}
 				}
 				return true
@@ -153,7 +153,7 @@ func checkExports(files []*file) (found []string) {
 	return found
 }
 
-// exported is the part of each exported declaration that users of a package see: types of
+// exported lists the types in exported declarations that users of a package see: those of
 // parameters, results, constants, variables and exported fields, and methods of interfaces.
 func exported(f *ast.File) (nodes []ast.Node) {
 	for _, d := range f.Decls {
@@ -180,7 +180,7 @@ func exported(f *ast.File) (nodes []ast.Node) {
 	return nodes
 }
 
-// visible is a type, of a struct the exported fields.
+// visible is the type itself, or the types of the exported fields of a struct.
 func visible(t ast.Expr) (nodes []ast.Node) {
 	s, ok := t.(*ast.StructType)
 	if !ok {
@@ -194,7 +194,7 @@ func visible(t ast.Expr) (nodes []ast.Node) {
 	return nodes
 }
 
-// checkUnreachable finds packages that reach a forbidden one, and how.
+// checkUnreachable finds packages that reach a forbidden one, and the chain of imports.
 func checkUnreachable(files []*file) (found []string) {
 	edges := map[string][]string{}
 	for _, f := range files {
@@ -212,7 +212,7 @@ func checkUnreachable(files []*file) (found []string) {
 	return found
 }
 
-// pathBetween is a shortest chain of imports, nil when there is none.
+// pathBetween is a shortest chain of imports, nil if there is none.
 func pathBetween(edges map[string][]string, from, to string) []string {
 	cameFrom := map[string]string{from: ""}
 	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
@@ -259,14 +259,14 @@ func checkPure(files []*file) (found []string) {
 	return found
 }
 
-// checkSleeps finds tests that wait for a time instead of an event.
+// checkSleeps finds tests that sleep.
 func checkSleeps(files []*file) (found []string) {
 	for _, f := range files {
 		if !f.test && !slices.Contains(TestPackages, f.pkg) {
 			continue
 		}
 		for _, use := range usesOf(f, "time", []string{"Sleep"}) {
-			found = append(found, fmt.Sprintf("%s: a test must not sleep; wait for what it waits for", f.at(use.Pos())))
+			found = append(found, fmt.Sprintf("%s: a test must not sleep; wait for an event instead", f.at(use.Pos())))
 		}
 	}
 	return found
@@ -290,7 +290,7 @@ func usesOf(f *file, importPath string, members []string) (uses []*ast.SelectorE
 	return uses
 }
 
-// checkNames finds packages whose name says nothing.
+// checkNames finds packages whose name does not say what they do.
 func checkNames(files []*file) (found []string) {
 	for _, f := range files {
 		if slices.Contains(badNames, strings.TrimSuffix(f.name, "_test")) {
@@ -300,11 +300,11 @@ func checkNames(files []*file) (found []string) {
 	return found
 }
 
-// checkLengths finds files too long to be read at once.
+// checkLengths finds files that are too long.
 func checkLengths(files []*file) (found []string) {
 	for _, f := range files {
 		if f.lines > maxLines && !f.generated() {
-			found = append(found, fmt.Sprintf("%s has %d lines, more than %d; a file is about one subject", f.path, f.lines, maxLines))
+			found = append(found, fmt.Sprintf("%s has %d lines, more than %d; split it by subject", f.path, f.lines, maxLines))
 		}
 	}
 	return found

@@ -26,7 +26,7 @@ func document() string {
 	return b.String()
 }
 
-// shortNames lists packages without the folder that most of them share.
+// shortNames lists packages without the prefix internal/.
 func shortNames(packages []string) string {
 	var names []string
 	for _, p := range packages {
@@ -36,7 +36,7 @@ func shortNames(packages []string) string {
 	return strings.Join(names, ", ")
 }
 
-// embed replaces what stands between the markers of text by the table.
+// embed replaces the text between the markers by the table.
 func embed(text string) (string, error) {
 	before, rest, ok := strings.Cut(text, tableBegin+"\n")
 	_, after, closed := strings.Cut(rest, tableEnd)

@@ -17,7 +17,7 @@ var (
 	aTag        = regexp.MustCompile(`[A-Z][0-9]+`)
 )
 
-// tagsOf lists the pitfalls that the name of a test carries: b7 and w4 for TestB7_W4_X.
+// tagsOf lists the tags in the name of a test: b7 and w4 for TestB7_W4_X.
 func tagsOf(test string) (tags []string) {
 	if m := tagsOfATest.FindStringSubmatch(test); m != nil {
 		for _, tag := range aTag.FindAllString(m[1], -1) {
@@ -27,8 +27,8 @@ func tagsOf(test string) (tags []string) {
 	return tags
 }
 
-// Every pitfall of docs/pitfalls.md names tests that exist and carry its tag, and every
-// test with a tag is about a pitfall of that page.
+// Every pitfall of docs/pitfalls.md names tests that exist and have its tag, and every tag in
+// the name of a test is on that page.
 func TestPitfallsHaveTests(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "pitfalls.md"))
 	if err != nil {

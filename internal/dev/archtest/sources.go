@@ -1,9 +1,8 @@
-// Package archtest holds the architecture to its word: which package may import
-// which, who owns a dependency, what the pure packages do without.
+// Package archtest checks the architecture: which package may import which, which packages
+// may use a dependency, and what pure packages must not do.
 //
-// It reads the import declarations of every source file, whatever its build
-// tags, and compares them with Table and its neighbours. ARCHITECTURE.md shows
-// the same table.
+// It reads the imports of every source file, whatever its build tags, and compares
+// them with the tables in table.go. ARCHITECTURE.md shows the same tables.
 package archtest
 
 import (
@@ -38,11 +37,11 @@ type file struct {
 
 type importSpec struct {
 	path string
-	name string // the name it has in the file, "" for the usual one
+	name string // the name in the import declaration, "" if there is none
 	line int
 }
 
-// as is the name that the file uses for the package.
+// as is the name by which the file refers to the package.
 func (s importSpec) as() string {
 	if s.name != "" {
 		return s.name
@@ -50,7 +49,7 @@ func (s importSpec) as() string {
 	return s.path[strings.LastIndexByte(s.path, '/')+1:]
 }
 
-// importsAny reports whether an import path of the file fits.
+// importsAny reports whether fits is true for an import path of the file.
 func (f *file) importsAny(fits func(importPath string) bool) bool {
 	return slices.ContainsFunc(f.imports, func(s importSpec) bool { return fits(s.path) })
 }
@@ -62,7 +61,7 @@ func (f *file) at(pos token.Pos) string {
 // generated reports whether the file belongs to the generated code.
 func (f *file) generated() bool { return within(f.pkg, "proto") }
 
-// skippedDirs hold no sources of the module: data, other modules, outputs.
+// skippedDirs contain no sources of the module: data, other modules, outputs.
 var skippedDirs = []string{"testdata", "tools", "bin", "demo-out", "node_modules"}
 
 // readSources parses every Go file of the module under root.
@@ -124,7 +123,7 @@ func readSource(fset *token.FileSet, name, rel string) (*file, error) {
 	return f, nil
 }
 
-// own turns an import path of this module into a path from its root.
+// own converts an import path of this module to a path from its root.
 func own(importPath string) (string, bool) {
 	if importPath == Module {
 		return ".", true
@@ -138,10 +137,11 @@ func standard(importPath string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// within reports whether p is dir or lies below it.
+// within reports whether p is dir or below it.
 func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
 
-// matches reports whether a pattern names p: p itself, or "dir/*" for all below dir.
+// matches reports whether a pattern matches p: it is p, or "dir/*", which matches everything
+// below dir.
 func matches(pattern, p string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/*"); ok {
 		return strings.HasPrefix(p, dir+"/")

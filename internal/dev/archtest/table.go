@@ -1,13 +1,13 @@
 package archtest
 
-// A Package is one row of the table that ARCHITECTURE.md repeats.
+// A Package is one row of the table that ARCHITECTURE.md shows.
 type Package struct {
 	Path string // from the module root
 	Does string
-	// Never completes the sentence "this package never …"; "" where the imports say it all.
+	// Never completes the sentence "this package never …"; "" if the imports say enough.
 	Never string
-	// Imports are the packages of this module that its code may import, those of
-	// its tests apart. "…/*" stands for every package below.
+	// Imports are the packages of this module that its code, without tests, may import. "…/*"
+	// stands for every package below.
 	Imports []string
 }
 
@@ -16,7 +16,7 @@ var engine = []string{
 	"internal/kernel", "internal/kernel/agg", "internal/kernel/expr", "internal/vector", "internal/kernel/window",
 }
 
-// Table is the architecture: every package with code, and what it may know.
+// Table is the architecture: every package with code, and what it may import.
 var Table = []Package{
 	{"featuredefs", "a project folder becomes a plan: entities, sources, views, services, training sets, tests", "reads data",
 		[]string{"featuredefs/*", "internal/celcost", "internal/celenv", "internal/cron"}},
@@ -48,11 +48,11 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/celenv", "internal/kernel/expr", "internal/vector"}},
 	{"internal/kernel/window", "tiles, tails, expiry, assembly of windows", "evaluates expressions",
 		[]string{"featuredefs/plan", "internal/kernel/agg"}},
-	{"internal/kernel", "the one implementation of a feature's value: apply events, read as of T, replay a history", "does I/O, asks a clock, starts a goroutine",
+	{"internal/kernel", "the one implementation of a feature's value: apply events, read as of T, replay a history", "does I/O, reads a clock, starts a goroutine",
 		[]string{"featuredefs/plan", "internal/celenv", "internal/entitykey", "internal/kernel/*", "internal/vector"}},
-	{"internal/oracle", "the oracle: the meaning of features, written to be read", "shares code with the engine but the plan",
+	{"internal/oracle", "the oracle: the meaning of features, written to be read", "shares code with the engine except the plan and celenv",
 		[]string{"featuredefs/plan", "internal/celenv"}},
-	{"internal/oracle/gen", "random plans, events and spines that favour edges", "",
+	{"internal/oracle/gen", "random plans, events and reads that favour edge cases", "",
 		[]string{"featuredefs/plan", "internal/oracle"}},
 	{"internal/entitykey", "keys of entities as bytes: canonical, injective, in order", "", []string{"featuredefs/plan", "internal/vector"}},
 	{"internal/ingest", "rows of sources and pushed events become canonical events", "computes features",
@@ -108,29 +108,28 @@ var Table = []Package{
 		[]string{"featuredefs", "featuredefs/diag", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
 	{"examples/flights", "the example: a year of flights, its definitions and their tests", "", nil},
 	{"examples/flights/convert", "makes the example's data from its source", "", nil},
-	{"internal/dev/bench", "what benchmark programs share: definitions, races, reports", "", []string{"featuredefs", "featuredefs/plan"}},
-	{"internal/dev/bench/cel", "races the expression kernels against cel-go", "",
+	{"internal/dev/bench", "what benchmark programs share: definitions, timing, reports", "", []string{"featuredefs", "featuredefs/plan"}},
+	{"internal/dev/bench/cel", "compares the speed of the expression kernels with that of cel-go", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/celenv", "internal/kernel/expr", "internal/vector"}},
-	{"internal/dev/bench/agg", "races the kernel against programs written for one job", "",
+	{"internal/dev/bench/agg", "compares the speed of the kernel with programs written for one job", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/kernel", "internal/kernel/agg", "internal/vector"}},
-	{"internal/dev/bench/workload", "what the serving benchmarks serve: views, orders, answers by hand", "",
+	{"internal/dev/bench/workload", "what the serving benchmarks serve: views, orders, values computed by hand", "",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/kernel", "internal/onlinestore", "internal/registry", "internal/vector"}},
 	{"internal/dev/bench/online", "measures reads of a server against one round trip to Redis", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/onlinestore/redis", "internal/registry",
 			"proto/unskew/*", "server"}},
-	{"internal/dev/bench/offline", "races training sets, as whole processes, against SQL in DuckDB", "",
+	{"internal/dev/bench/offline", "compares training sets, as whole processes, with SQL in DuckDB", "",
 		[]string{"internal/dev/bench", "internal/duckdb"}},
 	{"internal/dev/bench/apply", "measures the applier against reading and writing as many bytes", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/eventlog", "internal/eventlog/pebble",
 			"internal/eventlog/redis", "internal/ingest", "internal/kernel", "internal/onlinestore", "internal/onlinestore/pebble",
 			"internal/onlinestore/redis", "internal/registry", "materializer/online"}},
-	{"internal/dev/mutants", "breaks the program on purpose and sees whether tests notice", "", nil},
+	{"internal/dev/mutants", "breaks the program on purpose and checks that a test fails", "", nil},
 	{"internal/dev/archtest", "this table as a test that reads the sources", "", nil},
 }
 
-// Owners are the modules from elsewhere and the packages whose code may import
-// them; the first that fits counts. A module that is not here may be imported by
-// nobody.
+// Owners are other modules and the packages whose code may import them; the first match
+// counts. A module that is not listed must not be imported.
 var Owners = []struct {
 	Module   string
 	Packages []string
@@ -158,18 +157,17 @@ var Owners = []struct {
 	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
 }
 
-// TestModules may be imported by the tests of every package; vfs is for databases in
-// memory, Arrow for reading what a server sends.
+// TestModules may be imported by the tests of every package; vfs is for in-memory databases,
+// Arrow for reading what a server sends.
 var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs"}
 
-// TestPackages are imported by tests only, and by each other.
+// TestPackages are imported only by tests and by each other.
 var TestPackages = []string{
 	"internal/redistest", "internal/pythontest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
 }
 
-// Unreachable are pairs of packages of which the first must not import the
-// second even through others: a serving binary builds without cgo, and a client
-// without an engine.
+// Unreachable are pairs of packages of which the first must not import the second, not even
+// indirectly: a serving binary builds without cgo, and a client without an engine.
 var Unreachable = []struct{ From, To string }{
 	{"server", "internal/duckdb"},
 	{"server", "internal/relation"},
@@ -187,15 +185,15 @@ var Unreachable = []struct{ From, To string }{
 	{"internal/oracle", "internal/kernel/window"},
 }
 
-// Public are the packages that other modules import: what they export names no internal
-// package.
+// Public are the packages that other modules import. Their exported declarations use no
+// internal package.
 var Public = []string{"sdk"}
 
 // Pure are the packages whose code neither reads a clock nor does I/O nor starts
-// a goroutine: their results are functions of their arguments.
+// a goroutine: their results depend only on their arguments.
 var Pure = append([]string{"featuredefs/plan", "internal/celcost", "internal/celenv", "internal/entitykey"}, engine...)
 
-// impure are the packages of the standard library that Pure packages do without.
+// impure are the packages of the standard library that Pure packages must not import.
 var impure = []string{
 	"context", "database/sql", "io/fs", "io/ioutil", "log", "log/slog", "math/rand", "math/rand/v2",
 	"net", "os", "runtime/metrics", "syscall", "testing",
@@ -204,8 +202,8 @@ var impure = []string{
 // clocks are the functions of package time that depend on when they are called.
 var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local"}
 
-// badNames say nothing about what a package does.
+// badNames do not say what a package does.
 var badNames = []string{"util", "utils", "common", "helper", "helpers", "manager", "managers", "misc", "shared", "impl", "base", "lib"}
 
-// maxLines is the length up to which a newcomer reads a file.
+// maxLines is the largest number of lines of a file.
 const maxLines = 700

@@ -1,8 +1,8 @@
-// Package bench is what the benchmark programs share: definitions to measure, and
-// a stopwatch for races between two ways to do one thing.
+// Package bench is shared by the benchmark programs: it compiles definitions and times
+// alternatives against each other.
 //
-// Absolute times depend on the machine and on who else is using it. What the
-// programs report are ratios of two times taken in turn in one run.
+// Absolute times depend on the machine and its load. The programs therefore report ratios of
+// times that were measured alternately in one run.
 package bench
 
 import (
@@ -60,18 +60,17 @@ func Plan(definitions string) (*plan.Plan, error) {
 	return project.Plan, nil
 }
 
-// Race runs every contestant in turn, rounds times, and returns the least time
-// each of them took: what disturbs one round is unlikely to disturb all of them if
-// they are short and many.
+// Race runs the contestants alternately, rounds times, and returns the least time of each.
+// If rounds are short and many, a disturbance is unlikely to affect all of them.
 func Race(rounds int, contestants ...func()) []time.Duration {
 	begin := time.Now()
 	return race(rounds, func() {}, func() time.Duration { return time.Since(begin) }, contestants)
 }
 
-// RaceLong is Race of contestants that take seconds and allocate much, so that every
-// round is disturbed. It measures what the process spends on processors in all its
-// threads: other programs on the machine do not count, the garbage collector does. What
-// the one before left behind is taken away first.
+// RaceLong is Race for contestants that take seconds and allocate much, so that every round is
+// disturbed. It measures the processor time of all threads of the process: other programs do
+// not count, the garbage collector does. It collects the garbage of the previous contestant
+// first.
 func RaceLong(rounds int, contestants ...func()) []time.Duration {
 	return race(rounds, runtime.GC, spent, contestants)
 }
@@ -91,8 +90,8 @@ func race(rounds int, prepare func(), clock func() time.Duration, contestants []
 	return best
 }
 
-// spent is the processor time of the process so far. While threads run it is exact
-// to some milliseconds only.
+// spent is the processor time of the process so far. While threads run, it is accurate only
+// to some milliseconds.
 func spent() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -101,7 +100,7 @@ func spent() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Repeat is f, n times.
+// Repeat returns a function that calls f n times.
 func Repeat(n int, f func()) func() {
 	return func() {
 		for range n {
@@ -126,7 +125,7 @@ func Median(xs []float64) float64 {
 	return (xs[(n-1)/2] + xs[n/2]) / 2
 }
 
-// Figure is a number as reports print it: two decimals.
+// Figure is a number that reports print with two decimals.
 type Figure float64
 
 // MarshalJSON writes the figure as a number.
@@ -135,8 +134,8 @@ func (f Figure) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%.2f", 
 // Report prints v, a struct, as the one JSON line that ends a program's output.
 func Report(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
-// Peak is the most heap memory that is in use while f runs, in bytes beyond what
-// is in use before: objects and what the collector has not taken away yet.
+// Peak is the peak heap memory while f runs, in bytes above that before: live objects and
+// garbage that is not collected yet.
 func Peak(f func()) float64 {
 	runtime.GC()
 	before := heap()

@@ -7,17 +7,18 @@ import (
 	"time"
 )
 
-// ticks is how many units of processor time Linux counts a second, on every architecture.
+// ticks is the number of units per second in which Linux reports processor time, on every
+// architecture.
 const ticks = 100
 
-// Spent is the processor time that a process has used so far, to a hundredth of a second;
-// 0 where /proc does not tell.
+// Spent is the processor time that a process has used so far, to a hundredth of a second; 0 if
+// there is no /proc.
 func Spent(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	// The second field is the program's name in parentheses and may hold anything.
+	// The second field is the program's name in parentheses, which may contain any character.
 	var state string
 	var skip int64
 	var user, system int64

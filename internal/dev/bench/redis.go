@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// Redis is a redis-server process of its own on a free port of the loopback interface.
-// It keeps nothing on disk.
+// Redis is a separate redis-server process on a free port of the loopback interface. It stores
+// nothing on disk.
 type Redis struct {
 	Address string
 	dir     string
 	cmd     *exec.Cmd
 }
 
-// StartRedis starts a server and waits until it takes connections.
+// StartRedis starts a server and waits until it accepts connections.
 func StartRedis() (*Redis, error) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -46,8 +46,8 @@ func StartRedis() (*Redis, error) {
 	return r, awaitReady(r, bufio.NewScanner(out))
 }
 
-// awaitReady reads what the server prints until it is ready, and goes on reading, so that
-// it never waits for a reader.
+// awaitReady reads the server's output until it is ready. It keeps reading afterwards, so that
+// the server never blocks on a full pipe.
 func awaitReady(r *Redis, lines *bufio.Scanner) error {
 	ready := make(chan bool, 1)
 	go func() {
@@ -71,7 +71,7 @@ func awaitReady(r *Redis, lines *bufio.Scanner) error {
 // Close ends the server and removes its directory.
 func (r *Redis) Close() error {
 	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait() // killed, so it always reports that
+	_ = r.cmd.Wait() // always an error, because the process was killed
 	return os.RemoveAll(r.dir)
 }
 

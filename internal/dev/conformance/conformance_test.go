@@ -9,7 +9,7 @@ import (
 	"cel.dev/expr/conformance/test"
 )
 
-// TestSuite is a part of what the command does: all files, two sizes of batches.
+// TestSuite runs the whole suite with two sizes of batches.
 func TestSuite(t *testing.T) {
 	r, err := runSuite([]int{1, 65})
 	if err != nil {
@@ -21,13 +21,13 @@ func TestSuite(t *testing.T) {
 	var out bytes.Buffer
 	r.print(&out)
 	t.Log("\n" + out.String())
-	// Of the 2,508 tests of cel.dev/expr v0.25.3; skipping more of them would hide something.
+	// Of the 2,508 tests of cel.dev/expr v0.25.3; with fewer, too many are skipped.
 	if r.total.passed < 1290 || r.total.native < 750 {
 		t.Errorf("only %d tests passed, %d of them without cel-go", r.total.passed, r.total.native)
 	}
 }
 
-// TestSkips_AreNeeded: what the skip list says cel-go does not pass, it does not.
+// TestSkips_AreNeeded: cel-go does not pass the tests of the skip list.
 func TestSkips_AreNeeded(t *testing.T) {
 	dir, err := suiteDir()
 	if err != nil {
@@ -51,7 +51,7 @@ func TestSkips_AreNeeded(t *testing.T) {
 	}
 	for entry := range celGo {
 		if !needed[entry] {
-			t.Errorf("cel-go passes %s; take it off the list", entry)
+			t.Errorf("cel-go passes %s; remove it from the list", entry)
 		}
 	}
 }
@@ -60,8 +60,8 @@ func newCase(text string, want *expr.Value) *testCase {
 	return &testCase{SimpleTest: &test.SimpleTest{Name: "test", Expr: text, ResultMatcher: &test.SimpleTest_Value{Value: want}}}
 }
 
-// TestJudge_NoticesDifferences: a wrong answer fails, in cel-go and in the kernels.
-func TestJudge_NoticesDifferences(t *testing.T) {
+// TestWrongResultsFail: a wrong expectation fails, for cel-go and for the kernels.
+func TestWrongResultsFail(t *testing.T) {
 	ref, err := newReference()
 	if err != nil {
 		t.Fatal(err)
@@ -86,15 +86,15 @@ func TestJudge_NoticesDifferences(t *testing.T) {
 	} {
 		_, err := ker.run(c.testCase)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: the kernels give %v, want %q", c.GetExpr(), err, c.want)
+			t.Errorf("%s: the error of the kernels is %v, want %q", c.GetExpr(), err, c.want)
 		}
 		if err := ref.run(c.testCase); (err != nil) != (c.want != "") {
-			t.Errorf("%s: cel-go gives %v, want %q", c.GetExpr(), err, c.want)
+			t.Errorf("%s: the error of cel-go is %v, want %q", c.GetExpr(), err, c.want)
 		}
 	}
 }
 
-// TestLift_LeavesNoLiteral: the kernels see columns, of times too.
+// TestLift_LeavesNoLiteral: all literals become columns, including times.
 func TestLift_LeavesNoLiteral(t *testing.T) {
 	ker, err := newKernels(nil)
 	if err != nil {

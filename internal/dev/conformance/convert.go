@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 )
 
-// convert turns a checked tree into a plan expression whose variables are columns.
+// convert converts a checked tree to a plan expression whose variables are columns.
 func convert(tree *ast.AST) (*plan.Expr, error) {
 	var failed error
 	e := celenv.FromAST(&celenv.Checked{

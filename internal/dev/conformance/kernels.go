@@ -13,8 +13,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// kernels runs the suite as features are run: in the environment of definitions,
-// over columns.
+// kernels runs the suite like features: in the environment of definitions, over columns.
 type kernels struct {
 	env, plain *cel.Env // plain is without macros
 	sizes      []int
@@ -30,7 +29,7 @@ func newKernels(sizes []int) (*kernels, error) {
 	return &kernels{env: env, plain: plain, sizes: sizes}, err
 }
 
-// outcome is what a row gives: an error or a value, null for none.
+// outcome is the result for a row: an error or a value, null for none.
 type outcome struct {
 	err bool
 	val plan.Value
@@ -45,8 +44,8 @@ func (o outcome) String() string {
 
 func (o outcome) equal(p outcome) bool { return o.err == p.err && (o.err || o.val.Equal(p.val)) }
 
-// run runs a test in every form; native says that some form with columns needed
-// no cel-go.
+// run runs a test in every form; native is true if some form with columns had no fallback to
+// cel-go.
 func (k *kernels) run(c *testCase) (native bool, err error) {
 	tree, err := k.check(c)
 	if err != nil || c.GetCheckOnly() {
@@ -67,7 +66,7 @@ func (k *kernels) run(c *testCase) (native bool, err error) {
 	for i, f := range forms {
 		x, cols, lifted := lift(e, f, vars)
 		if i > 0 && lifted == 0 {
-			continue // the form before
+			continue // the same as the previous form
 		}
 		p, err := k.compare(x, cols, want)
 		if err != nil {
@@ -94,7 +93,7 @@ func (k *kernels) check(c *testCase) (*cel.Ast, error) {
 	return tree, checkType(c, tree)
 }
 
-// want is what the test expects of a row.
+// want is the expected outcome for a row.
 func (k *kernels) want(c *testCase, t plan.Type) (outcome, error) {
 	if c.GetEvalError() != nil {
 		return outcome{err: true}, nil
@@ -107,7 +106,7 @@ func (k *kernels) want(c *testCase, t plan.Type) (outcome, error) {
 	return outcome{val: content(v)}, err
 }
 
-// content is what a vector holds of an optional: its content, or null.
+// content is an optional as in a vector: its content, or null.
 func content(v plan.Value) plan.Value {
 	if v.Kind() != plan.Optional {
 		return v
@@ -118,7 +117,7 @@ func content(v plan.Value) plan.Value {
 	return v.List()[0]
 }
 
-// variables are the variables e reads, with the values the test binds.
+// variables are the variables that e reads, with the values from the test.
 func (k *kernels) variables(c *testCase, e *plan.Expr) ([]column, error) {
 	var cols []column
 	var failed error
@@ -137,15 +136,15 @@ func (k *kernels) variables(c *testCase, e *plan.Expr) ([]column, error) {
 			failed = errors.Join(failed, err)
 			col.value = content(col.value)
 		} else {
-			failed = errors.Join(failed, fmt.Errorf("nothing binds %q", n.Name))
+			failed = errors.Join(failed, fmt.Errorf("the test does not bind %q", n.Name))
 		}
 		cols = append(cols, col)
 	})
 	return cols, failed
 }
 
-// compare evaluates e in batches of rows that should all give want, then with a
-// row of nulls and a row of errors between, which should give what cel-go says.
+// compare evaluates e in batches of rows whose outcome must be want, then with a row of nulls
+// and a row of errors among them, whose outcome must be cel-go's.
 func (k *kernels) compare(e *plan.Expr, cols []column, want outcome) (*expr.Program, error) {
 	inputs := make([]expr.Input, len(cols))
 	for i, c := range cols {
@@ -155,7 +154,7 @@ func (k *kernels) compare(e *plan.Expr, cols []column, want outcome) (*expr.Prog
 	if err != nil {
 		return nil, err
 	}
-	nulls, errs, err := k.strangers(e, cols)
+	nulls, errs, err := k.absentOutcomes(e, cols)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +177,7 @@ func (k *kernels) compare(e *plan.Expr, cols []column, want outcome) (*expr.Prog
 	return p, nil
 }
 
-// batch evaluates n rows, of which one may be nulls and one errors (-1: none).
+// batch evaluates n rows, one of which may have nulls and one errors (-1: none).
 func (k *kernels) batch(p *expr.Program, cols []column, n int, wants []outcome, nullRow, errRow int) error {
 	vectors := make([]*vector.Vector, len(cols))
 	for c, col := range cols {
@@ -205,9 +204,9 @@ func (k *kernels) batch(p *expr.Program, cols []column, n int, wants []outcome, 
 	return nil
 }
 
-// strangers are what cel-go gives when every column is null and when every
-// column is an error.
-func (k *kernels) strangers(e *plan.Expr, cols []column) (nulls, errs outcome, err error) {
+// absentOutcomes are cel-go's outcomes if every column is null, and if every column is an
+// error.
+func (k *kernels) absentOutcomes(e *plan.Expr, cols []column) (nulls, errs outcome, err error) {
 	tree, err := celenv.Rebuild(e)
 	if err != nil {
 		return nulls, errs, err

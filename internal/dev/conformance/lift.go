@@ -13,14 +13,14 @@ import (
 	"github.com/unskew/unskew/internal/kernel/expr"
 )
 
-// A form says which literals of an expression become columns. An expression of
-// constants alone never reaches a kernel; and a kernel may treat a constant
-// operand in a way of its own, be it the left or the right one.
+// A form says which literals of an expression become columns. Without any, a constant
+// expression would never reach a kernel; and kernels may have special code for a constant left
+// or right operand.
 type form struct {
 	name  string
-	lifts func(arg int) bool // by the place among the operands
-	// times also lifts timestamps and durations made of literals, where a column
-	// can hold them exactly; otherwise their text is lifted.
+	lifts func(arg int) bool // by the index of the operand
+	// times also lifts timestamps and durations made from literals, if a column can hold them
+	// exactly; otherwise their text is lifted.
 	times bool
 }
 
@@ -38,7 +38,7 @@ type column struct {
 	value plan.Value
 }
 
-// lifter copies an expression, with columns in the place of literals.
+// lifter copies an expression and replaces literals by columns.
 type lifter struct {
 	form form
 	cols []column // the variables of the expression, then the lifted literals
@@ -79,7 +79,7 @@ func (l *lifter) column(e *plan.Expr, v plan.Value) *plan.Expr {
 	return &plan.Expr{Kind: plan.Column, Name: name, Type: e.Type, Pos: e.Pos}
 }
 
-// literal is the value of e when it is one that a column can hold.
+// literal is the value of e, if e is a literal that a column can hold.
 func (l *lifter) literal(e *plan.Expr) (plan.Value, bool) {
 	switch {
 	case e.Kind == plan.Literal:

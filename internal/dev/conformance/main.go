@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// sizes are those at and around the words of the kernels' bitmaps.
+// sizes are at and around the word size of the kernels' bitmaps.
 var sizes = []int{1, 63, 64, 65, 130}
 
 func main() {

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// sameValue reports whether two values are the same in the sense of the suite:
-// entries of maps have no order, and all NaNs are one.
+// sameValue reports whether two values are equal in the sense of the suite: the entries of maps
+// have no order, and all NaNs are equal.
 func sameValue(a, b *expr.Value) bool {
 	switch {
 	case a.GetMapValue() != nil && b.GetMapValue() != nil:
@@ -16,7 +16,7 @@ func sameValue(a, b *expr.Value) bool {
 	case a.GetListValue() != nil && b.GetListValue() != nil:
 		return slices.EqualFunc(a.GetListValue().GetValues(), b.GetListValue().GetValues(), sameValue)
 	case a.GetObjectValue() != nil && b.GetObjectValue() != nil:
-		// Equal messages may have different bytes.
+		// Equal messages may have different encodings.
 		x, err := a.GetObjectValue().UnmarshalNew()
 		y, err2 := b.GetObjectValue().UnmarshalNew()
 		return err == nil && err2 == nil && proto.Equal(x, y)

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// reference runs the suite on cel-go alone, with everything the suite knows of.
+// reference runs the suite on cel-go alone, with everything that the suite declares.
 type reference struct{ macros, plain *cel.Env }
 
 func newReference() (*reference, error) {
@@ -36,7 +36,7 @@ func newReference() (*reference, error) {
 	return &reference{macros, plain}, err
 }
 
-// declared is env with what the test declares.
+// declared is env with the declarations of a test.
 func declared(env *cel.Env, c *testCase) (*cel.Env, error) {
 	var opts []cel.EnvOption
 	if c.GetContainer() != "" {
@@ -128,7 +128,7 @@ func wantValue(c *testCase) *expr.Value {
 func matchRef(c *testCase, env *cel.Env, got ref.Val, err error) error {
 	if c.GetEvalError() != nil {
 		if err == nil {
-			return fmt.Errorf("it is %v, want an error", got)
+			return fmt.Errorf("got %v, want an error", got)
 		}
 		return nil
 	}
@@ -141,7 +141,7 @@ func matchRef(c *testCase, env *cel.Env, got ref.Val, err error) error {
 	}
 	want := wantValue(c)
 	if !sameValue(pb, want) {
-		return fmt.Errorf("it is %v, want %v", pb, want)
+		return fmt.Errorf("got %v, want %v", pb, want)
 	}
 	return nil
 }

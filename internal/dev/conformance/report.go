@@ -53,7 +53,7 @@ func runSuite(sizes []int) (*report, error) {
 	for _, f := range files {
 		fr := fileReport{name: f.GetName()}
 		for _, c := range cases(f) {
-			fr.add(r.judge(ref, ker, c))
+			fr.add(r.runTest(ref, ker, c))
 		}
 		r.files = append(r.files, fr)
 		r.total.add(fr.counts)
@@ -62,9 +62,9 @@ func runSuite(sizes []int) (*report, error) {
 	return r, nil
 }
 
-// judge runs one test. What cel-go passes must be passed by the kernels, or have
-// a reason not to be a feature.
-func (r *report) judge(ref *reference, ker *kernels, c *testCase) counts {
+// runTest runs one test. If cel-go passes it, the kernels must pass it too, unless there is a
+// reason why it cannot be a feature.
+func (r *report) runTest(ref *reference, ker *kernels, c *testCase) counts {
 	if _, why := notInCEL(c.name()); why != "" {
 		r.skips[why]++
 		return counts{skipped: 1}

@@ -22,8 +22,8 @@ const (
 	blocks       = "cel.block: only optimisers write it, with macros that cel-go does not have"
 )
 
-// celGo lists what the reference itself does not pass, tests or whole sections:
-// its published list, and what is newer than that.
+// celGo lists the tests, and whole sections, that cel-go itself does not pass: its published
+// list, and newer tests.
 var celGo = map[string]string{
 	"block_ext":           blocks,
 	"enums/strong_proto2": strongEnums,
@@ -55,8 +55,8 @@ var celGo = map[string]string{
 	"type_deductions/legacy_nullable_types/null_assignable_to_abstract_parameter_candidate":  deducedNull,
 }
 
-// notInCEL is the entry of the list that a test falls under and why, "" and ""
-// when there is none.
+// notInCEL is the entry of the list that covers a test, and the reason; "" and "" if there is
+// none.
 func notInCEL(name string) (entry, why string) {
 	for entry = name; entry != ""; entry = entry[:max(0, strings.LastIndexByte(entry, '/'))] {
 		if why, ok := celGo[entry]; ok {
@@ -66,9 +66,9 @@ func notInCEL(name string) (entry, why string) {
 	return "", ""
 }
 
-// notInFeatures is why the expression of a test cannot be part of a feature, ""
-// when it can. It looks at the reference's tree and not at what the environment
-// of definitions says: that a definition does not compile is no reason.
+// notInFeatures is the reason why the expression of a test cannot be part of a feature, "" if
+// it can. It examines the reference's tree, because it is not a sufficient reason that the
+// expression does not compile in the environment of definitions.
 func (r *reference) notInFeatures(c *testCase) string {
 	env, parsed, err := r.parse(c)
 	if err != nil {
@@ -100,7 +100,7 @@ const (
 	noEncoders  = "language: no encoders"
 )
 
-// foreign is why a node cannot be part of a feature, "" when it can.
+// foreign is the reason why a node cannot be part of a feature, "" if it can.
 func foreign(tree *ast.AST, e ast.Expr) string {
 	if ref, ok := tree.ReferenceMap()[e.ID()]; ok && ref.Value != nil {
 		return noProtos

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 )
 
-// suiteDir is where the module cache keeps the tests of the CEL specification.
+// suiteDir is the directory of the CEL specification's tests in the module cache.
 func suiteDir() (string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "cel.dev/expr").Output()
 	if err != nil {
@@ -45,7 +45,7 @@ func loadSuite(dir string) ([]*test.SimpleTestFile, error) {
 	return files, nil
 }
 
-// testCase is one test with the names around it.
+// testCase is one test with the names of its file and section.
 type testCase struct {
 	*test.SimpleTest
 	file, section string
@@ -53,8 +53,7 @@ type testCase struct {
 
 func (c *testCase) name() string { return c.file + "/" + c.section + "/" + c.GetName() }
 
-// cases lists the tests of a file. A test that says nothing about its result
-// expects true.
+// cases lists the tests of a file. A test without an expected result expects true.
 func cases(f *test.SimpleTestFile) []*testCase {
 	var out []*testCase
 	for _, s := range f.GetSection() {

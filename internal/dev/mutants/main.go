@@ -1,18 +1,16 @@
-// Mutants breaks the program on purpose, once for every way of making training and
-// serving differ that its table knows, and sees whether the tests notice.
+// Mutants breaks the program on purpose, in each of the ways listed in its tables, and
+// checks that a test fails each time.
 //
-// A mutant is a change of text in one source file. It is laid over the sources
-// with go test's -overlay: the files stay as they are, and everything the change
-// does not touch comes from the build cache. A mutant is caught when a test of the
-// packages it names fails; one that does not compile, or hangs, says nothing about
-// the tests and is an error of the table.
+// A mutant is a change of text in one source file. It is applied with go test's -overlay,
+// so the files do not change, and packages that do not depend on the change come from the
+// build cache. A mutant is caught if a test of the packages that it names fails. One that does
+// not compile, or hangs, says nothing about the tests and is an error in the table.
 //
 // Usage: go run ./internal/dev/mutants [-run REGEXP] [-j N] [-checks N] [-list]
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,7 +23,7 @@ func main() {
 	name := flag.String("run", "", "only the mutants whose name matches this regular `expression`")
 	list := flag.Bool("list", false, "list the mutants and do nothing")
 	jobs := flag.Int("j", 2, "mutants tested at the same time")
-	checks := flag.Int("checks", 100, "cases a property is checked with")
+	checks := flag.Int("checks", 100, "number of cases for each property")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -66,7 +64,7 @@ func run(ctx context.Context, name string, list bool, jobs, checks int) error {
 	return report(box.all(ctx, chosen, jobs))
 }
 
-// report prints outcomes as they come, and the sum.
+// report prints the outcomes as they arrive, and the totals.
 func report(outcomes <-chan outcome) error {
 	var caught, missed, broken int
 	for o := range outcomes {
@@ -83,9 +81,9 @@ func report(outcomes <-chan outcome) error {
 	fmt.Printf("%d caught, %d missed\n", caught, missed)
 	switch {
 	case broken > 0:
-		return fmt.Errorf("%d entries of the table are not mutants", broken)
+		return fmt.Errorf("%d mutants are broken: they do not compile, or their tests do not end; mend the tables in internal/dev/mutants", broken)
 	case missed > 0:
-		return errors.New("nothing fails without what the missed mutants remove; write a test that does")
+		return fmt.Errorf("no test fails for %d mutants; write one for each", missed)
 	}
 	return nil
 }

@@ -15,8 +15,7 @@ import (
 
 const root = "../../.."
 
-// Every mutant changes exactly one place of the sources as they are, and what comes
-// out is Go.
+// Every mutant changes exactly one place in the current sources, and the result parses.
 func TestMutantsApply(t *testing.T) {
 	for _, m := range slices.Concat(tables...) {
 		text, err := m.apply(root)
@@ -43,14 +42,14 @@ func TestMutantsAreDescribed(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range slices.Concat(tables...) {
 		if seen[m.name] || !name.MatchString(m.name) {
-			t.Errorf("%q is the name of two mutants, or none that fits a file", m.name)
+			t.Errorf("%q is the name of two mutants, or not a valid file name", m.name)
 		}
 		seen[m.name] = true
 		if !tag.MatchString(m.tag) || !bytes.Contains(pitfalls, fmt.Appendf(nil, "| %s |", m.tag)) {
 			t.Errorf("%s: docs/pitfalls.md has no line %q", m.name, m.tag)
 		}
 		if !strings.HasSuffix(m.breaks, ".") || len(m.tests) == 0 && m.compiled == "" {
-			t.Errorf("%s: say in a sentence what it breaks, and which packages test that", m.name)
+			t.Errorf("%s: describe in a sentence what it breaks, and name the packages that test it", m.name)
 		}
 		for _, pkg := range m.tests {
 			if found, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go")); err != nil || len(found) == 0 {
@@ -59,7 +58,7 @@ func TestMutantsAreDescribed(t *testing.T) {
 		}
 	}
 	if len(seen) < 25 {
-		t.Errorf("%d mutants are too few to say much about the tests", len(seen))
+		t.Errorf("there are only %d mutants", len(seen))
 	}
 }
 

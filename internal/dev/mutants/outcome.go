@@ -10,18 +10,18 @@ type verdict string
 const (
 	isCaught verdict = "caught"
 	isMissed verdict = "MISSED"
-	isBroken verdict = "BROKEN" // not a mutant: it does not compile, or its tests do not end
+	isBroken verdict = "BROKEN" // it does not compile, or its tests do not end
 )
 
-// outcome is what became of a mutant.
+// outcome is the result of testing a mutant.
 type outcome struct {
 	mutant
 	verdict verdict
 	took    time.Duration
-	detail  string // what caught it, or why it is broken
+	detail  string // the test that caught it, or why it is broken
 }
 
-// String is the line that is printed of it.
+// String is the printed line.
 func (o outcome) String() string {
 	detail := o.detail
 	if o.verdict == isMissed {

@@ -21,12 +21,12 @@ const (
 	stepTimeout = 8 * time.Minute // of building and testing
 )
 
-// sandbox runs tests over the sources at root with mutants laid over them.
+// sandbox runs tests of the sources at root with mutants applied.
 type sandbox struct {
 	root   string
-	work   string // for overlays
+	work   string // directory for overlays
 	checks int
-	random map[string]bool // packages whose tests check properties, and so know rapid's flags
+	random map[string]bool // packages whose tests use rapid, and so accept its flags
 }
 
 func moduleRoot(ctx context.Context) (string, error) {
@@ -37,8 +37,8 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// prepare makes sure that the tests pass as long as nothing is wrong, so that a
-// failure later on is the mutant's.
+// prepare checks that the tests pass without mutants, so that a later failure is due to the
+// mutant.
 func (l *sandbox) prepare(ctx context.Context, mutants []mutant) error {
 	l.random = map[string]bool{}
 	var random, plain []string
@@ -68,7 +68,7 @@ func (l *sandbox) prepare(ctx context.Context, mutants []mutant) error {
 
 const buildTags = "duckdb_arrow"
 
-// all tests the mutants, some at a time.
+// all tests the mutants, jobs of them concurrently.
 func (l *sandbox) all(ctx context.Context, mutants []mutant, jobs int) <-chan outcome {
 	queue := make(chan mutant)
 	outcomes := make(chan outcome)
@@ -91,7 +91,7 @@ func (l *sandbox) all(ctx context.Context, mutants []mutant, jobs int) <-chan ou
 	return outcomes
 }
 
-// one tests a mutant, package by package until one notices.
+// one tests a mutant, package by package until a test fails.
 func (l *sandbox) one(ctx context.Context, m mutant) outcome {
 	begin := time.Now()
 	o := outcome{mutant: m, verdict: isMissed}
@@ -118,7 +118,7 @@ func (l *sandbox) one(ctx context.Context, m mutant) outcome {
 	return o
 }
 
-// overlay writes the changed file and the description that the go command wants.
+// overlay writes the changed file and the JSON file for the go command's -overlay.
 func (l *sandbox) overlay(m *mutant) (string, error) {
 	text, err := m.apply(l.root)
 	if err != nil {
@@ -133,9 +133,9 @@ func (l *sandbox) overlay(m *mutant) (string, error) {
 	return description, errors.Join(os.WriteFile(changed, text, 0o644), os.WriteFile(description, encoded, 0o644))
 }
 
-// test runs the tests of packages that are alike in whether they check properties,
-// which they do with the same cases every time. They pass (isMissed), fail
-// (isCaught), or do not come to an end (isBroken).
+// test runs the tests of packages, which either all use rapid or all do not. Properties are
+// checked with the same cases every time. The tests pass (isMissed), fail (isCaught), or do not
+// end (isBroken).
 func (l *sandbox) test(ctx context.Context, overlay string, pkgs ...string) ([]byte, verdict) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -161,8 +161,7 @@ func (l *sandbox) test(ctx context.Context, overlay string, pkgs ...string) ([]b
 	return out, isCaught
 }
 
-// fused looks for fused operations in the code of a package for arm64, as make
-// check-fma does.
+// fused looks for fused operations in the arm64 code of a package, like make check-fma.
 func (l *sandbox) fused(ctx context.Context, overlay, pkg string) (string, verdict) {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
@@ -181,8 +180,7 @@ func (l *sandbox) fused(ctx context.Context, overlay, pkg string) (string, verdi
 
 var fusedOperation = regexp.MustCompile(`\sFN?M(ADD|SUB)[SD]\s`)
 
-// unfinished is what the go command says of tests that could not be built, and of
-// some that ran too long.
+// unfinished matches the go command's output if tests could not be built or ran too long.
 var unfinished = regexp.MustCompile(`(?m)\[(build|setup) failed\]$|^panic: test timed out|^no required module|^go: `)
 
 var (
@@ -190,7 +188,7 @@ var (
 	crash   = []byte("panic: ")
 )
 
-// firstFailure names what failed in the output of go test.
+// firstFailure is the name of the first failed test in the output of go test.
 func firstFailure(out []byte) string {
 	if found := failure.FindAllSubmatch(out, -1); found != nil {
 		return string(found[0][1])

@@ -87,7 +87,7 @@ var exprMutants = []mutant{
 		tests: []string{exprTests},
 	},
 	{
-		name: "memo-forgets-nulls", tag: "n1", breaks: "A memo tells nulls and failures only if the last string it has learned has one.",
+		name: "memo-forgets-nulls", tag: "n1", breaks: "A memo reports nulls and failures only if the result stored last is one.",
 		file: "internal/kernel/expr/memo.go", old: "x.marked = x.marked || f != memoKnown", new: "x.marked = f != memoKnown",
 		tests: []string{exprTests},
 	},

@@ -45,8 +45,8 @@ func raceAdd() (float64, error) {
 	return line("add a double to a sum", "ns", float64(best[0].Nanoseconds())/n, float64(best[1].Nanoseconds())/n), nil
 }
 
-// near reports whether two sums are equal but for what rounding every step of a sum
-// of absolute values up to scale may cost.
+// near reports whether two sums are equal up to the rounding error of a plain sum, where scale
+// is the sum of the absolute values.
 func near(exact, plain, scale float64) bool {
 	return math.Abs(exact-plain) <= 1e-9*max(math.Abs(exact), math.Abs(plain), scale)
 }

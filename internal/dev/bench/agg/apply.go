@@ -12,9 +12,9 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// ring is the tiles of one window, addressed by their number modulo the length:
-// tile n holds the event times [n·hop, (n+1)·hop). Each window has tiles of its own,
-// as wide as its hop, so that nothing ever has to be merged.
+// ring is the tiles of one window, addressed by their number modulo the length: tile n has
+// the event times [n·hop, (n+1)·hop). Each window has its own tiles, as wide as its hop, so
+// that none are ever merged.
 type ring struct {
 	hop   int64
 	tiles []plainTile
@@ -53,7 +53,7 @@ func (s *plainState) apply(t int64, x float64) {
 	}
 }
 
-// read reads the three windows as of t, which no event reaches.
+// read reads the three windows as of t, which is later than every event.
 func (s *plainState) read(t int64) (out [3]plainTile) {
 	for w := range s {
 		out[w].max = math.Inf(-1)
@@ -73,10 +73,10 @@ const (
 	applyUsers  = 1000
 	applyEvents = 200_000
 	applyBatch  = 256  // events that the applier takes from the log at a time
-	applyChunk  = 5000 // events timed at a time, so that some rounds of each are undisturbed
+	applyChunk  = 5000 // events that are timed together, so few that some rounds are undisturbed
 )
 
-// applying is one side's states and how it takes a batch of events.
+// applying is the states of both sides and the events to apply.
 type applying struct {
 	events *columns
 	of     []int32 // user number of each event
@@ -85,9 +85,9 @@ type applying struct {
 	states []*kernel.State
 }
 
-// raceApply applies events in the order of time to states in memory that have
-// events already. What it costs to find, load and store the states is left out on
-// both sides; evaluating the row's expressions and moving tiles along is not.
+// raceApply applies events in order of time to states in memory that have events already. It
+// excludes finding, loading and storing the states on both sides, and includes evaluating row
+// expressions and moving tiles.
 func raceApply() (float64, error) {
 	view, err := bench.View(nine(), "orders_of_user")
 	if err != nil {
@@ -135,7 +135,7 @@ func (a *applying) number() {
 	}
 }
 
-// reset makes all states new.
+// reset replaces all states by new ones.
 func (a *applying) reset() {
 	a.plain, a.states = make([]*plainState, applyUsers), make([]*kernel.State, applyUsers)
 	for i := range a.plain {

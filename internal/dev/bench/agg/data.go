@@ -32,7 +32,7 @@ source: orders
 features:
 `
 
-// windows are those of every race, by width, with the hops they have by default.
+// windows are those of every job, by width, with their default hops.
 var windows = [3]struct {
 	literal    string
 	width, hop plan.Micros
@@ -76,10 +76,10 @@ func draw(r *rand.Rand, n, users int) *columns {
 	return c
 }
 
-// userID makes ids that are not a dense range, as ids are not.
+// userID makes ids that are not a dense range, as is usual.
 func userID(i int) int64 { return int64(uint64(i+1) * 0x9e3779b97f4a7c15 >> 20) }
 
-// batch shows rows [from, to) to the kernel without copying them.
+// batch returns rows [from, to) for the kernel, without copying them.
 func (c *columns) batch(from, to int) *kernel.Events {
 	n := to - from
 	b := &vector.Batch{N: n}
@@ -96,7 +96,7 @@ func (c *columns) batch(from, to int) *kernel.Events {
 	return &kernel.Events{Batch: b, Time: eventTimes(c.at[from:to])}
 }
 
-// eventTimes are microseconds as the kernel types them, in memory of their own.
+// eventTimes copies microseconds to the kernel's type.
 func eventTimes(at []int64) []plan.EventTime {
 	out := make([]plan.EventTime, len(at))
 	for i, t := range at {

@@ -1,8 +1,7 @@
-// Command agg races the kernel against programs written by hand for exactly one
-// job: in plain float64, without exact sums, without expressions, without known
-// times, redeliveries, nulls or statuses. Their answers are compared in the same
-// run; sums may differ in their last bits, because the plain ones are rounded at
-// every step.
+// Command agg compares the speed of the kernel with that of programs written by hand for
+// exactly one job: in plain float64, without exact sums, expressions, known times,
+// redeliveries, nulls or statuses. It also compares their results; sums may differ in their
+// last bits, because the plain ones are rounded at every step.
 package main
 
 import (
@@ -26,7 +25,7 @@ type report struct {
 // sizes are what the flags set.
 type sizes struct {
 	events, users, spine int // of the replay
-	rounds               int // of the replay; the others, which take milliseconds, run more
+	rounds               int // of the replay; the other jobs take milliseconds and run more often
 }
 
 func main() {

@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// inputs are the columns that reading aggregates.
+// inputs are the aggregated columns.
 var inputs = [4]string{"amount", "fee", "weight", "score"}
 
-// wideTile is what a tile needs for fifty features.
+// wideTile is a tile for fifty features.
 type wideTile struct {
 	n, count       int64
 	sum, min, most [len(inputs)]float64
@@ -16,10 +16,10 @@ type wideTile struct {
 
 const wideTileSize = 8 * (2 + 3*len(inputs))
 
-// wideState is one user's tiles of each window that are not empty, by number.
+// wideState is one user's tiles that are not empty, by window and in order of number.
 type wideState [3][]wideTile
 
-// add adds an event that is not older than those before it.
+// add adds an event that is not older than the previous ones.
 func (s *wideState) add(t int64, xs *[len(inputs)]float64) {
 	for w := range s {
 		n := t / int64(windows[w].hop)
@@ -36,7 +36,7 @@ func (s *wideState) add(t int64, xs *[len(inputs)]float64) {
 	}
 }
 
-// expire drops the tiles that no reading at or after t needs.
+// expire drops the tiles that no read at or after t needs.
 func (s *wideState) expire(t int64) {
 	for w := range s {
 		for len(s[w]) > 0 && s[w][0].n < lower(w, t)/int64(windows[w].hop) {
@@ -71,10 +71,10 @@ func (s *wideState) append(dst []byte) []byte {
 	return dst
 }
 
-// fifty is the result of one reading: sum, mean, min and max of each column over
-// each window, and the counts of two windows.
+// fifty is the result of one read: sum, mean, min and max of each column over each window,
+// and the counts of two windows.
 type fifty struct {
-	sum, mean, min, most [3][len(inputs)]float64 // NaN where there is no value
+	sum, mean, min, most [3][len(inputs)]float64 // NaN if there is no value
 	count                [3]int64
 }
 
@@ -96,7 +96,7 @@ func (s *wideState) read(t int64, out *fifty) {
 	}
 }
 
-// readEncoded reads the windows as of t from what append wrote, in place.
+// readEncoded reads the windows as of t from an encoded state, without decoding it.
 func readEncoded(b []byte, t int64, out *fifty) {
 	for w := range windows {
 		from := lower(w, t) / int64(windows[w].hop)

@@ -2,7 +2,7 @@ package main
 
 import "slices"
 
-// answers are the nine columns of the replay, by window, one value a spine row.
+// answers are the nine columns of the replay, by window, one value per spine row.
 type answers struct {
 	sum, max [3][]float64 // max is 0 where the count is
 	count    [3][]int64
@@ -18,14 +18,13 @@ func newAnswers(n int) *answers {
 
 // history is the events of all users, grouped by user.
 type history struct {
-	first  []int32 // where each user's begin, and one more
+	first  []int32 // where the events of each user begin, and the end
 	at     []int64
 	amount []float64
 }
 
-// plainReplay is the replay as one writes it for this job alone: number the users
-// of the spine, scatter the events by user, and slide three windows over each
-// user's events.
+// plainReplay is a replay written for this job only: it numbers the users of the spine,
+// scatters the events by user, and slides three windows over each user's events.
 func plainReplay(events, spine *columns) *answers {
 	number := make(map[int64]int32)
 	of := make([]int32, len(spine.user))
@@ -55,8 +54,8 @@ func plainReplay(events, spine *columns) *answers {
 	return out
 }
 
-// scatter groups the events of numbered users. Arrival is in the order of time, so
-// the events of each user are too.
+// scatter groups the events of numbered users. Events arrive in order of time, so those of each
+// user are in order of time too.
 func scatter(events *columns, number map[int64]int32) *history {
 	of := make([]int32, len(events.user))
 	h := &history{first: make([]int32, len(number)+1)}
@@ -102,7 +101,7 @@ func rowsByUser(of []int32, users int) (rows, first []int32) {
 	return rows, first
 }
 
-// slide is three windows over one user's events.
+// slide is the three windows over one user's events.
 type slide struct {
 	at     []int64
 	amount []float64
@@ -110,8 +109,8 @@ type slide struct {
 	w      [3]sliding
 }
 
-// sliding is one window: [out, in) of the events, their running sum, and the
-// events that may still become the maximum, largest first.
+// sliding is one window: events [out, in), their running sum, and the events that may still
+// become the maximum, largest first.
 type sliding struct {
 	out   int
 	sum   float64

@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// fiftyFeatures are the features of reading, in the order that compare relies on.
+// fiftyFeatures are the features to read, in the order that compare expects.
 func fiftyFeatures() string {
 	var b strings.Builder
 	b.WriteString(source)
@@ -29,8 +29,8 @@ func fiftyFeatures() string {
 }
 
 const (
-	readUsers  = 20  // so few that their states are in the cache, as what was just loaded is
-	readEvents = 300 // of each user, over the longest window and a bit
+	readUsers  = 20  // so few that their states are in the cache, like states that were just loaded
+	readEvents = 300 // of each user, over a little more than the longest window
 )
 
 // reading is the states of some users, in memory and as bytes.
@@ -41,14 +41,14 @@ type reading struct {
 	results []fifty
 	view    *kernel.View
 	states  []*kernel.State
-	one     []*kernel.State // what loadEach decodes into, again and again, as the server does
+	one     []*kernel.State // into which loadEach decodes each state, as the server does
 	stored  [][]byte
 	times   []plan.EventTime
 }
 
-// raceRead reads the features of one user at a time, as a request does, from a state
-// in memory. What it takes to decode the state before, as a store holds it, goes to
-// loading; the plain state is made to be read where it lies.
+// raceRead reads the features of one user at a time, like a request, from a state in memory.
+// With decoding a stored state first, the ratio goes to loading; the plain state can be read
+// without decoding.
 func raceRead(loading *bench.Figure) (float64, error) {
 	r, err := newReading()
 	if err != nil {
@@ -100,7 +100,7 @@ func newReading() (*reading, error) {
 	return r, nil
 }
 
-// add makes both states of one user.
+// add creates both states of one user.
 func (r *reading) add(rnd *rand.Rand, c *columns) {
 	plain, state := &wideState{}, r.view.NewState()
 	ev := c.batch(0, len(c.at))

@@ -12,8 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// nine are the features of the replay and of applying: sum, count and maximum over
-// each window.
+// nine are the features of replay and apply: sum, count and maximum over each window.
 func nine() string {
 	var b strings.Builder
 	b.WriteString(source)
@@ -23,7 +22,7 @@ func nine() string {
 	return b.String()
 }
 
-// readBatch is how many rows come out of a columnar reader at a time.
+// readBatch is the number of rows that a columnar reader returns at a time.
 const readBatch = 2048
 
 func raceReplay(n sizes) (float64, error) {
@@ -45,7 +44,7 @@ func raceReplay(n sizes) (float64, error) {
 	runPlain := func() { plainReplay(events, spine) }
 	runKernel := func() {
 		if _, err := kernelReplay(view, events, spine); err != nil {
-			panic(err) // it worked before
+			panic(err) // the same call succeeded before
 		}
 	}
 	best := bench.RaceLong(n.rounds, runPlain, runKernel)
@@ -66,7 +65,7 @@ func short(n int) string {
 	return fmt.Sprint(n)
 }
 
-// kernelReplay is the same job by the kernel, on one core as well.
+// kernelReplay does the same job with the kernel, also on one core.
 func kernelReplay(view *plan.View, events, spine *columns) (*answers, error) {
 	keys := []*vector.Vector{{Type: plan.T(plan.Int), N: len(spine.user), Int: spine.user}}
 	replay, err := kernel.NewWhole(view, keys, eventTimes(spine.at), 16)
@@ -89,7 +88,7 @@ func kernelReplay(view *plan.View, events, spine *columns) (*answers, error) {
 	})
 }
 
-// copyPresent copies the values that are there.
+// copyPresent copies the values of rows that have one.
 func copyPresent(dst []float64, c *kernel.FeatureColumn) {
 	for i, x := range c.Vec.Double[:c.Vec.N] {
 		if c.Status[i] == kernel.Present {
@@ -98,8 +97,8 @@ func copyPresent(dst []float64, c *kernel.FeatureColumn) {
 	}
 }
 
-// compare compares counts and maxima as bits and sums nearly: what the plain sum
-// lost depends on all that went through the window.
+// compare compares counts and maxima exactly and sums approximately: the rounding error of a
+// plain sum depends on all events that passed through the window.
 func compare(exact, plain *answers) error {
 	for w := range windows {
 		for i, n := range plain.count[w] {

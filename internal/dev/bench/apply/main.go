@@ -1,6 +1,6 @@
-// Command apply measures how fast pushed events reach states in the online store, against
-// a floor: reading and compare-and-setting as many bytes of as many entities in the same
-// store, which any applier does that keeps a state for each entity.
+// Command apply measures how fast pushed events reach states in the online store, compared
+// with a floor: reading and compare-and-setting as many bytes of as many entities in the same
+// store, which any applier that keeps a state per entity must do.
 package main
 
 import (

@@ -19,11 +19,11 @@ import (
 	"github.com/unskew/unskew/materializer/online"
 )
 
-// figures are events a second, and processor time of this process an event in µs.
+// figures are events per second, and processor time of this process per event in µs.
 type figures struct{ rate, floor, cpu float64 }
 
-// measure applies events to the views, in parts, each after a turn of the floor over as
-// many events of the same users.
+// measure applies events to the views in parts; before each part, the floor runs over as many
+// events of the same users.
 func measure(ctx context.Context, kind string, views int, n sizes) (f figures, err error) {
 	s, p, err := filled(ctx, kind, views, n)
 	if err != nil {
@@ -91,15 +91,15 @@ func push(ctx context.Context, in *online.Ingester, p *plan.Plan, orders []workl
 // floorBatch is how many events the floor takes at a time; that many are read and written.
 const floorBatch = 4096
 
-// floor is the least that an applier does; it knows the revision of every key.
+// floor is the minimal work of an applier. It knows the revision of every key.
 type floor struct {
 	last      uint64
 	revisions map[string]uint64
 }
 
-// race reads the states of the users of the orders, in all views, and sets each to the
-// same bytes under the next revision, in batches in which each user comes once. What is
-// written are copies beside the states.
+// race reads the states of the users of the orders, in all views, and sets each to the same
+// bytes with the next revision, in batches in which each user occurs once. It works on copies
+// of the states.
 func (f *floor) race(ctx context.Context, store onlinestore.Store, p *plan.Plan, orders []workload.Order) (time.Duration, error) {
 	type batch struct{ keys [][]byte }
 	var batches []batch
@@ -135,7 +135,7 @@ func (f *floor) race(ctx context.Context, store onlinestore.Store, p *plan.Plan,
 	return time.Since(begin), nil
 }
 
-// set writes each value under a revision that is new to its key.
+// set writes each value with a new revision.
 func (f *floor) set(ctx context.Context, store onlinestore.Store, writes []onlinestore.Write) error {
 	for i := range writes {
 		f.last++
@@ -155,7 +155,7 @@ func (f *floor) set(ctx context.Context, store onlinestore.Store, writes []onlin
 	return nil
 }
 
-// check compares the features of some users with what they are by hand.
+// check compares the features of some users with values computed by hand.
 func check(ctx context.Context, store onlinestore.Store, p *plan.Plan, n sizes, applied []workload.Order) error {
 	histories := workload.Orders(11, n.users, n.orders)
 	for _, v := range p.Views {

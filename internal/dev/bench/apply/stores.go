@@ -19,7 +19,7 @@ import (
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 )
 
-// now is the clock of log and applier. Events lie before it, and it goes on, so that an
+// now is the clock of log and applier. It advances and is later than every event, so that an
 // event is visible when it is applied.
 func now() plan.EventTime {
 	return workload.Now + plan.EventTime(plan.Hour) + plan.EventTime(time.Since(started).Microseconds())
@@ -27,7 +27,7 @@ func now() plan.EventTime {
 
 var started = time.Now()
 
-// later is when answers are checked: after all that now tells in a run.
+// later is the time as of which results are checked: later than now during a run.
 const later = workload.Now + plan.EventTime(plan.Day)
 
 // stores are a log and a store of one kind, empty at first.

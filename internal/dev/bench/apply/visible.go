@@ -14,15 +14,15 @@ import (
 	"github.com/unskew/unskew/materializer/online"
 )
 
-// Pushes of so many events each, so often, are 5,000 events a second.
+// Pushes of this many events at this interval are 5,000 events per second.
 const (
 	pushed   = 50
 	every    = 10 * time.Millisecond
 	howOften = 300
 )
 
-// visible is how long after a push began its last event is in the state of its user, the
-// 99th percentile in milliseconds.
+// visible is the 99th percentile, in milliseconds, of the time from the beginning of a push
+// until its last event is in the state of its user.
 func visible(ctx context.Context, n sizes) (ms float64, err error) {
 	n.users, n.orders = 2000, min(n.orders, 10)
 	s, p, err := filled(ctx, "pebble", 1, n)

@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// kind is what an expression mostly works on.
+// kind is the type of values that an expression mostly works on.
 type kind string
 
 const (
@@ -24,7 +24,7 @@ const (
 	mixed  kind = "mixed"
 )
 
-// expressions are written as authors of features write them.
+// expressions are typical of those in features.
 var expressions = []struct {
 	kind kind
 	text string
@@ -74,20 +74,19 @@ source: orders
 features:
 `
 
-// contest is one expression and the columns it is computed over.
+// contest is one expression and the columns that it is evaluated over.
 type contest struct {
 	kind    kind
 	text    string
 	kernels *expr.Program
 	cel     cel.Program
 	row     *row
-	cols    []*vector.Vector   // as the kernels read them
-	singles [][]*vector.Vector // the first rows, each as a batch of its own
+	cols    []*vector.Vector   // inputs of the kernels
+	singles [][]*vector.Vector // the first rows, each as a batch of one
 	n       int
 }
 
-// singleRows are few, because a request's row has just been put together and is in
-// the cache.
+// singleRows is small, because the row of a request is in the cache: it has just been made.
 const singleRows = 32
 
 // newContests compiles every expression, as the argument of an aggregate, for both sides.
@@ -136,7 +135,7 @@ func newContest(src *plan.Source, x *plan.Expr, data *vector.Batch, n int) (*con
 	return c, err
 }
 
-// columns are ordinary values; a third of the discounts are null.
+// columns are typical values; a third of the discounts are null.
 func columns(src *plan.Source, n int) *vector.Batch {
 	fields := make([]plan.Field, len(src.Columns))
 	for i := range src.Columns {
@@ -162,7 +161,7 @@ func columns(src *plan.Source, n int) *vector.Batch {
 	return b
 }
 
-// compare evaluates every row on both sides, in bulk and singly.
+// compare evaluates every row on both sides, in bulk and one by one.
 func (c *contest) compare() error {
 	bulk := c.kernels.Eval(c.cols, c.n, nil)
 	want := make([]plan.Value, c.n)
@@ -204,7 +203,7 @@ func (c *contest) race(rounds int, budget time.Duration) result {
 		for i := range c.n {
 			c.row.i = i
 			if _, _, err := c.cel.Eval(c.row); err != nil {
-				panic(err) // compare has evaluated every row
+				panic(err) // compare has evaluated every row without errors
 			}
 		}
 	}

@@ -1,9 +1,9 @@
-// Command cel races the kernels of internal/kernel/expr against cel-go on the
-// expressions that features are typically made of.
+// Command cel compares the speed of the kernels of internal/kernel/expr with that of cel-go,
+// for expressions that are typical of features.
 //
-// Both read the same columns. The kernels take a batch; cel-go takes a row at a
-// time, planned with OptOptimize, through an activation that reads the columns in
-// place. Every row's two answers are compared before anything is timed.
+// Both read the same columns. The kernels evaluate a batch; cel-go evaluates row by row,
+// planned with OptOptimize, through an activation that reads the columns in place. The
+// results of every row are compared before anything is timed.
 package main
 
 import (
@@ -23,7 +23,7 @@ type report struct {
 	Strings bench.Figure `json:"bulk_string_ratio"`
 	Single  bench.Figure `json:"single_ratio"`
 	Allocs  bench.Figure `json:"allocs_per_row"`
-	// Repeated is the ratio for strings of which there are few.
+	// Repeated is the ratio for columns with few distinct strings.
 	Repeated bench.Figure `json:"bulk_repeated_ratio"`
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// onStrings are expressions of one column of strings.
+// onStrings are expressions over one column of strings.
 var onStrings = []string{
 	`shop.matches("^s.*[37]$")`,
 	`shop.matches("^s")`,
@@ -47,11 +47,11 @@ source: visits
 features:
 `
 
-// shops is the number of distinct strings where strings come again.
+// shops is the number of distinct strings in the column of repeated strings.
 const shops, stringBatches = 200, 16
 
-// texts are the strings that each expression is raced on: short ones that come again,
-// short ones that never do while the kernels could remember them, and longer ones.
+// texts are the columns for each expression: short strings that repeat, short ones that never
+// repeat while a dictionary could still have them, and longer ones.
 var texts = []struct {
 	name   string
 	bytes  int
@@ -119,8 +119,8 @@ func stringColumns(n int) [][][]*vector.Vector {
 	return columns
 }
 
-// compare evaluates every row of a batch on both sides, as the first batch and as one
-// whose strings the kernels know.
+// compare evaluates every row of a batch on both sides, twice: the second time its strings are
+// in the dictionary.
 func (s *stringRace) compare(n int, columns [][][]*vector.Vector) error {
 	for k, batches := range columns {
 		visible := &row{vars: []variable{{"shop", batches[0][0]}}}
@@ -140,8 +140,8 @@ func (s *stringRace) compare(n int, columns [][][]*vector.Vector) error {
 	return nil
 }
 
-// run prints what one row takes and returns how many times faster than cel-go the
-// kernels are on the first column.
+// run prints the time per row and returns how many times faster than cel-go the kernels are
+// for the first column.
 func (s *stringRace) run(n, rounds int, budget time.Duration, columns [][][]*vector.Vector) float64 {
 	visible := &row{vars: []variable{{"shop", columns[0][0][0]}}}
 	sides := []func(){func() {
@@ -175,14 +175,14 @@ func (s *stringRace) run(n, rounds int, budget time.Duration, columns [][][]*vec
 	return ratio
 }
 
-// raceStrings races expressions of strings that come again and of strings that do not.
+// raceStrings compares expressions over strings that repeat and strings that do not.
 func raceStrings(n, rounds int, budget time.Duration) (float64, error) {
 	races, err := newStringRaces()
 	if err != nil {
 		return 0, err
 	}
 	columns := stringColumns(n)
-	fmt.Printf("\nbatches of %d rows with %d distinct strings in all, or with strings that never come again; x is that of the first\n\n", n, shops)
+	fmt.Printf("\nbatches of %d rows with %d distinct strings in total, or with strings that never repeat; x is that of the first column\n\n", n, shops)
 	fmt.Printf("%-80s %9s", "expression", "cel-go")
 	for _, t := range texts {
 		fmt.Printf(" %9s", t.name)

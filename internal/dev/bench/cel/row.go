@@ -10,8 +10,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// row shows row i of columns to cel-go: nothing is copied ahead, and what an
-// expression does not look at is not touched.
+// row gives cel-go row i of columns. It reads only the columns that an expression uses, when it
+// uses them.
 type row struct {
 	vars []variable
 	i    int
@@ -24,7 +24,7 @@ type variable struct {
 
 var _ interpreter.Activation = (*row)(nil)
 
-// ResolveName finds a variable as a CEL value, which spares cel-go the conversion.
+// ResolveName finds a variable. It returns a CEL value, which cel-go need not convert.
 func (r *row) ResolveName(name string) (any, bool) {
 	for k := range r.vars {
 		if r.vars[k].name == name {

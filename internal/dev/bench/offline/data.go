@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// The data is a log of events over 90 days in order of time, in four files, and a spine
-// over the last 60 of them in no order. Everything is a function of the row's number.
+// The data is events of 90 days in order of time, in several files, and a spine over the last
+// 60 of these days in random order. Every value is a function of the row number.
 
-// data is the files of one size.
+// data is the input files of a task.
 type data struct {
 	name                string
 	events, keys, spine int64
-	files               int64 // of events
+	files               int64 // number of files of events
 }
 
-// statements makes the files that are not there yet.
+// statements are the SQL statements that create the missing files.
 func (d data) statements(dir string) string {
 	var out []string
 	per := d.events / d.files
@@ -43,25 +43,25 @@ func exists(dir, path string) bool {
 	return err == nil
 }
 
-// make makes the files below the laboratory's directory.
-func (l *laboratory) make(ctx context.Context, d data) error {
-	s := d.statements(l.dir)
+// make creates the missing files of d.
+func (r *runner) make(ctx context.Context, d data) error {
+	s := d.statements(r.dir)
 	if s == "" {
 		return nil
 	}
-	_, err := l.sql(ctx, s)
+	_, err := r.sql(ctx, s)
 	return err
 }
 
 // usual is the data of most tasks.
-func (l *laboratory) usual() data {
-	return data{fmt.Sprintf("usual-%d-%d-%d", l.events, l.keys, l.options.spine), l.events, l.keys, l.options.spine, 4}
+func (r *runner) usual() data {
+	return data{fmt.Sprintf("usual-%d-%d-%d", r.events, r.keys, r.options.spine), r.events, r.keys, r.options.spine, 4}
 }
 
 const project = "project: bench\n"
 
-// definitions are those of a project over d: a view of each list of features, all over
-// one source, and one service of all views.
+// definitions are those of a project over d: a view for each list of features, all over
+// one source, and one service with all views.
 func (d data) definitions(views ...[]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `kind: Entity
@@ -86,9 +86,9 @@ columns: {key: {type: int}, ts: {type: timestamp}, amount: {type: double}, quant
 	return b.String()
 }
 
-// write makes a project with the definitions and returns its folder.
-func (l *laboratory) write(definitions string) (string, error) {
-	dir := filepath.Join(l.dir, "project")
+// write creates a project with the definitions and returns its folder.
+func (r *runner) write(definitions string) (string, error) {
+	dir := filepath.Join(r.dir, "project")
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}

@@ -1,10 +1,8 @@
-// Command offline measures `unskew train` against DuckDB, on the same files and with
-// the same answers. Every figure is of a whole process: this program starts
-// bin/unskew and, for the SQL, itself, and reads what the system says of them: time,
-// processor time, most memory resident.
+// Command offline compares `unskew train` with DuckDB on the same files, and checks that the
+// results are the same. Every figure is of a whole process: this program starts bin/unskew
+// and, for the SQL, itself, and measures their time, processor time and peak resident memory.
 //
-// The SQL is the best we could write for each job (sql.go); who knows better SQL is
-// welcome to put it there.
+// The SQL is the best that we could write for each job (sql.go); faster queries are welcome.
 package main
 
 import (
@@ -19,8 +17,8 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// report is the last line of the output. Ratios are DuckDB's time divided by ours, those
-// of memory ours divided by DuckDB's; what was not run is 0.
+// report is the last line of the output. Ratios of time are DuckDB's divided by ours, ratios of
+// memory ours divided by DuckDB's. The figure of a task that was not run is 0.
 type report struct {
 	Bench        string       `json:"bench"`
 	Agg          bench.Figure `json:"agg_ratio"`
@@ -35,12 +33,12 @@ type report struct {
 // options are what the flags set.
 type options struct {
 	events, keys, spine int64
-	taxi                int64 // most spine rows of the taxi tasks
+	taxi                int64 // largest number of spine rows of the taxi task
 	spill               bool
 	rounds, threads     int
 	only                string
 	dir, unskew         string
-	processor           bool // ratios of processor time
+	processor           bool // compare processor time
 }
 
 func main() {
@@ -52,9 +50,9 @@ func main() {
 	flag.Int64Var(&o.events, "events", 20_000_000, "events")
 	flag.Int64Var(&o.keys, "keys", 100_000, "entities")
 	flag.Int64Var(&o.spine, "spine", 2_000_000, "rows of the spine")
-	flag.Int64Var(&o.taxi, "taxi", 10_000_000, "most rows of the spine with few hot entities; a tenth, a fifth and a half of it are measured too")
-	flag.BoolVar(&o.spill, "spill", false, "also run what does not fit into memory: five times the events, keys and rows; takes minutes and 10 GB of disk")
-	flag.IntVar(&o.rounds, "rounds", 1, "how often each side runs; the fastest run counts")
+	flag.Int64Var(&o.taxi, "taxi", 10_000_000, "largest number of spine rows with few hot entities; a tenth, a fifth and a half of it are measured too")
+	flag.BoolVar(&o.spill, "spill", false, "also run a task that does not fit into memory: five times the events, keys and rows; takes minutes and 10 GB of disk")
+	flag.IntVar(&o.rounds, "rounds", 1, "number of runs of each side; the fastest counts")
 	flag.IntVar(&o.threads, "threads", 2, "threads of each side")
 	flag.StringVar(&o.only, "only", "", "run only these `TASKS`: "+strings.Join(names(), ","))
 	flag.StringVar(&o.dir, "dir", "", "keep data in `DIR` and use what is there (default: a temporary directory)")
@@ -93,16 +91,16 @@ func run(ctx context.Context, o options) error {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return err
 	}
-	l := &laboratory{options: o, report: report{Bench: "offline"}}
+	r := &runner{options: o, report: report{Bench: "offline"}}
 	fmt.Printf("%-42s %-8s %8s %8s %8s %7s %7s\n", "job", "", "time", "cpu", "memory", "time×", "memory×")
 	for _, t := range tasks {
 		if o.only == "" && t.long && !o.spill || o.only != "" && !slices.Contains(strings.Split(o.only, ","), t.name) {
 			continue
 		}
-		if err := t.run(ctx, l); err != nil {
+		if err := t.run(ctx, r); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	fmt.Println()
-	return bench.Report(l.report)
+	return bench.Report(r.report)
 }

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// usage is what a process took.
+// usage is the resources that a process used.
 type usage struct {
 	wall, cpu time.Duration // cpu is of all threads, in user and system mode
-	peak      int64         // most bytes resident
+	peak      int64         // peak resident memory in bytes
 }
 
-// less is the usage of whichever was faster.
-func (u usage) less(v usage) usage {
+// faster returns the usage of the faster of two runs.
+func (u usage) faster(v usage) usage {
 	if u.wall == 0 || v.wall < u.wall {
 		return v
 	}
 	return u
 }
 
-// measure runs a program to its end. This process must stay small: what the system calls
-// the peak of a program includes the peak of what started it.
+// measure runs a program to its end. This process must use little memory, because the peak
+// that the system reports for a program includes that of the process that started it.
 func measure(ctx context.Context, program string, args ...string) (usage, error) {
 	c := exec.CommandContext(ctx, program, args...)
 	var out bytes.Buffer

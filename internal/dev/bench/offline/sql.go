@@ -13,8 +13,8 @@ import (
 	"github.com/unskew/unskew/internal/duckdb"
 )
 
-// runSQL is the program `sql DIR THREADS STATEMENTS`: it runs statements in DIR. A query
-// after a line "--" counts differences, of which there must be none.
+// runSQL is the subcommand `sql DIR THREADS STATEMENTS`: it runs statements in DIR. A query
+// after a line "--" counts differences; it must return 0.
 func runSQL(args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("usage: sql DIR THREADS STATEMENTS")
@@ -47,8 +47,8 @@ func runSQL(args []string) error {
 	})
 }
 
-// copyTo is a statement that writes what a query selects as Parquet, compressed as the
-// files of a training set are.
+// copyTo is a statement that writes the result of a query as Parquet, compressed like the
+// files of a training set.
 func copyTo(path, query string) string {
 	return fmt.Sprintf("SET preserve_insertion_order = false; COPY (%s) TO '%s' (FORMAT parquet, COMPRESSION zstd)", query, path)
 }
@@ -61,9 +61,9 @@ const (
 	day  = 24 * hour
 )
 
-// windowQuery reads aggregates over windows in one pass over events and spine together.
-// Times are whole microseconds there, which DuckDB's RANGE compares faster than
-// timestamps with intervals. A hop moves the lower end down to a multiple of it.
+// windowQuery computes aggregates over windows in one pass over events and spine together.
+// Times are integers, in microseconds, because DuckDB's RANGE compares these faster than
+// timestamps with intervals. With a hop, the lower end is rounded down to a multiple of it.
 func windowQuery(spine, events string, spans []span) string {
 	var selects, windows []string
 	for i, s := range spans {
@@ -80,15 +80,15 @@ FROM (SELECT row, key, epoch_us(ts) AS t, label, NULL::DOUBLE AS x FROM '%s'
 WINDOW %s QUALIFY row IS NOT NULL`, strings.Join(selects, ", "), spine, events, strings.Join(windows, ", "))
 }
 
-// latestQuery reads the latest event before each row; without nulls that is the latest
+// latestQuery finds the latest event before each row; as there are no nulls, it has the latest
 // value of each column.
 func latestQuery(spine, events string) string {
 	return fmt.Sprintf(`SELECT s.row, s.key, s.ts, s.label, e.amount, e.quantity, e.kind
 FROM '%s' s ASOF LEFT JOIN '%s' e ON s.key = e.key AND s.ts > e.ts`, spine, events)
 }
 
-// differences counts the rows that are not in both files or differ in a column beyond
-// the last bits of a sum.
+// differences is a query that counts the rows that are missing in one of the files or differ in
+// a column by more than rounding of a sum.
 func differences(ours, theirs string, columns map[string]string) string {
 	differ := []string{"o.row IS NULL", "t.row IS NULL"}
 	for o, t := range columns {

@@ -9,25 +9,25 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// laboratory runs tasks and keeps their figures.
-type laboratory struct {
+// runner runs tasks and records their figures.
+type runner struct {
 	options
 	report report
 }
 
-// task is one line of the table, or some.
+// task is one or several lines of the table.
 type task struct {
 	name string
-	long bool // only on request
-	run  func(context.Context, *laboratory) error
+	long bool // runs only on request
+	run  func(context.Context, *runner) error
 }
 
 var tasks = []task{
-	{"agg", false, func(ctx context.Context, l *laboratory) error {
-		return l.windows(ctx, "3 exact windows × sum, count, max", []span{{1, 0}, {7, 0}, {30, 0}}, &l.report.Agg, &l.report.AggMemory)
+	{"agg", false, func(ctx context.Context, r *runner) error {
+		return r.windows(ctx, "3 exact windows × sum, count, max", []span{{1, 0}, {7, 0}, {30, 0}}, &r.report.Agg, &r.report.AggMemory)
 	}},
-	{"hop", false, func(ctx context.Context, l *laboratory) error {
-		return l.windows(ctx, "3 windows with hops × sum, count, max", []span{{1, 1}, {7, 6}, {30, 24}}, &l.report.Hop, new(bench.Figure))
+	{"hop", false, func(ctx context.Context, r *runner) error {
+		return r.windows(ctx, "3 windows with hops × sum, count, max", []span{{1, 1}, {7, 6}, {30, 24}}, &r.report.Hop, new(bench.Figure))
 	}},
 	{"latest", false, latest},
 	{"windows", false, tenthWindow},
@@ -36,65 +36,65 @@ var tasks = []task{
 	{"spill", true, spill},
 }
 
-// sql runs statements in a process of their own.
-func (l *laboratory) sql(ctx context.Context, statements string) (usage, error) {
+// sql runs statements in a separate process.
+func (r *runner) sql(ctx context.Context, statements string) (usage, error) {
 	program, err := self()
 	if err != nil {
 		return usage{}, err
 	}
-	return measure(ctx, program, "sql", l.dir, fmt.Sprint(l.threads), statements)
+	return measure(ctx, program, "sql", r.dir, fmt.Sprint(r.threads), statements)
 }
 
 // train builds the training set of a project over d.
-func (l *laboratory) train(ctx context.Context, d data, definitions string, flags ...string) (usage, error) {
-	dir, err := l.write(definitions)
+func (r *runner) train(ctx context.Context, d data, definitions string, flags ...string) (usage, error) {
+	dir, err := r.write(definitions)
 	if err != nil {
 		return usage{}, err
 	}
 	args := append([]string{"train", "-q", "-C", dir, "--service", "s", "--spine", "../" + d.name + "-spine.parquet", "--time", "ts", "--label", "label",
-		"--out", filepath.Join(l.dir, "ours"), "--threads", fmt.Sprint(l.threads)}, flags...)
-	return l.best(func() (usage, error) { return measure(ctx, l.unskew, args...) })
+		"--out", filepath.Join(r.dir, "ours"), "--threads", fmt.Sprint(r.threads)}, flags...)
+	return r.best(func() (usage, error) { return measure(ctx, r.unskew, args...) })
 }
 
-func (l *laboratory) best(run func() (usage, error)) (usage, error) {
+func (r *runner) best(run func() (usage, error)) (usage, error) {
 	var best usage
-	for range max(1, l.rounds) {
+	for range max(1, r.rounds) {
 		u, err := run()
 		if err != nil {
 			return usage{}, err
 		}
-		best = best.less(u)
+		best = best.faster(u)
 	}
 	return best, nil
 }
 
-// race runs a training set and SQL for the same, compares their answers (columns maps ours
-// to theirs) and returns the ratios.
-func (l *laboratory) race(ctx context.Context, job string, d data, definitions, query string, columns map[string]string) (speed, memory bench.Figure, err error) {
-	if err := l.make(ctx, d); err != nil {
+// race builds a training set and runs the equivalent SQL, compares their results (columns maps
+// our columns to theirs) and returns the ratios.
+func (r *runner) race(ctx context.Context, job string, d data, definitions, query string, columns map[string]string) (speed, memory bench.Figure, err error) {
+	if err := r.make(ctx, d); err != nil {
 		return 0, 0, err
 	}
-	ours, err := l.train(ctx, d, definitions)
+	ours, err := r.train(ctx, d, definitions)
 	if err != nil {
 		return 0, 0, err
 	}
-	theirs, err := l.best(func() (usage, error) { return l.sql(ctx, copyTo("theirs.parquet", query)) })
+	theirs, err := r.best(func() (usage, error) { return r.sql(ctx, copyTo("theirs.parquet", query)) })
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := l.sql(ctx, "SELECT 1\n--\n"+differences("ours/data.parquet", "theirs.parquet", columns)); err != nil {
+	if _, err := r.sql(ctx, "SELECT 1\n--\n"+differences("ours/data.parquet", "theirs.parquet", columns)); err != nil {
 		return 0, 0, err
 	}
-	speed = bench.Figure(l.clock(theirs).Seconds() / l.clock(ours).Seconds())
+	speed = bench.Figure(r.clock(theirs).Seconds() / r.clock(ours).Seconds())
 	memory = bench.Figure(float64(ours.peak) / float64(theirs.peak))
 	line(job, "DuckDB", theirs, "")
 	line("", "unskew", ours, fmt.Sprintf("%7.2f %7.2f", float64(speed), float64(memory)))
 	return speed, memory, nil
 }
 
-// clock is the time that ratios are of.
-func (l *laboratory) clock(u usage) time.Duration {
-	if l.processor {
+// clock is the time that is compared.
+func (r *runner) clock(u usage) time.Duration {
+	if r.processor {
 		return u.cpu
 	}
 	return u.wall
@@ -119,8 +119,8 @@ func (s span) features(i int) []string {
 	}
 }
 
-func (l *laboratory) windows(ctx context.Context, job string, spans []span, speed, memory *bench.Figure) (err error) {
-	d := l.usual()
+func (r *runner) windows(ctx context.Context, job string, spans []span, speed, memory *bench.Figure) (err error) {
+	d := r.usual()
 	var features []string
 	columns := map[string]string{}
 	for i, s := range spans {
@@ -129,23 +129,23 @@ func (l *laboratory) windows(ctx context.Context, job string, spans []span, spee
 			columns[fmt.Sprintf("v0.%s_%d", f, i)] = fmt.Sprintf("%s_%d", f, i)
 		}
 	}
-	*speed, *memory, err = l.race(ctx, job, d, d.definitions(features), windowQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet", spans), columns)
+	*speed, *memory, err = r.race(ctx, job, d, d.definitions(features), windowQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet", spans), columns)
 	return err
 }
 
-func latest(ctx context.Context, l *laboratory) (err error) {
-	d := l.usual()
-	l.report.Latest, l.report.LatestMemory, err = l.race(ctx, "latest of three columns", d,
+func latest(ctx context.Context, r *runner) (err error) {
+	d := r.usual()
+	r.report.Latest, r.report.LatestMemory, err = r.race(ctx, "latest of three columns", d,
 		d.definitions([]string{"amount: latest(amount)", "quantity: latest(quantity)", "kind: latest(kind)"}),
 		latestQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet"),
 		map[string]string{"v0.amount": "amount", "v0.quantity": "quantity", "v0.kind": "kind"})
 	return err
 }
 
-// tenthWindow measures what more windows of the same aggregate cost.
-func tenthWindow(ctx context.Context, l *laboratory) error {
-	d := l.usual()
-	if err := l.make(ctx, d); err != nil {
+// tenthWindow measures the cost of further windows of the same aggregate.
+func tenthWindow(ctx context.Context, r *runner) error {
+	d := r.usual()
+	if err := r.make(ctx, d); err != nil {
 		return err
 	}
 	var features []string
@@ -155,24 +155,24 @@ func tenthWindow(ctx context.Context, l *laboratory) error {
 		if i != 0 && i != 9 {
 			continue
 		}
-		u, err := l.train(ctx, d, d.definitions(features))
+		u, err := r.train(ctx, d, d.definitions(features))
 		if err != nil {
 			return err
 		}
 		if i == 0 {
-			first = l.clock(u)
+			first = r.clock(u)
 			line("1 exact window", "unskew", u, "")
 			continue
 		}
-		line("10 exact windows", "unskew", u, fmt.Sprintf("each more costs %.1f %% of the first", 100*(l.clock(u)-first).Seconds()/9/first.Seconds()))
+		line("10 exact windows", "unskew", u, fmt.Sprintf("each further one costs %.1f %% of the first", 100*(r.clock(u)-first).Seconds()/9/first.Seconds()))
 	}
 	return nil
 }
 
-// manyViews measures how time and memory grow with the views over one source.
-func manyViews(ctx context.Context, l *laboratory) error {
-	d := l.usual()
-	if err := l.make(ctx, d); err != nil {
+// manyViews measures how time and memory grow with the number of views over one source.
+func manyViews(ctx context.Context, r *runner) error {
+	d := r.usual()
+	if err := r.make(ctx, d); err != nil {
 		return err
 	}
 	for _, n := range []int{1, 10, 50} {
@@ -180,7 +180,7 @@ func manyViews(ctx context.Context, l *laboratory) error {
 		for i := range n {
 			views = append(views, []string{fmt.Sprintf(`spend: sum(amount, "%dd/exact")`, i+1)})
 		}
-		u, err := l.train(ctx, d, d.definitions(views...))
+		u, err := r.train(ctx, d, d.definitions(views...))
 		if err != nil {
 			return err
 		}
@@ -189,12 +189,12 @@ func manyViews(ctx context.Context, l *laboratory) error {
 	return nil
 }
 
-// taxi is a spine with few entities that all have many events, as zones of a city have.
-func taxi(ctx context.Context, l *laboratory) error {
+// taxi has few entities with many events each, like the zones of a city.
+func taxi(ctx context.Context, r *runner) error {
 	for _, part := range []int64{10, 5, 2, 1} {
-		rows := l.taxi / part
-		d := data{fmt.Sprintf("taxi-%d", rows), l.taxi, 259, rows, 4}
-		if err := l.make(ctx, d); err != nil {
+		rows := r.taxi / part
+		d := data{fmt.Sprintf("taxi-%d", rows), r.taxi, 259, rows, 4}
+		if err := r.make(ctx, d); err != nil {
 			return err
 		}
 		var views [][]string
@@ -203,20 +203,20 @@ func taxi(ctx context.Context, l *laboratory) error {
 				fmt.Sprintf(`trips: count("%s")`, w), fmt.Sprintf(`fares: sum(amount, "%s")`, w), fmt.Sprintf(`mean_fare: mean(amount, "%s")`, w),
 			})
 		}
-		u, err := l.train(ctx, d, d.definitions(views...))
+		u, err := r.train(ctx, d, d.definitions(views...))
 		if err != nil {
 			return err
 		}
-		l.report.Taxi = bench.Figure(float64(rows) / l.clock(u).Seconds())
-		line(fmt.Sprintf("259 hot keys, two views, %.1f M rows", float64(rows)/1e6), "unskew", u, fmt.Sprintf("%.2f M rows/s", float64(l.report.Taxi)/1e6))
+		r.report.Taxi = bench.Figure(float64(rows) / r.clock(u).Seconds())
+		line(fmt.Sprintf("259 hot keys, two views, %.1f M rows", float64(rows)/1e6), "unskew", u, fmt.Sprintf("%.2f M rows/s", float64(r.report.Taxi)/1e6))
 	}
 	return nil
 }
 
-// spill is more than the allowed memory holds.
-func spill(ctx context.Context, l *laboratory) error {
-	d := data{fmt.Sprintf("spill-%d-%d-%d", 5*l.events, 5*l.keys, 5*l.options.spine), 5 * l.events, 5 * l.keys, 5 * l.options.spine, 8}
-	if err := l.make(ctx, d); err != nil {
+// spill needs more memory than is allowed.
+func spill(ctx context.Context, r *runner) error {
+	d := data{fmt.Sprintf("spill-%d-%d-%d", 5*r.events, 5*r.keys, 5*r.options.spine), 5 * r.events, 5 * r.keys, 5 * r.options.spine, 8}
+	if err := r.make(ctx, d); err != nil {
 		return err
 	}
 	var features []string
@@ -224,13 +224,13 @@ func spill(ctx context.Context, l *laboratory) error {
 		features = append(features, s.features(i)...)
 	}
 	for _, memory := range []string{"8GiB", "1GiB"} {
-		u, err := l.train(ctx, d, d.definitions(features), "--memory", memory)
+		u, err := r.train(ctx, d, d.definitions(features), "--memory", memory)
 		if err != nil {
 			return err
 		}
-		l.report.Spill = bench.Figure(gib(u.peak))
+		r.report.Spill = bench.Figure(gib(u.peak))
 		line(fmt.Sprintf("%d M events, %d M rows, --memory %s", d.events/1e6, d.spine/1e6, memory), "unskew", u,
-			fmt.Sprintf("%.2f µs an event", u.wall.Seconds()*1e6/float64(d.events)))
+			fmt.Sprintf("%.2f µs per event", u.wall.Seconds()*1e6/float64(d.events)))
 	}
 	return nil
 }

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// caller sends requests one after another over a connection of its own. It costs as
-// little as it can, for it runs on the processors that the server runs on.
+// caller sends requests one after another over its own connection. It uses as little processor
+// time as possible, because it shares the processors with the server.
 type caller interface {
-	// call sends a request as it stands and returns the body of the answer, which is
-	// valid until the next call.
+	// call sends the bytes of a request and returns the body of the response, which is valid
+	// until the next call.
 	call(request []byte) ([]byte, error)
 	close() error
 }
@@ -37,7 +37,7 @@ func dialPlain(address string) (caller, error) {
 
 func (c *plainCaller) close() error { return c.conn.Close() }
 
-// plainRequest is a request as plainCaller sends it.
+// plainRequest is the bytes of a request for plainCaller.
 func plainRequest(path, contentType string, body []byte) []byte {
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, contentType, len(body))
 	if strings.HasPrefix(path, "/unskew") {

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// http2Caller speaks as much of HTTP/2 as one call after another takes.
+// http2Caller implements as much of HTTP/2 as sequential calls need.
 type http2Caller struct {
-	grpc   bool // the answer is a message of gRPC, and ends with its status
+	grpc   bool // the response is a gRPC message, followed by the status
 	conn   net.Conn
 	w      *bufio.Writer
 	framer *http2.Framer
 	stream uint32
-	credit int // of data received that the server has not been told of
+	credit int // bytes received since the last WINDOW_UPDATE
 	body   []byte
 	fields *hpack.Decoder
 	status string
 }
 
-// window is what the server may send before it is told that something was read: more than
-// any answer is.
+// window is the number of bytes that the server may send before a WINDOW_UPDATE: more than any
+// response has.
 const window = 64 << 20
 
 func dialHTTP2(address string, grpc bool) (caller, error) {
@@ -50,21 +50,21 @@ func dialHTTP2(address string, grpc bool) (caller, error) {
 
 func (c *http2Caller) close() error { return c.conn.Close() }
 
-// grpcRequest is a call over gRPC as http2Caller sends it.
+// grpcRequest is the bytes of a gRPC call for http2Caller.
 func grpcRequest(path string, body []byte) []byte {
 	message := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body)))
 	return http2Request(path, append(message, body...),
 		"content-type", "application/grpc+proto", "te", "trailers", "grpc-accept-encoding", "gzip")
 }
 
-// http2Request is the header block, its length before it, and the body.
+// http2Request is the length of the header block, the header block, and the body.
 func http2Request(path string, body []byte, headers ...string) []byte {
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
-	e.SetMaxDynamicTableSize(0) // so that every request can send the same bytes
+	e.SetMaxDynamicTableSize(0) // so that every request can have the same bytes
 	headers = append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "bench"}, headers...)
 	for i := 0; i < len(headers); i += 2 {
-		// A buffer takes everything.
+		// Writing to a buffer cannot fail.
 		_ = e.WriteField(hpack.HeaderField{Name: headers[i], Value: headers[i+1], Sensitive: true})
 	}
 	out := binary.BigEndian.AppendUint32(nil, uint32(block.Len()))
@@ -103,7 +103,7 @@ func (c *http2Caller) call(request []byte) ([]byte, error) {
 	return c.body[5:], nil
 }
 
-// receive reads a frame; ended tells that the answer ends with it.
+// receive reads a frame; ended is true if it is the last one of the response.
 func (c *http2Caller) receive() (ended bool, err error) {
 	frame, err := c.framer.ReadFrame()
 	if err != nil {

@@ -1,9 +1,9 @@
-// Command online measures reads of a server against a floor: a net/http server of a few
-// lines that makes one MGET of equal bytes and answers with as many bytes.
+// Command online compares reads of a server with a floor: a net/http server of a few lines that
+// makes one MGET of as many bytes and responds with as many bytes.
 //
 // Server, floor, redis-server and the load run on one machine over the loopback interface,
-// in turns of half a second, so that what disturbs one disturbs the other. Every answer is
-// compared: once with values computed by hand, then byte by byte with the first.
+// alternating every half second, so that a disturbance affects both. The first response to
+// each request is compared with values computed by hand, the others byte by byte with the first.
 package main
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// report is the last line of the output. r… are ratios to the floor, json and grpc ratios to
+// report is the last line of the output. r… are ratios to the floor, json and grpc are ratios to
 // Connect over HTTP/1, and grpc_http2 is the ratio to Connect over HTTP/2. bare_http2 compares
-// handlers of net/http that do nothing, over HTTP/2 and HTTP/1; grpc_bound follows from it: the
-// most that grpc can be in the row 1x50 while net/http's HTTP/2 costs what it does.
+// net/http handlers that do nothing, over HTTP/2 and HTTP/1. grpc_bound follows from it: the
+// largest grpc ratio that is possible in the row 1x50 with net/http's HTTP/2.
 type report struct {
 	Bench     string       `json:"bench"`
 	R1x50     bench.Figure `json:"r1x50"`
@@ -96,6 +96,6 @@ func measure(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("%s: %w", row.name(), err)
 		}
 	}
-	fmt.Printf("\nCPU is microseconds of processor time a request: of the server, of Redis, of the load.\n\n")
+	fmt.Printf("\nCPU is microseconds of processor time per request: of the server, of Redis, of the load.\n\n")
 	return json.NewEncoder(os.Stdout).Encode(out)
 }

@@ -16,17 +16,17 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-// protocol is how a contestant asks.
+// protocol is how a contestant sends requests.
 type protocol int
 
 const (
 	toFloor      protocol = iota
-	compactProto          // as the client of package sdk does from its second call on
+	compactProto          // like the client of package sdk from its second call on
 	connectProto
 	connectJSON
 	connectHTTP2
 	grpcProto
-	bareHTTP1 // a handler of net/http that only reads its request and answers
+	bareHTTP1 // a net/http handler that only reads the request and responds
 	bareHTTP2
 )
 
@@ -34,7 +34,7 @@ func (p protocol) String() string {
 	return [...]string{"the floor", "Connect, compact", "Connect", "JSON", "Connect over HTTP/2", "gRPC", "bare HTTP/1", "bare HTTP/2"}[p]
 }
 
-// ofFloor reports whether the floor's process answers.
+// ofFloor reports whether the floor's process serves the protocol.
 func (p protocol) ofFloor() bool { return p == toFloor || p == bareHTTP1 || p == bareHTTP2 }
 
 const readPath = "/unskew.v1.FeatureService/GetFeatures"
@@ -49,8 +49,8 @@ func (p protocol) dial(address string) (caller, error) {
 	return dialPlain(address)
 }
 
-// request asks for all features of the first views of some users. The floor is told how
-// long an answer is wanted.
+// request makes a request for all features of the first views of some users. A request to the
+// floor includes the length of the response.
 func (t *tested) request(p protocol, views int, users []int, length int) ([]byte, error) {
 	ids := make([]int64, len(users))
 	for i, u := range users {
@@ -96,7 +96,7 @@ func (t *tested) request(p protocol, views int, users []int, length int) ([]byte
 	return plainRequest("/", "application/octet-stream", floor), nil
 }
 
-// check compares an answer with what the features are by hand.
+// check compares a response with features computed by hand.
 func (t *tested) check(p protocol, answer []byte, views int, users []int, length int) error {
 	if p.ofFloor() {
 		if len(answer) != length {
@@ -141,7 +141,7 @@ func feature(v workload.Values, f int) float64 {
 	return [5]float64{float64(v.Count), v.Sum, v.Mean, v.Max, float64(v.Distinct)}[f]
 }
 
-// valueOf is the value of a row, NaN without one.
+// valueOf is the value of a row, NaN if it has none.
 func valueOf(o *unskewv1.Output, row int) float64 {
 	if len(o.GetStatuses()) > 0 && o.GetStatuses()[row] != unskewv1.Status_STATUS_PRESENT {
 		return math.NaN()

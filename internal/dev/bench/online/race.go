@@ -13,14 +13,14 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// row is a line of the table: two contestants that take turns.
+// row is a line of the table: two contestants that alternate.
 type row struct {
 	rows, views, connections int
 	ours, against            protocol
 	ratio                    *bench.Figure // of throughputs
-	p99                      *bench.Figure // ours over the other's
-	least                    bool          // the ratio is the least of several rows
-	bound                    *bench.Figure // the ratio that gRPC could reach in the row before
+	p99                      *bench.Figure // ours divided by the other's
+	least                    bool          // the ratio is the minimum of several rows
+	bound                    *bench.Figure // the ratio that gRPC could reach in the previous row
 }
 
 func table(r *report) []row {
@@ -48,14 +48,14 @@ func (r row) name() string {
 	return name
 }
 
-// pooled is how many different requests a row sends.
+// pooled is the number of different requests in a row.
 const pooled = 64
 
 // race measures a row and prints it.
 func (t *tested) race(ctx context.Context, r row) error {
 	users := t.draw(r.rows)
 	answered := make([]int, pooled)
-	if r.ours.ofFloor() { // its answers are as long as Connect's
+	if r.ours.ofFloor() { // its responses are to be as long as Connect's
 		c, err := t.prepare(connectProto, r, users, answered)
 		if err != nil {
 			return err
@@ -77,7 +77,7 @@ func (t *tested) race(ctx context.Context, r row) error {
 			if err := c.run(ctx, t.turn); err != nil {
 				return err
 			}
-			if turn == 0 { // of warming up
+			if turn == 0 { // discard the warm-up
 				c.forget()
 			}
 		}
@@ -100,8 +100,8 @@ func (t *tested) race(ctx context.Context, r row) error {
 	return nil
 }
 
-// bound returns the ratio to Connect over HTTP/1 of a server that would do for a call over gRPC what
-// it does for one over Connect, and differ only in what the transport costs.
+// bound returns the ratio to Connect over HTTP/1 of a server for which a gRPC call costs as much
+// as a Connect call, except for the cost of the transport.
 func (t *tested) bound(http2, http1 float64) float64 {
 	return 1 / (1 + t.before*(1/http2-1/http1))
 }
@@ -116,7 +116,7 @@ func (t *tested) draw(rows int) [][]int {
 	return users
 }
 
-// contestant is one side of a row: callers that send its requests all the time of a turn.
+// contestant is one side of a row: callers that send its requests during its turns.
 type contestant struct {
 	callers  []caller
 	requests [][]byte
@@ -128,7 +128,7 @@ type contestant struct {
 	cpu      spent
 }
 
-// pids are the processes that a call takes time of: its server, redis-server and this one.
+// pids are the processes that take part in a call: its server, redis-server and this one.
 type pids [3]int
 
 // spent is the processor time of each.
@@ -141,15 +141,15 @@ func (p pids) spent() (out spent) {
 	return out
 }
 
-// add adds what was spent since.
+// add adds the processor time used since then.
 func (s *spent) add(p pids, since spent) {
 	for i, now := range p.spent() {
 		s[i] += now - since[i]
 	}
 }
 
-// prepare makes a contestant and checks the first answer to each request. answered are the
-// lengths of the answers, which the floor is asked for.
+// prepare makes a contestant and checks the first response to each request. answered are the
+// lengths of the responses, which requests to the floor include.
 func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*contestant, error) {
 	to := t.ours
 	if p.ofFloor() {
@@ -170,7 +170,7 @@ func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*con
 		}
 		answer, err := c.callers[0].call(request)
 		if err != nil {
-			return nil, fmt.Errorf("first answer to %s: %w", p, err)
+			return nil, fmt.Errorf("first response over %s: %w", p, err)
 		}
 		answer = slices.Clone(answer)
 		if err := t.check(p, answer, r.views, list, answered[i]); err != nil {
@@ -225,17 +225,17 @@ func (c *contestant) send(ctx context.Context, worker int, until time.Time) (too
 		}
 		took = append(took, time.Since(begin))
 		if !bytes.Equal(answer, c.answers[i]) {
-			return nil, fmt.Errorf("request %d: the answer is another than before", i)
+			return nil, fmt.Errorf("request %d: the response differs from the first one", i)
 		}
 	}
 	return nil, ctx.Err()
 }
 
-// figures are what a contestant did.
+// figures are the results of a contestant.
 type figures struct {
-	rate float64 // calls a second
+	rate float64 // calls per second
 	p99  time.Duration
-	cpu  string // µs of processor time a call, of each process
+	cpu  string // µs of processor time per call, of each process
 }
 
 func (c *contestant) figures() figures {

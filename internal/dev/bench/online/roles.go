@@ -22,20 +22,21 @@ import (
 	"github.com/unskew/unskew/server"
 )
 
-// What a process is, besides the one that measures.
+// The roles of processes other than the one that measures.
 const (
 	roleServer = "server"
 	roleFloor  = "floor"
 )
 
-// The services that are read, by their number of views.
+// The services to read, by their number of views.
 var services = []int{2, 10}
 
 const views = 10
 
 func compiled() (*plan.Plan, error) { return bench.Plan(workload.Definitions(views, services...)) }
 
-// untilParentEnds ends the context when standard input does: the parent holds the other end.
+// untilParentEnds cancels the context at the end of standard input, whose other end belongs to
+// the parent process.
 func untilParentEnds(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -79,16 +80,16 @@ func runServer(ctx context.Context, o options) (err error) {
 	return srv.Serve(ctx, ln)
 }
 
-// floor is the least that any server of features does: it reads a request, gets the bytes
-// of the states in one round trip and answers with as many bytes as ours.
+// floor does the minimal work of a server of features: it reads a request, gets the bytes of
+// the states in one round trip and responds with as many bytes as our server.
 type floor struct {
 	client   rueidis.Client
 	prefixes [][]byte // of the keys of each view's states in Redis
 	answer   []byte
 }
 
-// A request to the floor begins with the number of views, the length of the answer and the
-// number of users, 4 bytes each, and the users, 8 bytes each.
+// A request to the floor is the number of views, the length of the response and the number of
+// users, 4 bytes each, and the users, 8 bytes each.
 const floorHeader = 12
 
 func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -129,11 +130,11 @@ func (f *floor) answerWith(w http.ResponseWriter, length int) {
 	_, _ = w.Write(f.answer[:length])
 }
 
-// barePath is where the floor answers without reading the store: what remains is the cost of the
-// transport.
+// barePath is a path at which the floor responds without reading the store, so that only the
+// transport is measured.
 const barePath = "/bare"
 
-// longestAnswer bounds what the floor answers.
+// longestAnswer is the largest length of a response of the floor.
 const longestAnswer = 4 << 20
 
 func runFloor(ctx context.Context, o options) error {

@@ -25,7 +25,7 @@ type tested struct {
 	redis      *bench.Redis
 	ours       *process
 	floor      *process
-	before     float64 // calls a second of the second contestant in the row before
+	before     float64 // calls per second of the second contestant in the previous row
 }
 
 // setUp fills a new redis-server and starts both servers.
@@ -61,7 +61,7 @@ func fill(ctx context.Context, t *tested) (float64, error) {
 	return size, errors.Join(err, store.Close())
 }
 
-// closeAll ends what was started and adds what goes wrong to err.
+// closeAll ends everything that was started and joins errors to err.
 func closeAll(err error, t *tested) error {
 	for _, p := range []*process{t.ours, t.floor} {
 		if p != nil {
@@ -74,7 +74,7 @@ func closeAll(err error, t *tested) error {
 	return err
 }
 
-// process is this program in another role.
+// process is this program running in another role.
 type process struct {
 	address string
 	cmd     *exec.Cmd
@@ -111,5 +111,5 @@ func startRole(role string, o options, redis string) (*process, error) {
 	return p, nil
 }
 
-// close ends the process, which ends when its input does.
+// close closes the input of the process, which ends it.
 func (p *process) close() error { return errors.Join(p.stdin.Close(), p.cmd.Wait()) }

@@ -24,7 +24,7 @@ func Orders(seed uint64, users, n int) [][]Order {
 }
 
 // Fill writes the state of every user in every view as generation 1 and makes it live. It
-// returns the size of a state, on average.
+// returns the mean size of a state.
 func Fill(ctx context.Context, store onlinestore.Store, p *plan.Plan, orders [][]Order) (bytes float64, err error) {
 	total, states := 0, 0
 	for _, v := range p.Views {

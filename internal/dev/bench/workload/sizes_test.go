@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the table of sizes into docs/form
 
 const statePage = "../../../../docs/formats/state.md"
 
-// The page on states says how large they are.
+// The table of sizes in docs/formats/state.md is right.
 func TestSizesAreThoseOfThePage(t *testing.T) {
 	page, err := os.ReadFile(statePage)
 	if err != nil {
@@ -26,7 +26,7 @@ func TestSizesAreThoseOfThePage(t *testing.T) {
 	head, rest, ok := strings.Cut(string(page), begin)
 	_, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no table of sizes", statePage)
+		t.Fatalf("there is no table of sizes in %s", statePage)
 	}
 	four := []string{"count(%q)", "sum(amount, %q)", "mean(amount, %q)", "max(amount, %q)"}
 	five := append(four[:4:4], "distinct_count(merchant, %q)")

@@ -1,8 +1,8 @@
-// Package workload is what the serving benchmarks serve and apply: orders of users, views
-// of 25 features over them, and the answers by hand.
+// Package workload is the data of the serving benchmarks: orders of users, views of 25
+// features over them, and the features computed by hand.
 //
-// Amounts are multiples of a quarter, so that plain float64 sums of them are exact and a
-// program written by hand has the very values that the kernel must have.
+// Amounts are multiples of a quarter, so that plain float64 sums are exact and equal to the
+// kernel's.
 package workload
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Windows are those of every view, by width, with the hops that they have by default.
+// Windows are those of every view, by width, with their default hops.
 var Windows = [5]struct {
 	Literal    string
 	Width, Hop plan.Micros
@@ -34,9 +34,9 @@ const FeaturesOfView = 25
 // Now is when everything is read: 2026-01-01T12:34:56Z, after every event.
 const Now = plan.EventTime(1767270896000000)
 
-// Definitions are a source, views v0, v1 … of the same features, and a service sN of the
-// first N views for each number in services. A view's filter, which all events pass, makes
-// its state its own.
+// Definitions are a source, views v0, v1 … with the same features, and a service sN of the
+// first N views for each number in services. Each view has another filter, which all events
+// pass, so that the views do not share their states.
 func Definitions(views int, services ...int) string {
 	var b strings.Builder
 	b.WriteString(`kind: Entity
@@ -80,11 +80,11 @@ type Order struct {
 	Merchant string
 }
 
-// UserID makes ids that are not a dense range, as ids are not.
+// UserID makes ids that are not a dense range, as is usual.
 func UserID(i int) int64 { return int64(uint64(i+1) * 0x9e3779b97f4a7c15 >> 20) }
 
-// History draws n orders of a user before Now, in order of time. Most are recent, so that
-// every window has some: their ages are spread evenly over orders of magnitude.
+// History draws n orders of a user before Now, in order of time. Their ages are distributed
+// evenly over orders of magnitude, so that every window has some.
 func History(r *rand.Rand, user, n int) []Order {
 	orders := make([]Order, n)
 	for i := range orders {
@@ -102,7 +102,7 @@ func draw(r *rand.Rand, user, i int, at plan.EventTime) Order {
 	}
 }
 
-// Stream draws n orders of random users, one each step, from the given time on.
+// Stream draws n orders of random users, one per step, from the given time on.
 func Stream(r *rand.Rand, users, n int, from plan.EventTime, step plan.Micros) []Order {
 	orders := make([]Order, n)
 	for i := range orders {
@@ -152,7 +152,7 @@ func lower(w int, t plan.EventTime) plan.EventTime {
 	return (t - plan.EventTime(Windows[w].Width)) / hop * hop
 }
 
-// Batch is orders as a batch of the source's columns.
+// Batch converts orders to a batch of the source's columns.
 func Batch(src *plan.Source, orders []Order) *vector.Batch {
 	fields := make([]plan.Field, len(src.Columns))
 	for i, c := range src.Columns {
@@ -167,7 +167,7 @@ func Batch(src *plan.Source, orders []Order) *vector.Batch {
 	return b
 }
 
-// Events is orders as the kernel takes them.
+// Events converts orders to the kernel's events.
 func Events(src *plan.Source, orders []Order) *kernel.Events {
 	ev := &kernel.Events{Batch: Batch(src, orders)}
 	for _, o := range orders {
