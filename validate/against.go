@@ -1,5 +1,5 @@
-// Package validate compares definitions with those before them. Rules about one
-// version of the definitions alone are featuredefs' own.
+// Package validate compares definitions with an earlier version of them. Rules about one
+// version are in featuredefs.
 package validate
 
 import (
@@ -11,14 +11,13 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// rule is a rule about what has become of definitions. Each is a value in a file of its
-// own.
+// rule is a rule about changes of definitions. Each is a value in its own file.
 type rule struct {
 	diag.Rule
 	check func(before, now *plan.Plan, report reportFunc)
 }
 
-// reportFunc reports a finding of the rule that is being checked.
+// reportFunc reports a finding of the current rule.
 type reportFunc func(pos plan.Pos, format string, args ...any)
 
 var rules = []rule{featureChanged, featureRemoved, serviceRemoved, serviceInputs}
@@ -31,9 +30,9 @@ func Rules() (out []diag.Rule) {
 	return out
 }
 
-// Against reports what in the definitions now breaks the models of before: what a
-// service returned and returns no longer, or with another meaning. Formatting, names of
-// files, descriptions and new features break nothing.
+// Against reports the changes from before to now that break existing models: outputs of
+// services that are gone or have another meaning, and changed inputs. Changes of formatting,
+// file names and descriptions, and new features, are compatible.
 func Against(before, now *plan.Plan) diag.Diagnostics {
 	var found diag.Diagnostics
 	for _, r := range rules {
@@ -45,7 +44,7 @@ func Against(before, now *plan.Plan) diag.Diagnostics {
 	return found
 }
 
-// kept calls f for every service of both plans.
+// kept calls f for every service that is in both plans.
 func kept(before, now *plan.Plan, f func(old, s *plan.Service)) {
 	for _, old := range before.Services {
 		if s, ok := now.Service(old.Name); ok {

@@ -42,7 +42,7 @@ func TestAgainst(t *testing.T) {
 		{"a filter", `sum(cost, "7d")`, `sum(cost, "7d").where(cost > 0.0)`, "user_clicks.cost_7d means something else"},
 		{"what a derived feature reads", `sum(cost, "7d")`, `sum(cost, "8d")`, "bid_ratio means something else"},
 		{"a feature gone", "  clicks_7d: count(\"7d\")\n", "", "no longer returns user_clicks.clicks_7d"},
-		{"a service renamed", "name: ads", "name: adverts", "service ads is gone"},
+		{"a service renamed", "name: ads", "name: adverts", "service ads was removed"},
 		{"another type of field", "bid: double", "bid: int, other: int", "takes the request field bid as int"},
 		{"a new field", "bid: double", "bid: double, floor: double", "now also needs the request field floor"},
 	} {
@@ -66,7 +66,7 @@ func TestAgainst(t *testing.T) {
 	}
 }
 
-// Every expression of a project has a cost, and what cel-go runs is named.
+// Every expression of a project has a cost, and the parts that cel-go runs are listed.
 func TestProfiles(t *testing.T) {
 	text := strings.Replace(definitions, "  clicks_7d: count(\"7d\")", "  clicks_7d: count(\"7d\").where(cost > 1.0)\n  words: 'latest(string(cost), \"7d\").orValue(\"\").split(\"e\")'", 1)
 	profiles, err := Profiles(defstest.Compile(t, text))

@@ -7,17 +7,17 @@ import (
 	"github.com/unskew/unskew/internal/kernel/expr"
 )
 
-// Profile says what an expression costs and which parts of it have no columnar form.
+// Profile is the cost of an expression and the parts of it that have no kernel.
 type Profile struct {
 	Owner     string // "view.feature", or "service.derived"
 	Part      string // "value", "filter", "by", "group" of an aggregate, or "result"
 	Pos       plan.Pos
-	Units     uint64 // bound of one evaluation, see celcost.Of
+	Units     uint64 // bound of the cost of one evaluation, see celcost.Of
 	Fallbacks []expr.Fallback
 }
 
-// Profiles lists every expression of a plan: for each feature the aggregates it reads, each once,
-// then the expression over them.
+// Profiles lists every expression of a plan: for each feature those of the aggregates that no
+// earlier feature reads, then the expression over them.
 func Profiles(p *plan.Plan) ([]Profile, error) {
 	var out []Profile
 	costs := celcost.OfPlan(p)
@@ -85,7 +85,7 @@ func profile(e *plan.Expr, typeOf func(*plan.Expr) plan.Type) (Profile, error) {
 	return x, nil
 }
 
-// inputsOf lists the variables of e, each once.
+// inputsOf lists the variables of e without duplicates.
 func inputsOf(e *plan.Expr, typeOf func(*plan.Expr) plan.Type) []expr.Input {
 	var inputs []expr.Input
 	seen := map[string]bool{}

@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 )
 
-// The cap that a definition does not declare, and one above it, hold on every path.
+// The default cap and a declared one above it are enforced on every path.
 func TestCapsOfDistinctCount(t *testing.T) {
 	definitions := strings.Replace(pitfalls, "  n: count()\n",
 		"  n: distinct_count(int(x))\n  more: distinct_count(int(x)).cap(10001)\n", 1)
@@ -27,6 +27,6 @@ expect:
 		t.Error(f)
 	}
 	if r.Values == 0 {
-		t.Error("nothing was compared")
+		t.Error("no value was compared")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 )
 
-// estimates is what the replay answers for the aggregates of a case that have no one
-// right answer: by view, aggregate, key and as-of time.
+// estimates are the replay's values of the aggregates of a case that are not exact, by view,
+// aggregate, key and as-of time.
 type estimates map[string]plan.Value
 
 func estimateKey(v *plan.View, aggregate int, key []plan.Value, at plan.EventTime) string {
@@ -29,7 +29,7 @@ func (e estimates) of(v *plan.View, aggregate int, key []plan.Value, at plan.Eve
 	return value, nil
 }
 
-// newEstimates replays the estimating aggregates of every view of the case.
+// newEstimates replays the aggregates of every view of the case that are not exact.
 func newEstimates(ctx context.Context, c *Case) (estimates, error) {
 	e := estimates{}
 	for rows := range slices.Chunk(c.Rows, replayRows) {
@@ -73,8 +73,7 @@ func (e estimates) replay(ctx context.Context, c *Case, ref plan.ViewRef) error 
 	return nil
 }
 
-// estimating is v with a feature for each aggregate that is not exact in the place of
-// its own features.
+// estimating is v with other features: one for each aggregate that is not exact.
 func estimating(v *plan.View) (bare *plan.View, aggregates []int) {
 	copied := *v
 	copied.Features, copied.Order = nil, nil

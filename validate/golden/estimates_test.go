@@ -39,8 +39,8 @@ derived:
   both: v.pages + peer.pages
 `
 
-// A test writes the engine's number for an estimate, and for what is derived from
-// one, on every path; the oracle's exact value is not asked for.
+// On every path, a test expects the engine's estimate, also in features derived from it, and
+// not the oracle's exact value.
 func TestEstimates(t *testing.T) {
 	var events strings.Builder
 	events.WriteString("    - {ts: 2025-01-01T10:00:00Z, user: 1, amount: 1.5, page: 0}\n")
@@ -61,7 +61,7 @@ func TestEstimates(t *testing.T) {
 		[]string{fmt.Sprintf("%d: v.pages is 995 (PRESENT), expected 1000", line)})
 }
 
-// An estimate outside its bound fails the test, whatever the author wrote.
+// An estimate outside its bound fails the test, whatever value it expects.
 func TestEstimatesOutsideTheirBound(t *testing.T) {
 	o := oracle.NewAccepting(func(*plan.View, int, []plan.Value, plan.EventTime) (plan.Value, error) {
 		return plan.OptionalValue(plan.DoubleValue(1.52)), nil

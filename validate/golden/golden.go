@@ -1,6 +1,6 @@
-// Package golden runs the tests that authors write beside their definitions
-// (kind: FeatureTest) along every path that computes features: the oracle, the
-// replay that builds training sets, and the online path over each store.
+// Package golden runs the tests that authors write for their definitions
+// (kind: FeatureTest) on every path that computes features: the oracle, the replay
+// that builds training sets, and the online path over each store.
 package golden
 
 import (
@@ -13,26 +13,26 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// Path is a way to compute features. Read answers every expectation of a test: a
-// cell for each output of the test's service.
+// Path is a way to compute features. Read returns, for each expectation of a test, a cell for
+// each output of the test's service.
 type Path struct {
 	Name string
 	Read func(ctx context.Context, t *Case) ([][]Cell, error)
 }
 
-// Cell is a value with its status and, where the path can tell, why it is an error or
-// which events were left out of it.
+// Cell is a value with its status and, if the path knows it, the reason for an error or the
+// events that were left out.
 type Cell struct {
 	parity.Cell
 	Reason string
 }
 
-// Case is a test in the form all paths take: as a test of a service.
+// Case is a test as a test of a service, which all paths take.
 type Case struct {
 	Test    *featuredefs.Test
 	Plan    *plan.Plan
 	Service *plan.Service
-	Rows    []parity.Row // one for each expectation, without Want
+	Rows    []parity.Row // one per expectation, without Want
 }
 
 // Failure is an expectation that a path did not meet.
@@ -62,11 +62,11 @@ func (f Failure) String() string {
 // Result counts what was checked.
 type Result struct {
 	Tests    int       `json:"tests"`
-	Values   int       `json:"values"` // each on each path
+	Values   int       `json:"values"` // expected values, counted once per path
 	Failures []Failure `json:"failures"`
 }
 
-// Run runs the tests along all paths.
+// Run runs the tests on all paths.
 func Run(ctx context.Context, p *featuredefs.Project, paths []Path) (*Result, error) {
 	r := &Result{Failures: []Failure{}}
 	for _, t := range p.Tests {
@@ -87,7 +87,7 @@ func Run(ctx context.Context, p *featuredefs.Project, paths []Path) (*Result, er
 	return r, nil
 }
 
-// newCase turns a test into one of a service: a view becomes a service of its own.
+// newCase converts a test to one of a service: a view becomes a service with its features.
 func newCase(p *plan.Plan, t *featuredefs.Test) *Case {
 	c := &Case{Test: t, Plan: p, Service: t.Service}
 	if t.Service == nil {
@@ -126,8 +126,8 @@ func (r *Result) check(path string, t *featuredefs.Test, got [][]Cell) {
 	}
 }
 
-// meets compares a cell with an expectation, doubles as bits. A null without a status
-// accepts both ways of having no value.
+// meets compares a cell with an expectation, doubles bit by bit. An expected null without a
+// status accepts both EMPTY and UNKNOWN_ENTITY.
 func meets(f featuredefs.ExpectedFeature, c parity.Cell) (want string, ok bool) {
 	var parts []string
 	ok = true

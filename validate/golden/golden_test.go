@@ -21,16 +21,16 @@ func allPaths(t *testing.T) []Path {
 	return []Path{Oracle(), Replay(), Online("embedded", backend.InMemory), Online("redis", backendtest.OnRedis(redistest.Start(t)))}
 }
 
-// casesDir holds the committed cases; sharedCases more of them in some checkouts,
-// beside the repository.
+// casesDir has the committed cases; sharedCases is a folder next to the repository that may
+// have more.
 const (
 	casesDir    = "../../internal/oracle/testdata/cases"
 	foundDir    = "../../internal/oracle/testdata/found"
 	sharedCases = "../../../shared/cases"
 )
 
-// Every case holds on every path: values from an independent implementation of
-// docs/semantics.md, compared as bits.
+// Every case passes on every path. The expected values are from an independent implementation
+// of docs/semantics.md and are compared bit by bit.
 func TestCases(t *testing.T) {
 	paths := allPaths(t)
 	for _, root := range []string{casesDir, foundDir, sharedCases} {
@@ -68,7 +68,7 @@ func run(t *testing.T, dir string, paths []Path) *Result {
 	return r
 }
 
-// runText runs tests that stand in a project with definitions.
+// runText runs tests in a project with the given definitions.
 func runText(t *testing.T, definitions, tests string, paths []Path) *Result {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,9 +109,9 @@ derived:
   peers: peer.n
 `
 
-// A failing expectation is reported on every path, with the place it stands at, what
-// was expected and what came instead.
-func TestFailuresNameThePlace(t *testing.T) {
+// A failing expectation is reported on every path, with its position, the expected value and
+// the value computed.
+func TestFailuresHavePositions(t *testing.T) {
 	paths := allPaths(t)
 	const test = `kind: FeatureTest
 view: activity
@@ -156,8 +156,8 @@ expect:
 	expectFailures(t, runText(t, visits, test, paths), paths, want)
 }
 
-// expectFailures compares failures with the wanted ones, "line: what", on every path.
-// Reasons are not compared, as not every path has them.
+// expectFailures compares failures with the wanted ones, "line: what", on every path. It does
+// not compare reasons, because not every path has them.
 func expectFailures(t *testing.T, r *Result, paths []Path, want []string) {
 	t.Helper()
 	got := r.Failures
@@ -178,8 +178,8 @@ func expectFailures(t *testing.T, r *Result, paths []Path, want []string) {
 	}
 }
 
-// A test of a service asks in two roles and with request fields, null ones too; times
-// need not ascend.
+// A test of a service has two roles and request fields, some of them null; times need not
+// ascend.
 func TestServiceTestsHoldOnEveryPath(t *testing.T) {
 	paths := allPaths(t)
 	const test = `kind: FeatureTest
@@ -204,7 +204,7 @@ expect:
 		[]string{"12: ratio is 0.5 (PRESENT), expected 0.25"})
 }
 
-// Redelivered events are one event, whatever their order, as everywhere [o5].
+// Redeliveries are one event, in any order [o5].
 func TestO5_RedeliveryInTests(t *testing.T) {
 	paths := allPaths(t)
 	events := []string{
@@ -224,8 +224,8 @@ func TestO5_RedeliveryInTests(t *testing.T) {
 	}
 }
 
-// Of deliveries that differ and are visible at once the one with the smallest values,
-// in the source's order of columns, stands on every path [o5].
+// Of deliveries that differ and are visible at the same time, the one with the smallest values,
+// in the source's order of columns, is the event on every path [o5].
 func TestO5_ConflictsInTests(t *testing.T) {
 	paths := allPaths(t)
 	deliveries := []string{
@@ -243,8 +243,8 @@ func TestO5_ConflictsInTests(t *testing.T) {
 	}
 }
 
-// A row that is not an event fails the test on every path with its line, or is left out
-// on every path when the source says so.
+// A bad row fails the test on every path, with its line; with bad_rows: skip it is left out on
+// every path.
 func TestBadRowsInTests(t *testing.T) {
 	paths := allPaths(t)
 	const test = `kind: FeatureTest
@@ -271,7 +271,7 @@ expect:
 	}
 }
 
-// A test may ask for more rows than a replay or a request takes at a time.
+// A test may have more rows than a replay or a request takes at a time.
 func TestManyExpectations(t *testing.T) {
 	paths := allPaths(t)
 	var b strings.Builder
@@ -284,7 +284,7 @@ func TestManyExpectations(t *testing.T) {
 	}
 }
 
-// A path that cannot answer is a failure of the test, and the others still answer.
+// An error of a path is a failure of the test, and the other paths still run.
 func TestPathsFailAlone(t *testing.T) {
 	broken := Online("broken", func(context.Context, eventlog.Clock) (*backend.Backend, error) {
 		return nil, errors.New("no such host")

@@ -19,7 +19,7 @@ import (
 
 var updateLanguage = flag.Bool("update", false, "rewrite the generated parts of docs/language.md")
 
-// languageFile is the reference whose tables this test writes and checks.
+// languageFile is the language reference, whose tables this test writes and checks.
 const languageFile = "../../docs/language.md"
 
 // rows are the events of the reference's examples; they are read as of 12:00.
@@ -60,8 +60,8 @@ expect:
   - {user_id: 2, at: 2025-03-01T12:00:00Z, request: {s: "Hello, World", i: 7, d: 2.5, t: 2025-03-01T18:30:15Z}}
 `
 
-// example is an expression and its value for user 1; for an aggregate also for user 2, of whom nothing
-// is known.
+// example is an expression and its value for user 1; for an aggregate also that for user 2, who
+// has no events.
 type example struct{ name, expr, value, empty string }
 
 var aggregateExamples = []example{
@@ -95,7 +95,8 @@ var aggregateExamples = []example{
 	{"by", `mean(amount, "1d").where(ok).by(country)`, `{"DE": 7.0}`, "{}"},
 }
 
-// functionExamples is at least one for each function, operator and macro of the language.
+// functionExamples has at least one example for each function, operator and macro of the
+// language.
 var functionExamples = []example{
 	{name: "_+_", expr: `1 + 2`, value: "3"},
 	{name: "_+_", expr: `"a" + "b"`, value: `"ab"`},
@@ -220,7 +221,7 @@ var functionExamples = []example{
 	{name: "format", expr: `"%s!".format([request.s])`, value: `"Hello, World!"`},
 }
 
-// TestEveryFunctionHasAnExample: what the environment declares is in the reference.
+// TestEveryFunctionHasAnExample: everything that the environment declares is in the reference.
 func TestEveryFunctionHasAnExample(t *testing.T) {
 	have := map[string]bool{}
 	for _, e := range functionExamples {
@@ -238,8 +239,8 @@ func TestEveryFunctionHasAnExample(t *testing.T) {
 	}
 }
 
-// TestExamplesHold runs every example of the reference along every path, those about a
-// text on a request field and on a column.
+// TestExamplesHold runs every example of the reference on every path. Examples about a text are
+// evaluated for a request field and for a column.
 func TestExamplesHold(t *testing.T) {
 	p, service := examples(t)
 	c := newCase(p.Plan, p.Tests[0])
@@ -263,7 +264,7 @@ func TestExamplesHold(t *testing.T) {
 	}
 }
 
-// ofColumn is an example about a text of the request for the column of that name.
+// ofColumn rewrites an example about a text of the request for the column of the same name.
 func ofColumn(expr string) (string, bool) {
 	column := strings.ReplaceAll(expr, "request.s", "s")
 	return column, column != expr && !strings.Contains(column, "request.")
@@ -279,7 +280,7 @@ func shown(c parity.Cell) string {
 	return c.Value.String()
 }
 
-// exampleOf finds the example that an output computes.
+// exampleOf finds the example of an output.
 func exampleOf(output string) (example, bool) {
 	var n int
 	if _, err := fmt.Sscanf(output, "v.a%d", &n); err == nil {
@@ -317,8 +318,7 @@ func examples(t *testing.T) (*featuredefs.Project, *plan.Service) {
 // quoted is a YAML scalar in single quotes.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// TestReferenceTestsHold: the project that shows how tests are written has tests that hold
-// on every path.
+// TestReferenceTestsHold: the tests of the example project in the reference pass on every path.
 func TestReferenceTestsHold(t *testing.T) {
 	text, err := os.ReadFile(languageFile)
 	if err != nil {
@@ -327,7 +327,7 @@ func TestReferenceTestsHold(t *testing.T) {
 	_, after, ok := strings.Cut(string(text), "<!-- A test runs this project. -->\n```yaml\n")
 	project, _, closed := strings.Cut(after, "```\n")
 	if !ok || !closed {
-		t.Fatal("docs/language.md lacks the project with tests")
+		t.Fatal("docs/language.md does not have the project with tests")
 	}
 	r := runText(t, project, "", []Path{Oracle(), Replay(), Online("embedded", backend.InMemory)})
 	if r.Tests != 2 || r.Values != 3*11 || len(r.Failures) != 0 {
@@ -346,7 +346,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		begin, end := "<!-- "+part.marker+": go test ./validate/golden -update -->\n", "<!-- end of "+part.marker+" -->\n"
 		i, j := strings.Index(text, begin), strings.Index(text, end)
 		if i < 0 || j < i {
-			t.Fatalf("docs/language.md lacks the markers of %s", part.marker)
+			t.Fatalf("docs/language.md does not have the markers of %s", part.marker)
 		}
 		text = text[:i+len(begin)] + part.table + text[j:]
 	}
@@ -354,7 +354,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		return
 	}
 	if !*updateLanguage {
-		t.Fatal("docs/language.md is not what the code says; run: go test -tags duckdb_arrow ./validate/golden -update")
+		t.Fatal("docs/language.md is out of date; run: go test -tags duckdb_arrow ./validate/golden -update")
 	}
 	if err := os.WriteFile(languageFile, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

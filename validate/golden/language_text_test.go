@@ -2,7 +2,7 @@ package golden
 
 import "strings"
 
-// code is text as Markdown writes code in a table.
+// code is text as code in a Markdown table.
 func code(s string) string {
 	if s == "" {
 		return ""
@@ -10,7 +10,7 @@ func code(s string) string {
 	return "`" + strings.ReplaceAll(s, "|", `\|`) + "`"
 }
 
-// written is a function's name as people write it.
+// written is a function or operator as it is written in expressions.
 func written(name string) string {
 	switch name {
 	case "@in":

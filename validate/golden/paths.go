@@ -20,8 +20,8 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// Oracle computes by the naive reading of docs/semantics.md. An estimate it takes from
-// the replay, when that is within the bound the semantics allow.
+// Oracle computes with the oracle. For estimates it uses the replay's value if that is within
+// the bound of docs/semantics.md.
 func Oracle() Path {
 	var e estimates
 	o := oracle.NewAccepting(func(v *plan.View, aggregate int, key []plan.Value, at plan.EventTime) (plan.Value, error) {
@@ -99,11 +99,11 @@ func oracleEvents(t *featuredefs.Test) ([]oracle.Event, error) {
 	return out, nil
 }
 
-// replayRows bounds the rows replayed at a time: a replay hands over its results in
-// batches of 1024, and here one has to do.
+// replayRows is the largest number of rows of a replay. It is less than 1024, so that the
+// results are one batch.
 const replayRows = 1000
 
-// Replay computes as training sets are built.
+// Replay computes features like the build of a training set.
 func Replay() Path {
 	return Path{"replay", func(ctx context.Context, c *Case) ([][]Cell, error) {
 		var out [][]Cell
@@ -166,8 +166,8 @@ func spine(c *Case) (*vector.Batch, []plan.EventTime) {
 	return request, at
 }
 
-// replayView replays one view for at most replayRows rows, and says of each feature
-// which events it left out.
+// replayView replays one view for at most replayRows rows. It also returns, for each feature,
+// a description of the events that were left out.
 func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.EventTime) (*kernel.Features, []string, error) {
 	r, err := kernel.NewWhole(ref.View, keyColumns(c, ref), at, 2)
 	if err != nil {
@@ -188,7 +188,7 @@ func replayView(ctx context.Context, c *Case, ref *plan.ViewRef, at []plan.Event
 	return out, leftOut, err
 }
 
-// shownLeftOut is "" when nothing was left out.
+// shownLeftOut describes the events that were left out, "" if there are none.
 func shownLeftOut(n int, first []kernel.Failure) string {
 	if n == 0 {
 		return ""
@@ -223,8 +223,8 @@ func keyColumns(c *Case, ref *plan.ViewRef) []*vector.Vector {
 	return cols
 }
 
-// Online computes as the server does, over fresh stores. Redeliveries are pushed like
-// everything else; the log finds them.
+// Online computes features like the server, over new stores. Redeliveries are pushed too; the
+// log finds them.
 func Online(name string, open backend.Opener) Path {
 	return Path{name, func(ctx context.Context, c *Case) ([][]Cell, error) {
 		out := make([][]Cell, len(c.Rows))
@@ -244,7 +244,7 @@ func Online(name string, open backend.Opener) Path {
 	}}
 }
 
-// history is the events that a test's rows make, as everywhere.
+// history is the events of a test's rows, deduplicated as everywhere.
 func history(t *featuredefs.Test) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 		d, err := deliveries(t, src)
@@ -255,8 +255,9 @@ func history(t *featuredefs.Test) parity.History {
 	}
 }
 
-// arrivals is what a test's rows say, and when, with all redeliveries and conflicts. Which of
-// those that come at once comes first is not for a test to say: the smaller values do.
+// arrivals is the deliveries of a test's rows with their arrival times, including redeliveries
+// and conflicts. Deliveries that arrive at the same time are in order of their values, not in
+// the order of the test.
 func arrivals(t *featuredefs.Test) parity.Arrivals {
 	return func(_ context.Context, src *plan.Source, f func(ingest.Delivery) error) error {
 		d, err := deliveries(t, src)
@@ -267,7 +268,8 @@ func arrivals(t *featuredefs.Test) parity.Arrivals {
 	}
 }
 
-// deliveries is the rows of a test for one source: events as in a file, deliveries as pushed.
+// deliveries is the rows of a test for one source: events as rows of a file, deliveries as
+// pushed rows.
 func deliveries(t *featuredefs.Test, src *plan.Source) (*offline.Deliveries, error) {
 	d, err := offline.NewDeliveries(src)
 	if err != nil {
@@ -294,7 +296,7 @@ func deliveries(t *featuredefs.Test, src *plan.Source) (*offline.Deliveries, err
 	return d, nil
 }
 
-// pushed is the deliveries among rows, in the order in which they arrive.
+// pushed is the deliveries among rows, in order of arrival.
 func pushed(rows []featuredefs.Row) []featuredefs.Row {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(r featuredefs.Row) bool { return r.Arrived == nil })
 	slices.SortStableFunc(rows, func(a, b featuredefs.Row) int {
@@ -303,7 +305,7 @@ func pushed(rows []featuredefs.Row) []featuredefs.Row {
 	return rows
 }
 
-// canonical is values as rows are compared.
+// canonical is the encoding of values by which rows are compared.
 func canonical(values []plan.Value) []byte {
 	var out []byte
 	for _, v := range values {
@@ -312,7 +314,7 @@ func canonical(values []plan.Value) []byte {
 	return out
 }
 
-// ingested makes events of rows, known as their columns say and when they arrived.
+// ingested makes events of rows, with their arrival times.
 func ingested(in *ingest.Source, rows []featuredefs.Row) (*kernel.Events, error) {
 	b := vector.NewBatch(in.Fields(), len(rows))
 	from := &ingest.Arrivals{Row: make([]plan.EventTime, len(rows))}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// pitfalls is a project on which each test of this file runs, along every path.
+// pitfalls is the project of the tests in this file.
 const pitfalls = `kind: Entity
 name: pair
 keys: [{name: a, type: string}, {name: b, type: int}]
@@ -40,7 +40,7 @@ features:
   by_day: count("1d")
 `
 
-// expectOnEveryPath runs rows of events and expectations on every path.
+// expectOnEveryPath runs a test with the given events and expectations on every path.
 func expectOnEveryPath(t *testing.T, events, expect []string) {
 	t.Helper()
 	paths := allPaths(t)
@@ -50,12 +50,12 @@ func expectOnEveryPath(t *testing.T, events, expect []string) {
 		t.Error(f)
 	}
 	if r.Values == 0 {
-		t.Error("nothing was compared")
+		t.Error("no value was compared")
 	}
 }
 
-// Both ends of a window are the same everywhere: its tail belongs to it, its end does
-// not [b1].
+// Both ends of a window are the same on every path: it includes its lower end and excludes its
+// upper end [b1].
 func TestB1_EndsOfWindows(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: k, b: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z}",
@@ -71,7 +71,7 @@ func TestB1_EndsOfWindows(t *testing.T) {
 	})
 }
 
-// Hops are multiples from the epoch, floored before it too [b4].
+// Hops are aligned to the epoch, and times before it are floored [b4].
 func TestB4_HopsBeforeTheEpoch(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: k, b: 1, ts: 1969-12-31T23:50:00Z, seen: 1969-12-31T23:50:00Z}",
@@ -86,7 +86,7 @@ func TestB4_HopsBeforeTheEpoch(t *testing.T) {
 	})
 }
 
-// The row being predicted never sees itself [w4], nor what became known with it.
+// The predicted row never sees itself [w4], nor events that become known at the same time.
 func TestW4_RowDoesNotSeeItself(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: k, b: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, x: 1.0}",
@@ -98,8 +98,8 @@ func TestW4_RowDoesNotSeeItself(t *testing.T) {
 	})
 }
 
-// A row that arrived late is in no value from before, though its time lies in the
-// window [w1]; being known early makes no row visible before it happened.
+// A row that arrives late is in no earlier value, although its event time is in the window [w1].
+// A known time before the event time does not make a row visible before its event time.
 func TestW1_LateRows(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: k, b: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:40:00Z, x: 1.0}",
@@ -113,7 +113,7 @@ func TestW1_LateRows(t *testing.T) {
 	})
 }
 
-// An outcome counts from the moment it is known, in features that read it [w3].
+// An outcome counts from its known time on, in features that read it [w3].
 func TestW3_Outcomes(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: k, b: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, outcome: true, closed: 2025-01-05T00:00:00Z}",
@@ -128,8 +128,8 @@ func TestW3_Outcomes(t *testing.T) {
 	})
 }
 
-// Null, zero, missing, expired and defaulted are told apart alike [n1], and a default
-// stands in on every path [n2], for a window that ran out too [n3].
+// Null, zero, missing, expired and defaulted values are distinguished in the same way on every
+// path [n1], and a default applies on every path [n2], also to a window that has expired [n3].
 func TestN1_WaysOfHavingNoValue(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: null_x, b: 1, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, x: null}",
@@ -147,7 +147,7 @@ func TestN1_WaysOfHavingNoValue(t *testing.T) {
 	})
 }
 
-// Keys are told apart component by component [k1], and a null one is not an entity's [k3].
+// Keys are compared component by component [k1], and a key with a null has no entity [k3].
 func TestK1_Keys(t *testing.T) {
 	expectOnEveryPath(t, []string{
 		"{a: '1', b: 23, ts: 2025-01-01T10:00:00Z, seen: 2025-01-01T10:00:00Z, x: 1.0}",
@@ -163,7 +163,7 @@ func TestK1_Keys(t *testing.T) {
 	})
 }
 
-// Sums do not depend on the order of events, nor on what cancels in them [o1].
+// Sums do not depend on the order of events, nor lose small values to cancellation [o1].
 func TestO1_SumsInAnyOrder(t *testing.T) {
 	events := []string{
 		"{a: k, b: 1, ts: 2025-01-01T10:00:01Z, seen: 2025-01-01T10:00:01Z, x: 1.0e+300}",

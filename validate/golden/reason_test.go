@@ -34,8 +34,8 @@ derived:
   behind: v.rate + 1
 `
 
-// A failing expectation says what cel-go says of the expression, or of events that are
-// missing from the value.
+// A failing expectation has cel-go's message about the expression, or about the events that
+// were left out.
 func TestReasons(t *testing.T) {
 	const test = `kind: FeatureTest
 service: s

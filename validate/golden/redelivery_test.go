@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// wrapped opens backends in memory with another log around theirs.
+// wrapped opens in-memory backends and wraps their logs.
 func wrapped(wrap func(eventlog.Log) eventlog.Log) backend.Opener {
 	return func(ctx context.Context, clock eventlog.Clock) (*backend.Backend, error) {
 		b, err := backend.InMemory(ctx, clock)
@@ -21,7 +21,7 @@ func wrapped(wrap func(eventlog.Log) eventlog.Log) backend.Opener {
 	}
 }
 
-// countingLog counts what became of the entries.
+// countingLog counts the outcomes of the entries.
 type countingLog struct {
 	eventlog.Log
 	outcomes map[eventlog.Outcome]int
@@ -35,7 +35,7 @@ func (l *countingLog) Append(ctx context.Context, shard string, entries []eventl
 	return results, err
 }
 
-// forgetfulLog takes no notice of ids.
+// forgetfulLog ignores ids.
 type forgetfulLog struct{ eventlog.Log }
 
 func (l forgetfulLog) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
@@ -46,8 +46,8 @@ func (l forgetfulLog) Append(ctx context.Context, shard string, entries []eventl
 	return l.Log.Append(ctx, shard, entries)
 }
 
-// What is delivered twice is pushed twice and found by the log, before and after it
-// was read [o5].
+// An event that is delivered twice is pushed twice, and the log finds the redelivery, before
+// and after the event was read [o5].
 func TestO5_RedeliveriesArePushed(t *testing.T) {
 	const test = `kind: FeatureTest
 view: activity

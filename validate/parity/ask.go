@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/server"
 )
 
-// asker is a real server on a loopback port, on simulated time, and its client.
+// asker is a real server on a loopback port with simulated time, and a client of it.
 type asker struct {
 	service *plan.Service
 	client  *sdk.Client
@@ -51,7 +51,7 @@ func (a *asker) close() error {
 	return <-a.stopped
 }
 
-// ask reads the rows, all of one as-of time, and returns their cells in the order
+// ask reads the rows, which all have the same as-of time, and returns their cells in the order
 // of the service's outputs.
 func (a *asker) ask(ctx context.Context, rows []Row) ([][]Cell, error) {
 	keys, err := columnsOf(a.service.Keys, rows, func(r Row) []plan.Value { return r.Keys })

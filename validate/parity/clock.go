@@ -6,8 +6,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// clock is simulated time. It exists only inside this package: a server outside it
-// always runs on the machine's time.
+// clock is simulated time, only for this package: a server elsewhere always uses the machine's
+// time.
 type clock struct{ now atomic.Int64 }
 
 func (c *clock) read() plan.EventTime { return plan.EventTime(c.now.Load()) }

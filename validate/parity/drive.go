@@ -9,30 +9,29 @@ import (
 	"github.com/unskew/unskew/materializer/online"
 )
 
-// drive is the online side under simulated time: events go into the log when they
-// become visible, the applier applies them.
+// drive is the online path under simulated time: events are appended to the log when they
+// become visible, and the applier applies them.
 type drive struct {
 	clock      clock
 	log        eventlog.Log
 	applier    *online.Applier
 	timelines  []*timeline
-	redelivers bool // some of what is pushed repeats an event
+	redelivers bool // there are redeliveries among the pushed events
 	pushed     int64
 	progress   func(events int64)
 }
 
-// newDrive begins before every event.
+// newDrive makes a drive whose clock is before every event.
 func newDrive(progress func(events int64)) *drive {
 	d := &drive{progress: progress}
 	d.clock.now.Store(int64(plan.MinTime))
 	return d
 }
 
-// appendBatch bounds the events of one append.
+// appendBatch is the largest number of events of one append.
 const appendBatch = 4096
 
-// advance makes everything visible before t part of the online state and moves the
-// clock to t.
+// advance pushes and applies everything that is visible before t, and moves the clock to t.
 func (d *drive) advance(ctx context.Context, t plan.EventTime) error {
 	for _, tl := range d.timelines {
 		for {
@@ -50,8 +49,8 @@ func (d *drive) advance(ctx context.Context, t plan.EventTime) error {
 	return d.applier.CatchUp(ctx)
 }
 
-// append pushes deliveries. They are all new unless there are redeliveries among them, since
-// the log began empty.
+// append pushes deliveries. Unless there are redeliveries among them, the log must take each as
+// new, because it was empty at first.
 func (d *drive) append(ctx context.Context, src *plan.Source, entries []eventlog.Entry) error {
 	results, err := d.log.Append(ctx, src.Name, entries)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// flightsDir is the example whose definitions are replayed.
+// flightsDir is the example project whose definitions are replayed.
 const flightsDir = "../../examples/flights"
 
 // slice is the part of the year that is replayed: the events of two weeks, and a third
@@ -55,15 +55,14 @@ func flights(t *testing.T) *project {
 	}
 	all := strings.Join(text, "\n---\n")
 	if strings.Contains(all, "from: data/") {
-		t.Fatal("a file of the example is read whole")
+		t.Fatal("a file of the example is not restricted to the slice")
 	}
 	defstest.Write(t, dir, all)
 	return open(t, dir)
 }
 
-// What is served is what was trained on, for real flights, over each store: with some
-// days of history materialized and the rest pushed event by event, and with all of it
-// pushed.
+// For real flights and over each store, served values are equal to those in training: with some
+// days of history materialized and the rest pushed event by event, and with all events pushed.
 func TestFlightsAreServedAsTrained(t *testing.T) {
 	p := flights(t)
 	out, m := p.train(t, true)

@@ -16,12 +16,12 @@ import (
 	"github.com/unskew/unskew/materializer/online"
 )
 
-// Row is a row of a training set: what was asked and what training says.
+// Row is a row of a training set: its inputs and its values.
 type Row struct {
 	Number        int // in the training set, from 0
 	At            plan.EventTime
-	Keys, Request []plan.Value // in the order of the service's
-	Want          []Cell       // in the order of the service's outputs
+	Keys, Request []plan.Value // in the order of the service's keys and request fields
+	Want          []Cell       // values in the training set, in the order of the service's outputs
 }
 
 // Cell is one value with its status.
@@ -30,39 +30,39 @@ type Cell struct {
 	Status kernel.Status
 }
 
-// Equal compares value and status as bits.
+// Equal compares value and status bit by bit.
 func (c Cell) Equal(d Cell) bool { return c.Status == d.Status && c.Value.Equal(d.Value) }
 
 func (c Cell) String() string { return fmt.Sprintf("%v (%v)", c.Value, c.Status) }
 
-// Config is one replay.
+// Config is the parameters of a replay.
 type Config struct {
 	Plan    *plan.Plan
 	Service *plan.Service
-	Rows    []Row // asked in order of At
+	Rows    []Row // read in order of At
 	History History
-	Open    backend.Opener // the log and the store, both empty
-	// Arrivals, when set, is pushed instead of History, redeliveries among it, which the log
-	// then has to find. All of it is pushed: From is Always.
+	Open    backend.Opener // opens the log and the store, both empty
+	// Arrivals, if set, is pushed instead of History. It may have redeliveries, which the log
+	// must find. From must be Always.
 	Arrivals Arrivals
-	// From is where pushing begins: what is visible before it is materialized from
-	// history. Always pushes everything.
+	// From is the time at which pushing begins: events visible before it are materialized from
+	// history. With Always, everything is pushed.
 	From plan.EventTime
-	// Progress, when set, hears of events materialized or pushed and of rows asked.
+	// Progress, if set, is called with numbers of events and rows as they are processed.
 	Progress func(phase Phase, n int64)
-	// Observe, when set, hears of every row that Replay asked for.
+	// Observe, if set, is called for every row that Replay reads.
 	Observe func(row Row, got []Cell)
 }
 
-// Phase names what progress is about.
+// Phase is the kind of progress.
 type Phase string
 
 // The phases of a replay.
 const (
 	Collecting    Phase = "collect"     // events read from history
-	Materializing Phase = "materialize" // events put into state by backfill
+	Materializing Phase = "materialize" // events applied by backfill
 	Pushing       Phase = "push"        // events appended to the log
-	Asking        Phase = "ask"         // spine rows
+	Asking        Phase = "ask"         // spine rows read
 )
 
 // Report is the outcome of a replay.
@@ -75,14 +75,14 @@ type Report struct {
 	Stats
 }
 
-// Stats is how much went through the online path.
+// Stats counts the events on the online path.
 type Stats struct {
-	Materialized int64 `json:"materialized"` // events, once for each view
+	Materialized int64 `json:"materialized"` // events, counted once per view
 	Pushed       int64 `json:"pushed"`       // events
 	Applied      int64 `json:"applied"`      // additions of an event to a state
 }
 
-// Difference is one value that was served unlike it was trained.
+// Difference is a served value that differs from the training set.
 type Difference struct {
 	Row     int    `json:"row"`
 	At      string `json:"at"`
@@ -91,10 +91,10 @@ type Difference struct {
 	Served  string `json:"served"`
 }
 
-// shownDifferences bounds Report.Differences.
+// shownDifferences is the largest length of Report.Differences.
 const shownDifferences = 20
 
-// Replay serves the rows through the online path and compares.
+// Replay serves the rows through the online path and compares the values.
 func Replay(ctx context.Context, cfg Config) (*Report, error) {
 	report := &Report{Differences: []Difference{}, Statuses: map[string]int{}}
 	stats, err := Serve(ctx, cfg, func(rows []Row, got [][]Cell) error {
@@ -113,14 +113,13 @@ func Replay(ctx context.Context, cfg Config) (*Report, error) {
 	return report, nil
 }
 
-// Serve drives history through the online path, asks for the rows at their as-of
-// times, in order of time, and calls f with what was served: for each row a cell for
-// each output of the service.
+// Serve drives history through the online path, reads the rows at their as-of times, in order
+// of time, and calls f with the served values: for each row a cell per output of the service.
 func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) error) (stats *Stats, err error) {
 	rows := slices.Clone(cfg.Rows)
 	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(a.At, b.At) })
 	if len(rows) == 0 {
-		return nil, errors.New("parity: there are no rows to ask for")
+		return nil, errors.New("parity: there are no rows to read")
 	}
 	if cfg.Arrivals != nil && cfg.From != plan.Always {
 		return nil, errors.New("parity: redeliveries cannot be materialized")
@@ -167,10 +166,10 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 	return stats, nil
 }
 
-// askBatch bounds the rows of one request.
+// askBatch is the largest number of rows of one request.
 const askBatch = 1000
 
-// prepare materializes what is visible before From and lines up the rest, for the
+// prepare materializes what is visible before From and makes timelines of the rest, for the
 // views of the service only.
 func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Store, last plan.EventTime) (materialized int64, err error) {
 	part := servicePlan(cfg.Plan, cfg.Service)
@@ -220,8 +219,8 @@ func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, stor
 	return b.Run(ctx)
 }
 
-// before reads the history as far as it was known before From. What comes to be known
-// later is pushed; without ids it cannot be, and comes with its event.
+// before reads the history as far as it was known before From. Late columns that are known later
+// are pushed, except in a source without ids, where they are materialized with their event.
 func (cfg *Config) before(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 	return cfg.History(ctx, src, func(ev *kernel.Events) error {
 		ev = offline.VisibleBefore(ev, cfg.From)
@@ -243,8 +242,8 @@ func (cfg *Config) before(ctx context.Context, src *plan.Source, f func(*kernel.
 	})
 }
 
-// register tells the log of the events that are materialized, for those that are pushed
-// later to fill them.
+// register records the materialized events in the log, so that deliveries pushed later can fill
+// them.
 func (cfg *Config) register(ctx context.Context, src *plan.Source, log eventlog.Log) error {
 	if !slices.ContainsFunc(src.Columns, func(c plan.SourceColumn) bool { return src.Late(&c) }) {
 		return nil

@@ -26,8 +26,7 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// scenario is a service, events of its sources, and rows with what training says of
-// them.
+// scenario is a service, events of its sources, and rows with their training values.
 type scenario struct {
 	t       failer
 	plan    *plan.Plan
@@ -42,7 +41,7 @@ func load(t failer, dir string) (*plan.Plan, *plan.Service) {
 	return p.Plan, p.Plan.Services[0]
 }
 
-// batch is the events of a source as rows, in their order.
+// batch is the events of a source as rows, in the given order.
 func batch(src *plan.Source, events []oracle.Event) *vector.Batch {
 	var fields []plan.Field
 	for _, c := range src.Columns {
@@ -63,7 +62,7 @@ func batch(src *plan.Source, events []oracle.Event) *vector.Batch {
 	return b
 }
 
-// history hands over the events that rows make, in batches of at most n.
+// history returns the events of rows, in batches of at most n.
 func history(rows []oracle.Event, n int) parity.History {
 	return func(_ context.Context, src *plan.Source, f func(*kernel.Events) error) error {
 		in, err := ingest.NewSource(src)
@@ -83,7 +82,7 @@ func history(rows []oracle.Event, n int) parity.History {
 	}
 }
 
-// train fills in what training says of the rows.
+// train sets the training values of the rows.
 func (s *scenario) train() {
 	s.t.Helper()
 	test := &featuredefs.Test{Service: s.service}
@@ -111,7 +110,7 @@ func (s *scenario) train() {
 	}
 }
 
-// check compares what training says with the oracle, as far as that is exact.
+// check compares the training values with the oracle, as far as they are exact.
 func (s *scenario) check() {
 	s.t.Helper()
 	naive := oracle.New()
@@ -122,7 +121,7 @@ func (s *scenario) check() {
 		}
 		for c, w := range want {
 			if w.Exact && (!w.Value.Equal(r.Want[c].Value) || string(w.Status) != r.Want[c].Status.String()) {
-				s.t.Fatalf("row %d at %v: %s is trained as %v, the oracle says %v (%s)", r.Number, r.At, w.Name, r.Want[c], w.Value, w.Status)
+				s.t.Fatalf("row %d at %v: %s is %v in training and %v (%s) for the oracle", r.Number, r.At, w.Name, r.Want[c], w.Value, w.Status)
 			}
 		}
 	}
@@ -146,8 +145,8 @@ func (s *scenario) replay(open backend.Opener, h parity.History, from plan.Event
 	return r
 }
 
-// Random projects over random events are served as they were trained, whatever part
-// of the history is materialized and whatever order it comes in.
+// Random projects over random events are served as they were trained, whatever part of the
+// history is materialized and in whatever order it is read.
 func TestRandomProjectsAreServedAsTrained(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
@@ -221,7 +220,7 @@ name: model
 features: [activity]
 `
 
-// busyHour is twelve visits of user 1 and one of user 2, and both asked after it.
+// busyHour is twelve visits of user 1 and one of user 2, and a read of both afterwards.
 func busyHour(t *testing.T) *scenario {
 	s := &scenario{t: t}
 	dir := t.TempDir()
@@ -247,8 +246,8 @@ func busyHour(t *testing.T) *scenario {
 	return s
 }
 
-// What serving does not have, has twice or has otherwise is found, and the report says
-// where and what, whether the event would have been materialized or pushed.
+// An event that serving misses, has twice or has with other values is found and reported with
+// its position, whether it would have been materialized or pushed.
 func TestPlantedDifferencesAreFound(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		s := busyHour(t)
@@ -279,7 +278,7 @@ func TestPlantedDifferencesAreFound(t *testing.T) {
 				for _, d := range r.Differences {
 					got = append(got, fmt.Sprintf("%d %s %s %s", d.Row, d.Feature, d.Trained, d.Served))
 					if d.At != s.rows[0].At.String() {
-						t.Errorf("%s: %+v is of another time", name, d)
+						t.Errorf("%s: %+v has another time", name, d)
 					}
 				}
 				if strings.Join(got, "\n") != strings.Join(c.want, "\n") || r.Different != len(c.want) {
@@ -327,7 +326,7 @@ func TestReportShowsAFew(t *testing.T) {
 	}
 }
 
-// What cannot be replayed is an error, not a report without differences.
+// A replay that is not possible is an error, not a report without differences.
 func TestReplayFails(t *testing.T) {
 	planned := errors.New("failed, as planned")
 	failing := func(context.Context, *plan.Source, func(*kernel.Events) error) error { return planned }
@@ -347,10 +346,10 @@ func TestReplayFails(t *testing.T) {
 	}
 	s := busyHour(t)
 	cfg := parity.Config{Plan: s.plan, Service: s.service, History: history(s.events, 5), Open: backend.InMemory, From: plan.Always}
-	if _, err := parity.Replay(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no rows") {
+	if _, err := parity.Replay(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "no rows to read") {
 		t.Errorf("no rows: %v", err)
 	}
-	// Before the time up to which history is materialized nothing can be asked.
+	// Rows before the end of materialized history cannot be read.
 	cfg.Rows, cfg.From = s.rows, s.rows[0].At+1
 	if _, err := parity.Replay(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "the server answered as of") {
 		t.Errorf("rows from before: %v", err)
@@ -364,7 +363,7 @@ func (s *scenario) withoutAmount(i int, user int64) oracle.Event {
 	return e
 }
 
-// with is event i with another value in a column.
+// with is event i with another value of a column.
 func (s *scenario) with(i int, column string, v plan.Value) oracle.Event {
 	s.t.Helper()
 	columns := maps.Clone(s.events[i].Columns)

@@ -20,7 +20,7 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// project is a project folder with DuckDB over it.
+// project is a project folder with a DuckDB reader.
 type project struct {
 	dir  string
 	db   *relation.Reader

@@ -12,20 +12,21 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// History reads every event of a source, and what fills it, redeliveries removed.
+// History reads every event of a source and its fillings, without redeliveries.
 type History func(ctx context.Context, src *plan.Source, f func(*kernel.Events) error) error
 
-// Arrivals lists what arrives of a source, redeliveries too. Of one time and id it comes in order.
+// Arrivals reads the deliveries of a source, including redeliveries. Those of the same time and
+// id are in order.
 type Arrivals func(ctx context.Context, src *plan.Source, f func(ingest.Delivery) error) error
 
-// timeline is what arrives of one source in the order in which serving would have come to
-// know it: an event when it is visible, and its outcomes when they are known.
+// timeline is the deliveries of one source in the order in which serving would have received
+// them: an event when it is visible, and its outcomes when they are known.
 type timeline struct {
 	source *plan.Source
 	rest   []ingest.Delivery
 }
 
-// newTimeline collects what arrives of a source in [from, to).
+// newTimeline collects the deliveries of a source that arrive in [from, to).
 func newTimeline(ctx context.Context, src *plan.Source, from, to plan.EventTime, arrivals Arrivals) (*timeline, error) {
 	tl := &timeline{source: src}
 	err := arrivals(ctx, src, func(d ingest.Delivery) error {
@@ -43,7 +44,7 @@ func newTimeline(ctx context.Context, src *plan.Source, from, to plan.EventTime,
 	return tl, nil
 }
 
-// arrivals lists what arrives of a history.
+// arrivals reads the deliveries of a history.
 func (h History) arrivals(ctx context.Context, src *plan.Source, f func(ingest.Delivery) error) error {
 	in, err := ingest.NewSource(src)
 	if err != nil {
@@ -61,7 +62,8 @@ func (h History) arrivals(ctx context.Context, src *plan.Source, f func(ingest.D
 	})
 }
 
-// before takes what arrives next before t, at most limit of it, and the time of the last.
+// before removes and returns the next deliveries that arrive before t, at most limit, and the
+// time of the last one.
 func (tl *timeline) before(t plan.EventTime, limit int) (entries []eventlog.Entry, last plan.EventTime) {
 	for len(tl.rest) > 0 && len(entries) < limit && tl.rest[0].At < t {
 		entries = append(entries, tl.rest[0].Entry)

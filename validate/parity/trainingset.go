@@ -21,9 +21,8 @@ import (
 	"github.com/unskew/unskew/materializer/offline"
 )
 
-// ReadTrainingSet reads rows of a training set that was written with statuses: n of
-// them, evenly spread over its files, or all when n is 0. Only rows whose as-of time is
-// at or after from count. Of the others no more than the time is held in memory.
+// ReadTrainingSet reads rows of a training set that was written with statuses: of the rows whose
+// as-of time is at or after from, n that are evenly spread over the files, or all if n is 0.
 func ReadTrainingSet(ctx context.Context, dir string, m *offline.Manifest, set *plan.TrainingSet, from plan.EventTime, n int) ([]Row, error) {
 	r := &setReader{set: set, dir: dir, files: m.Files}
 	var candidates []int
@@ -63,22 +62,21 @@ func ReadTrainingSet(ctx context.Context, dir string, m *offline.Manifest, set *
 	return rows, err
 }
 
-// setReader reads the files of a training set one after the other.
+// setReader reads the files of a training set one after another.
 type setReader struct {
 	set   *plan.TrainingSet
 	dir   string
 	files []offline.FileManifest
 }
 
-// trainingBatch is some rows of a training set; first is the number of the first of
-// them, counted over all files.
+// trainingBatch is some rows of a training set; first is the number of the first row, counted
+// over all files.
 type trainingBatch struct {
 	columns  map[string]arrow.Array
 	first, n int
 }
 
-// each calls f with the rows of all files; only with the named columns, or with all
-// when names is nil.
+// each calls f with the rows of all files, with the named columns or, if names is nil, with all.
 func (r *setReader) each(ctx context.Context, names []string, f func(*trainingBatch) error) error {
 	row := 0
 	for _, output := range r.files {
@@ -92,8 +90,8 @@ func (r *setReader) each(ctx context.Context, names []string, f func(*trainingBa
 	return nil
 }
 
-// eachBatch calls f with the rows of a file, the first of which has the given number,
-// and returns how many there are.
+// eachBatch calls f with the rows of a file and returns their number; first is the number of the
+// first row.
 func eachBatch(ctx context.Context, path string, names []string, first int, f func(*trainingBatch) error) (int, error) {
 	parquet, err := file.OpenParquetFile(path, false)
 	if err != nil {
@@ -144,9 +142,9 @@ func (b *trainingBatch) column(name string) (arrow.Array, error) {
 
 func missingColumn(name string) error {
 	if strings.HasSuffix(name, ".status") {
-		return fmt.Errorf("it has no column %q; write it with --with-status", name)
+		return fmt.Errorf("there is no column %q; build the training set with --with-status", name)
 	}
-	return fmt.Errorf("it has no column %q", name)
+	return fmt.Errorf("there is no column %q", name)
 }
 
 // time is the as-of time of row i.
@@ -162,7 +160,7 @@ func (b *trainingBatch) time(set *plan.TrainingSet, i int) (plan.EventTime, erro
 	return t.Time(), nil
 }
 
-// row is row i with everything that training says of it.
+// row is row i with its keys, request fields and values.
 func (b *trainingBatch) row(set *plan.TrainingSet, i int) (Row, error) {
 	row := Row{Number: b.first + i}
 	var err error
@@ -236,12 +234,12 @@ func cell(a arrow.Array, i int, t plan.Type) (plan.Value, error) {
 	if v, ok := scalar(a, i, t.Kind); ok {
 		return v, nil
 	}
-	return plan.Value{}, fmt.Errorf("holds %v where %v belongs", a.DataType(), t)
+	return plan.Value{}, fmt.Errorf("it has type %v, want %v", a.DataType(), t)
 }
 
 func elements(a arrow.Array, from, to int, t plan.Type) (plan.Value, error) {
 	if t.Kind != plan.List {
-		return plan.Value{}, fmt.Errorf("holds a list where %v belongs", t)
+		return plan.Value{}, fmt.Errorf("it has lists, want %v", t)
 	}
 	var list []plan.Value
 	for i := from; i < to; i++ {
@@ -256,7 +254,7 @@ func elements(a arrow.Array, from, to int, t plan.Type) (plan.Value, error) {
 
 func entries(a *array.Map, from, to int, t plan.Type) (plan.Value, error) {
 	if t.Kind != plan.Map {
-		return plan.Value{}, fmt.Errorf("holds a map where %v belongs", t)
+		return plan.Value{}, fmt.Errorf("it has maps, want %v", t)
 	}
 	keys, err := elements(a.Keys(), from, to, plan.ListOf(*t.Key))
 	if err != nil {
@@ -269,7 +267,7 @@ func entries(a *array.Map, from, to int, t plan.Type) (plan.Value, error) {
 	return plan.MapValue(keys.List(), values.List()), nil
 }
 
-// scalar reads the Arrow types that a training set's columns and spines have.
+// scalar reads the Arrow types of the columns of training sets and spines.
 func scalar(a arrow.Array, i int, k plan.Kind) (plan.Value, bool) {
 	if f, ok := a.(*array.Float64); ok && k == plan.Double {
 		return plan.DoubleValue(f.Value(i)), true

@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/validate/parity"
 )
 
-// everyType has a feature of each type, spine columns of each width, and rows of each
+// everyType has a feature of each type, spine columns of each width, and rows with each
 // status; %s is the training set's split.
 const everyType = `kind: Entity
 name: user
@@ -84,7 +84,7 @@ func events(t *testing.T, p *project) (out []oracle.Event) {
 			for i := range ev.Batch.N {
 				columns := map[string]plan.Value{}
 				for c, f := range ev.Batch.Fields {
-					// Batches are valid during the call only; a decoded value is its own.
+					// Batches are valid only during the call; decoding copies the value.
 					v, _, err := plan.DecodeCanonical(plan.AppendCanonical(nil, ev.Batch.Cols[c].Value(i)))
 					if err != nil {
 						return err
@@ -112,8 +112,8 @@ func everyTypeProject(t *testing.T, split string) *project {
 	return open(t, dir)
 }
 
-// A training set reads back as what the oracle says of its spine, every type and
-// status, nulls and NaN among them; and serving says the same.
+// A training set that is read back has the oracle's values, for every type and status including
+// nulls and NaN, and so does serving.
 func TestTrainingSetReadsBackAsTrained(t *testing.T) {
 	p := everyTypeProject(t, "")
 	out, m := p.train(t, true)
@@ -142,7 +142,7 @@ func TestTrainingSetReadsBackAsTrained(t *testing.T) {
 		}
 	}
 	if len(statuses) != 5 {
-		t.Errorf("only the statuses %v", statuses)
+		t.Errorf("the only statuses are %v", statuses)
 	}
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for _, from := range []plan.EventTime{plan.Always, rows[50].At} {
@@ -158,8 +158,8 @@ func TestTrainingSetReadsBackAsTrained(t *testing.T) {
 	})
 }
 
-// A sample is spread evenly over all files, and only over rows from a time on; the
-// numbers of its rows are theirs in the whole.
+// A sample is spread evenly over all files, of rows from a given time on; its rows have their
+// numbers in the whole training set.
 func TestSampleOfATrainingSet(t *testing.T) {
 	p := everyTypeProject(t, "split: {train: 0.5, validation: 0.3, test: 0.2}\n")
 	out, m := p.train(t, true)
@@ -202,7 +202,7 @@ func TestSampleOfATrainingSet(t *testing.T) {
 	}
 }
 
-// A file that is not what the definitions say is an error with the file and the column.
+// A file that does not match the definitions is an error with the file and the column.
 func TestTrainingSetOfOtherDefinitions(t *testing.T) {
 	p := everyTypeProject(t, "")
 	out, m := p.train(t, false)

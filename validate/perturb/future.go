@@ -18,8 +18,8 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// perturb makes the training set over sources whose future is another, as far as the rows of the
-// spine are concerned.
+// perturb makes the training set over sources with a changed future, as seen from the rows of
+// the spine.
 func (r *run) perturb(ctx context.Context, set *plan.TrainingSet, s *spine) (*plan.TrainingSet, error) {
 	service, sources := *set.Service, map[*plan.Source]*plan.Source{}
 	service.Views = slices.Clone(service.Views)
@@ -41,8 +41,8 @@ func (r *run) perturb(ctx context.Context, set *plan.TrainingSet, s *spine) (*pl
 	return &out, nil
 }
 
-// perturbSource writes the rows of a source that have entities of the spine to a file, with
-// another future, and returns the source that reads them there.
+// perturbSource writes the rows of a source whose entities are in the spine to a file, with a
+// changed future, and returns a source that reads this file.
 func (r *run) perturbSource(ctx context.Context, src *plan.Source, views []plan.ViewRef, s *spine) (*plan.Source, error) {
 	if src.From == "" && src.SQL == "" {
 		return src, nil
@@ -54,7 +54,7 @@ func (r *run) perturbSource(ctx context.Context, src *plan.Source, views []plan.
 	f := &future{run: r, source: src, fields: in.Fields()}
 	for _, ref := range views {
 		if ref.View.Source == src {
-			f.seenBy = append(f.seenBy, seer{ref.View.KeyColumns, s.lastSeen(ref.Keys)})
+			f.seenBy = append(f.seenBy, observer{ref.View.KeyColumns, s.lastSeen(ref.Keys)})
 		}
 	}
 	if err := f.findShared(ctx, in); err != nil {
@@ -84,26 +84,27 @@ func (r *run) perturbSource(ctx context.Context, src *plan.Source, views []plan.
 	return &changed, err
 }
 
-// seer is a view in a role: the key columns of its events, and until when an entity is looked at.
-type seer struct {
+// observer is a view in a role: the key columns of its events, and for each entity of the
+// spine the latest as-of time.
+type observer struct {
 	keys  []string
 	until map[string]plan.EventTime
 }
 
-// future writes rows of a source with another future.
+// future writes rows of a source with a changed future.
 type future struct {
 	*run
 	source *plan.Source
 	fields []plan.Field
-	seenBy []seer
-	// shared is, for each event id of several rows, the latest time as of which one of them is seen:
-	// which of them is the event depends on all.
+	seenBy []observer
+	// shared is, for each event id of several rows, the latest as-of time of all of them: which
+	// of the rows is the event depends on all.
 	shared map[string]plan.EventTime
 	out    writer
 	added  int
 }
 
-// findShared looks for event ids that several rows have.
+// findShared finds the event ids that several rows have.
 func (f *future) findShared(ctx context.Context, in *ingest.Source) error {
 	f.shared = map[string]plan.EventTime{}
 	id, ok := f.source.Column(f.source.EventID)
@@ -137,8 +138,8 @@ func (f *future) findShared(ctx context.Context, in *ingest.Source) error {
 	})
 }
 
-// event writes what becomes of an event: as it was as far as it is known before the rows of the spine that see
-// its entities.
+// event writes an event: unchanged as far as it is known before the as-of times of its entities,
+// and otherwise changed or removed at random. At times it adds another event.
 func (f *future) event(ev *kernel.Events, i int) error {
 	until, seen := f.until(ev.Batch, i)
 	if ev.ID != nil {
@@ -149,7 +150,7 @@ func (f *future) event(ev *kernel.Events, i int) error {
 	if !seen && f.Log == nil {
 		return nil
 	}
-	if !seen { // what was pushed with its id may be of another entity
+	if !seen { // keep it, because a pushed row with the same id may have another entity
 		f.result.Kept++
 		return f.out.row(f.copy(ev.Batch, i))
 	}
@@ -187,7 +188,7 @@ func (f *future) event(ev *kernel.Events, i int) error {
 	return f.out.row(more)
 }
 
-// until is the latest time as of which a row of the spine sees an event.
+// until is the latest as-of time of an event's entities.
 func (f *future) until(b *vector.Batch, i int) (latest plan.EventTime, seen bool) {
 	for _, s := range f.seenBy {
 		cols := make([]*vector.Vector, len(s.keys))
@@ -205,12 +206,12 @@ func (f *future) until(b *vector.Batch, i int) (latest plan.EventTime, seen bool
 	return latest, seen
 }
 
-// copy makes one-row columns of a row.
+// copy copies a row to columns of one row.
 func (f *future) copy(b *vector.Batch, i int) []*vector.Vector {
 	row := make([]*vector.Vector, len(f.fields))
 	for c, field := range f.fields {
 		v := b.Col(field.Name).Value(i)
-		if v.Kind() == plan.String { // the memory of the batch is used again
+		if v.Kind() == plan.String { // the memory of the batch is reused
 			v = plan.StringValue(strings.Clone(v.Str()))
 		}
 		row[c] = vector.Of(field.Type, v)
@@ -218,11 +219,11 @@ func (f *future) copy(b *vector.Batch, i int) []*vector.Vector {
 	return row
 }
 
-// hide changes what is known of a row only later.
+// hide changes the late columns of a row that are known at until or later.
 func (f *future) hide(ev *kernel.Events, i int, row []*vector.Vector, until plan.EventTime) (changed bool) {
 	for c, field := range f.fields {
 		if known, late := ev.ColumnKnown[field.Name]; late && known[i] >= until && known[i] != plan.Never && row[c].Valid(0) {
-			if f.saysWhen(field.Name) {
+			if f.isKnownTime(field.Name) {
 				f.set(row, c, plan.TimestampValue(f.later(until)))
 			} else {
 				f.set(row, c, f.other(field.Type, row[c].Value(0)))
@@ -233,19 +234,19 @@ func (f *future) hide(ev *kernel.Events, i int, row []*vector.Vector, until plan
 	return changed
 }
 
-// saysWhen reports whether a column says when others are known.
-func (f *future) saysWhen(column string) bool {
+// isKnownTime reports whether a column is the known time of another column.
+func (f *future) isKnownTime(column string) bool {
 	return slices.ContainsFunc(f.source.Columns, func(c plan.SourceColumn) bool {
 		return c.Known != nil && c.Known.Kind == plan.KnownColumn && c.Known.Column == column
 	})
 }
 
-// change makes another row of the same entities that is known at until or later.
+// change changes a row to one of the same entities that is known at until or later.
 func (f *future) change(row []*vector.Vector, until plan.EventTime) {
 	for c, field := range f.fields {
 		switch {
 		case f.isKey(field.Name) || field.Name == f.source.EventID || field.Name == f.source.EventTime || field.Name == f.source.Known.Column:
-		case f.saysWhen(field.Name):
+		case f.isKnownTime(field.Name):
 			f.set(row, c, plan.TimestampValue(f.later(until)))
 		default:
 			f.set(row, c, f.other(field.Type, row[c].Value(0)))
@@ -255,7 +256,7 @@ func (f *future) change(row []*vector.Vector, until plan.EventTime) {
 	switch k := f.source.Known; k.Kind {
 	case plan.KnownColumn:
 		f.setTime(row, k.Column, at)
-		at = f.later(until) - plan.EventTime(f.random.Int64N(int64(30*plan.Day))) // an event of the past that comes late
+		at = f.later(until) - plan.EventTime(f.random.Int64N(int64(30*plan.Day))) // an event time in the past
 	case plan.KnownDelay:
 		at -= plan.EventTime(k.Delay)
 	}
@@ -269,8 +270,8 @@ func (f *future) isKey(column string) bool {
 	return slices.ContainsFunc(f.source.Keys, func(keys []string) bool { return slices.Contains(keys, column) })
 }
 
-// rename gives a row that is added an id of its own, or at times none: then it is a delivery of the
-// event that it was copied from.
+// rename gives an added row a new id. At times it does not, and the row is a delivery of the
+// event from which it was copied.
 func (f *future) rename(row []*vector.Vector) {
 	c := slices.IndexFunc(f.fields, func(x plan.Field) bool { return x.Name == f.source.EventID })
 	if c < 0 || f.random.IntN(4) == 0 {
@@ -284,7 +285,7 @@ func (f *future) rename(row []*vector.Vector) {
 	f.set(row, c, plan.StringValue(fmt.Sprintf("added by perturbation %d", f.added)))
 }
 
-// later is a time at which nothing is known yet as of until: often that time itself.
+// later is a time at or after until, often until itself.
 func (f *future) later(until plan.EventTime) plan.EventTime {
 	if f.random.IntN(3) == 0 {
 		return until
@@ -304,7 +305,7 @@ func (f *future) set(row []*vector.Vector, c int, v plan.Value) {
 	row[c] = vector.Of(f.fields[c].Type, v)
 }
 
-// other is another value of a type; a null at times.
+// other is a random value of a type, at times null.
 func (f *future) other(t plan.Type, v plan.Value) plan.Value {
 	if f.random.IntN(8) == 0 {
 		return plan.NullValue()

@@ -1,6 +1,6 @@
-// Package perturb changes the future and sees whether the past notices: rows of a training set
-// are computed again after everything that became known at or after their time was changed,
-// removed or added to, and have to stay as they were, bit for bit.
+// Package perturb checks that features do not depend on the future: it changes, removes and adds
+// events that become known at or after the times of some rows of a training set, computes these
+// rows again, and compares the values bit by bit.
 package perturb
 
 import (
@@ -18,37 +18,38 @@ import (
 	"github.com/unskew/unskew/materializer/offline"
 )
 
-// Rule is what a difference breaks.
+// Rule is the rule that a difference violates.
 var Rule = diag.Rule{ID: "future-perturbation", Severity: diag.Error, Purpose: "A value does not change with what becomes known at its time or later."}
 
-// Config says what to check.
+// Config is the parameters of a check.
 type Config struct {
 	Reader *relation.Reader
-	Log    eventlog.Log // what was pushed, which is left as it is; nil: nothing
+	Log    eventlog.Log // pushed events, which are not changed; nil: none
 	Set    *plan.TrainingSet
-	Rows   int    // of the spine, drawn at random
-	Seed   uint64 // of what is drawn
+	Rows   int    // number of spine rows, drawn at random
+	Seed   uint64 // of the random numbers
 	Memory int64  // see offline.Config
 	Engine plan.Engine
 
-	// early, in tests, changes what is known by so much before a row's time too, which has to be noticed.
+	// early is for tests: events known by this much before a row's time are changed too, which
+	// must be found.
 	early plan.Micros
 }
 
-// Result is what was found.
+// Result is the outcome of a check.
 type Result struct {
 	TrainingSet string       `json:"training_set"`
-	Rows        int          `json:"rows"`    // that were computed again
-	Values      int          `json:"values"`  // that were compared
-	Kept        int64        `json:"kept"`    // rows of sources that are known before
-	Changed     int64        `json:"changed"` // rows known later, or of which a column is
+	Rows        int          `json:"rows"`    // spine rows computed again
+	Values      int          `json:"values"`  // values compared
+	Kept        int64        `json:"kept"`    // source rows left unchanged
+	Changed     int64        `json:"changed"` // source rows of which the row or a column is known later
 	Removed     int64        `json:"removed"`
 	Added       int64        `json:"added"`
-	Different   int          `json:"different"` // values
-	First       []Difference `json:"first"`     // of these
+	Different   int          `json:"different"` // values that differ
+	First       []Difference `json:"first"`     // the first of them
 }
 
-// Difference is a value that has changed with the future.
+// Difference is a value that changed with the future.
 type Difference struct {
 	Row     int64    `json:"row"` // of the spine, from 1
 	At      string   `json:"at"`
@@ -61,18 +62,18 @@ type Difference struct {
 
 // Text is the difference as a sentence.
 func (d *Difference) Text(set string) string {
-	return fmt.Sprintf("%s of training set %s knows the future: on row %d of the spine, as of %s, it is %s, and %s once events that became known at that time or later are others",
+	return fmt.Sprintf("%s of training set %s depends on the future: in row %d of the spine, as of %s, it is %s; it becomes %s when events that became known at that time or later are changed",
 		d.Column, set, d.Row, d.At, d.Before, d.After)
 }
 
-// rounds is how many times history is perturbed, each time for other rows: the fewer rows share
-// an entity, the nearer to each comes what is changed.
+// rounds is the number of times that history is perturbed, each time for other rows: the fewer
+// rows of a round share an entity, the closer to each row are the changes.
 const rounds = 3
 
-// mostDifferences is how many differences are listed.
-const mostDifferences = 5
+// maxDifferences is the largest number of differences that are listed.
+const maxDifferences = 5
 
-// Check computes rows of a training set with the future as it is and as it might be.
+// Check computes rows of a training set with the actual future and with a changed one.
 func Check(ctx context.Context, c Config) (*Result, error) {
 	dir, err := os.MkdirTemp("", "unskew-perturb-")
 	if err != nil {
@@ -113,11 +114,11 @@ func (r *run) check(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(r.result.First, func(a, b Difference) int { return int(a.Row - b.Row) })
-	r.result.First = r.result.First[:min(mostDifferences, len(r.result.First))]
+	r.result.First = r.result.First[:min(maxDifferences, len(r.result.First))]
 	return nil
 }
 
-// draw draws k different numbers below n, in no order.
+// draw draws k distinct numbers below n, in random order.
 func draw(random *rand.Rand, n int64, k int) []int64 {
 	if n <= int64(k) {
 		k = int(n)
@@ -170,10 +171,10 @@ func (r *run) train(ctx context.Context, set *plan.TrainingSet, name string) (*v
 	return readValues(ctx, r.Reader, filepath.Join(out, "data.parquet"))
 }
 
-// compare looks for values that differ.
+// compare records the values that differ.
 func (r *run) compare(before, after *values, s *spine) error {
 	if before.rows != after.rows || before.rows != len(s.rows) {
-		return fmt.Errorf("%d rows became %d and then %d", len(s.rows), before.rows, after.rows)
+		return fmt.Errorf("%d spine rows gave %d rows before and %d rows after the change", len(s.rows), before.rows, after.rows)
 	}
 	for c, name := range before.names {
 		r.result.Values += before.rows
@@ -182,7 +183,7 @@ func (r *run) compare(before, after *values, s *spine) error {
 				continue
 			}
 			r.result.Different++
-			if len(r.result.First) < rounds*mostDifferences {
+			if len(r.result.First) < rounds*maxDifferences {
 				d := Difference{Row: s.rows[i] + 1, At: s.at[i].String(), Column: name, Before: before.texts[c][i], After: after.texts[c][i]}
 				d.Feature, d.Pos = r.definition(name)
 				r.result.First = append(r.result.First, d)

@@ -117,7 +117,7 @@ func (p *project) copyTo(t *testing.T, file, sql string) {
 	}
 }
 
-// fill writes events and a spine with rows a microsecond behind payments, and at the very moment
+// fill writes events and a spine with rows a microsecond after payments, and at the exact times
 // at which something becomes known.
 func (p *project) fill(t *testing.T) *plan.TrainingSet {
 	for f := range 2 {
@@ -151,8 +151,8 @@ func TestTheFutureIsNotSeen(t *testing.T) {
 	}
 }
 
-// TestAMicrosecondIsNoticed: were it only that what is known a microsecond before a row's time is taken
-// for the future, rows would change, so the check sees whatever lies nearer than that.
+// TestAMicrosecondIsNoticed: if events known a microsecond before a row's time are changed too,
+// values differ, so the check would find a dependency on the future of a microsecond.
 func TestAMicrosecondIsNoticed(t *testing.T) {
 	p := newProject(t)
 	set := p.fill(t)
@@ -160,7 +160,7 @@ func TestAMicrosecondIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Different == 0 || len(r.First) != mostDifferences {
+	if r.Different == 0 || len(r.First) != maxDifferences {
 		t.Fatalf("%+v", r)
 	}
 	d := r.First[0]

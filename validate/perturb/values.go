@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// spine is rows of a training set's spine in a file of their own.
+// spine is some rows of a training set's spine, copied to a file.
 type spine struct {
 	path string
 	rows []int64 // their numbers in the spine, ascending
@@ -49,7 +49,7 @@ func (r *run) readSpine(ctx context.Context, rows []int64) (*spine, error) {
 	return s, r.readKeys(ctx, s)
 }
 
-// declared are the columns of the spine that the training set names.
+// declared are the columns of the spine that the training set declares.
 func (r *run) declared() []plan.Field {
 	fields := []plan.Field{{Name: r.Set.Spine.Time, Type: plan.T(plan.Timestamp)}}
 	seen := map[string]bool{r.Set.Spine.Time: true}
@@ -87,7 +87,7 @@ func (r *run) readKeys(ctx context.Context, s *spine) error {
 	})
 }
 
-// lastSeen is, for each entity that the rows have by some key columns, the latest of their times.
+// lastSeen is the latest as-of time of each entity, by the given key columns.
 func (s *spine) lastSeen(keys []string) map[string]plan.EventTime {
 	out := map[string]plan.EventTime{}
 	row := 0
@@ -108,7 +108,8 @@ func (s *spine) lastSeen(keys []string) map[string]plan.EventTime {
 	return out
 }
 
-// values are the columns of a training set, each value as text that tells all its bits.
+// values are the columns of a training set, with each value as a text that determines all its
+// bits.
 type values struct {
 	names []string
 	texts [][]string
@@ -136,7 +137,7 @@ func readValues(ctx context.Context, r *relation.Reader, path string) (*values, 
 	return v, err
 }
 
-// definition is the feature of a column of values, and where it is defined.
+// definition is the feature of a column of values, and its position.
 func (r *run) definition(column string) (string, plan.Pos) {
 	svc := r.Set.Service
 	for i, o := range svc.Outputs() {

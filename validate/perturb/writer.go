@@ -25,7 +25,7 @@ type writer struct {
 	rows  int // of the group
 }
 
-// groupRows is how many rows of a file are held in memory.
+// groupRows is the number of rows of a row group, which is held in memory.
 const groupRows = 64 << 10
 
 // begin begins the file.
@@ -49,8 +49,8 @@ func (w *writer) begin(s *arrow.Schema) error {
 	return nil
 }
 
-// beginFields begins a file with columns of the given fields. Parquet has no durations: the Arrow schema
-// in the metadata says which integers are nanoseconds.
+// beginFields begins a file with columns for the given fields. Parquet has no durations; the
+// Arrow schema in the metadata says which integers are durations in nanoseconds.
 func (w *writer) beginFields(fields []plan.Field) error {
 	var stored, meant []arrow.Field
 	for _, f := range fields {
