@@ -211,7 +211,7 @@ func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 
 // see adds the counts and failures of a row group.
 func (t *trainer) see(g *rowGroup) {
-	t.counts.TakeTexts(g.texts)
+	t.counts.AddTexts(g.texts)
 	for i, r := range t.roles {
 		r.failed.merge(g.failed[i])
 		r.withEvents += g.withEvents[i]

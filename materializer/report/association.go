@@ -5,35 +5,36 @@ import (
 	"slices"
 )
 
-// table counts rows by a range of values and by the class of their label.
+// table is a contingency table: it counts rows by a range of values and by class of the label.
 type table struct {
 	classes int
-	rows    [][]int64 // those in order, and those that are in none
-	ordered int       // how many of them are in order
+	rows    [][]int64 // first the ordered ranges, then the others
+	ordered int       // number of ordered ranges
 }
 
-// What a feature may tell of the label by itself before it is looked at twice: when all but
-// one in a thousand tables of its size would be beyond the bound, the feature is probably made of
-// the label.
+// An alarm is raised if a feature alone predicts the label better than these bounds, with so much
+// confidence that only one in a thousand features at the bound would be reported. Such a feature
+// is probably computed from the label.
 const (
 	tooGoodAUC         = 0.95
 	tooGoodInformation = 0.6
 	standardErrors     = 3
-	// fewestOfClass is how many rows the smaller of two classes must have for an AUC to mean something.
-	fewestOfClass = 20
-	// fewestLabelled is how many labelled rows information must have.
-	fewestLabelled = 100
+	// minOfClass is the number of rows that each of two classes must have for a bound of the AUC.
+	minOfClass = 20
+	// minLabelled is the number of labelled rows that mutual information needs.
+	minLabelled = 100
 )
 
-// mostRanges is how many ranges numbers are put in to measure information.
-const mostRanges = 32
+// maxRanges is the largest number of ranges of numbers for measuring information.
+const maxRanges = 32
 
-// association is what a feature tells of the label, by itself.
+// association is how much a feature alone says about the label. A measure that does not exist is
+// NaN.
 type association struct {
-	correlation float64 // Spearman's; NaN where there is none
-	auc         float64 // that of the greater or the lesser values, whichever is more; NaN
+	correlation float64 // Spearman's
+	auc         float64 // of ranking by ascending or descending value, whichever is larger
 	aucLower    float64
-	information float64 // mutual information as a share of the label's entropy; NaN
+	information float64 // mutual information as a share of the label's entropy
 	infoLower   float64
 }
 
@@ -48,7 +49,8 @@ func (t *table) total() (n int64, byClass []int64) {
 	return n, byClass
 }
 
-// associate measures. The classes are in order if ordered; two classes always are.
+// associate computes the association. ordered says that the classes have an order; two classes
+// always have.
 func (t *table) associate(ordered bool) association {
 	a := association{math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()}
 	if t.classes < 2 {
@@ -64,7 +66,7 @@ func (t *table) associate(ordered bool) association {
 	return a
 }
 
-// tooGood says which bound is passed: "auc", "mutual_information" or none.
+// tooGood is the bound that is exceeded: "auc", "mutual_information" or "".
 func (a *association) tooGood() string {
 	switch {
 	case a.aucLower > tooGoodAUC:
@@ -75,9 +77,10 @@ func (a *association) tooGood() string {
 	return ""
 }
 
-// auc is the probability that of two rows of different classes the values are in the order of the
-// classes, or the reverse if that is more, and a lower bound by the standard error of J. A. Hanley and
-// B. J. McNeil (The meaning and use of the area under a receiver operating characteristic curve, 1982).
+// auc is the probability that the values of two rows of different classes are in the order of the
+// classes, or in reverse order if that is larger, and a lower bound by the standard error of
+// J. A. Hanley and B. J. McNeil (The meaning and use of the area under a receiver operating
+// characteristic curve, 1982).
 func (t *table) auc() (auc, lower float64) {
 	var below, negative, positive float64
 	for _, row := range t.rows[:t.ordered] {
@@ -94,7 +97,7 @@ func (t *table) auc() (auc, lower float64) {
 	}
 	auc = sum / float64(negative*positive)
 	auc = max(auc, 1-auc)
-	if min(negative, positive) < fewestOfClass {
+	if min(negative, positive) < minOfClass {
 		return auc, math.NaN()
 	}
 	q1, q2 := auc/(2-auc), 2*float64(auc*auc)/(1+auc)
@@ -102,7 +105,7 @@ func (t *table) auc() (auc, lower float64) {
 	return auc, auc - standardErrors*math.Sqrt(max(0, variance))
 }
 
-// spearman is the correlation of the ranks of values and of classes, ties sharing their mean.
+// spearman is the correlation of the ranks of values and of classes; ties have their mean rank.
 func (t *table) spearman() float64 {
 	values, classes := make([]float64, t.ordered), make([]float64, t.classes)
 	for i, row := range t.rows[:t.ordered] {
@@ -132,8 +135,8 @@ func (t *table) spearman() float64 {
 	return xy / math.Sqrt(float64(xx*yy))
 }
 
-// midRanks are the ranks of groups of the given sizes, shared out evenly and shifted so that
-// their mean over n rows is 0, as a share of n.
+// midRanks are the mean ranks of groups of the given sizes, shifted so that their mean over n
+// rows is 0, and divided by n.
 func midRanks(sizes []float64, n float64) []float64 {
 	ranks, below := make([]float64, len(sizes)), 0.0
 	for i, size := range sizes {
@@ -144,12 +147,12 @@ func midRanks(sizes []float64, n float64) []float64 {
 }
 
 // information is the mutual information of values and classes as a share of the entropy of the
-// classes, without what chance gives a table of this size (G. A. Miller, Note on the bias
-// of information estimates, 1955), and a lower bound.
+// classes, corrected for its bias in a table of this size (G. A. Miller, Note on the bias of
+// information estimates, 1955), and a lower bound.
 func (t *table) information() (share, lower float64) {
 	total, byClass := t.total()
 	n := float64(total)
-	if total < fewestLabelled {
+	if total < minLabelled {
 		return math.NaN(), math.NaN()
 	}
 	entropy, classes := 0.0, 0
@@ -163,7 +166,7 @@ func (t *table) information() (share, lower float64) {
 		return math.NaN(), math.NaN()
 	}
 	mutual, square, kinds := 0.0, 0.0, 0
-	for _, row := range slices.Concat(ranges(t.rows[:t.ordered], mostRanges), t.rows[t.ordered:]) {
+	for _, row := range slices.Concat(ranges(t.rows[:t.ordered], maxRanges), t.rows[t.ordered:]) {
 		of := int64(0)
 		for _, x := range row {
 			of += x
@@ -186,7 +189,8 @@ func (t *table) information() (share, lower float64) {
 	return max(0, mutual/entropy), (mutual - standardErrors*deviation) / entropy
 }
 
-// ranges are buckets put together to at most as many, as near to rows of equal numbers as whole buckets allow.
+// ranges merges buckets to at most the given number, with numbers of rows as equal as whole
+// buckets allow.
 func ranges(buckets [][]int64, most int64) [][]int64 {
 	if len(buckets) <= int(most) {
 		return buckets

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// sample is rows of a value and a class, as a table with a row for each value.
+// sample is rows with a value and a class.
 type sample struct {
 	values  []int
 	classes []int
@@ -66,7 +66,7 @@ func TestAUCIsThatOfAllPairs(t *testing.T) {
 	}
 }
 
-// ranksOf are the mean ranks of values.
+// ranksOf are the ranks of values, the mean rank for equal ones.
 func ranksOf(values []int) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
@@ -100,8 +100,8 @@ func TestSpearmanIsTheCorrelationOfRanks(t *testing.T) {
 	}
 }
 
-// Features that tell nothing raise no alarm, however few rows there are, and those that are
-// the label raise one as soon as there are enough.
+// Features that are independent of the label raise no alarm, however few rows there are. Those
+// that are equal to the label raise one as soon as there are enough rows.
 func TestAlarmsKnowHowManyRowsThereAre(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 2))
 	for range 3000 {
@@ -123,7 +123,7 @@ func TestAlarmsKnowHowManyRowsThereAre(t *testing.T) {
 	}
 }
 
-// What tells the label by being absent is found too.
+// A feature whose absence predicts the label is found too.
 func TestAbsenceTells(t *testing.T) {
 	table := &table{classes: 2, ordered: 1, rows: [][]int64{{500, 0}, {0, 500}}}
 	if a := table.associate(true); a.tooGood() != alarmInformation || a.information < 0.99 {

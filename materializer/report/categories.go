@@ -9,15 +9,15 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Texts are counted exactly as long as a row group has no more than exactTexts different
-// ones and the training set no more than keptTexts. Beyond the first, each sampleStep-th row of
-// the rest of the group is counted for all of them. Beyond the second, the rarest are given up.
+// Texts are counted exactly as long as a row group has at most exactTexts distinct ones and the
+// training set at most keptTexts. Beyond exactTexts, only every sampleStep-th row of the rest of
+// the group is counted, with weight sampleStep. Beyond keptTexts, the rarest texts are dropped.
 const (
 	exactTexts = 2048
 	sampleStep = 16
 	keptTexts  = 4096
-	// mostText is how many bytes of a text are looked at.
-	mostText = 200
+	// maxText is the number of bytes after which a text is cut off.
+	maxText = 200
 )
 
 // GroupTexts are the texts of a row group.
@@ -26,18 +26,18 @@ type GroupTexts struct {
 	index   map[string]int32
 	names   []string
 	counts  []uint32 // by text and code
-	skip    int      // rows until the next one that is counted
+	skip    int      // rows to skip before the next one is counted
 	sampled bool
-	last    string // text that was counted last, and its number
+	last    string // the text that was counted last, and its number
 	lastAt  int32
-	failed  []uint32 // by code: rows that have a text though their expression failed
+	failed  []uint32 // by code: rows with a default after an error
 }
 
 func newGroupTexts(codes int) *GroupTexts {
 	return &GroupTexts{codes: codes, index: map[string]int32{}, lastAt: -1, failed: make([]uint32, codes)}
 }
 
-// addAll counts the texts that a column has.
+// addAll counts the texts of a column.
 func (g *GroupTexts) addAll(v *vector.Vector, statuses []kernel.Status, codes []uint8) {
 	for i, s := range v.Str[:len(codes)] {
 		if !v.Valid(i) {
@@ -79,8 +79,8 @@ func (g *GroupTexts) number(s string) int32 {
 }
 
 func clip(s string) string {
-	if len(s) > mostText {
-		return s[:mostText]
+	if len(s) > maxText {
+		return s[:maxText]
 	}
 	return s
 }
@@ -89,17 +89,17 @@ func clip(s string) string {
 type categories struct {
 	codes   int
 	index   map[string][]uint32 // counts by code
-	given   bool                // some were given up
+	dropped bool                // some were dropped
 	sampled bool                // counts are estimates
-	failed  []uint32            // by code: rows that have a text though their expression failed
+	failed  []uint32            // by code: rows with a default after an error
 }
 
 func newCategories(codes int) *categories {
 	return &categories{codes: codes, index: map[string][]uint32{}, failed: make([]uint32, codes)}
 }
 
-// take adds the texts of a row group.
-func (c *categories) take(g *GroupTexts) {
+// add adds the texts of a row group.
+func (c *categories) add(g *GroupTexts) {
 	c.sampled = c.sampled || g.sampled
 	for code, n := range g.failed {
 		c.failed[code] += n
@@ -127,7 +127,7 @@ type category struct {
 	counts []uint32
 }
 
-// sorted lists the texts, the most frequent first, of equals the lesser one.
+// sorted lists the texts by descending frequency, those of equal frequency in order.
 func (c *categories) sorted() []category {
 	out := make([]category, 0, len(c.index))
 	for name, counts := range c.index {
@@ -139,13 +139,13 @@ func (c *categories) sorted() []category {
 	return out
 }
 
-// shrink gives up all but the most frequent. Which ones of the same count go is decided by
-// the texts, so that it does not depend on chance.
+// shrink drops all but the most frequent texts. Texts of equal frequency are dropped by their
+// order, so that the result is deterministic.
 func (c *categories) shrink() {
 	all := c.sorted()
-	c.given = true
-	for _, gone := range all[keptTexts:] {
-		delete(c.index, gone.name)
+	c.dropped = true
+	for _, rare := range all[keptTexts:] {
+		delete(c.index, rare.name)
 	}
 }
 

@@ -19,7 +19,7 @@ func countTexts(groups [][]string) *categories {
 		v := vector.New(plan.T(plan.String), len(texts))
 		copy(v.Str, texts)
 		g.addAll(v, slices.Repeat([]kernel.Status{kernel.Present}, len(texts)), make([]uint8, len(texts)))
-		c.take(g)
+		c.add(g)
 	}
 	return c
 }
@@ -30,13 +30,13 @@ func TestFewTextsAreCountedExactly(t *testing.T) {
 	for _, x := range c.sorted() {
 		got = append(got, fmt.Sprintf("%s=%d", x.name, x.rows))
 	}
-	if want := []string{"b=3", "a=2", "=1", "c=1"}; !slices.Equal(got, want) || c.sampled || c.given {
+	if want := []string{"b=3", "a=2", "=1", "c=1"}; !slices.Equal(got, want) || c.sampled || c.dropped {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
 
-// Of more texts than are kept, the frequent ones are found and their numbers are near, and
-// memory stays bounded.
+// Of more texts than are kept, the frequent ones are found with approximate numbers, and memory
+// stays bounded.
 func TestManyTextsAreEstimated(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 3))
 	var groups [][]string

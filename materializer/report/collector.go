@@ -6,58 +6,58 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Output is a column of values, as the report needs to know it.
+// Output describes a column of values.
 type Output struct {
 	Name       string
 	Type       plan.Type
-	Views      []int  // roles of the service whose events it depends on
+	Views      []int  // indexes of the roles of the service on whose events it depends
 	Definition string // file:line
 }
 
-// Shape is what is counted.
+// Shape describes what is counted.
 type Shape struct {
 	Outputs []Output
 	Roles   []string
-	Classes int // of the label, at most MostClasses; 0 without one
+	Classes int // of the label, at most MostClasses; 0 if there is no label
 	Parts   int // of the training set
 }
 
-// MostClasses is how many classes of a label are told apart.
+// MostClasses is the largest number of classes of a label.
 const MostClasses = 20
 
 // NoClass is the class of a row without a label.
 const NoClass = 255
 
-// cohort is how well a row's entity is known by its events.
+// cohort is a group of rows by the number of visible events of their entity.
 type cohort uint8
 
 const (
-	without cohort = iota // no event is visible
-	few                   // fewer than kernel.FewEvents are
+	without cohort = iota // no event
+	few                   // fewer than kernel.FewEvents
 	many
-	cohorts
+	cohorts // number of cohorts
 )
 
-// statusKinds is more than there are statuses.
+// statusKinds is a power of two above every status.
 const statusKinds = 8
 
-// Counts are the numbers of rows that a report is made of. They belong to one goroutine at a
-// time. What of several Counts is merged depends on the rows alone, whoever counted them,
-// but that Texts are taken over in the order of row groups.
+// Counts are the numbers of rows from which a report is made. They are for one goroutine at a
+// time. Merged Counts depend only on the rows, not on how they were distributed over Counts;
+// texts must be added in the order of row groups.
 type Counts struct {
 	shape    *Shape
 	features []featureCounts
 }
 
-// featureCounts are those of one output.
+// featureCounts are the counts of one output.
 type featureCounts struct {
 	form     form
-	statuses [][statusKinds][]uint32 // by part; by code
+	statuses [][statusKinds][]uint32 // by part, status and code
 	numbers  *histogram
 	texts    *categories
 }
 
-// form is how values are looked at.
+// form is how values are measured.
 type form uint8
 
 const (
@@ -79,11 +79,11 @@ func formOf(t plan.Type) form {
 	return asNumber
 }
 
-// codes is how many kinds of rows are told apart: a cohort and a class, the last class being that
-// of rows without a label.
+// codes is the number of codes. The code of a row is its cohort and its class; rows without a
+// label have an additional, last class.
 func (s *Shape) codes() int { return int(cohorts) * (s.Classes + 1) }
 
-// NewCounts are counts of no rows.
+// NewCounts makes counts of zero rows.
 func NewCounts(s *Shape) *Counts {
 	c := &Counts{shape: s, features: make([]featureCounts, len(s.Outputs))}
 	for i, o := range s.Outputs {
@@ -104,18 +104,18 @@ func NewCounts(s *Shape) *Counts {
 	return c
 }
 
-// Collector counts rows into Counts. It serves one goroutine at a time.
+// Collector counts rows into Counts. It is for one goroutine at a time.
 type Collector struct {
 	counts  *Counts
-	texts   []*GroupTexts // of the row group at hand, by output; nil where the values are no text
-	classes []uint8       // of the rows at hand
+	texts   []*GroupTexts // of the current row group, by output; nil for outputs that are not texts
+	classes []uint8       // of the current rows
 	part    int
 	roles   []codedRows // by role
-	any     codedRows   // where an output depends on no or on several roles
+	any     codedRows   // for outputs that depend on no or several roles
 	numbers []float64
 }
 
-// codedRows are the codes of the rows at hand, and how many rows each code has.
+// codedRows are the codes of the current rows, and the number of rows with each code.
 type codedRows struct {
 	codes []uint8
 	rows  []uint32
@@ -127,7 +127,7 @@ func (c *codedRows) add(code uint8) {
 	c.rows[code]++
 }
 
-// reset forgets the rows; codes is how many codes there are.
+// reset removes the rows; codes is the number of codes.
 func (c *codedRows) reset(codes int) {
 	c.codes = c.codes[:0]
 	if c.rows == nil {
@@ -136,12 +136,12 @@ func (c *codedRows) reset(codes int) {
 	clear(c.rows)
 }
 
-// NewCollector makes a collector with counts of its own.
+// NewCollector makes a collector with new counts.
 func NewCollector(s *Shape) *Collector {
 	return &Collector{counts: NewCounts(s), roles: make([]codedRows, len(s.Roles))}
 }
 
-// Counts are what was counted.
+// Counts returns the counts.
 func (c *Collector) Counts() *Counts { return c.counts }
 
 // BeginGroup begins a row group of a part.
@@ -154,11 +154,11 @@ func (c *Collector) BeginGroup(part int) {
 	}
 }
 
-// Texts are the texts of the row group, for Counts.TakeTexts.
+// Texts returns the texts of the row group, for Counts.AddTexts.
 func (c *Collector) Texts() []*GroupTexts { return c.texts }
 
-// Rows looks at some rows of the group: the classes of their labels, the results of each role,
-// and the outputs. Nothing of them is kept.
+// Rows counts some rows of the group, given the classes of their labels, the results of each
+// role, and the outputs. It keeps no reference to them.
 func (c *Collector) Rows(classes []uint8, at []plan.EventTime, roles []*kernel.Features, outputs []kernel.FeatureColumn) {
 	c.classes = c.classes[:0]
 	for _, class := range classes {
@@ -175,7 +175,7 @@ func (c *Collector) Rows(classes []uint8, at []plan.EventTime, roles []*kernel.F
 	}
 }
 
-// code finds the codes of the rows at hand in a role.
+// code computes the codes of the current rows in a role.
 func (c *Collector) code(dst *codedRows, r *kernel.Features) {
 	dst.reset(c.counts.shape.codes())
 	step := uint8(c.counts.shape.Classes + 1)
@@ -191,7 +191,8 @@ func (c *Collector) code(dst *codedRows, r *kernel.Features) {
 	}
 }
 
-// codes are the codes of the rows at hand for an output: of the role that knows most of a row's entities.
+// codes are the codes of the current rows for an output: of the role whose entity has the most
+// events.
 func (c *Collector) codes(o *Output) *codedRows {
 	if len(o.Views) == 1 {
 		return &c.roles[o.Views[0]]
@@ -225,7 +226,7 @@ func (c *Collector) column(i int, col *kernel.FeatureColumn, at []plan.EventTime
 	}
 }
 
-// countStatuses counts rows of a part by status. Most columns have but one.
+// countStatuses counts rows of a part by status. In most columns all rows have the same.
 func (f *featureCounts) countStatuses(part int, statuses []kernel.Status, rows *codedRows) {
 	to := &f.statuses[part]
 	if len(statuses) == 0 {
@@ -246,7 +247,7 @@ func (f *featureCounts) countStatuses(part int, statuses []kernel.Status, rows *
 	}
 }
 
-// asNumbers are the rows at hand of a column, as its form has them.
+// asNumbers are the current rows of a column as numbers of the given form.
 func (c *Collector) asNumbers(f form, v *vector.Vector, at []plan.EventTime) []float64 {
 	c.numbers = c.numbers[:0]
 	for i := range c.classes {
@@ -282,7 +283,7 @@ func elements(v plan.Value) int {
 	return len(v.List())
 }
 
-// Merge adds the numbers of other counts, but for texts; o is then no longer good for anything.
+// Merge adds other counts, except texts. o must not be used afterwards.
 func (c *Counts) Merge(o *Counts) {
 	for i := range c.features {
 		f, g := &c.features[i], &o.features[i]
@@ -299,16 +300,16 @@ func (c *Counts) Merge(o *Counts) {
 	}
 }
 
-// TakeTexts adds the texts of a row group. Groups are taken in their order.
-func (c *Counts) TakeTexts(texts []*GroupTexts) {
+// AddTexts adds the texts of a row group. It must be called in the order of the groups.
+func (c *Counts) AddTexts(texts []*GroupTexts) {
 	for i, t := range texts {
 		if t != nil {
-			c.features[i].texts.take(t)
+			c.features[i].texts.add(t)
 		}
 	}
 }
 
-// Statuses are the rows of an output by status.
+// Statuses is the number of rows of an output by status.
 func (c *Counts) Statuses(output int) (n [statusKinds]int64) {
 	f := &c.features[output]
 	for p := range f.statuses {
@@ -319,7 +320,7 @@ func (c *Counts) Statuses(output int) (n [statusKinds]int64) {
 	return n
 }
 
-// statusesOf are the rows of a part by status.
+// statusesOf is the number of rows of a part by status.
 func (f *featureCounts) statusesOf(part int) (n [statusKinds]int64) {
 	for s, counts := range f.statuses[part] {
 		n[s] = total(counts)

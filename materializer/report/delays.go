@@ -1,6 +1,6 @@
 package report
 
-// Delays counts how long labels took to be known.
+// Delays counts the delays until labels were known.
 type Delays struct {
 	classes int
 	seconds *histogram // by class, the last that of rows without a label
@@ -8,14 +8,14 @@ type Delays struct {
 	slower  []int64 // than the horizon
 }
 
-// NewDelays counts by class.
+// NewDelays makes Delays for the given number of classes.
 func NewDelays(classes int) *Delays {
 	return &Delays{classes, newHistogram(classes + 1), make([]int64, classes+1), make([]int64, classes+1)}
 }
 
 func (d *Delays) code(class uint8) uint8 { return min(class, uint8(d.classes)) }
 
-// Never counts a label of which it is not known when it was known.
+// Never counts a row whose label has no known time.
 func (d *Delays) Never(class uint8) { d.never[d.code(class)]++ }
 
 // Add counts a label that was known some seconds after its row's time.
@@ -27,7 +27,7 @@ func (d *Delays) Add(class uint8, seconds float64, slower bool) {
 	}
 }
 
-// ByClass is what was counted, of classes that have rows.
+// ByClass lists the delays of the classes that have rows.
 func (d *Delays) ByClass(names []string) []ClassDelay {
 	var out []ClassDelay
 	buckets := d.seconds.buckets()

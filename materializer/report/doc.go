@@ -1,7 +1,7 @@
-// Package report says what a training set looks like to a person who is about to train on it:
-// its parts and labels, and of every feature what its values are, for which entities it has
-// none, and how much it tells of the label. docs/formats/trainingset.md has the format.
+// Package report describes a training set for a person who is about to train on it: its parts
+// and labels, and for every feature the distribution of its values, the entities without a value,
+// and its association with the label. docs/formats/trainingset.md describes the format.
 //
-// All that is collected of a feature are numbers of rows, so the same rows make the same
-// report whoever counted them and in which order.
+// Everything that is collected about features is numbers of rows, so the same rows give the same
+// report, in whatever order and by however many goroutines they are counted.
 package report

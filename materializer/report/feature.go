@@ -8,31 +8,31 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 )
 
-// What is listed of texts.
+// The numbers of texts and ranges that are listed.
 const (
 	topTexts     = 20
 	topOfCohort  = 5
 	rareBelow    = 10
 	rareExamples = 5
 	listedRanges = 10
-	// tableTexts is how many texts are told apart to measure information.
+	// tableTexts is the number of texts that are distinguished for measuring information.
 	tableTexts = 64
 )
 
-// quantiles that are listed.
+// quantilesOf are the listed quantiles.
 var quantilesOf = []float64{0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1}
 
 var cohortNames = [cohorts]string{"no_events", "few_events", "more_events"}
 
 var formNames = map[form]string{asNumber: "number", asAge: "age_seconds", asSize: "size", asText: "text"}
 
-// summary makes what is reported of one output from what was counted.
+// summary computes the report of one output from its counts.
 type summary struct {
 	shape  *Shape
 	counts *featureCounts
-	// statuses are those of all parts: by status; by code
+	// statuses counts the rows of all parts by status and code.
 	statuses [statusKinds][]uint32
-	whole    bool // numbers are whole
+	whole    bool // the numbers are whole
 	buckets  []bucket
 	texts    []category
 }
@@ -59,7 +59,7 @@ func (c *Counts) summary(i int) *summary {
 	return s
 }
 
-// isOf reports whether a code is of a cohort; cohorts stands for all.
+// isOf reports whether a code belongs to a cohort; the cohort cohorts stands for all.
 func (s *summary) isOf(code int, c cohort) bool {
 	return c == cohorts || code/(s.shape.Classes+1) == int(c)
 }
@@ -74,7 +74,7 @@ func sum[T uint32 | int64](s *summary, counts []T, of cohort) (n int64) {
 	return n
 }
 
-// byClass adds up the counts of a cohort by class, without those that have none.
+// byClass adds up the counts of a cohort by class, without rows that have no class.
 func (s *summary) byClass(counts []uint32, of cohort) []int64 {
 	out := make([]int64, s.shape.Classes)
 	for code, n := range counts {
@@ -96,7 +96,7 @@ func (s *summary) rates(of cohort) Rates {
 	return Rates{rows, share(rows - s.present(of)), share(s.status(kernel.Defaulted, of)), share(s.status(kernel.Failed, of))}
 }
 
-// present is how many rows have a value. Of texts that is known of the statuses alone.
+// present is the number of rows with a value. For texts it is computed from the statuses.
 func (s *summary) present(of cohort) int64 {
 	if s.counts.numbers == nil {
 		return s.status(kernel.Present, of) + s.status(kernel.Defaulted, of) + sum(s, s.counts.texts.failed, of)
@@ -120,7 +120,7 @@ func (s *summary) values(of cohort, ordered bool) Values {
 	return v
 }
 
-// quantilesIn are values of the ranks ⌊q·(n−1)⌋ of n; rows says how many of the counts to take.
+// quantilesIn are the values of ranks ⌊q·(n−1)⌋ of n; rows returns the number of rows in counts.
 func quantilesIn(buckets []bucket, rows func(counts []uint32) int64) Quantiles {
 	n := int64(0)
 	for _, b := range buckets {
@@ -143,7 +143,7 @@ func quantilesIn(buckets []bucket, rows func(counts []uint32) int64) Quantiles {
 
 func (s *summary) categories(of cohort) *Categories {
 	t := s.counts.texts
-	c := &Categories{Exact: !t.sampled && !t.given, Top: []Category{}}
+	c := &Categories{Exact: !t.sampled && !t.dropped, Top: []Category{}}
 	limit := topTexts
 	if of != cohorts {
 		limit = topOfCohort
@@ -163,7 +163,8 @@ func (s *summary) categories(of cohort) *Categories {
 	return c
 }
 
-// rareOf names the texts that a model cannot learn much of, the rarest first; nil for none.
+// rareOf lists the texts that are too rare for a model to learn from, the rarest first; nil if
+// there are none.
 func rareOf(all []Category) *Rare {
 	r := &Rare{Below: rareBelow}
 	for i := len(all) - 1; i >= 0 && all[i].Rows < rareBelow; i-- {
@@ -209,7 +210,7 @@ func (s *summary) table(of cohort) *table {
 	for _, k := range []kernel.Status{kernel.Empty, kernel.UnknownEntity} {
 		t.rows = append(t.rows, count(s.statuses[k], -1))
 	}
-	// Other texts, and failures; less than nothing is left where texts are estimates.
+	// The rest is other texts and failures. It may be negative if texts are estimates.
 	for c := range missing {
 		missing[c] = max(missing[c], 0)
 	}
@@ -225,7 +226,7 @@ func nan32(counts []int64) []uint32 {
 	return out
 }
 
-// byRange are the rows of every cohort by ranges of the numbers, with about as many rows in each.
+// byRange are the rows of all cohorts by ranges of numbers, with about equally many rows in each.
 func (s *summary) byRange() []Range {
 	var rows [][]int64
 	var numbers []float64
@@ -259,7 +260,7 @@ func (r *Range) add(byClass []int64) int64 {
 	return r.Rows
 }
 
-// feature is all that is reported of output i, and what it tells of the label.
+// feature is the report of output i, and its association with the label.
 func (c *Counts) feature(i int, parts []string, ordered bool) (Feature, association) {
 	o := &c.shape.Outputs[i]
 	s := c.summary(i)
@@ -299,15 +300,15 @@ func statusMap(n [statusKinds]int64) map[string]int64 {
 	return out
 }
 
-// constant reports whether all values are one.
+// constant reports whether all values are equal.
 func (s *summary) constant() bool {
 	if t := s.counts.texts; t != nil {
-		return !t.sampled && !t.given && len(s.texts) == 1
+		return !t.sampled && !t.dropped && len(s.texts) == 1
 	}
 	if len(s.buckets) != 1 || sum(s, s.counts.numbers.nan, cohorts) > 0 {
 		return false
 	}
-	// Of a bucket of more than one number it is not known which of them there are.
+	// All values are in one bucket, so they are equal only if the bucket has a single number.
 	x := s.buckets[0].number
 	return x == 0 || s.whole && math.Abs(x) < float64(uint64(2)<<s.counts.numbers.bits)
 }

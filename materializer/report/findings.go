@@ -17,18 +17,18 @@ const (
 	noteColdStart    = "cold_start"
 )
 
-// What makes a share of rows worth a note.
+// The shares of rows above which there is a note.
 const (
-	mostWithoutValue = 0.99
-	mostErrors       = 0.01
-	mostColdStart    = 0.2
-	mostShared       = 0.2
-	// fewestConstant is on how many rows a constant is worth a note.
-	fewestConstant = 100
+	maxWithoutValue = 0.99
+	maxErrors       = 0.01
+	maxColdStart    = 0.2
+	maxShared       = 0.2
+	// minConstant is the number of rows from which there is a note about a constant.
+	minConstant = 100
 )
 
-// Finish adds what was counted of the features, and what of all a person should look at. The
-// parts, the label, the times and the entities are there already.
+// Finish adds the features, alarms and notes. The parts, the label, the times and the entities
+// must be set already.
 func (r *Report) Finish(c *Counts) {
 	var parts []string
 	for i := range r.Parts {
@@ -49,33 +49,33 @@ func (r *Report) Finish(c *Counts) {
 }
 
 func (r *Report) alarm(f *Feature, kind string) Finding {
-	text := fmt.Sprintf("by itself it ranks the rows by %s with an AUC of %.3f (at least %.3f, where %.2f is too good to be true)", r.Label.Column, f.AUC, f.AUCLower, tooGoodAUC)
+	text := fmt.Sprintf("this feature alone ranks the rows by %s with an AUC of %.3f (at least %.3f; more than %.2f is too good to be true)", r.Label.Column, f.AUC, f.AUCLower, tooGoodAUC)
 	if kind == alarmInformation {
-		text = fmt.Sprintf("by itself it gives %.0f %% of the information about %s (at least %.0f %%, where %.0f %% is too good to be true)",
+		text = fmt.Sprintf("this feature alone has %.0f %% of the information about %s (at least %.0f %%; more than %.0f %% is too good to be true)",
 			100*f.Information, r.Label.Column, 100*f.InformationLower, 100*tooGoodInformation)
 	}
-	return Finding{kind, f.Name, f.Definition, text + "; check that its inputs are known before the outcome is"}
+	return Finding{kind, f.Name, f.Definition, text + "; check that its inputs are known before the outcome"}
 }
 
-// notes are about a feature that is of little use to a model.
+// notes lists the reasons why a feature may be of little use to a model.
 func (f *Feature) notes() (out []Finding) {
 	note := func(kind, text string, a ...any) {
 		out = append(out, Finding{kind, f.Name, f.Definition, fmt.Sprintf(text, a...)})
 	}
 	switch {
 	case f.Rates.Rows == 0:
-	case f.NullRate > mostWithoutValue:
-		note(noteNoValue, "it has no value on %s of the rows", percent(f.NullRate))
-	case f.NullRate == 0 && f.constant && f.Rates.Rows >= fewestConstant:
-		note(noteConstant, "it is the same on every row")
+	case f.NullRate > maxWithoutValue:
+		note(noteNoValue, "it has no value in %s of the rows", percent(f.NullRate))
+	case f.NullRate == 0 && f.constant && f.Rates.Rows >= minConstant:
+		note(noteConstant, "it has the same value in every row")
 	}
-	if f.ErrorRate > mostErrors {
-		note(noteErrors, "it fails on %s of the rows", percent(f.ErrorRate))
+	if f.ErrorRate > maxErrors {
+		note(noteErrors, "it fails in %s of the rows", percent(f.ErrorRate))
 	}
 	return out
 }
 
-// coldStarts are about roles of whose entities nothing is known on many rows.
+// coldStarts finds roles whose entities have no event in many rows.
 func (r *Report) coldStarts(c *Counts) (out []Finding) {
 	seen := map[int]bool{}
 	for i, o := range c.shape.Outputs {
@@ -85,15 +85,15 @@ func (r *Report) coldStarts(c *Counts) (out []Finding) {
 		seen[o.Views[0]] = true
 		f := &r.Features[i]
 		if n := slices.IndexFunc(f.Cohorts, func(c CohortRows) bool { return c.Cohort == cohortNames[without] }); n >= 0 {
-			if share := Number(f.Cohorts[n].Rows) / Number(f.Rates.Rows); share > mostColdStart {
-				out = append(out, Finding{Kind: noteColdStart, Text: fmt.Sprintf("%s of the rows are of an entity without an event in %s", percent(share), c.shape.Roles[o.Views[0]])})
+			if share := Number(f.Cohorts[n].Rows) / Number(f.Rates.Rows); share > maxColdStart {
+				out = append(out, Finding{Kind: noteColdStart, Text: fmt.Sprintf("the entities of %s of the rows have no event in %s", percent(share), c.shape.Roles[o.Views[0]])})
 			}
 		}
 	}
 	return out
 }
 
-// sharedEntities is about a last part that is mostly about entities of the first.
+// sharedEntities finds entities of the first part in many rows of the last one.
 func (r *Report) sharedEntities() []Finding {
 	if len(r.Parts) < 2 || len(r.Folds) > 0 || r.Holdout != nil || r.Parts[len(r.Parts)-1].Rows.Rows == 0 {
 		return nil
@@ -102,7 +102,7 @@ func (r *Report) sharedEntities() []Finding {
 	var found []string
 	for _, e := range r.Entities {
 		for _, s := range e.Shared {
-			if share := Number(s.Rows) / Number(last.Rows.Rows); s.Part == last.Name && s.With == first.Name && share > mostShared {
+			if share := Number(s.Rows) / Number(last.Rows.Rows); s.Part == last.Name && s.With == first.Name && share > maxShared {
 				found = append(found, fmt.Sprintf("%s (%s)", e.name(), percent(share)))
 			}
 		}
@@ -110,12 +110,12 @@ func (r *Report) sharedEntities() []Finding {
 	if len(found) == 0 {
 		return nil
 	}
-	return []Finding{{Kind: noteShared, Text: fmt.Sprintf("rows of %s are of entities that are in %s too: %s; a score on them does not tell how well a model does on new entities", last.Name, first.Name, strings.Join(found, ", "))}}
+	return []Finding{{Kind: noteShared, Text: fmt.Sprintf("rows of %s have entities that are in %s too: %s; a score on them does not show how well a model works for new entities", last.Name, first.Name, strings.Join(found, ", "))}}
 }
 
 func percent(share Number) string { return fmt.Sprintf("%.3g %%", 100*float64(share)) }
 
-// name is the entity and, where they are called otherwise, its keys.
+// name is the entity and, if their names differ, its key columns.
 func (e *EntityRows) name() string {
 	if len(e.Keys) == 1 && e.Keys[0] == e.Entity {
 		return e.Entity

@@ -6,26 +6,26 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// histogram counts numbers by their sign, their exponent and the first bits of their
-// fraction, and within such a bucket by the code of the row. With all bits a bucket is less
-// than 1/64 wide, and the ints up to 128, halves up to 64 and so on have buckets of their own.
+// histogram counts numbers by sign, exponent and the first bits of the fraction, and within
+// such a bucket by the code of the row. With all bits, the relative width of a bucket is less
+// than 1/64, and ints up to 128, halves up to 64 and so on have their own buckets.
 //
-// Where the counts would take more than mostCells, the buckets are made wider. How wide is
-// decided by which exponents there are alone, so the order of rows and of merges does not matter.
+// If the counts would take more than maxCells, the buckets are made wider. Their width depends
+// only on which exponents occur, so the order of rows and of merges does not matter.
 type histogram struct {
 	codes  int
 	bits   uint     // of the fraction
-	page   []uint16 // by sign and exponent: which page of counts, from 1 on; 0 for none
+	page   []uint16 // by sign and exponent: number of its page of counts, from 1; 0 for none
 	pages  int
 	counts []uint32 // by page, bucket and code
 	nan    []int64  // by code
 }
 
 const (
-	exponents = 1 << 12 // with the sign
+	exponents = 1 << 12 // including the sign
 	finest    = 6       // bits of the fraction
-	mostCells = 1 << 17
-	// coarserFrom is how many codes cost a histogram two bits of its fractions.
+	maxCells  = 1 << 17
+	// coarserFrom is the number of codes from which a histogram has two bits less.
 	coarserFrom = 16
 )
 
@@ -37,7 +37,7 @@ func newHistogram(codes int) *histogram {
 	return h
 }
 
-// add counts a number, which is no NaN. Of the two zeros it makes one.
+// add counts a number that is not NaN. Both zeros count as one.
 func (h *histogram) add(x float64, code uint8) {
 	b := math.Float64bits(x + 0)
 	page := h.page[b>>52]
@@ -48,7 +48,7 @@ func (h *histogram) add(x float64, code uint8) {
 	h.counts[bucket*h.codes+int(code)]++
 }
 
-// addAll counts the numbers that a column has, by the codes of its rows.
+// addAll counts the numbers of a column that are not null, by the codes of their rows.
 func (h *histogram) addAll(numbers []float64, v *vector.Vector, codes []uint8) {
 	every := v.Null == nil && v.Err == nil
 	for i, x := range numbers {
@@ -66,13 +66,13 @@ func (h *histogram) newPage(exponent uint64) uint16 {
 	h.pages++
 	h.page[exponent] = uint16(h.pages)
 	h.counts = append(h.counts, make([]uint32, h.codes<<h.bits)...)
-	for len(h.counts) > mostCells && h.bits > 0 {
+	for len(h.counts) > maxCells && h.bits > 0 {
 		h.widen()
 	}
 	return uint16(h.pages)
 }
 
-// widen makes one bucket of two.
+// widen merges each two buckets.
 func (h *histogram) widen() {
 	half := make([]uint32, len(h.counts)/2)
 	for i, n := range h.counts {
@@ -82,8 +82,7 @@ func (h *histogram) widen() {
 	h.counts, h.bits = half, h.bits-1
 }
 
-// merge adds what another histogram with as many codes has counted, which is then no longer
-// good for anything.
+// merge adds the counts of another histogram with as many codes. o must not be used afterwards.
 func (h *histogram) merge(o *histogram) {
 	for h.bits > o.bits {
 		h.widen()
@@ -109,17 +108,17 @@ func (h *histogram) merge(o *histogram) {
 	}
 }
 
-// bucket is the numbers of a small range: how many rows by code, and the one that is nearest to zero.
+// bucket is a small range of numbers: the one nearest to zero, and the rows by code.
 type bucket struct {
 	number float64
 	counts []uint32
 }
 
-// buckets are those that hold something, in ascending order.
+// buckets lists the buckets with rows, in ascending order.
 func (h *histogram) buckets() []bucket {
 	var out []bucket
 	for place := range exponents {
-		e := place // the negative ones from the greatest exponent down
+		e := place // negative numbers first, from the greatest exponent down
 		if place < exponents/2 {
 			e = exponents - 1 - place
 		} else {

@@ -67,8 +67,8 @@ func TestSmallIntsHaveTheirOwnBuckets(t *testing.T) {
 	}
 }
 
-// However rows are shared out among goroutines, and in whatever order what they counted is
-// merged, the histogram is the same, also where it had to make its buckets wider.
+// The histogram does not depend on how rows are distributed over goroutines, nor on the order of
+// merges, also if its buckets were made wider.
 func TestMergesDoNotDependOnOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
 	for _, codes := range []int{1, 9, 63} {
@@ -108,7 +108,7 @@ func TestHistogramIsBounded(t *testing.T) {
 			h.add(x, uint8(r.IntN(63)))
 		}
 	}
-	if len(h.counts) > max(mostCells, exponents*63) {
+	if len(h.counts) > max(maxCells, exponents*63) {
 		t.Errorf("%d cells", len(h.counts))
 	}
 }

@@ -22,14 +22,14 @@ var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"short": func(s string) string { return s[:min(12, len(s))] }, "keys": func(k []string) string { return strings.Join(k, ", ") },
 }).Parse(page))
 
-// HTML is the content of report.html: one page that needs nothing from elsewhere.
+// HTML is the content of report.html, a self-contained page.
 func (r *Report) HTML() ([]byte, error) {
 	var out bytes.Buffer
 	err := pageTemplate.Execute(&out, view{Report: r, Chart: r.chart()})
 	return out.Bytes(), err
 }
 
-// view is the report as the page shows it.
+// view is the data of the page's template.
 type view struct {
 	*Report
 	Chart *chart
@@ -40,7 +40,7 @@ func (v view) Alarmed(name string) bool {
 	return slices.ContainsFunc(v.Alarms, func(f Finding) bool { return f.Feature == name })
 }
 
-// Positive is the class whose rate is shown; "" where there are not two.
+// Positive is the class whose rate is shown; "" if there are not exactly two classes.
 func (r *Report) Positive() string {
 	if r.Label == nil || len(r.Label.Classes) != 2 {
 		return ""
@@ -48,7 +48,7 @@ func (r *Report) Positive() string {
 	return r.Label.Classes[1]
 }
 
-// chart is the timeline, in units of its own.
+// chart is the timeline as an SVG of the given size.
 type chart struct {
 	Width, Height int
 	Bars          []bar
@@ -98,7 +98,7 @@ func (r *Report) chart() *chart {
 	return c
 }
 
-// add draws a stretch of time.
+// add draws an interval of time.
 func (c *chart) add(m *Moment, x, step float64, positive string) {
 	top := float64(c.Height)
 	rest := m.Rows
@@ -132,7 +132,8 @@ func (m *Moment) rate(class string) Number {
 	return Number(m.ByLabel[class]) / Number(labelled)
 }
 
-// Spark is the rate of the positive class by ranges of the numbers, as points in a box of 100 by 24.
+// Spark is the sparkline of the rate of the positive class by ranges of numbers: points in a box
+// of 100 by 24.
 func (r *Report) Spark(f Feature) string {
 	if r.Positive() == "" || len(f.Ranges) < 2 {
 		return ""
@@ -149,7 +150,7 @@ func (r *Report) Spark(f Feature) string {
 	return strings.Join(out, " ")
 }
 
-// SparkText says what Spark draws.
+// SparkText is Spark as text.
 func (r *Report) SparkText(f Feature) string {
 	var out []string
 	for _, x := range f.Ranges {
@@ -170,12 +171,12 @@ func (f Feature) At(of float64) string {
 
 func round(x float64) float64 { return math.Round(x*100) / 100 }
 
-// day is a time without what is zero.
+// day is a time as text, without a zero time of day.
 func day(t string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.Replace(t, "T", " ", 1), "Z"), " 00:00:00")
 }
 
-// count writes a whole number with its thousands apart.
+// count formats a whole number with thousands separators.
 func count(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -184,7 +185,7 @@ func count(n int64) string {
 	return text
 }
 
-// number writes a number with three digits, or a whole one with all.
+// number formats a number with three significant digits, a whole one with all.
 func number(n Number) string {
 	x := float64(n)
 	switch {
@@ -200,7 +201,7 @@ func number(n Number) string {
 	return strconv.FormatFloat(x, 'g', 3, 64)
 }
 
-// some is share with nothing for zero, so that what is not zero is seen in a column.
+// some is share, but "" for zero, so that other values stand out in a column.
 func some(n Number) string {
 	if n == 0 {
 		return ""
@@ -208,7 +209,7 @@ func some(n Number) string {
 	return share(n)
 }
 
-// share writes a share in percent.
+// share formats a share in percent.
 func share(n Number) string {
 	switch x := 100 * float64(n); {
 	case math.IsNaN(x):
@@ -226,7 +227,7 @@ func share(n Number) string {
 
 func shareOf(n, of int64) string { return share(Number(n) / Number(of)) }
 
-// measure writes a number of a feature: an age as a span of time.
+// measure formats a number of a feature; an age as a duration.
 func measure(f Feature, x float64) string {
 	if f.Measured == formNames[asAge] {
 		return span(x)
@@ -234,7 +235,7 @@ func measure(f Feature, x float64) string {
 	return number(Number(x))
 }
 
-// span writes seconds as people do.
+// span formats a duration in seconds, in the largest suitable unit.
 func span(seconds float64) string {
 	x := math.Abs(seconds)
 	for _, u := range []struct {
@@ -248,10 +249,10 @@ func span(seconds float64) string {
 	return (time.Duration(math.Round(seconds*1000)) * time.Millisecond).String()
 }
 
-// Span is a quantile of delays as text.
+// Span formats a quantile of delays.
 func (q Quantile) Span() string { return span(q.Value) }
 
-// percentile names a quantile.
+// percentile is the name of a quantile.
 func percentile(of float64) string {
 	switch of {
 	case 0:
@@ -274,7 +275,7 @@ func cohortText(name string) string {
 	return fmt.Sprintf("%d or more", kernel.FewEvents)
 }
 
-// why says why rows were dropped.
+// why describes the reason why rows were dropped.
 func why(reason string) string {
 	switch reason {
 	case "label_horizon":

@@ -15,7 +15,7 @@ const (
 	HTMLName = "report.html"
 )
 
-// Report is what report.json holds. It depends on the training set alone.
+// Report is the content of report.json. It depends only on the training set.
 type Report struct {
 	Format             int          `json:"format"`
 	Project            string       `json:"project"`
@@ -24,19 +24,19 @@ type Report struct {
 	ServiceFingerprint string       `json:"service_fingerprint"`
 	AsOf               string       `json:"as_of"`
 	Rows               int64        `json:"rows"`       // of the files
-	SpineRows          int64        `json:"spine_rows"` // with those that were dropped
+	SpineRows          int64        `json:"spine_rows"` // including dropped rows
 	First              string       `json:"first"`      // as-of time of the spine
 	Last               string       `json:"last"`       //
-	Alarms             []Finding    `json:"alarms"`     // features that are too good
-	Notes              []Finding    `json:"notes"`      // what else a person should look at
+	Alarms             []Finding    `json:"alarms"`     // features that predict the label too well
+	Notes              []Finding    `json:"notes"`      // other findings to look at
 	Warnings           []string     `json:"warnings"`   // those of the manifest
-	Label              *Label       `json:"label"`      // null without one
+	Label              *Label       `json:"label"`      // null if there is none
 	Parts              []Part       `json:"parts"`      // the files
 	Folds              []Fold       `json:"folds,omitempty"`
 	Holdout            *Holdout     `json:"holdout,omitempty"`
 	Dropped            []Rows       `json:"dropped"`  // by reason
 	Timeline           []Moment     `json:"timeline"` // rows of the spine by time
-	Entities           []EntityRows `json:"entities"` // who is in which part
+	Entities           []EntityRows `json:"entities"` // which entities are in which part
 	Features           []Feature    `json:"features"`
 }
 
@@ -50,7 +50,7 @@ type Finding struct {
 
 // Rows are rows by the class of their label.
 type Rows struct {
-	Name       string           `json:"name"` // why, or of which part
+	Name       string           `json:"name"` // the part, or the reason why they were dropped
 	Rows       int64            `json:"rows"`
 	ByLabel    map[string]int64 `json:"by_label,omitempty"`
 	Unlabelled int64            `json:"unlabelled,omitempty"`
@@ -64,7 +64,7 @@ type Part struct {
 	LabelsKnownLate int64  `json:"labels_known_late"`
 }
 
-// Fold is the rows that a model is trained and validated on that is taken into use at From.
+// Fold is the rows on which a model that is put into use at From is trained and validated.
 type Fold struct {
 	Fold            int    `json:"fold"`
 	From            string `json:"from"`
@@ -73,26 +73,26 @@ type Fold struct {
 	LabelsKnownLate int64  `json:"labels_known_late"`
 }
 
-// Holdout says whose rows are in the part of that name.
+// Holdout describes the entities whose rows are held out.
 type Holdout struct {
 	Entity   string     `json:"entity"`
 	Keys     [][]string `json:"keys"`
 	Fraction Number     `json:"fraction"`
 }
 
-// Label says what the labels are and when they are known.
+// Label describes the labels and when they are known.
 type Label struct {
 	Column       string       `json:"column"`
 	Classes      []string     `json:"classes"`
-	Ordered      bool         `json:"ordered"` // the classes are numbers or false and true
+	Ordered      bool         `json:"ordered"` // the classes are numbers, or false and true
 	Horizon      string       `json:"horizon,omitempty"`
 	HorizonFrom  string       `json:"horizon_from,omitempty"`
 	DataEnd      string       `json:"data_end,omitempty"`
 	RowsTooYoung int64        `json:"rows_too_young"`
-	Delays       []ClassDelay `json:"delays,omitempty"` // only where the spine says when labels were known
+	Delays       []ClassDelay `json:"delays,omitempty"` // only with label_known_at
 }
 
-// ClassDelay is how long after a row's time the labels of a class were known, in seconds.
+// ClassDelay is the delay in seconds from a row's time until its label is known, for a class.
 type ClassDelay struct {
 	Class             string    `json:"class"` // "" for rows without a label
 	Rows              int64     `json:"rows"`
@@ -101,15 +101,15 @@ type ClassDelay struct {
 	SlowerThanHorizon int64     `json:"slower_than_horizon"`
 }
 
-// Moment is the rows of a stretch of time, as long as the others.
+// Moment is the rows of an interval of time; all intervals have the same length.
 type Moment struct {
 	From    string           `json:"from"`
 	Rows    int64            `json:"rows"`
-	ByPart  map[string]int64 `json:"by_part,omitempty"` // without those that were dropped
+	ByPart  map[string]int64 `json:"by_part,omitempty"` // without dropped rows
 	ByLabel map[string]int64 `json:"by_label,omitempty"`
 }
 
-// EntityRows says which entities are in which part.
+// EntityRows counts the entities in each part.
 type EntityRows struct {
 	Entity string         `json:"entity"`
 	Keys   []string       `json:"keys"` // columns of the spine
@@ -124,12 +124,12 @@ type EntityCount struct {
 	NoKey    int64  `json:"rows_without_key"`
 }
 
-// SharedEntity is the entities of a part that are in an earlier one too.
+// SharedEntity is the entities of a part that are also in an earlier one.
 type SharedEntity struct {
 	Part     string `json:"part"`
 	With     string `json:"with"`
 	Entities int64  `json:"entities"`
-	Rows     int64  `json:"rows"` // of the part, with such an entity
+	Rows     int64  `json:"rows"` // rows of the part with such an entity
 }
 
 // Feature is an output of the service on the rows of the files.
@@ -142,17 +142,17 @@ type Feature struct {
 	StatusesByPart map[string]map[string]int64 `json:"statuses_by_part"`
 	Rates
 	Values
-	AUC              Number       `json:"auc"` // single-feature; null where there is none
+	AUC              Number       `json:"auc"` // of this feature alone; null if there is none
 	AUCLower         Number       `json:"auc_lower"`
 	Information      Number       `json:"mutual_information"` // share of the label's entropy
 	InformationLower Number       `json:"mutual_information_lower"`
 	Ranges           []Range      `json:"ranges,omitempty"` // of numbers
 	Cohorts          []CohortRows `json:"cohorts"`
 
-	constant bool // all values are one
+	constant bool // all values are equal
 }
 
-// Range is the rows whose numbers lie in a range.
+// Range is the rows whose numbers are in a range.
 type Range struct {
 	From    Number  `json:"from"`
 	To      Number  `json:"to"`
@@ -163,12 +163,12 @@ type Range struct {
 // Rates are shares of rows.
 type Rates struct {
 	Rows        int64  `json:"rows"`
-	NullRate    Number `json:"null_rate"` // no value, for whatever reason
+	NullRate    Number `json:"null_rate"` // without a value, for any reason
 	DefaultRate Number `json:"default_rate"`
 	ErrorRate   Number `json:"error_rate"`
 }
 
-// Values says what values there are.
+// Values describes the distribution of values.
 type Values struct {
 	NaN         int64       `json:"nan,omitempty"`
 	Quantiles   Quantiles   `json:"quantiles,omitempty"` // of numbers
@@ -183,10 +183,10 @@ type CohortRows struct {
 	Values
 }
 
-// Categories are texts and how often they occur.
+// Categories are texts with their frequencies.
 type Categories struct {
-	Distinct int64      `json:"distinct"` // at least
-	Exact    bool       `json:"exact"`    // or the numbers of rows are estimates
+	Distinct int64      `json:"distinct"` // a lower bound unless Exact
+	Exact    bool       `json:"exact"`    // if false, the numbers of rows are estimates
 	Top      []Category `json:"top"`
 	Rare     *Rare      `json:"rare,omitempty"`
 }
@@ -197,7 +197,7 @@ type Category struct {
 	Rows  int64  `json:"rows"`
 }
 
-// Rare is the texts that occur on fewer rows than RareBelow.
+// Rare is the texts that occur in fewer than Below rows.
 type Rare struct {
 	Below    int64    `json:"below"`
 	Values   int64    `json:"values"`
@@ -205,13 +205,13 @@ type Rare struct {
 	Examples []string `json:"examples"`
 }
 
-// Quantile is a value that a share of the values does not exceed.
+// Quantile is the value that a share Of of the values does not exceed.
 type Quantile struct {
 	Of    float64
 	Value float64
 }
 
-// Quantiles are quantiles in ascending order, a JSON object.
+// Quantiles are quantiles in ascending order; in JSON they are an object.
 type Quantiles []Quantile
 
 // MarshalJSON writes an object.
@@ -228,10 +228,10 @@ func (q Quantiles) MarshalJSON() ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// Number is a number of six digits; NaN is null.
+// Number is a number with six significant digits; NaN is null.
 type Number float64
 
-// MarshalJSON writes null for NaN, and the infinities, which JSON lacks, by their names.
+// MarshalJSON writes null for NaN and names for infinities, because JSON has neither.
 func (n Number) MarshalJSON() ([]byte, error) { return n.json(), nil }
 
 func (n Number) json() []byte {

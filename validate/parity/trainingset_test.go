@@ -214,14 +214,14 @@ func TestTrainingSetOfOtherDefinitions(t *testing.T) {
 	}
 	out, m = p.train(t, true)
 	for name, c := range map[string]struct{ from, to, says string }{
-		"type of a feature":  {"  int: count()", "  int: latest(page)", `"v.int": holds int64`},
-		"list of a feature":  {"  pages: latest_n(page, 3)", "  pages: latest_n(amount, 3)", `"v.pages": holds`},
-		"map of a feature":   {"  by_page: count().by(page)", "  by_page: count()", `"v.by_page": holds a map`},
-		"list for a scalar":  {"  times: latest_n(ts, 2, \"2m\")", "  times: count()", `"v.times": holds a list`},
+		"type of a feature":  {"  int: count()", "  int: latest(page)", `"v.int": it has type int64`},
+		"list of a feature":  {"  pages: latest_n(page, 3)", "  pages: latest_n(amount, 3)", `"v.pages": it has type`},
+		"map of a feature":   {"  by_page: count().by(page)", "  by_page: count()", `"v.by_page": it has maps`},
+		"list for a scalar":  {"  times: latest_n(ts, 2, \"2m\")", "  times: count()", `"v.times": it has lists`},
 		"another feature":    {"  bools: latest_n", "  flags: latest_n", `no column "v.flags"`},
-		"type of a request":  {"text: string", "text: int", `"text": holds`},
+		"type of a request":  {"text: string", "text: int", `"text": it has type`},
 		"column of the time": {"time: asked", "time: asked_at", `no column "asked_at"`},
-		"type of the time":   {"time: asked", "time: text", `"text": holds`},
+		"type of the time":   {"time: asked", "time: text", `"text": it has type`},
 		"name of a key":      {"features: [v]", "features: [{view: v, keys: {region: zone}}]", `no column "zone"`},
 	} {
 		text := strings.Replace(fmt.Sprintf(everyType, ""), c.from, c.to, 1)

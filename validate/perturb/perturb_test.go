@@ -164,7 +164,7 @@ func TestAMicrosecondIsNoticed(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	d := r.First[0]
-	if text := d.Text("set"); d.Pos.Line == 0 || d.Row < 1 || !strings.Contains(text, " of training set set knows the future: on row ") {
+	if text := d.Text("set"); d.Pos.Line == 0 || d.Row < 1 || !strings.Contains(text, " of training set set depends on the future: in row ") {
 		t.Errorf("%s, at %+v", text, d.Pos)
 	}
 }
