@@ -240,6 +240,7 @@ func TestOneRoundTripAndEachStateOnce(t *testing.T) {
 	f := start(t, nil)
 	c := f.client(t)
 	keys, request := row(1, 2, 1, 1, 99, 2)
+	f.store.gets = 0
 	for range 2 {
 		if _, err := c.GetFeatures(t.Context(), "fraud_v1", keys, request); err != nil {
 			t.Fatal(err)

@@ -156,7 +156,8 @@ func markAll(ctx context.Context, store onlinestore.Store, garbage []Garbage, no
 // finds half of it.
 func Collect(ctx context.Context, store onlinestore.Store, g Garbage) error {
 	if g.Live {
-		if err := store.DeletePrefix(ctx, liveKey(g.View)); err != nil {
+		err := changeLive(ctx, store, change{view: g.View, number: deletion}, func() error { return store.DeletePrefix(ctx, liveKey(g.View)) })
+		if err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -15,23 +16,31 @@ import (
 // is seen by the very next read and no cache can go stale. Safe for concurrent use.
 type Reader struct {
 	store onlinestore.Store
-	share bool // reads share round trips
+	share bool             // reads share round trips
+	now   func() time.Time // time.Now, except in tests
 	mu    sync.Mutex
 	live  map[plan.Fingerprint]liveRecord
-	open  *trip // that reads may still join
+	epoch string // the settled epoch that the last round trip has seen; "" if it was not settled
+	open  *trip  // that reads may still join
 }
 
 type liveRecord struct {
 	generation Generation
-	prefix     []byte // of the keys of its states
-	record     []byte // nil: not known
+	prefix     []byte    // of the keys of its states
+	record     []byte    // nil: not known
+	epoch      string    // settled epoch under which the record is the live one; "": not known
+	asked      time.Time // when the record was read last
 }
+
+// recordAge is how long a reader relies on the epoch. Then it asks for the live record again, so
+// that a switch by a version of this program that does not write epochs is seen too, if late.
+const recordAge = time.Second
 
 // NewReader makes a reader on a store. If the store prefers batches, reads that are made at
 // the same time share round trips.
 func NewReader(store onlinestore.Store) *Reader {
 	_, share := store.(onlinestore.Batching)
-	return &Reader{store: store, share: share, live: map[plan.Fingerprint]liveRecord{}}
+	return &Reader{store: store, share: share, now: time.Now, live: map[plan.Fingerprint]liveRecord{}}
 }
 
 // Query asks for the states of some entities of a view; a nil entity has none.
@@ -48,9 +57,9 @@ type Answer struct {
 
 // switches bounds how often one read starts over because a generation changed
 // under it.
-const switches = 4
+const switches = 5
 
-// States answers all queries in one round trip, or a second when a generation was
+// States answers all queries in one round trip, or up to three when a generation was
 // just switched. A view without live state is *NotMaterialized.
 func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
 	known := make([]liveRecord, len(queries))
@@ -72,20 +81,26 @@ func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) 
 func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *trip) (answers []Answer, current bool, err error) {
 	current = true
 	for i, q := range queries {
+		if epoch := known[i].epoch; epoch != "" {
+			current = current && t.seen == epoch
+			continue
+		}
 		record := t.record(q.View)
 		if record == nil {
 			return nil, false, &NotMaterialized{q.View}
 		}
-		if known[i].record != nil && bytes.Equal(record, known[i].record) {
-			continue
+		fresh := known[i]
+		if fresh.record == nil || !bytes.Equal(record, fresh.record) {
+			current = false
+			g, err := decodeRecord(q.View.Fingerprint, record)
+			if err != nil {
+				return nil, false, err
+			}
+			fresh = liveRecord{generation: g, prefix: g.Prefix(), record: record}
 		}
-		current = false
-		g, err := decodeRecord(q.View.Fingerprint, record)
-		if err != nil {
-			return nil, false, err
-		}
+		fresh.epoch, fresh.asked = t.during(), t.left
 		r.mu.Lock()
-		r.live[q.View.Fingerprint] = liveRecord{g, g.Prefix(), record}
+		r.live[q.View.Fingerprint] = fresh
 		r.mu.Unlock()
 	}
 	if !current {

@@ -123,11 +123,16 @@ var ErrSuperseded = errors.New("another materialization of the same view finishe
 // Promote makes g live in place of the generation before it. It fails with
 // ErrSuperseded when that one is not live any more.
 func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
-	done, err := store.Swap(ctx, []onlinestore.Write{{Key: liveKey(g.View), Expect: g.Number - 1, Value: g.record()}})
+	superseded := false
+	err := changeLive(ctx, store, change{g.View, g.Number, g.Build}, func() error {
+		done, err := store.Swap(ctx, []onlinestore.Write{{Key: liveKey(g.View), Expect: g.Number - 1, Value: g.record()}})
+		superseded = err == nil && !done[0]
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("promote generation %d of %s: %w", g.Number, g.View.Short(), err)
 	}
-	if !done[0] {
+	if superseded {
 		return ErrSuperseded
 	}
 	return nil

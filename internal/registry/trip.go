@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
@@ -13,17 +14,21 @@ import (
 // asks which generations are live.
 //
 // It asks for states under the generations that its reads believe live, then for the live
-// records of all views: a store that reads one key after the other has read the states of a
-// generation that was live afterwards, so nobody had dropped them.
+// records that the epoch does not vouch for, then for the epoch: a store that reads one key after
+// the other has read the states of a generation that was live afterwards, so nobody had dropped
+// them.
 type trip struct {
-	keys   [][]byte // of states, and from departure on of live records
-	memory []byte   // of keys
-	views  []*plan.View
+	keys   [][]byte     // of states, and from departure on of live records and the epoch
+	memory []byte       // of keys
+	views  []*plan.View // whose live records it asks for
 	reads  int
 	states int           // how many of the keys
 	done   chan struct{} // closed when values and err are there; nil for a single read
 	values [][]byte
 	err    error
+	before string    // the settled epoch that an earlier trip has seen, "" if there is none
+	seen   string    // the settled epoch that this trip has seen, "" if it was not settled
+	left   time.Time // when it departed
 }
 
 // How many keys a read may have that shares a trip, and how many a trip that others may
@@ -47,6 +52,9 @@ func (r *Reader) join(queries []Query, known []liveRecord) (*trip, place) {
 	keys := 0
 	for i, q := range queries {
 		known[i] = r.live[q.View.Fingerprint]
+		if known[i].epoch != r.epoch || known[i].epoch != "" && r.now().Sub(known[i].asked) > recordAge {
+			known[i].epoch = ""
+		}
 		keys += len(q.Entities)
 	}
 	shared := r.share && keys <= mostShared
@@ -67,9 +75,9 @@ func (r *Reader) join(queries []Query, known []liveRecord) (*trip, place) {
 
 // add adds the keys of a read.
 func (t *trip) add(queries []Query, known []liveRecord, keys int) {
-	t.keys = slices.Grow(t.keys, keys+len(queries))
+	t.keys = slices.Grow(t.keys, keys+1)
 	for i, q := range queries {
-		if t.slot(q.View) < 0 {
+		if known[i].epoch == "" && t.slot(q.View) < 0 {
 			t.views = append(t.views, q.View)
 		}
 		if known[i].record == nil {
@@ -107,12 +115,12 @@ func (t *trip) record(v *plan.View) []byte { return t.values[t.states+t.slot(v)]
 func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
 	if leads {
 		if alone := r.leave(t); alone {
-			t.values, t.err = r.store.Get(ctx, t.keys)
+			r.get(ctx, t)
 			return t.err
 		}
 		// The others go on when this read is given up, and the store has its own time limit.
 		go func() {
-			t.values, t.err = r.store.Get(context.WithoutCancel(ctx), t.keys)
+			r.get(context.WithoutCancel(ctx), t)
 			close(t.done)
 		}()
 	}
@@ -122,6 +130,33 @@ func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// get fetches the values of a trip.
+func (r *Reader) get(ctx context.Context, t *trip) {
+	if t.values, t.err = r.store.Get(ctx, t.keys); t.err != nil {
+		return
+	}
+	switch epoch := t.values[len(t.values)-1]; {
+	case string(epoch) == t.before:
+		t.seen = t.before
+		return
+	case settled(epoch):
+		t.seen = string(epoch)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.epoch = t.seen
+}
+
+// during is the settled epoch under which the live records of this trip were the live ones, ""
+// if that is not known. It was seen before they were read, so they are not older; who relies on
+// them sees it again, so they are not newer.
+func (t *trip) during() string {
+	if t.seen == t.before {
+		return t.seen
+	}
+	return ""
 }
 
 // leave ends the time in which others may join. While there is other work than this read's
@@ -135,9 +170,11 @@ func (r *Reader) leave(t *trip) (alone bool) {
 	if r.open == t {
 		r.open = nil
 	}
+	t.before, t.left = r.epoch, r.now()
 	t.states = len(t.keys)
 	for _, v := range t.views {
 		t.keys = append(t.keys, t.key(nil, liveKey(v.Fingerprint)))
 	}
+	t.keys = append(t.keys, epochKey)
 	return t.reads == 1
 }

@@ -98,6 +98,10 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 	}
 	if err == nil {
 		err = registry.Promote(ctx, b.Store, g)
+		if err != nil && !errors.Is(err, registry.ErrSuperseded) {
+			// It may be live. If it is not, a later build drops it.
+			return nil, err
+		}
 	}
 	if err != nil {
 		// Should this fail too, a later build drops it.

@@ -451,3 +451,32 @@ func TestBackfillWithoutALog(t *testing.T) {
 		}
 	})
 }
+
+// unanswered is a store that performs swaps and does not say so.
+type unanswered struct{ onlinestore.Store }
+
+func (u unanswered) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
+	if _, err := u.Store.Swap(ctx, writes); err != nil {
+		return nil, err
+	}
+	if writes[0].Key[0] == 'l' {
+		return nil, onlinestore.ErrOutcomeUnknown
+	}
+	return []bool{true}, nil
+}
+
+// A build of which nobody knows whether it became live keeps its states, because it may have.
+func TestBuildThatMayBeLiveIsKept(t *testing.T) {
+	onEachBackend(t, func(t *testing.T, open tills) {
+		l := open(t, fromFiles)
+		l.writePayments("payments-0.parquet", paid(30)...)
+		b := l.backfill(plan.Never)
+		b.Store = unanswered{l.store}
+		if _, err := b.Run(t.Context()); !errors.Is(err, onlinestore.ErrOutcomeUnknown) {
+			t.Errorf("%v", err)
+		}
+		if live := l.live(); live.Number != 1 || len(l.bytes(live)) == 0 {
+			t.Errorf("generation %d is live and has %d states", live.Number, len(l.bytes(live)))
+		}
+	})
+}

@@ -6,6 +6,7 @@ const (
 	onlineTests  = "materializer/online"
 	registryFile = "internal/registry/registry.go"
 	readerFile   = "internal/registry/reader.go"
+	epochFile    = "internal/registry/epoch.go"
 )
 
 // stateMutants break live state: how events enter it and who reads it.
@@ -132,7 +133,22 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "stale-generation", tag: "p4", breaks: "A reader goes on with the generation it has seen first.",
-		file: readerFile, old: "bytes.Equal(record, known[i].record)", new: "bytes.Equal(record[8:9], known[i].record[8:9])",
+		file: readerFile, old: "bytes.Equal(record, fresh.record)", new: "bytes.Equal(record[8:9], fresh.record[8:9])",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "switch-unannounced", tag: "p4", breaks: "A live record changes while readers rely on it.",
+		file: epochFile, old: "updateEpoch(ctx, store, c)", new: "updateEpoch(ctx, store)",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "settled-too-early", tag: "p4", breaks: "A change that can still happen is removed from the epoch.",
+		file: epochFile, old: "live.Number >= c.number", new: "live.Number+1 >= c.number",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "epoch-seen-once", tag: "p4", breaks: "A live record that was read before the epoch is taken for one of it.",
+		file: "internal/registry/trip.go", old: "if t.seen == t.before {", new: "if t.seen != \"\" {",
 		tests: []string{"internal/registry"},
 	},
 	{
