@@ -75,6 +75,8 @@ func (t *parquetTable) inspect(path string) (*parquetFile, error) {
 	}
 	f.nested = nestedLeaves(meta.Schema, f.columns)
 	markDurations(f.columns, in.File)
+	markUnread(f.columns, meta.RowGroups)
+	markUnread(f.nested, meta.RowGroups)
 	written := calendarOf(meta.KeyValueMetadata)
 	written.mark(f.columns)
 	written.mark(f.nested)
@@ -188,10 +190,11 @@ func (t *parquetTable) count(context.Context) (int64, error) {
 
 // source is where a declared column of a file comes from.
 type source struct {
-	leaf    int // -1: every row has the same value
-	convert converter
-	asIs    bool       // convert copies values of 64 bits
-	value   plan.Value // with leaf -1
+	leaf     int // -1: every row has the same value
+	optional bool
+	convert  converter
+	asIs     bool       // convert copies values of 64 bits
+	value    plan.Value // with leaf -1
 }
 
 func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, error) {
@@ -222,10 +225,12 @@ func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	}
 	convert, ok := converterOf(s, c.Type.Kind)
 	switch {
+	case ok && s.unread != "":
+		return source{}, t.unread(f, s)
 	case ok && f.mayBeHybrid(s):
-		return source{leaf: s.leaf, convert: refuseHybrid(s, convert)}, nil
+		return source{leaf: s.leaf, optional: s.optional, convert: refuseHybrid(s, convert)}, nil
 	case ok:
-		return source{leaf: s.leaf, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
+		return source{leaf: s.leaf, optional: s.optional, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
 	case s.kind == storedOther:
 		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, unsupported(s.text, s.name))
 	}

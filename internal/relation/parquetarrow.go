@@ -58,6 +58,9 @@ func (c *arrowColumn) fill(n int) error {
 		if rows == 0 {
 			return errors.New("a page has no rows")
 		}
+		if want := c.wanted(rows); read != want {
+			return errShort(read, want)
+		}
 		if read > 0 {
 			c.convert(c.vector, at, &values, 0, read, c.report)
 		}
@@ -72,6 +75,17 @@ func (c *arrowColumn) fill(n int) error {
 	}
 	c.end()
 	return nil
+}
+
+// wanted is how many values the levels of the rows that were read last say there are.
+func (c *arrowColumn) wanted(rows int) (n int) {
+	if c.chunk.Descriptor().MaxDefinitionLevel() == 0 {
+		return rows
+	}
+	for _, l := range c.levels[:rows] {
+		n += int(l)
+	}
+	return n
 }
 
 // read reads up to n rows of a page and their values.

@@ -6,8 +6,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"github.com/parquet-go/parquet-go"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -53,56 +51,48 @@ func (l *lane) end() {
 	}
 }
 
-// columnReader reads a column with parquet-go.
+// columnReader reads a column page by page.
 type columnReader struct {
 	lane
-	pages   *parquet.FilePages
+	pages   *pages
 	convert converter
 	asIs    bool          // see source
 	own     vector.Vector // the vector's own memory while its lane points into a page
 
 	loaded []pageReader // pages that the vector refers to, and pages read ahead
-	done   []parquet.Page
+	done   []*page
 
-	dictionary parquet.Dictionary // the dictionary that entries were converted from
-	entries    *vector.Vector     // with their UTF-8 check done
+	dictionary *dictionary    // the dictionary that entries were converted from
+	entries    *vector.Vector // with their UTF-8 check done
 	badEntries map[int]badValue
 }
 
 // pageReader is a page and the position in it.
 type pageReader struct {
-	parquet.Page
-	levels []byte // 1: a value, 0: null; nil when all are values
-	rows   int    // rows left
-	row    int    // rows read
-	value  int    // values read
+	*page
+	left  int // rows
+	row   int // rows read
+	value int // values read
 }
 
 // load reads pages until they hold n rows or more than budget bytes.
 func (c *columnReader) load(n int, budget int64) (int, error) {
 	rows, bytes := 0, int64(0)
 	for i := range c.loaded {
-		rows += c.loaded[i].rows
-		bytes += c.loaded[i].Size()
+		rows += c.loaded[i].left
+		bytes += c.loaded[i].bytes()
 	}
 	for rows == 0 || rows < n && bytes < budget {
-		p, err := c.pages.ReadPage()
+		p, err := c.pages.next()
 		if errors.Is(err, io.EOF) {
 			return 0, errors.New("it ends early")
 		}
 		if err != nil {
 			return 0, err
 		}
-		r := pageReader{Page: p, rows: int(p.NumValues())}
-		if levels := p.DefinitionLevels(); p.NumNulls() > 0 {
-			if len(levels) != r.rows {
-				return 0, fmt.Errorf("a page has %d levels for %d values", len(levels), r.rows)
-			}
-			r.levels = levels
-		}
-		c.loaded = append(c.loaded, r)
-		rows += r.rows
-		bytes += p.Size()
+		c.loaded = append(c.loaded, pageReader{page: p, left: p.rows})
+		rows += p.rows
+		bytes += p.bytes()
 	}
 	return min(rows, n), nil
 }
@@ -116,13 +106,13 @@ func (c *columnReader) fill(n int) error {
 	c.vector.UTF8 = c.vector.Type.Kind == plan.String
 	for at := 0; at < n; {
 		p := &c.loaded[0]
-		m := min(n-at, p.rows)
+		m := min(n-at, p.left)
 		if err := c.read(p, at, m); err != nil {
 			return err
 		}
 		at += m
-		if p.rows == 0 {
-			c.done = append(c.done, p.Page)
+		if p.left == 0 {
+			c.done = append(c.done, p.page)
 			c.loaded = c.loaded[1:]
 		}
 	}
@@ -139,24 +129,24 @@ func (c *columnReader) borrow(n int) bool {
 	}
 	c.vector.Int, c.vector.Double = c.own.Int, c.own.Double
 	p := &c.loaded[0]
-	if p.levels != nil || p.rows <= n || p.Dictionary() != nil {
+	if p.levels != nil || p.left <= n || p.dictionary != nil {
 		return false
 	}
-	data := p.Data()
+	data := p.values
 	c.vector.N, c.vector.Null, c.vector.Err = n, nil, nil
 	if c.vector.Type.Kind == plan.Double {
 		c.vector.Double = data.Double()[p.value:][:n:n]
 	} else {
 		c.vector.Int = data.Int64()[p.value:][:n:n]
 	}
-	p.row, p.value, p.rows = p.row+n, p.value+n, p.rows-n
+	p.row, p.value, p.left = p.row+n, p.value+n, p.left-n
 	return true
 }
 
 // release frees the pages that the vector no longer refers to.
 func (c *columnReader) release() {
 	for _, p := range c.done {
-		parquet.Release(p)
+		p.release()
 	}
 	c.done = c.done[:0]
 }
@@ -164,10 +154,10 @@ func (c *columnReader) release() {
 func (c *columnReader) close() error {
 	c.release()
 	for _, p := range c.loaded {
-		parquet.Release(p.Page)
+		p.release()
 	}
 	c.loaded = nil
-	return c.pages.Close()
+	return c.pages.close()
 }
 
 // read reads m rows of a page into the vector, starting at row at.
@@ -187,16 +177,15 @@ func (c *columnReader) read(p *pageReader, at, m int) error {
 	if values < m {
 		c.scatter(p.levels[p.row:p.row+m], at, values)
 	}
-	p.row, p.value, p.rows = p.row+m, p.value+values, p.rows-m
+	p.row, p.value, p.left = p.row+m, p.value+values, p.left-m
 	return nil
 }
 
 // values reads the next n values of a page into the vector, without gaps for nulls.
 func (c *columnReader) values(p *pageReader, at, n int) error {
-	data := p.Data()
-	d := p.Dictionary()
+	d := p.dictionary
 	if d == nil {
-		c.convert(c.vector, at, &data, p.value, n, c.report)
+		c.convert(c.vector, at, &p.page.values, p.value, n, c.report)
 		c.vector.UTF8 = c.vector.UTF8 && areUTF8(c.vector.Str[at:at+n])
 		return nil
 	}
@@ -204,7 +193,7 @@ func (c *columnReader) values(p *pageReader, at, n int) error {
 		c.convertDictionary(d)
 	}
 	c.vector.UTF8 = c.vector.UTF8 && c.entries.UTF8
-	indexes := data.Int32()[p.value : p.value+n]
+	indexes := p.page.values.Int32()[p.value : p.value+n]
 	for _, x := range indexes {
 		if uint(x) >= uint(c.entries.N) {
 			return fmt.Errorf("it refers to entry %d of a dictionary of %d", x, c.entries.N)
@@ -221,14 +210,13 @@ func (c *columnReader) values(p *pageReader, at, n int) error {
 	return nil
 }
 
-func (c *columnReader) convertDictionary(d parquet.Dictionary) {
+func (c *columnReader) convertDictionary(d *dictionary) {
 	c.dictionary, c.badEntries = d, nil
-	c.entries = vector.New(c.vector.Type, d.Len())
-	if d.Len() == 0 {
+	c.entries = vector.New(c.vector.Type, d.n)
+	if d.n == 0 {
 		return
 	}
-	data := d.Page().Data()
-	c.convert(c.entries, 0, &data, 0, d.Len(), func(i int, text, reason string) {
+	c.convert(c.entries, 0, &d.values, 0, d.n, func(i int, text, reason string) {
 		if c.badEntries == nil {
 			c.badEntries = map[int]badValue{}
 		}

@@ -77,8 +77,8 @@ func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) (er
 			r.columns[i] = &arrowColumn{lane: lane, convert: s.convert, chunk: chunk}
 			continue
 		}
-		chunk := chunks[s.leaf].(*parquet.FileColumnChunk)
-		r.columns[i] = &columnReader{lane: lane, pages: chunk.PagesFrom(in.in), convert: s.convert, asIs: s.asIs}
+		meta := &in.Metadata().RowGroups[r.group].Columns[s.leaf].MetaData
+		r.columns[i] = &columnReader{lane: lane, pages: openPages(in.in, chunks[s.leaf].Type(), s.optional, meta, r.file.groups[r.group].rows), convert: s.convert, asIs: s.asIs}
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (r *groupReader) fill(n int) (_ int, err error) {
 	column := -1
 	defer func() {
 		if err = damaged(recover(), err); err != nil && column >= 0 {
-			err = fmt.Errorf("column %q: %w", r.fields[column].Name, err)
+			err = fmt.Errorf("column %q, row group %d: %w", r.fields[column].Name, r.group+1, err)
 		}
 	}()
 	var c chunkReader

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -14,7 +15,10 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"github.com/parquet-go/parquet-go/encoding"
+
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // records reads columns of every type with pqarrow, with the types of the Parquet schema.
@@ -29,7 +33,7 @@ func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schem
 		return err
 	}
 	for _, pf := range t.files {
-		if err := t.gregorian(ctx, pf); err != nil {
+		if err := t.exactInRecords(ctx, pf); err != nil {
 			return err
 		}
 	}
@@ -46,6 +50,34 @@ func (t *parquetTable) records(ctx context.Context, declared []plan.Field, schem
 		}
 	}
 	return nil
+}
+
+// exactInRecords rejects a file that pqarrow would read wrongly.
+func (t *parquetTable) exactInRecords(ctx context.Context, pf *parquetFile) error {
+	for _, columns := range [][]stored{pf.columns, pf.nested} {
+		for i := range columns {
+			if columns[i].unread != "" {
+				return t.unread(pf, &columns[i])
+			}
+		}
+	}
+	if err := t.gregorian(ctx, pf); err != nil {
+		return err
+	}
+	return t.wholePages(ctx, pf)
+}
+
+// wholePages reads the columns of a file that have no nested type and returns an error if a page
+// does not hold the values that it says it has; pqarrow makes up what a page lacks.
+func (t *parquetTable) wholePages(ctx context.Context, pf *parquetFile) error {
+	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{pf}}, sources: [][]source{nil}}
+	for _, c := range pf.columns {
+		if c.flat {
+			s.fields = append(s.fields, plan.Field{Name: c.name, Type: plan.T(plan.Int)})
+			s.sources[0] = append(s.sources[0], source{leaf: c.leaf, optional: c.optional, convert: func(*vector.Vector, int, *encoding.Values, int, int, func(int, string, string)) {}})
+		}
+	}
+	return run(ctx, s, runtime.GOMAXPROCS(0), func(int, *Batch) error { return nil })
 }
 
 // arrowSchema is the common schema of all files, followed by the partition columns.
@@ -149,23 +181,25 @@ func fileSchema(pf *parquetFile) (*arrow.Schema, error) {
 	return arrow.NewSchema(fields, nil), nil
 }
 
-func (t *parquetTable) fileRecords(ctx context.Context, pf *parquetFile, whole *arrow.Schema, f func(arrow.RecordBatch) error) error {
+func (t *parquetTable) fileRecords(ctx context.Context, pf *parquetFile, whole *arrow.Schema, f func(arrow.RecordBatch) error) (err error) {
 	failed := func(err error) error { return fmt.Errorf("%s: read %s: %w", t.rel.Owner, pf.name, err) }
 	p, c, err := arrowReader(pf)
 	if err != nil {
 		return failed(err)
 	}
 	defer c.Close()
+	rows := int64(0)
 	rr, err := p.GetRecordReader(ctx, nil, nil)
 	if err != nil {
 		return failed(err)
 	}
 	defer rr.Release()
-	for rr.Next() {
+	for nextRecord(rr, &err) {
 		rec, err := t.convertRecord(ctx, pf, rr.RecordBatch(), whole)
 		if err != nil {
 			return failed(err)
 		}
+		rows += rec.NumRows()
 		err = f(rec)
 		rec.Release()
 		if err != nil {
@@ -175,10 +209,27 @@ func (t *parquetTable) fileRecords(ctx context.Context, pf *parquetFile, whole *
 			return err
 		}
 	}
-	if err := rr.Err(); err != nil && !errors.Is(err, io.EOF) {
+	if err == nil && rr.Err() != nil && !errors.Is(rr.Err(), io.EOF) {
+		err = rr.Err()
+	}
+	if err == nil && rows != pf.rows {
+		err = fmt.Errorf("it has %d rows, and its footer says %d", rows, pf.rows)
+	}
+	if err != nil {
 		return failed(err)
 	}
 	return nil
+}
+
+// nextRecord moves to the next record. It turns a panic of pqarrow, which has not every encoding, into
+// an error.
+func nextRecord(rr pqarrow.RecordReader, err *error) (ok bool) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			ok, *err = false, fmt.Errorf("a column that is not declared cannot be passed through: %v", panicked)
+		}
+	}()
+	return rr.Next()
 }
 
 // convertRecord casts a record of one file to the common schema.

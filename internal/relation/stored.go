@@ -15,6 +15,7 @@ type stored struct {
 	name     string
 	leaf     int // index among the leaves of the file; unused for nested columns
 	optional bool
+	flat     bool // it is a leaf of which every row has at most one value
 	kind     storedKind
 	physical format.Type
 
@@ -24,7 +25,8 @@ type stored struct {
 	perNano          int64 // for a duration: its unit in ns
 	text             string
 
-	validFrom int64 // µs: earlier dates and timestamps are in the hybrid calendar, see hybrid
+	unread    string // what prevents reading the column at all, such as its compression
+	validFrom int64  // µs: earlier dates and timestamps are in the hybrid calendar, see hybrid
 }
 
 type storedKind uint8
@@ -119,6 +121,7 @@ func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []st
 
 func storedType(e *format.SchemaElement) stored {
 	s := stored{name: e.Name, optional: e.RepetitionType.V == format.Optional, physical: e.Type.V}
+	s.flat = e.NumChildren.V == 0 && e.RepetitionType.V != format.Repeated
 	switch {
 	case e.NumChildren.V > 0:
 		s.text = groupText(e)
@@ -243,6 +246,34 @@ func (s *stored) timestamp(t *format.TimestampType) {
 	default:
 		s.kind = storedOther
 	}
+}
+
+// markUnread sets the columns' unread.
+func markUnread(columns []stored, groups []format.RowGroup) {
+	for i := range columns {
+		c := &columns[i]
+		for g := range groups {
+			if c.leaf >= len(groups[g].Columns) {
+				continue
+			}
+			chunk := &groups[g].Columns[c.leaf]
+			switch codec := chunk.MetaData.Codec; {
+			case chunk.CryptoMetadata.Value != nil:
+				c.unread = "is encrypted, which is not read; write it without encryption"
+			case codec == format.Lz4:
+				c.unread = "is compressed with LZ4 as Hadoop writes it, which is not read; " + readCodecs
+			case !slices.Contains([]format.CompressionCodec{format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd, format.Lz4Raw}, codec):
+				c.unread = fmt.Sprintf("is compressed with %v, which is not read; ", codec) + readCodecs
+			}
+		}
+	}
+}
+
+const readCodecs = "write it with SNAPPY, ZSTD, GZIP, BROTLI or LZ4_RAW, or uncompressed"
+
+// unread is the error for a column that cannot be read at all.
+func (t *parquetTable) unread(f *parquetFile, s *stored) error {
+	return fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, s.name, f.name, s.unread)
 }
 
 // planKinds are the kinds of undeclared columns.

@@ -70,6 +70,16 @@ var edgeMutants = []mutant{
 		tests: []string{"internal/relation"},
 	},
 	{
+		name: "short-delta-page", tag: "n13", breaks: "Integers that a page lacks are what the memory held before.",
+		file: "internal/relation/parquetvalues.go", old: "if header[2] != uint64(n) {", new: "if header[2] > uint64(n) {",
+		tests: []string{"internal/relation"},
+	},
+	{
+		name: "short-page-passes", tag: "n13", breaks: "A column that only passes through has values that its page lacks.",
+		file: "internal/relation/parquetrecords.go", old: "return t.wholePages(ctx, pf)", new: "return nil",
+		tests: []string{"internal/relation"},
+	},
+	{
 		name: "parquet-nanos-truncated", tag: "b4", breaks: "A nanosecond before 1970 in a file is 1970.",
 		file: "internal/relation/converttime.go", old: "return plan.FloorDiv(t, perMicro)", new: "return t / perMicro",
 		tests: []string{"internal/relation"},
