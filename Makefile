@@ -9,7 +9,7 @@ GO := go
 export GOTOOLCHAIN := auto
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
-CONCURRENT := $(wildcard internal/eventlog internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
+CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
   internal/servedlog materializer/online sdk server)
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -115,6 +116,24 @@ func Expect(fingerprint string) ReadOption {
 // WithStates also returns the state from which each row was computed.
 func WithStates() ReadOption {
 	return func(r *unskewv1.GetFeaturesRequest) { r.WithStates = true }
+}
+
+// MaxStaleness makes the read fail with failed_precondition if the view of a returned feature is
+// staler than d: if events that were stored in the log longer ago may not have been applied. A
+// view without new events is not stale. With StaleAsStatus, such values have the status Stale.
+func MaxStaleness(d time.Duration) ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.MaxStalenessMicros = uint64(max(1, d.Microseconds())) }
+}
+
+// StaleAsStatus makes a read with MaxStaleness return values that are staler, with the status
+// Stale, instead of an error. Feature.Reason is the status that they would have otherwise.
+func StaleAsStatus() ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.OnStale = unskewv1.OnStale_ON_STALE_STATUS }
+}
+
+// WithFreshness also returns how far each view of the service is behind its source.
+func WithFreshness() ReadOption {
+	return func(r *unskewv1.GetFeaturesRequest) { r.WithFreshness = true }
 }
 
 // GetFeatures reads the features of a service for as many entities as the columns

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -13,13 +14,14 @@ import (
 type Status int32
 
 // The statuses. Present and Defaulted rows have a value; Failed rows have one if the feature
-// declares on_error: default; all others are null.
+// declares on_error: default; Stale rows may have one; all others are null.
 const (
 	Present       Status = Status(unskewv1.Status_STATUS_PRESENT)        // computed
 	Empty         Status = Status(unskewv1.Status_STATUS_EMPTY)          // the entity has events, none for this feature
 	UnknownEntity Status = Status(unskewv1.Status_STATUS_UNKNOWN_ENTITY) // no event of the entity is visible
 	Defaulted     Status = Status(unskewv1.Status_STATUS_DEFAULTED)      // the declared default; see Feature.Reason
 	Failed        Status = Status(unskewv1.Status_STATUS_ERROR)          // the expression failed
+	Stale         Status = Status(unskewv1.Status_STATUS_STALE)          // staler than MaxStaleness; see Feature.Reason
 )
 
 // String returns the status's name in the contract, without the prefix.
@@ -29,9 +31,11 @@ func enumName(full, prefix string) string { return strings.TrimPrefix(full, pref
 
 // Rows is the answer to a read: a table of features.
 type Rows struct {
-	Fingerprint string    // of the service that answered
-	AsOf        time.Time // the moment all rows were read as of
-	States      []State   // WithStates only: one for each view of the service
+	Fingerprint string      // of the service that answered
+	AsOf        time.Time   // the moment all rows were read as of
+	States      []State     // WithStates only: one for each view of the service
+	Freshness   []Freshness // WithFreshness only: one for each view of the service
+	staleness   *uint64
 	service     string
 	n           int
 	features    []*Feature
@@ -47,9 +51,28 @@ type State struct {
 	Unknown     map[int]bool // rows whose entity has no state
 }
 
+// Freshness says how far a view was behind its source.
+type Freshness struct {
+	View       string    // the view's role in the service
+	Generation uint64    // of its materialization
+	Position   uint64    // in the source's log, up to which all events are applied, at least; 0 without a stream
+	Lag        uint64    // records of the log after Position
+	Complete   time.Time // events that were stored before are applied; zero if unknown
+}
+
+// Staleness returns the greatest staleness of the views that the features read: the age of the
+// oldest event that may be missing. known is false if the server does not know it, or if the
+// features read no view.
+func (r *Rows) Staleness() (s time.Duration, known bool) {
+	if r.staleness == nil {
+		return 0, false
+	}
+	return time.Duration(min(*r.staleness, math.MaxInt64/1000)) * time.Microsecond, true
+}
+
 // newRows checks that the answer is a valid table.
 func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
-	r := &Rows{Fingerprint: m.GetFingerprint(), AsOf: time.UnixMicro(m.GetAsOfMicros()).UTC(), service: service, n: int(m.GetRows())}
+	r := &Rows{Fingerprint: m.GetFingerprint(), AsOf: time.UnixMicro(m.GetAsOfMicros()).UTC(), staleness: m.StalenessMicros, service: service, n: int(m.GetRows())}
 	for _, o := range m.GetOutputs() {
 		if wire.Rows(o.GetColumn()) != r.n || len(o.GetStatuses()) != r.n || len(o.GetReasons()) != 0 && len(o.GetReasons()) != r.n {
 			return nil, fmt.Errorf("the server's answer for feature %s does not have the %d rows it announced", o.GetColumn().GetName(), r.n)
@@ -68,6 +91,13 @@ func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
 			return nil, fmt.Errorf("the server's answer for the states of view %s does not have the %d rows it announced", s.GetView(), r.n)
 		}
 		r.States = append(r.States, newState(s))
+	}
+	for _, f := range m.GetFreshness() {
+		x := Freshness{View: f.GetView(), Generation: f.GetGeneration(), Position: f.GetPosition(), Lag: f.GetLag()}
+		if f.CompleteMicros != nil {
+			x.Complete = time.UnixMicro(f.GetCompleteMicros()).UTC()
+		}
+		r.Freshness = append(r.Freshness, x)
 	}
 	return r, nil
 }
@@ -115,8 +145,8 @@ func (f *Feature) Type() string { return f.wire.GetType() }
 // Status returns the status of row i.
 func (f *Feature) Status(i int) Status { return Status(f.wire.GetStatuses()[i]) }
 
-// Reason returns the status that the default in row i replaced, Empty or UnknownEntity; 0 if
-// the status is not Defaulted.
+// Reason returns the status that Defaulted replaced in row i, Empty or UnknownEntity, or the
+// status that Stale replaced; 0 for other statuses.
 func (f *Feature) Reason(i int) Status {
 	if len(f.wire.GetReasons()) == 0 {
 		return 0

@@ -19,6 +19,8 @@ const (
 	answerRows        = 3
 	answerOutputs     = 4
 	answerStates      = 5
+	answerFreshness   = 6
+	answerStaleness   = 7
 
 	outputColumn   = 1
 	outputType     = 2
@@ -49,13 +51,14 @@ func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([
 		var at int
 		var err error
 		dst, at = wire.OpenMessage(dst, answerOutputs)
-		if dst, err = s.appendOutput(dst, o, a, q.n, how.compact); err != nil {
+		if dst, err = s.appendOutput(dst, o, q, a, how.compact); err != nil {
 			return nil, err
 		}
 		if dst = wire.CloseMessage(dst, at); len(dst) > how.most {
 			return nil, how.tooLong()
 		}
 	}
+	dst = s.appendFreshness(dst, q)
 	if !how.states {
 		return dst, nil
 	}
@@ -71,8 +74,8 @@ func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([
 	return dst, nil
 }
 
-func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool) ([]byte, error) {
-	out, name := &s.outputs[o], ""
+func (s *service) appendOutput(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
+	out, name, n := &s.outputs[o], "", q.n
 	if !compact {
 		name = out.Name
 	}
@@ -85,6 +88,10 @@ func (s *service) appendOutput(dst []byte, o int, a *answer, n int, compact bool
 	dst = wire.CloseMessage(dst, at)
 	if !compact {
 		dst = protowire.AppendString(protowire.AppendTag(dst, outputType, protowire.BytesType), s.types[o])
+	}
+	if q.stale != nil && q.stale[o] {
+		dst = appendStatuses(dst, outputStatuses, allStale, make(wire.RowMap, n), n)
+		return appendStatuses(dst, outputReasons, col.Status, places, n), nil
 	}
 	if compact && col.Absent == 0 {
 		return dst, nil
@@ -105,6 +112,9 @@ func appendStatuses(dst []byte, field protowire.Number, list []kernel.Status, pl
 	}
 	return dst
 }
+
+// allStale is the statuses of an output in which every row has the first one.
+var allStale = []kernel.Status{statusStale}
 
 // defaulted reports whether any row shows a default, so that the reasons have to be sent.
 func defaulted(col *kernel.FeatureColumn, places wire.RowMap, n int) bool {
@@ -132,7 +142,7 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]b
 	before := `,"outputs":[`
 	for _, o := range q.outputs {
 		var err error
-		if dst, err = s.appendOutputJSON(append(dst, before...), o, a, q.n, how.compact); err != nil {
+		if dst, err = s.appendOutputJSON(append(dst, before...), o, q, a, how.compact); err != nil {
 			return nil, err
 		}
 		if len(dst) > how.most {
@@ -143,6 +153,7 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]b
 	if before == "," {
 		dst = append(dst, ']')
 	}
+	dst = s.appendFreshnessJSON(dst, q)
 	if how.states && len(a.views) > 0 {
 		before = `,"states":[`
 		for _, v := range a.views {
@@ -157,8 +168,8 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]b
 	return append(dst, '}'), nil
 }
 
-func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact bool) ([]byte, error) {
-	name := s.outputs[o].Name
+func (s *service) appendOutputJSON(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
+	name, n := s.outputs[o].Name, q.n
 	if compact {
 		name = ""
 	}
@@ -170,7 +181,10 @@ func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact 
 	if !compact {
 		dst = wire.AppendJSONString(append(dst, `,"type":`...), s.types[o])
 	}
-	if !compact || col.Absent > 0 {
+	if q.stale != nil && q.stale[o] {
+		dst = appendStatusesJSON(append(dst, `,"statuses":[`...), allStale, make(wire.RowMap, n), n)
+		dst = appendStatusesJSON(append(dst, `,"reasons":[`...), col.Status, places, n)
+	} else if !compact || col.Absent > 0 {
 		dst = appendStatusesJSON(append(dst, `,"statuses":[`...), col.Status, places, n)
 		if defaulted(col, places, n) {
 			dst = appendStatusesJSON(append(dst, `,"reasons":[`...), col.Reason, places, n)
@@ -180,7 +194,7 @@ func (s *service) appendOutputJSON(dst []byte, o int, a *answer, n int, compact 
 }
 
 // statusTexts are the contract's names of the statuses, in quotes.
-var statusTexts = func() (texts [kernel.Failed + 1]string) {
+var statusTexts = func() (texts [statusStale + 1]string) {
 	for s := range texts {
 		texts[s] = `"` + unskewv1.Status(s).String() + `"`
 	}
@@ -195,4 +209,12 @@ func appendStatusesJSON(dst []byte, list []kernel.Status, places wire.RowMap, n 
 		dst = append(dst, statusTexts[list[places.Of(i)]]...)
 	}
 	return append(dst, ']')
+}
+
+// statusName is the name of a status in metrics and row-shaped answers.
+func statusName(s kernel.Status) string {
+	if s == statusStale {
+		return "STALE"
+	}
+	return s.String()
 }

@@ -22,6 +22,9 @@ type query struct {
 	outputs  []int // indexes into the service's outputs, in the order of the answer
 	selected []int // buffer for outputs
 	sets     []entitySet
+	demand
+	fresh []viewFreshness // of each view, once its states are fetched
+	stale []bool          // for each output of the service, whether it is STALE; nil: none is
 }
 
 // reset drops the references to the bound request, so that it can be collected.
@@ -29,6 +32,7 @@ func (q *query) reset() {
 	clear(q.keys)
 	clear(q.request.Cols)
 	q.outputs = nil
+	q.demand, q.stale = demand{}, nil
 }
 
 // bind validates a request against its service. The query shares the request's columns.

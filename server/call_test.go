@@ -97,19 +97,59 @@ func message(s *service, q *query, a *answer, compact bool) (*unskewv1.GetFeatur
 				out.Reasons = reasons
 			}
 		}
+		if q.stale != nil && q.stale[o] {
+			out.Statuses, out.Reasons = slices.Repeat([]unskewv1.Status{unskewv1.Status_STATUS_STALE}, q.n), out.Statuses
+		}
 		var err error
 		if out.Column, err = wire.Column(s.outputs[o].Name, v); err != nil {
 			return nil, err
 		}
 		if compact {
 			out.Column.Name, out.Type = "", ""
-			if !slices.ContainsFunc(col.Status, func(s kernel.Status) bool { return s != kernel.Present }) {
+			if len(out.Statuses) > 0 && out.Statuses[0] == unskewv1.Status_STATUS_STALE {
+			} else if !slices.ContainsFunc(col.Status, func(s kernel.Status) bool { return s != kernel.Present }) {
 				out.Statuses = nil
 			}
 		}
 		res.Outputs = append(res.Outputs, out)
 	}
+	addFreshness(res, s, q)
 	return res, nil
+}
+
+// addFreshness adds what an answer says about freshness.
+func addFreshness(res *unskewv1.GetFeaturesResponse, s *service, q *query) {
+	unknown, most := false, uint64(0)
+	for v, f := range q.fresh {
+		m := &unskewv1.ViewFreshness{View: s.plan.Views[v].As, Generation: f.Generation.Number, Position: f.Position, Lag: f.Lag}
+		read := slices.ContainsFunc(q.outputs, func(o int) bool { return slices.Contains(s.behind[o], v) })
+		if f.known {
+			m.CompleteMicros = proto.Int64(int64(f.Complete))
+		}
+		if read {
+			most, unknown = max(most, uint64(f.staleness)), unknown || !f.known
+		}
+		if q.report {
+			res.Freshness = append(res.Freshness, m)
+		}
+	}
+	if !unknown && slices.ContainsFunc(q.outputs, func(o int) bool { return len(s.behind[o]) > 0 }) {
+		res.StalenessMicros = proto.Uint64(most)
+	}
+}
+
+func drawFreshness(t *rapid.T, s *service, q *query) {
+	q.report = rapid.Bool().Draw(t, "with freshness")
+	number := rapid.SampledFrom([]uint64{0, 1, 1 << 40})
+	for range s.plan.Views {
+		f := viewFreshness{staleness: plan.Micros(number.Draw(t, "staleness")), known: rapid.Bool().Draw(t, "known")}
+		f.Generation.Number, f.Position, f.Lag = number.Draw(t, "generation"), number.Draw(t, "position"), number.Draw(t, "lag")
+		f.Complete = plan.EventTime(number.Draw(t, "complete")) - 1
+		q.fresh = append(q.fresh, f)
+	}
+	if rapid.Bool().Draw(t, "stale") {
+		q.stale = rapid.SliceOfN(rapid.Bool(), len(s.outputs), len(s.outputs)).Draw(t, "stale outputs")
+	}
 }
 
 // An encoded answer equals the message of its columns: full and compact, binary and JSON.
@@ -148,6 +188,7 @@ func TestAnswersEqualTheirMessages(t *testing.T) {
 				q.outputs = append(q.outputs, o)
 			}
 		}
+		drawFreshness(t, s, q)
 		compact := rapid.Bool().Draw(t, "compact")
 		want, err := message(s, q, a, compact)
 		if err != nil {

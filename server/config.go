@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
@@ -42,7 +43,9 @@ type Config struct {
 	States   stateReader
 	Ingester ingester     // nil: this server accepts no events
 	Training trainingJobs // nil: this server builds no training sets
-	Log      *slog.Logger
+	// Freshness knows how stale the views are; nil: this server does not know. Its clock is Clock.
+	Freshness *freshness.Tracker
+	Log       *slog.Logger
 	// Metrics is the registry of the server's metrics, which /metrics exposes; nil means a new one.
 	Metrics *prometheus.Registry
 	// Failed, if set, is called before the response with the reason of every output that has the

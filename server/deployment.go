@@ -32,6 +32,7 @@ type service struct {
 	all         []int          // the indexes of all outputs
 	sets        [][]int        // for each distinct set of keys that views read, the indexes of those keys in the request
 	setOf       []int          // for each view, the index of its set
+	behind      [][]int        // for each output, the views that it reads
 	readers     *pool
 }
 
@@ -78,6 +79,12 @@ func newService(p *plan.Service) (*service, error) {
 	first, err := newReader(s)
 	if err != nil {
 		return nil, err
+	}
+	for _, f := range p.Features {
+		s.behind = append(s.behind, []int{f.Ref})
+	}
+	for d := range p.Derived {
+		s.behind = append(s.behind, first.derive.Behind(d))
 	}
 	s.readers = newPool(runtime.GOMAXPROCS(0), first)
 	return s, nil

@@ -45,13 +45,19 @@ func (s *Server) read(ctx context.Context, c *call) error {
 	if err := svc.bind(&c.query, &c.request, s.cfg.MaxRows); err != nil {
 		return err
 	}
+	if c.query.demand, err = s.demandOf(c.request.MaxStalenessMicros, c.request.OnStale, c.request.WithFreshness); err != nil {
+		return err
+	}
 	return s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) })
 }
 
 // compute runs a bound query. The answer is valid only inside use.
 func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*answer) error) error {
-	states, err := svc.fetch(ctx, q, s.cfg.States)
+	states, now, err := s.fetchFresh(ctx, svc, q)
 	if err != nil {
+		return err
+	}
+	if err := svc.markStale(q); err != nil {
 		return err
 	}
 	cells, err := svc.maxCells(q, states)
@@ -63,13 +69,12 @@ func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*
 		return err
 	}
 	defer done()
-	now := s.cfg.Clock()
 	return svc.withReader(ctx, func(r *reader) error {
 		a, err := r.read(ctx, q, states, now)
 		if err != nil {
 			return err
 		}
-		s.metrics.read(svc.plan.Name, q.n, a)
+		s.metrics.read(svc.plan.Name, q, a)
 		if s.cfg.Failed != nil {
 			r.explain(q, a, s.cfg.Failed)
 		}

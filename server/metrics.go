@@ -75,11 +75,16 @@ func (m *metrics) request(procedure string, err error, took time.Duration) {
 	m.seconds.WithLabelValues(procedure).Observe(took.Seconds())
 }
 
-// read counts the rows and statuses of an answer of n rows.
-func (m *metrics) read(service string, n int, a *answer) {
-	var count [kernel.Failed + 1]int
+// read counts the rows and statuses of an answer.
+func (m *metrics) read(service string, q *query, a *answer) {
+	var count [statusStale + 1]int
+	n := q.n
 	for o := range a.cols {
 		col, places := a.cols[o], a.places[o]
+		if q.stale != nil && q.stale[o] {
+			count[statusStale] += n
+			continue
+		}
 		if col.Absent == 0 {
 			count[kernel.Present] += n
 			continue
@@ -91,7 +96,7 @@ func (m *metrics) read(service string, n int, a *answer) {
 	m.rows.WithLabelValues(service).Add(float64(n))
 	for s, n := range count {
 		if n > 0 {
-			m.statuses.WithLabelValues(service, kernel.Status(s).String()).Add(float64(n))
+			m.statuses.WithLabelValues(service, statusName(kernel.Status(s))).Add(float64(n))
 		}
 	}
 }

@@ -58,17 +58,33 @@ func readOperation(s *service) object {
 	request["properties"].(object)["features"] = object{"type": "array", "items": object{"enum": features}, "description": "The features to answer, in this order; all of them if left out."}
 	request["properties"].(object)["fingerprint"] = object{"type": "string",
 		"description": "The version that the caller's model was trained on, or at least its first twelve digits; it is an error if another version is live."}
+	request["properties"].(object)["max_staleness"] = object{"type": "string", "description": "The staleness that the caller accepts, such as 30s: the age of the oldest event that may be missing."}
+	request["properties"].(object)["on_stale"] = object{"enum": []string{"error", "status"}, "description": "Whether values staler than max_staleness are an error, which is the default, or have the status STALE."}
+	request["properties"].(object)["with_freshness"] = object{"type": "boolean", "description": "Also answer how far each view is behind its source."}
 	return operation("read_"+s.plan.Name, "Read the features of "+s.plan.Name, s.plan.Description, request, object{
 		"type": "object", "required": []string{"service", "fingerprint", "as_of", "rows", "statuses"},
 		"properties": object{
 			"service":     object{"type": "string"},
 			"fingerprint": object{"type": "string", "description": "The version that answered."},
 			"as_of":       object{"type": "string", "format": "date-time", "description": "Every row was computed as of this moment."},
-			"rows":        object{"type": "array", "items": object{"type": "object", "properties": values}, "description": "One for each row of the request."},
+			"staleness":   object{"type": "string", "description": "The age of the oldest event that may be missing, such as 1.5s; left out if unknown."},
+			"freshness": object{"type": "object", "description": "By view, if the request has with_freshness.", "additionalProperties": object{"type": "object", "properties": object{
+				"generation": object{"type": "integer"}, "position": object{"type": "integer"}, "lag": object{"type": "integer"},
+				"complete": object{"type": "string", "format": "date-time", "description": "Events that were stored before are applied."}}}},
+			"rows": object{"type": "array", "items": object{"type": "object", "properties": values}, "description": "One for each row of the request."},
 			"statuses": object{"type": "array", "description": "One for each row: why values are null or defaults. Features that are not listed are PRESENT.",
-				"items": object{"type": "object", "additionalProperties": object{"enum": []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR"}}}},
+				"items": object{"type": "object", "additionalProperties": object{"enum": rowStatuses()}}},
 		},
 	})
+}
+
+// rowStatuses are the statuses in row-shaped answers. PRESENT is left out there.
+func rowStatuses() []string {
+	list := []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR"}
+	for _, s := range append([]string{"PRESENT"}, list...) {
+		list = append(list, "STALE:"+s)
+	}
+	return list
 }
 
 func pushOperation(src *plan.Source) object {

@@ -25,7 +25,7 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 		return nil, err
 	}
 	var e envelope
-	if err := e.decode(body, "rows", "features", "fingerprint"); err != nil {
+	if err := e.decode(body, "rows", "features", "fingerprint", "max_staleness", "on_stale", "with_freshness"); err != nil {
 		return nil, err
 	}
 	if err := svc.checkFingerprint(e.fingerprint); err != nil {
@@ -36,6 +36,9 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 		return nil, err
 	}
 	var q query
+	if q.demand, err = s.demandOf(e.maxStaleness, e.onStale, e.withFreshness); err != nil {
+		return nil, err
+	}
 	if err := svc.bindRows(&q, rows, e.features); err != nil {
 		return nil, err
 	}
@@ -104,6 +107,7 @@ func (s *service) appendRows(dst []byte, q *query, a *answer, most int) ([]byte,
 	dst = wire.AppendJSONString(append(dst, `{"service":`...), s.plan.Name)
 	dst = wire.AppendJSONString(append(dst, `,"fingerprint":`...), s.fingerprint)
 	dst = wire.AppendJSONString(append(dst, `,"as_of":`...), a.asOf.String())
+	dst = s.appendFreshnessOfRows(dst, q)
 	dst = append(dst, `,"rows":[`...)
 	for i := range q.n {
 		if i > 0 {
@@ -138,18 +142,22 @@ func (s *service) appendRow(dst []byte, q *query, a *answer, row int) []byte {
 	return append(dst, '}')
 }
 
-// appendRowStatuses appends the statuses of a row that are not PRESENT. A default's status is
-// followed by its reason: the status that it replaced.
+// appendRowStatuses appends the statuses of a row that are not PRESENT. The status of a default, or
+// of a stale value, is followed by its reason: the status that it replaced.
 func (s *service) appendRowStatuses(dst []byte, q *query, a *answer, row int) []byte {
 	before := byte('{')
 	for _, o := range q.outputs {
 		col, at := a.cols[o], a.places[o].Of(row)
 		status := col.Status[at]
-		if status == kernel.Present {
+		stale := q.stale != nil && q.stale[o]
+		if status == kernel.Present && !stale {
 			continue
 		}
-		dst = append(append(dst, before), s.names[o]...)
-		dst = append(append(dst, '"'), status.String()...)
+		dst = append(append(append(dst, before), s.names[o]...), '"')
+		if stale {
+			dst = append(dst, "STALE:"...)
+		}
+		dst = append(dst, status.String()...)
 		if status == kernel.Defaulted {
 			dst = append(append(dst, ':'), col.Reason[at].String()...)
 		}

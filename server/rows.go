@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/records"
+	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
 // The row-shaped JSON endpoints are for requests written by hand: each row is an object. The
@@ -121,6 +123,10 @@ type envelope struct {
 	rows        []byte
 	features    []string
 	fingerprint string
+
+	maxStaleness  uint64 // in microseconds
+	onStale       unskewv1.OnStale
+	withFreshness bool
 }
 
 // decode reads the members of a request. It accepts those in allowed; only rows is required.
@@ -154,8 +160,37 @@ func (e *envelope) set(name string, value []byte) (err error) {
 		if json.Unmarshal(value, &e.fingerprint) != nil {
 			err = errors.New("fingerprint is not a string")
 		}
+	case "max_staleness":
+		e.maxStaleness, err = stalenessOf(value)
+	case "on_stale":
+		e.onStale, err = onStaleOf(value)
+	case "with_freshness":
+		if json.Unmarshal(value, &e.withFreshness) != nil {
+			err = errors.New("with_freshness is not true or false")
+		}
 	}
 	return err
+}
+
+// stalenessOf parses a duration such as "30s", to microseconds.
+func stalenessOf(value []byte) (uint64, error) {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		if d, err := time.ParseDuration(text); err == nil && d >= time.Microsecond {
+			return uint64(d.Microseconds()), nil
+		}
+	}
+	return 0, fmt.Errorf(`max_staleness is %s; it is a duration of at least 1us, such as "30s" or "500ms"`, value)
+}
+
+func onStaleOf(value []byte) (unskewv1.OnStale, error) {
+	switch string(value) {
+	case `"error"`:
+		return unskewv1.OnStale_ON_STALE_ERROR, nil
+	case `"status"`:
+		return unskewv1.OnStale_ON_STALE_STATUS, nil
+	}
+	return 0, fmt.Errorf(`on_stale is %s; it is "error" or "status"`, value)
 }
 
 // parse reads the rows of a request, whose objects have the given fields. Memory is reserved for

@@ -41,6 +41,11 @@ func (s *Server) Promote(p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.Freshness != nil {
+		if err := s.cfg.Freshness.Follow(p); err != nil {
+			return err
+		}
+	}
 	s.live.Store(d)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/clock"
+	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/server"
@@ -82,6 +83,10 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 		return errors.Join(err, ln.Close())
 	}
 	applier.Register(metrics)
+	fresh := freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: wallClock})
+	if err := fresh.Register(metrics); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	ingester, err := online.NewIngester(p.Plan, st.Log, wallClock)
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -90,7 +95,7 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Log: log, Metrics: metrics})
+	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Freshness: fresh, Log: log, Metrics: metrics})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -102,6 +107,9 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	g.Go(func() error { return srv.Serve(ctx, ln) })
 	g.Go(func() error { return queue.Run(ctx) })
 	g.Go(func() error { return clocks.Run(ctx) })
+	g.Go(func() error {
+		return fresh.Run(ctx, func(err error) { log.Warn("it is not known how stale views are", "reason", err) })
+	})
 	g.Go(func() error {
 		return applier.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
 	})

@@ -60,15 +60,11 @@ func Progress(ctx context.Context, store onlinestore.Store, g Generation) (offse
 	if err != nil {
 		return 0, Reached{}, fmt.Errorf("log position of view %s: %w", g.View.Short(), err)
 	}
-	revision, err := decodeOffset(g, got[0])
-	if err != nil {
+	if offset, err = g.offset(got[0]); err != nil {
 		return 0, Reached{}, err
 	}
-	if revision != onlinestore.Absent {
-		offset = revision - 1
-	}
 	reached, err = decodeReached(g, got[1])
-	return max(g.Position, offset), reached, err
+	return offset, reached, err
 }
 
 // Advance stores that states of the generations may reach a record. from is what is stored

@@ -191,6 +191,56 @@ func decodeOffset(g Generation, b []byte) (revision uint64, err error) {
 	return revision, nil
 }
 
+// Consumed is how far the log was consumed for the live generation of a view.
+type Consumed struct {
+	Generation Generation // Number is 0 if the view has no live state
+	Offset     uint64
+}
+
+// ConsumedBy returns how far each view has consumed the log, in two round trips.
+func ConsumedBy(ctx context.Context, store onlinestore.Store, views []*plan.View) ([]Consumed, error) {
+	out := make([]Consumed, len(views))
+	records, err := store.Get(ctx, keysOf(views, func(i int) []byte { return liveKey(views[i].Fingerprint) }))
+	if err != nil {
+		return nil, err
+	}
+	for i, record := range records {
+		if record == nil {
+			continue
+		}
+		if out[i].Generation, err = decodeRecord(views[i].Fingerprint, record); err != nil {
+			return nil, err
+		}
+	}
+	offsets, err := store.Get(ctx, keysOf(views, func(i int) []byte { return out[i].Generation.OffsetKey() }))
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if out[i].Offset, err = out[i].Generation.offset(offsets[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// offset decodes the stored offset of g, nil if there is none.
+func (g Generation) offset(stored []byte) (uint64, error) {
+	revision, err := decodeOffset(g, stored)
+	if err != nil || revision == onlinestore.Absent {
+		return g.Position, err
+	}
+	return max(g.Position, revision-1), nil
+}
+
+func keysOf(views []*plan.View, key func(i int) []byte) [][]byte {
+	keys := make([][]byte, len(views))
+	for i := range views {
+		keys[i] = key(i)
+	}
+	return keys
+}
+
 func damagedPosition(g Generation) error {
 	return fmt.Errorf("registry: the log position of view %s, generation %d, is damaged; materialize the view again", g.View.Short(), g.Number)
 }

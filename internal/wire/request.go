@@ -15,7 +15,9 @@ type Read struct {
 	Service, Fingerprint, KnownFingerprint string
 	Keys, Request                          []Sent
 	Features                               []string
-	WithStates                             bool
+	WithStates, WithFreshness              bool
+	MaxStalenessMicros                     uint64 // 0: any
+	OnStale                                unskewv1.OnStale
 }
 
 // Field numbers of GetFeaturesRequest.
@@ -27,6 +29,9 @@ const (
 	readFingerprint      = 5
 	readWithStates       = 6
 	readKnownFingerprint = 7
+	readMaxStaleness     = 8
+	readOnStale          = 9
+	readWithFreshness    = 10
 )
 
 // Clear empties r. It keeps memory for reuse but no strings.
@@ -47,8 +52,8 @@ func (r *Read) Unmarshal(b []byte, most int) error {
 	r.Clear()
 	return message{b, string(b), 0, &most}.fields(func(f field) (err error) {
 		switch {
-		case f.number == readWithStates && f.typ == protowire.VarintType:
-			return f.varints(func(u uint64) { r.WithStates = u != 0 })
+		case f.typ == protowire.VarintType:
+			return f.varints(func(u uint64) { r.setNumber(f.number, u) })
 		case f.typ != protowire.BytesType:
 			return nil
 		}
@@ -71,6 +76,20 @@ func (r *Read) Unmarshal(b []byte, most int) error {
 		}
 		return err
 	})
+}
+
+// setNumber sets a field that is a bool or a number.
+func (r *Read) setNumber(number protowire.Number, u uint64) {
+	switch number {
+	case readWithStates:
+		r.WithStates = u != 0
+	case readMaxStaleness:
+		r.MaxStalenessMicros = u
+	case readOnStale:
+		r.OnStale = unskewv1.OnStale(u)
+	case readWithFreshness:
+		r.WithFreshness = u != 0
+	}
 }
 
 // appendSent decodes one more column, reusing a previous element's memory if there is one.
@@ -133,6 +152,7 @@ func oneMore(list []Sent) []Sent {
 func (r *Read) Set(m *unskewv1.GetFeaturesRequest) {
 	r.Clear()
 	r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates = m.GetService(), m.GetFingerprint(), m.GetKnownFingerprint(), m.GetWithStates()
+	r.MaxStalenessMicros, r.OnStale, r.WithFreshness = m.GetMaxStalenessMicros(), m.GetOnStale(), m.GetWithFreshness()
 	r.Features = append(r.Features, m.GetFeatures()...)
 	for _, c := range m.GetKeys() {
 		r.Keys = oneMore(r.Keys)

@@ -18,7 +18,7 @@ import (
 // text formats a Read so that two can be compared.
 func (r *Read) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q %q %v %q", r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates, r.Features)
+	fmt.Fprintf(&b, "%q %q %q %v %q %d %d %v", r.Service, r.Fingerprint, r.KnownFingerprint, r.WithStates, r.Features, r.MaxStalenessMicros, r.OnStale, r.WithFreshness)
 	for _, list := range [][]Sent{r.Keys, r.Request} {
 		fmt.Fprint(&b, "\n")
 		for i := range list {
@@ -111,7 +111,7 @@ func TestReadsWhatProtobufReads(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	for _, m := range []*unskewv1.GetFeaturesRequest{
 		{Service: "s", Keys: []*unskewv1.Column{{Name: "a", Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: []int64{1, -1}}}, Nulls: []uint32{1}}}},
-		{Service: "s", Features: []string{"x", "y"}, WithStates: true, Fingerprint: "f", KnownFingerprint: "k",
+		{Service: "s", Features: []string{"x", "y"}, WithStates: true, Fingerprint: "f", KnownFingerprint: "k", MaxStalenessMicros: 1 << 40, OnStale: 2, WithFreshness: true,
 			Request: []*unskewv1.Column{{Name: "b", Values: &unskewv1.Column_Bools{Bools: &unskewv1.Bools{Values: []bool{true, false}}}},
 				{Name: "c", Values: &unskewv1.Column_Doubles{Doubles: &unskewv1.Doubles{Values: []float64{math.NaN(), 1}}}},
 				{Name: "d", Values: &unskewv1.Column_Strings{Strings: &unskewv1.Strings{Values: []string{"", "é"}}}},

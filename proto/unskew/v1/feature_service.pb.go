@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// OnStale is what a read does with values that are staler than it accepts.
+type OnStale int32
+
+const (
+	// As ON_STALE_ERROR.
+	OnStale_ON_STALE_UNSPECIFIED OnStale = 0
+	// The read fails with failed_precondition. The message names the view and its staleness.
+	OnStale_ON_STALE_ERROR OnStale = 1
+	// The values are returned with the status STALE.
+	OnStale_ON_STALE_STATUS OnStale = 2
+)
+
+// Enum value maps for OnStale.
+var (
+	OnStale_name = map[int32]string{
+		0: "ON_STALE_UNSPECIFIED",
+		1: "ON_STALE_ERROR",
+		2: "ON_STALE_STATUS",
+	}
+	OnStale_value = map[string]int32{
+		"ON_STALE_UNSPECIFIED": 0,
+		"ON_STALE_ERROR":       1,
+		"ON_STALE_STATUS":      2,
+	}
+)
+
+func (x OnStale) Enum() *OnStale {
+	p := new(OnStale)
+	*p = x
+	return p
+}
+
+func (x OnStale) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OnStale) Descriptor() protoreflect.EnumDescriptor {
+	return file_unskew_v1_feature_service_proto_enumTypes[0].Descriptor()
+}
+
+func (OnStale) Type() protoreflect.EnumType {
+	return &file_unskew_v1_feature_service_proto_enumTypes[0]
+}
+
+func (x OnStale) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OnStale.Descriptor instead.
+func (OnStale) EnumDescriptor() ([]byte, []int) {
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{0}
+}
+
 // Status says what a value is. Training sets hold the same statuses.
 type Status int32
 
@@ -38,6 +91,9 @@ const (
 	// The expression failed: null, or the declared default where the feature says
 	// on_error: default.
 	Status_STATUS_ERROR Status = 5
+	// The value, which may be null, is staler than the request accepts. Only for requests
+	// with ON_STALE_STATUS; all rows of an output are STALE or none is.
+	Status_STATUS_STALE Status = 6
 )
 
 // Enum value maps for Status.
@@ -49,6 +105,7 @@ var (
 		3: "STATUS_UNKNOWN_ENTITY",
 		4: "STATUS_DEFAULTED",
 		5: "STATUS_ERROR",
+		6: "STATUS_STALE",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":    0,
@@ -57,6 +114,7 @@ var (
 		"STATUS_UNKNOWN_ENTITY": 3,
 		"STATUS_DEFAULTED":      4,
 		"STATUS_ERROR":          5,
+		"STATUS_STALE":          6,
 	}
 )
 
@@ -71,11 +129,11 @@ func (x Status) String() string {
 }
 
 func (Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_unskew_v1_feature_service_proto_enumTypes[0].Descriptor()
+	return file_unskew_v1_feature_service_proto_enumTypes[1].Descriptor()
 }
 
 func (Status) Type() protoreflect.EnumType {
-	return &file_unskew_v1_feature_service_proto_enumTypes[0]
+	return &file_unskew_v1_feature_service_proto_enumTypes[1]
 }
 
 func (x Status) Number() protoreflect.EnumNumber {
@@ -84,7 +142,7 @@ func (x Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status.Descriptor instead.
 func (Status) EnumDescriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{0}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{1}
 }
 
 // GetFeaturesRequest asks for n rows: every column of keys and request has n
@@ -110,8 +168,15 @@ type GetFeaturesRequest struct {
 	// live service still has it, the answer is compact: it omits what the caller already
 	// knows. Otherwise the answer is a full one.
 	KnownFingerprint string `protobuf:"bytes,7,opt,name=known_fingerprint,json=knownFingerprint,proto3" json:"known_fingerprint,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How stale the view of an answered feature may be (see ViewFreshness); 0: any staleness
+	// is accepted.
+	MaxStalenessMicros uint64 `protobuf:"varint,8,opt,name=max_staleness_micros,json=maxStalenessMicros,proto3" json:"max_staleness_micros,omitempty"`
+	// What happens when the view of an answered feature is staler than that.
+	OnStale OnStale `protobuf:"varint,9,opt,name=on_stale,json=onStale,proto3,enum=unskew.v1.OnStale" json:"on_stale,omitempty"`
+	// Also return how far each view of the service is behind its source.
+	WithFreshness bool `protobuf:"varint,10,opt,name=with_freshness,json=withFreshness,proto3" json:"with_freshness,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetFeaturesRequest) Reset() {
@@ -193,6 +258,27 @@ func (x *GetFeaturesRequest) GetKnownFingerprint() string {
 	return ""
 }
 
+func (x *GetFeaturesRequest) GetMaxStalenessMicros() uint64 {
+	if x != nil {
+		return x.MaxStalenessMicros
+	}
+	return 0
+}
+
+func (x *GetFeaturesRequest) GetOnStale() OnStale {
+	if x != nil {
+		return x.OnStale
+	}
+	return OnStale_ON_STALE_UNSPECIFIED
+}
+
+func (x *GetFeaturesRequest) GetWithFreshness() bool {
+	if x != nil {
+		return x.WithFreshness
+	}
+	return false
+}
+
 // GetFeaturesResponse holds one value and one status for each row and output.
 //
 // A compact one (see GetFeaturesRequest.known_fingerprint) has no fingerprint, and its
@@ -210,9 +296,14 @@ type GetFeaturesResponse struct {
 	Rows    uint32    `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
 	Outputs []*Output `protobuf:"bytes,4,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	// One for each view (in its role) of the service, only with_states.
-	States        []*ViewState `protobuf:"bytes,5,rep,name=states,proto3" json:"states,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	States []*ViewState `protobuf:"bytes,5,rep,name=states,proto3" json:"states,omitempty"`
+	// One for each view (in its role) of the service, only with_freshness.
+	Freshness []*ViewFreshness `protobuf:"bytes,6,rep,name=freshness,proto3" json:"freshness,omitempty"`
+	// The greatest staleness of the views that the returned features read (see
+	// ViewFreshness). Absent if they read none, or if the staleness of one is unknown.
+	StalenessMicros *uint64 `protobuf:"varint,7,opt,name=staleness_micros,json=stalenessMicros,proto3,oneof" json:"staleness_micros,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetFeaturesResponse) Reset() {
@@ -280,6 +371,20 @@ func (x *GetFeaturesResponse) GetStates() []*ViewState {
 	return nil
 }
 
+func (x *GetFeaturesResponse) GetFreshness() []*ViewFreshness {
+	if x != nil {
+		return x.Freshness
+	}
+	return nil
+}
+
+func (x *GetFeaturesResponse) GetStalenessMicros() uint64 {
+	if x != nil && x.StalenessMicros != nil {
+		return *x.StalenessMicros
+	}
+	return 0
+}
+
 // Output is one feature of all rows.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -291,6 +396,7 @@ type Output struct {
 	Statuses []Status `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=unskew.v1.Status" json:"statuses,omitempty"`
 	// The status that each default replaces. If any row is DEFAULTED, one for each row
 	// (EMPTY or UNKNOWN_ENTITY for defaults, UNSPECIFIED for other rows); else empty.
+	// If the output is STALE, the status that each row would have otherwise.
 	Reasons       []Status `protobuf:"varint,4,rep,packed,name=reasons,proto3,enum=unskew.v1.Status" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -354,6 +460,95 @@ func (x *Output) GetReasons() []Status {
 	return nil
 }
 
+// ViewFreshness says how far a view was behind its source when its states were read.
+//
+// Every event that was stored in the source's log before complete_micros is in the
+// states, or set aside. The staleness of the view is the time of the read minus that time;
+// both are of the server's clock, unless events wait. A view whose log has had no events
+// for a week, and has applied them all, is not stale. A view over a source without a
+// stream is complete up to its materialization.
+type ViewFreshness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The view's role in the service; by default its name.
+	View string `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
+	// The materialization that the states belong to, counted from 1 for each fingerprint.
+	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Position in the source's log up to which all events are applied, at least; 0 without
+	// a stream.
+	Position uint64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Number of records in the log after that position.
+	Lag uint64 `protobuf:"varint,4,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Microseconds since the Unix epoch; absent if unknown.
+	CompleteMicros *int64 `protobuf:"varint,5,opt,name=complete_micros,json=completeMicros,proto3,oneof" json:"complete_micros,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ViewFreshness) Reset() {
+	*x = ViewFreshness{}
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ViewFreshness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ViewFreshness) ProtoMessage() {}
+
+func (x *ViewFreshness) ProtoReflect() protoreflect.Message {
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ViewFreshness.ProtoReflect.Descriptor instead.
+func (*ViewFreshness) Descriptor() ([]byte, []int) {
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ViewFreshness) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
+func (x *ViewFreshness) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ViewFreshness) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ViewFreshness) GetLag() uint64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+func (x *ViewFreshness) GetCompleteMicros() int64 {
+	if x != nil && x.CompleteMicros != nil {
+		return *x.CompleteMicros
+	}
+	return 0
+}
+
 // ViewState says which state of a view each row was computed from.
 type ViewState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -377,7 +572,7 @@ type ViewState struct {
 
 func (x *ViewState) Reset() {
 	*x = ViewState{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[3]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +584,7 @@ func (x *ViewState) String() string {
 func (*ViewState) ProtoMessage() {}
 
 func (x *ViewState) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[3]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +597,7 @@ func (x *ViewState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ViewState.ProtoReflect.Descriptor instead.
 func (*ViewState) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{3}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ViewState) GetView() string {
@@ -455,7 +650,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[4]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +662,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[4]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +675,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{4}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{5}
 }
 
 type ListServicesResponse struct {
@@ -492,7 +687,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[5]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +699,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[5]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +712,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{5}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListServicesResponse) GetServices() []*ServiceSummary {
@@ -539,7 +734,7 @@ type ServiceSummary struct {
 
 func (x *ServiceSummary) Reset() {
 	*x = ServiceSummary{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[6]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +746,7 @@ func (x *ServiceSummary) String() string {
 func (*ServiceSummary) ProtoMessage() {}
 
 func (x *ServiceSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[6]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +759,7 @@ func (x *ServiceSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceSummary.ProtoReflect.Descriptor instead.
 func (*ServiceSummary) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{6}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ServiceSummary) GetName() string {
@@ -597,7 +792,7 @@ type DescribeServiceRequest struct {
 
 func (x *DescribeServiceRequest) Reset() {
 	*x = DescribeServiceRequest{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[7]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +804,7 @@ func (x *DescribeServiceRequest) String() string {
 func (*DescribeServiceRequest) ProtoMessage() {}
 
 func (x *DescribeServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[7]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +817,7 @@ func (x *DescribeServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeServiceRequest.ProtoReflect.Descriptor instead.
 func (*DescribeServiceRequest) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{7}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DescribeServiceRequest) GetService() string {
@@ -649,7 +844,7 @@ type DescribeServiceResponse struct {
 
 func (x *DescribeServiceResponse) Reset() {
 	*x = DescribeServiceResponse{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[8]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +856,7 @@ func (x *DescribeServiceResponse) String() string {
 func (*DescribeServiceResponse) ProtoMessage() {}
 
 func (x *DescribeServiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[8]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +869,7 @@ func (x *DescribeServiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeServiceResponse.ProtoReflect.Descriptor instead.
 func (*DescribeServiceResponse) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{8}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DescribeServiceResponse) GetName() string {
@@ -733,7 +928,7 @@ type OutputDescription struct {
 
 func (x *OutputDescription) Reset() {
 	*x = OutputDescription{}
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[9]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -745,7 +940,7 @@ func (x *OutputDescription) String() string {
 func (*OutputDescription) ProtoMessage() {}
 
 func (x *OutputDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_unskew_v1_feature_service_proto_msgTypes[9]
+	mi := &file_unskew_v1_feature_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -758,7 +953,7 @@ func (x *OutputDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputDescription.ProtoReflect.Descriptor instead.
 func (*OutputDescription) Descriptor() ([]byte, []int) {
-	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{9}
+	return file_unskew_v1_feature_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OutputDescription) GetName() string {
@@ -793,7 +988,7 @@ var File_unskew_v1_feature_service_proto protoreflect.FileDescriptor
 
 const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1funskew/v1/feature_service.proto\x12\tunskew.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16unskew/v1/column.proto\"\xcd\x02\n" +
+	"\x1funskew/v1/feature_service.proto\x12\tunskew.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16unskew/v1/column.proto\"\xd5\x03\n" +
 	"\x12GetFeaturesRequest\x12$\n" +
 	"\aservice\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\aservice\x120\n" +
@@ -803,19 +998,35 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\vfingerprint\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\vfingerprint\x12\x1f\n" +
 	"\vwith_states\x18\x06 \x01(\bR\n" +
 	"withStates\x124\n" +
-	"\x11known_fingerprint\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x10knownFingerprint\"\xc8\x01\n" +
+	"\x11known_fingerprint\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x10knownFingerprint\x120\n" +
+	"\x14max_staleness_micros\x18\b \x01(\x04R\x12maxStalenessMicros\x12-\n" +
+	"\bon_stale\x18\t \x01(\x0e2\x12.unskew.v1.OnStaleR\aonStale\x12%\n" +
+	"\x0ewith_freshness\x18\n" +
+	" \x01(\bR\rwithFreshness\"\xc5\x02\n" +
 	"\x13GetFeaturesResponse\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12 \n" +
 	"\fas_of_micros\x18\x02 \x01(\x03R\n" +
 	"asOfMicros\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\rR\x04rows\x12+\n" +
 	"\aoutputs\x18\x04 \x03(\v2\x11.unskew.v1.OutputR\aoutputs\x12,\n" +
-	"\x06states\x18\x05 \x03(\v2\x14.unskew.v1.ViewStateR\x06states\"\xa3\x01\n" +
+	"\x06states\x18\x05 \x03(\v2\x14.unskew.v1.ViewStateR\x06states\x126\n" +
+	"\tfreshness\x18\x06 \x03(\v2\x18.unskew.v1.ViewFreshnessR\tfreshness\x12.\n" +
+	"\x10staleness_micros\x18\a \x01(\x04H\x00R\x0fstalenessMicros\x88\x01\x01B\x13\n" +
+	"\x11_staleness_micros\"\xa3\x01\n" +
 	"\x06Output\x12)\n" +
 	"\x06column\x18\x01 \x01(\v2\x11.unskew.v1.ColumnR\x06column\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12-\n" +
 	"\bstatuses\x18\x03 \x03(\x0e2\x11.unskew.v1.StatusR\bstatuses\x12+\n" +
-	"\areasons\x18\x04 \x03(\x0e2\x11.unskew.v1.StatusR\areasons\"\xbe\x01\n" +
+	"\areasons\x18\x04 \x03(\x0e2\x11.unskew.v1.StatusR\areasons\"\xb3\x01\n" +
+	"\rViewFreshness\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\tR\x04view\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition\x12\x10\n" +
+	"\x03lag\x18\x04 \x01(\x04R\x03lag\x12,\n" +
+	"\x0fcomplete_micros\x18\x05 \x01(\x03H\x00R\x0ecompleteMicros\x88\x01\x01B\x12\n" +
+	"\x10_complete_micros\"\xbe\x01\n" +
 	"\tViewState\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\x12\x1e\n" +
@@ -846,14 +1057,19 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\tR\vfingerprint\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescription*\x89\x01\n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription*L\n" +
+	"\aOnStale\x12\x18\n" +
+	"\x14ON_STALE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eON_STALE_ERROR\x10\x01\x12\x13\n" +
+	"\x0fON_STALE_STATUS\x10\x02*\x9b\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATUS_PRESENT\x10\x01\x12\x10\n" +
 	"\fSTATUS_EMPTY\x10\x02\x12\x19\n" +
 	"\x15STATUS_UNKNOWN_ENTITY\x10\x03\x12\x14\n" +
 	"\x10STATUS_DEFAULTED\x10\x04\x12\x10\n" +
-	"\fSTATUS_ERROR\x10\x052\x93\x02\n" +
+	"\fSTATUS_ERROR\x10\x05\x12\x10\n" +
+	"\fSTATUS_STALE\x10\x062\x93\x02\n" +
 	"\x0eFeatureService\x12L\n" +
 	"\vGetFeatures\x12\x1d.unskew.v1.GetFeaturesRequest\x1a\x1e.unskew.v1.GetFeaturesResponse\x12T\n" +
 	"\fListServices\x12\x1e.unskew.v1.ListServicesRequest\x1a\x1f.unskew.v1.ListServicesResponse\"\x03\x90\x02\x01\x12]\n" +
@@ -871,46 +1087,50 @@ func file_unskew_v1_feature_service_proto_rawDescGZIP() []byte {
 	return file_unskew_v1_feature_service_proto_rawDescData
 }
 
-var file_unskew_v1_feature_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_unskew_v1_feature_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_unskew_v1_feature_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_unskew_v1_feature_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_unskew_v1_feature_service_proto_goTypes = []any{
-	(Status)(0),                     // 0: unskew.v1.Status
-	(*GetFeaturesRequest)(nil),      // 1: unskew.v1.GetFeaturesRequest
-	(*GetFeaturesResponse)(nil),     // 2: unskew.v1.GetFeaturesResponse
-	(*Output)(nil),                  // 3: unskew.v1.Output
-	(*ViewState)(nil),               // 4: unskew.v1.ViewState
-	(*ListServicesRequest)(nil),     // 5: unskew.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),    // 6: unskew.v1.ListServicesResponse
-	(*ServiceSummary)(nil),          // 7: unskew.v1.ServiceSummary
-	(*DescribeServiceRequest)(nil),  // 8: unskew.v1.DescribeServiceRequest
-	(*DescribeServiceResponse)(nil), // 9: unskew.v1.DescribeServiceResponse
-	(*OutputDescription)(nil),       // 10: unskew.v1.OutputDescription
-	(*Column)(nil),                  // 11: unskew.v1.Column
-	(*Field)(nil),                   // 12: unskew.v1.Field
+	(OnStale)(0),                    // 0: unskew.v1.OnStale
+	(Status)(0),                     // 1: unskew.v1.Status
+	(*GetFeaturesRequest)(nil),      // 2: unskew.v1.GetFeaturesRequest
+	(*GetFeaturesResponse)(nil),     // 3: unskew.v1.GetFeaturesResponse
+	(*Output)(nil),                  // 4: unskew.v1.Output
+	(*ViewFreshness)(nil),           // 5: unskew.v1.ViewFreshness
+	(*ViewState)(nil),               // 6: unskew.v1.ViewState
+	(*ListServicesRequest)(nil),     // 7: unskew.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),    // 8: unskew.v1.ListServicesResponse
+	(*ServiceSummary)(nil),          // 9: unskew.v1.ServiceSummary
+	(*DescribeServiceRequest)(nil),  // 10: unskew.v1.DescribeServiceRequest
+	(*DescribeServiceResponse)(nil), // 11: unskew.v1.DescribeServiceResponse
+	(*OutputDescription)(nil),       // 12: unskew.v1.OutputDescription
+	(*Column)(nil),                  // 13: unskew.v1.Column
+	(*Field)(nil),                   // 14: unskew.v1.Field
 }
 var file_unskew_v1_feature_service_proto_depIdxs = []int32{
-	11, // 0: unskew.v1.GetFeaturesRequest.keys:type_name -> unskew.v1.Column
-	11, // 1: unskew.v1.GetFeaturesRequest.request:type_name -> unskew.v1.Column
-	3,  // 2: unskew.v1.GetFeaturesResponse.outputs:type_name -> unskew.v1.Output
-	4,  // 3: unskew.v1.GetFeaturesResponse.states:type_name -> unskew.v1.ViewState
-	11, // 4: unskew.v1.Output.column:type_name -> unskew.v1.Column
-	0,  // 5: unskew.v1.Output.statuses:type_name -> unskew.v1.Status
-	0,  // 6: unskew.v1.Output.reasons:type_name -> unskew.v1.Status
-	7,  // 7: unskew.v1.ListServicesResponse.services:type_name -> unskew.v1.ServiceSummary
-	12, // 8: unskew.v1.DescribeServiceResponse.keys:type_name -> unskew.v1.Field
-	12, // 9: unskew.v1.DescribeServiceResponse.request:type_name -> unskew.v1.Field
-	10, // 10: unskew.v1.DescribeServiceResponse.outputs:type_name -> unskew.v1.OutputDescription
-	1,  // 11: unskew.v1.FeatureService.GetFeatures:input_type -> unskew.v1.GetFeaturesRequest
-	5,  // 12: unskew.v1.FeatureService.ListServices:input_type -> unskew.v1.ListServicesRequest
-	8,  // 13: unskew.v1.FeatureService.DescribeService:input_type -> unskew.v1.DescribeServiceRequest
-	2,  // 14: unskew.v1.FeatureService.GetFeatures:output_type -> unskew.v1.GetFeaturesResponse
-	6,  // 15: unskew.v1.FeatureService.ListServices:output_type -> unskew.v1.ListServicesResponse
-	9,  // 16: unskew.v1.FeatureService.DescribeService:output_type -> unskew.v1.DescribeServiceResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 0: unskew.v1.GetFeaturesRequest.keys:type_name -> unskew.v1.Column
+	13, // 1: unskew.v1.GetFeaturesRequest.request:type_name -> unskew.v1.Column
+	0,  // 2: unskew.v1.GetFeaturesRequest.on_stale:type_name -> unskew.v1.OnStale
+	4,  // 3: unskew.v1.GetFeaturesResponse.outputs:type_name -> unskew.v1.Output
+	6,  // 4: unskew.v1.GetFeaturesResponse.states:type_name -> unskew.v1.ViewState
+	5,  // 5: unskew.v1.GetFeaturesResponse.freshness:type_name -> unskew.v1.ViewFreshness
+	13, // 6: unskew.v1.Output.column:type_name -> unskew.v1.Column
+	1,  // 7: unskew.v1.Output.statuses:type_name -> unskew.v1.Status
+	1,  // 8: unskew.v1.Output.reasons:type_name -> unskew.v1.Status
+	9,  // 9: unskew.v1.ListServicesResponse.services:type_name -> unskew.v1.ServiceSummary
+	14, // 10: unskew.v1.DescribeServiceResponse.keys:type_name -> unskew.v1.Field
+	14, // 11: unskew.v1.DescribeServiceResponse.request:type_name -> unskew.v1.Field
+	12, // 12: unskew.v1.DescribeServiceResponse.outputs:type_name -> unskew.v1.OutputDescription
+	2,  // 13: unskew.v1.FeatureService.GetFeatures:input_type -> unskew.v1.GetFeaturesRequest
+	7,  // 14: unskew.v1.FeatureService.ListServices:input_type -> unskew.v1.ListServicesRequest
+	10, // 15: unskew.v1.FeatureService.DescribeService:input_type -> unskew.v1.DescribeServiceRequest
+	3,  // 16: unskew.v1.FeatureService.GetFeatures:output_type -> unskew.v1.GetFeaturesResponse
+	8,  // 17: unskew.v1.FeatureService.ListServices:output_type -> unskew.v1.ListServicesResponse
+	11, // 18: unskew.v1.FeatureService.DescribeService:output_type -> unskew.v1.DescribeServiceResponse
+	16, // [16:19] is the sub-list for method output_type
+	13, // [13:16] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_unskew_v1_feature_service_proto_init() }
@@ -919,13 +1139,15 @@ func file_unskew_v1_feature_service_proto_init() {
 		return
 	}
 	file_unskew_v1_column_proto_init()
+	file_unskew_v1_feature_service_proto_msgTypes[1].OneofWrappers = []any{}
+	file_unskew_v1_feature_service_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_unskew_v1_feature_service_proto_rawDesc), len(file_unskew_v1_feature_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   10,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -44,6 +44,20 @@ def test_only_what_is_exact_changes_its_type(client):
     assert nobody.statuses.column("customer_orders.mean_order_30d").to_pylist() == ["UNKNOWN_ENTITY"]
 
 
+def test_how_stale_an_answer_may_be(client):
+    asked = {"customer_id": [3], "amount": [20.0]}
+    got = client.get_online_features("return_risk", asked, max_staleness=dt.timedelta(minutes=1))
+    assert got.staleness is not None and dt.timedelta(0) <= got.staleness < dt.timedelta(minutes=1)
+    view = got.freshness["customer_orders"]
+    assert view.generation >= 1 and view.complete is not None and abs(view.complete - got.as_of) < dt.timedelta(minutes=1)
+    got = client.get_online_features("return_risk", asked, max_staleness=60, on_stale="status", features=["amount_ratio"])
+    assert got.statuses.column("amount_ratio").to_pylist() == ["PRESENT"]
+    with pytest.raises(unskew.InvalidArgument, match="must be positive"):
+        client.get_online_features("return_risk", asked, max_staleness=0)
+    with pytest.raises(unskew.InvalidArgument, match="on_stale is 'no'"):
+        client.get_online_features("return_risk", asked, on_stale="no")
+
+
 def test_mistakes_name_what_the_service_takes(client):
     with pytest.raises(unskew.InvalidArgument, match=r'has no column "amount" and has "amout".*customer_id \(int\), amount \(double\)'):
         client.get_online_features("return_risk", {"customer_id": [3], "amout": [20.0]})

@@ -18,7 +18,7 @@ dicts, and come out as Arrow tables with ``to_pandas()`` and ``to_polars()``.
 """
 
 from ._version import version as __version__
-from .client import Client, OnlineFeatures, Outcome, PushedRow, PushResult, Service
+from .client import Client, Freshness, OnlineFeatures, Outcome, PushedRow, PushResult, Service
 from .errors import (
     AlreadyExists,
     Canceled,
@@ -49,6 +49,7 @@ __all__ = [
     "FailedPrecondition",
     "Finding",
     "Fold",
+    "Freshness",
     "InternalError",
     "InvalidArgument",
     "Materialized",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _STATUSES = wire.enum_names("Status")
 _OUTCOMES = wire.enum_names("Outcome")
 _TRAINING_STATES = wire.enum_names("TrainingState")
@@ -96,6 +97,16 @@ class PushResult(Sequence[PushedRow]):
         return f"PushResult({', '.join(f'{n}: {c}' for n, c in sorted(self.counts.items()))})"
 
 
+@dataclass(frozen=True)
+class Freshness:
+    """How far a view was behind its source."""
+
+    generation: int  #: of its materialization
+    position: int  #: in the source's log, up to which all events are applied, at least; 0 without a stream
+    lag: int  #: records of the log after the position
+    complete: datetime | None  #: events that were stored before are applied; None if unknown
+
+
 class OnlineFeatures:
     """Features of a service for a number of rows, all as of one moment."""
 
@@ -103,10 +114,13 @@ class OnlineFeatures:
     fingerprint: str
     #: The moment all rows were read as of.
     as_of: datetime
+    #: The age of the oldest event that may be missing; None if unknown.
+    staleness: timedelta | None
 
     def __init__(self, answer: Any, entities: pa.Table) -> None:
         self.fingerprint = answer.fingerprint
-        self.as_of = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=answer.as_of_micros)
+        self.as_of = _EPOCH + timedelta(microseconds=answer.as_of_micros)
+        self.staleness = timedelta(microseconds=answer.staleness_micros) if answer.HasField("staleness_micros") else None
         self._answer = answer
         self._entities = entities
 
@@ -154,13 +168,22 @@ class OnlineFeatures:
         return rows
 
     @cached_property
+    def freshness(self) -> dict[str, Freshness]:
+        """How far each view was behind its source, by the view's role in the service."""
+
+        def complete(f: Any) -> datetime | None:
+            return _EPOCH + timedelta(microseconds=f.complete_micros) if f.HasField("complete_micros") else None
+
+        return {f.view: Freshness(f.generation, f.position, f.lag, complete(f)) for f in self._answer.freshness}
+
+    @cached_property
     def statuses(self) -> pa.Table:
-        """The status of every value: PRESENT, EMPTY, UNKNOWN_ENTITY, DEFAULTED or ERROR."""
+        """The status of every value: PRESENT, EMPTY, UNKNOWN_ENTITY, DEFAULTED, ERROR or STALE."""
         return pa.table({o.column.name: pa.array([_STATUSES.get(s, str(s)) for s in o.statuses]) for o in self._answer.outputs})
 
     @cached_property
     def reasons(self) -> pa.Table:
-        """The status that each default replaces (EMPTY or UNKNOWN_ENTITY); null if a value is not a default."""
+        """The status that DEFAULTED or STALE replaces; null for other statuses."""
 
         def named(o: Any) -> pa.Array:
             if not o.reasons:
@@ -271,6 +294,8 @@ class Client:
         *,
         features: Sequence[str] | None = None,
         fingerprint: str | None = None,
+        max_staleness: timedelta | float | None = None,
+        on_stale: Literal["error", "status"] = "error",
         timeout: float | None = None,
     ) -> OnlineFeatures:
         """Reads the features of a service, all rows as of one moment.
@@ -281,25 +306,43 @@ class Client:
             features: the features to return, in this order; all by default.
             fingerprint: fail unless the service has this fingerprint, that of the training set the model was
                 trained on (at least its first twelve digits).
+            max_staleness: the staleness to accept, in seconds or as a timedelta: the age of the oldest event
+                that may be missing in the values.
+            on_stale: what happens to staler values: ``"error"`` raises, ``"status"`` returns them with the status STALE.
             timeout: seconds the call may take.
 
         Raises:
             InvalidArgument: a column is missing, unknown or of another type.
-            FailedPrecondition: another version of the service is live.
+            FailedPrecondition: another version of the service is live, or a value is staler than ``max_staleness``.
         """
+        if on_stale not in ("error", "status"):
+            raise InvalidArgument(f'on_stale is {on_stale!r}; it is "error" or "status"')
+        fresh = {"with_freshness": True}
+        if max_staleness is not None:
+            if not isinstance(max_staleness, timedelta):
+                max_staleness = timedelta(seconds=max_staleness)
+            if max_staleness <= timedelta(0):
+                raise InvalidArgument(f"max_staleness is {max_staleness}; it must be positive")
+            fresh |= {"max_staleness_micros": max_staleness // timedelta(microseconds=1), "on_stale": f"ON_STALE_{on_stale.upper()}"}
         table = to_arrow(entities, "entities")
         described = self._services.get(service) or self.describe(service, timeout=timeout)
         try:
-            return self._get(described, table, features, fingerprint, timeout)
+            return self._get(described, table, features, fingerprint, fresh, timeout)
         except InvalidArgument:
             # The service may have changed since it was described.
             again = self.describe(service, timeout=timeout)
             if again == described:
                 raise
-            return self._get(again, table, features, fingerprint, timeout)
+            return self._get(again, table, features, fingerprint, fresh, timeout)
 
     def _get(
-        self, service: Service, table: pa.Table, features: Sequence[str] | None, fingerprint: str | None, timeout: float | None
+        self,
+        service: Service,
+        table: pa.Table,
+        features: Sequence[str] | None,
+        fingerprint: str | None,
+        fresh: dict[str, Any],
+        timeout: float | None,
     ) -> OnlineFeatures:
         expected = {**service.keys, **service.request}
         unknown = [c for c in table.column_names if c not in expected]
@@ -309,7 +352,7 @@ class Client:
             wrong = [f"has no column {_names(missing)}"] if missing else []
             wrong += [f"has {_names(unknown)}, which the service does not take"] if unknown else []
             raise InvalidArgument(f"service {service.name}: entities {' and '.join(wrong)}; it takes {takes}")
-        request = self._requests["GetFeatures"](service=service.name, features=features or [], fingerprint=fingerprint or "")
+        request = self._requests["GetFeatures"](service=service.name, features=features or [], fingerprint=fingerprint or "", **fresh)
         for names, columns in ((service.keys, request.keys), (service.request, request.request)):
             for name, kind in names.items():
                 columns.append(wire.column(name, table.column(name), kind, f"service {service.name}"))

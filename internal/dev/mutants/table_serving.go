@@ -1,0 +1,35 @@
+package main
+
+const (
+	freshTests  = "internal/freshness"
+	serverTests = "server"
+)
+
+// servingMutants break what a server says and keeps of states.
+var servingMutants = []mutant{
+	{
+		name: "waiting-events-are-fresh", tag: "p13", breaks: "A view that has not applied the end of its log counts as complete.",
+		file: "internal/freshness/tracker.go", old: "m.Complete = min(now, next[0].Appended)", new: "m.Complete = max(now, next[0].Appended)",
+		tests: []string{freshTests},
+	},
+	{
+		name: "another-log-is-fresh", tag: "p13", breaks: "A view that has applied more than the log has counts as complete.",
+		file: "internal/freshness/tracker.go", old: "if m.Position > uint64(later) {", new: "if m.Position > uint64(later)+100 {",
+		tests: []string{freshTests},
+	},
+	{
+		name: "old-looks-suffice", tag: "p13", breaks: "A caller gets the result of a look that began before the time it asked for.",
+		file: "internal/freshness/tracker.go", old: "if l.began >= since || l.err != nil {", new: "if true {",
+		tests: []string{freshTests},
+	},
+	{
+		name: "stale-values-of-unknown-age", tag: "p13", breaks: "A view of unknown staleness is served as if it were fresh.",
+		file: "server/freshness.go", old: "if f.known && f.staleness <= q.most {", new: "if f.staleness <= q.most {",
+		tests: []string{serverTests},
+	},
+	{
+		name: "marks-of-another-generation", tag: "p13", breaks: "The freshness of the generation before is taken for that of a promoted one.",
+		file: "internal/freshness/tracker.go", old: "return mark, ok && mark.Generation.Number == g.Number && mark.Generation.Build == g.Build", new: "return mark, ok",
+		tests: []string{freshTests, serverTests},
+	},
+}
