@@ -1,14 +1,9 @@
 package ingest
 
 import (
-	"strings"
-
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
-
-// compareNames orders columns in payloads.
-func compareNames(a, b string) int { return strings.Compare(a, b) }
 
 // Take copies the rows of b at the given indexes into dst, reusing its memory; dst
 // may be nil. Strings still alias those of b.
@@ -47,7 +42,7 @@ func takeRows(dst, src *vector.Vector, rows []int) {
 	}
 }
 
-// TakeBits copies the bits at the given indexes; of nil it is nil.
+// TakeBits copies the bits at the given indexes. It returns nil for nil.
 func TakeBits(b vector.Bitmap, rows []int) vector.Bitmap {
 	if b == nil {
 		return nil
@@ -59,7 +54,7 @@ func TakeBits(b vector.Bitmap, rows []int) vector.Bitmap {
 	return out
 }
 
-// TakeEach is TakeBits of each column.
+// TakeEach applies TakeBits to each column.
 func TakeEach(columns map[string]vector.Bitmap, rows []int) map[string]vector.Bitmap {
 	out := map[string]vector.Bitmap{}
 	for name, b := range columns {

@@ -8,15 +8,15 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// CheckPushed lists what is wrong with the rows of a pushed batch, which has all columns
-// of the source: at most one finding a row, by row, whatever the source says about bad rows. A
-// batch is checked with it before anything is stored, so each row can be answered for
-// itself, and what is not listed is an event.
+// CheckPushed returns the bad rows of a pushed batch in order, with one finding each, even if
+// the source skips bad rows. The batch has all columns of the source. Callers check a batch
+// before they store any of it, so that each row gets its own answer; every row without a finding
+// is an event.
 func (s *Source) CheckPushed(b *vector.Batch) []BadRow {
-	s.judge(b, nil)
+	s.checkRows(b, nil)
 	s.checkScaled(b)
 	s.checkLength(b)
-	s.settleBad()
+	s.keepFirstFindings()
 	return s.bad
 }
 
@@ -44,13 +44,13 @@ func (s *Source) checkScaled(b *vector.Batch) {
 		for i := range b.N {
 			if t := plan.EventTime(col.Int[i]); limits.Scaled(t) && col.Valid(i) {
 				s.rejectAs(i, name, ScaledTime, fmt.Sprintf(
-					"%v lies in 1970, as seconds or milliseconds do that are sent as microseconds; send microseconds, or give source %s a min_time if it is meant", t, s.plan.Name))
+					"%v lies in 1970, which usually means that seconds or milliseconds were sent as microseconds: send microseconds, or declare min_time for source %s if the time is right", t, s.plan.Name))
 			}
 		}
 	}
 }
 
-// checkLength rejects rows that are too long as a whole.
+// checkLength rejects rows whose payload is too long.
 func (s *Source) checkLength(b *vector.Batch) {
 	for i := range b.N {
 		n := 0
@@ -69,7 +69,8 @@ func (s *Source) checkLength(b *vector.Batch) {
 }
 
 // Scaled counts the rows of a batch whose event time looks like seconds or milliseconds that
-// were taken for microseconds, and gives the first of them; 0 for a source with a min_time.
+// were taken for microseconds, and returns the index of the first of them. The count is 0 for a
+// source with a min_time.
 func (s *Source) Scaled(b *vector.Batch) (n, first int) {
 	if s.plan.MinTime != nil {
 		return 0, 0

@@ -11,12 +11,13 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Entry is row i of events as the log takes it. The events have all columns of the source.
+// Entry converts row i of events to an entry for the log. The events have all columns of the
+// source.
 func (s *Source) Entry(ev *kernel.Events, i int) eventlog.Entry {
 	return s.entry(ev, i, func(string) bool { return true })
 }
 
-// entry is row i with those of its late columns that are shown.
+// entry converts row i, leaving out the late columns for which shown is false.
 func (s *Source) entry(ev *kernel.Events, i int, shown func(column string) bool) eventlog.Entry {
 	kept := func(column string) bool { return !s.late(column) || shown(column) }
 	e := eventlog.Entry{Payload: s.appendPayload(nil, ev.Batch, i, kept)}
@@ -51,15 +52,16 @@ func (s *Source) late(column string) bool {
 	return slices.ContainsFunc(s.columns, func(c columnRule) bool { return c.name == column })
 }
 
-// Delivery is what was known of an event at a time.
+// Delivery is what was known of an event at a time, as an entry for the log.
 type Delivery struct {
 	At    plan.EventTime
 	Entry eventlog.Entry
 }
 
-// Deliveries lists row i of events as it would have been pushed: once when it is visible,
-// with the late columns that are known by then, and once more whenever others are. Of a
-// row that fills it lists what it fills. Without ids a row is delivered once, as a whole.
+// Deliveries splits row i into the deliveries that would have been pushed: one when the row is
+// visible, with the late columns known by then, and one at each later time at which a column
+// becomes known. A row that fills an event gives only the deliveries of the columns that it
+// fills. Without event ids there is one delivery with the whole row.
 func (s *Source) Deliveries(ev *kernel.Events, i int) []Delivery {
 	if ev.ID == nil {
 		return []Delivery{{ev.Visible(i), s.Entry(ev, i)}}
@@ -86,13 +88,13 @@ func (s *Source) Deliveries(ev *kernel.Events, i int) []Delivery {
 	return out
 }
 
-// knownFrom is when a late column of row i is visible.
+// knownFrom is the time from which a late column of row i is visible.
 func knownFrom(ev *kernel.Events, column string, i int) plan.EventTime {
 	return max(ev.Visible(i), ev.ColumnKnown[column][i])
 }
 
-// Read decodes records of the log: the rows as they are with the late columns that were
-// filled before, when they arrived, and which of them fill an event of an earlier record.
+// Read decodes records of the log to rows, with the late columns that earlier records filled.
+// The Arrivals say when each row arrived, and which rows fill an event of an earlier record.
 func (s *Source) Read(records []eventlog.Record) (*vector.Batch, *Arrivals, error) {
 	payloads := make([][]byte, len(records))
 	from := &Arrivals{Row: make([]plan.EventTime, len(records))}
@@ -113,7 +115,7 @@ func (s *Source) Read(records []eventlog.Record) (*vector.Batch, *Arrivals, erro
 	return b, from, nil
 }
 
-// fill completes row i, which fills an event, from the versions of the event.
+// fill adds the columns in the versions of its event to row i, which fills that event.
 func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from *Arrivals) error {
 	if from.Filling == nil {
 		from.Filling, from.KnownBefore, from.Column = vector.NewBitmap(b.N), map[string]vector.Bitmap{}, map[string][]plan.EventTime{}
@@ -128,7 +130,7 @@ func (s *Source) fill(b *vector.Batch, i int, versions []eventlog.Version, from 
 	first, own := &versions[0], &versions[len(versions)-1]
 	from.Filling.Set(i)
 	from.Row[i] = first.Known
-	// What no version names was part of the event when it was stored.
+	// Columns that no version names were part of the event when it was stored.
 	for c := range s.columns {
 		if name := s.columns[c].name; b.Col(name).Valid(i) {
 			from.KnownBefore[name].Set(i)

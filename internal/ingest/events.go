@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -16,7 +17,7 @@ import (
 // Reason says why a row is bad.
 type Reason uint8
 
-// The reasons. NullKey is for callers: which columns are keys depends on the view.
+// The reasons.
 const (
 	NullTime   Reason = iota // no event time
 	WrongTime                // event time outside the years 0001 to 9999
@@ -52,12 +53,13 @@ var reasonTexts = [reasons]string{
 	Unreadable: "the type of the column cannot hold the value",
 }
 
-// Limited reports whether the row is bad because of a limit, or of a missing id. Both may
-// come after a row was logged, with a view that has other keys, a min_time or an event_id, so
-// such a logged row is left out, where another bad row there means that the source has changed.
+// Limited reports whether the row is bad because of a limit or a missing id. A definition can
+// add either after the row was logged: a view with other keys, a min_time, an event_id. Logged
+// rows that violate it are left out. Any other bad row in the log means that the source was
+// changed incompatibly.
 func (e *BadRow) Limited() bool { return e.Reason >= NoID && e.Reason <= EarlyTime }
 
-// BadRow is a row that is not an event, of a source that does not skip such rows.
+// BadRow is a row that is not an event. It is an error unless the source skips bad rows.
 type BadRow struct {
 	Row    int // in the batch
 	Column string
@@ -69,20 +71,20 @@ func (e *BadRow) Error() string {
 	return fmt.Sprintf("row %d, %s", e.Row+1, e.What())
 }
 
-// What is the error without the row, for callers who know the place better.
+// What is Error without the row number, for callers that name file and line.
 func (e *BadRow) What() string {
-	return e.Why() + "; correct it, or let the source say bad_rows: skip"
+	return e.Why() + "; correct it, or declare bad_rows: skip for the source"
 }
 
-// Why is What without the advice, which is for history: a pushed row is answered for
-// itself.
+// Why is What without the advice, which does not apply to pushed rows: each of them gets its own
+// answer.
 func (e *BadRow) Why() string {
 	return fmt.Sprintf("column %q: %s", e.Column, e.Text)
 }
 
-// Counts says what became of rows.
+// Counts counts the rows that were read, and those that were skipped by reason.
 type Counts struct {
-	Rows    int64 // all, the skipped among them
+	Rows    int64 // including the skipped ones
 	Skipped [reasons]int64
 }
 
@@ -94,7 +96,7 @@ func (c *Counts) Add(d Counts) {
 	}
 }
 
-// ByReason is the skipped rows by name of the reason, without zeros.
+// ByReason returns the numbers of skipped rows by the name of the reason, without zeros.
 func (c *Counts) ByReason() map[string]int64 {
 	m := map[string]int64{}
 	for i, n := range c.Skipped {
@@ -105,8 +107,8 @@ func (c *Counts) ByReason() map[string]int64 {
 	return m
 }
 
-// Source makes events of one source's rows. It owns scratch memory and serves one
-// goroutine at a time.
+// Source converts rows of one source to events. It owns scratch memory, so only one goroutine at
+// a time may use it.
 type Source struct {
 	plan    *plan.Source
 	row     knownRule
@@ -127,7 +129,7 @@ type Source struct {
 // NewSource compiles the known-time rules of s.
 func NewSource(s *plan.Source) (*Source, error) {
 	in := &Source{plan: s}
-	if err := isTime(s, s.EventTime); err != nil {
+	if err := checkTimeColumn(s, s.EventTime); err != nil {
 		return nil, fmt.Errorf("source %s: event_time: %w", s.Name, err)
 	}
 	var err error
@@ -142,12 +144,12 @@ func NewSource(s *plan.Source) (*Source, error) {
 		return nil, fmt.Errorf("source %s, %w", s.Name, err)
 	}
 	in.keys = longKeys(s)
-	slices.SortFunc(in.payload, func(a, b int) int { return compareNames(s.Columns[a].Name, s.Columns[b].Name) })
+	slices.SortFunc(in.payload, func(a, b int) int { return strings.Compare(s.Columns[a].Name, s.Columns[b].Name) })
 	return in, nil
 }
 
-// isTime makes sure that a source has a column of timestamps.
-func isTime(s *plan.Source, column string) error {
+// checkTimeColumn returns an error unless the source has the column and its type is timestamp.
+func checkTimeColumn(s *plan.Source, column string) error {
 	c, ok := s.Column(column)
 	if !ok {
 		return fmt.Errorf("column %q is not among the source's columns", column)
@@ -158,12 +160,12 @@ func isTime(s *plan.Source, column string) error {
 	return nil
 }
 
-// Fields is all columns of the source, in its order.
+// Fields returns all columns of the source, in its order.
 func (s *Source) Fields() []plan.Field { return s.fields }
 
-// Needed is what must be read to make events that carry the given columns: these,
-// the time, known-time and id columns, and the texts of keys, whose lengths decide what is
-// an event; each once, in the source's order.
+// Needed lists what must be read for events with the given columns: these, the columns of event
+// time, known times and id, and the text columns of keys, because a key that is too long makes a
+// row bad. Each column is listed once, in the source's order.
 func (s *Source) Needed(columns ...string) []plan.Field {
 	need := map[string]bool{s.plan.EventTime: true, s.plan.EventID: true, s.row.column: true}
 	for _, key := range s.keys {
@@ -188,27 +190,28 @@ func (s *Source) Needed(columns ...string) []plan.Field {
 	return out
 }
 
-// Events makes the events of a batch of rows that has at least the columns Needed
-// lists. from, if given, says when they arrived: nothing is known before that. A bad row is a *BadRow error, or skipped and counted when
-// the source says so. The events are valid until the next call and alias b.
+// Events converts a batch of rows with at least the columns that Needed lists. from, if not nil,
+// says when the rows arrived. A bad row is a *BadRow error, or is skipped and counted if the
+// source says so. The events alias b and are valid until the next call.
 //
-// Negative zeros stay as they are here: what treats +0.0 and -0.0 as one value,
-// distinct and top-k arguments, does so itself, and no key is a double.
+// Negative zeros stay as they are: distinct and top-k aggregates, which treat +0.0 and -0.0 as
+// one value, handle them, and no key is a double.
 func (s *Source) Events(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, error) {
 	return s.events(b, from, func(BadRow) bool { return s.plan.SkipBadRows })
 }
 
-// Logged is Events for rows of the event log. Rows that have come to lie beyond a limit since
-// they were logged are left out and counted, whatever the source says, and listed by row.
+// Logged is Events for rows of the event log. Rows that violate a limit which was declared after
+// they were logged are left out, counted and returned in order, even if the source does not skip
+// bad rows.
 func (s *Source) Logged(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, []BadRow, error) {
 	ev, counts, err := s.events(b, from, func(bad BadRow) bool { return s.plan.SkipBadRows || bad.Limited() })
 	return ev, counts, s.bad, err
 }
 
-// events leaves out the bad rows that skip says can be.
+// events leaves out the bad rows for which skip is true. Any other bad row is an error.
 func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool) (*kernel.Events, Counts, error) {
 	counts := Counts{Rows: int64(b.N)}
-	b = s.judge(b, from)
+	b = s.checkRows(b, from)
 	if len(s.bad) > 0 {
 		if i := slices.IndexFunc(s.bad, func(bad BadRow) bool { return !skip(bad) }); i >= 0 {
 			return nil, counts, &s.bad[i]
@@ -234,9 +237,9 @@ func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool)
 	return &s.made, counts, nil
 }
 
-// judge reads times and ids of the rows of b and leaves in s.bad what is wrong with them,
-// by row, one finding each. It returns b as events have it, with null for what is not known.
-func (s *Source) judge(b *vector.Batch, from *Arrivals) *vector.Batch {
+// checkRows reads times and ids of the rows of b and sets s.bad to the bad rows in order, with
+// one finding each. It returns b with nulls for values that are not known yet.
+func (s *Source) checkRows(b *vector.Batch, from *Arrivals) *vector.Batch {
 	s.bad = nil
 	s.checkReadable(b)
 	s.readTimes(b, from)
@@ -248,12 +251,12 @@ func (s *Source) judge(b *vector.Batch, from *Arrivals) *vector.Batch {
 	s.checkStamps(b)
 	s.readIDs(b)
 	s.checkKeys(b)
-	s.settleBad()
+	s.keepFirstFindings()
 	return b
 }
 
-// settleBad sorts the findings by row and keeps the first of each.
-func (s *Source) settleBad() {
+// keepFirstFindings sorts the findings by row and keeps the first one of each row.
+func (s *Source) keepFirstFindings() {
 	slices.SortStableFunc(s.bad, func(a, b BadRow) int { return a.Row - b.Row })
 	s.bad = slices.CompactFunc(s.bad, func(a, b BadRow) bool { return a.Row == b.Row })
 }
@@ -266,7 +269,7 @@ func (s *Source) rejectAs(row int, column string, r Reason, text string) {
 	s.bad = append(s.bad, BadRow{row, column, r, text})
 }
 
-// readTimes fills time and known and rejects rows without valid ones.
+// readTimes sets s.time and s.known and rejects rows without valid times.
 func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 	s.time = slices.Grow(s.time[:0], b.N)[:b.N]
 	s.known = slices.Grow(s.known[:0], b.N)[:b.N]
@@ -298,7 +301,7 @@ func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 		}
 		k := s.row.at(t, declared, i)
 		if !k.Valid() {
-			s.reject(i, s.row.place(s.plan.EventTime), WrongKnown)
+			s.reject(i, s.row.reportedColumn(s.plan.EventTime), WrongKnown)
 			continue
 		}
 		if from != nil {
@@ -308,7 +311,7 @@ func (s *Source) readTimes(b *vector.Batch, from *Arrivals) {
 	}
 }
 
-// readPlainTimes is readTimes of rows that are known when they happen.
+// readPlainTimes is readTimes for rows that are known at their event time.
 func (s *Source) readPlainTimes(times []int64) {
 	for i, x := range times {
 		t := plan.EventTime(x)
@@ -380,7 +383,7 @@ func (s *Source) checkKeys(b *vector.Batch) {
 	}
 }
 
-// longest is which component of the key in row i has the most bytes.
+// longest returns the component of row i's key that has the most bytes.
 func longest(cols []*vector.Vector, i int) int {
 	at, most := 0, -1
 	for c, col := range cols {
@@ -391,8 +394,8 @@ func longest(cols []*vector.Vector, i int) int {
 	return at
 }
 
-// mayBeLong reports whether the key in row i, in which no byte takes more than two, may be
-// longer than keys may be.
+// mayBeLong reports whether the encoded key of row i may exceed the limit. It is an upper bound:
+// each byte of a component takes at most two.
 func mayBeLong(cols []*vector.Vector, i int) bool {
 	n := 0
 	for _, c := range cols {
@@ -404,7 +407,7 @@ func mayBeLong(cols []*vector.Vector, i int) bool {
 	return n > limits.KeyBytes
 }
 
-// checkStamps rejects rows with timestamps that are none.
+// checkStamps rejects rows with timestamps outside the years 0001 to 9999.
 func (s *Source) checkStamps(b *vector.Batch) {
 	for c, col := range b.Cols {
 		name := b.Fields[c].Name
@@ -437,8 +440,8 @@ func (s *Source) readIDs(b *vector.Batch) {
 	}
 }
 
-// EventID is the event id in row i of an id column: a string or bytes as it is,
-// anything else as people write it; "", and so no id, for null. It aliases col.
+// EventID returns the event id in row i of an id column: strings and bytes unchanged, other
+// types as text, "" for null. It aliases col.
 func EventID(col *vector.Vector, i int) string {
 	switch {
 	case !col.Valid(i):
@@ -451,7 +454,7 @@ func EventID(col *vector.Vector, i int) string {
 	return col.Value(i).String()
 }
 
-// skip leaves out the bad rows and counts each.
+// skip leaves out the bad rows and counts each by its reason.
 func (s *Source) skip(b *vector.Batch, from *Arrivals, counts *Counts) (*vector.Batch, *Arrivals) {
 	keep := make([]int, 0, b.N)
 	next := 0

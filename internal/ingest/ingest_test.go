@@ -85,8 +85,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestW1_LoggedEventsAreNotKnownBeforeTheyWereAppended: the declared known time of a
-// pushed event is not believed when the log saw it later.
+// A pushed event is not known before the log stored it, whatever known time it declares [w1].
 func TestW1_LoggedEventsAreNotKnownBeforeTheyWereAppended(t *testing.T) {
 	in := newSource(t, payments())
 	b := batch(t, in, `{"id": "a", "ts": "2025-01-01T00:00:00Z", "seen": "2025-01-01T00:05:00Z"}
@@ -163,7 +162,7 @@ func TestBadRows(t *testing.T) {
 	}
 }
 
-// TestARowIsSkippedOnce whatever is wrong with it.
+// A row with several faults is skipped and counted once.
 func TestARowIsSkippedOnce(t *testing.T) {
 	src := payments()
 	src.SkipBadRows = true
@@ -197,7 +196,7 @@ func TestNeeded(t *testing.T) {
 	}
 }
 
-func TestSourcesThatCannotBe(t *testing.T) {
+func TestInvalidSources(t *testing.T) {
 	for name, change := range map[string]func(*plan.Source){
 		`column "when"`:          func(s *plan.Source) { s.EventTime = "when" },
 		"must be a timestamp":    func(s *plan.Source) { s.EventTime = "amount" },
@@ -292,8 +291,7 @@ func drawValue(t *rapid.T, k plan.Kind) plan.Value {
 	return plan.StringValue(rapid.String().Draw(t, "string"))
 }
 
-// TestPayloadsOutliveTheirSource: columns come and go, and their order changes,
-// without touching what the log holds.
+// Logged payloads stay readable when columns are added, removed or reordered.
 func TestPayloadsOutliveTheirSource(t *testing.T) {
 	old := newSource(t, payments())
 	line := `{"user": 1, "ts": "2025-01-01T00:00:00Z", "amount": 2.5, "chargeback": true}`

@@ -22,7 +22,7 @@ func compileKnown(s *plan.Source, k plan.Known) (knownRule, error) {
 	case plan.KnownAtEvent, plan.KnownDelay:
 	case plan.KnownColumn:
 		r.column = k.Column
-		return r, isTime(s, k.Column)
+		return r, checkTimeColumn(s, k.Column)
 	case plan.KnownSchedule:
 		var err error
 		if r.runs, err = cron.Parse(k.Schedule); err != nil {
@@ -51,8 +51,9 @@ func (r *knownRule) at(t plan.EventTime, declared *vector.Vector, i int) plan.Ev
 	return t
 }
 
-// place is the column that a wrong known time comes from.
-func (r *knownRule) place(otherwise string) string {
+// reportedColumn is the column that a finding about a known time names: the one that the rule
+// reads, or else the given one.
+func (r *knownRule) reportedColumn(otherwise string) string {
 	if r.column != "" {
 		return r.column
 	}

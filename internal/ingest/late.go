@@ -8,24 +8,26 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// Arrivals says when the rows of a batch arrived, where their columns do not.
+// Arrivals says when the rows of a batch arrived. A row or late column is known at its arrival
+// or at its own known time, whichever is later.
 type Arrivals struct {
-	Row    []plan.EventTime            // no row is known before its own
-	Column map[string][]plan.EventTime // nor a late column before its own, where it has one
+	Row    []plan.EventTime            // of each row
+	Column map[string][]plan.EventTime // of each row's late column; columns may be missing
 	// As in kernel.Events.
 	Filling     vector.Bitmap
 	KnownBefore map[string]vector.Bitmap
 }
 
-// columnRule says when a late column is known that has a value.
+// columnRule computes when a late column is known in rows that have a value in it.
 type columnRule struct {
 	name string
 	knownRule
-	times []plan.EventTime // of the batch at hand; nil: it does not have the column
+	times []plan.EventTime // of the current batch; nil if it lacks the column
 }
 
-// lateRules compiles the known times of late columns. One that says when another is known
-// is known from the time it says, an outcome without a known time with its row.
+// lateRules compiles the rules for the known times of late columns. A column with the known
+// times of another one is itself known from these times. An outcome without known_at is known
+// with its row.
 func lateRules(s *plan.Source) ([]columnRule, error) {
 	var rules []columnRule
 	for i := range s.Columns {
@@ -49,8 +51,8 @@ func lateRules(s *plan.Source) ([]columnRule, error) {
 	return rules, nil
 }
 
-// hideUnknown returns b with null for what is not known yet: the infinity of a column that
-// says when another is known, then the columns that have no known time.
+// hideUnknown returns b with nulls for values that are not known yet: infinity in a column of
+// known times, and any value whose known time is null.
 func (s *Source) hideUnknown(b *vector.Batch) *vector.Batch {
 	whole := b
 	hide := func(c int, unknown func(i int) bool) {
@@ -81,7 +83,8 @@ func (s *Source) hideUnknown(b *vector.Batch) *vector.Batch {
 	return b
 }
 
-// knownColumn is the column of b that says when another one is known, nil if none does.
+// knownColumn returns the column of b with the known times of the named column, nil if there is
+// none.
 func (s *Source) knownColumn(b *vector.Batch, name string) *vector.Vector {
 	for i := range s.columns {
 		if c := &s.columns[i]; c.name == name && c.column != "" {
@@ -91,7 +94,7 @@ func (s *Source) knownColumn(b *vector.Batch, name string) *vector.Vector {
 	return nil
 }
 
-// withNulls is v with more rows null; it shares the values.
+// withNulls returns a copy of v in which the given rows are null too. It shares the values of v.
 func withNulls(v *vector.Vector, rows []int) *vector.Vector {
 	out := *v
 	out.Null = vector.NewBitmap(v.N)
@@ -102,8 +105,8 @@ func withNulls(v *vector.Vector, rows []int) *vector.Vector {
 	return &out
 }
 
-// readColumnKnown fills the known times of a late column, where it is in the batch. What is
-// null is not known.
+// readColumnKnown computes the known times of a late column if the batch has it. A null is never
+// known.
 func (s *Source) readColumnKnown(c *columnRule, b *vector.Batch, from *Arrivals) {
 	col := b.Col(c.name)
 	if col == nil {
@@ -121,13 +124,13 @@ func (s *Source) readColumnKnown(c *columnRule, b *vector.Batch, from *Arrivals)
 	c.times = slices.Grow(c.times[:0], b.N)[:b.N]
 	for i := range b.N {
 		t := s.time[i]
-		if !col.Valid(i) || !t.Valid() { // a row without a time is rejected already
+		if !col.Valid(i) || !t.Valid() { // rows without a valid event time were rejected before
 			c.times[i] = plan.Never
 			continue
 		}
 		k := c.at(t, declared, i)
 		if !k.Valid() {
-			s.reject(i, c.place(c.name), WrongKnown)
+			s.reject(i, c.reportedColumn(c.name), WrongKnown)
 		}
 		if arrived != nil {
 			k = max(k, arrived[i])

@@ -9,8 +9,8 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// A late column is null while it is not known, whatever a row says in it, and not known
-// while it is null [w7].
+// A late column is null until it is known, even if the row has a value, and is not known while
+// it is null [w7].
 func TestW7_LateColumnsAreNullUntilKnown(t *testing.T) {
 	src := payments()
 	src.Columns = append(src.Columns, column("fee", plan.Int), column("grade", plan.Int))

@@ -45,8 +45,8 @@ type columns = map[string]plan.Value
 
 func longText(n int) plan.Value { return plan.StringValue(strings.Repeat("x", n)) }
 
-// One row beyond a limit is a bad row with the column and the limit; it does not keep the
-// others out, whatever the source says about bad rows [p6].
+// A row beyond a limit is a bad row whose message names column and limit. The other rows of its
+// batch are kept, even if the source does not skip bad rows [p6].
 func TestP6_OneRowBeyondALimit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		row    columns
@@ -85,8 +85,8 @@ func TestP6_OneRowBeyondALimit(t *testing.T) {
 	}
 }
 
-// Seconds and milliseconds that are pushed as microseconds are refused, unless the source
-// says that it begins in 1970; a midnight of 1970 is what a date is [b5].
+// Pushed times that look like seconds or milliseconds are rejected unless the source declares
+// min_time. A midnight of 1970 is a valid date [b5].
 func TestB5_SecondsAreNotMicroseconds(t *testing.T) {
 	src := users()
 	src.Columns[5] = plan.SourceColumn{Field: plan.Field{Name: "seen", Type: plan.T(plan.Timestamp)}}
@@ -127,8 +127,8 @@ func TestB5_SecondsAreNotMicroseconds(t *testing.T) {
 	}
 }
 
-// What a push is checked for is all that makes a row bad, so nothing is left out after
-// the check, whatever the source says about bad rows.
+// CheckPushed finds every row that Events would find bad, so a batch that was checked loses no
+// row.
 func TestCheckPushedFindsWhatEventsFind(t *testing.T) {
 	for _, tc := range []columns{
 		{"due": plan.TimestampValue(plan.Never)}, {"due": plan.TimestampValue(plan.MinTime - 1)}, {"ts": plan.NullValue()},

@@ -24,7 +24,7 @@ func (s *Source) AppendPayload(dst []byte, b *vector.Batch, i int) []byte {
 	return s.appendPayload(dst, b, i, func(string) bool { return true })
 }
 
-// appendPayload is AppendPayload of the columns that are kept.
+// appendPayload is AppendPayload for the columns for which kept is true.
 func (s *Source) appendPayload(dst []byte, b *vector.Batch, i int, kept func(column string) bool) []byte {
 	dst = append(dst, payloadVersion)
 	for _, c := range s.payload {
@@ -89,7 +89,8 @@ func (s *Source) decodeRow(b *vector.Batch, i int, p []byte) error {
 	return nil
 }
 
-// set sets a column of row i to a value that was pushed, if the source has the column.
+// set sets a column of row i to a pushed value. It ignores columns that the source no longer
+// has.
 func set(b *vector.Batch, i int, name string, v plan.Value) error {
 	col := b.Col(name)
 	if col == nil {

@@ -1,15 +1,15 @@
 package ingest
 
-// Pushed is what became of one pushed row. Position is its place in the source's
-// log; for a duplicate or a conflict that of the event with its id, 0 when that
-// one is part of the history.
+// Pushed is the result of pushing one row. Position is the position of its record in the
+// source's log; for a duplicate or a conflict it is that of the event with the same id, 0 if
+// that event came from history.
 type Pushed struct {
 	Outcome  Outcome
 	Position uint64
 	Message  string // why the row was rejected or conflicts
 }
 
-// Outcome is what became of a pushed row; its numbers are those of the wire contract.
+// Outcome says what became of a pushed row. The numbers are those of the wire contract.
 type Outcome uint8
 
 // The outcomes.
@@ -25,8 +25,8 @@ var outcomeNames = [...]string{"", "APPENDED", "DUPLICATE", "CONFLICT", "REJECTE
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// OutcomeOf is the outcome with a number of the wire contract, if there is one: a newer
-// server may answer with others.
+// OutcomeOf converts a number of the wire contract. It is false for an unknown number, which a
+// newer server may send.
 func OutcomeOf(n int32) (Outcome, bool) {
 	return Outcome(n), n > 0 && int(n) < len(outcomeNames)
 }

@@ -221,7 +221,7 @@ func TestBadRowsOfAHistory(t *testing.T) {
 	p.writeClicks(t, "clicks-1.parquet", click{1, 10, 10, "b", 1}, click{1, 10, -1, "c", 1}, click{1, 1 << 40, 10, "d", 1})
 	src := clicks()
 	_, err := (&History{Reader: p.db, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
-	if want := `source clicks: row 2 of clicks-1.parquet, column "seen": the known time is null; correct it, or let the source say bad_rows: skip`; err == nil || err.Error() != want {
+	if want := `source clicks: row 2 of clicks-1.parquet, column "seen": the known time is null; correct it, or declare bad_rows: skip for the source`; err == nil || err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 	src.SkipBadRows = true
