@@ -15,9 +15,9 @@ var ErrClosed = errors.New("the event log is closed")
 // request may or may not have taken effect: it was sent and no answer came.
 var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; entries with an id can safely be sent again")
 
-// ErrDamaged is wrapped when acknowledged records or ids are missing: something
-// under the log (eviction, trimming, a restored backup) removed them. Nothing
-// is appended to a damaged shard, since positions would be given out twice.
+// ErrDamaged is wrapped when acknowledged records or ids are missing, because something removed
+// them from the storage (eviction, trimming, a restored backup). Nothing more is appended to a
+// damaged shard, since positions would be assigned twice.
 var ErrDamaged = errors.New("records that were acknowledged are missing")
 
 // Limits of what Append and Register take.
@@ -27,7 +27,7 @@ const (
 	MaxAppendBytes = limits.AppendBytes // all ids and payloads of one call
 )
 
-// Check reports which limit a call breaks, before anything is stored.
+// Check returns an error if a call exceeds a limit. Logs call it before they store anything.
 func Check(shard string, entries []Entry) error {
 	if err := CheckShard(shard); err != nil {
 		return err
@@ -45,7 +45,7 @@ func Check(shard string, entries []Entry) error {
 	return nil
 }
 
-// CheckShard reports whether the name can be a shard's: 1 to MaxShardBytes bytes.
+// CheckShard returns an error unless the name has 1 to MaxShardBytes bytes.
 func CheckShard(shard string) error {
 	if shard == "" {
 		return errors.New("the shard has no name")
@@ -56,12 +56,11 @@ func CheckShard(shard string) error {
 	return nil
 }
 
-// A Digest stands for a payload in the index of ids: the first half of its
-// SHA-256. It only tells a redelivery from a conflict; it never identifies an
-// event.
+// Digest identifies a body in the index of ids: the first half of its SHA-256. It is only used
+// to tell a redelivery from a conflict, never to identify an event.
 type Digest [16]byte
 
-// DigestOf returns the payload's digest.
+// DigestOf returns the digest of a body.
 func DigestOf(payload []byte) Digest {
 	sum := sha256.Sum256(payload)
 	return Digest(sum[:16])

@@ -8,37 +8,37 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
-// ClockError says that two clocks which a record's time depends on are too far apart, so that
-// it would be invisible for long, or hide others. Nothing was stored.
+// ClockError says that two clocks which determine the times of records are too far apart: the
+// record would be invisible for long, or would hide others. Nothing was stored.
 type ClockError struct {
 	Shard  string
 	Clock  plan.EventTime // of this process
-	Newest plan.EventTime // of the newest record, when that is what lies ahead
-	Server plan.EventTime // of the log's server, when that is what differs; 0: none
+	Newest plan.EventTime // time of the newest record, if that is too far ahead
+	Server plan.EventTime // clock of the log's server, if that differs too much; else 0
 }
 
-// Error says what to do about it.
+// Error names both times and the remedy.
 func (e *ClockError) Error() string {
 	if e.Server != 0 {
-		return fmt.Sprintf("the clock of this machine says %v and that of the log's server says %v; more than %v apart, nothing is stored: correct the one that is wrong",
+		return fmt.Sprintf("the clock of this machine says %v and that of the log's server says %v; they differ by more than %v, so nothing is stored: correct the wrong one",
 			e.Clock, e.Server, limits.ClockSkew)
 	}
-	return fmt.Sprintf("the newest event of %s was stored at %v, and this machine's clock says %v: either it was wrong then, or it is wrong now; nothing is stored, for it would be invisible until then. "+
+	return fmt.Sprintf("the newest event of %s was stored at %v, and this machine's clock says %v: either it was wrong then, or it is wrong now; nothing is stored, because it would be invisible until then. "+
 		"If the clock is right now, run: unskew log set-back %s", e.Shard, e.Newest, e.Clock, e.Shard)
 }
 
-// A Correction says that no record up to a position counts as appended after a time: the clock
-// that they were appended by was ahead of it.
+// Correction says that every record up to a position counts as appended at Time at the latest,
+// because the clock that stamped them ran ahead.
 type Correction struct {
 	To   Position
 	Time plan.EventTime
 }
 
-// Corrections are those of one shard, in any order.
+// Corrections are the corrections of one shard, in any order.
 type Corrections []Correction
 
-// Appended is when the record at p counts as appended, given the time it was stored with.
-// Times that do not decrease along the log do not decrease when corrected.
+// Appended is the corrected time of the record at p, which was stored with the given time.
+// Corrected times do not decrease along the log if the stored ones do not.
 func (c Corrections) Appended(p Position, stored plan.EventTime) plan.EventTime {
 	for _, x := range c {
 		if p <= x.To {
@@ -48,8 +48,8 @@ func (c Corrections) Appended(p Position, stored plan.EventTime) plan.EventTime 
 	return stored
 }
 
-// Correct corrects the times of records, and those of the versions of their events. stored is
-// the time that the record at a position was stored with.
+// Correct corrects the times of records and of the versions of their events. stored returns the
+// time with which the record at a position was stored.
 func (c Corrections) Correct(records []Record, stored func(Position) (plan.EventTime, error)) error {
 	if len(c) == 0 {
 		return nil
@@ -64,8 +64,8 @@ func (c Corrections) Correct(records []Record, stored func(Position) (plan.Event
 	return nil
 }
 
-// correctVersions corrects the known times that come from when the version's record was
-// appended. Others were declared, and stay.
+// correctVersions corrects the known times that are the time at which the version's record was
+// stored. Declared times stay.
 func (c Corrections) correctVersions(versions []Version, stored func(Position) (plan.EventTime, error)) error {
 	for i := range versions {
 		v := &versions[i]
@@ -83,7 +83,8 @@ func (c Corrections) correctVersions(versions []Version, stored func(Position) (
 	return nil
 }
 
-// Newest is when the newest record of the shard was appended, Always for an empty one.
+// Newest is the time at which the newest record of the shard was appended, Always for an empty
+// shard.
 func Newest(ctx context.Context, log Log, shard string) (plan.EventTime, error) {
 	end, err := log.End(ctx, shard)
 	if err != nil || end == 0 {

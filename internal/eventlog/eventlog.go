@@ -16,19 +16,21 @@ import (
 // Position is a record's place in its shard; 0 is before the first.
 type Position uint64
 
-// Entry is a delivery of an event to append. Entries with an ID are deduplicated by it
-// within the shard, for ever; entries with an empty ID never are.
+// Entry is a delivery of an event to append. Entries with an ID are deduplicated by it within
+// the shard, forever; entries with an empty ID never are.
 //
-// Deliveries with one ID are of one event when they have one body. A later one adds the
-// fields of Late that its event does not have yet; it must not have another value in one that is there.
+// Deliveries with the same ID belong to one event if they have the same body. A later one adds
+// those fields of Late that its event lacks. It must not have another value in a field that the
+// event has.
 type Entry struct {
 	ID      string
 	Payload []byte
-	Body    []byte // what every delivery of the event has to repeat; nil: Payload
-	Late    *Late  // nil: nothing of the event can be filled
+	Body    []byte // must be equal in every delivery of the event; nil: Payload
+	Late    *Late  // nil: the event has no field to fill
 }
 
-// bodyDigest is the digest that tells one event from another.
+// bodyDigest is the digest of the body; it tells another event with the same id from a
+// redelivery.
 func (e *Entry) bodyDigest() Digest {
 	if e.Body == nil {
 		return DigestOf(e.Payload)
@@ -43,7 +45,7 @@ type Record struct {
 	Appended plan.EventTime
 	ID       string
 	Payload  []byte
-	Versions []Version // of the event that the delivery filled, its own the last; nil: it is the event
+	Versions []Version // of the event that the delivery filled, with its own version last; nil: the delivery is the event
 }
 
 // Outcome says what became of an entry.
@@ -52,13 +54,13 @@ type Outcome uint8
 // The outcomes.
 const (
 	Appended  Outcome = 0 // stored, at Result.Position
-	Duplicate Outcome = 1 // the event has all that it says: ignored
-	Conflict  Outcome = 2 // it contradicts the event with its id: ignored, what was first stands
+	Duplicate Outcome = 1 // it adds nothing to the event with its id: ignored
+	Conflict  Outcome = 2 // it contradicts the event with its id: ignored, the stored event is kept
 	Filled    Outcome = 3 // stored, at Result.Position: it added fields to the event with its id
 )
 
-// Result answers one Entry. Position is that of the new record, or of the event that
-// holds the id (0 when the id was registered from history).
+// Result is the answer for one Entry. Position is that of the new record, or of the event with
+// the id; 0 if that event was registered from history.
 type Result struct {
 	Outcome  Outcome
 	Position Position
@@ -73,30 +75,28 @@ type Log interface {
 	// each once they are durable. Two entries of one call may share an id. The
 	// entries are the caller's again on return.
 	Append(ctx context.Context, shard string, entries []Entry) ([]Result, error)
-	// Register marks ids as seen without storing records: ids of events that are
-	// already part of the history, with the fields that they have there. Of a seen id it
-	// fills what is missing, and changes nothing else (see Seen.Register).
+	// Register stores ids of events that are part of the history, with the fields that they have
+	// there, but no records. For an id that was seen it adds the fields that are missing; see
+	// Seen.Register.
 	Register(ctx context.Context, shard string, entries []Entry) error
-	// Read returns at most limit records after the given position, in order; fewer
-	// than limit only at the end of the shard. It sees durable records only, so a
-	// position that was read never holds another event later. Payloads belong to
-	// the caller.
+	// Read returns at most limit records after the given position, in order; fewer than limit only
+	// at the end of the shard. It returns durable records only, so the record at a position never
+	// changes. Payloads belong to the caller.
 	Read(ctx context.Context, shard string, after Position, limit int) ([]Record, error)
-	// SetBack corrects the times of records that a clock ahead of its time gave them: none up
-	// to the end of the shard counts as appended after the given time any more, as if the
-	// clock had stood still there. It reports whether any did. What was made of these records
-	// has to be made anew.
+	// SetBack corrects the times of records that were appended by a clock that ran ahead: every
+	// record up to the end of the shard counts as appended at the given time at the latest. It
+	// reports whether that changed any. State that was computed from these records must be rebuilt.
 	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
-	// Wait returns when the shard's End exceeds after, with ctx's error when it
-	// ends, or with ErrClosed when the log is closed.
+	// Wait returns nil when the shard's End exceeds after, ctx's error when ctx ends, and ErrClosed
+	// when the log is closed.
 	Wait(ctx context.Context, shard string, after Position) error
-	// Close waits for calls under way, ends those in Wait, and releases the
-	// storage. Closing again does nothing.
+	// Close waits for running calls, ends those in Wait, and releases the storage. Closing again
+	// does nothing.
 	Close() error
 }
 
-// Clock tells the log's time. It is time.Now in production; only the replay
-// harness passes another. It is called by several goroutines at once.
+// Clock returns the log's time. It is time.Now except in simulations. Several goroutines call it
+// concurrently.
 type Clock func() plan.EventTime

@@ -10,14 +10,14 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Late is what a delivery says of an event that later deliveries may fill.
+// Late is the part of a delivery that later deliveries of the same event may fill.
 type Late struct {
-	Known  plan.EventTime // when it is known at the earliest, whenever it is appended
-	First  []Field        // kept of the delivery that comes first; another may have others
-	Fields []Field        // what may be filled, as far as this delivery has it; no name twice
+	Known  plan.EventTime // the delivery is known then, or when it is appended if that is later
+	First  []Field        // kept from the first delivery; those of later ones may differ and are ignored
+	Fields []Field        // the fillable fields that this delivery has; names are unique
 }
 
-// Field is a named value of a delivery. Neither part means anything to the log.
+// Field is a named value of a delivery. The log does not interpret name or value.
 type Field struct {
 	Name  string
 	Value []byte
@@ -30,15 +30,15 @@ type Version struct {
 	Fields   []Field
 }
 
-// Seen is what a log remembers of an id. Versions is nil for an event of which nothing can
-// be filled, and for one that was stored before that was possible.
+// Seen is what a log keeps for an id. Versions is nil for an event with nothing to fill, and for
+// one that was stored in format 1.
 type Seen struct {
 	Digest   Digest // of the body
 	Position Position
 	Versions []Version
 }
 
-// FirstSeen is what is remembered of an id that was not seen before.
+// FirstSeen returns the Seen of a new id whose first delivery is e.
 func FirstSeen(e *Entry, p Position, appended plan.EventTime) Seen {
 	s := Seen{Digest: e.bodyDigest(), Position: p}
 	if e.Late != nil {
@@ -48,10 +48,11 @@ func FirstSeen(e *Entry, p Position, appended plan.EventTime) Seen {
 	return s
 }
 
-// Judge says what becomes of a delivery whose id was seen, and what it fills.
-func (s *Seen) Judge(e *Entry) (Outcome, []Field) {
+// Classify decides the outcome of another delivery with the id, and returns the fields that it
+// fills.
+func (s *Seen) Classify(e *Entry) (Outcome, []Field) {
 	if s.Digest != e.bodyDigest() {
-		// Once, all of a payload was the body.
+		// In format 1 the body was the whole payload.
 		if s.Versions == nil && s.Digest == DigestOf(e.Payload) {
 			return Duplicate, nil
 		}
@@ -67,8 +68,8 @@ func (s *Seen) Judge(e *Entry) (Outcome, []Field) {
 	return Duplicate, nil
 }
 
-// compare finds the fields of a delivery that the event does not have, and whether it has
-// one with another value.
+// compare returns the fields of a delivery that the event lacks, and whether the delivery has
+// another value in a field of the event.
 func (s *Seen) compare(e *Entry) (missing []Field, differs bool) {
 	if e.Late == nil {
 		return nil, false
@@ -96,25 +97,25 @@ func (s *Seen) field(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// before is the versions of the event so far. An event that was stored without any has
-// nothing that can be filled, and is known from its record.
-func (s *Seen) before() []Version {
+// versionsSoFar returns the versions of the event. An event that was stored without versions
+// gets one without fields that is known from its record.
+func (s *Seen) versionsSoFar() []Version {
 	if s.Versions == nil {
 		return []Version{{Position: s.Position, Known: plan.Always}}
 	}
 	return s.Versions
 }
 
-// Fill is s once a delivery has filled the given fields.
+// Fill returns s with a version for the fields that a delivery filled.
 func (s *Seen) Fill(e *Entry, fields []Field, p Position, appended plan.EventTime) Seen {
 	filled := *s
-	filled.Versions = append(append([]Version(nil), s.before()...), Version{p, max(e.Late.Known, appended), fields})
+	filled.Versions = append(append([]Version(nil), s.versionsSoFar()...), Version{p, max(e.Late.Known, appended), fields})
 	return filled
 }
 
-// Register is s once history says that the event is e, and whether that changes it. Fields
-// that history has are filled, so that nobody fills them again; an event that history knew
-// earlier takes the place of one with another body.
+// Register returns s after history has registered the event e, and whether that changes s.
+// Fields of e that the event lacks are added, so that a later push of them is a duplicate. If e
+// has another body and was known earlier than the event, it replaces the event.
 func (s *Seen) Register(e *Entry) (Seen, bool) {
 	switch {
 	case e.Late == nil:
@@ -134,8 +135,8 @@ func (s *Seen) Register(e *Entry) (Seen, bool) {
 	return *s, false
 }
 
-// Arrived is when the delivery of the last of the versions arrived: when it is known, and
-// not before the event nor before what was pushed earlier to fill it.
+// Arrived is when the delivery of the last version arrived: when it is known, but not before the
+// event or any earlier push that filled the event.
 func Arrived(versions []Version) plan.EventTime {
 	known := versions[len(versions)-1].Known
 	for i := range versions {
@@ -146,8 +147,8 @@ func Arrived(versions []Version) plan.EventTime {
 	return known
 }
 
-// RegisteredKnown is when history said that a field of the event is known, which may be a time
-// to come; Always if the event does not have the field from history.
+// RegisteredKnown is when a field is known according to history, which may be in the future. It
+// is Always if the event does not have the field from history.
 func RegisteredKnown(versions []Version, field string) plan.EventTime {
 	for i := range versions {
 		if v := &versions[i]; v.Position == 0 && slices.ContainsFunc(v.Fields, func(f Field) bool { return f.Name == field }) {
@@ -160,7 +161,7 @@ func RegisteredKnown(versions []Version, field string) plan.EventTime {
 // signBit makes the unsigned order of times their order.
 const signBit = 1 << 63
 
-// AppendVersions appends the stored form of versions, docs/formats/eventlog.md.
+// AppendVersions appends the stored form of versions, see docs/formats/eventlog.md.
 func AppendVersions(dst []byte, versions []Version) []byte {
 	for i := range versions {
 		v := &versions[i]
@@ -172,7 +173,7 @@ func AppendVersions(dst []byte, versions []Version) []byte {
 	return dst
 }
 
-// AppendFields appends the last part of a version.
+// AppendFields appends the stored form of the fields of a version.
 func AppendFields(dst []byte, fields []Field) []byte {
 	var b []byte
 	for _, f := range fields {
@@ -185,7 +186,7 @@ func AppendFields(dst []byte, fields []Field) []byte {
 	return append(dst, b...)
 }
 
-// DecodeVersions reads all versions in b, which it keeps; nil for none.
+// DecodeVersions decodes all versions in b, nil if b is empty. The versions alias b.
 func DecodeVersions(b []byte) ([]Version, error) {
 	var out []Version
 	for len(b) > 0 {
@@ -217,7 +218,7 @@ func DecodeVersions(b []byte) ([]Version, error) {
 
 var errVersions = fmt.Errorf("the versions of an event cannot be read: %w", ErrDamaged)
 
-// cut splits bytes off the front of b that their length stands before.
+// cut splits a part off the front of b whose length precedes it as a uvarint.
 func cut(b []byte) (part, rest []byte, ok bool) {
 	n, used := binary.Uvarint(b)
 	if used <= 0 || n > uint64(len(b)-used) {

@@ -8,8 +8,8 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// testSetBack: times that a clock ahead of its time gave to records are corrected, for good
-// and for every reader, and later records have the clock's.
+// testSetBack: the times of records from a clock that ran ahead are corrected permanently, for
+// every reader. Later records get the clock's time.
 func testSetBack(t *testing.T, s Storage) {
 	l := openAt(t, s, steps(100, 200, 9000, 9000, 250, 300, 310, 8000, 320))
 	for range 5 { // 100, 200, 9000, 9000, and 9000 again, for time does not go back
@@ -79,8 +79,8 @@ func expectTimes(t *testing.T, l eventlog.Log, want ...plan.EventTime) {
 	}
 }
 
-// testSetBackVersions: what an event is known to have since a false time is corrected with
-// it; what was declared to be known later is not.
+// testSetBackVersions: known times of versions that came from the wrong clock are corrected too;
+// declared known times stay.
 func testSetBackVersions(t *testing.T, s Storage) {
 	l := openAt(t, s, steps(9000, 9000, 250))
 	late := func(known plan.EventTime, fields ...string) *eventlog.Late {

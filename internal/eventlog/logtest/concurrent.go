@@ -11,7 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// patience bounds what should happen promptly; nothing waits for it to pass.
+// patience is the timeout for what should happen promptly. A passing test never waits that long.
 const patience = 20 * time.Second
 
 // waiting calls Wait in a goroutine and gives its error.
@@ -139,8 +139,8 @@ func testConcurrent(t *testing.T, s Storage) {
 	}
 }
 
-// testConcurrentIDs lets everybody append the same ids: each is appended once and
-// everybody is told the same position.
+// testConcurrentIDs appends the same ids from all appenders: each is appended once and all get the
+// same position.
 func testConcurrentIDs(t *testing.T, s Storage) {
 	l := open(t, s)
 	var positions [appenders][appendsEach]eventlog.Position

@@ -10,12 +10,12 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// late is a delivery of an event: its body, and fields written "a=1 b=2".
+// late makes a delivery with an id, a body, and fields such as "a=1 b=2".
 func late(id, body, fields string) eventlog.Entry {
 	return known(0, id, body, fields)
 }
 
-// known is a delivery that is known at a time at the earliest. The field "seen" is its own.
+// known is late for a delivery with a known time, which is also its field "seen".
 func known(at plan.EventTime, id, body, fields string) eventlog.Entry {
 	l := &eventlog.Late{Known: at, First: []eventlog.Field{{Name: "seen", Value: fmt.Append(nil, int64(at))}}}
 	for _, f := range strings.Fields(fields) {
@@ -25,7 +25,8 @@ func known(at plan.EventTime, id, body, fields string) eventlog.Entry {
 	return eventlog.Entry{ID: id, Payload: []byte(body + " " + fields), Body: []byte(body), Late: l}
 }
 
-// wantVersions compares the versions of a record that fills, written "1@5 seen=0 a=1".
+// wantVersions compares the versions of a record with strings such as "1@5 seen=0 a=1": position,
+// known time and fields.
 func wantVersions(t fataler, r eventlog.Record, versions ...string) {
 	t.Helper()
 	var got []string
@@ -92,19 +93,18 @@ func testRegisterFills(t *testing.T, s Storage) {
 	wantVersions(t, readAll(t, l, "s")[0], "0@5 seen=5", "1@100 a=1")
 	wantVersions(t, readAll(t, l, "s")[1], "0@5 seen=5 a=1", "0@7 b=2", "2@100 c=3")
 
-	// History has come to know outcomes: nobody fills them again.
+	// History has more outcomes now: a push of them is a duplicate.
 	register(t, l, "s", known(5, "e", "x", "a=1 b=2"), known(5, "f", "x", "a=1"))
 	want(t, appendAll(t, l, "s", late("e", "x", "b=2"), late("e", "x", "b=3"), late("e", "x", "d=4")), "duplicate 0", "conflict 0", "filled 3")
 	wantVersions(t, readAll(t, l, "s")[2], "0@5 seen=5", "1@100 a=1", "0@5 b=2", "3@100 d=4")
-	// It has another event with the id, which it knew earlier, or later.
+	// History has another event with the id, known earlier for e and later for f.
 	register(t, l, "s", known(4, "e", "y", "b=3"), known(6, "f", "y", ""))
 	want(t, appendAll(t, l, "s", late("e", "x", "z=1"), late("e", "y", "b=3"), late("e", "y", "c=3"), late("f", "y", ""), late("f", "x", "")),
 		"conflict 0", "duplicate 0", "filled 4", "conflict 0", "duplicate 0")
 	wantVersions(t, readAll(t, l, "s")[3], "0@4 seen=4 b=3", "4@100 c=3")
 }
 
-// Of events that were stored when nothing could be filled, everything can be that they did
-// not have.
+// Events that were stored in format 1, without versions, can still be filled.
 func testFillingsOfOldEvents(t *testing.T, s Storage) {
 	l := openAt(t, s, steps(10))
 	whole := late("b", "x", "a=1")
@@ -119,8 +119,8 @@ func testFillingsOfOldEvents(t *testing.T, s Storage) {
 	wantVersions(t, readAll(t, l, "s")[5], "2@0 seen=0 a=1", "6@10 b=1")
 }
 
-// testConcurrentFillings lets everybody deliver every outcome of the same events, each with
-// the other outcomes missing: every field is filled once.
+// testConcurrentFillings delivers each outcome of the same events from all appenders at once, with
+// the other outcomes missing. Every field is filled once.
 func testConcurrentFillings(t *testing.T, s Storage) {
 	logs := []eventlog.Log{open(t, s)}
 	if s.Shared {

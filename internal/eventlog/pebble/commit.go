@@ -12,11 +12,10 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// groupBytes bounds what one commit takes from the queue, beyond its first request.
+// groupBytes bounds the requests that one commit takes from the queue; it always takes the first.
 const groupBytes = 16 << 20
 
-// A request is a call of Append or Register until it is answered: done is closed
-// after results and err were set.
+// request is a call of Append or Register. done is closed once results and err are set.
 type request struct {
 	shard     *shard
 	entries   []eventlog.Entry
@@ -34,8 +33,8 @@ func (r *request) bytes() int {
 	return n
 }
 
-// submit queues the request and waits for its answer. Whoever finds nobody
-// leading commits what is queued, its own request included, with one sync.
+// submit queues the request and waits for its answer. If no caller is the leader, this one
+// becomes it and commits all queued requests, including its own, with one sync.
 func (l *Log) submit(ctx context.Context, shard string, r *request) error {
 	if !l.gate.Enter() {
 		return eventlog.ErrClosed
@@ -68,7 +67,7 @@ func (l *Log) submit(ctx context.Context, shard string, r *request) error {
 	}
 }
 
-// lead commits groups until r is answered and gives the token back.
+// lead commits groups until r is answered, and then releases leadership.
 func (l *Log) lead(r *request) {
 	defer func() { <-l.leading }()
 	for {
@@ -93,7 +92,7 @@ func (l *Log) enqueue(shard string, r *request) error {
 	return nil
 }
 
-// withdraw takes r out of the queue, unless a leader has it already.
+// withdraw removes r from the queue and reports whether it did; a leader may have taken it.
 func (l *Log) withdraw(r *request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,8 +118,8 @@ func (l *Log) takeGroup() []*request {
 	return taken
 }
 
-// commit makes the requests durable and answers them, or fails them all. Only
-// the leader calls it, so every id it finds in the database is durable.
+// commit makes the requests durable and answers them, or fails them all. Only the leader
+// calls it, so every id that it finds in the database is durable.
 func (l *Log) commit(requests []*request) {
 	g := group{
 		log:   l,
@@ -145,7 +144,7 @@ func (l *Log) commit(requests []*request) {
 	}
 }
 
-// publish lets readers see what is durable now.
+// publish makes the new ends of shards visible to readers.
 func (l *Log) publish(ends map[*shard]end) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +158,7 @@ func (l *Log) publish(ends map[*shard]end) {
 	}
 }
 
-// end is where a shard will end when its group is durable.
+// end is the end of a shard once its group is durable.
 type end struct {
 	position eventlog.Position
 	appended plan.EventTime
@@ -194,8 +193,8 @@ func (g *group) addAll(requests []*request) (err error) {
 	return nil
 }
 
-// checkClock refuses to append what would be invisible for long, since the shard's time is
-// far ahead of the clock.
+// checkClock returns an error if the shard's time is so far ahead of the clock that new records
+// would be invisible for long.
 func (g *group) checkClock(r *request) error {
 	to := g.endOf(r.shard)
 	if r.registers || g.log.ahead == 0 || to.position == 0 || to.appended-g.now <= plan.EventTime(g.log.ahead) {
@@ -228,7 +227,7 @@ func (g *group) append(s *shard, e *eventlog.Entry) (eventlog.Result, error) {
 	}
 	outcome, fields := eventlog.Appended, []eventlog.Field(nil)
 	if found {
-		if outcome, fields = seen.Judge(e); outcome != eventlog.Filled {
+		if outcome, fields = seen.Classify(e); outcome != eventlog.Filled {
 			return eventlog.Result{Outcome: outcome, Position: seen.Position}, nil
 		}
 	}
@@ -280,7 +279,7 @@ func (g *group) register(s *shard, e *eventlog.Entry) error {
 	return g.remember(s, e.ID, &seen)
 }
 
-// remember puts the id into the index; an empty one is never deduplicated.
+// remember puts the id into the index. An empty id is never deduplicated.
 func (g *group) remember(s *shard, id string, seen *eventlog.Seen) error {
 	if id == "" {
 		return nil
@@ -300,8 +299,8 @@ func (g *group) endOf(s *shard) end {
 	return end{position: s.end, appended: s.appended}
 }
 
-// lookup finds an id in this group or in the database; an empty one is never seen.
-// Nearly every id is new: the seek asks the Bloom filters, those of the last level too.
+// lookup finds an id in this group or in the database. An empty id is never found. Nearly all ids
+// are new, so the seek uses the Bloom filters of every level, including the last.
 func (g *group) lookup(s *shard, id string) (eventlog.Seen, bool, error) {
 	if id == "" {
 		return eventlog.Seen{}, false, nil

@@ -13,7 +13,8 @@ import (
 
 const (
 	format = "unskew eventlog 2"
-	// older is read as it is and then marked as format: it has no fillings, and its ids no versions.
+	// older has no records that fill, and ids without versions. It is otherwise the same, so
+	// Open only changes the marker.
 	older = "unskew eventlog 1"
 )
 

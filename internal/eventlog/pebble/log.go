@@ -26,8 +26,8 @@ type LockedError = pebbledir.LockedError
 type Options struct {
 	FS    vfs.FS         // nil is the disk
 	Clock eventlog.Clock // nil is time.Now
-	// MaxAhead bounds how far the newest record may be ahead of the clock for more to be
-	// appended; 0 is no bound, for clocks that are simulated.
+	// MaxAhead bounds how far the newest record may be ahead of the clock. Append fails beyond
+	// it. 0 is no bound, for simulated clocks.
 	MaxAhead plan.Micros
 	Logger   *slog.Logger // nil drops what Pebble reports
 }
@@ -37,14 +37,14 @@ const (
 	memTableBytes = 16 << 20
 )
 
-// Log implements eventlog.Log. It starts no goroutines of its own: one of the
-// callers that wait in Append or Register commits for all of them.
+// Log implements eventlog.Log. It starts no goroutines: one of the callers that wait in Append
+// or Register commits for all of them.
 type Log struct {
 	db      *cockroach.DB
 	clock   eventlog.Clock
 	ahead   plan.Micros // Options.MaxAhead
 	gate    *gate.Gate
-	leading chan struct{} // holds one token: its owner commits
+	leading chan struct{} // a semaphore: the caller that holds it is the leader, who commits
 
 	mu     sync.Mutex
 	queue  []*request
@@ -53,14 +53,14 @@ type Log struct {
 
 var _ eventlog.Log = (*Log)(nil)
 
-// A shard is the durable end of a shard. Log.mu guards the fields but the name.
-// Records beyond end are on their way to the disk and nobody sees them yet.
+// shard is the durable end of a shard. Log.mu guards all fields except name. Records beyond end
+// are being written and are not visible yet.
 type shard struct {
-	name     string
-	end      eventlog.Position
-	appended plan.EventTime
-	back     eventlog.Corrections
-	advanced chan struct{} // closed and replaced when end grows
+	name        string
+	end         eventlog.Position
+	appended    plan.EventTime
+	corrections eventlog.Corrections
+	advanced    chan struct{} // closed and replaced when end grows
 }
 
 // Open opens or creates the log in dir. The error wraps a *LockedError if
@@ -85,7 +85,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}, nil
 }
 
-// Close is eventlog.Log's.
+// Close implements eventlog.Log.
 func (l *Log) Close() error {
 	if !l.gate.Close() {
 		return nil
@@ -93,8 +93,8 @@ func (l *Log) Close() error {
 	return l.db.Close()
 }
 
-// Append is eventlog.Log's. A context that ends while the entries are on their
-// way to the disk is ignored: the answer is known a moment later.
+// Append implements eventlog.Log. It ignores a context that ends while the entries are being
+// written, since the answer is known a moment later.
 func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
 	r := &request{entries: entries, results: make([]eventlog.Result, len(entries)), done: make(chan struct{})}
 	if err := l.submit(ctx, shard, r); err != nil {
@@ -103,18 +103,18 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 	return r.results, nil
 }
 
-// Register is eventlog.Log's.
+// Register implements eventlog.Log.
 func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Entry) error {
 	return l.submit(ctx, shard, &request{entries: entries, registers: true, done: make(chan struct{})})
 }
 
-// End is eventlog.Log's.
+// End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
 	end, _, err := l.durableEnd(ctx, shard)
 	return end, err
 }
 
-// Wait is eventlog.Log's.
+// Wait implements eventlog.Log.
 func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
 	for {
 		end, advanced, err := l.durableEnd(ctx, shard)
@@ -184,9 +184,9 @@ func (l *Log) readEnd(s *shard) error {
 	if s.appended, err = appendedOf(event); err != nil {
 		return err
 	}
-	if s.back, err = l.corrections(s.name); err != nil {
+	if s.corrections, err = l.corrections(s.name); err != nil {
 		return err
 	}
-	s.appended = s.back.Appended(s.end, s.appended)
+	s.appended = s.corrections.Appended(s.end, s.appended)
 	return nil
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// ctxEvery is how many records Read returns between two looks at its context.
+// ctxEvery is the number of records that Read returns between two checks of its context.
 const ctxEvery = 1024
 
-// Read is eventlog.Log's.
+// Read implements eventlog.Log.
 func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
 	if !l.gate.Enter() {
 		return nil, eventlog.ErrClosed
@@ -67,7 +67,7 @@ func (l *Log) readRange(ctx context.Context, shard string, first, last eventlog.
 	return records, l.readVersions(ctx, shard, records)
 }
 
-// readVersions adds the versions of their events to the records that filled one.
+// readVersions sets the Versions of the records that filled an event.
 func (l *Log) readVersions(ctx context.Context, shard string, records []eventlog.Record) error {
 	first := records[0].Position
 	it, err := l.db.NewIterWithContext(ctx, &cockroach.IterOptions{

@@ -21,7 +21,7 @@ var (
 	setBackScript = rueidis.NewLuaScript(setBackSource)
 )
 
-// stamp is a time for the append script, with the bound of clocks if there is one.
+// stamp encodes a time for the append script, followed by MaxSkew if there is a bound.
 func (l *Log) stamp(now plan.EventTime) string {
 	if l.skew == 0 {
 		return encodeTime(now)
@@ -29,7 +29,8 @@ func (l *Log) stamp(now plan.EventTime) string {
 	return encodeTime(now) + encodeTime(plan.EventTime(l.skew))
 }
 
-// clockError makes a *eventlog.ClockError of a script's refusal for a clock.
+// clockError converts a script's CLOCK error to a *eventlog.ClockError; it returns other errors
+// unchanged.
 func clockError(shard string, now plan.EventTime, err error) error {
 	var refusal *rueidis.RedisError
 	if !errors.As(err, &refusal) {
@@ -52,8 +53,7 @@ func clockError(shard string, now plan.EventTime, err error) error {
 	return e
 }
 
-// Skew is how far the log's clock is ahead of the server's, to about half the time that
-// the answer took.
+// Skew is how far the log's clock is ahead of the server's. The error is about half the round trip.
 func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, err
@@ -71,7 +71,7 @@ func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
 	return plan.Micros(before + (after-before)/2 - server), nil
 }
 
-// SetBack is eventlog.Log's.
+// SetBack implements eventlog.Log.
 func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error) {
 	if err := l.enter(ctx); err != nil {
 		return false, err
@@ -112,7 +112,7 @@ func decodeBack(answer rueidis.RedisResult) (eventlog.Corrections, error) {
 	return out, nil
 }
 
-// storedAt is the time that a record was stored with.
+// storedAt is the uncorrected time of a record.
 func (l *Log) storedAt(ctx context.Context, shard string, p eventlog.Position) (plan.EventTime, error) {
 	id := streamID(p)
 	records, err := decodeRecords(l.conn.Do(ctx, l.conn.B().Xrange().Key(l.keys(shard).events).Start(id).End(id).Build()), p-1)

@@ -33,8 +33,8 @@ type (
 type Options struct {
 	redisconn.Options
 	Clock eventlog.Clock
-	// MaxSkew bounds how far the clock may be from that of the server, and the newest record
-	// ahead of it, for more to be appended; 0 is no bound, for clocks that are simulated.
+	// MaxSkew bounds how far the clock may differ from that of the server, and how far the newest
+	// record may be ahead of the clock. Append fails beyond it. 0 is no bound, for simulated clocks.
 	MaxSkew plan.Micros
 }
 
@@ -74,13 +74,13 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 // Warnings are sentences about the server's settings for the operator.
 func (l *Log) Warnings() []string { return l.conn.Warnings() }
 
-// Close is eventlog.Log's.
+// Close implements eventlog.Log.
 func (l *Log) Close() error {
 	l.conn.Close()
 	return nil
 }
 
-// keys are a shard's. What is in braces is not empty whatever the name, so a
+// keys are the Redis keys of a shard. The part in braces is a hash tag and never empty, so a
 // cluster keeps them on one server.
 type keys struct{ events, ids, head, back string }
 
@@ -114,7 +114,7 @@ func (l *Log) enter(ctx context.Context) error {
 	return nil
 }
 
-// write runs a script once, within the connection's time limit.
+// write runs a script once, within the timeout of the connection.
 func (l *Log) write(ctx context.Context, script *rueidis.Lua, keys, args []string) rueidis.RedisResult {
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
@@ -125,7 +125,7 @@ func (l *Log) write(ctx context.Context, script *rueidis.Lua, keys, args []strin
 	return result
 }
 
-// writeError says whether the outcome of a failed write is known.
+// writeError makes the error of a failed write, which says whether its outcome is known.
 func writeError(what, shard string, err error) error {
 	answer, answered := rueidis.IsRedisErr(err)
 	switch {

@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// End is eventlog.Log's.
+// End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, err
@@ -55,7 +55,7 @@ func decodeEnd(answer rueidis.RedisResult) (eventlog.Position, error) {
 // streamID is the stream's id for a position.
 func streamID(p eventlog.Position) string { return "0-" + strconv.FormatUint(uint64(p), 10) }
 
-// Read is eventlog.Log's.
+// Read implements eventlog.Log.
 func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
@@ -74,9 +74,9 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 	return records, nil
 }
 
-// readAfter asks for the end and the records in one round trip, in this order: so
-// every position up to the end must be among the records. When it is not, it
-// asks again before it says so: in a cluster a redirection can turn the order round.
+// readAfter requests the end and then the records in one round trip, so every position up to the
+// end must be among the records. If one is missing, it requests the records again before it
+// returns an error, because in a cluster a redirection can reverse the order.
 func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
@@ -109,7 +109,7 @@ func (l *Log) rangeCommand(shard string, after eventlog.Position, limit int) rue
 	return l.conn.B().Xrange().Key(l.keys(shard).events).Start(streamID(after + 1)).End("+").Count(int64(limit)).Build()
 }
 
-// missing reports whether a page ends before the shard does although it has room.
+// missing reports whether a page has fewer records than both its limit and the shard's end allow.
 func missing(records []eventlog.Record, after eventlog.Position, limit int, end eventlog.Position) bool {
 	return len(records) < limit && after+eventlog.Position(len(records)) < end
 }
@@ -155,11 +155,11 @@ func decodeRecord(e rueidis.XRangeSlice, want eventlog.Position) (eventlog.Recor
 	return r, nil
 }
 
-// blockFor is how long the server holds one request of Wait. It is bounded only
-// to notice a server that went away without closing the connection.
+// blockFor is how long the server blocks one request of Wait. It is bounded to notice a server
+// that disappeared without closing the connection.
 const blockFor = 20 * time.Second
 
-// Wait is eventlog.Log's. Each call keeps a connection of its own while it waits.
+// Wait implements eventlog.Log. Each call uses a connection of its own while it waits.
 func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
 	if err := l.enter(ctx); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) e
 	}
 }
 
-// block waits on the server for a while and reports whether a record is there.
+// block waits on the server for at most blockFor and reports whether a record has arrived.
 func (l *Log) block(ctx context.Context, shard string, after eventlog.Position) (bool, error) {
 	ctx, cancel := l.conn.BoundBy(ctx, 2*blockFor)
 	defer cancel()

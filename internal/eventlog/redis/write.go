@@ -10,13 +10,13 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// tries bounds how often a call is made again because others wrote the same ids. Each time
-// somebody else got on.
+// tries bounds how often a call is retried because other writers changed the same ids. Each
+// retry means that another call succeeded.
 const tries = 100
 
-// Append is eventlog.Log's. One call blocks the server while it lasts: hundreds
-// of entries are fine, hundreds of thousands are not. It takes one round trip when all ids
-// are new, and as a rule two when some were seen.
+// Append implements eventlog.Log. The server runs no other command during a call: hundreds of
+// entries are fine, hundreds of thousands are not. A call takes one round trip if all ids are
+// new, and usually two if some were seen.
 func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
 	if err := l.enter(ctx); err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 	k, now, stored := l.keys(shard), l.clock(), storedIDs{}
 	for range tries {
 		c := appendCall{stored: stored, ids: map[string]callID{}, results: make([]eventlog.Result, len(entries))}
-		if err := c.judge(entries); err != nil {
+		if err := c.classify(entries); err != nil {
 			return nil, fmt.Errorf("append to shard %q: %w", shard, err)
 		}
 		if len(c.sent) == 0 {
@@ -45,14 +45,13 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 			return c.answer(shard, answer)
 		}
 	}
-	return nil, fmt.Errorf("append to shard %q: others wrote the same ids %d times in a row; nothing was stored", shard, tries)
+	return nil, fmt.Errorf("append to shard %q: other writers changed the same ids %d times in a row; nothing was stored", shard, tries)
 }
 
-// storedIDs is what ids are on the server as far as it is known: their values, empty of
-// one that is new.
+// storedIDs caches the values of ids on the server. An id without a value is assumed to be new.
 type storedIDs map[string]string
 
-// learn takes over what a script says that it found, if it says that.
+// learn updates the cache if a script answered that ids were stale, and reports whether it did.
 func (s storedIDs) learn(answer, ids []string) (stale bool) {
 	if len(answer) == 0 || answer[0] != "stale" {
 		return false
@@ -65,7 +64,7 @@ func (s storedIDs) learn(answer, ids []string) (stale bool) {
 	return true
 }
 
-// seen decodes what is stored of an id.
+// seen decodes the cached value of an id.
 func (s storedIDs) seen(id string) (seen eventlog.Seen, found bool, err error) {
 	value := s[id]
 	if value == "" {
@@ -84,7 +83,7 @@ func (s storedIDs) seen(id string) (seen eventlog.Seen, found bool, err error) {
 	return seen, true, err
 }
 
-// valueOf is an id as it is stored.
+// valueOf encodes the value of an id.
 func valueOf(s *eventlog.Seen) string {
 	value := append([]byte(nil), s.Digest[:]...)
 	value = strconv.AppendUint(value, uint64(s.Position), 10)
@@ -94,32 +93,32 @@ func valueOf(s *eventlog.Seen) string {
 	return string(value)
 }
 
-// appendCall is a call of Append on its way.
+// appendCall is one attempt of a call of Append.
 type appendCall struct {
 	stored  storedIDs
-	ids     map[string]callID // what the call itself makes of ids
+	ids     map[string]callID // the ids of the entries so far
 	sent    []delivery
 	results []eventlog.Result
 }
 
-// callID is an id once the call has come to it, and the delivery of the call that made the
-// event; -1 if the server had it.
+// callID is the state of an id after the entries so far, and the index in sent of the delivery
+// that is its event; -1 if the event is on the server.
 type callID struct {
 	seen  eventlog.Seen
 	event int
 }
 
-// delivery is one that is to be stored.
+// delivery is an entry that is to be stored.
 type delivery struct {
 	*eventlog.Entry
 	entry    int // of the call
 	expected string
-	fields   []eventlog.Field // that it adds
+	fields   []eventlog.Field // added to the event
 	fills    bool
 }
 
-// judge finds what becomes of each entry if ids are as they are thought to be.
-func (c *appendCall) judge(entries []eventlog.Entry) error {
+// classify decides the outcome of each entry, assuming that the cached ids are current.
+func (c *appendCall) classify(entries []eventlog.Entry) error {
 	for i := range entries {
 		e := &entries[i]
 		prior, again := c.ids[e.ID]
@@ -136,7 +135,7 @@ func (c *appendCall) judge(entries []eventlog.Entry) error {
 			d.expected = "="
 		}
 		if found {
-			outcome, fields := prior.seen.Judge(e)
+			outcome, fields := prior.seen.Classify(e)
 			if c.results[i] = (eventlog.Result{Outcome: outcome, Position: prior.seen.Position}); outcome != eventlog.Filled {
 				c.results[i].Position = c.positionOf(prior)
 				continue
@@ -156,10 +155,10 @@ func (c *appendCall) judge(entries []eventlog.Entry) error {
 	return nil
 }
 
-// inCall marks, until the server has answered, a position that it has yet to give.
+// inCall marks a position as an index in sent, until the server has assigned the position.
 const inCall = 1 << 63
 
-// positionOf is the position of the event that has an id.
+// positionOf is the position of the event with an id.
 func (c *appendCall) positionOf(id callID) eventlog.Position {
 	if id.event >= 0 {
 		return inCall | eventlog.Position(id.event)
@@ -192,7 +191,7 @@ func (c *appendCall) sentIDs() []string {
 	return ids
 }
 
-// answer puts the positions that the server gave into the results.
+// answer copies the positions that the server assigned to the results.
 func (c *appendCall) answer(shard string, answer []string) ([]eventlog.Result, error) {
 	if len(answer) != len(c.sent) {
 		return nil, fmt.Errorf("append to shard %q: redis answered %d of %d entries: %w", shard, len(answer), len(c.sent), eventlog.ErrOutcomeUnknown)
@@ -216,7 +215,7 @@ func (c *appendCall) answer(shard string, answer []string) ([]eventlog.Result, e
 	return c.results, nil
 }
 
-// Register is eventlog.Log's.
+// Register implements eventlog.Log.
 func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Entry) error {
 	if err := l.enter(ctx); err != nil {
 		return err
@@ -243,11 +242,11 @@ func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Ent
 			return nil
 		}
 	}
-	return fmt.Errorf("register ids in shard %q: others wrote the same ids %d times in a row; nothing was stored", shard, tries)
+	return fmt.Errorf("register ids in shard %q: other writers changed the same ids %d times in a row; nothing was stored", shard, tries)
 }
 
-// registration is the ids that change, and the arguments of the script, if ids are as they
-// are thought to be.
+// registration returns the ids that change and the arguments of the script, assuming that the
+// cached ids are current.
 func registration(entries []eventlog.Entry, stored storedIDs) (ids, args []string, err error) {
 	changed := map[string]eventlog.Seen{}
 	for i := range entries {
@@ -262,16 +261,16 @@ func registration(entries []eventlog.Entry, stored storedIDs) (ids, args []strin
 				return nil, nil, err
 			}
 		}
-		is := true
+		change := true
 		if found {
-			seen, is = seen.Register(e)
+			seen, change = seen.Register(e)
 		} else {
 			seen = eventlog.FirstSeen(e, 0, plan.Always)
 		}
-		if is && !again {
+		if change && !again {
 			ids = append(ids, e.ID)
 		}
-		if is || again {
+		if change || again {
 			changed[e.ID] = seen
 		}
 	}

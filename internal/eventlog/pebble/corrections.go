@@ -13,7 +13,7 @@ import (
 	"github.com/unskew/unskew/internal/pebbledir"
 )
 
-// SetBack is eventlog.Log's. It waits for what is being appended.
+// SetBack implements eventlog.Log. It waits for the running commit.
 func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error) {
 	if !l.gate.Enter() {
 		return false, eventlog.ErrClosed
@@ -38,12 +38,12 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	if err := l.db.Set(appendBackKey(nil, shard, s.end), value, cockroach.Sync); err != nil {
 		return false, fmt.Errorf("set back shard %q: %w", shard, err)
 	}
-	s.back = append(s.back, eventlog.Correction{To: s.end, Time: to})
+	s.corrections = append(s.corrections, eventlog.Correction{To: s.end, Time: to})
 	s.appended = to
 	return true, nil
 }
 
-// corrections reads those of a shard.
+// corrections reads the corrections of a shard.
 func (l *Log) corrections(shard string) (eventlog.Corrections, error) {
 	prefix := appendShard(nil, kindBack, shard)
 	it, err := l.db.NewIter(&cockroach.IterOptions{LowerBound: prefix, UpperBound: pebbledir.Successor(prefix)})
@@ -66,12 +66,12 @@ func (l *Log) corrections(shard string) (eventlog.Corrections, error) {
 	return out, it.Error()
 }
 
-// correct gives records of a shard the times that they count as appended at.
+// correct applies the corrections of a shard to its records.
 func (l *Log) correct(shard string, records []eventlog.Record) error {
 	l.mu.Lock()
-	back := l.shards[shard].back
+	corrections := l.shards[shard].corrections
 	l.mu.Unlock()
-	return back.Correct(records, func(p eventlog.Position) (plan.EventTime, error) {
+	return corrections.Correct(records, func(p eventlog.Position) (plan.EventTime, error) {
 		value, closer, err := l.db.Get(appendEventKey(nil, shard, p))
 		if err != nil {
 			return 0, err
