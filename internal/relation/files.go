@@ -33,17 +33,14 @@ func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
 	}
 	files := make([]File, len(p.files))
 	for i, path := range p.files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if files[i], err = hash(path, p.shown(path)); err != nil {
+		if files[i], err = hash(ctx, path, p.shown(path)); err != nil {
 			return nil, rel.failed(err)
 		}
 	}
 	return files, nil
 }
 
-func hash(path, shown string) (File, error) {
+func hash(ctx context.Context, path, shown string) (File, error) {
 	f := File{Path: shown}
 	if isURL(path) {
 		return f, nil
@@ -54,9 +51,22 @@ func hash(path, shown string) (File, error) {
 	}
 	defer in.Close()
 	sum := sha256.New()
-	if f.Size, err = io.Copy(sum, in); err != nil {
+	if f.Size, err = io.Copy(sum, &stoppable{ctx, in}); err != nil {
 		return f, fmt.Errorf("hash %s: %w", f.Path, err)
 	}
 	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	return f, nil
+}
+
+// stoppable reads until its context ends.
+type stoppable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *stoppable) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }

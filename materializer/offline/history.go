@@ -135,7 +135,7 @@ func (r *historyReader) read(ctx context.Context) error {
 	return r.readResolved()
 }
 
-func (r *historyReader) hasFiles() bool { return r.Source.From != "" || r.Source.SQL != "" }
+func (h *History) hasFiles() bool { return h.Source.From != "" || h.Source.SQL != "" }
 
 func (r *historyReader) relation() relation.Relation { return relation.SourceRelation(r.Source) }
 

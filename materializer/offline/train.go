@@ -73,6 +73,7 @@ type trainer struct {
 	roles     []*role
 	replays   []*replay
 	sources   []*source
+	inputs    *inputFiles
 	partition *partition
 	stage     *staging
 	scratch   *scratch
@@ -95,10 +96,14 @@ type source struct {
 }
 
 func (t *trainer) train(ctx context.Context) (*Manifest, error) {
-	if err := t.loadSpine(ctx); err != nil {
+	if err := t.bindRoles(ctx); err != nil {
 		return nil, err
 	}
-	if err := t.bindRoles(ctx); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	t.inputs = t.hashInputs(ctx)
+	defer t.inputs.wait()
+	defer cancel()
+	if err := t.loadSpine(ctx); err != nil {
 		return nil, err
 	}
 	var err error
@@ -245,15 +250,16 @@ func (e *StrictError) Error() string {
 
 // publish writes the manifest and publishes all files.
 func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error) {
-	m, err := t.manifest(ctx, parts)
-	if err != nil {
+	if err := t.inputs.wait(); err != nil {
 		return nil, err
 	}
+	m := t.manifest(parts)
 	r := t.describe(m)
 	m.Alarms, m.Notes = r.Alarms, r.Notes
 	if t.Strict && len(m.Warnings)+len(m.Alarms) > 0 {
 		return nil, &StrictError{m}
 	}
+	var err error
 	if m.ReportFiles, err = writeReport(r, t.stage); err != nil {
 		return nil, err
 	}
@@ -266,7 +272,7 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 	return m, t.stage.publish(staleFiles(t.Out))
 }
 
-func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error) {
+func (t *trainer) manifest(parts []*part) *Manifest {
 	svc := t.Set.Service
 	m := &Manifest{
 		Format: manifestFormat, Project: t.Project, TrainingSet: t.Set.Name,
@@ -281,17 +287,9 @@ func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error
 	if t.Final {
 		m.AsOf = "final"
 	}
-	files, err := t.Reader.Files(ctx, t.spine.rel)
-	if err != nil {
-		return nil, err
-	}
-	m.Spine.SQL, m.Spine.Inputs = t.spine.rel.SQL, inputs(files)
+	m.Spine.SQL, m.Spine.Inputs = t.spine.rel.SQL, inputs(t.inputs.spine)
 	for _, s := range t.sources {
-		sm, err := t.sourceManifest(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		m.Sources = append(m.Sources, sm)
+		m.Sources = append(m.Sources, t.sourceManifest(s))
 	}
 	slices.SortFunc(m.Sources, func(a, b SourceManifest) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range t.roles {
@@ -329,21 +327,15 @@ func (t *trainer) manifest(ctx context.Context, parts []*part) (*Manifest, error
 		m.Files = append(m.Files, f)
 	}
 	m.Warnings = m.findWarnings()
-	return m, nil
+	return m
 }
 
-func (t *trainer) sourceManifest(ctx context.Context, s *source) (SourceManifest, error) {
+func (t *trainer) sourceManifest(s *source) SourceManifest {
 	first, last := s.seen.text()
-	m := SourceManifest{
+	return SourceManifest{
 		FirstEvent: first, LastEvent: last,
-		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: []InputManifest{}, LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
+		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: inputs(t.inputs.sources[s]), LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Filled: s.counts.Filled, Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
 		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
 	}
-	if s.plan.From == "" && s.plan.SQL == "" {
-		return m, nil
-	}
-	files, err := t.Reader.Files(ctx, relation.SourceRelation(s.plan))
-	m.Inputs = inputs(files)
-	return m, err
 }
