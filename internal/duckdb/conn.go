@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -30,9 +29,9 @@ type Options struct {
 // DB is an in-memory DuckDB that reads relations from files and servers. All
 // methods may be called concurrently; Close only after they have returned.
 type DB struct {
-	db   mapping.Database
-	base string // absolute
-	temp string // directory of its own, for what it spills
+	db    mapping.Database
+	base  string // absolute
+	spill *spillDir
 }
 
 // Open starts DuckDB.
@@ -52,8 +51,7 @@ func Open(o Options) (*DB, error) {
 		}
 	}
 	db := &DB{base: base}
-	// Two processes must not spill into one directory: the names of files are the same.
-	if db.temp, err = os.MkdirTemp(o.TempDir, "unskew-duckdb-"); err != nil {
+	if db.spill, err = newSpillDir(o.TempDir); err != nil {
 		return nil, fmt.Errorf("open DuckDB: temporary directory: %w", err)
 	}
 	var msg string
@@ -64,7 +62,7 @@ func Open(o Options) (*DB, error) {
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL preserve_insertion_order = true",
 		"SET GLOBAL file_search_path = " + Quote(base),
-		"SET GLOBAL temp_directory = " + Quote(db.temp),
+		"SET GLOBAL temp_directory = " + Quote(db.spill.path),
 		// The cache takes a file that was rewritten within a second for the old one.
 		"SET GLOBAL enable_external_file_cache = false",
 	}, "; ")
@@ -89,7 +87,7 @@ func (o Options) settings() [][2]string {
 // Close releases everything DuckDB holds.
 func (db *DB) Close() error {
 	mapping.Close(&db.db)
-	return os.RemoveAll(db.temp)
+	return db.spill.remove()
 }
 
 // Version is the version of the DuckDB library, such as "v1.5.6".
