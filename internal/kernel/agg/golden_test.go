@@ -43,7 +43,7 @@ func TestO2_GoldenPartials(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text != string(want) {
-		t.Errorf("partials differ from %s:\n%s", file, text)
+		t.Errorf("partials differ from %s; if only new aggregates do, run: go test ./internal/kernel/agg -update\n%s", file, text)
 	}
 }
 

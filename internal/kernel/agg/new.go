@@ -44,7 +44,10 @@ func newColumn(slot *plan.Slot) (movable, error) {
 	if slot.Group != nil {
 		return newGrouped(slot)
 	}
-	return makers[slot.Func.Keeps()].column(slot)
+	if make := makers[slot.Func.Keeps()].column; make != nil {
+		return make(slot)
+	}
+	return nil, fmt.Errorf("aggregate %s has no partials; add it to makers in internal/kernel/agg/new.go", slot.Func.Keeps())
 }
 
 // Removable reports whether the Columns of the slot can Remove.
