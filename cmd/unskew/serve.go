@@ -129,5 +129,5 @@ func watchClocks(ctx context.Context, p *plan.Plan, st *backend.Backend, log *sl
 	w := clock.New(clock.Config{
 		Log: st.Log, Sources: sources, Skew: st.Skew, Now: wallClock, Elapsed: func() time.Duration { return time.Since(begin) }, Report: log,
 	})
-	return w, w.Look(ctx)
+	return w, w.Check(ctx)
 }

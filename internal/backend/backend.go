@@ -1,5 +1,5 @@
-// Package backend opens the event log and the online store that a configuration names,
-// whichever kind they are, and the states in them.
+// Package backend opens the event log and the online store of a configuration, embedded or on
+// Redis, and the states in them.
 package backend
 
 import (
@@ -32,20 +32,20 @@ type Config struct {
 type Backend struct {
 	Log      eventlog.Log
 	Store    onlinestore.Store
-	Name     string   // for people
+	Name     string   // for messages
 	Warnings []string // about the servers' settings, for the operator
-	// Skew is how far this machine's clock is ahead of that of the log's server; nil where
-	// there is no other clock.
+	// Skew is how far this machine's clock is ahead of that of the log's server; nil for an embedded
+	// log, which has no other clock.
 	Skew func(ctx context.Context) (plan.Micros, error)
 
-	after func() error // runs once both are closed; may be nil
+	after func() error // called after both are closed; may be nil
 }
 
-// Opener opens a log on a clock, nil for the machine's, and a store. By the machine's clock
-// nothing is appended that would be invisible for long; see eventlog.ClockError.
+// Opener opens a log with the given clock, nil for the machine's, and a store. With the machine's
+// clock, appending fails if clocks differ too much; see eventlog.ClockError.
 type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
 
-// Open opens what c names; it is an Opener.
+// Open opens the log and the store of the configuration; it is an Opener.
 func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	if c.Redis != nil {
 		return openRedis(ctx, *c.Redis, clock)
@@ -58,8 +58,7 @@ func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error
 	return b, nil
 }
 
-// InMemory opens an embedded log and store that live as long as the process; it is an
-// Opener.
+// InMemory opens an embedded log and store in memory; it is an Opener.
 func InMemory(_ context.Context, clock eventlog.Clock) (*Backend, error) {
 	b, err := openEmbedded("", vfs.NewMem(), clock)
 	if err != nil {
@@ -81,7 +80,7 @@ func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock
 	return &Backend{Log: log, Store: store, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
 }
 
-// bound is how far clocks may differ: simulated ones as far as they like.
+// bound is how far clocks may differ; 0, for a simulated clock, is no bound.
 func bound(clock eventlog.Clock) plan.Micros {
 	if clock != nil {
 		return 0
@@ -89,7 +88,7 @@ func bound(clock eventlog.Clock) plan.Micros {
 	return limits.ClockSkew
 }
 
-// openEmbedded opens databases in a folder of a file system, nil for the disk.
+// openEmbedded opens databases in a directory of the file system fs, nil for the disk.
 func openEmbedded(dir string, fs vfs.FS, clock eventlog.Clock) (*Backend, error) {
 	log, err := pebblelog.Open(filepath.Join(dir, "log"), pebblelog.Options{FS: fs, Clock: clock, MaxAhead: bound(clock)})
 	if err != nil {

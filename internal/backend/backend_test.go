@@ -30,8 +30,7 @@ func fill(t *testing.T, b *backend.Backend) {
 	}
 }
 
-// TestScratch_LeavesNothingBehind looks for what is left in the temporary folder and on
-// the server.
+// After Close, a scratch backend has left nothing in the temporary directory or on the server.
 func TestScratch_LeavesNothingBehind(t *testing.T) {
 	server := redistest.Start(t)
 	conn := redisconn.Options{Addresses: []string{server.Address}}
@@ -61,7 +60,7 @@ func TestScratch_LeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestOpen_FindsWhatWasThere opens a folder twice.
+// A directory that is opened again has its records.
 func TestOpen_FindsWhatWasThere(t *testing.T) {
 	c := backend.Config{Dir: filepath.Join(t.TempDir(), "data")}
 	for _, want := range []eventlog.Outcome{eventlog.Appended, eventlog.Duplicate} {
@@ -79,7 +78,7 @@ func TestOpen_FindsWhatWasThere(t *testing.T) {
 	}
 }
 
-// TestEach_OpensEmptyOnes: two of one kind do not share anything.
+// Two backends of one kind share nothing.
 func TestEach_OpensEmptyOnes(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		for range 2 {

@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// Scratch opens empty logs and stores of the kind of c, which leave nothing behind when
-// closed: in a temporary folder, or under a namespace of their own; it is an Opener.
+// Scratch opens an empty log and store of the same kind as c, in a temporary directory or in a
+// Redis namespace of their own. Close removes them. It is an Opener.
 func (c Config) Scratch(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	if c.Redis == nil {
 		return scratchEmbedded(clock)
@@ -40,8 +40,8 @@ func scratchEmbedded(clock eventlog.Clock) (*Backend, error) {
 	return b, nil
 }
 
-// empty removes every key of a namespace. The run may have been interrupted; what it left
-// has to go all the same.
+// empty removes every key of a namespace. It uses a context of its own, because that of the run
+// may have been cancelled.
 func empty(o redisconn.Options) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

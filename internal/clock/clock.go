@@ -1,5 +1,6 @@
-// Package clock watches the clocks that the times of events depend on: this machine's, that
-// of the log's server, and the log's own, which is the latest of all that wrote it.
+// Package clock watches the clocks that the times of events depend on: that of this machine, that
+// of the log's server, and the time of the log itself, which is the latest time that any writer
+// gave it.
 package clock
 
 import (
@@ -17,43 +18,42 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
-// Config is what a Watch looks at.
+// Config configures a Watch.
 type Config struct {
 	Log     eventlog.Log
-	Sources []string // whose logs are looked at
+	Sources []string // whose logs are checked
 	// Skew, when set, is how far this machine's clock is ahead of that of the log's server.
 	Skew func(ctx context.Context) (plan.Micros, error)
-	// Now is this machine's clock, and Elapsed the time since some moment by one that is
-	// never set.
+	// Now is this machine's clock. Elapsed is the time since a fixed moment by a monotonic clock.
 	Now     eventlog.Clock
 	Elapsed func() time.Duration
 	Report  *slog.Logger
 }
 
-// Watch looks at clocks and remembers what it saw. It is safe for concurrent use.
+// Watch checks clocks and keeps the result of the last check. It is safe for concurrent use.
 type Watch struct {
 	cfg Config
 
-	mu      sync.Mutex
-	looked  bool
-	now     plan.EventTime
-	elapsed time.Duration
-	steps   int64
-	skew    plan.Micros
-	ahead   map[string]plan.Micros // of sources, how far their newest record is ahead of now
-	said    map[string]bool        // what was reported and still is so
-	err     error
+	mu       sync.Mutex
+	checked  bool
+	now      plan.EventTime
+	elapsed  time.Duration
+	steps    int64
+	skew     plan.Micros
+	ahead    map[string]plan.Micros // of sources, how far their newest record is ahead of now
+	reported map[string]bool        // reported conditions that still hold
+	err      error
 }
 
-// New makes a watch that has not looked yet.
+// New makes a Watch that has not checked anything yet.
 func New(cfg Config) *Watch {
-	return &Watch{cfg: cfg, ahead: map[string]plan.Micros{}, said: map[string]bool{}}
+	return &Watch{cfg: cfg, ahead: map[string]plan.Micros{}, reported: map[string]bool{}}
 }
 
-// Every is how often Run looks.
+// Every is the interval between the checks of Run.
 const Every = 5 * time.Second
 
-// Run looks again and again until ctx ends, which is not an error.
+// Run checks the clocks at intervals until ctx ends, which is not an error.
 func (w *Watch) Run(ctx context.Context) error {
 	again := time.NewTicker(Every)
 	defer again.Stop()
@@ -62,15 +62,15 @@ func (w *Watch) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-again.C:
-			// What cannot be asked now is asked again; who needs the server says so itself.
-			_ = w.Look(ctx)
+			// A check that fails is repeated. Callers that need the server report its failure.
+			_ = w.Check(ctx)
 		}
 	}
 }
 
-// Look compares the clocks and reports what has changed. The error is Err's, or that the
-// server could not be asked.
-func (w *Watch) Look(ctx context.Context) error {
+// Check compares the clocks and reports what has changed. It returns the error of Err, or of a
+// request to the server.
+func (w *Watch) Check(ctx context.Context) error {
 	skew, err := plan.Micros(0), error(nil)
 	if w.cfg.Skew != nil {
 		skew, err = w.cfg.Skew(ctx)
@@ -96,30 +96,30 @@ func (w *Watch) Look(ctx context.Context) error {
 	return w.err
 }
 
-// Err is what the last look found so wrong that no time of this machine is to be
-// believed, nil if nothing.
+// Err is not nil if the last check found the clocks so far apart that the times of this machine
+// cannot be trusted.
 func (w *Watch) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// noteStep reports that the clock was set.
+// noteStep reports that the clock was set, if it was.
 func (w *Watch) noteStep(now plan.EventTime, elapsed time.Duration) {
 	step := plan.Micros(now-w.now) - plan.Micros((elapsed - w.elapsed).Microseconds())
-	if w.looked && (step > limits.ClockWarning || step < -limits.ClockWarning) {
+	if w.checked && (step > limits.ClockWarning || step < -limits.ClockWarning) {
 		w.steps++
 		w.cfg.Report.Warn("the clock of this machine was set, or the machine slept: if it is wrong now, stop this server before events are stored with its time", "by", step)
 	}
-	w.looked, w.now, w.elapsed = true, now, elapsed
+	w.checked, w.now, w.elapsed = true, now, elapsed
 }
 
 func (w *Watch) noteSkew(skew plan.Micros) {
 	w.skew, w.err = skew, nil
 	if far(skew, limits.ClockSkew) {
-		w.err = fmt.Errorf("the clock of this machine is %v off that of the log's server, at most %v are allowed: correct the one that is wrong", skew, limits.ClockSkew)
+		w.err = fmt.Errorf("the clock of this machine is %v off that of the log's server, at most %v are allowed: correct the wrong one", skew, limits.ClockSkew)
 	}
-	w.say("skew", far(skew, limits.ClockWarning), slog.LevelWarn, "the clock of this machine differs from that of the log's server", "by", skew)
+	w.reportOnce("skew", far(skew, limits.ClockWarning), slog.LevelWarn, "the clock of this machine differs from that of the log's server", "by", skew)
 }
 
 func (w *Watch) noteAhead(source string, newest, now plan.EventTime) {
@@ -128,21 +128,21 @@ func (w *Watch) noteAhead(source string, newest, now plan.EventTime) {
 		ahead = plan.Micros(newest - now)
 	}
 	w.ahead[source] = ahead
-	w.say("log "+source, ahead > limits.ClockSkew, slog.LevelError, "events are refused: the newest one was stored by a clock that was ahead, or this machine's clock is behind; if it is right, run unskew log set-back "+source,
+	w.reportOnce("log "+source, ahead > limits.ClockSkew, slog.LevelError, "events are refused: the newest one was stored by a clock that was ahead, or this machine's clock is behind; if it is right, run unskew log set-back "+source,
 		"source", source, "ahead", ahead)
 }
 
-// say reports something when it begins to be so.
-func (w *Watch) say(what string, so bool, level slog.Level, text string, args ...any) {
-	if so && !w.said[what] {
+// reportOnce reports a condition when it begins to hold.
+func (w *Watch) reportOnce(condition string, holds bool, level slog.Level, text string, args ...any) {
+	if holds && !w.reported[condition] {
 		w.cfg.Report.Log(context.Background(), level, text, args...)
 	}
-	w.said[what] = so
+	w.reported[condition] = holds
 }
 
 func far(by, bound plan.Micros) bool { return by > bound || by < -bound }
 
-// Register adds what the watch sees to reg.
+// Register adds the metrics of the watch to reg.
 func (w *Watch) Register(reg prometheus.Registerer) {
 	seen := func(of func() float64) func() float64 {
 		return func() float64 {

@@ -19,8 +19,8 @@ import (
 
 const noon = plan.EventTime(1735732800000000)
 
-// What is wrong with clocks is said once when it begins, is in the metrics, and is an error
-// while it is so bad that no time is to be believed [b11].
+// A wrong clock is reported once, when it begins to be wrong, and is in the metrics. It is an error
+// while no time can be trusted [b11].
 func TestB11_ClocksAreWatched(t *testing.T) {
 	now, elapsed, skew, unreachable := noon, time.Hour, plan.Micros(0), error(nil)
 	log, err := pebble.Open("log", pebble.Options{FS: vfs.NewMem(), Clock: func() plan.EventTime { return now }})
@@ -68,7 +68,7 @@ func TestB11_ClocksAreWatched(t *testing.T) {
 	} {
 		said.Reset()
 		step.do()
-		err := w.Look(t.Context())
+		err := w.Check(t.Context())
 		if (step.says == "") != (said.Len() == 0) || !strings.Contains(said.String(), step.says) {
 			t.Errorf("%s: it says %q, want %q", step.what, said.String(), step.says)
 		}

@@ -12,11 +12,10 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Schedule is the minutes at which a job runs. It is not changed after Parse, so any
-// number of goroutines may use it.
+// Schedule is the set of minutes at which a job runs. It is immutable and safe for concurrent use.
 type Schedule struct {
 	minutes, hours, days, months uint64    // bit n: n is in the field
-	weekly                       [7]uint64 // by the weekday of a month's first day: its days that the weekday field names
+	weekly                       [7]uint64 // by the weekday of a month's first day: the days of the month that match the weekday field
 	both                         bool      // a day must match both day fields, not one of them
 }
 
@@ -35,9 +34,9 @@ var fields = [5]field{
 	{"weekday", 0, 6, strings.Fields("sun mon tue wed thu fri sat")},
 }
 
-// Parse reads five fields. Each is a list of *, ?, a number, a name, or a range of them,
-// with a step perhaps: n/s is every s-th from n on. Weekday 7 is Sunday too. A schedule that
-// names a zone or never runs is an error.
+// Parse reads five fields. Each is a list of *, ?, numbers, names or ranges, each with an optional
+// step: n/s is every s-th value from n on. Weekday 7 is Sunday, as is 0. A schedule that names a
+// time zone or never runs is an error.
 func Parse(text string) (*Schedule, error) {
 	if strings.Contains(text, "TZ=") {
 		return nil, fmt.Errorf("schedule %q names a time zone; schedules are in UTC", text)
@@ -66,7 +65,7 @@ func Parse(text string) (*Schedule, error) {
 	return s, nil
 }
 
-// starred reports whether a day field leaves the choice of days to the other one.
+// starred reports whether a day field begins with a star, so that days must match both day fields.
 func starred(field string) bool { return field[0] == '*' || field[0] == '?' }
 
 func (f *field) parse(text string) (uint64, error) {
@@ -142,12 +141,12 @@ const (
 	minutesPerDay   = microsPerDay / microsPerMinute
 )
 
-// longest is how many months may pass between two runs: a 29 February on a given weekday
-// can be forty years away, over a year such as 2100.
+// longest is the largest number of months between two runs: 29 February on a given weekday can be
+// 40 years away, across a year such as 2100.
 const longest = 41 * 12
 
-// AtOrAfter is the first run at or after t, a time of the years 0001 to 9999; Never when
-// there is none before the year 10000. It looks at a month at a time and keeps nothing.
+// AtOrAfter is the first run at or after t, a time in the years 0001 to 9999, or Never if there is
+// none before the year 10000. It searches month by month and caches nothing.
 func (s *Schedule) AtOrAfter(t plan.EventTime) plan.EventTime {
 	minute := -plan.FloorDiv(-int64(t), microsPerMinute) // rounded up
 	day := plan.FloorDiv(minute, minutesPerDay)
@@ -174,7 +173,7 @@ func (s *Schedule) firstMinute() int {
 	return 60*bits.TrailingZeros64(s.hours) + bits.TrailingZeros64(s.minutes)
 }
 
-// minuteFrom is the first minute of a day at or after m at which the job runs, -1 for none.
+// minuteFrom is the first minute of a day, at or after m, at which the job runs; -1 if there is none.
 func (s *Schedule) minuteFrom(m int) int {
 	hour := m / 60
 	if s.hours>>hour&1 == 1 {
@@ -188,8 +187,9 @@ func (s *Schedule) minuteFrom(m int) int {
 	return -1
 }
 
-// nextDay is the first day, counted from 1970, at or after the given one on which the job
-// runs, if it does within so many months and before the year 10000.
+// nextDay is the first day at or after the given one on which the job runs. Days are counted from
+// 1970-01-01. It is false if there is none within the given number of months or before the year
+// 10000.
 func (s *Schedule) nextDay(day int64, months int) (int64, bool) {
 	begin := time.Unix(day*24*60*60, 0).UTC()
 	year, month, from := begin.Date()
@@ -211,8 +211,8 @@ func (s *Schedule) nextDay(day int64, months int) (int64, bool) {
 	return 0, false
 }
 
-// daysOf is the days of a month on which the job runs, as bits, given the weekday of its
-// first day and its length.
+// daysOf is a bitmap of the days of a month on which the job runs, given the weekday of its first
+// day and its length.
 func (s *Schedule) daysOf(month time.Month, weekday, length int) uint64 {
 	if s.months>>month&1 == 0 {
 		return 0

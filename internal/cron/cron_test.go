@@ -124,9 +124,9 @@ func spec(t *rapid.T) string {
 	return strings.Join(out, " ")
 }
 
-// The next run is that of robfig/cron, wherever the two read a schedule alike: there a day
-// field leaves the choice to the other one if any of its elements is a star without a
-// step, here if it begins with a star; and it does not look further than five years.
+// The next run is that of robfig/cron where both read a schedule in the same way. robfig/cron
+// requires both day fields to match if any element of one is a star without a step; this package,
+// if one begins with a star. robfig/cron also stops after five years.
 func TestAgreesWithRobfigCron(t *testing.T) {
 	library := robfig.NewParser(robfig.Minute | robfig.Hour | robfig.Dom | robfig.Month | robfig.Dow)
 	compared := 0
@@ -165,8 +165,7 @@ func TestAgreesWithRobfigCron(t *testing.T) {
 	}
 }
 
-// Rows on days that have nothing to do with one another cost no more than rows of one
-// day, and nothing is kept of them.
+// AtOrAfter allocates nothing, even for rows on distinct days.
 func TestEveryDayCostsTheSame(t *testing.T) {
 	s := parse(t, "* * * * *")
 	day := int64(0)

@@ -1,5 +1,5 @@
-// Package gate lets operations into a resource until it is closed, and lets the
-// closing goroutine wait for those still inside.
+// Package gate admits operations to a resource until it is closed, and lets Close wait for the
+// operations that are still running.
 package gate
 
 import (
@@ -18,7 +18,7 @@ type Gate struct {
 // New returns an open gate.
 func New() *Gate { return &Gate{closing: make(chan struct{})} }
 
-// Enter reports whether the operation may go on; if so, it must Leave.
+// Enter reports whether the operation may run. If so, the caller must call Leave when it is done.
 func (g *Gate) Enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -32,8 +32,8 @@ func (g *Gate) Enter() bool {
 // Leave ends what Enter began.
 func (g *Gate) Leave() { g.inside.Done() }
 
-// Close refuses every later Enter and returns when everyone inside has left. It
-// reports whether this was the first call; the first one releases the resource.
+// Close makes every later Enter return false, and waits until all admitted operations have called
+// Leave. It reports whether this was the first call, whose caller then releases the resource.
 func (g *Gate) Close() bool {
 	g.mu.Lock()
 	first := !g.shut
@@ -46,12 +46,11 @@ func (g *Gate) Close() bool {
 	return first
 }
 
-// Closing is closed when Close begins: what blocks inside the gate ends then.
+// Closing is closed when Close begins. Operations that block must then return.
 func (g *Gate) Closing() <-chan struct{} { return g.closing }
 
-// Bind returns a context that ends with ctx or when Close begins. The caller is
-// inside the gate and calls release before it leaves; release waits for the
-// goroutine that Bind starts.
+// Bind returns a context that ends with ctx or when Close begins. Call it between Enter and Leave,
+// and release before Leave; release waits for the goroutine that Bind starts.
 func (g *Gate) Bind(ctx context.Context) (bound context.Context, release func()) {
 	bound, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})

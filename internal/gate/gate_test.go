@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestCloseWaitsForThoseInside(t *testing.T) {
+func TestCloseWaitsForOperations(t *testing.T) {
 	g := New()
 	if !g.Enter() {
 		t.Fatal("an open gate refused entry")
@@ -15,11 +15,11 @@ func TestCloseWaitsForThoseInside(t *testing.T) {
 	<-g.Closing()
 	select {
 	case <-closed:
-		t.Fatal("Close returned while somebody was inside")
+		t.Fatal("Close returned while an operation was running")
 	default:
 	}
 	if g.Enter() {
-		t.Fatal("a closing gate let somebody in")
+		t.Fatal("a closing gate admitted an operation")
 	}
 	g.Leave()
 	if !<-closed {

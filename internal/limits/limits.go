@@ -1,6 +1,5 @@
-// Package limits is how large things may be, and how far from each other clocks: the
-// numbers, and the sentences that name them. Rows are held to them where they enter, so that
-// nothing durable turns out too large later.
+// Package limits has the limits of sizes and of differences between clocks, and the messages that
+// name them. Rows are checked where they enter, so nothing durable exceeds a limit later.
 package limits
 
 import (
@@ -9,30 +8,30 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Of what is in a row, by docs/semantics.md §2. They are part of the meaning of features.
+// Limits of values in a row, see docs/semantics.md §2. They are part of the meaning of features.
 const (
 	KeyBytes  = 64 << 10 // an entity's key as it is encoded
 	IDBytes   = 64 << 10 // an event id
 	TextBytes = 16 << 20 // a text, or bytes, in a column
-	// RequestTextBytes is a text, or bytes, in a request field: the cost of an expression is
-	// bounded for texts of that length.
+	// RequestTextBytes is a text, or bytes, in a request field. The bound on the cost of an
+	// expression assumes texts of at most this length.
 	RequestTextBytes = 4096
 )
 
-// Of what is sent and stored.
+// Limits of what is sent and stored.
 const (
 	PushRows     = 10_000    // rows of one request
 	RequestBytes = 32 << 20  // one request, decompressed
 	EventBytes   = 64 << 20  // one event as it is logged
 	AppendBytes  = 256 << 20 // all ids and payloads of one append to the log
 	StateBytes   = 256 << 20 // one entity's state in one view
-	// StoreKeyBytes is a key of the online store: that of an entity after the place of its view.
+	// StoreKeyBytes is a key of the online store: the prefix of a view's build and an entity's key.
 	StoreKeyBytes = KeyBytes + 1<<10
 	ShardBytes    = 1 << 10 // the name of a log's shard
 )
 
-// Of what a server takes and answers at a time. A cell is one value of a column; an element
-// of a list or map is ElementCells of them, for that is what it takes in memory.
+// Limits of what a server processes at a time. A cell is one value of a column; an element of a
+// list or map counts as ElementCells cells, by its size in memory.
 const (
 	RequestCells   = 1 << 20   // values of one request, of all columns
 	JSONBytes      = 8 << 20   // one request in JSON, decompressed; it takes thirty times that in memory
@@ -46,7 +45,7 @@ const (
 	Connections    = 1024      // that are open
 )
 
-// Key says what is wrong with an entity's key of so many bytes, "" if nothing is.
+// Key returns the message for an entity's key of the given length, "" if it is within the limit.
 func Key(bytes int) string { return atMost("the key, as it is encoded,", bytes, KeyBytes) }
 
 // ID is Key for an event id.
@@ -79,11 +78,11 @@ func Scaled(t plan.EventTime) bool {
 	return t > 0 && t < year1970 && t%plan.EventTime(plan.Day) != 0
 }
 
-// Of clocks.
+// Limits of clocks.
 const (
-	// ClockSkew is how far apart the clocks may be that the log's time comes from: a server's and
-	// that of its Redis, and the newest record's and now. What is farther is an error.
+	// ClockSkew is how far the clocks that determine the log's time may differ: that of a server
+	// from that of its Redis, and the time of the newest record from now. More is an error.
 	ClockSkew = 30 * plan.Second
-	// ClockWarning is how far they may be apart, and how far a clock may step, unremarked.
+	// ClockWarning is how far they may differ, and how far a clock may step, without a warning.
 	ClockWarning = plan.Second
 )

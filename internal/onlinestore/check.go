@@ -11,9 +11,9 @@ import (
 // ErrClosed is returned by every method of a closed store and of its loaders.
 var ErrClosed = errors.New("the online store is closed")
 
-// ErrOutcomeUnknown is wrapped by the error of a Swap, Put, Close or DeletePrefix
-// whose request may or may not have taken effect: it was sent and no answer
-// came. Reading the keys tells; swapping again is safe.
+// ErrOutcomeUnknown is wrapped by the error of a Swap, Put, Close or DeletePrefix that may or
+// may not have taken effect: the request was sent and no answer came. Reading the keys shows the
+// outcome; swapping again is safe.
 var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; read the keys again")
 
 // Limits of keys and values.
@@ -33,7 +33,7 @@ func Revision(value []byte) uint64 {
 	return binary.BigEndian.Uint64(value)
 }
 
-// CheckWrites reports the first write that no store would take.
+// CheckWrites returns an error for the first write that breaks the contract.
 func CheckWrites(writes []Write) error {
 	for i, w := range writes {
 		if err := CheckPair(w.Key, w.Value); err != nil {
@@ -46,7 +46,7 @@ func CheckWrites(writes []Write) error {
 	return nil
 }
 
-// CheckPair reports which limit the key and its value break.
+// CheckPair returns an error if the key or the value breaks the contract.
 func CheckPair(key, value []byte) error {
 	if len(key) == 0 || len(key) > MaxKeyBytes {
 		return fmt.Errorf("a key has %d bytes, 1 to %d are allowed", len(key), MaxKeyBytes)
@@ -60,7 +60,7 @@ func CheckPair(key, value []byte) error {
 	return nil
 }
 
-// CheckPrefix reports whether a prefix can be scanned or deleted: an empty one
+// CheckPrefix returns an error unless the prefix can be scanned or deleted. An empty prefix
 // would be the whole store.
 func CheckPrefix(prefix []byte) error {
 	if len(prefix) == 0 || len(prefix) > MaxKeyBytes {

@@ -17,55 +17,55 @@ type Write struct {
 	Key    []byte
 	Expect uint64
 	Value  []byte
-	// Seen is what GetMarked said of Key beside the value whose revision is Expect.
+	// Seen is the mark that GetMarked returned with the value whose revision is Expect.
 	Seen Seen
 }
 
-// Seen is a mark of when a value was read. A store that gave it may see by it that the value
-// has not changed since, without reading it again. The zero Seen says nothing.
+// Seen marks when a value was read. The store that returned it may use it to tell, without
+// reading the value again, that the value has not changed since. The zero Seen is no mark.
 type Seen uint64
 
 // Store is the contract. All methods are safe for concurrent use. Keys have 1 to
 // MaxKeyBytes bytes, values at most MaxValueBytes.
 type Store interface {
-	// Get returns the value of each key, nil where absent, in one round trip. It is
-	// not one snapshot: each value is. The values belong to the caller.
+	// Get returns the value of each key, nil for an absent one, in one round trip. Each value is a
+	// snapshot, the whole result is not. The values belong to the caller.
 	Get(ctx context.Context, keys [][]byte) ([][]byte, error)
-	// Swap performs the writes, each atomically and independent of the others, and
-	// reports for each whether its revision matched. Durable on return. After an
-	// error any of the writes may have been made; making them again is safe.
+	// Swap performs each write atomically and independently of the others, and reports for each
+	// whether its revision matched. Writes are durable on return. After an error any of them may
+	// have taken effect; repeating them is safe.
 	Swap(ctx context.Context, writes []Write) ([]bool, error)
 	// Load begins a bulk load.
 	Load(ctx context.Context) (Loader, error)
-	// DeletePrefix removes every key that begins with prefix (not empty). Keys
-	// written meanwhile may stay.
+	// DeletePrefix removes every key that begins with prefix (not empty). Keys that are written
+	// concurrently may remain.
 	DeletePrefix(ctx context.Context, prefix []byte) error
-	// Scan calls f for every key that begins with prefix (not empty), in no particular
-	// order, until f returns an error, which it returns. The arguments are only valid
-	// during the call, in which f may use the store. Keys that are written or deleted
-	// meanwhile may come or not; while the store changes, a key may come twice.
+	// Scan calls f for every key that begins with prefix (not empty), in no particular order, until
+	// f returns an error, which Scan returns. The arguments are valid only during the call, in which
+	// f may use the store. Keys that are written or deleted during the scan may or may not be
+	// included, and a key may be passed twice.
 	Scan(ctx context.Context, prefix []byte, f func(key, value []byte) error) error
-	// Close waits for calls under way and releases the storage. Closing again does
-	// nothing. Loaders not closed before are lost.
+	// Close waits for running calls and releases the storage. Closing again does nothing. What open
+	// loaders have not made durable is lost.
 	Close() error
 }
 
-// Batching is a Store of which one Get of many keys costs much less than as many Gets: one
-// behind a network.
+// Batching is a Store, such as one on a network, where one Get of many keys costs much less than
+// many Gets.
 type Batching interface {
 	Store
-	// PrefersBatches does nothing.
+	// PrefersBatches marks the type; it does nothing.
 	PrefersBatches()
 }
 
-// Marking is a Store that marks what it reads. A mark does not see what a Loader writes.
+// Marking is a Store that marks the values it returns. Marks do not detect writes by a Loader.
 type Marking interface {
 	Store
-	// GetMarked is Get for those who mean to Swap what they read.
+	// GetMarked is Get for callers that will Swap the values.
 	GetMarked(ctx context.Context, keys [][]byte) (values [][]byte, seen []Seen, err error)
 }
 
-// GetForSwap is the store's GetMarked, or its Get if it does not mark.
+// GetForSwap calls the store's GetMarked, or Get if the store does not mark.
 func GetForSwap(ctx context.Context, s Store, keys [][]byte) (values [][]byte, seen []Seen, err error) {
 	if m, ok := s.(Marking); ok {
 		return m.GetMarked(ctx, keys)
@@ -74,11 +74,11 @@ func GetForSwap(ctx context.Context, s Store, keys [][]byte) (values [][]byte, s
 	return values, make([]Seen, len(values)), err
 }
 
-// Loader writes many values whatever their revisions, for keys nobody reads yet. It
-// is used by one goroutine.
+// Loader writes many values without comparing revisions, for keys that nobody reads yet. Only
+// one goroutine at a time may use it.
 type Loader interface {
 	// Put copies key and value.
 	Put(key, value []byte) error
-	// Close makes everything put durable. Without it some, all or none may be there.
+	// Close makes every pair durable. Without it any of them may be missing.
 	Close() error
 }

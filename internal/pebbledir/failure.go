@@ -9,16 +9,16 @@ import (
 	cockroach "github.com/cockroachdb/pebble/v2"
 )
 
-// attempts is how often in a row a flush or a compaction may fail. Pebble tries again at once
-// and for ever: on a full disk it would spin, and Open would never return.
+// attempts is how many consecutive flushes or compactions may fail. Pebble retries forever and
+// without a pause: on a full disk it would spin, and Open would never return.
 const attempts = 8
 
 // exitFailed is the exit code of a process whose storage failed.
 const exitFailed = 2
 
-// guard ends what a failed disk would leave hanging: Open with an error, and later the
-// process, whose memory is ahead of its disk.
-type guard struct {
+// failureHandler ends what would hang after the disk failed: Open, with an error, and later the
+// process, since its memory is ahead of its disk.
+type failureHandler struct {
 	dir    string
 	to     *slog.Logger // nil drops errors that Pebble handles itself
 	failed chan error   // holds the failure that Open is to return
@@ -28,12 +28,12 @@ type guard struct {
 	opened   bool // Open has returned
 }
 
-func newGuard(dir string, to *slog.Logger) *guard {
-	return &guard{dir: dir, to: to, failed: make(chan error, 1)}
+func newFailureHandler(dir string, to *slog.Logger) *failureHandler {
+	return &failureHandler{dir: dir, to: to, failed: make(chan error, 1)}
 }
 
-// events are the hooks through which Pebble tells what became of its work.
-func (g *guard) events() *cockroach.EventListener {
+// events are the callbacks with the outcome of Pebble's background work.
+func (g *failureHandler) events() *cockroach.EventListener {
 	return &cockroach.EventListener{
 		BackgroundError: g.background,
 		FlushEnd:        func(info cockroach.FlushInfo) { g.succeeded(info.Err) },
@@ -41,7 +41,7 @@ func (g *guard) events() *cockroach.EventListener {
 	}
 }
 
-func (g *guard) succeeded(err error) {
+func (g *failureHandler) succeeded(err error) {
 	if err == nil {
 		g.mu.Lock()
 		g.failures = 0
@@ -49,7 +49,7 @@ func (g *guard) succeeded(err error) {
 	}
 }
 
-func (g *guard) background(err error) {
+func (g *failureHandler) background(err error) {
 	g.mu.Lock()
 	g.failures++
 	last := g.failures == attempts
@@ -60,9 +60,10 @@ func (g *guard) background(err error) {
 	g.Errorf("background error: %v", err)
 }
 
-// fail does not return. While the database is being opened it leaves the error to Open, and
-// holds up the goroutine of Pebble that it is called in, with the locks that this one has.
-func (g *guard) fail(err error) {
+// fail does not return. While the database is being opened, it passes the error to Open and blocks
+// the calling goroutine of Pebble forever, with the locks that this goroutine holds. Afterwards it
+// ends the process.
+func (g *failureHandler) fail(err error) {
 	g.mu.Lock()
 	opened := g.opened
 	if !opened && len(g.failed) == 0 {
@@ -76,13 +77,13 @@ func (g *guard) fail(err error) {
 	if to == nil {
 		to = slog.Default()
 	}
-	to.Error("the storage failed and the process ends so that nothing wrong is served; make room or repair the disk and start again: what was acknowledged is kept",
+	to.Error("the storage failed and the process ends so that nothing wrong is served; make room or repair the disk and start again: all acknowledged writes are kept",
 		"directory", g.dir, "error", err)
 	os.Exit(exitFailed)
 }
 
-// open ends the time in which failures are Open's, and returns one that came before.
-func (g *guard) open() error {
+// finishOpen makes later failures end the process, and returns a failure that came before.
+func (g *failureHandler) finishOpen() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
@@ -94,15 +95,15 @@ func (g *guard) open() error {
 	}
 }
 
-// Infof drops what happens all the time: flushes, compactions, new files.
-func (*guard) Infof(string, ...any) {}
+// Infof drops routine messages: flushes, compactions, new files.
+func (*failureHandler) Infof(string, ...any) {}
 
 // Errorf reports an error that Pebble handled itself.
-func (g *guard) Errorf(format string, args ...any) {
+func (g *failureHandler) Errorf(format string, args ...any) {
 	if g.to != nil {
 		g.to.Error(fmt.Sprintf(format, args...), "from", "pebble", "directory", g.dir)
 	}
 }
 
 // Fatalf is what Pebble calls when it cannot go on. It must not return.
-func (g *guard) Fatalf(format string, args ...any) { g.fail(fmt.Errorf(format, args...)) }
+func (g *failureHandler) Fatalf(format string, args ...any) { g.fail(fmt.Errorf(format, args...)) }

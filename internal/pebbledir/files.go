@@ -9,14 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// lockNamingFS gives the error of a lock that is held a type: the errors below it
-// differ between operating systems and between the disk and memory.
+// lockNamingFS returns a *LockedError for a lock that is held. The underlying errors differ between
+// operating systems, and between the disk and memory.
 type lockNamingFS struct {
 	vfs.FS
 	dir string
 }
 
-// Lock is vfs.FS's.
+// Lock implements vfs.FS.
 func (l lockNamingFS) Lock(name string) (io.Closer, error) {
 	held, err := l.FS.Lock(name)
 	var path *fs.PathError
@@ -26,45 +26,45 @@ func (l lockNamingFS) Lock(name string) (io.Closer, error) {
 	return nil, &LockedError{Dir: l.dir, Err: err}
 }
 
-// Unwrap is vfs.FS's.
+// Unwrap implements vfs.FS.
 func (l lockNamingFS) Unwrap() vfs.FS { return l.FS }
 
-// What is stored is about people: nobody but the owner reads it.
+// Only the owner may read the files, since they hold data about people.
 const (
 	privateDir  = 0o700
 	privateFile = 0o600
 )
 
-// privateFS is the disk, on which files and directories are the owner's alone.
+// privateFS is the disk, with files and directories that only the owner may access.
 type privateFS struct{ vfs.FS }
 
-// Unwrap is vfs.FS's.
+// Unwrap implements vfs.FS.
 func (p privateFS) Unwrap() vfs.FS { return p.FS }
 
-// MkdirAll is vfs.FS's.
+// MkdirAll implements vfs.FS.
 func (p privateFS) MkdirAll(dir string, _ os.FileMode) error {
 	return p.FS.MkdirAll(dir, privateDir)
 }
 
-// Create is vfs.FS's.
+// Create implements vfs.FS.
 func (p privateFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := p.FS.Create(name, category)
 	return private(f, name, err)
 }
 
-// OpenReadWrite is vfs.FS's.
+// OpenReadWrite implements vfs.FS.
 func (p privateFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	f, err := p.FS.OpenReadWrite(name, category, opts...)
 	return private(f, name, err)
 }
 
-// Lock is vfs.FS's.
+// Lock implements vfs.FS.
 func (p privateFS) Lock(name string) (io.Closer, error) {
 	held, err := p.FS.Lock(name)
 	return private(held, name, err)
 }
 
-// private takes the file from everybody else, or closes it.
+// private makes the file accessible to its owner only, and closes it if that fails.
 func private[F io.Closer](f F, name string, err error) (F, error) {
 	if err != nil {
 		return f, err

@@ -17,8 +17,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-// fullDisk is a disk in memory that refuses, once it is full, every write to files whose
-// name ends so.
+// fullDisk is a disk in memory. Once full is set, it refuses every write to files whose name
+// contains one of kinds.
 func fullDisk(full *atomic.Bool, kinds ...string) vfs.FS {
 	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if !full.Load() || op.Kind != errorfs.OpFileWrite {
@@ -33,8 +33,8 @@ func fullDisk(full *atomic.Bool, kinds ...string) vfs.FS {
 	}))
 }
 
-// Open of a directory on a full disk is an error that names the directory and what to do,
-// whichever file it is that finds no room, and does not wait for room [p9].
+// Open on a full disk returns an error that names the directory and the remedy, whichever file
+// cannot be written, and does not wait for space [p9].
 func TestP9_OpenOnAFullDisk(t *testing.T) {
 	for name, kinds := range map[string][]string{"everything": {""}, "tables": {".sst"}, "logs": {".log"}, "manifest": {"MANIFEST"}} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestP9_OpenOnAFullDisk(t *testing.T) {
 			full.Store(true)
 			db, err := Open("data", "test 1", Options{FS: disk})
 			if name == "logs" && err == nil {
-				// The log is written when something is; nothing hangs until then.
+				// Open does not write to the log, so it succeeds.
 				return
 			}
 			if err == nil {
@@ -86,8 +86,8 @@ func fill() {
 	panic("all was written")
 }
 
-// A process whose disk becomes full ends with the reason, the directory and what to do;
-// it does not spin [p9].
+// A process whose disk becomes full exits with the reason, the directory and the remedy; it does not
+// spin [p9].
 func TestP9_DiskBecomesFull(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fillerEnv+"=1")
@@ -103,7 +103,7 @@ func TestP9_DiskBecomesFull(t *testing.T) {
 	}
 }
 
-// Nobody but the owner reads what is stored, also where others could before.
+// Only the owner can read the stored files, even in a directory that others could read before.
 func TestFilesAreTheOwners(t *testing.T) {
 	root := t.TempDir()
 	old := filepath.Join(root, "old")

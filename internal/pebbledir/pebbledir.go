@@ -1,6 +1,5 @@
-// Package pebbledir opens a directory that holds one Pebble database of one
-// documented key format: it names who locks it, refuses a directory of another
-// format, and keeps Pebble quiet.
+// Package pebbledir opens a directory with one Pebble database in a documented key format. It
+// returns a typed error for a locked directory, refuses other formats, and silences Pebble.
 package pebbledir
 
 import (
@@ -15,17 +14,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// markerKey holds the name of the key format. No format uses the byte otherwise.
+// markerKey holds the name of the key format. No format uses this byte for other keys.
 var markerKey = []byte{'f'}
 
-// Options say where and how. The zero value is the disk, silence and Pebble's
-// default sizes.
+// Options configure Open. The zero value is the disk, no logging and Pebble's default sizes.
 type Options struct {
 	FS            vfs.FS       // nil is the disk
-	Logger        *slog.Logger // nil drops what Pebble reports, except the reason for a fatal error
+	Logger        *slog.Logger // nil drops Pebble's messages, except the reason for a fatal error
 	CacheBytes    int64
 	MemTableBytes uint64
-	Older         string // a format that can be read as the one asked for, and becomes it; "" for none
+	Older         string // a format that Open upgrades by changing the marker; "" for none
 }
 
 // LockedError says that the directory is in use, by another process or by this one.
@@ -46,10 +44,9 @@ func (e *LockedError) Unwrap() error { return e.Err }
 // Open opens or creates the database in dir for the named key format, for
 // example "unskew eventlog 1". The error is a *LockedError if someone has it open.
 //
-// When the disk refuses a write, Pebble's memory is ahead of its disk and nothing true
-// can be said any more. Open then returns the error; the directory stays locked by this
-// process, for what Pebble had begun cannot be called off. Later the process logs the
-// reason and exits.
+// If the disk fails a write, Pebble's memory is ahead of its disk and its answers may be wrong.
+// During Open this is an error; the directory stays locked by this process, because what Pebble
+// has begun cannot be cancelled. After Open the process logs the reason and exits.
 func Open(dir, format string, o Options) (*cockroach.DB, error) {
 	if o.FS == nil {
 		o.FS = privateFS{vfs.Default}
@@ -61,7 +58,7 @@ func Open(dir, format string, o Options) (*cockroach.DB, error) {
 		db  *cockroach.DB
 		err error
 	}
-	g := newGuard(dir, o.Logger)
+	g := newFailureHandler(dir, o.Logger)
 	done := make(chan outcome, 1)
 	go func() {
 		db, err := open(dir, format, g, o)
@@ -71,7 +68,7 @@ func Open(dir, format string, o Options) (*cockroach.DB, error) {
 	case err := <-g.failed:
 		return nil, unwritable(dir, err)
 	case out := <-done:
-		if err := g.open(); err != nil {
+		if err := g.finishOpen(); err != nil {
 			return nil, unwritable(dir, err)
 		}
 		return out.db, out.err
@@ -79,11 +76,11 @@ func Open(dir, format string, o Options) (*cockroach.DB, error) {
 }
 
 func unwritable(dir string, err error) error {
-	return fmt.Errorf("directory %s cannot be written: %w; make room there or repair the disk, and try again: what was acknowledged is kept", dir, err)
+	return fmt.Errorf("directory %s cannot be written: %w; make room there or repair the disk, and try again: all acknowledged writes are kept", dir, err)
 }
 
-// makePrivate takes a directory that is there already from everybody but its owner. Who
-// may write there and does not own it leaves it as it is.
+// makePrivate removes access to an existing directory for everybody but its owner. It leaves a
+// directory as it is if this process does not own it.
 func makePrivate(dir string) error {
 	err := os.Chmod(dir, privateDir)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
@@ -92,7 +89,7 @@ func makePrivate(dir string) error {
 	return err
 }
 
-func open(dir, format string, g *guard, o Options) (*cockroach.DB, error) {
+func open(dir, format string, g *failureHandler, o Options) (*cockroach.DB, error) {
 	db, err := cockroach.Open(dir, pebbleOptions(dir, g, o))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
@@ -103,7 +100,7 @@ func open(dir, format string, g *guard, o Options) (*cockroach.DB, error) {
 	return db, nil
 }
 
-func pebbleOptions(dir string, g *guard, o Options) *cockroach.Options {
+func pebbleOptions(dir string, g *failureHandler, o Options) *cockroach.Options {
 	opts := &cockroach.Options{
 		FS:                 lockNamingFS{o.FS, dir},
 		FormatMajorVersion: cockroach.FormatValueSeparation,
@@ -118,7 +115,8 @@ func pebbleOptions(dir string, g *guard, o Options) *cockroach.Options {
 	return opts
 }
 
-// checkFormat reads the marker, or writes it into an empty database or over an older one.
+// checkFormat checks the marker. It writes the marker into an empty database or one of the older
+// format.
 func checkFormat(db *cockroach.DB, dir, format, older string) error {
 	value, closer, err := db.Get(markerKey)
 	if errors.Is(err, cockroach.ErrNotFound) {

@@ -16,8 +16,8 @@ import (
 
 const holderDir = "PEBBLEDIR_TEST_HOLD"
 
-// TestMain makes the test binary able to be the other process: it opens the
-// directory, says so and keeps it until its standard input ends, or fills its disk.
+// TestMain lets the test binary act as another process, which opens the directory, reports that and
+// holds it until its standard input ends, or which fills its disk.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(holderDir)
 	if os.Getenv(fillerEnv) != "" {
@@ -129,7 +129,7 @@ func TestFormatIsChecked(t *testing.T) {
 		t.Errorf("Open for another format: %v, want an error that names the format found", err)
 	}
 
-	other, err := cockroach.Open("other", &cockroach.Options{FS: fs, Logger: newGuard("other", nil)})
+	other, err := cockroach.Open("other", &cockroach.Options{FS: fs, Logger: newFailureHandler("other", nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

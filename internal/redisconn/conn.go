@@ -17,15 +17,15 @@ import (
 // concurrent use.
 type Conn struct {
 	rueidis.Client
-	Gate *gate.Gate // everything that uses the client is inside
+	Gate *gate.Gate // entered by every call that uses the client
 
 	namespace string
 	timeout   time.Duration
 	warnings  []string
 }
 
-// Dial connects and checks the servers. It fails if one may evict keys, unless
-// the options allow that, and if one is older than 7.0.
+// Dial connects and checks the servers. It fails if a server is older than 7.0, or may evict keys
+// and the options do not allow that.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -49,8 +49,8 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // Namespace begins every key.
 func (c *Conn) Namespace() string { return c.namespace }
 
-// Warnings are sentences about the servers' settings that an operator should
-// read: eviction that was allowed, acknowledged writes that a crash can lose.
+// Warnings are sentences for the operator about settings of the servers: eviction that the options
+// allow, acknowledged writes that a crash can lose.
 func (c *Conn) Warnings() []string { return c.warnings }
 
 // Cluster reports whether keys are spread over several servers.
@@ -67,15 +67,14 @@ func (c *Conn) BoundBy(ctx context.Context, limit time.Duration) (context.Contex
 	return undated{bound}, cancel
 }
 
-// undated hides the deadline of a context, not its end. A rueidis call that sees
-// a deadline may wait for it on the connection, and then ignores a cancellation.
+// undated hides the deadline of a context but still ends at it. A rueidis call that sees a deadline
+// may wait for it on the connection, and then ignores a cancellation.
 type undated struct{ context.Context }
 
 // Deadline is context.Context's.
 func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// Close waits for those inside the gate and closes the connections. Closing
-// again does nothing.
+// Close waits for running calls and closes the connections. Closing again does nothing.
 func (c *Conn) Close() {
 	if c.Gate.Close() {
 		c.Client.Close()
@@ -105,7 +104,7 @@ func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
 	return nodes, nil
 }
 
-// Cause returns what err is about: the time limit of Bound, if that ended the call.
+// Cause returns the error of Bound's time limit if that ended the call, else err.
 func Cause(ctx context.Context, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
 		return context.Cause(ctx)
@@ -113,8 +112,8 @@ func Cause(ctx context.Context, err error) error {
 	return err
 }
 
-// Refused reports whether a write that failed with err certainly did nothing:
-// the server answered with an error, or was never reached.
+// Refused reports whether a write that failed with err certainly had no effect: the server answered
+// with an error, or was never reached.
 func Refused(err error) bool {
 	if _, ok := rueidis.IsRedisErr(err); ok {
 		return true

@@ -7,11 +7,11 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// emptyBatch is how many keys one scan step is asked for.
+// emptyBatch is the number of keys that one SCAN examines.
 const emptyBatch = 1000
 
-// Empty removes every key of the namespace, for namespaces that were made to be
-// thrown away. It looks at every key of the servers.
+// Empty removes every key of the namespace, which is meant for temporary namespaces. It scans all
+// keys of the servers.
 func (c *Conn) Empty(ctx context.Context) error {
 	masters, err := c.Masters(ctx)
 	if err != nil {
@@ -19,7 +19,7 @@ func (c *Conn) Empty(ctx context.Context) error {
 	}
 	for _, master := range masters {
 		for cursor := uint64(0); ; {
-			// A namespace has no character that a pattern reads as anything but itself.
+			// A namespace has no characters that are special in patterns.
 			page, err := master.Do(ctx, master.B().Scan().Cursor(cursor).Match(c.namespace+":*").Count(emptyBatch).Build()).AsScanEntry()
 			if err != nil {
 				return fmt.Errorf("empty namespace %s: %w", c.namespace, err)

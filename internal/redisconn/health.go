@@ -14,8 +14,7 @@ import (
 // oldestMajor is the first version with what the scripts use (XADD with 0-*).
 const oldestMajor = 7
 
-// checkServers asks every server that owns keys for the settings that decide
-// whether it can be trusted with them.
+// checkServers checks the settings of every server that owns keys.
 func (c *Conn) checkServers(ctx context.Context, allowEviction bool) ([]string, error) {
 	masters, err := c.Masters(ctx)
 	if err != nil {
@@ -38,7 +37,7 @@ func (c *Conn) checkServers(ctx context.Context, allowEviction bool) ([]string, 
 	return warnings, nil
 }
 
-// settings are what INFO and CONFIG GET tell; "" is not told.
+// settings are the answers of INFO and CONFIG GET; "" where the server does not say.
 type settings struct {
 	version, eviction, aof, fsync string
 }
@@ -55,7 +54,7 @@ func readSettings(ctx context.Context, node rueidis.Client) (settings, error) {
 		}
 	}
 	s := settings{version: fields["redis_version"], eviction: fields["maxmemory_policy"], aof: fields["aof_enabled"]}
-	// Hosted servers forbid CONFIG; then this stays unknown.
+	// Hosted servers forbid CONFIG; fsync is then unknown.
 	if config, err := node.Do(ctx, node.B().ConfigGet().Parameter("appendfsync").Build()).AsStrMap(); err == nil {
 		s.fsync = config["appendfsync"]
 	}
@@ -94,14 +93,14 @@ func (s settings) durability(address string) []string {
 	return nil
 }
 
-// EvictionError says that the server drops keys when its memory is short, which
-// would truncate windows silently.
+// EvictionError says that the server drops keys when memory is short, which would silently
+// truncate windows.
 type EvictionError struct {
 	Address string
 	Policy  string // its maxmemory-policy
 }
 
-// Error says what to set.
+// Error names the setting to change.
 func (e *EvictionError) Error() string {
 	return fmt.Sprintf("redis at %s has maxmemory-policy %s and would silently drop records and states when memory is short: "+
 		"set maxmemory-policy noeviction there, or allow eviction if losing them is acceptable", e.Address, e.Policy)

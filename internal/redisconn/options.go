@@ -1,6 +1,5 @@
-// Package redisconn connects to Redis for the event log and the online store:
-// options, the checks of a server before it is trusted, and what an error says
-// about the outcome of a write.
+// Package redisconn connects to Redis for the event log and the online store. It has the options,
+// the checks of a server's settings, and the meaning of errors for the outcome of a write.
 package redisconn
 
 import (
@@ -16,17 +15,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Secret is a password. However it is printed or encoded, it shows only that it
-// is there.
+// Secret is a password. Printing or encoding it only shows whether it is set.
 type Secret string
 
-// Format is fmt.Formatter's, for every verb.
+// Format implements fmt.Formatter for every verb.
 func (s Secret) Format(f fmt.State, _ rune) {
 	text, _ := s.MarshalText()
 	_, _ = f.Write(text)
 }
 
-// MarshalText is encoding.TextMarshaler's.
+// MarshalText implements encoding.TextMarshaler.
 func (s Secret) MarshalText() ([]byte, error) {
 	if s == "" {
 		return []byte("(none)"), nil
@@ -34,7 +32,7 @@ func (s Secret) MarshalText() ([]byte, error) {
 	return []byte("(secret)"), nil
 }
 
-// Options say which server and how. Addresses is the only one that is needed.
+// Options configure a connection. Only Addresses is required.
 type Options struct {
 	// Addresses are host:port, or the absolute path of a unix socket. One address
 	// is enough for a cluster too; more are tried in turn.
@@ -46,11 +44,11 @@ type Options struct {
 	// Namespace begins every key, so that installations can share a server: letters,
 	// digits, '.', '_' and '-', at most 64. "" is "unskew".
 	Namespace string
-	// Timeout bounds connecting and every call that is not meant to block. 0 is 5 s.
+	// Timeout bounds connecting and every call except blocking ones. 0 is 5 s.
 	Timeout time.Duration
-	// AllowEviction makes a warning of what is otherwise an error: a server whose
-	// maxmemory-policy is not noeviction. Such a server drops records and states
-	// when memory is short, and windows come out too small without any sign of it.
+	// AllowEviction accepts, with a warning, a server whose maxmemory-policy is not noeviction.
+	// Such a server drops records and states when memory is short, which silently makes windows
+	// too small.
 	AllowEviction bool
 }
 
@@ -62,7 +60,7 @@ const (
 
 var namespacePattern = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// withDefaults fills in what was left out and checks the rest.
+// withDefaults sets the defaults of empty options and checks the others.
 func (o Options) withDefaults() (Options, error) {
 	if len(o.Addresses) == 0 {
 		return o, errors.New("redis: no address: give host:port or the path of a unix socket")
@@ -82,8 +80,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// readAttempts is how often a read is tried when connections break. Writes are
-// tried once: only their caller knows whether that is safe.
+// readAttempts is how often a read is tried when connections break. Writes are tried once, because
+// only the caller knows whether a retry is safe.
 const readAttempts = 3
 
 func (o Options) clientOption() rueidis.ClientOption {

@@ -130,7 +130,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-func TestRefusedIsOnlySaidWhenCertain(t *testing.T) {
+func TestRefusedOnlyWhenCertain(t *testing.T) {
 	server := redistest.Start(t)
 	c := dialTest(t, Options{Addresses: []string{server.Address}, Timeout: 100 * time.Millisecond})
 	set := func(args ...string) error {

@@ -13,14 +13,14 @@ import (
 	"github.com/unskew/unskew/internal/redistest"
 )
 
-// Each runs a test over each kind of log and store. What open opens is empty, and the
-// test closes it.
+// Each runs a test with each kind of log and store. Every call of open returns empty ones, which
+// the test closes.
 func Each(t *testing.T, test func(t *testing.T, open backend.Opener)) {
 	t.Run("embedded", func(t *testing.T) { test(t, backend.InMemory) })
 	t.Run("redis", func(t *testing.T) { test(t, OnRedis(redistest.Start(t))) })
 }
 
-// OnRedis opens logs and stores on a server, each under a namespace of its own.
+// OnRedis opens logs and stores on a server, each in a namespace of its own.
 func OnRedis(server *redistest.Server) backend.Opener {
 	var opened atomic.Int64
 	return func(ctx context.Context, clock eventlog.Clock) (*backend.Backend, error) {

@@ -11,10 +11,10 @@ import (
 	"github.com/unskew/unskew/internal/pebbledir"
 )
 
-// loadBatchBytes is how much a loader gathers before it writes, without a sync.
+// loadBatchBytes is the size at which a loader writes its batch, without a sync.
 const loadBatchBytes = 8 << 20
 
-// loader implements onlinestore.Loader. What it gathered and did not close is lost.
+// loader implements onlinestore.Loader. Without Close its last batch is lost.
 type loader struct {
 	ctx   context.Context // of the load as a whole, which Put and Close belong to
 	store *Store
@@ -22,7 +22,7 @@ type loader struct {
 	key   []byte           // scratch
 }
 
-// Load is onlinestore.Store's. The context is that of the whole load.
+// Load implements onlinestore.Store. The context is that of the whole load.
 func (s *Store) Load(ctx context.Context) (onlinestore.Loader, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (l *loader) enter() error {
 	return l.store.enter(l.ctx)
 }
 
-// Put is onlinestore.Loader's.
+// Put implements onlinestore.Loader.
 func (l *loader) Put(key, value []byte) error {
 	if err := l.enter(); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (l *loader) Put(key, value []byte) error {
 	return nil
 }
 
-// Close is onlinestore.Loader's. Syncing the last batch syncs those before it.
+// Close implements onlinestore.Loader. Syncing the last batch syncs those before it.
 func (l *loader) Close() error {
 	if err := l.enter(); err != nil {
 		return err
@@ -70,18 +70,18 @@ func (l *loader) Close() error {
 	defer l.store.gate.Leave()
 	batch := l.batch
 	l.batch = nil
-	// The record without a key makes the batch not empty: an empty one is not synced.
+	// Pebble does not sync an empty batch, so this one gets a record without a key.
 	if err := errors.Join(batch.LogData(nil, nil), batch.Commit(cockroach.Sync), batch.Close()); err != nil {
 		return fmt.Errorf("finish the load: %w", err)
 	}
 	return nil
 }
 
-// fewKeys is up to how many keys DeletePrefix deletes one by one. Every read pays
-// for a deleted range until it is compacted away; only for many keys it is worth it.
+// fewKeys is the largest number of keys that DeletePrefix deletes one by one. A range deletion
+// slows down every read until it is compacted away, which is worth it only for many keys.
 const fewKeys = 1000
 
-// DeletePrefix is onlinestore.Store's. No Swap sees half of it.
+// DeletePrefix implements onlinestore.Store. It is atomic with respect to Swap.
 func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 	return nil
 }
 
-// deletions fills the batch with what deletes the keys from first on.
+// deletions adds to the batch the deletion of all keys that begin with first.
 func (s *Store) deletions(batch *cockroach.Batch, first []byte) error {
 	beyond := pebbledir.Successor(first)
 	it, err := s.db.NewIter(&cockroach.IterOptions{LowerBound: first, UpperBound: beyond})
@@ -127,8 +127,7 @@ func (s *Store) deletions(batch *cockroach.Batch, first []byte) error {
 	return it.Error()
 }
 
-// Scan is onlinestore.Store's. It sees the store as it was when it began, in the
-// order of the keys.
+// Scan implements onlinestore.Store. It reads a snapshot of the store, in the order of keys.
 func (s *Store) Scan(ctx context.Context, prefix []byte, f func(key, value []byte) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err

@@ -43,19 +43,19 @@ const (
 
 // Store implements onlinestore.Store. It starts no goroutines of its own.
 //
-// A value can be read a moment before it is durable. It can then not be
-// overtaken: what was swapped after it becomes durable after it.
+// A value can be read shortly before it is durable. Values become durable in the order in which
+// they were swapped, so a later one is never durable without it.
 type Store struct {
 	db   *cockroach.DB
 	gate *gate.Gate
 	seed maphash.Seed
-	// locks[i] is held while a key of stripe i is read, compared and written. Who
-	// needs several takes them in ascending order.
+	// locks[i] is held while a key of stripe i is read, compared and written. Several locks are
+	// taken in ascending order.
 	locks [stripes]sync.Mutex
-	// marks[i] counts when a write to keys of slot i begins and when it ends. All keys of a slot
-	// are of one stripe, whose lock is held meanwhile. drops counts the same for DeletePrefix,
-	// which holds all locks and concerns all slots. A count is odd during a write. A value that
-	// was read after both were even is current as long as neither changes.
+	// marks[i] is incremented when a write to keys of slot i begins and again when it ends, so it
+	// is odd during a write. The writer holds the lock of the slot's stripe; all keys of a slot are
+	// in one stripe. drops is the same for DeletePrefix, which holds all locks and may change every
+	// slot. A value that was read after both were even is current until either changes.
 	marks [slots]atomic.Uint64
 	drops atomic.Uint64
 }
@@ -77,7 +77,7 @@ func Open(dir string, o Options) (*Store, error) {
 	return &Store{db: db, gate: gate.New(), seed: maphash.MakeSeed()}, nil
 }
 
-// Close is onlinestore.Store's.
+// Close implements onlinestore.Store.
 func (s *Store) Close() error {
 	if !s.gate.Close() {
 		return nil
@@ -98,7 +98,7 @@ func (s *Store) enter(ctx context.Context) error {
 
 func appendKey(dst, key []byte) []byte { return append(append(dst, kindState), key...) }
 
-// Get is onlinestore.Store's.
+// Get implements onlinestore.Store.
 func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-// GetMarked is onlinestore.Marking's.
+// GetMarked implements onlinestore.Marking.
 func (s *Store) GetMarked(ctx context.Context, keys [][]byte) ([][]byte, []onlinestore.Seen, error) {
 	seen := make([]onlinestore.Seen, len(keys))
 	for i, key := range keys {
@@ -135,14 +135,14 @@ func (s *Store) GetMarked(ctx context.Context, keys [][]byte) ([][]byte, []onlin
 	return values, seen, err
 }
 
-// seenAt is the mark of a value that was read while nothing of its slot was written. Neither
-// count ever falls, so an equal sum means that both are what they were.
+// seenAt is the mark of a value that was read while its slot was not being written. Neither count
+// ever decreases, so an equal sum means that neither has changed.
 func seenAt(mark, drops uint64) onlinestore.Seen { return onlinestore.Seen(mark + drops + 1) }
 
-// slot is which of the marks is that of a key.
+// slot is the index of a key's mark.
 func (s *Store) slot(key []byte) int { return int(maphash.Bytes(s.seed, key) % slots) }
 
-// Swap is onlinestore.Store's. Calls that run at the same time share a sync.
+// Swap implements onlinestore.Store. Concurrent calls share a sync.
 func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -182,8 +182,8 @@ func (s *Store) swapBatch(writes []onlinestore.Write, swapped []bool) error {
 	return errors.Join(err, batch.Close())
 }
 
-// compareAndApply holds the stripes of the keys while it compares and makes the
-// writes visible. If it applied any, their sync is to be waited for.
+// compareAndApply locks the stripes of the keys while it compares revisions and makes the writes
+// visible. If it applied any, the caller must wait for their sync.
 func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Write, swapped []bool) (applied bool, err error) {
 	of, unlock := s.lock(writes)
 	defer unlock()
@@ -219,7 +219,7 @@ func (s *Store) compareAndApply(batch *cockroach.Batch, writes []onlinestore.Wri
 	return true, s.db.ApplyNoSyncWait(batch, cockroach.Sync)
 }
 
-// mark says that a write to keys of the slots begins, or ends.
+// mark records that a write to keys of the slots begins or ends.
 func (s *Store) mark(slots []int) {
 	for _, i := range slots {
 		s.marks[i].Add(1)
@@ -237,7 +237,7 @@ func (s *Store) revision(key []byte) (uint64, error) {
 	return onlinestore.Revision(value), closer.Close()
 }
 
-// lock takes the stripes of the keys and returns their slots, and what gives the stripes back.
+// lock locks the stripes of the keys and returns the slot of each write.
 func (s *Store) lock(writes []onlinestore.Write) (of []int, unlock func()) {
 	of, held := make([]int, len(writes)), make([]int, len(writes))
 	for i, w := range writes {

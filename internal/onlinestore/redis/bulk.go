@@ -11,15 +11,15 @@ import (
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// Bounds of one pipelined round trip, so that neither side holds much at once.
+// Bounds of one pipelined round trip, which limit the memory on both sides.
 const (
 	loadBatchBytes = 4 << 20
 	loadBatchKeys  = 1000
-	scanBatchKeys  = 1000 // looked at by one SCAN
+	scanBatchKeys  = 1000 // examined by one SCAN
 	readBatchKeys  = 64   // values of one MGET of Scan
 )
 
-// loader implements onlinestore.Loader: it sends what it gathered in pipelined SETs.
+// loader implements onlinestore.Loader with pipelined SETs.
 type loader struct {
 	ctx    context.Context // of the load as a whole, which Put and Close belong to
 	store  *Store
@@ -28,7 +28,7 @@ type loader struct {
 	closed bool
 }
 
-// Load is onlinestore.Store's. The context is that of the whole load.
+// Load implements onlinestore.Store. The context is that of the whole load.
 func (s *Store) Load(ctx context.Context) (onlinestore.Loader, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (l *loader) enter() error {
 	return l.store.enter(l.ctx)
 }
 
-// Put is onlinestore.Loader's.
+// Put implements onlinestore.Loader.
 func (l *loader) Put(key, value []byte) error {
 	if err := l.enter(); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (l *loader) Put(key, value []byte) error {
 	return l.flush()
 }
 
-// Close is onlinestore.Loader's.
+// Close implements onlinestore.Loader.
 func (l *loader) Close() error {
 	if err := l.enter(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (s *Store) writeAll(ctx context.Context, what string, commands rueidis.Comm
 	return nil
 }
 
-// DeletePrefix is onlinestore.Store's. It looks at every key of the servers, in
+// DeletePrefix implements onlinestore.Store. It looks at every key of the servers, in
 // bounded batches, and leaves freeing the memory to their background threads.
 func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 	return s.forEachBatch(ctx, prefix, func(names []string) error {
@@ -105,7 +105,7 @@ func (s *Store) DeletePrefix(ctx context.Context, prefix []byte) error {
 	})
 }
 
-// Scan is onlinestore.Store's. It looks at every key of the servers.
+// Scan implements onlinestore.Store. It looks at every key of the servers.
 func (s *Store) Scan(ctx context.Context, prefix []byte, f func(key, value []byte) error) error {
 	return s.forEachBatch(ctx, prefix, func(names []string) error {
 		for len(names) > 0 {
@@ -135,8 +135,8 @@ func (s *Store) scanValues(ctx context.Context, names []string, f func(key, valu
 	return nil
 }
 
-// forEachBatch calls f with the names of all keys that begin with prefix, some at
-// a time, going through the servers one by one.
+// forEachBatch calls f with the names of all keys that begin with prefix, in batches, one server
+// after the other.
 func (s *Store) forEachBatch(ctx context.Context, prefix []byte, f func(names []string) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (s *Store) forEachBatch(ctx context.Context, prefix []byte, f func(names []
 	return nil
 }
 
-// globEscaper makes a pattern that matches a string only.
+// globEscaper escapes a string so that the pattern matches only that string.
 var globEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
 func (s *Store) scanServer(ctx context.Context, master rueidis.Client, pattern string, f func(names []string) error) error {

@@ -47,7 +47,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Warnings are sentences about the server's settings for the operator.
 func (s *Store) Warnings() []string { return s.conn.Warnings() }
 
-// Close is onlinestore.Store's.
+// Close implements onlinestore.Store.
 func (s *Store) Close() error {
 	s.conn.Close()
 	return nil
@@ -64,12 +64,12 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
-// PrefersBatches is onlinestore.Batching's.
+// PrefersBatches implements onlinestore.Batching.
 func (*Store) PrefersBatches() {}
 
 func (s *Store) key(key []byte) string { return s.prefix + string(key) }
 
-// Get is onlinestore.Store's: one MGET, in a cluster one for each slot at once.
+// Get implements onlinestore.Store with one MGET, or in a cluster with one for each slot, in parallel.
 func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
-// names are keys as Redis has them, parts of one string.
+// names returns the Redis keys, as substrings of one allocation.
 func (s *Store) names(keys [][]byte) []string {
 	size := len(keys) * len(s.prefix)
 	for _, key := range keys {
@@ -105,7 +105,7 @@ func (s *Store) names(keys [][]byte) []string {
 	return names
 }
 
-// getBound gets the values of redis keys within the connection's time limit.
+// getBound gets the values of Redis keys within the timeout of the connection.
 func (s *Store) getBound(ctx context.Context, names []string) ([][]byte, error) {
 	ctx, cancel := s.conn.Bound(ctx)
 	defer cancel()
@@ -117,7 +117,7 @@ func (s *Store) getBound(ctx context.Context, names []string) ([][]byte, error) 
 	return values, redisconn.Cause(ctx, err)
 }
 
-// getOne asks a single server.
+// getOne reads from a single server.
 func (s *Store) getOne(ctx context.Context, names []string) ([][]byte, error) {
 	found, err := s.conn.Do(ctx, s.conn.B().Mget().Key(names...).Build()).ToArray()
 	if err != nil {
@@ -132,8 +132,8 @@ func (s *Store) getOne(ctx context.Context, names []string) ([][]byte, error) {
 	return values, nil
 }
 
-// getCluster asks the servers of a cluster. A name that comes twice has one
-// answer, of which each value is a copy.
+// getCluster reads from the servers of a cluster. Duplicate names share one answer, so each value
+// is a copy.
 func (s *Store) getCluster(ctx context.Context, names []string) ([][]byte, error) {
 	found, err := rueidis.MGet(s.conn.Client, ctx, names)
 	if err != nil {

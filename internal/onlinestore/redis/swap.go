@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// The script and the digest by which a server that has seen it knows it.
+// The script, and its digest for EVALSHA.
 var (
 	//go:embed swap.lua
 	swapSource string
@@ -26,7 +26,7 @@ func digest(script string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Swap is onlinestore.Store's: one script for each write, all in one round trip.
+// Swap implements onlinestore.Store with one script call for each write, all in one round trip.
 func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, e
 	return swapped, nil
 }
 
-// swap sends the writes. Those that meet a server without the script, which then
-// did nothing, are sent again with it.
+// swap sends the writes. If a server does not have the script yet, and so did nothing, their
+// writes are sent again with the script.
 func (s *Store) swap(ctx context.Context, writes []onlinestore.Write) []rueidis.RedisResult {
 	commands := make(rueidis.Commands, len(writes))
 	for i, w := range writes {
@@ -91,7 +91,7 @@ func swapArgs(w onlinestore.Write) []string {
 	return []string{expect, string(w.Value)}
 }
 
-// writeError says whether the outcome of a failed write is known.
+// writeError makes the error of a failed write, which says whether its outcome is known.
 func writeError(what string, err error) error {
 	if redisconn.Refused(err) {
 		return fmt.Errorf("%s: redis refused: %w", what, err)

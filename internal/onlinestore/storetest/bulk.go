@@ -12,7 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// loaded are enough pairs for several batches of any implementation.
+// loaded returns enough pairs for several batches of any implementation.
 func loaded() map[string]string {
 	pairs := map[string]string{}
 	for i := range 3000 {
@@ -80,7 +80,7 @@ func testLoadCrash(t *testing.T, s Storage) {
 	s.Crash(t)
 	_ = store.Close()
 
-	// A pair so large that it is written at once leaves nothing for Close to write.
+	// A pair this large is written by Put, so Close has nothing left to write but must still sync.
 	store = s.Open(t)
 	wantScan(t, store, "load/", pairs)
 	large := map[string]string{"one large": string(value(1, strings.Repeat("v", 16<<20)))}
@@ -90,7 +90,7 @@ func testLoadCrash(t *testing.T, s Storage) {
 	wantScan(t, open(t, s), "one", large)
 }
 
-// testDeletePrefix deletes prefixes among their nearest neighbours.
+// testDeletePrefix deletes prefixes that have the closest possible neighbours.
 func testDeletePrefix(t *testing.T, s Storage) {
 	store := open(t, s)
 	keys := []string{

@@ -33,8 +33,8 @@ const (
 	crashRounds  = 3
 )
 
-// testCrash crashes while each writer counts up a key of its own, several times
-// over: no counter may fall behind what was acknowledged, nor be torn.
+// testCrash crashes several times while each writer increments a counter of its own. No counter
+// may be lower than the last acknowledged value, or torn.
 func testCrash(t *testing.T, s Storage) {
 	if s.Crash == nil {
 		return
@@ -65,7 +65,7 @@ func testCrash(t *testing.T, s Storage) {
 	}
 }
 
-// testCrashLarge writes values that an implementation may treat differently.
+// testCrashLarge writes values so large that an implementation may handle them in another way.
 func testCrashLarge(t *testing.T, s Storage) {
 	if s.Crash == nil {
 		return
@@ -161,7 +161,7 @@ func testCancelled(t *testing.T, s Storage) {
 	want(t, store, "a", value(1, "of a"))
 }
 
-// calls makes every call and returns the errors.
+// calls calls every method and returns the errors.
 func calls(ctx context.Context, store onlinestore.Store, loader onlinestore.Loader) map[string]error {
 	_, getErr := store.Get(ctx, [][]byte{[]byte("a")})
 	_, swapErr := store.Swap(ctx, []onlinestore.Write{write("a", 1, 2, "")})

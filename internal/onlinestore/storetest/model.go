@@ -19,7 +19,7 @@ func someKey(t *rapid.T, what string) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(keyAlphabet), 1, 3).Draw(t, what), "")
 }
 
-// someWrite expects what is there, mostly, or a revision near it.
+// someWrite draws a write that expects the current revision, or sometimes another one.
 func someWrite(t *rapid.T, m map[string]string) onlinestore.Write {
 	key := someKey(t, "key")
 	at := onlinestore.Revision([]byte(m[key]))
@@ -39,9 +39,9 @@ func testModel(t *testing.T, s Storage) {
 			deletePrefix(t, store, first)
 		}
 		m := map[string]string{}
-		looked := map[string]onlinestore.Write{} // what may be swapped, with marks
+		looked := map[string]onlinestore.Write{} // writes of keys that were read, with their marks
 		t.Repeat(map[string]func(*rapid.T){
-			"look": func(t *rapid.T) {
+			"read for swap": func(t *rapid.T) {
 				key := someKey(t, "key")
 				values, seen, err := onlinestore.GetForSwap(context.Background(), store, [][]byte{[]byte(key)})
 				if err != nil || string(values[0]) != m[key] {
@@ -52,7 +52,7 @@ func testModel(t *testing.T, s Storage) {
 				w.Seen = seen[0]
 				looked[key] = w
 			},
-			"swap what was looked at": func(t *rapid.T) {
+			"swap with mark": func(t *rapid.T) {
 				key := someKey(t, "key")
 				w, ok := looked[key]
 				if !ok {
@@ -60,7 +60,7 @@ func testModel(t *testing.T, s Storage) {
 				}
 				matches := onlinestore.Revision([]byte(m[key])) == w.Expect
 				if got := swap(t, store, w)[0]; got != matches {
-					t.Fatalf("Swap of %q, looked at when it was at %d: %v, want %v", key, w.Expect, got, matches)
+					t.Fatalf("Swap of %q, read at revision %d: %v, want %v", key, w.Expect, got, matches)
 				}
 				if matches {
 					m[key] = string(w.Value)

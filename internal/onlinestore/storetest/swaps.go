@@ -130,7 +130,7 @@ func testSwap(t *testing.T, s Storage) {
 	}
 }
 
-// Of two writes that expect the same, one is made, even in one call.
+// Of two writes that expect the same revision, only one succeeds, even within one call.
 func testSwapTwice(t *testing.T, s Storage) {
 	store := open(t, s)
 	got := swap(t, store, write("k", onlinestore.Absent, 1, "a"), write("k", onlinestore.Absent, 2, "b"))
@@ -295,7 +295,7 @@ func testConcurrentMany(t *testing.T, s Storage) {
 			for k, v := range values {
 				at := onlinestore.Revision(v)
 				writes = append(writes, write(string(names[k]), at, at+1, ""))
-				if i < writers/2 { // the others do not say what they have seen
+				if i < writers/2 { // the others pass no mark
 					writes[k].Seen = seen[k]
 				}
 			}
