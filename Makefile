@@ -42,7 +42,7 @@ test: need-go need-c++ need-redis-server need-python ## run all tests, those of 
 	@$(MAKE) --no-print-directory test-v3
 	@$(MAKE) --no-print-directory test-python
 
-# Tests of Python code have an environment of their own, made again when what it holds changes.
+# Tests of Python code have an environment of their own, made again when its requirements change.
 PYTHON := .cache/python/bin/python
 $(PYTHON): sdk/python/requirements.txt | need-python
 	python3 -m venv --clear .cache/python
@@ -95,27 +95,27 @@ fuzz: need-go ## compare random expressions with cel-go and random features with
 	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed" >&2; exit 1; fi
 
 .PHONY: mutants
-mutants: need-go need-c++ need-redis-server ## break the program on purpose, one line at a time, and want a test to fail each time
+mutants: need-go need-c++ need-redis-server ## break the program on purpose, one line at a time, and expect a test to fail each time
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
 .PHONY: bench-cel bench-agg bench-online bench-apply bench-offline
-bench-cel: need-go ## race the expression kernels against cel-go
+bench-cel: need-go ## compare the speed of the expression kernels with that of cel-go
 	$(GO) run ./internal/dev/bench/cel
 
-bench-agg: need-go ## race the kernel against programs written for one job in plain float64
+bench-agg: need-go ## compare the speed of the kernel with that of programs written for one job in plain float64
 	$(GO) run ./internal/dev/bench/agg
 
 bench-online: need-go need-redis-server ## measure reads of a server against one round trip to Redis
 	@$(GO) build -o bin/bench-online ./internal/dev/bench/online
 	@bin/bench-online
 
-bench-apply: need-go need-redis-server ## measure how fast pushed events reach states, against reading and writing as many bytes
+bench-apply: need-go need-redis-server ## measure how fast pushed events reach states, compared with reading and writing as many bytes
 	@$(GO) build -o bin/bench-apply ./internal/dev/bench/apply
 	@bin/bench-apply
 
 # Flags, such as -spill or a smaller -events, in BENCH.
-bench-offline: build ## race training sets against SQL in DuckDB, on the same files
+bench-offline: build ## compare the speed of training sets with that of SQL in DuckDB, on the same files
 	@$(GO) build -trimpath -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
 	bin/bench-offline -unskew bin/unskew $(BENCH)
 
@@ -153,7 +153,7 @@ check-fma: need-go
 	  if grep -E '\sV?FN?M(ADD|SUB)[0-9SD]*\s' "$$asm" >&2; then echo "check-fma: fused for $$GOARCH; write float64(x*y) where a product feeds a sum" >&2; exit 1; fi; \
 	done
 
-# What the Python package makes its messages of.
+# The descriptors from which the Python package makes its message classes.
 DESCRIPTORS := --path proto/unskew/v1 --as-file-descriptor-set --exclude-source-info
 
 .PHONY: check-proto

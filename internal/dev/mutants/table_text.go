@@ -95,7 +95,7 @@ var textMutants = []mutant{
 	},
 	{
 		name: "json-numbers-in-strings", tag: "n8", breaks: "A string with digits in it is an int.",
-		file: "internal/records/column.go", old: "case plan.String, plan.Bytes, plan.Timestamp, plan.Duration:", new: "case plan.String, plan.Bytes, plan.Timestamp, plan.Duration, plan.Int:",
+		file: "internal/records/column.go", old: "\t\tif c.quotedInts {", new: "\t\tif c.quotedInts || c.kind == plan.Int {",
 		tests: []string{recordsTests},
 	},
 	{
