@@ -149,7 +149,7 @@ func TestN5_MistakesInRows(t *testing.T) {
 		{"cut off", "services/fraud_v1:read", `{"rows": [` + aRow, 400, "it ends before the object does", ""},
 		{"more behind", "services/fraud_v1:read", `{"rows": [` + aRow + `]} {}`, 400, "text after the end of the object", ""},
 		{"no rows", "services/fraud_v1:read", `{"features": []}`, 400, `the member "rows" is missing`, ""},
-		{"rows given twice", "services/fraud_v1:read", `{"rows": [], "rows": []}`, 400, `"rows" is there twice`, ""},
+		{"rows given twice", "services/fraud_v1:read", `{"rows": [], "rows": []}`, 400, `"rows" occurs twice`, ""},
 		{"rows of another kind", "services/fraud_v1:read", `{"rows": {}}`, 400, "rows is not an array of objects", ""},
 		{"an empty array", "services/fraud_v1:read", `{"rows": []}`, 400, "the request has no rows", ""},
 		{"another member", "services/fraud_v1:read", `{"rows": [], "service": "x"}`, 400, `unknown member "service"; the members are rows, features, fingerprint`, ""},

@@ -18,7 +18,7 @@ import (
 func (db *DB) computedNames(ctx context.Context, sql string) ([]string, error) {
 	tree, err := db.parse(ctx, sql)
 	if err != nil || tree == nil {
-		return nil, err // what is no SELECT, such as PIVOT, has its literals
+		return nil, err // of a statement other than SELECT, only literals are known
 	}
 	var names []string
 	for _, arg := range tableArguments(tree, nil) {
@@ -31,7 +31,7 @@ func (db *DB) computedNames(ctx context.Context, sql string) ([]string, error) {
 	return names, nil
 }
 
-// parse returns the syntax tree of a query; nil if DuckDB has none of it.
+// parse returns the syntax tree of a query; nil if DuckDB cannot serialize it, as with PIVOT.
 func (db *DB) parse(ctx context.Context, sql string) (any, error) {
 	var tree map[string]any
 	err := db.stream(ctx, "SELECT json_serialize_sql("+Quote(sql)+")::VARCHAR", nil, func(rec arrow.RecordBatch) error {
@@ -49,7 +49,7 @@ func (db *DB) parse(ctx context.Context, sql string) (any, error) {
 }
 
 // tableArguments appends the expressions that are arguments of table functions and not
-// literals, whose texts are known anyway.
+// literals; namesIn finds those.
 func tableArguments(tree any, to []any) []any {
 	switch t := tree.(type) {
 	case []any:
@@ -72,15 +72,15 @@ func tableArguments(tree any, to []any) []any {
 	return to
 }
 
-// evaluate returns the texts that an expression is: itself, or the elements of a list.
-// Of what is neither, or no constant, there are none.
+// evaluate returns the value of a constant expression if it is a string, or the strings in it
+// if it is a list; otherwise nothing.
 func (db *DB) evaluate(ctx context.Context, expr any) ([]string, error) {
 	tree, err := db.parse(ctx, "SELECT NULL")
 	if err != nil {
 		return nil, err
 	}
 	if !setExpression(tree, expr) {
-		return nil, errors.New("the syntax tree of DuckDB has another form")
+		return nil, errors.New("DuckDB's syntax tree has an unknown form")
 	}
 	text, err := json.Marshal(tree)
 	if err != nil {
@@ -92,7 +92,7 @@ func (db *DB) evaluate(ctx context.Context, expr any) ([]string, error) {
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		return nil, nil // no constant
+		return nil, nil // the expression is not constant
 	}
 	return names, err
 }

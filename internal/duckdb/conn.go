@@ -27,7 +27,7 @@ type Options struct {
 }
 
 // DB is an in-memory DuckDB that reads relations from files and servers. All
-// methods may be called concurrently; Close only after they have returned.
+// methods may be called concurrently, except Close, which comes last.
 type DB struct {
 	db    mapping.Database
 	base  string // absolute
@@ -63,7 +63,7 @@ func Open(o Options) (*DB, error) {
 		"SET GLOBAL preserve_insertion_order = true",
 		"SET GLOBAL file_search_path = " + Quote(base),
 		"SET GLOBAL temp_directory = " + Quote(db.spill.path),
-		// The cache takes a file that was rewritten within a second for the old one.
+		// The cache does not notice a file that is rewritten within a second.
 		"SET GLOBAL enable_external_file_cache = false",
 	}, "; ")
 	if err := db.Exec(context.Background(), session); err != nil {
@@ -73,7 +73,7 @@ func Open(o Options) (*DB, error) {
 }
 
 func (o Options) settings() [][2]string {
-	// Code that nobody chose does not come in over the network; what is installed is loaded.
+	// Installed extensions are loaded; none is downloaded without being asked for.
 	s := [][2]string{{"autoinstall_known_extensions", "false"}}
 	if o.MemoryLimit != "" {
 		s = append(s, [2]string{"memory_limit", o.MemoryLimit})
@@ -93,10 +93,10 @@ func (db *DB) Close() error {
 // Version is the version of the DuckDB library, such as "v1.5.6".
 func Version() string { return mapping.LibraryVersion() }
 
-// Base is the directory that relative paths are relative to, with a slash at its end.
+// Base is the directory that relative paths are relative to, ending in a slash.
 func (db *DB) Base() string { return db.base + string(filepath.Separator) }
 
-// abs is a path as queries take it.
+// abs makes a path absolute as queries do.
 func (db *DB) abs(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -104,7 +104,7 @@ func (db *DB) abs(path string) string {
 	return filepath.Join(db.base, path)
 }
 
-// Exec runs statements whose results nobody reads, such as COPY … TO.
+// Exec runs statements and discards their results, such as that of COPY … TO.
 func (db *DB) Exec(ctx context.Context, sql string) error {
 	c, err := db.connect()
 	if err != nil {
@@ -134,12 +134,12 @@ func (db *DB) connect() (*conn, error) {
 
 func (c *conn) close() { mapping.Disconnect(&c.c) }
 
-// interruptEvery is how often a cancelled statement is interrupted again: an
-// interrupt that comes just before a statement starts is forgotten by DuckDB.
+// interruptEvery is how often a cancelled statement is interrupted again: DuckDB
+// forgets an interrupt that comes just before a statement starts.
 const interruptEvery = 20 * time.Millisecond
 
-// interruptOn interrupts what runs on c once ctx is cancelled, until the
-// returned function is called, which waits for the end of that.
+// interruptOn interrupts the statements of c once ctx is cancelled. The returned function
+// stops that and waits until no more interrupts are sent.
 func (c *conn) interruptOn(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
@@ -166,9 +166,9 @@ func (c *conn) interruptOn(ctx context.Context) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// stream runs a query and calls f with its rows in their order, in batches of
-// bounded size, without ever holding the whole result; schema, if given, is called
-// once before. A batch is only valid during the call. The first error of a callback
+// stream runs a query and calls f with its rows in order, in batches of
+// bounded size, without holding the whole result; schema, if not nil, is called
+// once before. A batch is valid only during the call. The first error of a callback
 // ends the query and is returned.
 func (db *DB) stream(ctx context.Context, sql string, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	c, err := db.connect()
@@ -258,8 +258,8 @@ func takeError(ed mapping.ErrorData) error {
 	return fmt.Errorf("DuckDB's rows as Arrow: %s", mapping.ErrorDataMessage(ed))
 }
 
-// queryError makes DuckDB's message one line, without the echo of the query and of
-// a CSV reader's settings, and without advice about options that nobody here can set.
+// queryError makes DuckDB's message one line, without the text of the query and the
+// settings of a CSV reader, and without advice on options that users cannot set.
 func queryError(ctx context.Context, msg string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -285,5 +285,5 @@ func queryError(ctx context.Context, msg string) error {
 	return errors.New(msg)
 }
 
-// advice is how lines of advice begin.
+// advice lists the beginnings of lines of advice.
 var advice = []string{"Column ", "This type was ", "Select a different type ", "* ", "Possible ", "See also ", "This file is not utf-8"}

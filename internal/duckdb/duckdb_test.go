@@ -49,7 +49,7 @@ func TestDescribeNamesAsTheQueryDoes(t *testing.T) {
 	}
 }
 
-// TestFilesInFindsEveryFile that a query reads, however it names it.
+// TestFilesInFindsEveryFile that a query reads, in whatever way the query names it.
 func TestFilesInFindsEveryFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.csv", "b.csv", "it's.csv", "day-7.csv", "deep/x/c.csv", "deep/y/c.csv", "d.x.csv"} {

@@ -2,8 +2,8 @@ package duckdb
 
 import "strings"
 
-// namesIn lists what may name a file in sql: string literals, and names of tables,
-// which are quoted or not and may have dots. Comments are left out.
+// namesIn lists the parts of sql that may name a file: string literals and names of tables,
+// quoted or not, possibly with dots. Comments are skipped.
 func namesIn(sql string) []string {
 	var names []string
 	for i := 0; i < len(sql); {
@@ -32,7 +32,7 @@ func namesIn(sql string) []string {
 	return names
 }
 
-// dottedName reads the name of a table with the names before it.
+// dottedName reads the name of a table, qualified by those of its schema and database.
 func dottedName(s string) (name string, n int) {
 	for {
 		part := ""
@@ -76,7 +76,7 @@ func dollarText(s string) (text string, n int) {
 	return text, len(text) + 2*len(tag)
 }
 
-// indexAfter is the index behind the first sep, or the length of s.
+// indexAfter returns the index after the first sep, or the length of s.
 func indexAfter(s, sep string) int {
 	if i := strings.Index(s, sep); i >= 0 {
 		return i + len(sep)
@@ -84,8 +84,8 @@ func indexAfter(s, sep string) int {
 	return len(s)
 }
 
-// quotedText reads a text that begins with a quote, in which the quote itself is
-// doubled; n is the length with the quotes.
+// quotedText reads a text that begins with a quote; quotes within it are doubled. The
+// length n includes the quotes.
 func quotedText(s string) (text string, n int) {
 	q := s[:1]
 	for i := 1; i < len(s); i++ {

@@ -13,9 +13,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// Query runs a query and calls schema once, if it is given, and then f with its rows in
-// their order, in batches of a few thousand, without ever holding the whole result. A
-// record is only valid during the call unless f retains it. The first error of a callback
+// Query runs a query and calls schema once, if it is not nil, and then f with the rows in
+// order, in batches of a few thousand, without holding the whole result. A
+// record is valid only during the call unless f retains it. The first error of a callback
 // ends the query and is returned.
 func (db *DB) Query(ctx context.Context, sql string, schema func(*arrow.Schema) error, f func(arrow.RecordBatch) error) error {
 	return db.stream(ctx, sql, schema, f)
@@ -42,8 +42,8 @@ func (db *DB) Describe(ctx context.Context, sql string) ([]Column, error) {
 }
 
 // FilesIn lists the files that a query names, in string literals and in names of tables,
-// quoted or not: absolute paths and URLs in order, patterns expanded. A name counts even
-// where the query does not read it; a table behind ATTACH has no file.
+// quoted or not: absolute paths and URLs in order, with patterns expanded. It includes files
+// that are named but not read, and excludes those of attached databases.
 func (db *DB) FilesIn(ctx context.Context, sql string) ([]string, error) {
 	names, err := db.computedNames(ctx, sql)
 	if err != nil {
@@ -87,7 +87,7 @@ func (db *DB) glob(ctx context.Context, pattern string) ([]string, error) {
 // Quote makes s a string literal.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// missingExtension is what DuckDB says when it lacks an extension.
+// missingExtension is part of DuckDB's error for an extension that is not installed.
 const missingExtension = "Install it first using \"INSTALL "
 
 // extensionError says what to do about an extension that is not installed.

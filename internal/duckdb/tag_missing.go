@@ -2,6 +2,6 @@
 
 package duckdb
 
-// DuckDB hands rows over as Arrow only in builds with the tag duckdb_arrow.
-// The undefined name below is what the compiler prints when it is missing.
+// DuckDB returns rows as Arrow only in builds with the tag duckdb_arrow. Without the tag
+// the compiler prints the undefined name below.
 var _ = build_with_go_build_dash_tags_duckdb_arrow__or_with_make

@@ -1,8 +1,8 @@
 // Package entitykey turns the key components of an entity into bytes.
 //
 // The encoding is injective (no two different keys share bytes, whatever their
-// components contain), order-preserving (bytes order as the components do, the first
-// deciding first) and typed (int 1 and string "1" differ). It is the
+// components contain), order-preserving (bytes compare as the components do, from the first
+// to the last) and typed (int 1 and string "1" differ). It is the
 // concatenation of the components' canonical encodings, see plan.AppendCanonical.
 package entitykey
 

@@ -22,7 +22,7 @@ func values(t *rapid.T, label string) []plan.Value {
 }
 
 // TestK1_KeysAreInjectiveAndOrdered: (1,23) and (12,3) differ, int 1 and "1"
-// differ, and bytes order as the components do.
+// differ, and bytes compare as the components do.
 func TestK1_KeysAreInjectiveAndOrdered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := values(t, "a"), values(t, "b")

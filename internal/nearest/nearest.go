@@ -1,8 +1,8 @@
 // Package nearest finds the name a person probably meant.
 package nearest
 
-// Name returns the candidate with the smallest edit distance to name, the first
-// of equals, if it is at most a third of name's length (and at least 1) away.
+// Name returns the candidate with the smallest edit distance to name, if that is at most a
+// third of name's length (or 1, for short names); the first of several.
 func Name(name string, candidates []string) (string, bool) {
 	best, limit := "", max(1, len(name)/3)
 	for _, c := range candidates {

@@ -7,25 +7,25 @@ import (
 	"io"
 )
 
-// MaxRow is the most bytes that a row of text may have.
+// MaxRow is the maximum size of a row of text in bytes.
 const MaxRow = 16 << 20
 
-// readAhead is how much text is read at a time, if it is there.
+// readAhead is how many bytes are read at a time, if available.
 const readAhead = 256 << 10
 
-// buffer is text that was read and not used yet.
+// buffer holds text that was read but not yet consumed.
 type buffer struct {
 	src      io.Reader
 	b        []byte
 	from, to int   // what is unused: b[from:to]
 	line     int64 // the number of the line that b[from] lies in
-	marked   bool  // the place of a byte order mark is passed
+	marked   bool  // a byte order mark would have been skipped
 	final    bool  // there is nothing after b[:to]
 }
 
 func newBuffer(src io.Reader) *buffer { return &buffer{src: src, line: 1} }
 
-// unused is the text from the next row on; it is overwritten by fill.
+// unused is the text from the next row on; fill overwrites it.
 func (b *buffer) unused() ([]byte, error) {
 	if !b.marked {
 		if err := b.skipMark(); err != nil || !b.marked {
@@ -35,16 +35,16 @@ func (b *buffer) unused() ([]byte, error) {
 	return b.b[b.from:b.to], nil
 }
 
-// use takes n bytes with the given number of line ends.
+// use consumes n bytes that have the given number of line ends.
 func (b *buffer) use(n, lines int) {
 	b.from += n
 	b.line += int64(lines)
 }
 
-// fill reads on, once; what was handed out before is overwritten.
+// fill reads more text, once; it overwrites what unused returned before.
 func (b *buffer) fill() error {
 	if b.to-b.from >= MaxRow {
-		return fmt.Errorf("line %d: a row of more than %d MiB, which is the most; is a quote or a bracket closed?", b.line, MaxRow>>20)
+		return fmt.Errorf("line %d: a row is longer than %d MiB, the limit; is a quote or a bracket not closed?", b.line, MaxRow>>20)
 	}
 	if b.from > 0 {
 		copy(b.b, b.b[b.from:b.to])
@@ -63,8 +63,8 @@ func (b *buffer) fill() error {
 	return err
 }
 
-// read is one read that gives something. What comes with an error other than the end
-// is left out, since it may be half a row.
+// read reads until it gets at least one byte. Bytes that come with an error other than
+// io.EOF are dropped, since they may end within a row.
 func (b *buffer) read() (int, error) {
 	for range 100 {
 		n, err := b.src.Read(b.b[b.to:])
@@ -84,7 +84,7 @@ var (
 	errNotUTF8 = errors.New("the text is UTF-16; write it as UTF-8")
 )
 
-// skipMark goes past a byte order mark, once there is enough to see one.
+// skipMark skips a byte order mark once enough bytes were read to recognize it.
 func (b *buffer) skipMark() error {
 	p := b.b[b.from:b.to]
 	for _, mark := range otherMarks {

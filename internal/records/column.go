@@ -30,7 +30,7 @@ func (c *column) begin(n int) {
 	c.bytes = c.bytes[:0]
 }
 
-// finish cuts the vector to n rows.
+// finish truncates the vector to n rows.
 func (c *column) finish(n int) {
 	v := c.vec
 	v.N = n
@@ -39,7 +39,7 @@ func (c *column) finish(n int) {
 	v.Null, v.Err = v.Null[:min(len(v.Null), vector.Words(n))], v.Err[:min(len(v.Err), vector.Words(n))]
 }
 
-// set stores a cell in row i. The text of a string stays where it is, in p.
+// set stores a cell in row i. A string shares the memory of p.
 func (c *column) set(i int, p []byte, from *cell) error {
 	raw := p[from.from:from.to]
 	c.text = stringOf(raw)
@@ -65,7 +65,7 @@ func (c *column) set(i int, p []byte, from *cell) error {
 	return c.setText(i, c.text)
 }
 
-// setText stores what a text means.
+// setText parses a text and stores its value.
 func (c *column) setText(i int, s string) (err error) {
 	v := c.vec
 	switch c.kind {
@@ -98,8 +98,8 @@ func (c *column) setText(i int, s string) (err error) {
 	return err
 }
 
-// setJSON stores a cell of JSON whose text does not say its value, and refuses one of
-// another type; otherwise the text in c says it.
+// setJSON stores a JSON cell whose value is not simply the value of its text, and rejects one
+// of another type. It reports false for the others, whose text the caller parses.
 func (c *column) setJSON(i int, raw []byte, from *cell) (done bool, err error) {
 	switch from.form {
 	case jsonNull:
@@ -152,5 +152,5 @@ func (c *column) setJSONString(i int, raw []byte, from *cell) (done bool, err er
 	return false, fmt.Errorf("the string %s is not %s", text.Quote(c.text), plan.T(c.kind).WithArticle())
 }
 
-// stringOf is b as a string that shares its memory.
+// stringOf returns b as a string that shares its memory.
 func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -23,7 +23,7 @@ const (
 	jsonArray
 )
 
-// csvScanner divides CSV into rows and cells.
+// csvScanner splits CSV into rows and cells.
 type csvScanner struct {
 	delimiter, quote byte
 	quotes           bool // there is a quote at all
@@ -77,7 +77,7 @@ func fields(n int) string {
 	return fmt.Sprintf("%d fields", n)
 }
 
-// blankLines is how far p has none but line ends.
+// blankLines finds the line ends at the beginning of p.
 func blankLines(p []byte, final bool) found {
 	var f found
 	for {
@@ -97,7 +97,7 @@ func blankLines(p []byte, final bool) found {
 	}
 }
 
-// record finds a row behind blank lines.
+// record finds the first row, skipping blank lines.
 func (s *csvScanner) record(p []byte, f found, final bool) (found, error) {
 	rest := p[f.at:]
 	end := bytes.IndexByte(rest, '\n')
@@ -137,11 +137,11 @@ func (s *csvScanner) record(p []byte, f found, final bool) (found, error) {
 }
 
 var (
-	errCarriageReturn = errors.New("a carriage return that ends no line; put the field in quotes")
+	errCarriageReturn = errors.New("a carriage return within a line; put the field in quotes")
 	errOpenQuote      = errors.New("a quote that is never closed")
 )
 
-// quotedRecord finds a row with quotes in it, perhaps of several lines.
+// quotedRecord finds a row that has quotes and may span several lines.
 func (s *csvScanner) quotedRecord(p []byte, f found, final bool) (found, error) {
 	s.cells = s.cells[:0]
 	at := f.at
@@ -171,8 +171,8 @@ func (s *csvScanner) quotedRecord(p []byte, f found, final bool) (found, error) 
 	}
 }
 
-// field reads one field and finds the delimiter or the line end behind it: "\n", the
-// "\r" of "\r\n" or the end of p. With an error, end is where it was noticed.
+// field reads one field and finds the delimiter or line end after it: "\n", the
+// "\r" of "\r\n" or the end of p. With an error, end is where it was found.
 func (s *csvScanner) field(p []byte, at int) (c cell, end int, err error) {
 	if at < len(p) && p[at] == s.quote {
 		return s.quotedField(p, at)
@@ -219,7 +219,7 @@ func (s *csvScanner) quotedField(p []byte, at int) (c cell, end int, err error) 
 	}
 }
 
-// badRecord takes a row up to the next line end, from where it cannot be read.
+// badRecord consumes a malformed row up to the next line end.
 func (s *csvScanner) badRecord(p []byte, f found, at int, why error, final bool) found {
 	end := bytes.IndexByte(p[at:], '\n')
 	if end < 0 && !final {
@@ -249,8 +249,8 @@ func (s *csvScanner) takeHeader(p []byte, f found) error {
 	return err
 }
 
-// repeatsHeader reports whether a row is that of the names. With one column that may be
-// a value.
+// repeatsHeader reports whether a row equals the header. With a single column it reports
+// false, since the name may be a value.
 func (s *csvScanner) repeatsHeader(p []byte, cells []cell) bool {
 	if len(cells) < 2 {
 		return false
@@ -271,7 +271,7 @@ func (s *csvScanner) missing() error {
 	return nil
 }
 
-// undouble makes single quotes of doubled ones, in place.
+// undouble replaces doubled quotes by single ones, in place.
 func undouble(t []byte, quote byte) []byte {
 	n := 0
 	for i := 0; i < len(t); i++ {

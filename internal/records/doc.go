@@ -1,5 +1,5 @@
 // Package records reads rows of CSV and JSON text into batches: of files, spines and
-// pushes alike. What a cell means as a value is said by package text; this package says
+// pushes alike. Package text parses the values of cells; this package finds
 // where rows and cells begin and end.
 //
 // # CSV
@@ -12,14 +12,14 @@
 //
 // # JSON
 //
-// A file is objects, one a line, or one array of objects. A member that is missing is null.
-// Numbers, bools and strings have to be what the column is declared as; only what JSON has
-// no form of is a string: a timestamp, a duration, bytes in base64, a NaN and the infinities.
+// A file is one object per line, or one array of objects. A missing member is null.
+// Numbers, bools and strings must have the declared type of their column. Values that JSON
+// cannot write are strings: timestamps, durations, bytes in base64, NaN and the infinities.
 //
-// # What is wrong
+// # Errors
 //
-// A cell that its column cannot hold, and a row that cannot be divided into cells, make a
-// bad row, which says where it is and why; the rows after it are read. What is wrong with
-// a whole file, such as its header, a quote that is never closed or a row beyond MaxRow, is
-// an error.
+// A cell that its column cannot hold, or a row that cannot be split into cells, makes a
+// bad row with its position and the reason; the rows after it are still read. A problem of
+// the whole file, such as its header, a quote that is not closed or a row longer than MaxRow,
+// is an error.
 package records

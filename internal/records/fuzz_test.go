@@ -16,8 +16,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// FuzzCSV: text never panics, is cut up alike however it arrives, and what another reader
-// takes for rows of one width is read with the same texts.
+// FuzzCSV: no text panics, the rows do not depend on how the text arrives, and text that
+// encoding/csv reads as rows of one width has the same cells here.
 func FuzzCSV(f *testing.F) {
 	for _, s := range []string{"i,s\n1,a\n", "\ufeffs\r\n\"a\"\"b\r\nc\"\r\n", "i,s\n1\n\n2,x,y\n", "s\n\"a", "i;s\n1;'a'\n", "i,i\n", "s,i\n\"a\"b,1\nx\"y,2\n"} {
 		f.Add([]byte(s))
@@ -42,8 +42,8 @@ func agree(t *testing.T, text []byte, o Options) {
 	}
 }
 
-// compareWithLibrary reads columns of strings. The library makes a line end of every CRLF,
-// in quotes too, and takes a lone carriage return for text.
+// compareWithLibrary reads columns of strings. The library turns every CRLF into a line end,
+// also within quotes, and reads a lone carriage return as text.
 func compareWithLibrary(t *testing.T, text []byte) {
 	if bytes.ContainsRune(text, '\r') {
 		return
@@ -83,8 +83,8 @@ func compareWithLibrary(t *testing.T, text []byte) {
 	}
 }
 
-// FuzzJSON: text never panics, is cut up alike however it arrives, and is refused where
-// the library refuses it.
+// FuzzJSON: no text panics, the rows do not depend on how the text arrives, and text that
+// encoding/json rejects is rejected.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"i": 1, "s": "a\u00e9\n"}`, "[{\"i\": 1},\n{}]", `{"i": -1.5e+3, "x": [1, {"a": null}], "b": true}`, `{"s": "\ud83d\ude00", "s": 1}`, "{\"i\": 01}\n{}", "[1, \"x\", [], {}", "\ufeff[]"} {
 		f.Add([]byte(s))
@@ -105,8 +105,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzMembers: an object is divided where the library takes it for one, with the same names
-// and values, and refused elsewhere. Names that are there twice are an error here.
+// FuzzMembers: what encoding/json reads as an object has the same names and values here, and
+// everything else is rejected. Duplicate names are an error here.
 func FuzzMembers(f *testing.F) {
 	for _, s := range []string{`{"rows": [{"a": 1}], "x" : "\u00e9"}`, "{}", " {\n\"a\":1\n} ", `{"a": 1, "a": 2}`, `{"a": 1,}`, `{"a": 1} x`, `[]`, `{"a"`, `{"a": tru`} {
 		f.Add([]byte(s))
@@ -126,7 +126,7 @@ func FuzzMembers(f *testing.F) {
 			libErr = errors.New("no object")
 		}
 		if err != nil {
-			if libErr == nil && !strings.Contains(err.Error(), "there twice") && !errors.Is(err, errSurrogate) && !strings.Contains(err.Error(), errSurrogate.Error()) {
+			if libErr == nil && !strings.Contains(err.Error(), "occurs twice") && !errors.Is(err, errSurrogate) && !strings.Contains(err.Error(), errSurrogate.Error()) {
 				t.Errorf("%q: %v, and the library reads it", text, err)
 			}
 			return

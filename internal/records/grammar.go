@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// syntaxError is text that is no JSON (RFC 8259). At the end of the text it may be one
-// that ends too early.
+// syntaxError is malformed JSON (RFC 8259). At the end of the available text it may mean that
+// more text is needed.
 type syntaxError struct {
 	at   int
 	what string
@@ -16,15 +16,15 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return e.what }
 
-// in says where the error is in a row that begins at the given place.
+// in returns the message, with the position in a row that begins at the given index.
 func (e *syntaxError) in(row int) string {
 	return fmt.Sprintf("malformed JSON at character %d: %s", e.at-row+1, e.what)
 }
 
-// ends is the error of a text that ends too early.
+// ends is the error for text that ends too early.
 func ends(p []byte) error { return &syntaxError{len(p), "the line ends before the object does"} }
 
-// spaces goes past the white space of JSON.
+// spaces skips white space.
 func spaces(p []byte, at int) int {
 	for at < len(p) && (p[at] == ' ' || p[at] == '\n' || p[at] == '\t' || p[at] == '\r') {
 		at++
@@ -32,7 +32,7 @@ func spaces(p []byte, at int) int {
 	return at
 }
 
-// follow goes past white space to something.
+// follow skips white space; the end of the text after it is an error.
 func follow(p []byte, at int) (int, error) {
 	if at = spaces(p, at); at == len(p) {
 		return at, ends(p)
@@ -40,7 +40,7 @@ func follow(p []byte, at int) (int, error) {
 	return at, nil
 }
 
-// expect goes past white space and the character c.
+// expect skips white space and the character c.
 func expect(p []byte, at int, c byte, missing string) (int, error) {
 	at, err := follow(p, at)
 	if err == nil && p[at] != c {
@@ -49,10 +49,10 @@ func expect(p []byte, at int, c byte, missing string) (int, error) {
 	return at + 1, err
 }
 
-// maxDepth is how deep values may lie in one another.
+// maxDepth is how deep values may be nested.
 const maxDepth = 1000
 
-// value reads a value; its cell has the text of it, of a string that between the quotes.
+// value reads a value; its cell has the text of the value, for a string the text between the quotes.
 func value(p []byte, at, depth int) (c cell, end int, err error) {
 	c.from = at
 	switch b := p[at]; {
@@ -98,8 +98,8 @@ func wordEnd(p []byte, at int, word string) (int, error) {
 	return at + len(word), nil
 }
 
-// nestedEnd finds the end of an object or array. Members with equal names are let pass:
-// nobody reads them.
+// nestedEnd finds the end of an object or array. It accepts duplicate names, since the
+// value is not read.
 func nestedEnd(p []byte, at, depth int) (int, error) {
 	if depth > maxDepth {
 		return at, &syntaxError{at, fmt.Sprintf("values lie more than %d deep in one another", maxDepth)}
@@ -139,7 +139,7 @@ func nestedEnd(p []byte, at, depth int) (int, error) {
 	}
 }
 
-// nameEnd goes past a name, its colon and white space.
+// nameEnd skips a name, its colon and white space.
 func nameEnd(p []byte, at int) (int, error) {
 	if p[at] != '"' {
 		return at, &syntaxError{at, "a name in double quotes is missing"}
@@ -204,7 +204,7 @@ func hexDigit(c byte) (rune, bool) {
 	return 0, false
 }
 
-// number finds the end of a number, and whether JSON has such numbers.
+// number finds the end of a number and checks its form.
 func number(p []byte, at int) (end int, ok bool) {
 	if p[at] == '-' {
 		at++
@@ -229,7 +229,7 @@ func number(p []byte, at int) (end int, ok bool) {
 	return at, ok
 }
 
-// numberEnd finds the end of a number that something follows.
+// numberEnd finds the end of a number that other text must follow.
 func numberEnd(p []byte, at int) (int, error) {
 	end, ok := number(p, at)
 	switch {
@@ -241,7 +241,7 @@ func numberEnd(p []byte, at int) (int, error) {
 	return end, nil
 }
 
-// digits counts the digits from a place on.
+// digits counts the digits from an index on.
 func digits(p []byte, at int) int {
 	n := 0
 	for at+n < len(p) && p[at+n]-'0' <= 9 {
@@ -250,11 +250,11 @@ func digits(p []byte, at int) int {
 	return n
 }
 
-var errSurrogate = errors.New("the string has half of a surrogate pair, which is not a character")
+var errSurrogate = errors.New("the string has an unpaired surrogate, which is not a character")
 
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// unescape replaces the escapes of a string, in place; stringEnd has found them good.
+// unescape replaces the escapes of a string in place; stringEnd has checked them.
 func unescape(s []byte) ([]byte, error) {
 	n := 0
 	for i := 0; i < len(s); {
@@ -279,8 +279,8 @@ func unescape(s []byte) ([]byte, error) {
 	return s[:n], nil
 }
 
-// escapedRune reads \uXXXX, or two of them that make one character; the size of half of
-// one is 0.
+// escapedRune reads \uXXXX, or a surrogate pair of two of them; the size of an unpaired
+// surrogate is 0.
 func escapedRune(s []byte) (r rune, size int) {
 	r = fourDigits(s[2:])
 	if !utf16.IsSurrogate(r) {

@@ -9,24 +9,24 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Column is a column as its texts are.
+// Column is a column with its inferred type.
 type Column struct {
 	Name string
 	Kind plan.Kind // Invalid: there are none but nulls, or no type holds all values
 	Why  string    // why no type does; "" otherwise
 }
 
-// Inference finds types for columns that nobody declared, from all of their texts:
+// Inference infers the types of undeclared columns from all of their texts:
 //
 //   - in CSV, true and false (also True, TRUE …) are bools; ints are written without plus sign
 //     and leading zeros and fit in 64 bits; other numbers are doubles, without leading zeros
 //     too; then timestamps, as plan.ParseTime reads them; anything else is a string;
-//   - in JSON, bools, numbers and strings are told apart by JSON, and strings that are all
-//     timestamps are timestamps;
+//   - in JSON, bools, numbers and strings are what JSON says, and a column whose strings are
+//     all timestamps is of timestamps;
 //   - ints and doubles together are doubles if all the ints are doubles too.
 //
-// Values of other mixtures make a string in CSV and are of no type in JSON. The order of
-// rows and files does not matter.
+// Any other mixture is a string in CSV and has no type in JSON. The order of rows and files
+// does not matter.
 type Inference struct {
 	columns []*inferred
 	index   map[string]int
@@ -37,7 +37,7 @@ type inferred struct {
 	seen class
 }
 
-// class is a set of what texts look like.
+// class is a set of the forms that texts have.
 type class uint16
 
 const (
@@ -57,7 +57,7 @@ const (
 	isNested
 )
 
-// Read reads a text; each may have columns that others lack.
+// Read reads one more text. It may have columns that others lack.
 func (in *Inference) Read(src io.Reader, f Format, d plan.CSV) error {
 	if in.index == nil {
 		in.index = map[string]int{}
@@ -77,7 +77,7 @@ func (in *Inference) Read(src io.Reader, f Format, d plan.CSV) error {
 	})
 }
 
-// each calls f with the rows of a text; a bad row is nobody's type and left out.
+// each calls f with the rows of a text, without bad rows.
 func each(buf *buffer, scan scanner, f func(p []byte, row *found)) error {
 	for {
 		p, row, err := nextRow(buf, scan)
@@ -110,7 +110,7 @@ func (in *Inference) column(name string) int {
 	return i
 }
 
-// Columns lists what was found, in the order in which names were met first.
+// Columns lists the columns in the order in which their names were first found.
 func (in *Inference) Columns() []Column {
 	out := make([]Column, len(in.columns))
 	for i, c := range in.columns {
@@ -120,7 +120,7 @@ func (in *Inference) Columns() []Column {
 	return out
 }
 
-// kind is the type that holds all that looks like one of the set.
+// kind is the type that holds every form in the set.
 func (s class) kind() (plan.Kind, string) {
 	const looks = looksBool | looksInt | looksLongInt | looksDouble | looksTime | looksText
 	switch s {
@@ -159,7 +159,7 @@ func (s class) names() string {
 	return strings.Join(parts, ", ")
 }
 
-// classOf is what a cell looks like; 0 for a null.
+// classOf returns the form of a cell; 0 for null.
 func classOf(p []byte, c *cell, null string) class {
 	s := stringOf(p[c.from:c.to])
 	switch c.form {
@@ -183,7 +183,8 @@ func classOf(p []byte, c *cell, null string) class {
 	return isNested
 }
 
-// isTimeText reports whether s is a timestamp; it makes few errors of texts that are none.
+// isTimeText reports whether s is a timestamp; a quick check avoids building errors for most
+// other texts.
 func isTimeText(s string) bool {
 	if len(s) < len("2006-01-02") || s[4] != '-' || s[7] != '-' {
 		return false
@@ -192,7 +193,7 @@ func isTimeText(s string) bool {
 	return err == nil
 }
 
-// classOfField is what a field of CSV looks like.
+// classOfField returns the form of a CSV field.
 func classOfField(p []byte, c *cell) class {
 	s := stringOf(p[c.from:c.to])
 	switch s {
@@ -212,10 +213,10 @@ func classOfField(p []byte, c *cell) class {
 	return looksText
 }
 
-// maxExactInt is the greatest int up to which every int is a double.
+// maxExactInt is the limit up to which every int is exactly a double.
 const maxExactInt = 1 << 53
 
-// classOfNumber tells numbers of JSON apart.
+// classOfNumber returns the form of a JSON number.
 func classOfNumber(s string, short, long, double, huge class) class {
 	if strings.ContainsAny(s, ".eE") || s == "-0" {
 		if f, err := strconv.ParseFloat(s, 64); err != nil || math.IsInf(f, 0) {

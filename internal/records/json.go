@@ -8,15 +8,15 @@ import (
 	"github.com/unskew/unskew/internal/text"
 )
 
-// jsonScanner divides JSON into objects and their members: one object a line, or the
+// jsonScanner splits JSON into objects and their members: one object per line, or the
 // elements of one array.
 type jsonScanner struct {
 	names *names
 	state jsonState
 	rows  int // objects begun so far
 	cells []cell
-	// Objects of one text mostly have the same names in the same order: last is those of
-	// the object before.
+	// Objects of one text mostly have the same names in the same order: last holds those of
+	// the previous object.
 	last []*name
 }
 
@@ -68,7 +68,7 @@ func (s *jsonScanner) inArray() bool {
 	return s.state == jsonFirst || s.state == jsonElement || s.state == jsonBehind
 }
 
-// take goes past one character, after which the state is to.
+// take consumes one character and sets the state.
 func (s *jsonScanner) take(f found, to jsonState) found {
 	s.state = to
 	f.kind = foundHeader
@@ -76,7 +76,7 @@ func (s *jsonScanner) take(f found, to jsonState) found {
 	return f
 }
 
-// line reads an object that has a line of its own.
+// line reads an object on a line of its own.
 func (s *jsonScanner) line(p []byte, f found, final bool) (found, error) {
 	end := bytes.IndexByte(p[f.at:], '\n')
 	switch {
@@ -132,8 +132,8 @@ func (s *jsonScanner) inArrayAt(p []byte, f found, final bool) (found, error) {
 	return f, errNoComma
 }
 
-// element reads an element of the array. What the grammar does not allow ends the
-// reading: nobody knows where the next element begins.
+// element reads an element of the array. A syntax error ends the reading, because the
+// start of the next element is unknown.
 func (s *jsonScanner) element(p []byte, f found, final bool) (found, error) {
 	end, err := s.object(p, f.at)
 	syntax := (*syntaxError)(nil)
@@ -153,15 +153,15 @@ func (s *jsonScanner) element(p []byte, f found, final bool) (found, error) {
 	return s.judged(f, err)
 }
 
-// rowError is what is wrong with an object whose end is known.
+// rowError is an error within an object whose end is known.
 type rowError struct{ why string }
 
 func (e *rowError) Error() string { return e.why }
 
 const notAnObject = "not a JSON object, like {\"user_id\": 1, \"ts\": \"2025-01-31T10:00:00Z\"}"
 
-// object reads an object into cells and returns where it ends. What the grammar does not
-// allow, and the end of p before that of the object, are a *syntaxError.
+// object reads an object into cells and returns where it ends. A violation of the grammar,
+// and an object that p does not hold completely, are a *syntaxError.
 func (s *jsonScanner) object(p []byte, at int) (end int, err error) {
 	s.cells = s.cells[:0]
 	s.rows++
@@ -197,8 +197,8 @@ func (s *jsonScanner) object(p []byte, at int) (end int, err error) {
 	}
 }
 
-// member reads a name and its value, and finds the comma or the brace behind them. wrong
-// is what is wrong with the row though not with the grammar.
+// member reads a name and its value, and finds the comma or brace after them. wrong is an
+// error in the row that does not violate the grammar.
 func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
 	if p[at] != '"' {
 		return at, nil, &syntaxError{at, "a name in double quotes is missing"}
@@ -235,7 +235,7 @@ func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
 	return at, wrong, nil
 }
 
-// name finds the j-th name of an object.
+// name looks up the j-th name of an object.
 func (s *jsonScanner) name(raw []byte, escaped bool, j int) (n *name, err error) {
 	if escaped {
 		if raw, err = unescape(bytes.Clone(raw)); err != nil {
@@ -248,7 +248,7 @@ func (s *jsonScanner) name(raw []byte, escaped bool, j int) (n *name, err error)
 		return nil, err
 	}
 	if n.row == s.rows {
-		return nil, &rowError{fmt.Sprintf("column %s is there twice", text.Quote(n.text))}
+		return nil, &rowError{fmt.Sprintf("column %s occurs twice", text.Quote(n.text))}
 	}
 	n.row = s.rows
 	return n, nil

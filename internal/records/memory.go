@@ -29,8 +29,8 @@ func All(p []byte, o Options, most int) (*Rows, error) {
 	return rows, nil
 }
 
-// elements counts the elements of a JSON array, up to most of them and up to the first that is
-// malformed.
+// elements counts the elements of a JSON array, up to a maximum and up to the first malformed
+// one.
 func elements(p []byte, most int) (n int) {
 	at, err := expect(p, 0, '[', "an array begins with a bracket")
 	for err == nil && n < most {
@@ -46,7 +46,7 @@ func elements(p []byte, most int) (n int) {
 	return n
 }
 
-// TooManyRows is the error of a text with more rows than Most.
+// TooManyRows is the error for a text with more rows than Most.
 type TooManyRows struct{ Most int }
 
 func (e *TooManyRows) Error() string { return fmt.Sprintf("more than %d rows", e.Most) }
@@ -71,7 +71,7 @@ func Members(p []byte, each func(name string, value []byte) error) error {
 			return located(p, err)
 		}
 		if seen[name] {
-			return fmt.Errorf("%q is there twice", name)
+			return fmt.Errorf("%q occurs twice", name)
 		}
 		seen[name] = true
 		if err := each(name, value); err != nil {
@@ -86,7 +86,7 @@ func Members(p []byte, each func(name string, value []byte) error) error {
 	}
 }
 
-// memberAt reads a member of an object and finds what is behind it.
+// memberAt reads a member of an object and finds what follows it.
 func memberAt(p []byte, at int) (name string, raw []byte, end int, err error) {
 	colon, err := nameEnd(p, at)
 	if err != nil {
@@ -114,7 +114,7 @@ func nothingAfter(p []byte, at int) error {
 	return nil
 }
 
-// located adds the place of a syntax error in p.
+// located adds the position of a syntax error in p.
 func located(p []byte, err error) error {
 	syntax := (*syntaxError)(nil)
 	if !errors.As(err, &syntax) {

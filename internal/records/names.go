@@ -19,8 +19,8 @@ type name struct {
 	row    int // the last row with it, counted over the whole text
 }
 
-// names are the names of a text. Two of them that differ only in case are an error,
-// since readers of other programs take them for one.
+// names are the names of a text. Two names that differ only in case are an error, since
+// other programs do not distinguish them.
 type names struct {
 	fields []plan.Field
 	pushed bool
@@ -29,14 +29,14 @@ type names struct {
 	all    func(text string) int // instead of fields: the column of a name that is new
 }
 
-// maxNames is how many names are told apart; names beyond are left out unseen.
+// maxNames limits the number of distinct names; further names are ignored.
 const maxNames = 10_000
 
 func newNames(fields []plan.Field, pushed bool) *names {
 	return &names{fields: fields, pushed: pushed, byText: map[string]*name{}, byCase: map[string]string{}}
 }
 
-// add takes a name that was not seen before.
+// add adds a new name.
 func (n *names) add(s string) (*name, error) {
 	if !utf8.ValidString(s) {
 		return nil, &nameError{fmt.Sprintf("the name of a column, %s, is not valid UTF-8", text.Quote(s))}
@@ -61,17 +61,17 @@ func (n *names) add(s string) (*name, error) {
 	return added, nil
 }
 
-// nameError is the error of a name that is not a column's.
+// nameError is the error for a name that no column has.
 type nameError struct{ why string }
 
 func (e *nameError) Error() string { return e.why }
 
-// header takes the names of a header.
+// header adds the names of a header.
 func (n *names) header(header []string) ([]int, error) {
 	columns := make([]int, len(header))
 	for i, s := range header {
 		if _, ok := n.byText[s]; ok {
-			return nil, fmt.Errorf("column %s is there twice", text.Quote(s))
+			return nil, fmt.Errorf("column %s occurs twice", text.Quote(s))
 		}
 		added, err := n.add(s)
 		if err != nil {
@@ -85,7 +85,7 @@ func (n *names) header(header []string) ([]int, error) {
 	return columns, n.missing()
 }
 
-// missing is the error of the first field that the text has no name for.
+// missing is the error for the first field that the text lacks.
 func (n *names) missing() error {
 	for _, f := range n.fields {
 		if _, ok := n.byText[f.Name]; ok {
@@ -101,7 +101,7 @@ func (n *names) missing() error {
 	return nil
 }
 
-// MissingError says that a text has no column of a name.
+// MissingError reports a column that a text lacks.
 type MissingError struct {
 	Column string
 	Has    []string // in order of their bytes

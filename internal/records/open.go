@@ -13,11 +13,11 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// formats are the formats by the ending of a file's name.
+// formats maps file extensions to formats.
 var formats = map[string]Format{".csv": CSV, ".tsv": CSV, ".json": JSON, ".jsonl": JSON, ".ndjson": JSON}
 
-// FormatOf finds the format by the ending of a file's name, before that of a
-// compression, and completes the dialect: a .tsv has tabs unless d says something else.
+// FormatOf finds the format by a file's extension, without that of a compression, and
+// completes the dialect: a .tsv file has tabs unless d says otherwise.
 func FormatOf(name string, d plan.CSV) (Format, plan.CSV, bool) {
 	ending := path.Ext(uncompressed(name))
 	if ending == ".tsv" && d.Delimiter == 0 {
@@ -27,17 +27,17 @@ func FormatOf(name string, d plan.CSV) (Format, plan.CSV, bool) {
 	return f, d, ok
 }
 
-// uncompressed is a name in lower case, without the ending of a compression.
+// uncompressed returns a name in lower case, without the extension of a compression.
 func uncompressed(name string) string {
 	name = strings.ToLower(name)
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 }
 
-// maxWindow bounds what decompression keeps in memory; the usual levels need 8 MiB.
+// maxWindow limits the memory of decompression; the usual levels need 8 MiB.
 const maxWindow = 128 << 20
 
-// Decompress reads what was compressed in the way that the ending of a file's name says,
-// .gz or .zst. It does not close r.
+// Decompress returns the decompressed text of a file whose extension is .gz or .zst, and r
+// for other extensions. It does not close r.
 func Decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	ending := path.Ext(strings.ToLower(name))
 	if ending != ".gz" && ending != ".zst" {
@@ -45,7 +45,7 @@ func Decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	}
 	begun := bufio.NewReader(r)
 	if _, err := begun.Peek(1); errors.Is(err, io.EOF) {
-		return nil, errors.New("the file is empty, which no compressed file is")
+		return nil, errors.New("the file is empty, and a compressed file cannot be")
 	}
 	if ending == ".gz" {
 		return gzip.NewReader(begun)

@@ -14,8 +14,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// readPython prints the rows of a CSV and a JSON text as its own readers have them, a JSON
-// list of texts for each; null stands for what is not there.
+// readPython prints the rows of a CSV and a JSON text as Python's own readers return them, as
+// one JSON list of texts each; null is a missing value.
 const readPython = `
 import csv, io, json, sys
 given = json.load(sys.stdin)
@@ -24,7 +24,7 @@ print(json.dumps([r for r in rows if r]))
 print(json.dumps([[o.get("a"), o.get("b")] for o in map(json.loads, given["json"].splitlines())]))
 `
 
-// TestN9_PythonReadsTheSameCells: where rows and cells begin and end is not ours to say.
+// TestN9_PythonReadsTheSameCells: rows and cells begin and end where Python's readers say.
 func TestN9_PythonReadsTheSameCells(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -27,22 +27,22 @@ type Options struct {
 	Format  Format
 	Dialect plan.CSV // of CSV
 	Fields  []plan.Field
-	// Pushed rows may lack any of the fields, which are null then, and have no other names.
-	// Without it a header has all fields, and other names are left out.
+	// Pushed rows may lack fields, which are then null, and must not have other names.
+	// Otherwise a header must have all fields, and other names are ignored.
 	Pushed bool
-	// Complete makes a bad cell of a field that an object of JSON lacks. Otherwise it is null.
+	// Complete makes a field that a JSON object lacks a bad cell. Otherwise it is null.
 	Complete bool
-	// QuotedInts takes an int of JSON also as a string: many programs, browsers among them,
-	// cannot write one beyond 2^53 as a number.
+	// QuotedInts accepts JSON ints as strings too: many programs, including browsers, cannot
+	// write ints beyond 2^53 as numbers.
 	QuotedInts bool
-	// Raw are the fields, strings, that take any value of JSON, as it is written; nil: none.
+	// Raw names the string fields that accept any JSON value as its text; nil: none.
 	Raw map[string]bool
 }
 
-// batchRows is the most rows of a batch of a Reader.
+// batchRows is the maximum number of rows in a Reader's batch.
 const batchRows = 2048
 
-// Rows are consecutive rows of a text. They, their lanes and their strings are only valid
+// Rows are consecutive rows of a text. They, their lanes and their strings are valid only
 // until the next call of Next.
 type Rows struct {
 	*vector.Batch
@@ -60,7 +60,7 @@ type Bad struct {
 	Reason string // quotes the text
 }
 
-// Reader reads rows, each as soon as the source gave the whole of it.
+// Reader reads rows, each as soon as it has arrived completely.
 type Reader struct {
 	o       Options
 	buf     *buffer
@@ -68,7 +68,7 @@ type Reader struct {
 	names   *names
 	columns []*column
 	rows    Rows
-	// The most rows of a batch.
+	// The maximum number of rows in a batch.
 	capacity int
 	n        int   // rows in the batch so far
 	err      error // returned after the batch
@@ -76,13 +76,13 @@ type Reader struct {
 
 // scanner finds rows in text.
 type scanner interface {
-	// next looks for one row at the beginning of p, after which there is nothing if final.
+	// next finds one row at the beginning of p; if final is set, no text follows p.
 	next(p []byte, final bool) (found, error)
-	// missing is the error of a text that ends without what it has to have.
+	// missing is the error for a text that ends without something required.
 	missing() error
 }
 
-// found is what a scanner found.
+// found is the result of a scanner.
 type found struct {
 	kind  foundKind
 	size  int // bytes to go on after
@@ -134,11 +134,11 @@ func (r *Reader) Seen(f plan.Field) bool {
 	return ok
 }
 
-// Names are those that the text has had so far, in order of their bytes.
+// Names lists the names that the text has had so far, in byte order.
 func (r *Reader) Names() []string { return slices.Sorted(maps.Keys(r.names.byText)) }
 
-// Next reads a batch; at the end it returns io.EOF. It gives what it has rather than
-// waiting for the source. After an error the text is not read any further.
+// Next reads a batch; at the end it returns io.EOF. It returns the available rows rather than
+// waiting for more. After an error, further calls return it again.
 func (r *Reader) Next() (*Rows, error) {
 	r.begin()
 	for r.err == nil && r.n < r.capacity {
@@ -153,10 +153,10 @@ func (r *Reader) Next() (*Rows, error) {
 	return r.finish(), nil
 }
 
-// errWait says that the next row has to be read from the source.
+// errWait reports that the next row is not completely in memory.
 var errWait = fmt.Errorf("records: no whole row is there")
 
-// nextRow looks for a row in the text that is there.
+// nextRow finds a row in the text in memory.
 func nextRow(b *buffer, s scanner) (p []byte, f found, err error) {
 	if p, err = b.unused(); err == nil {
 		f, err = s.next(p, b.final)
@@ -211,7 +211,7 @@ func (r *Reader) finish() *Rows {
 	return &r.rows
 }
 
-// add stores a row; a column that it has no cell of is null.
+// add stores a row; columns without a cell are null.
 func (r *Reader) add(p []byte, f *found) {
 	i, line := r.n, r.buf.line+int64(f.skip)
 	r.rows.Lines = append(r.rows.Lines, line)
@@ -257,10 +257,10 @@ func (r *Reader) addBad(p []byte, f *found) {
 
 var newline = []byte{'\n'}
 
-// shownText is how many bytes of a text are shown.
+// shownText is how many bytes of a text a message shows.
 const shownText = 64
 
-// shorten copies a text for people, in part if it is long.
+// shorten copies a text for a message, truncated if it is long.
 func shorten(s string) string {
 	if len(s) <= shownText {
 		return strings.Clone(s)

@@ -22,7 +22,7 @@ func field(name string, k plan.Kind) plan.Field { return plan.Field{Name: name, 
 var allFields = []plan.Field{field("t", plan.Timestamp), field("i", plan.Int), field("d", plan.Double), field("s", plan.String),
 	field("b", plan.Bool), field("y", plan.Bytes), field("u", plan.Duration)}
 
-// text reads a whole text; rows are values by name, without nulls, and bad ones messages.
+// text reads a whole text. Rows are values by name, without nulls; bad rows are messages.
 func readAll(src io.Reader, o Options) ([]string, error) {
 	r := NewReader(src, o)
 	var out []string
@@ -110,7 +110,7 @@ func TestN10_CSVBadRows(t *testing.T) {
 		`2: bad t at 2 "2025-01-01T10:00Z": …is not a time… bad i at 2 "1.5"…bad d at 2 "x"…bad b at 2 "y"…bad u at 2 "1d"…`)
 	check(t, "s\ncaf\xe9\n", o, `2: bad s at 2 "caf\xe9": the string is not valid UTF-8`)
 	check(t, "i,ii\n1,2\n", o, `error: line 1: unknown column "ii" (did you mean "i"?)`)
-	check(t, "i,i\n1,2\n", o, `error: line 1: column "i" is there twice`)
+	check(t, "i,i\n1,2\n", o, `error: line 1: column "i" occurs twice`)
 	check(t, "\xff\xfei\x00\n\x00", o, "error: line 1: the text is UTF-16; write it as UTF-8")
 	o.Pushed = false
 	check(t, "t,i,d,s,b,y,u,U\n", o, `error: line 1: columns "u" and "U" differ only in case; rename one`)
@@ -163,7 +163,7 @@ func TestN8_N10_JSONBadRows(t *testing.T) {
 		`{"s": "\ud83d"}`:               `…surrogate`,
 		`{"s": "\ud83d\u0041"}`:         `…surrogate`,
 		"{\"s\": \"caf\xe9\"}":          `…not valid UTF-8`,
-		`{"i": 1, "i": 2}`:              `bad row at 2 "{\"i\": 1, \"i\": 2}": column "i" is there twice`,
+		`{"i": 1, "i": 2}`:              `bad row at 2 "{\"i\": 1, \"i\": 2}": column "i" occurs twice`,
 		`{"ii": 1}`:                     `…unknown column "ii" (did you mean "i"?)`,
 		`{"i": 1} {"i": 2}`:             `…more than one JSON value; each event has a line of its own`,
 		`{"i": 1`:                       `…the line ends before the object does`,
@@ -201,7 +201,7 @@ func TestN8_N10_JSONBadRows(t *testing.T) {
 		check(t, text, o, "1: i=1", want)
 	}
 	check(t, "[{\"i\": 1}, 12, \"x\", [1, 2],\n{\"i\": 2, \"i\": 3}, {\"i\": 4}]", o, "1: i=1", `1: bad row at 1 "12": not a JSON object…`, `1: bad row at 1 "\"x\""…not a JSON object`,
-		`1: bad row at 1 "[1, 2]"…`, `2: bad row at 2 …"i" is there twice`, "2: i=4")
+		`1: bad row at 1 "[1, 2]"…`, `2: bad row at 2 …"i" occurs twice`, "2: i=4")
 }
 
 func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -223,7 +223,7 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// TestRowsAreGivenBeforeMoreIsRead: a pipe may not say anything for long.
+// TestRowsAreGivenBeforeMoreIsRead: a pipe may have no more text for a long time.
 func TestRowsAreGivenBeforeMoreIsRead(t *testing.T) {
 	for _, tc := range []struct {
 		format Format
@@ -263,7 +263,7 @@ func TestRowsAreBounded(t *testing.T) {
 	}{{CSV, "i,s\n1,\"", "x\n"}, {CSV, "i,s\n1,", "x"}, {JSON, `{"s": "`, "x"}, {JSON, `[{"s": "`, "x"}, {JSON, "[[", " ["}} {
 		src := io.MultiReader(strings.NewReader(tc.begin), &endless{text: tc.fill})
 		_, err := NewReader(src, Options{Format: tc.format, Fields: allFields, Pushed: true}).Next()
-		if err == nil || !strings.Contains(err.Error(), "more than 16 MiB") && !strings.Contains(err.Error(), "deep") {
+		if err == nil || !strings.Contains(err.Error(), "longer than 16 MiB") && !strings.Contains(err.Error(), "deep") {
 			t.Errorf("%q…: %v", tc.begin, err)
 		}
 	}
@@ -406,7 +406,7 @@ func TestInference(t *testing.T) {
 	}
 }
 
-// TestInferredTypesHoldEveryText: what was inferred is read back without a bad row.
+// TestInferredTypesHoldEveryText: with the inferred types no row is bad.
 func TestInferredTypesHoldEveryText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cells := rapid.SliceOfN(rapid.OneOf(cellText(), rapid.SampledFrom([]string{"", "1", "2.5", "true", "2025-01-01", "-0", "1e5", "9007199254740993", "00"})), 1, 6).Draw(t, "cells")
@@ -436,7 +436,7 @@ func TestInferredTypesHoldEveryText(t *testing.T) {
 
 func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
-// cellText draws texts with what matters to readers of CSV and JSON.
+// cellText draws texts with characters that are special in CSV and JSON.
 func cellText() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "é", "\"", ",", "\n", "\r\n", "\r", "\\", "\\n", "0", "1", ".", "-", ":", "T", "2025-01-01", "\u00a0", "{", "}", "[", "\t", "\x00", " "}),

@@ -41,10 +41,10 @@ func Int(s string) (int64, error) {
 	return int64(u), nil
 }
 
-// maxIntDigits is how many digits the greatest int has.
+// maxIntDigits is the number of digits of the largest int.
 const maxIntDigits = 19
 
-// shortInt reads up to 18 digits after an optional sign; other texts are not ok.
+// shortInt reads up to 18 digits after an optional sign; ok is false for other texts.
 func shortInt(s string) (int64, bool) {
 	digits := s
 	if s != "" && (s[0] == '-' || s[0] == '+') {
@@ -74,7 +74,7 @@ type number struct {
 	exp      int64  // bounded far beyond what matters
 }
 
-// maxExponent bounds exponents, so that they can be added to lengths of texts.
+// maxExponent limits exponents so that adding lengths of texts does not overflow.
 const maxExponent = 1 << 40
 
 // scan reads a decimal number.
@@ -112,13 +112,13 @@ func scan(s string) (number, bool) {
 	return n, true
 }
 
-// IsNumber reports whether s is a decimal number, of whatever size.
+// IsNumber reports whether s is a decimal number of any size.
 func IsNumber(s string) bool {
 	_, ok := scan(s)
 	return ok
 }
 
-// digitsAt is how many digits s begins with.
+// digitsAt returns the number of digits at the beginning of s.
 func digitsAt(s string) int {
 	i := 0
 	for i < len(s) && s[i]-'0' <= 9 {
@@ -174,8 +174,8 @@ func Double(s string) (float64, error) {
 	return f, nil
 }
 
-// decimal reports whether s has none but the characters of decimal numbers, which keeps
-// other bases, underscores and words from strconv.
+// decimal reports whether s has only characters of decimal numbers. strconv would also
+// accept other bases, underscores and words.
 func decimal(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -187,7 +187,7 @@ func decimal(s string) bool {
 	return true
 }
 
-// DoubleWord reads what has no number: NaN and the infinities.
+// DoubleWord reads NaN and the infinities.
 func DoubleWord(s string) (float64, bool) {
 	word, sign := s, 0
 	if s != "" && (s[0] == '-' || s[0] == '+') {
@@ -205,12 +205,12 @@ func DoubleWord(s string) (float64, bool) {
 	return 0, false
 }
 
-// powersOfTen are the ones that a double holds exactly.
+// powersOfTen are the powers that a double holds exactly.
 var powersOfTen = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
 	1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}
 
-// shortDouble reads the digits and the point of numbers whose digits a double holds
-// exactly: then one division rounds once. Other texts are not ok.
+// shortDouble reads numbers without an exponent whose digits a double holds exactly, so
+// that the only rounding is that of one division; ok is false for other texts.
 func shortDouble(s string) (float64, bool) {
 	i := 0
 	if s != "" && s[0] == '-' {

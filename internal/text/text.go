@@ -11,11 +11,11 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// ErrUTF8 is the error of a string that is not UTF-8.
+// ErrUTF8 is the error for a string that is not UTF-8.
 var ErrUTF8 = errors.New("the string is not valid UTF-8")
 
-// Parse reads a value of kind k, which is that of a column. Its errors quote the text,
-// in part if it is long. The value of a string shares the memory of s.
+// Parse reads a value of a column of kind k. Its errors quote the text, truncated if it is
+// long. A string value shares the memory of s.
 func Parse(s string, k plan.Kind) (plan.Value, error) {
 	switch k {
 	case plan.Bool:
@@ -82,7 +82,7 @@ func equalFold(s, lower string) bool {
 	return true
 }
 
-// String checks a string.
+// String checks that s is valid UTF-8.
 func String(s string) error {
 	if !utf8.ValidString(s) {
 		return ErrUTF8
@@ -90,7 +90,7 @@ func String(s string) error {
 	return nil
 }
 
-// Bytes appends what s encodes to dst.
+// Bytes decodes s and appends the result to dst.
 func Bytes(dst []byte, s string) ([]byte, error) {
 	out, err := base64.StdEncoding.AppendDecode(dst, []byte(s))
 	if err != nil {
@@ -108,10 +108,10 @@ func Duration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// quoted is how many bytes of a text an error quotes.
+// quoted is the number of bytes of a text that errors quote.
 const quoted = 64
 
-// Quote is s as errors show it: in quotes and cut off where it is long.
+// Quote returns s in quotes for an error message, truncated if it is long.
 func Quote(s string) string {
 	if len(s) <= quoted {
 		return strconv.Quote(s)

@@ -97,7 +97,7 @@ func TestN8_ParseRefuses(t *testing.T) {
 	}
 }
 
-// numberText draws what may be a number, digits more often than anything else.
+// numberText draws texts that may be numbers, mostly digits.
 func numberText() *rapid.Generator[string] {
 	part := rapid.OneOf(
 		rapid.StringMatching(`[0-9]{1,22}`),
@@ -115,7 +115,7 @@ func numberText() *rapid.Generator[string] {
 	})
 }
 
-// TestN8_NumbersAreExact: against arithmetic without bounds.
+// TestN8_NumbersAreExact compares with arithmetic of unlimited precision.
 func TestN8_NumbersAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := numberText().Draw(t, "text")
@@ -135,7 +135,7 @@ func TestN8_NumbersAreExact(t *testing.T) {
 	})
 }
 
-// TestB4_TextsOfValuesReadBack: what a program writes of a value is read as that value.
+// TestB4_TextsOfValuesReadBack: the text that a program writes for a value is read as that value.
 func TestB4_TextsOfValuesReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		i := rapid.Int64().Draw(t, "int")

@@ -49,7 +49,7 @@ func (b Bitmap) Count() int {
 	return n
 }
 
-// Fill sets the first n bits and clears the rest.
+// Fill sets the first n bits and clears the rest; len(b) must be Words(n).
 func (b Bitmap) Fill(n int) {
 	for i := range b {
 		b[i] = ^uint64(0)
@@ -62,7 +62,7 @@ func (b Bitmap) Fill(n int) {
 // Zero clears every bit.
 func (b Bitmap) Zero() { clear(b) }
 
-// All reports whether the first n bits are set; what lies behind them does not count.
+// All reports whether the first n bits are set; later bits are ignored.
 func (b Bitmap) All(n int) bool {
 	for _, w := range b[:n>>6] {
 		if w != ^uint64(0) {

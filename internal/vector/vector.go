@@ -20,7 +20,7 @@ import (
 //
 // An optional(T) uses T's lane, with Null meaning none. A row whose Null or Err
 // bit is set has no value; its lane holds garbage. A nil Null or Err bitmap has
-// no row set. Whoever makes a vector owns its memory; lanes may alias Arrow
+// no row set. The maker of a vector owns its memory; lanes may alias Arrow
 // buffers, so a consumer that keeps strings clones them.
 type Vector struct {
 	Type   plan.Type
@@ -58,7 +58,7 @@ func New(t plan.Type, n int) *Vector {
 }
 
 // Resize sets the length to n, keeping lane memory where it suffices. Values
-// are unspecified afterwards; Null, Err and UTF8 are dropped, and the memory of bits is used again.
+// are unspecified afterwards; Null, Err and UTF8 are reset, and the memory of bitmaps is reused.
 func (v *Vector) Resize(n int) {
 	v.N, v.Null, v.Err, v.UTF8 = n, nil, nil, false
 	switch Lane(v.Type) {
@@ -110,7 +110,7 @@ func (v *Vector) SetErr(i int) {
 	v.Err.Set(i)
 }
 
-// zeroed is b, or new memory where that does not suffice, with n bits that are not set.
+// zeroed returns n clear bits, in the memory of b if that is large enough.
 func zeroed(b Bitmap, n int) Bitmap {
 	b = grow(b, Words(n))
 	b.Zero()

@@ -15,12 +15,12 @@ import (
 
 // rowGroup is the rows of one row group of one part, in order.
 type rowGroup struct {
-	part    *part
-	place   int // its number in the part
-	number  int
-	spans   []span
-	rows    []int32     // of the spine
-	sources []rowSource // by replay: where the aggregates of the rows are
+	part      *part
+	partIndex int // of part, among the parts
+	number    int // among the row groups of part
+	spans     []span
+	rows      []int32     // of the spine
+	sources   []rowSource // by replay: where the aggregates of the rows are
 
 	done    chan struct{} // closed when all of the following is there
 	err     error
@@ -185,7 +185,7 @@ func (a *assembly) add(ctx context.Context, rec arrow.RecordBatch, i, n int) (in
 }
 
 func (a *assembly) newGroup(p int) *rowGroup {
-	g := &rowGroup{part: a.parts[p], place: p, number: a.parts[p].groups, done: make(chan struct{})}
+	g := &rowGroup{part: a.parts[p], partIndex: p, number: a.parts[p].groups, done: make(chan struct{})}
 	for _, r := range a.t.replays {
 		g.sources = append(g.sources, rowSource{last: make([]lastResults, r.kernel.Parts())})
 	}
@@ -311,7 +311,7 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 	}
 	g.encoded = g.part.newRowGroup()
 	g.withEvents = make([]int64, len(f.t.roles))
-	f.counts.BeginGroup(g.place)
+	f.counts.BeginGroup(g.partIndex)
 	for _, r := range f.t.roles {
 		g.failed = append(g.failed, newFailedRows(len(r.ref.View.Features)))
 	}
