@@ -10,13 +10,14 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// nested is x inside depth lists.
+// nested is x wrapped in depth lists.
 func nested(x string, depth int) string {
 	return strings.Repeat("[", depth) + x + strings.Repeat("]", depth)
 }
 
-// What an aggregate keeps can be as deep as a stored value and no deeper, whatever the
-// aggregate and however the depth comes about; what is looked through is not kept.
+// The values that an aggregate stores may be nested as deeply as a stored value and no deeper,
+// whatever the aggregate and whatever causes the depth. Values that are only read are not
+// stored.
 func TestAggregatesKeepWhatCanBeStored(t *testing.T) {
 	const half = plan.MaxDepth / 2
 	for _, f := range []struct{ lets, expr string }{
@@ -45,6 +46,6 @@ func TestAggregatesKeepWhatCanBeStored(t *testing.T) {
 	view := "kind: FeatureView\nname: spend\nentity: user\nsource: transactions\nfeatures:\n  a: 'count().where(" +
 		nested("vip", plan.MaxDepth+1) + strings.Repeat("[0]", plan.MaxDepth+1) + ")'\n"
 	if _, found := load(t, projectOf(t, &txtar.Archive{Files: []txtar.File{{Name: "features/view.yaml", Data: []byte(view)}}})); len(found) > 0 {
-		t.Errorf("a filter that looks into a deep list: %s", render(t, found))
+		t.Errorf("a filter that reads a deep list: %s", render(t, found))
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// identity is a project whose fingerprints the tests of this file watch.
+// identity is the project whose fingerprints the tests of this file compare.
 const identity = `kind: Entity
 name: user
 keys: [{name: user_id, type: int}]
@@ -77,7 +77,7 @@ func prints(p *plan.Plan) map[string]plan.Fingerprint {
 func replaced(t *testing.T, old, new string) string {
 	t.Helper()
 	if strings.Count(identity, old) != 1 {
-		t.Fatalf("%q stands %d times in the project", old, strings.Count(identity, old))
+		t.Fatalf("%q occurs %d times in the project", old, strings.Count(identity, old))
 	}
 	return strings.Replace(identity, old, new, 1)
 }
@@ -86,7 +86,7 @@ func TestFingerprint_Invariant(t *testing.T) {
 	want := prints(loadText(t, identity))
 	for _, c := range []struct{ name, old, new string }{
 		{"comment", "features:\n  f:", "# comment\nfeatures: # why\n  f:"},
-		{"where the data lies", "data/*.parquet", "s3://bucket/*.parquet"},
+		{"place of the data", "data/*.parquet", "s3://bucket/*.parquet"},
 		{"how the rows of its files lie", "from: data/*.parquet", "from: data/*.csv\ncsv: {delimiter: ;, null: NA}"},
 		{"description", "name: spend\n", "name: spend\nowner: a\ntags: [b]\ndescription: c\n"},
 		{"long form", "qty_sum: sum(qty)", "qty_sum:\n    description: d\n    expr: >-\n      sum(\n        qty)"},
@@ -188,10 +188,10 @@ func TestFingerprint_CapsAreOfSlots(t *testing.T) {
 		return prints(loadText(t, replaced(t, "distinct_count(txn_id).cap(20000)", kinds)))["kinds"]
 	}
 	if of("distinct_count(txn_id)") != of("distinct_count(txn_id).cap(10000)") {
-		t.Error("the cap without .cap is not 10000")
+		t.Error("the cap without .cap is not 10,000")
 	}
 	if of("distinct_count(txn_id).cap(5).where(big)") != of("distinct_count(txn_id).where(big).cap(5)") {
-		t.Error("the order of .cap and .where shows")
+		t.Error("the order of .cap and .where changes the fingerprint")
 	}
 }
 
@@ -219,9 +219,9 @@ func TestC3_FingerprintsAreOfTrees(t *testing.T) {
 		return prints(loadText(t, replaced(t, "qty_sum: sum(qty)", "qty_sum: sum("+argument+")")))["qty_sum"]
 	}
 	if of("-(-qty)") == of("--qty") {
-		t.Error("-(-qty) and --qty have one fingerprint")
+		t.Error("-(-qty) and --qty have the same fingerprint")
 	}
 	if of("--qty") != of("qty") {
-		t.Error("--qty and qty have two fingerprints")
+		t.Error("--qty and qty have different fingerprints")
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 )
 
-// TestJunk_NeverPanics damages a good project at random. Whatever comes of it,
-// loading ends, and every diagnostic points into a file.
+// TestJunk_NeverPanics damages a good project at random. Loading still ends, and every
+// diagnostic has a position in a file.
 func TestJunk_NeverPanics(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "features", "a.yaml")

@@ -39,8 +39,8 @@ func lockDir(t *testing.T, lock string) string {
 	return dir
 }
 
-// schema answers with the columns of lockProject's data, amount of the given
-// type, or not at all when it is Invalid.
+// schema returns the columns of lockProject's data: amount with the given type, or
+// without amount if it is Invalid.
 func schema(amount plan.Kind) func(*plan.Source) ([]featuredefs.Column, error) {
 	return func(*plan.Source) ([]featuredefs.Column, error) {
 		fields := []plan.Field{
@@ -69,7 +69,7 @@ func TestLock_HoldsWhatWasInferred(t *testing.T) {
 	}
 }
 
-// TestLock_StandsInForTheData: the plan is the same, and so is the next lock.
+// TestLock_StandsInForTheData: the plan from a lock is the same as from the data, and so is the next lock.
 func TestLock_StandsInForTheData(t *testing.T) {
 	first := loadClean(t, lockDir(t, ""), featuredefs.Options{Schemas: schema(plan.Double)})
 	dir := lockDir(t, string(first.Lock()))
@@ -119,7 +119,7 @@ func TestLock_Findings(t *testing.T) {
 }
 
 // TestSchemas_AreOnlyAskedWhenNeeded: a project that declares what it uses loads
-// without looking at data.
+// without reading data.
 func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\n")
@@ -130,8 +130,8 @@ func TestSchemas_AreOnlyAskedWhenNeeded(t *testing.T) {
 	}})
 }
 
-// TestSchemas_ColumnsThatFeaturesCannotRead are named as such, not as unknown, and not as
-// the feature that has the name of the column.
+// TestSchemas_ColumnsThatFeaturesCannotRead: such a column is reported as one, not as
+// unknown, and not as the feature with the same name.
 func TestSchemas_ColumnsThatFeaturesCannotRead(t *testing.T) {
 	for _, features := range []string{"{a: count(nested)", "{nested: count(nested)"} {
 		dir := t.TempDir()
@@ -147,9 +147,9 @@ func TestSchemas_ColumnsThatFeaturesCannotRead(t *testing.T) {
 	}
 }
 
-// TestCheckData: findings about data are like Load's own: an error takes the place of the
-// warning about the same thing, and a comment acknowledges a warning, which is idle where
-// nothing looked at the data only if it cannot be about it.
+// TestCheckData: findings about data are treated like those of Load. An error replaces the
+// warning about the same thing, and a comment acknowledges a warning. Where the data was not
+// read, a comment counts as unused only if its rule cannot be about data.
 func TestCheckData(t *testing.T) {
 	dir := lockDir(t, wantLock)
 	gone := featuredefs.Options{

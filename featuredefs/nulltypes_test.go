@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// Whatever way a null gets into an expression, it is refused or the type in the plan is
-// that of the values: the engine has no columns of nulls.
+// However a null gets into an expression, it is refused, or the type in the plan is that
+// of the values: the engine has no columns of nulls.
 func TestNoTypeInAPlanIsThatOfNull(t *testing.T) {
 	values := []string{
 		"null", "%s", "vip ? null : %s", "vip ? %s : null", "vip ? null : (vip ? %s : null)", "vip ? (vip ? null : %s) : null",

@@ -30,9 +30,9 @@ source: flights
 features:
 `
 
-// What is known only after the event is refused wherever a feature could read it:
-// argument, filter, group, and a name given to an expression. One that says when it is
-// known is no different from a late row.
+// A column that is known only after the event is refused wherever a feature could read it:
+// in an argument, filter, group, or named expression. With a declared known time it is
+// allowed, like a late row.
 func TestW3_OutcomesAreRefused(t *testing.T) {
 	for expr, refused := range map[string]string{
 		`mean(delay, "7d")`:                        "delay",
@@ -53,7 +53,7 @@ func TestW3_OutcomesAreRefused(t *testing.T) {
 		case refused == "" && len(found) > 0:
 			t.Errorf("%s: %s", expr, text)
 		case refused != "" && (!strings.Contains(text, `column "`+refused+`"`) || !strings.Contains(text, "[outcome-column]")):
-			t.Errorf("%s: found %q, want that column %s is an outcome", expr, text, refused)
+			t.Errorf("%s: found %q, want the error that column %s is an outcome", expr, text, refused)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 )
 
-// inferred is what a look at the data of the test projects would find.
+// inferred returns the columns that the data of the test projects would have.
 func inferred(*plan.Source) ([]featuredefs.Column, error) {
 	return columnsOf([]plan.Field{
 		{Name: "user_id", Type: plan.T(plan.Int)},
@@ -83,8 +83,8 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// TestCases loads the cases that are shared between the repositories, where they
-// are checked out beside this one, and the copies of three of them.
+// TestCases loads the cases that repositories share, if they are checked out beside this
+// one, and the copies of three of them.
 func TestCases(t *testing.T) {
 	copies, _ := filepath.Glob("testdata/projects/*")
 	shared, _ := filepath.Glob("../../shared/cases/*")

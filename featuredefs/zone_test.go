@@ -29,8 +29,8 @@ source: clicks
 features:
 `
 
-// Zones are those of the embedded database, which values are computed with, whatever
-// databases the host has.
+// The known zones are those of the embedded database, with which values are computed,
+// whatever database the host has.
 func TestZonesAreEmbedded(t *testing.T) {
 	host := t.TempDir()
 	file := "TZif" + strings.Repeat("\x00", 32) + "\x00\x00\x00\x01\x00\x00\x00\x04" + strings.Repeat("\x00", 6) + "UTC\x00"

@@ -43,7 +43,7 @@ func TestDefinitionsLoad(t *testing.T) {
 	}
 }
 
-// Newcomers read this example; the properties below are what it promises to show.
+// Newcomers read this example, so it must show the properties below.
 func TestDefinitionsShowTheLanguage(t *testing.T) {
 	project := load(t)
 	service, ok := project.Plan.Service("delay_v1")

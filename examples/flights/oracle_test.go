@@ -8,7 +8,7 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 )
 
-// The authors' tests hold by the specification itself, whatever the engine does.
+// The example's own tests hold according to the oracle, independently of the engine.
 func TestExpectationsHoldInTheOracle(t *testing.T) {
 	for _, test := range load(t).Tests {
 		events := eventsOf(t, test)

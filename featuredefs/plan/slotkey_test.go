@@ -20,7 +20,7 @@ func TestSlotKey(t *testing.T) {
 	elsewhere := base
 	elsewhere.Arg = &Expr{Kind: Column, Type: T(Double), Name: "a", Pos: Pos{"x.yaml", 3, 4}}
 	if SlotKey(src, &base) != SlotKey(src, &elsewhere) {
-		t.Error("the position of an expression enters the key")
+		t.Error("the key depends on the position of an expression")
 	}
 	for name, change := range map[string]func(*Slot){
 		"function": func(s *Slot) { s.Func = Mean },
@@ -35,7 +35,7 @@ func TestSlotKey(t *testing.T) {
 		other := base
 		change(&other)
 		if SlotKey(src, &base) == SlotKey(src, &other) {
-			t.Errorf("another %s keeps the key", name)
+			t.Errorf("another %s has the same key", name)
 		}
 	}
 }
@@ -45,7 +45,7 @@ func TestSlotKey_KnownTimeOfAColumn(t *testing.T) {
 	later := keySource()
 	later.Columns[1].Known = &Known{Kind: KnownDelay, Delay: Day}
 	if SlotKey(keySource(), &slot) == SlotKey(later, &slot) {
-		t.Error("another known time keeps the key")
+		t.Error("another known time has the same key")
 	}
 }
 

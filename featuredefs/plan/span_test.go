@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Spans and times have one unit, the microsecond, whatever they were written in.
+// Spans and times are in microseconds, whatever unit they were written in.
 func TestB5_SpansAreMicroseconds(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"1s": time.Second, "90m": 90 * time.Minute, "1h": time.Hour, "7d": 7 * 24 * time.Hour,

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// anyValue draws values of every kind, the awkward ones often.
+// anyValue draws values of every kind, difficult ones often.
 func anyValue(depth int) *rapid.Generator[Value] {
 	scalars := []*rapid.Generator[Value]{
 		rapid.Just(NullValue()), rapid.Map(rapid.Bool(), BoolValue),
@@ -44,7 +44,7 @@ func TestCanonicalEncodingIsInjectiveOrderedAndReversible(t *testing.T) {
 		a, b := anyValue(2).Draw(t, "a"), anyValue(2).Draw(t, "b")
 		ea, eb := AppendCanonical(nil, a), AppendCanonical(nil, b)
 		if got, want := bytes.Compare(ea, eb), Compare(a, b); got != want {
-			t.Fatalf("%v and %v order as %d encoded, as %d themselves", a, b, got, want)
+			t.Fatalf("%v and %v compare as %d encoded, as %d themselves", a, b, got, want)
 		}
 		if (Compare(a, b) == 0) != a.Equal(b) {
 			t.Fatalf("%v and %v: Compare and Equal disagree", a, b)
@@ -102,7 +102,7 @@ func TestDecodingRefuses(t *testing.T) {
 	}
 }
 
-// TestDecodingIsBounded: the depth of the stack is not the input's to choose.
+// TestDecodingIsBounded: input cannot make the stack arbitrarily deep.
 func TestDecodingIsBounded(t *testing.T) {
 	for _, kind := range []Kind{List, Optional} {
 		deep := append(bytes.Repeat([]byte{byte(kind)}, MaxDepth), make([]byte, MaxDepth)...)
@@ -123,7 +123,7 @@ func TestDecodingIsBounded(t *testing.T) {
 func TestZerosAndNaNs(t *testing.T) {
 	minus := DoubleValue(math.Copysign(0, -1))
 	if minus.Equal(DoubleValue(0)) || Compare(minus, DoubleValue(0)) != -1 {
-		t.Error("-0.0 is not told from +0.0")
+		t.Error("-0.0 is not distinguished from +0.0")
 	}
 	other := math.Float64frombits(0xfff8000000000123)
 	if !DoubleValue(other).Equal(DoubleValue(math.NaN())) {

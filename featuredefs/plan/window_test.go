@@ -14,7 +14,7 @@ func TestWindowLiterals(t *testing.T) {
 		width   Micros
 		hop     Micros
 	}{
-		{"30s", 30 * Second, 1}, // nothing at most 30s/48 divides it
+		{"30s", 30 * Second, 1}, // no step of at most 30s/48 divides it
 		{"10m", 10 * Minute, 10 * Second},
 		{"1h", Hour, Minute},
 		{"3h", 3 * Hour, Minute},
@@ -40,7 +40,7 @@ func TestWindowLiterals(t *testing.T) {
 	}
 }
 
-// TestB3_HopMustDivideTheWindow: and everything else that is not a window says why.
+// TestB3_HopMustDivideTheWindow: so do other errors: each says why a literal is not a window.
 func TestB3_HopMustDivideTheWindow(t *testing.T) {
 	for literal, says := range map[string]string{
 		"7d/2h30m": "not a whole number", "1h/7m": "does not divide", "1h/2h": "does not divide", "0s": "not positive",
@@ -53,7 +53,7 @@ func TestB3_HopMustDivideTheWindow(t *testing.T) {
 	}
 }
 
-// TestB4_TailsFloorTowardMinusInfinity: before the epoch as after it.
+// TestB4_TailsFloorTowardMinusInfinity: tails are floored before the epoch as they are after it.
 func TestB4_TailsFloorTowardMinusInfinity(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hop := rapid.SampledFrom([]Micros{1, Second, Minute, Hour, Day}).Draw(t, "hop")

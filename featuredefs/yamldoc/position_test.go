@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestOffsets checks that each character of a value that is not white space stands
-// where offsets says, in every style of scalar.
+// TestOffsets checks that each character of a value that is not white space is at the
+// position that offsets returns, in every style of scalar.
 func TestOffsets(t *testing.T) {
 	for _, text := range []string{
 		"v: a + b\n",
@@ -39,7 +39,7 @@ func checkOffsets(t rapid.TB, n *Node) {
 	places := n.Offsets()
 	value := []rune(n.Text)
 	if len(places) != len(value)+1 {
-		t.Fatalf("%d places for %d characters", len(places), len(value))
+		t.Fatalf("%d positions for %d characters", len(places), len(value))
 	}
 	for i, r := range value {
 		if r == ' ' || r == '\n' || r == '\t' {
@@ -47,10 +47,10 @@ func checkOffsets(t rapid.TB, n *Node) {
 		}
 		line := []rune(n.file.line(places[i].Line))
 		if places[i].Col > len(line) {
-			t.Fatalf("character %d (%q) of %q is placed beyond line %d", i, r, n.Text, places[i].Line)
+			t.Fatalf("character %d (%q) of %q has a position beyond line %d", i, r, n.Text, places[i].Line)
 		}
 		if got := line[places[i].Col-1]; got != r && got != '\\' {
-			t.Fatalf("character %d (%q) of %q is placed at %d:%d, where %q stands", i, r, n.Text, places[i].Line, places[i].Col, got)
+			t.Fatalf("character %d (%q) of %q has position %d:%d, where the file has %q", i, r, n.Text, places[i].Line, places[i].Col, got)
 		}
 	}
 }
@@ -85,8 +85,8 @@ func TestOffsets_Random(t *testing.T) {
 	})
 }
 
-// TestOffsets_StayInside: whatever value a node claims to have, its places lie in
-// the file and do not go back.
+// TestOffsets_StayInside: whatever value a node claims to have, its positions are in the
+// file and never descend.
 func TestOffsets_StayInside(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFile("a.yaml", []byte(rapid.StringOfN(rapid.SampledFrom([]rune("ab' \"\\\n|>:ü")), 0, 40, -1).Draw(t, "file")))
@@ -100,7 +100,7 @@ func TestOffsets_StayInside(t *testing.T) {
 		for i := 1; i < len(places); i++ {
 			a, b := places[i-1], places[i]
 			if b.Line < a.Line || b.Line == a.Line && b.Col < a.Col {
-				t.Fatalf("place %d is %v, after %v", i, b, a)
+				t.Fatalf("position %d is %v, after %v", i, b, a)
 			}
 		}
 	})

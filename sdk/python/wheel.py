@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def platform_of(binary: Path) -> str:
-    """The platform tag: on Linux the oldest glibc that has every symbol the binary wants."""
+    """The platform tag: on Linux the oldest glibc that has every symbol the binary needs."""
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     if not platform.startswith("linux_"):
         return platform
@@ -28,7 +28,7 @@ def platform_of(binary: Path) -> str:
 
 
 def build(binary: Path, out: Path) -> Path:
-    """Builds the wheel in a copy of the sources, so that nothing is left among them."""
+    """Builds the wheel in a copy of the sources, so that no build files are left among them."""
     with tempfile.TemporaryDirectory(prefix="unskew-wheel-") as folder:
         copy = Path(folder) / "package"
         shutil.copytree(HERE, copy, ignore=shutil.ignore_patterns("tests", "__pycache__", "*.egg-info", "build", ".*_cache"))

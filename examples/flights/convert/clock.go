@@ -21,9 +21,9 @@ func (w wallClock) onDay(n int) wallClock {
 	return w
 }
 
-// instants lists, in order, every instant at which a wall clock in loc shows w:
-// one normally, none in the hour that is skipped in spring, two in the hour
-// that is repeated in autumn.
+// instants lists, in order, every instant at which a wall clock in loc shows w: usually
+// one, none in the hour that is skipped in spring, two in the hour that is repeated in
+// autumn.
 func (w wallClock) instants(loc *time.Location) []time.Time {
 	shown := w.asUTC()
 	var out []time.Time
@@ -36,9 +36,8 @@ func (w wallClock) instants(loc *time.Location) []time.Time {
 	return out
 }
 
-// readings are w's instants, or one that stands in for a reading that was
-// skipped: it was written by a clock that had not been changed yet, so it counts
-// on from the offset before the change.
+// readings are w's instants. For a reading in the skipped hour, it is one instant with the
+// offset before the change, as if the clock had not been changed yet.
 func (w wallClock) readings(loc *time.Location) []time.Time {
 	if all := w.instants(loc); len(all) > 0 {
 		return all
@@ -47,7 +46,7 @@ func (w wallClock) readings(loc *time.Location) []time.Time {
 	return []time.Time{shown.Add(-offsetAt(shown.Add(-24*time.Hour), loc))}
 }
 
-// asUTC is w as if the clock hung in Greenwich.
+// asUTC is w read as a time in UTC.
 func (w wallClock) asUTC() time.Time {
 	return time.Date(w.year, w.month, w.day, 0, w.min, 0, 0, time.UTC)
 }

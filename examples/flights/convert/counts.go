@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// counts is everything the conversion saw that a reader of the data should know.
+// counts is what the conversion found that a user of the data should know.
 type counts struct {
 	flights, departed, cancelled, arrived, neverArrived int
 	late                                                int

@@ -143,8 +143,8 @@ func TestCommittedEventsAreOrderedAndUnique(t *testing.T) {
 	}
 }
 
-// A flight arrives after it left, and nothing of its outcome was known when it
-// was to be predicted.
+// A flight arrives after it departed, and its outcome was unknown at the time of the
+// prediction.
 func TestW3_OutcomesAreKnownAfterThePrediction(t *testing.T) {
 	spine, arrivals, departures := readTable(t, "spine.parquet"), readTable(t, "arrivals.parquet"), readTable(t, "departures.parquet")
 	asOf := timesByID(t, spine, "flight_id", "as_of")
@@ -187,6 +187,6 @@ func TestCommittedDataIsSmall(t *testing.T) {
 		total += info.Size()
 	}
 	if total > 9<<20 {
-		t.Errorf("the data is %d bytes; it is meant to stay below 9 MiB", total)
+		t.Errorf("the data is %d bytes; it should stay below 9 MiB", total)
 	}
 }

@@ -32,7 +32,7 @@ type flight struct {
 	arrivedByClock bool // arrival taken from the clock time because the delay is missing
 }
 
-// readFlights reads every scheduled flight, counting what is odd.
+// readFlights reads every scheduled flight and counts irregularities.
 func readFlights(dir string, zones airportZones, c *counts) ([]flight, error) {
 	newYork, err := time.LoadLocation("America/New_York")
 	if err != nil {
@@ -93,9 +93,9 @@ func readFlight(r *record, newYork *time.Location, zones airportZones, c *counts
 	return f, r.err
 }
 
-// setDeparture takes the scheduled departure from the source's UTC hour, which
-// leaves nothing to guess around the changes of the clock, and the actual one
-// from the delay. Both are compared with the clock times.
+// setDeparture takes the scheduled departure from the source's UTC hour, which is
+// unambiguous when clocks change, and the actual one from the delay. Both are compared
+// with the clock times.
 func (f *flight) setDeparture(r *record, newYork *time.Location, c *counts) {
 	sched := r.clock("sched_dep_time")
 	f.schedDep = r.instant("time_hour").Add(time.Duration(sched%60) * time.Minute)

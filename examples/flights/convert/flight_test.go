@@ -104,7 +104,7 @@ func TestB2_FlightsByHand(t *testing.T) {
 	}
 }
 
-func TestOddFlightsAreCounted(t *testing.T) {
+func TestIrregularFlightsAreCounted(t *testing.T) {
 	_, c := sample(t)
 	want := counts{
 		flights: 14, departed: 12, cancelled: 2, arrived: 11, neverArrived: 1, late: 3,
@@ -165,7 +165,7 @@ func TestConversionIsDeterministic(t *testing.T) {
 	}
 }
 
-func TestUnreadableSourcesAreSentences(t *testing.T) {
+func TestErrorsOfUnreadableSources(t *testing.T) {
 	head := "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance,hour,minute,time_hour\n"
 	row := "2013,1,1,517,515,2,830,819,11,UA,1545,N14228,EWR,IAH,227,1400,5,15,2013-01-01T10:00:00Z\n"
 	for _, c := range []struct{ name, flights, want string }{

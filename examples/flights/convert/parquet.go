@@ -15,13 +15,13 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// column is one column of a table of rows R: its name and type, and how a row's
-// value reaches the builder.
+// column is one column of a table of rows R: its name and type, and how the value of a row
+// is added to the builder.
 type column[R any] struct {
 	field  arrow.Field
 	append func(b array.Builder, r *R)
-	// delta suits values that hardly repeat but ascend (times, ids); the others
-	// are dictionaries.
+	// delta is for values that rarely repeat and mostly ascend (times, ids). Other columns
+	// use dictionaries.
 	delta parquet.Encoding
 }
 
@@ -103,8 +103,8 @@ func timeColumn[R any](name string, of func(*R) time.Time) column[R] {
 	}
 }
 
-// writeParquet writes the rows, in their order, to dir/name. Equal rows give
-// equal files.
+// writeParquet writes the rows, in their order, to dir/name. Equal rows give equal
+// bytes.
 func writeParquet[R any](dir, name string, columns []column[R], rows []R) (err error) {
 	fields := make([]arrow.Field, len(columns))
 	props := []parquet.WriterProperty{

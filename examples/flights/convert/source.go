@@ -21,8 +21,8 @@ type maybe[T any] struct {
 
 func known[T any](v T) maybe[T] { return maybe[T]{v, true} }
 
-// record is one row of a CSV file, read by column name. The first value that
-// cannot be read is kept in err; what is read after it is zero.
+// record is one row of a CSV file, read by column name. err is the error of the first value
+// that cannot be read; later reads return zero.
 type record struct {
 	file   string
 	line   int

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// identity are the keys of the entities that a flight concerns.
+// identity returns the columns with the keys of the entities that a flight belongs to.
 func identity() []column[flight] {
 	return []column[flight]{
 		textColumn("origin", func(f *flight) string { return f.origin }),
@@ -87,7 +87,7 @@ func weatherColumns() []column[observation] {
 	}
 }
 
-// byTime is the flights that keep is true of, ordered by time and id.
+// byTime returns the flights for which keep is true, ordered by time and id.
 func byTime(all []flight, at func(*flight) time.Time, keep func(*flight) bool) []flight {
 	var out []flight
 	for i := range all {

@@ -2,8 +2,8 @@ package main
 
 import "time"
 
-// fastestWind is the highest wind speed taken for real, in miles per hour; the
-// fastest gust ever measured anywhere is 253.
+// fastestWind is the highest wind speed that is believed, in miles per hour; the
+// fastest gust ever measured is 253.
 const fastestWind = 300
 
 // observation is the weather at an airport in one hour.
@@ -17,7 +17,7 @@ type observation struct {
 }
 
 // readWeather reads the hourly observations. The source writes each hour twice,
-// as New York's clock and in UTC; only UTC tells the repeated hour of autumn apart.
+// as New York's clock and in UTC; only UTC distinguishes the repeated hours of autumn.
 func readWeather(dir string, c *counts) ([]observation, error) {
 	newYork, err := time.LoadLocation("America/New_York")
 	if err != nil {

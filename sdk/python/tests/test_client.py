@@ -33,7 +33,7 @@ def test_frames_are_the_same_request(client):
         assert client.get_online_features("return_risk", frame).to_pylist() == want
 
 
-def test_only_what_is_exact_changes_its_type(client):
+def test_only_exact_conversions(client):
     one = client.get_online_features("return_risk", {"customer_id": [3.0], "amount": [20]})
     assert one.statuses.column("amount_ratio").to_pylist() == ["PRESENT"]
     with pytest.raises(unskew.InvalidArgument, match='"customer_id" is declared as int'):

@@ -30,7 +30,7 @@ def test_a_training_set_of_the_project(project):
     assert ts.manifest["service_fingerprint"] == ts.fingerprint and ts.fingerprint[:12] in repr(ts)
 
 
-def test_the_directory_goes_with_the_result_or_stays_where_it_was_asked_for(project, tmp_path):
+def test_the_directory_is_temporary_unless_out_names_it(project, tmp_path):
     ts = project.training_set("returns")
     path = ts.path
     assert path.exists()
@@ -75,7 +75,7 @@ def test_every_kind_of_frame_is_the_same_spine(project, tmp_path):
         assert build(project, spine).to_arrow().to_pylist() == want
 
 
-def test_zones_keep_the_instant_and_their_absence_is_said(project):
+def test_zones_keep_the_instant_and_naive_times_warn(project):
     table = pa.table(SPINE)
     want = build(project, table).to_arrow().drop_columns(["asked_at"])
     there = table.to_pandas()
@@ -95,7 +95,7 @@ def test_nanoseconds_before_1970_are_floored():
     assert micros(pa.chunked_array([pa.array([-2], pa.timestamp("s", tz="Europe/Berlin"))])).to_pylist() == [-2_000_000]
 
 
-def test_statuses_come_when_asked_for(project):
+def test_statuses_on_request(project):
     ts = project.training_set("returns", with_status=True)
     statuses = set(ts.to_arrow().column("customer_orders.mean_order_30d.status").to_pylist())
     assert statuses <= {"PRESENT", "EMPTY", "UNKNOWN_ENTITY"} and "PRESENT" in statuses
@@ -121,7 +121,7 @@ def test_mistakes_in_definitions_are_findings(project):
         project.training_set("returns")
 
 
-def test_errors_are_the_binarys_sentences(project):
+def test_errors_are_those_of_the_binary(project):
     with pytest.raises(unskew.CommandFailed, match='no training set "retruns".*returns') as caught:
         project.training_set("retruns")
     assert caught.value.exit_code == 2

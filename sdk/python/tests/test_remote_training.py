@@ -10,7 +10,7 @@ SPINE = {
 }
 
 
-def test_the_server_builds_what_the_engine_on_the_spot_builds(client, project):
+def test_the_server_builds_the_same_as_the_command(client, project):
     there = client.get_training_set("returns", progress=False)
     here = project_training_set(project, client)
     assert there.fingerprint == here.fingerprint and there.features == here.features
@@ -20,7 +20,7 @@ def test_the_server_builds_what_the_engine_on_the_spot_builds(client, project):
 
 
 def project_training_set(project, client):
-    """The same by the command: the server holds the embedded store, so the command works on a copy."""
+    """The same training set, built by the command: the server holds the embedded store, so the command works on a copy."""
     import shutil
 
     copy = project.path.parent / "copy"
@@ -39,14 +39,14 @@ def test_a_spine_is_uploaded(client, capfd):
     assert [s["id"] for s in client.list_training_sets()] == ["mine"]
 
 
-def test_a_stream_goes_on_where_it_broke(client):
+def test_a_broken_stream_resumes(client):
     ts = client.get_training_set("returns", progress=False)
     whole = ts.to_arrow()
     calls = []
     real = client._calls["ReadTrainingSet"]
 
     class Broken:
-        """A stream that breaks after its schema, as that of a server that goes away."""
+        """A stream that breaks after its schema, as if the server had gone away."""
 
         def __init__(self, stream):
             self._stream, self._left = stream, 1
@@ -82,7 +82,7 @@ def unavailable():
     return Gone()
 
 
-def test_mistakes_are_the_servers_sentences(client):
+def test_errors_are_those_of_the_server(client):
     with pytest.raises(unskew.InvalidArgument, match='no training set "retruns"'):
         client.get_training_set("retruns", progress=False)
     with pytest.raises(unskew.InvalidArgument, match="is outside the project"):

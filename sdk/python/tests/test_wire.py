@@ -38,7 +38,7 @@ def test_columns_keep_their_nulls_and_types():
         assert wire.arrow_column(nothing, kind, 2).null_count == 2
 
 
-def test_what_no_type_holds_is_refused():
+def test_unsupported_types_are_refused():
     for values in (pa.array([{"a": 1}]), pa.array([2**63], pa.uint64()), pa.array([2**62], pa.duration("s")), pa.nulls(1)):
         with pytest.raises(unskew.InvalidArgument, match='^test: column "x"'):
             wire.column("x", pa.chunked_array([values]), None, "test")

@@ -1,4 +1,4 @@
-"""Training sets: rows of a spine with their features, and the manifest that says what they were made of."""
+"""Training sets: rows of a spine with their features, and the manifest that says what they were made from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AnyTrainingSet(ABC):
-    """What a training set is, wherever its rows lie."""
+    """What local and remote training sets have in common."""
 
     #: The content of ``manifest.json``.
     manifest: dict[str, Any]
@@ -58,12 +58,12 @@ class AnyTrainingSet(ABC):
 
     @cached_property
     def parts(self) -> list[str]:
-        """The parts: ``train``, ``validation``, ``test`` and ``holdout``, or ``data`` where the set is not split; what ``folds`` are made of among them."""
+        """The parts: ``train``, ``validation``, ``test`` and ``holdout``, or ``data`` if the set is not split; with ``folds:``, also the segments that folds consist of."""
         return [Path(f["name"]).stem for f in self.manifest["files"]]
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """The folds of a split with ``folds:``, in order of time; none of any other."""
+        """The folds of a split with ``folds:``, in order of time; empty for other splits."""
         split = self.manifest.get("split") or {}
         return [Fold(self, fold) for fold in split.get("folds", [])]
 
@@ -100,7 +100,7 @@ class AnyTrainingSet(ABC):
 
 
 class Fold:
-    """What a model is trained and validated on that is taken into use at a moment.
+    """The rows that a model is trained and validated on which is put into use at a given moment.
 
     ::
 
@@ -121,7 +121,7 @@ class Fold:
         self._rows: tuple[int, int] = (manifest["train"]["rows"], manifest["validation"]["rows"])
 
     def to_arrow(self) -> tuple[pa.Table, pa.Table]:
-        """The rows to train on and those to validate on, each in stretches of time."""
+        """The rows to train on and those to validate on, each interval of time after interval."""
         train, validation = (pa.concat_tables([self._of.to_arrow(Path(f).stem) for f in files]) if files else self._none() for files in self._files)
         return train, validation
 
@@ -159,7 +159,7 @@ class TrainingSet(AnyTrainingSet):
         try:
             self.manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         except OSError as error:
-            raise UnskewError(f"{self.path} holds no training set: {error}") from None
+            raise UnskewError(f"{self.path} has no training set: {error}") from None
         self._keep = _keep
 
     @cached_property
@@ -188,9 +188,9 @@ class TrainingSet(AnyTrainingSet):
 
 
 class RemoteTrainingSet(AnyTrainingSet):
-    """A training set on a server, for as long as that keeps it. A part is streamed once, when it is first asked for."""
+    """A training set on a server, for as long as the server keeps it. A part is streamed once, when it is first read."""
 
-    #: What the server calls it.
+    #: Its id on the server.
     id: str
 
     def __init__(

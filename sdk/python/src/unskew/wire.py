@@ -99,7 +99,7 @@ def arrow_type(text: str) -> pa.DataType:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Divides ``K, V`` at the comma that is in no parentheses."""
+    """Splits ``K, V`` at the comma outside of parentheses."""
     depth = 0
     for i, c in enumerate(text):
         depth += (c == "(") - (c == ")")
@@ -148,18 +148,18 @@ def column(name: str, values: pa.ChunkedArray, declared: str | None, what: str) 
 
 
 def _plain(name: str, values: pa.ChunkedArray, declared: str | None, what: str) -> tuple[str, pa.ChunkedArray]:
-    """The kind of a column and its values as the contract carries them."""
+    """The kind of a column and its values as the contract encodes them."""
     t = values.type
     if pa.types.is_null(t):
         if declared is None:
-            raise InvalidArgument(f'{what}: column "{name}" has no value, so its type cannot be told; leave it out')
+            raise InvalidArgument(f'{what}: column "{name}" has no value, so its type is unknown; leave it out')
         return declared, pa.chunked_array([pa.nulls(len(values), _carried(declared))])
     for fits, kind, convert in _CONVERSIONS:
         if fits(t):
             if kind == "timestamp" and pa.types.is_timestamp(t) and t.tz is None:
                 warn_naive(what, name)
             return _declared(name, kind, convert(values), declared, what)
-    raise InvalidArgument(f'{what}: column "{name}" is of the Arrow type {t}, which no type of a definition holds; cast it')
+    raise InvalidArgument(f'{what}: column "{name}" is of the Arrow type {t}, for which definitions have no type; cast it')
 
 
 def _carried(kind: str) -> pa.DataType:
