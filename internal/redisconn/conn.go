@@ -63,13 +63,17 @@ func (c *Conn) Bound(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // BoundBy returns a context for one call that must not take longer than limit.
 func (c *Conn) BoundBy(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	bound, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
-	return undated{bound}, cancel
+	late := fmt.Errorf("no answer within %v", limit)
+	bound, cancel := context.WithTimeoutCause(ctx, limit, late)
+	return undated{bound, late}, cancel
 }
 
 // undated hides the deadline of a context but still ends at it. A rueidis call that sees a deadline
 // may wait for it on the connection, and then ignores a cancellation.
-type undated struct{ context.Context }
+type undated struct {
+	context.Context
+	late error // the cause once the time limit has passed
+}
 
 // Deadline is context.Context's.
 func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -106,8 +110,15 @@ func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
 
 // Cause returns the error of Bound's time limit if that ended the call, else err.
 func Cause(ctx context.Context, err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
-		return context.Cause(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	// The client has the same time limit, and may notice it before the context does.
+	if bound, ok := ctx.(undated); ok {
+		return bound.late
 	}
 	return err
 }

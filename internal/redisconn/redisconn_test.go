@@ -153,3 +153,26 @@ func TestRefusedOnlyWhenCertain(t *testing.T) {
 		}
 	}
 }
+
+// The time limit is named even if the client notices it before the context does.
+func TestCauseNamesTheTimeLimit(t *testing.T) {
+	c := &Conn{}
+	ctx, cancel := c.BoundBy(context.Background(), time.Hour)
+	defer cancel()
+	broken := errors.New("broken")
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{{context.DeadlineExceeded, "no answer within 1h0m0s"}, {broken, "broken"}, {nil, "<nil>"}} {
+		if got := fmt.Sprint(Cause(ctx, tc.err)); got != tc.want {
+			t.Errorf("the cause of %v is %s, want %s", tc.err, got, tc.want)
+		}
+	}
+	ended, end := context.WithTimeout(context.Background(), 0)
+	defer end()
+	ctx, cancel = c.BoundBy(ended, time.Hour)
+	defer cancel()
+	if got := Cause(ctx, context.DeadlineExceeded); !errors.Is(got, context.DeadlineExceeded) {
+		t.Errorf("the cause is %v, although the caller's deadline had passed", got)
+	}
+}
