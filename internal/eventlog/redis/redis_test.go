@@ -23,6 +23,7 @@ func openTest(t *testing.T, address, namespace string, clock eventlog.Clock) *Lo
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Durable...)
 	storages := 0
 	logtest.Run(t, func(*testing.T) logtest.Storage {
@@ -40,6 +41,7 @@ func TestConformance(t *testing.T) {
 
 // In a cluster a script is refused when its keys are on different servers.
 func TestConformanceInCluster(t *testing.T) {
+	t.Parallel()
 	servers := redistest.StartCluster(t, 2, redistest.Durable...)
 	storages := 0
 	logtest.Run(t, func(*testing.T) logtest.Storage {
@@ -49,7 +51,8 @@ func TestConformanceInCluster(t *testing.T) {
 			Open: func(t *testing.T, clock eventlog.Clock) eventlog.Log {
 				return openTest(t, servers[0].Address, namespace, clock)
 			},
-			Shared: true,
+			Shared:   true,
+			Isolated: true,
 		}
 	})
 }

@@ -29,15 +29,19 @@ func conformance(t *testing.T, server *redistest.Server, crash func(*testing.T))
 			Open:   func(t *testing.T) onlinestore.Store { return openTest(t, o) },
 			Crash:  crash,
 			Shared: true,
+			// A crash restarts the server under all storages.
+			Isolated: crash == nil,
 		}
 	})
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, redistest.Durable...)
 	conformance(t, server, func(t *testing.T) { server.Restart(t) })
 }
 
 func TestConformanceInCluster(t *testing.T) {
+	t.Parallel()
 	conformance(t, redistest.StartCluster(t, 2)[0], nil)
 }

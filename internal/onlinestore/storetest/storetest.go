@@ -21,6 +21,9 @@ type Storage struct {
 	Crash func(t *testing.T)
 	// Shared says that several stores can have the storage open at once.
 	Shared bool
+	// Isolated says that nothing a test does to its storage, not even Crash, affects the storage
+	// of another test. Tests then run in parallel.
+	Isolated bool
 }
 
 // Run tests the implementation; create makes an empty storage for each test.
@@ -54,7 +57,13 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"Use after Close is an error", testClosed},
 		{"Two stores on one storage", testShared},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, create(t)) })
+		t.Run(test.name, func(t *testing.T) {
+			s := create(t) // one at a time, also where tests are parallel
+			if s.Isolated {
+				t.Parallel()
+			}
+			test.run(t, s)
+		})
 	}
 }
 
