@@ -10,11 +10,11 @@ export GOTOOLCHAIN := auto
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
-  internal/servedlog materializer/online sdk server)
+  internal/servedlog inprocess materializer/online sdk server)
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
-STATIC := $(wildcard materializer/online sdk server)
+STATIC := $(wildcard inprocess materializer/online sdk server)
 
 below = $(foreach dir,$1,./$(dir)/...)
 

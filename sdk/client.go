@@ -11,7 +11,8 @@
 //
 // A column's type is part of the contract: the server refuses an int where a
 // double is declared. Errors of a call carry a code, connect.CodeOf(err), and a
-// message that says what to change.
+// message that says what to change. Calls have a time limit, and reads are retried while the
+// server is unavailable; see WithTimeout and WithAttempts.
 package sdk
 
 import (
@@ -36,9 +37,10 @@ type Client struct {
 }
 
 type options struct {
-	http  connect.HTTPClient
-	grpc  bool
-	calls []connect.ClientOption
+	limits callLimits
+	http   connect.HTTPClient
+	grpc   bool
+	calls  []connect.ClientOption
 }
 
 // Option changes how a client talks to the server.
@@ -47,6 +49,13 @@ type Option func(*options)
 // WithHTTPClient sets the HTTP client, for TLS, proxies or tracing. Without it the client has
 // its own connection pool.
 func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.http = c } }
+
+// WithHandler makes the client call a server in this process: calls go to its handler, and nothing
+// is sent over a network. The client speaks the Connect protocol; WithGRPC does not work with it.
+// Answers are held in memory as a whole, streams of training sets too.
+func WithHandler(h http.Handler) Option {
+	return func(o *options) { o.http = &http.Client{Transport: handlerTransport{h}} }
+}
 
 // WithGRPC makes the client speak gRPC, over HTTP/2 without TLS for an http URL.
 // Without it the client speaks the Connect protocol over HTTP/1.1 or 2.
@@ -69,13 +78,14 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("server address %q is not a URL such as http://127.0.0.1:7171", baseURL)
 	}
-	var o options
+	o := options{limits: callLimits{timeout: DefaultTimeout, attempts: defaultAttempts}}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if o.http == nil {
 		o.http = &http.Client{Transport: newTransport(o.grpc)}
 	}
+	o.calls = append(o.calls, connect.WithInterceptors(o.limits))
 	return &Client{
 		features: unskewv1connect.NewFeatureServiceClient(o.http, baseURL, o.calls...),
 		ingest:   unskewv1connect.NewIngestServiceClient(o.http, baseURL, o.calls...),
@@ -159,9 +169,13 @@ func (c *Client) GetFeatures(ctx context.Context, service string, keys, request 
 
 // Push appends the rows of the columns to a stream source and returns the outcome of each. A
 // rejected row is an outcome, not an error. After an error the outcome of every row is
-// unknown; pushing again is safe for a source with an event id.
+// unknown; pushing again is safe for a source with an event id. See Pusher for many small pushes.
 func (c *Client) Push(ctx context.Context, source string, cols ...Column) ([]Pushed, error) {
-	res, err := c.ingest.Push(ctx, connect.NewRequest(&unskewv1.PushRequest{Source: source, Columns: columns(cols)}))
+	return c.push(ctx, source, columns(cols))
+}
+
+func (c *Client) push(ctx context.Context, source string, cols []*unskewv1.Column) ([]Pushed, error) {
+	res, err := c.ingest.Push(ctx, connect.NewRequest(&unskewv1.PushRequest{Source: source, Columns: cols}))
 	if err != nil {
 		return nil, fmt.Errorf("push to source %s: %w", source, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -71,7 +72,7 @@ func (o *options) gc(c *cobra.Command, grace string, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return err
 	}

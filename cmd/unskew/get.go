@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
@@ -93,7 +94,7 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	if err != nil {
 		return err
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return orServer(err)
 	}

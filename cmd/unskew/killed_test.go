@@ -237,6 +237,7 @@ func (p *testProject) values() [customers]map[string]any {
 		out, _ := p.run("get", "churn_v1", "-k", fmt.Sprintf("customer_id=%d", i), "-r", "basket=1", "--json")
 		p.check(json.Unmarshal([]byte(out), &all[i]))
 		delete(all[i], "as_of")
+		delete(all[i], "staleness")
 	}
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
@@ -85,7 +86,7 @@ func (o *options) deadLetters(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
@@ -182,7 +183,7 @@ func (r *replay) serve(ctx context.Context, dir string) (*parity.Report, error) 
 	}
 	show := &replayProgress{progress: r.progress, rows: int64(len(rows))}
 	report, err := parity.Replay(ctx, parity.Config{
-		Plan: r.project.Plan, Service: r.set.Service, Rows: rows, History: r.history, Open: r.o.backend(r.project).Scratch,
+		Plan: r.project.Plan, Service: r.set.Service, Rows: rows, History: r.history, Open: backend.Of(r.project).Scratch,
 		From: r.from, Progress: show.hear, Observe: r.observe,
 	})
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +22,6 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/pebbledir"
-	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/relation"
 )
 
@@ -88,13 +86,6 @@ func (o *options) openReader(memory string, threads int) (*relation.Reader, erro
 	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
 }
 
-// Environment variables that override or complete unskew.yaml.
-const (
-	envRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
-	envRedisPassword  = "UNSKEW_REDIS_PASSWORD"
-	envDataDir        = "UNSKEW_DATA"
-)
-
 func (o *options) inProject(path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -102,54 +93,14 @@ func (o *options) inProject(path string) string {
 	return filepath.Join(o.project, path)
 }
 
-// onlineOf returns where the log and the store are, from unskew.yaml and the overriding
-// environment.
-func onlineOf(p *featuredefs.Project) featuredefs.Online {
-	online := p.Online
-	if dir := os.Getenv(envDataDir); dir != "" {
-		online.DataDir = dir
-	}
-	if list := os.Getenv(envRedisAddresses); list != "" {
-		redis := featuredefs.Redis{}
-		if online.Redis != nil {
-			redis = *online.Redis
-		}
-		redis.Addresses = nil
-		for address := range strings.SplitSeq(list, ",") {
-			redis.Addresses = append(redis.Addresses, strings.TrimSpace(address))
-		}
-		online.Redis = &redis
-	}
-	return online
-}
-
 // hasStores reports whether the project's log and store may contain anything.
-func (o *options) hasStores(p *featuredefs.Project) bool {
-	c := o.backend(p)
+func hasStores(p *featuredefs.Project) bool {
+	c := backend.Of(p)
 	if c.Redis != nil {
 		return true
 	}
 	_, err := os.Stat(c.Dir)
 	return err == nil
-}
-
-// backend returns the log and store configured by unskew.yaml and the environment.
-func (o *options) backend(p *featuredefs.Project) backend.Config {
-	online := onlineOf(p)
-	r := online.Redis
-	if r == nil {
-		return backend.Config{Dir: o.inProject(online.DataDir)}
-	}
-	conn := redisconn.Options{
-		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(envRedisPassword)), DB: r.DB, Namespace: r.Prefix,
-	}
-	if conn.Namespace == "" {
-		conn.Namespace = "unskew." + p.Name
-	}
-	if r.TLS {
-		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	return backend.Config{Redis: &conn}
 }
 
 // warn prints warnings about risky settings of the servers.

@@ -87,7 +87,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		}
 		send = remotePusher(client, source)
 	} else {
-		st, err := o.backend(p).Open(c.Context(), nil)
+		st, err := backend.Of(p).Open(c.Context(), nil)
 		if err != nil {
 			return orServer(err)
 		}

@@ -60,7 +60,7 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	if err != nil {
 		return err
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
@@ -57,7 +58,7 @@ func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
 			return fmt.Errorf("--to %v is in the future; give a time in the past", at)
 		}
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func printTested(c *cobra.Command, r *golden.Result) {
 
 func (o *options) paths(p *featuredefs.Project) []golden.Path {
 	paths := []golden.Path{golden.Oracle(), golden.Replay(), golden.Online("embedded store", backend.InMemory)}
-	if c := o.backend(p); c.Redis != nil {
+	if c := backend.Of(p); c.Redis != nil {
 		paths = append(paths, golden.Online("redis", c.Scratch))
 	}
 	return paths

@@ -11,6 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/materializer/offline"
@@ -164,10 +165,10 @@ func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *pla
 	for _, ref := range set.Service.Views {
 		stream = stream || ref.View.Source.Stream
 	}
-	if !stream || !o.hasStores(p) {
+	if !stream || !hasStores(p) {
 		return nil, nothing, nil
 	}
-	st, err := o.backend(p).Open(c.Context(), nil)
+	st, err := backend.Of(p).Open(c.Context(), nil)
 	if err != nil {
 		return nil, nothing, err
 	}

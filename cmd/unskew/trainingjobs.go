@@ -10,6 +10,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/materializer/offline"
@@ -28,7 +29,7 @@ type trainingJobs struct {
 func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory int64, logger *slog.Logger) (*training.Queue, error) {
 	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
 	return training.Open(training.Config{
-		Dir:   filepath.Join(o.inProject(onlineOf(p).DataDir), "training"),
+		Dir:   filepath.Join(backend.DataDir(p), "training"),
 		Check: t.check, Build: t.build, Clock: time.Now, Log: logger,
 	})
 }

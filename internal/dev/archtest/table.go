@@ -72,7 +72,7 @@ var Table = []Package{
 	{"internal/redistest", "starts a real redis-server for a test", "is imported by anything but tests", nil},
 	{"internal/backend", "opens the event log and the online store of a configuration", "",
 		[]string{"internal/eventlog", "internal/eventlog/pebble", "internal/eventlog/redis", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
-			"internal/redisconn", "internal/registry", "featuredefs/plan", "internal/limits"}},
+			"internal/redisconn", "internal/registry", "featuredefs", "featuredefs/plan", "internal/limits"}},
 	{"internal/backend/backendtest", "opens logs and stores of each kind for tests", "", []string{"internal/backend", "internal/eventlog", "internal/redisconn", "internal/redistest"}},
 	{"internal/registry", "which build of each view's state is live, and where it lies", "", []string{"featuredefs/plan", "internal/onlinestore"}},
 	{"internal/duckdb", "runs queries over files, servers and databases; the only cgo", "computes features", nil},
@@ -94,6 +94,8 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "proto/unskew/*", "internal/ingest", "internal/kernel", "internal/vector",
 			"internal/nearest", "internal/records", "internal/freshness", "internal/onlinestore", "internal/registry", "internal/wire", "internal/limits", "materializer/training"}},
 	{"sdk", "the Go client", "imports more than Connect, Protobuf, Arrow and the wire contract; exports an internal type", []string{"proto/unskew/*", "internal/wire"}},
+	{"inprocess", "serves a project inside a Go program, through the server's handler", "imports DuckDB; exports an internal type",
+		[]string{"featuredefs", "featuredefs/plan", "internal/backend", "internal/freshness", "internal/registry", "materializer/online", "sdk", "server"}},
 	{"validate", "compares definitions with those before them; what expressions cost", "reads data",
 		[]string{"featuredefs/diag", "featuredefs/plan", "internal/celcost", "internal/celenv", "internal/kernel/expr"}},
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
@@ -150,7 +152,7 @@ var Owners = []struct {
 	{"google.golang.org/protobuf", []string{"proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk", "internal/dev/bench/online"}},
 	{"buf.build", []string{"proto/unskew/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/clock", "internal/freshness", "materializer/online", "server", "cmd/unskew"}},
-	{"golang.org/x/sync", []string{"internal/freshness", "materializer/*", "cmd/unskew", "server"}},
+	{"golang.org/x/sync", []string{"inprocess", "internal/freshness", "materializer/*", "cmd/unskew", "server"}},
 	{"golang.org/x/term", []string{"cmd/unskew"}},
 	{"github.com/spf13/cobra", []string{"cmd/unskew"}},
 	{"github.com/klauspost/compress", []string{"internal/records"}},
@@ -172,6 +174,7 @@ var TestPackages = []string{
 var Unreachable = []struct{ From, To string }{
 	{"server", "internal/duckdb"},
 	{"server", "internal/relation"},
+	{"inprocess", "internal/duckdb"},
 	{"materializer/online", "internal/duckdb"},
 	{"materializer/online", "internal/relation"},
 	{"materializer/offline", "server"},
@@ -188,7 +191,7 @@ var Unreachable = []struct{ From, To string }{
 
 // Public are the packages that other modules import. Their exported declarations use no
 // internal package.
-var Public = []string{"sdk"}
+var Public = []string{"inprocess", "sdk"}
 
 // Pure are the packages whose code neither reads a clock nor does I/O nor starts
 // a goroutine: their results depend only on their arguments.

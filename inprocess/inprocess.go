@@ -1,0 +1,138 @@
+// Package inprocess serves the features of a project inside a Go program. Its client has the
+// methods and the values of a client of unskew serve, and its calls never leave the process.
+//
+//	features, err := inprocess.Open(ctx, "path/to/project", inprocess.Options{})
+//	defer features.Close()
+//	rows, err := features.Client().GetFeatures(ctx, "fraud_v1", keys, request)
+//
+// The project's definitions, log and online store are those of the command: unskew.yaml and its
+// environment variables say where they are. An embedded store is open in one process at a time.
+// Views over tables are filled by unskew materialize; the types of columns come from unskew.lock.
+package inprocess
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/materializer/online"
+	"github.com/unskew/unskew/sdk"
+	"github.com/unskew/unskew/server"
+)
+
+// Options configure Features; the zero value is usable.
+type Options struct {
+	Log *slog.Logger // nil: nothing is logged
+	// ReadOnly accepts no events and applies none. Another process does that, on the same Redis.
+	ReadOnly bool
+}
+
+// Features serves the features of a project. It is safe for concurrent use.
+type Features struct {
+	handler http.Handler
+	client  *sdk.Client
+	backend *backend.Backend
+	stop    context.CancelFunc
+	running *errgroup.Group
+}
+
+// Open loads the project in dir, opens its log and store, and begins to apply events.
+func Open(ctx context.Context, dir string, o Options) (*Features, error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if found.HasErrors() {
+		var text strings.Builder
+		err := found.Errors().Render(&text)
+		return nil, cmp.Or(err, fmt.Errorf("the definitions in %s have errors:\n%s", dir, text.String()))
+	}
+	b, err := backend.Of(p).Open(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	f := &Features{backend: b, running: new(errgroup.Group)}
+	// The work goes on after ctx, until Close.
+	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := f.start(ctx, p.Plan, o); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// start makes the parts of f and runs them until ctx ends.
+func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
+	fresh := freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: now})
+	cfg := server.Config{Clock: now, States: f.backend.States(), Freshness: fresh, Log: o.Log}
+	if !o.ReadOnly {
+		ingester, err := online.NewIngester(p, f.backend.Log, now)
+		if err != nil {
+			return err
+		}
+		if err := f.apply(ctx, p, o.Log); err != nil {
+			return err
+		}
+		cfg.Ingester = ingester
+	}
+	srv, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	if err := srv.Promote(p); err != nil {
+		return err
+	}
+	f.running.Go(func() error {
+		return fresh.Run(ctx, func(err error) { o.Log.Warn("it is not known how stale views are", "reason", err) })
+	})
+	f.handler = srv.Handler()
+	f.client, err = f.NewClient()
+	return err
+}
+
+// apply begins to apply events.
+func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) error {
+	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: now,
+		Aside: func(v *plan.View, l registry.DeadLetter) {
+			log.Error("event or entity set aside", "view", v.Name, "position", l.Position, "reason", l.Reason)
+		}})
+	if err != nil {
+		return err
+	}
+	f.running.Go(func() error {
+		return a.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
+	})
+	return nil
+}
+
+func now() plan.EventTime { return plan.TimeOf(time.Now()) }
+
+// Client returns the client with the default options.
+func (f *Features) Client() *sdk.Client { return f.client }
+
+// NewClient returns a client with other options. Options for the network have no effect.
+func (f *Features) NewClient(opts ...sdk.Option) (*sdk.Client, error) {
+	return sdk.New("http://in.process", append(opts, sdk.WithHandler(f.handler))...)
+}
+
+// Handler returns the handler behind the client, to offer the same features over HTTP as well. It
+// does not authenticate callers.
+func (f *Features) Handler() http.Handler { return f.handler }
+
+// Close stops applying events and closes the log and the store. Calls in progress fail.
+func (f *Features) Close() error {
+	f.stop()
+	return errors.Join(f.running.Wait(), f.backend.Close())
+}

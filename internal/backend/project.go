@@ -1,0 +1,65 @@
+package backend
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/redisconn"
+)
+
+// Environment variables that override or complete unskew.yaml.
+const (
+	EnvRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
+	EnvRedisPassword  = "UNSKEW_REDIS_PASSWORD"
+	EnvDataDir        = "UNSKEW_DATA"
+)
+
+// Of returns the log and store that unskew.yaml and the environment configure for a project.
+func Of(p *featuredefs.Project) Config {
+	r := redisOf(p.Online.Redis)
+	if r == nil {
+		return Config{Dir: DataDir(p)}
+	}
+	conn := redisconn.Options{
+		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(EnvRedisPassword)), DB: r.DB, Namespace: r.Prefix,
+	}
+	if conn.Namespace == "" {
+		conn.Namespace = "unskew." + p.Name
+	}
+	if r.TLS {
+		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return Config{Redis: &conn}
+}
+
+// DataDir returns the folder of the project's embedded data and other local state.
+func DataDir(p *featuredefs.Project) string {
+	dir := p.Online.DataDir
+	if override := os.Getenv(EnvDataDir); override != "" {
+		dir = override
+	}
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(p.Dir, dir)
+}
+
+// redisOf applies the environment to what unskew.yaml says of Redis.
+func redisOf(declared *featuredefs.Redis) *featuredefs.Redis {
+	list := os.Getenv(EnvRedisAddresses)
+	if list == "" {
+		return declared
+	}
+	r := featuredefs.Redis{}
+	if declared != nil {
+		r = *declared
+	}
+	r.Addresses = nil
+	for address := range strings.SplitSeq(list, ",") {
+		r.Addresses = append(r.Addresses, strings.TrimSpace(address))
+	}
+	return &r
+}
