@@ -142,7 +142,7 @@ func (s *scope[T]) names() []string {
 func (s *scope[T]) lookup(r *yamldoc.Reader, kind string, n *yamldoc.Node) (T, bool) {
 	name := r.ScalarText(n, kind)
 	decl, ok := s.byName[name]
-	if !ok && n.Kind == yamldoc.Scalar {
+	if !ok && n.Kind == yamldoc.Scalar && !r.Unread(name) {
 		r.Errorf(n.Pos, lang.RuleUnknownName, "there is no %s %q%s", kind, name, diag.DidYouMean(name, s.names()))
 	}
 	return decl, ok
@@ -243,10 +243,20 @@ func (l *loader) definition(n *yamldoc.Node) {
 	}
 	parse, ok := parsers[kind.Text]
 	if !ok {
+		l.MarkUnread("name: " + nameOf(n))
 		l.Errorf(kind.Pos, RuleUnknownKind, "there is no kind %s%s; kinds are %s", kind.Describe(), diag.DidYouMean(kind.Text, kinds), all)
 		return
 	}
 	parse(n)
+}
+
+// nameOf returns the name of a definition; "" if it has none.
+func nameOf(n *yamldoc.Node) string {
+	name, ok := n.Get("name")
+	if !ok {
+		return ""
+	}
+	return name.Text
 }
 
 // compile converts the registered definitions to the plan. An error it returns is a bug in

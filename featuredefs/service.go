@@ -121,6 +121,10 @@ func (l *loader) serviceItem(s *serviceDecl, n *yamldoc.Node) {
 	}
 	name, feature, single := strings.Cut(item.view.Text, ".")
 	v, ok := l.views.byName[name]
+	if !ok && l.Unread(name) {
+		s.broken = true
+		return
+	}
 	if !ok {
 		l.Errorf(item.view.Pos, lang.RuleUnknownName, "there is no view %q%s", name, diag.DidYouMean(name, l.views.names()))
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
+	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/records"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
@@ -143,7 +144,7 @@ func textRows(rows *records.Rows) *eventRows {
 }
 
 // readParquet reads a Parquet file. Missing columns are null, except those that every event
-// needs.
+// needs. Columns that the source does not have are an error, as in JSON and CSV.
 func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eventRows) error) (err error) {
 	r, err := relation.Open(relation.Options{})
 	if err != nil {
@@ -152,6 +153,9 @@ func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eve
 	defer closeWith(&err, r)
 	rel := relation.Relation{Owner: "source " + src.Name, From: path, KeepBad: true}
 	found, err := r.Columns(ctx, rel)
+	if err == nil {
+		err = unknownColumn(src, path, found)
+	}
 	if err != nil {
 		return err
 	}
@@ -182,6 +186,20 @@ func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eve
 		}
 		return f(parquetRows(out, b))
 	})
+}
+
+// unknownColumn returns an error for the first column of a file that its source does not have.
+func unknownColumn(src *plan.Source, path string, found []relation.Column) error {
+	var names []string
+	for _, c := range src.Columns {
+		names = append(names, c.Name)
+	}
+	for _, c := range found {
+		if !slices.Contains(names, c.Name) {
+			return fmt.Errorf("source %s: %s has the unknown column %q%s", src.Name, filepath.Base(path), c.Name, nearest.Hint(c.Name, names))
+		}
+	}
+	return nil
 }
 
 func parquetRows(out *vector.Batch, b *relation.Batch) *eventRows {
