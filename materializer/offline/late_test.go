@@ -284,8 +284,8 @@ func moments(kept []oracle.Event) []plan.EventTime {
 }
 
 // drawOrders is deliveries of some orders in random order, with late columns missing or filled,
-// some of which contradict each other, and perhaps each with a known time of its own.
-func drawOrders(t *rapid.T, sent bool) []orderRow {
+// some of which may contradict each other, and perhaps each with a known time of its own.
+func drawOrders(t *rapid.T, sent, conflicts bool) []orderRow {
 	some := func(n int, what string) bool { return rapid.IntRange(0, n-1).Draw(t, what) == 0 }
 	late := func(what string) plan.Value {
 		return plan.TimestampValue(midnight + plan.EventTime(rapid.Int64Range(-5, 60).Draw(t, what))*second)
@@ -309,10 +309,10 @@ func drawOrders(t *rapid.T, sent bool) []orderRow {
 			if sent {
 				d["seen"] = late("seen")
 			}
-			if some(5, "other outcome") && !d["returned"].IsNull() {
+			if conflicts && some(5, "other outcome") && !d["returned"].IsNull() {
 				d["returned"], d["returned_at"] = plan.BoolValue(!d["returned"].Bool()), late("returned at")
 			}
-			if some(6, "other amount") {
+			if conflicts && some(6, "other amount") {
 				d["amount"] = plan.DoubleValue(77)
 			}
 			out = append(out, d)
@@ -340,7 +340,7 @@ func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 		defer closeBook()
 		files := [][]orderRow{nil, nil, nil}
 		var pushed []orderRow
-		for _, d := range drawOrders(rt, sent) {
+		for _, d := range drawOrders(rt, sent, true) {
 			if at := rapid.IntRange(0, 5).Draw(rt, "place"); at < len(files) {
 				files[at] = append(files[at], d)
 			} else {
@@ -366,17 +366,23 @@ func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 
 // What files hold is materialized, and what is pushed later fills it: live state, with what waits
 // in it, has the oracle's values all the way, and is what a new build from files and log gives,
-// whenever it is built [w7].
+// whenever it is built, also after files have grown [w7].
 func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
 	onBooks(t, func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
 		s, closeBook := openBook(rt, p, defined, backend.InMemory)
 		defer closeBook()
-		all := drawOrders(rt, sent)
+		grows := rapid.Bool().Draw(rt, "files grow")
+		all := drawOrders(rt, sent, !grows) // what files come to contradict is a limit of decision 57
 		n := rapid.IntRange(0, len(all)).Draw(rt, "of files")
 		s.writeFile(p, "orders-0.parquet", all[:n])
 		s.materialize()
-		for _, d := range all[n:] {
+		for i, d := range all[n:] {
 			s.now.Add(int64(second) * rapid.Int64Range(0, 20).Draw(rt, "later"))
+			if grows && rapid.IntRange(0, 5).Draw(rt, "in a file") == 0 {
+				s.writeFile(p, fmt.Sprintf("orders-%d.parquet", i+1), []orderRow{d})
+				s.materialize()
+				continue
+			}
 			s.push(d)
 			switch rapid.IntRange(0, 3).Draw(rt, "then") {
 			case 0:
