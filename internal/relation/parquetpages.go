@@ -152,13 +152,17 @@ func (p *pages) readRaw(h *format.PageHeader, m *pageMemory) error {
 	return nil
 }
 
+// decodeMargin is the room behind a page's bytes with which the Zstandard decoder takes its fast loop,
+// which copies 16 bytes at a time and so writes beyond the end.
+const decodeMargin = 32
+
 // decompress returns the plain bytes of data, in m or in data itself. Its length is what data really
 // holds, whatever size is expected.
 func (p *pages) decompress(data []byte, size int, m *pageMemory) ([]byte, error) {
 	if p.codec == nil || len(data) == 0 {
 		return data, nil
 	}
-	m.plain = resize(m.plain, max(size, 1))
+	m.plain = resize(m.plain, size+decodeMargin)
 	plain, err := p.codec.Decode(m.plain, data)
 	if err != nil {
 		return nil, fmt.Errorf("a page cannot be decompressed: %w", err)
