@@ -32,6 +32,7 @@ type Collector struct {
 	byPart  []int32          // rows to keep, by part
 	first   []int32          // where each part begins in byPart
 	lanes   []*rowExpr
+	pruner  *pruner // nil: every event may be read
 }
 
 // openBlock is the block of a part to which events are appended; nil if there is none.
@@ -55,6 +56,7 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	c.lanes = view.lanes()
+	c.pruner = r.newPruner()
 	return c, nil
 }
 
@@ -168,8 +170,11 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 			return 0, err
 		}
 	}
-	if o.block == nil {
+	if o.block == nil || o.block.late != late {
 		words := min(minBlockWords<<min(o.made, 20), c.maxWords)
+		if c.pruner != nil && !late {
+			words = c.maxWords // the block is used again
+		}
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
 		if o.text > 0 {
 			o.block.text = make([]byte, 0, o.text+o.text/8)
@@ -286,8 +291,22 @@ func (b *Block) appendText(s string) uint64 {
 // flush passes the open block of a part to keep.
 func (c *Collector) flush(part int) error {
 	b := c.open[part].block
+	if c.pruner != nil && !b.late {
+		return c.flushPruned(part, b)
+	}
 	c.open[part].block, c.open[part].text = nil, len(b.text)
 	return c.keep(part, b)
+}
+
+// flushPruned passes the events of an open block that are not superseded to keep. The block stays
+// open, empty.
+func (c *Collector) flushPruned(part int, b *Block) error {
+	pruned := c.pruner.prune(part, b)
+	b.n, b.words, b.text, b.runs = 0, b.words[:0], b.text[:0], b.runs[:0]
+	if pruned == nil {
+		return nil
+	}
+	return c.keep(part, pruned)
 }
 
 // Close flushes all open blocks. The collector must not be used afterwards.

@@ -23,10 +23,11 @@ type Replay struct {
 	view      *View      // compiled from merged, for its structure only; never evaluated
 	division  *division
 	layout    layout
-	keepers   []int // slots that keep partials, each with a bit in the layout, in order
-	bitOf     []int // by slot: the bit of a keeper
-	classes   []int // by class of visible times: one of its slots; unused for class 0
-	classOf   []int // by slot
+	asOf      []asOfTimes // by part; nil if superseded events are not dropped
+	keepers   []int       // slots that keep partials, each with a bit in the layout, in order
+	bitOf     []int       // by slot: the bit of a keeper
+	classes   []int       // by class of visible times: one of its slots; unused for class 0
+	classOf   []int       // by slot
 }
 
 // NewReplay compiles a replay of views.
@@ -55,6 +56,9 @@ func (r *Replay) Begin(spine *Spine, tuple, parts int) {
 		panic("kernel: the number of parts is not a power of two")
 	}
 	r.division = spine.divide(tuple, parts)
+	if r.onlyLatest() {
+		r.asOf = make([]asOfTimes, parts)
+	}
 }
 
 // makeLayout determines the layout of rows and the classes of visible times: slots that read

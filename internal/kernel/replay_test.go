@@ -41,7 +41,7 @@ func TestReplayInPieces(t *testing.T) {
 	for i := range rows {
 		keys.Str[i], at[i] = fmt.Sprint("p", random.IntN(people+1)), plan.EventTime(random.IntN(events))*10_000
 	}
-	want := inPieces(t, view, keys, at, batches, 1, 1, false)
+	want := inPieces(t, []*plan.View{view}, keys, at, batches, 1, 1, false)
 	if !strings.Contains(want, "PRESENT") {
 		t.Fatal("no value is present")
 	}
@@ -50,7 +50,7 @@ func TestReplayInPieces(t *testing.T) {
 		file              bool
 	}{{1, 1, true}, {4, 1, false}, {64, 3, false}, {8, 2, true}} {
 		random.Shuffle(len(batches), func(i, j int) { batches[i], batches[j] = batches[j], batches[i] })
-		if got := inPieces(t, view, keys, at, batches, try.parts, try.collectors, try.file); got != want {
+		if got := inPieces(t, []*plan.View{view}, keys, at, batches, try.parts, try.collectors, try.file); got != want {
 			t.Fatalf("%+v gives different results", try)
 		}
 	}
@@ -80,9 +80,9 @@ func lateBatches(src *plan.Source, events, people int, random *rand.Rand) []*ker
 	return batches
 }
 
-// inPieces is all features of all rows as text. With file, blocks and results are encoded and
+// inPieces is all features of the first view and of all rows as text. With file, blocks and results are encoded and
 // decoded.
-func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool) string {
+func inPieces(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool) string {
 	t.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -92,7 +92,7 @@ func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.Even
 	}
 	spine := kernel.NewSpine(1)
 	spine.Add([][]*vector.Vector{{keys}}, at)
-	r, err := kernel.NewReplay(view)
+	r, err := kernel.NewReplay(views...)
 	check(err)
 	r.Begin(spine, 0, parts)
 	blocks := make([][]*kernel.Block, parts)
@@ -151,6 +151,7 @@ func inPieces(t *testing.T, view *plan.View, keys *vector.Vector, at []plan.Even
 	f := reader.Read(results, where, at)
 	var b strings.Builder
 	for i := range f.N {
+		fmt.Fprint(&b, f.Known.Get(i), f.Few.Get(i))
 		for _, c := range f.Cols {
 			fmt.Fprint(&b, c.Status[i], c.Vec.Value(i), " ")
 		}

@@ -110,3 +110,26 @@ func (d *division) entities() int { return int(d.tuple.entities.n>>d.shift) + 1 
 
 // rowsOf lists the spine rows of a part.
 func (d *division) rowsOf(part int) []int32 { return d.rows[d.first[part]:d.first[part+1]] }
+
+// byEntity lists the numbers of a part's spine rows by local entity, ascending within each, and where each
+// entity begins, and the end. It uses the memory of the given lists.
+func (d *division) byEntity(part int, ranks, first []int32) (_, _ []int32) {
+	rows, entities := d.rowsOf(part), d.entities()
+	ranks, first = grown(ranks, len(rows)), grown(first, entities+1)
+	clear(first)
+	for _, row := range rows {
+		first[d.local(d.tuple.entity[row])+1]++
+	}
+	for e := range entities {
+		first[e+1] += first[e]
+	}
+	for i, row := range rows {
+		e := d.local(d.tuple.entity[row])
+		ranks[first[e]] = int32(i)
+		first[e]++
+	}
+	// Each entity's begin has moved to its end, which is where the next one begins.
+	copy(first[1:], first)
+	first[0] = 0
+	return ranks, first
+}

@@ -76,24 +76,13 @@ func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
 // orderSpine lists the spine rows of a part by entity, and for each entity by time.
 func (s *Sweeper) orderSpine(part int) {
 	d := s.replay.division
-	rows, entities := d.rowsOf(part), d.entities()
-	s.at, s.ranks, s.first = grown(s.at, len(rows)), grown(s.ranks, len(rows)), grown(s.first, entities+1)
-	clear(s.first)
+	rows := d.rowsOf(part)
+	s.at = grown(s.at, len(rows))
 	for i, row := range rows {
 		s.at[i] = d.spine.at[row]
-		s.first[d.local(d.tuple.entity[row])+1]++
 	}
-	for e := range entities {
-		s.first[e+1] += s.first[e]
-	}
-	for i, row := range rows {
-		e := d.local(d.tuple.entity[row])
-		s.ranks[s.first[e]] = int32(i)
-		s.first[e]++
-	}
-	copy(s.first[1:], s.first)
-	s.first[0] = 0
-	for e := range entities {
+	s.ranks, s.first = d.byEntity(part, s.ranks, s.first)
+	for e := range d.entities() {
 		s.sorter.sort(s.ranks[s.first[e]:s.first[e+1]], s.at)
 	}
 }
@@ -273,16 +262,20 @@ func earliest(times []plan.EventTime) (first [FewEvents]plan.EventTime) {
 		first[i] = plan.Never
 	}
 	for _, t := range times {
-		if t >= first[FewEvents-1] {
-			continue
+		if t < first[FewEvents-1] {
+			insertTime(&first, t)
 		}
-		i := FewEvents - 1
-		for ; i > 0 && first[i-1] > t; i-- {
-			first[i] = first[i-1]
-		}
-		first[i] = t
 	}
 	return first
+}
+
+// insertTime puts a time that is before the last of first, which is in order, in its place.
+func insertTime(first *[FewEvents]plan.EventTime, t plan.EventTime) {
+	i := FewEvents - 1
+	for ; i > 0 && first[i-1] > t; i-- {
+		first[i] = first[i-1]
+	}
+	first[i] = t
 }
 
 // move advances the tracks that go row by row from as-of time last to a later one.

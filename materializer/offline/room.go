@@ -58,7 +58,7 @@ func (t *trainer) startReplays() error {
 
 // bytes is what the spine takes.
 func (s *spine) bytes(replays int) int64 {
-	each := 8 + 4*len(s.tuples) + 4*replays
+	each := 8 + 4*len(s.tuples) + 12*replays // of a replay the division, and as-of times if it drops superseded events
 	for _, name := range s.keep {
 		each += 8
 		if vector.Lane(s.columns[name].Type) == plan.String {

@@ -28,6 +28,26 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "superseded-across-a-row", tag: "o1", breaks: "An event that a spine row reads is dropped because the entity has a later one in the same block.",
+		file: "internal/kernel/superseded.go", old: "s.from = times[later-1]", new: "s.from = times[0]",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "superseded-for-other-slots", tag: "o1", breaks: "The latest event that passes a filter is dropped because a later one passes no filter.",
+		file: "internal/kernel/superseded.go", old: "passes&^s.passes == 0", new: "true",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "superseded-ties", tag: "o1", breaks: "Of events that happen at once, the one that comes last in its block is the latest.",
+		file: "internal/kernel/superseded.go", old: "at < s.time &&", new: "at <= s.time &&",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "superseded-make-entities-new", tag: "o1", breaks: "An entity counts as new because its events were dropped.",
+		file: "internal/kernel/superseded.go", old: "!early(&first[e], at) && ", new: "len(first) > 0 && ",
+		tests: []string{"internal/kernel"},
+	},
+	{
 		name: "radix-skips-a-digit", tag: "o1", breaks: "Many rows of one entity are sorted without the highest bits of their times.",
 		file: "internal/kernel/timesort.go", old: "span > 0; span >>= radixBits", new: "span >= radixSize; span >>= radixBits",
 		tests: []string{"internal/kernel"},

@@ -1,0 +1,161 @@
+package kernel
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// A replay all of whose aggregates are the latest of something, in whatever window, reads few of its
+// events: where two events of an entity pass the same slots and no spine row lies between them, every
+// row that sees the earlier one sees the later one too. Such a replay drops superseded events before
+// blocks are handed over, so they take no memory and are not swept.
+
+// onlyLatest reports whether superseded events can be dropped.
+func (r *Replay) onlyLatest() bool {
+	for _, a := range r.merged.Aggregates {
+		if f := r.merged.Slots[a.Slot].Func; f != plan.Latest && f != plan.LatestTime {
+			return false
+		}
+	}
+	return len(r.merged.Aggregates) > 0 && len(r.keepers) <= firstBits
+}
+
+// asOfTimes are the as-of times of a part's spine rows, sorted within each entity. They are made
+// when a collector first needs them.
+type asOfTimes struct {
+	once  sync.Once
+	times []plan.EventTime
+	first []int32 // where each entity begins, and the end
+}
+
+func (a *asOfTimes) of(entity uint32) []plan.EventTime {
+	return a.times[a.first[entity]:a.first[entity+1]]
+}
+
+// make collects the as-of times of a part.
+func (a *asOfTimes) make(d *division, part int) {
+	rows := d.rowsOf(part)
+	var ranks []int32
+	ranks, a.first = d.byEntity(part, nil, nil)
+	a.times = make([]plan.EventTime, len(rows))
+	for i, rank := range ranks {
+		a.times[i] = d.spine.at[rows[rank]]
+	}
+	for e := range d.entities() {
+		slices.Sort(a.of(uint32(e)))
+	}
+}
+
+// pruner drops superseded events from blocks without late events. It keeps the FewEvents earliest
+// events of each entity that it sees, since how many an entity has tells whether it is new.
+type pruner struct {
+	replay   *Replay
+	passes   uint64                      // bits of the first word: the slots that an event passes
+	earliest [][FewEvents]plan.EventTime // by part and local entity
+	after    []successor                 // scratch: by local entity
+	kept     []int32                     // scratch
+}
+
+// successor is an event of an entity that is kept, and supersedes those before it down to from.
+type successor struct {
+	from, time plan.EventTime
+	passes     uint64
+}
+
+func (r *Replay) newPruner() *pruner {
+	if r.asOf == nil {
+		return nil
+	}
+	p := &pruner{replay: r, passes: (1<<len(r.keepers) - 1) << (64 - firstBits), earliest: make([][FewEvents]plan.EventTime, r.division.parts()*r.division.entities())}
+	for e := range p.earliest {
+		p.earliest[e] = earliest(nil)
+	}
+	return p
+}
+
+// prune copies the events of a block that are not superseded to a new one; nil if there are none.
+func (p *pruner) prune(part int, b *Block) *Block {
+	p.choose(part, b)
+	if len(p.kept) == 0 {
+		return nil
+	}
+	stride := p.replay.layout.stride(false)
+	out := &Block{n: len(p.kept), words: make([]uint64, 0, len(p.kept)*stride)}
+	if b.text != nil {
+		out.text = make([]byte, 0, len(b.text)*(len(p.kept)+8)/b.n)
+	}
+	next := 0 // run of b
+	for n, i := range p.kept {
+		for begun := false; next < len(b.runs) && b.runs[next].row <= int(i); next++ {
+			if begun {
+				out.runs = out.runs[:len(out.runs)-1] // all of it is dropped
+			}
+			out.runs, begun = append(out.runs, run{b.runs[next].place, n}), true
+		}
+		out.words = append(out.words, b.words[int(i)*stride:][:stride]...)
+		p.moveText(out, out.words[n*stride:], b)
+	}
+	return out
+}
+
+// moveText copies the text of a row, whose words refer to that of b.
+func (p *pruner) moveText(out *Block, row []uint64, b *Block) {
+	l := &p.replay.layout
+	move := func(word *uint64) {
+		if *word != 0 {
+			*word = out.appendText(textAt(b.text, *word))
+		}
+	}
+	if l.ids {
+		move(&row[l.id(false)])
+	}
+	for _, lane := range l.lanes {
+		if lane.kind != plan.Bool && lane.kind != plan.Int && lane.kind != plan.Double {
+			move(&row[l.lane(false)+lane.at])
+		}
+	}
+}
+
+// choose lists the rows of a block that are kept. It goes backwards: mostly in descending order
+// of time.
+func (p *pruner) choose(part int, b *Block) {
+	d, l := p.replay.division, &p.replay.layout
+	asOf := &p.replay.asOf[part]
+	asOf.once.Do(func() { asOf.make(d, part) })
+	p.after = grown(p.after, d.entities())
+	clear(p.after)
+	p.kept = p.kept[:0]
+	stride, time := l.stride(false), l.time()
+	first := p.earliest[part*d.entities():]
+	for i := b.n - 1; i >= 0; i-- {
+		row := b.words[i*stride:][:stride]
+		e, at, passes := uint32(row[0]), plan.EventTime(row[time]), row[0]&p.passes
+		s := &p.after[e]
+		if !early(&first[e], at) && s.from <= at && at < s.time && passes&^s.passes == 0 {
+			continue
+		}
+		times := asOf.of(e)
+		later, _ := slices.BinarySearch(times, at+1) // the first row that sees the event
+		if later == len(times) {
+			continue
+		}
+		*s = successor{plan.Always, at, passes}
+		if later > 0 {
+			s.from = times[later-1]
+		}
+		p.kept = append(p.kept, int32(i))
+	}
+	slices.Reverse(p.kept)
+}
+
+// early reports whether an event is among the FewEvents earliest of its entity so far, of which first
+// has the times.
+func early(first *[FewEvents]plan.EventTime, at plan.EventTime) bool {
+	if at >= first[FewEvents-1] {
+		return false
+	}
+	insertTime(first, at)
+	return true
+}
