@@ -11,6 +11,7 @@ import (
 
 	cockroach "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -21,7 +22,7 @@ var markerKey = []byte{'f'}
 type Options struct {
 	FS            vfs.FS       // nil is the disk
 	Logger        *slog.Logger // nil drops Pebble's messages, except the reason for a fatal error
-	CacheBytes    int64
+	CacheBytes    int64        // of blocks and, as far as they take room, memtables
 	MemTableBytes uint64
 	Older         string // a format that Open upgrades by changing the marker; "" for none
 }
@@ -112,6 +113,9 @@ func pebbleOptions(dir string, g *failureHandler, o Options) *cockroach.Options 
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	// Tables of level 0 are small, and most of what is read soon after it was written lies there.
+	opts.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	opts.Levels[1].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	return opts
 }
 

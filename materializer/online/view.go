@@ -1,6 +1,7 @@
 package online
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -201,6 +202,8 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 		}
 		out[e].rows = append(out[e].rows, int32(i))
 	}
+	// Neighbours in the store are read together.
+	slices.SortFunc(out, func(a, b entityRows) int { return bytes.Compare(a.key, b.key) })
 	return out
 }
 

@@ -28,13 +28,15 @@ type LockedError = pebbledir.LockedError
 type Options struct {
 	FS         vfs.FS       // nil is the disk
 	Logger     *slog.Logger // nil drops what Pebble reports
-	CacheBytes int64        // of blocks read from disk; 0 is 128 MiB
+	CacheBytes int64        // of memtables and of blocks read from disk; 0 is 192 MiB
 }
 
 const (
-	format            = "unskew onlinestore 1"
-	kindState         = 'k'
-	defaultCacheBytes = 128 << 20
+	format    = "unskew onlinestore 1"
+	kindState = 'k'
+	// Pebble takes the room of memtables, usually two, from the cache: what remains for blocks is at
+	// least 64 MiB.
+	defaultCacheBytes = 192 << 20
 	memTableBytes     = 64 << 20
 	batchBytes        = 32 << 20 // a larger Swap is several batches
 	stripes           = 256

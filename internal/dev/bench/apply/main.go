@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/unskew/unskew/internal/dev/bench"
 )
@@ -28,6 +29,7 @@ type report struct {
 // sizes are what the flags set.
 type sizes struct {
 	users, orders, events, rounds int
+	only                          string
 }
 
 func main() {
@@ -35,7 +37,8 @@ func main() {
 	flag.IntVar(&n.users, "users", 100_000, "entities of a view")
 	flag.IntVar(&n.orders, "orders", 10, "events that each of them has before")
 	flag.IntVar(&n.events, "events", 200_000, "events that are applied")
-	flag.IntVar(&n.rounds, "rounds", 3, "how many parts the events are applied in, each after a turn of the floor")
+	flag.IntVar(&n.rounds, "rounds", 4, "how many parts the events are applied in, each before or after a turn of the floor; an even number is fair")
+	flag.StringVar(&n.only, "only", "", "run the rows of the table whose names begin with `PREFIX`, such as \"pebble, 10\"")
 	profile := flag.String("profile", "", "write a CPU profile to `FILE`")
 	flag.Parse()
 	if *profile != "" {
@@ -68,6 +71,10 @@ func run(ctx context.Context, n sizes) error {
 		{"redis", 1, &out.RedisFloor, &out.Redis, n.events},
 		{"pebble", 10, new(bench.Figure), &out.TenViews, n.events / 10},
 	} {
+		name := fmt.Sprintf("%s, %d", r.store, r.views)
+		if !strings.HasPrefix(name, n.only) {
+			continue
+		}
 		part := n
 		part.events = r.events
 		if r.views > 1 {
@@ -75,10 +82,13 @@ func run(ctx context.Context, n sizes) error {
 		}
 		f, err := measure(ctx, r.store, r.views, part)
 		if err != nil {
-			return fmt.Errorf("%s, %d views: %w", r.store, r.views, err)
+			return fmt.Errorf("%s views: %w", name, err)
 		}
 		*r.ratio, *r.rate = bench.Figure(f.rate/f.floor), int(f.rate)
-		fmt.Printf("%-34s %12.0f %12.0f %7.2f %14.1f\n", fmt.Sprintf("%s, %d", r.store, r.views), f.rate, f.floor, f.rate/f.floor, f.cpu)
+		fmt.Printf("%-34s %12.0f %12.0f %7.2f %14.1f\n", name, f.rate, f.floor, f.rate/f.floor, f.cpu)
+	}
+	if n.only != "" {
+		return nil
 	}
 	ms, err := visible(ctx, n)
 	if err != nil {
