@@ -14,25 +14,25 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// DeadLetter says what of the log is not in the state of a generation, and why: an event that
-// no entity can have, or an entity whose state could not be stored from that event on. The
-// event is in the log all the same. Letters go with their generation.
+// DeadLetter says what is missing from the state of a generation, and why: an event that exceeds a
+// limit, or an entity whose state could not be stored from that event on. The event stays in the
+// log. Dead letters are deleted with their generation.
 type DeadLetter struct {
 	Position uint64         // in the log of the view's source
 	At       plan.EventTime // when it was set aside
-	Entity   []byte         // its key, of which long ones are cut; nil for an event of no entity
+	Entity   []byte         // its key, truncated to letterEntity bytes; nil for an event without an entity
 	Reason   string
 }
 
 const (
 	letterPrefix = 'd'
 	letterFormat = 1
-	// letterEntity is how much of a key a letter holds.
+	// letterEntity is the number of bytes of an entity key that a letter stores.
 	letterEntity = 1 << 10
-	letterHash   = 16 // of the entity, in the letter's key
+	letterHash   = 16 // bytes of the hash of the entity key in the letter's key
 )
 
-// letters begins the keys of the generation's dead letters.
+// letters returns the prefix of the keys of the generation's dead letters.
 func (g Generation) letters() []byte {
 	b := g.Prefix()
 	b[0] = letterPrefix
@@ -41,14 +41,14 @@ func (g Generation) letters() []byte {
 
 var errLetter = errors.New("registry: a dead letter is damaged; materialize the view again")
 
-// LetterKey is the key of a letter, for those who load a generation: a letter of one entity
-// at one position comes once.
+// LetterKey returns the key under which a dead letter is stored when a generation is loaded. There
+// is at most one letter for each entity and position.
 func (g Generation) LetterKey(l DeadLetter) []byte {
 	entity := sha256.Sum256(l.Entity)
 	return append(binary.BigEndian.AppendUint64(g.letters(), l.Position), entity[:letterHash]...)
 }
 
-// Value is revision 1, format, time, the entity after its length, reason.
+// Value encodes the letter: revision 1, format, time, length and bytes of the entity key, reason.
 func (l DeadLetter) Value() []byte {
 	b := binary.BigEndian.AppendUint64(nil, 1)
 	b = append(b, letterFormat)
@@ -75,7 +75,7 @@ func decodeLetter(key, b []byte) (DeadLetter, error) {
 	return l, nil
 }
 
-// SetAside records letters of g. One that is there already stays as it is.
+// SetAside stores dead letters of g. It does not change those that are already stored.
 func SetAside(ctx context.Context, store onlinestore.Store, g Generation, letters []DeadLetter) error {
 	writes := make([]onlinestore.Write, len(letters))
 	for i, l := range letters {
@@ -87,7 +87,7 @@ func SetAside(ctx context.Context, store onlinestore.Store, g Generation, letter
 	return nil
 }
 
-// DeadLetters lists the letters of g by position.
+// DeadLetters returns the dead letters of g in the order of their positions.
 func DeadLetters(ctx context.Context, store onlinestore.Store, g Generation) ([]DeadLetter, error) {
 	var out []DeadLetter
 	err := store.Scan(ctx, g.letters(), func(key, value []byte) error {
@@ -95,7 +95,7 @@ func DeadLetters(ctx context.Context, store onlinestore.Store, g Generation) ([]
 		out = append(out, l)
 		return err
 	})
-	// A key may come twice while the store changes.
+	// A scan may return a key twice while the store changes.
 	slices.SortFunc(out, DeadLetter.compare)
 	return slices.CompactFunc(out, func(a, b DeadLetter) bool { return a.compare(b) == 0 }), err
 }

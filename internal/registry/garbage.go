@@ -12,15 +12,15 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// Garbage is a build of a view's state that nothing reads any more: of a definition that is
-// gone, or one that another build took the place of, or that died.
+// Garbage is a build of a view's state that nothing reads any more: its definition was removed, or
+// the build was replaced by another one or interrupted.
 type Garbage struct {
-	Generation                // View, Number and Build alone
+	Generation                // only View, Number and Build are set
 	Gone       bool           // no view of the plan has this definition
-	Live       bool           // it is what readers of the gone definition would find
-	Keys       int64          // states, dead letters, log positions
+	Live       bool           // the build is the live one of a removed definition
+	Keys       int64          // number of states, dead letters and log positions
 	Bytes      int64          // of keys and values
-	Since      plan.EventTime // when it was first seen that nothing reads it
+	Since      plan.EventTime // when FindGarbage first found it
 }
 
 const (
@@ -29,7 +29,7 @@ const (
 	markLen    = 8 + 1 + 8
 )
 
-// markKey is the key of the mark that says since when a build is garbage.
+// markKey returns the key of the mark with the time since which a build is garbage.
 func (g Generation) markKey() []byte {
 	b := g.Prefix()
 	b[0] = markPrefix
@@ -41,18 +41,18 @@ func mark(since plan.EventTime) []byte {
 	return binary.BigEndian.AppendUint64(b, uint64(since))
 }
 
-// buildOf is the build that a key belongs to.
+// buildOf returns the build that a key belongs to.
 func buildOf(key []byte) (Generation, error) {
 	if len(key) < prefixLen {
-		return Generation{}, fmt.Errorf("registry: a key of the store has %d bytes, too few for one of this program", len(key))
+		return Generation{}, fmt.Errorf("registry: a key in the store has only %d bytes; it was not written by this program", len(key))
 	}
 	return Generation{View: plan.Fingerprint(key[1:33]), Number: binary.BigEndian.Uint64(key[33:]), Build: binary.BigEndian.Uint64(key[41:])}, nil
 }
 
-// FindGarbage lists the builds in the store that none of the views reads, the longest unused
-// first. A build that was not seen to be garbage before is marked with now, and counts from
-// then: a materialization that is under way looks like one that died. It looks at every
-// state of the store.
+// FindGarbage lists the builds in the store that none of the views reads, those that are unused
+// longest first. It marks builds that it finds for the first time with now, from which their grace
+// period counts, because a running materialization looks like an interrupted one. It scans every
+// state in the store.
 func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.View, now plan.EventTime) ([]Garbage, error) {
 	live, err := liveBuilds(ctx, store)
 	if err != nil {
@@ -76,7 +76,7 @@ func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.Vie
 			return nil, fmt.Errorf("look for garbage: %w", err)
 		}
 	}
-	// A definition without states has its live record.
+	// A definition without states still has its live record.
 	for _, b := range live {
 		if found[b] == nil {
 			found[b] = &Garbage{Generation: b}
@@ -100,12 +100,12 @@ func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.Vie
 	return out, nil
 }
 
-// liveBuilds is the live build of every view that has one, whatever the plan.
+// liveBuilds returns the live build of every view in the store, including views that are not in the plan.
 func liveBuilds(ctx context.Context, store onlinestore.Store) (map[plan.Fingerprint]Generation, error) {
 	live := map[plan.Fingerprint]Generation{}
 	err := store.Scan(ctx, []byte{livePrefix}, func(key, value []byte) error {
 		if len(key) != 1+len(plan.Fingerprint{}) {
-			return fmt.Errorf("registry: the record of a view has a key of %d bytes", len(key))
+			return fmt.Errorf("registry: the key of a live record has %d bytes; it is damaged", len(key))
 		}
 		g, err := decodeRecord(plan.Fingerprint(key[1:]), value)
 		live[g.View] = Generation{View: g.View, Number: g.Number, Build: g.Build}
@@ -114,8 +114,8 @@ func liveBuilds(ctx context.Context, store onlinestore.Store) (map[plan.Fingerpr
 	return live, err
 }
 
-// markAll fills in since when each is garbage, marks those that are new, and takes the marks
-// of what is read again.
+// markAll sets Since of each garbage build, marks new ones, and removes the marks of builds that are
+// read again.
 func markAll(ctx context.Context, store onlinestore.Store, garbage []Garbage, now plan.EventTime) error {
 	marks := map[Generation]plan.EventTime{}
 	err := store.Scan(ctx, []byte{markPrefix}, func(key, value []byte) error {
@@ -152,8 +152,8 @@ func markAll(ctx context.Context, store onlinestore.Store, garbage []Garbage, no
 	return nil
 }
 
-// Collect removes garbage; if it is live, first the record that says so, so that no reader
-// finds half of it.
+// Collect removes a garbage build. It removes a live record first, so that no reader finds a part of
+// the build.
 func Collect(ctx context.Context, store onlinestore.Store, g Garbage) error {
 	if g.Live {
 		err := changeLive(ctx, store, change{view: g.View, number: deletion}, func() error { return store.DeletePrefix(ctx, liveKey(g.View)) })

@@ -11,9 +11,9 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// Reader fetches live states. It remembers which generation is live, and checks
-// that in the same round trip that fetches the states, so a switch of generations
-// is seen by the very next read and no cache can go stale. Safe for concurrent use.
+// Reader fetches live states. It caches which generation is live and checks that in the round trip
+// that fetches the states, so the first read after a switch of generations finds the new one. It is
+// safe for concurrent use.
 type Reader struct {
 	store onlinestore.Store
 	share bool             // reads share round trips
@@ -36,31 +36,30 @@ type liveRecord struct {
 // that a switch by a version of this program that does not write epochs is seen too, if late.
 const recordAge = time.Second
 
-// NewReader makes a reader on a store. If the store prefers batches, reads that are made at
-// the same time share round trips.
+// NewReader returns a reader of a store. If the store prefers batches, concurrent reads share round
+// trips.
 func NewReader(store onlinestore.Store) *Reader {
 	_, share := store.(onlinestore.Batching)
 	return &Reader{store: store, share: share, now: time.Now, live: map[plan.Fingerprint]liveRecord{}}
 }
 
-// Query asks for the states of some entities of a view; a nil entity has none.
+// Query asks for the states of some entities of a view. A nil entity has no state.
 type Query struct {
 	View     *plan.View
 	Entities [][]byte
 }
 
-// Answer is the states of a Query, nil for an entity without one, all of one generation.
+// Answer has the states of a Query, all of one generation; nil for an entity without a state.
 type Answer struct {
 	Generation Generation
 	States     [][]byte
 }
 
-// switches bounds how often one read starts over because a generation changed
-// under it.
+// switches bounds how often a read starts over because the live generation changed meanwhile.
 const switches = 5
 
-// States answers all queries in one round trip, or up to three when a generation was
-// just switched. A view without live state is *NotMaterialized.
+// States answers all queries in one round trip, or in up to three if a live generation has just
+// changed. For a view without live state the error is a *NotMaterialized.
 func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
 	known := make([]liveRecord, len(queries))
 	for range switches {
@@ -76,8 +75,8 @@ func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) 
 	return nil, fmt.Errorf("read online state: generations changed %d times during one read", switches)
 }
 
-// match cuts the values that begin with the states of the queries into answers; current is
-// false when a generation believed live is not.
+// match converts the fetched values, which begin with the states of the queries, to answers. current
+// is false if a cached generation is not the live one.
 func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *trip) (answers []Answer, current bool, err error) {
 	current = true
 	for i, q := range queries {
@@ -114,7 +113,7 @@ func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *
 	return answers, true, nil
 }
 
-// ofEntities takes the states of some entities from the front of those that were fetched.
+// ofEntities removes the states of some entities from the front of the fetched values.
 func ofEntities(entities, fetched [][]byte) (states, rest [][]byte) {
 	n := 0
 	for _, e := range entities {

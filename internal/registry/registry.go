@@ -1,10 +1,10 @@
-// Package registry records, in the online store, which generation of each view's
-// state is live, and finds that state.
+// Package registry stores, in the online store, which generation of each view's state is live, and
+// finds that state.
 //
-// A generation is one build of a view's state from history. It is written under
-// its own prefix beside the live one and becomes live by a single write, so a
-// reader sees all of one build or all of another. Every key begins with the view's
-// fingerprint: no state is ever found under another definition.
+// A generation is one build of a view's state from history. It is written beside the live one, under
+// a prefix of its own, and becomes live by a single write, so a reader never sees parts of two
+// builds. Every key begins with the view's fingerprint, so state is never read under another
+// definition.
 package registry
 
 import (
@@ -17,14 +17,13 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// Generation is one build of a view's state. The layout of its keys and of its
-// record is docs/formats/state.md.
+// Generation is one build of a view's state. docs/formats/state.md describes its keys and its record.
 type Generation struct {
 	View         plan.Fingerprint
 	Number       uint64         // ascending from 1; also the revision of the record
-	Build        uint64         // tells builds of one number apart, of which one at most becomes live
-	Materialized plan.EventTime // history with visible time before it is in the state
-	Position     uint64         // log position up to which the log was included
+	Build        uint64         // distinguishes builds with the same number, of which at most one becomes live
+	Materialized plan.EventTime // the state has the events of history that are visible before this time
+	Position     uint64         // the state has the log up to this position
 	Inputs       [32]byte       // identifies the history it was built from
 }
 
@@ -37,23 +36,22 @@ const (
 	recordFormat = 1
 )
 
-// Prefix begins the keys of the generation's states.
+// Prefix returns the prefix of the keys of the generation's states.
 func (g Generation) Prefix() []byte {
 	return binary.BigEndian.AppendUint64(numberPrefix(statePrefix, g.View, g.Number), g.Build)
 }
 
-// numberPrefix begins the keys of all builds of a number.
+// numberPrefix returns the prefix of the keys of all builds with a number.
 func numberPrefix(kind byte, view plan.Fingerprint, number uint64) []byte {
 	b := append(make([]byte, 0, prefixLen), kind)
 	b = append(b, view[:]...)
 	return binary.BigEndian.AppendUint64(b, number)
 }
 
-// StateKey is the key of an entity's state.
+// StateKey returns the key of an entity's state.
 func (g Generation) StateKey(entity []byte) []byte { return append(g.Prefix(), entity...) }
 
-// OffsetKey is the key of the log position up to which the applier has consumed
-// the log for this generation.
+// OffsetKey returns the key of the position up to which the log was consumed for this generation.
 func (g Generation) OffsetKey() []byte {
 	b := g.Prefix()
 	b[0] = offsetPrefix
@@ -92,7 +90,7 @@ func (e *NotMaterialized) Error() string {
 	return fmt.Sprintf("view %s (version %s) has no online state yet; run: unskew materialize --view %s", e.View.Name, e.View.Fingerprint.Short(), e.View.Name)
 }
 
-// Live is the live generation of a view, or *NotMaterialized.
+// Live returns the live generation of a view. The error is a *NotMaterialized if there is none.
 func Live(ctx context.Context, store onlinestore.Store, view *plan.View) (Generation, error) {
 	got, err := store.Get(ctx, [][]byte{liveKey(view.Fingerprint)})
 	if err != nil {
@@ -104,7 +102,8 @@ func Live(ctx context.Context, store onlinestore.Store, view *plan.View) (Genera
 	return decodeRecord(view.Fingerprint, got[0])
 }
 
-// Next is the number for a new build of a view: one more than the live one's.
+// Next returns the number for a new build of a view, one more than that of the live generation, and
+// that generation; nil if there is none.
 func Next(ctx context.Context, store onlinestore.Store, view *plan.View) (number uint64, live *Generation, err error) {
 	g, err := Live(ctx, store, view)
 	var none *NotMaterialized
@@ -118,10 +117,10 @@ func Next(ctx context.Context, store onlinestore.Store, view *plan.View) (number
 }
 
 // ErrSuperseded says that another build became live first.
-var ErrSuperseded = errors.New("another materialization of the same view finished first; nothing of it was changed")
+var ErrSuperseded = errors.New("another materialization of the same view finished first and stays live")
 
-// Promote makes g live in place of the generation before it. It fails with
-// ErrSuperseded when that one is not live any more.
+// Promote makes g live in place of the generation with the previous number. If that one is not live
+// any more, the error is ErrSuperseded.
 func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 	superseded := false
 	err := changeLive(ctx, store, change{g.View, g.Number, g.Build}, func() error {
@@ -148,8 +147,8 @@ func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 	return nil
 }
 
-// DropNumber removes the state of every build of a number that is not live any
-// more, of those that died among them.
+// DropNumber removes the states of all builds with a number, which must not be live any more,
+// including interrupted ones.
 func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
 	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix} {
 		if err := store.DeletePrefix(ctx, numberPrefix(kind, view, number)); err != nil {
@@ -159,8 +158,8 @@ func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerpr
 	return nil
 }
 
-// SetOffset records that the log was consumed for g up to position to. Another
-// applier being ahead is not an error.
+// SetOffset stores that the log was consumed for g up to position to. If another applier is ahead, it
+// does nothing.
 func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to uint64) error {
 	expect, err := offsetRevision(ctx, store, g)
 	if err != nil || expect > to {
