@@ -75,7 +75,7 @@ type undated struct {
 	late error // the cause once the time limit has passed
 }
 
-// Deadline is context.Context's.
+// Deadline implements context.Context.
 func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 // Close waits for running calls and closes the connections. Closing again does nothing.

@@ -44,7 +44,7 @@ type Log struct {
 	clock   eventlog.Clock
 	ahead   plan.Micros // Options.MaxAhead
 	gate    *gate.Gate
-	leading chan struct{} // a semaphore: the caller that holds it is the leader, who commits
+	leading chan struct{} // a semaphore: the caller that holds it is the leader and commits
 
 	mu     sync.Mutex
 	queue  []*request

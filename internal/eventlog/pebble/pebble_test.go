@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 				}
 				return l
 			},
-			// Of what was not synced, nothing, half, or everything survives, by turns.
+			// Crashes keep none, half, or all of the unsynced data, in turn.
 			Crash: func(*testing.T) {
 				fs = fs.CrashClone(vfs.CrashCloneCfg{
 					UnsyncedDataPercent: int(crashes % 3 * 50),

@@ -139,7 +139,7 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 			t.Fatal("Append to a dead server succeeded")
 		}
 		if !errors.Is(err, eventlog.ErrOutcomeUnknown) {
-			break // the broken connections are used up and nobody answers the dialing
+			break // no broken connection is left, and dialing fails
 		}
 	}
 	server.Restart(t)

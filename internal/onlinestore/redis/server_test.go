@@ -104,7 +104,7 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 			t.Fatal("Swap on a dead server succeeded")
 		}
 		if !errors.Is(err, onlinestore.ErrOutcomeUnknown) {
-			break // the broken connections are used up and nobody answers the dialing
+			break // no broken connection is left, and dialing fails
 		}
 	}
 	server.Restart(t)
