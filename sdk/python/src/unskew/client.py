@@ -317,7 +317,7 @@ class Client:
         """
         if on_stale not in ("error", "status"):
             raise InvalidArgument(f'on_stale is {on_stale!r}; it is "error" or "status"')
-        fresh = {"with_freshness": True}
+        fresh: dict[str, Any] = {"with_freshness": True}
         if max_staleness is not None:
             if not isinstance(max_staleness, timedelta):
                 max_staleness = timedelta(seconds=max_staleness)
