@@ -203,7 +203,9 @@ func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]
 		}
 		m := Mark{Generation: live[i].Generation, Position: live[i].Offset}
 		if v.Source.Stream {
-			err = t.compareWithLog(ctx, &m, v.Source, ends[v.Source], now)
+			if err = t.compareWithLog(ctx, &m, v.Source, ends[v.Source], now); err == nil {
+				err = t.checkRecord(ctx, &m, v.Source, live[i].Reached)
+			}
 		} else {
 			m.Position, m.Complete = 0, completeUntil(v.Source, runs[v.Source], m.Generation.Materialized)
 		}
@@ -263,6 +265,22 @@ func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, s *plan.Source, e
 		} else {
 			m.Complete = min(now, next[0].Appended)
 		}
+	}
+	return nil
+}
+
+// checkRecord forgets what is known of a view if the log does not have the record that the view's
+// states were last made of: then it is another log, which the applier does not apply to them.
+func (t *Tracker) checkRecord(ctx context.Context, m *Mark, s *plan.Source, reached registry.Reached) error {
+	if reached.Position == 0 || m.Complete == plan.Always {
+		return nil
+	}
+	last, err := t.cfg.Log.Read(ctx, s.Name, eventlog.Position(reached.Position-1), 1)
+	if err != nil {
+		return fmt.Errorf("log of source %s at position %d: %w", s.Name, reached.Position, err)
+	}
+	if len(last) == 0 || uint64(last[0].Mark()) != reached.Mark {
+		m.Complete = plan.Always
 	}
 	return nil
 }

@@ -68,6 +68,20 @@ func (f *tracked) consume(to uint64) {
 	f.must(registry.SetOffset(f.t.Context(), f.Store, f.generation, to))
 }
 
+// reach stores that the states were made of the record at a position.
+func (f *tracked) reach(to uint64) {
+	f.t.Helper()
+	f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{{}}, registry.Reached{Position: to, Mark: f.mark(to)}))
+}
+
+// mark is that of the record at a position.
+func (f *tracked) mark(at uint64) uint64 {
+	f.t.Helper()
+	r, err := f.Log.Read(f.t.Context(), "clicks", eventlog.Position(at-1), 1)
+	f.must(err)
+	return uint64(r[0].Mark())
+}
+
 // expect looks at the sources and compares what it finds.
 func (f *tracked) expect(position, lag uint64, complete plan.EventTime) {
 	f.t.Helper()
@@ -93,6 +107,17 @@ func TestP13_MarksFollowTheLog(t *testing.T) {
 		f.consume(9) // of another log, which is longer
 		f.now++
 		f.expect(9, 0, plan.Always)
+
+		f.append(6)
+		f.reach(9) // now it is this log
+		f.now++
+		f.expect(9, 0, f.now)
+		// A log that is as long as the view's own, and has another record there.
+		f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{{Position: 9, Mark: f.mark(9)}}, registry.Reached{Position: 10, Mark: 5}))
+		f.append(1)
+		f.consume(10)
+		f.now++
+		f.expect(10, 0, plan.Always)
 		f.generation.Build++
 		if m, ok := f.Marks().Of(f.generation); ok {
 			t.Errorf("%+v is taken for the mark of another build", m)

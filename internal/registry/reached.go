@@ -60,10 +60,15 @@ func Progress(ctx context.Context, store onlinestore.Store, g Generation) (offse
 	if err != nil {
 		return 0, Reached{}, fmt.Errorf("log position of view %s: %w", g.View.Short(), err)
 	}
-	if offset, err = g.offset(got[0]); err != nil {
+	return g.progress(got[0], got[1])
+}
+
+// progress decodes the stored offset of g and its Reached, nil where there is none.
+func (g Generation) progress(storedOffset, storedReached []byte) (offset uint64, reached Reached, err error) {
+	if offset, err = g.offset(storedOffset); err != nil {
 		return 0, Reached{}, err
 	}
-	reached, err = decodeReached(g, got[1])
+	reached, err = decodeReached(g, storedReached)
 	return offset, reached, err
 }
 

@@ -194,6 +194,7 @@ func decodeOffset(g Generation, b []byte) (revision uint64, err error) {
 type Consumed struct {
 	Generation Generation // Number is 0 if the view has no live state
 	Offset     uint64
+	Reached    Reached
 }
 
 // ConsumedBy returns how far each view has consumed the log, in two round trips.
@@ -211,12 +212,14 @@ func ConsumedBy(ctx context.Context, store onlinestore.Store, views []*plan.View
 			return nil, err
 		}
 	}
-	offsets, err := store.Get(ctx, keysOf(views, func(i int) []byte { return out[i].Generation.OffsetKey() }))
+	positions, err := store.Get(ctx, append(
+		keysOf(views, func(i int) []byte { return out[i].Generation.OffsetKey() }),
+		keysOf(views, func(i int) []byte { return out[i].Generation.ReachedKey() })...))
 	if err != nil {
 		return nil, err
 	}
 	for i := range out {
-		if out[i].Offset, err = out[i].Generation.offset(offsets[i]); err != nil {
+		if out[i].Offset, out[i].Reached, err = out[i].Generation.progress(positions[i], positions[len(views)+i]); err != nil {
 			return nil, err
 		}
 	}
