@@ -51,6 +51,24 @@ func protocols() *http.Protocols {
 // small read more time than its own garbage does.
 const ballastBytes = 24 << 20
 
+// transferTime is how long a request, and then its answer, may take to be transferred, in addition to
+// the time that computing the answer may take.
+const transferTime = 30 * time.Second
+
+// httpServer returns the HTTP server with its time limits.
+func (s *Server) httpServer(transfer time.Duration) *http.Server {
+	return &http.Server{
+		Handler:           s.Handler(),
+		Protocols:         protocols(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       s.cfg.Timeout + transfer,
+		// Bounds how long a client that does not read keeps its answer in memory.
+		WriteTimeout: s.cfg.Timeout + transfer,
+		IdleTimeout:  5 * time.Minute,
+		ErrorLog:     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
+	}
+}
+
 // Serve answers calls on ln until ctx ends. Then it refuses new calls, waits for the running ones
 // (at most Config.Drain) and returns nil. It closes ln, which must be on a loopback address or a
 // unix socket.
@@ -58,16 +76,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := checkLoopback(ln.Addr()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv := &http.Server{
-		Handler:           s.Handler(),
-		Protocols:         protocols(),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       s.cfg.Timeout + 30*time.Second,
-		// Bounds how long a client that does not read keeps its answer in memory.
-		WriteTimeout: s.cfg.Timeout + 30*time.Second,
-		IdleTimeout:  5 * time.Minute,
-		ErrorLog:     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
-	}
+	srv := s.httpServer(transferTime)
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
 	served := make(chan error, 1)
