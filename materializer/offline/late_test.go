@@ -207,7 +207,16 @@ func (s *orderBook) materialize() {
 
 func (s *orderBook) catchUp() {
 	s.t.Helper()
-	a, err := online.New(online.Config{Plan: s.plan, Log: s.on.Log, Store: s.on.Store, Clock: s.clock, Batch: 3})
+	s.catchUpAs(3, 0)
+}
+
+// catchUpAs applies the log on a server that has just started, with the given batch size. Its
+// clock may differ from that of the log.
+func (s *orderBook) catchUpAs(batch int, ahead plan.EventTime) {
+	s.t.Helper()
+	a, err := online.New(online.Config{
+		Plan: s.plan, Log: s.on.Log, Store: s.on.Store, Batch: batch, Clock: func() plan.EventTime { return s.clock() + ahead },
+	})
 	s.check(err)
 	s.check(a.CatchUp(context.Background()))
 }
