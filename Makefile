@@ -74,7 +74,7 @@ test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
 FUZZTIME := 30s
 .PHONY: fuzz
 fuzz: need-go ## compare random expressions with cel-go and random features with the oracle, and feed decoders noise, each for FUZZTIME=30s
-	@tally=$$(mktemp); trap 'rm -f "$$tally"' EXIT; failed=; \
+	@tally=$$(mktemp); trap 'rm -f "$$tally" "$$tally.test"' EXIT; failed=; \
 	fuzz() { $(GO) test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "$${@:3}" || failed="$$failed $$2"; }; \
 	$(GO) test ./internal/kernel/expr -v -timeout 0 -run '^TestSweep$$' -sweep.time $(FUZZTIME) -sweep.seed $$(date +%s) -tally "$$tally" || failed=" TestSweep"; \
 	fuzz ./internal/kernel/expr FuzzDifferential -tally "$$tally"; \
@@ -87,7 +87,8 @@ fuzz: need-go ## compare random expressions with cel-go and random features with
 	fuzz ./internal/records FuzzCSV; \
 	fuzz ./internal/records FuzzJSON; \
 	fuzz ./internal/records FuzzMembers; \
-	forever() { timeout $(FUZZTIME) $(GO) test "$$1" -run "^$$2\$$" -timeout 0 -rapid.checks 1000000000 || [ $$? -eq 124 ] || failed="$$failed $$2"; }; \
+	forever() { $(GO) test -c -o "$$tally.test" "$$1" && (cd "$$1" && timeout $(FUZZTIME) "$$tally.test" -test.run "^$$2\$$" -rapid.checks 1000000000) || \
+	  [ $$? -eq 124 ] || failed="$$failed $$2"; }; \
 	for test in Replay Online Service; do forever ./internal/oracle Test$${test}AgreesWithTheOracle; done; \
 	forever ./internal/oracle TestStateBytesDependOnTheEventsAlone; \
 	forever ./internal/kernel/agg TestBlocksAreColumns; \

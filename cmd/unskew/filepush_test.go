@@ -24,7 +24,7 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// meaning is what one reader makes of a text: a value, or that it is none.
+// meaning is the result of reading a text: a value, or that it is bad.
 type meaning struct {
 	bad   bool
 	value plan.Value
@@ -40,7 +40,7 @@ func (m meaning) String() string {
 func (m meaning) equal(o meaning) bool { return m.bad == o.bad && (m.bad || m.value.Equal(o.value)) }
 
 // TestN9_FileIsPush: a text means the same in a CSV or JSON file, in a spine, in a push, in
-// a flag and in an author's test.
+// a flag and in a feature test.
 func TestN9_FileIsPush(t *testing.T) {
 	dir := t.TempDir()
 	r, err := relation.Open(relation.Options{BaseDir: dir})
@@ -84,7 +84,7 @@ func (readers *textReaders) agree(t *testing.T, kind plan.Kind) {
 	}
 }
 
-// textOf draws texts that favour what readers disagree about.
+// textOf draws texts, mostly of forms that readers treat differently.
 func textOf(k plan.Kind) *rapid.Generator[string] {
 	edges := map[plan.Kind][]string{
 		plan.Bool:   {"true", "True", "TRUE", "t", "f", "1", "0", "yes", "on", "falſe"},
@@ -129,8 +129,8 @@ func asFlag(s string, k plan.Kind) meaning {
 	return meaning{err != nil, v}
 }
 
-// textReaders write a text as a file or a push has it and read it. Of a text that a format
-// has no way to write they can say nothing.
+// textReaders write a text in the form of a file, push, flag or test and read it. If a format
+// cannot express the text, they say so.
 type textReaders struct {
 	relation *relation.Reader
 	dir      string
@@ -191,7 +191,7 @@ func (r *textReaders) csvFile(s string, k plan.Kind) (meaning, bool, error) {
 	return m, can, err
 }
 
-// csvSpine: of a spine a bad cell is an error.
+// csvSpine reads a spine, where a bad cell is an error.
 func (r *textReaders) csvSpine(s string, k plan.Kind) (meaning, bool, error) {
 	content, can := csvText(s, k)
 	m, err := r.scan("spine.csv", content, k, false)
@@ -224,7 +224,7 @@ func (r *textReaders) push(format, content string, k plan.Kind) (m meaning, err 
 		rows += b.N
 		m = cellOf(b.Cols[2])
 		if m.bad != (len(b.bad) == 1) {
-			return errors.New("a row is rejected without a bad cell, or the reverse")
+			return errors.New("a row is rejected without a bad cell, or accepted with one")
 		}
 		return nil
 	})
@@ -273,7 +273,7 @@ expect:
   - {k: 1, at: 2025-02-01, n: 1}
 `
 
-// test reads an author's test. YAML has numbers, bools and infinities of its own, and its
+// test reads a feature test. YAML has numbers, bools and infinities of its own, and its
 // bytes are the string unless they say !!binary.
 func (r *textReaders) test(s string, k plan.Kind) (m meaning, can bool, err error) {
 	quoted, err := json.Marshal(s)

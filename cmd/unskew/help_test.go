@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// A flag takes something with a name, not a type of Go.
+// unnamed matches a flag whose value has no name, only a Go type.
 var unnamed = regexp.MustCompile(`--\S+ (string|int|stringArray|duration) `)
 
-// Help is for terminals, in sentences that end where they should.
+// Help fits into a terminal; long descriptions end with a full stop, short ones do not.
 func TestHelp(t *testing.T) {
 	for _, c := range newRoot().Commands() {
 		if c.Short == "" || strings.HasSuffix(c.Short, ".") || !strings.HasSuffix(c.Long, ".") {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// exitCode waits for a command and says how it ended.
+// exitCode waits for a command and returns its exit code.
 func (p *testProject) exitCode(c *exec.Cmd) int {
 	p.Helper()
 	err := c.Wait()
@@ -23,13 +23,13 @@ func (p *testProject) exitCode(c *exec.Cmd) int {
 	return exitOK
 }
 
-// paymentLine is an event that happened before now.
+// paymentLine is an event in the past.
 func paymentLine(id int) string {
 	return fmt.Sprintf(`{"id":"i%d","paid_at":"2025-03-05T10:00:00Z","customer_id":70,"amount":1}`+"\n", id)
 }
 
-// Whoever pipes lines into push while they happen can ask for them while they happen,
-// and an interrupt loses nothing.
+// Lines that are piped into push are applied while the pipe is still open, and an interrupt
+// loses none.
 func TestPushTakesLinesAsTheyCome(t *testing.T) {
 	p := newTestProject(t)
 	p.run("materialize", "-q")
@@ -58,11 +58,11 @@ func TestPushTakesLinesAsTheyCome(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 	if got, want := out.String(), "source payments: 2 events: 2 appended, 0 duplicates, 0 conflicts, 0 rejected\n"; got != want {
-		t.Errorf("it says %q, want %q", got, want)
+		t.Errorf("it printed %q, want %q", got, want)
 	}
 }
 
-// Without a server, what was taken is applied before the end.
+// Without a server, the events that push has taken are applied before it ends.
 func TestInterruptedPushApplies(t *testing.T) {
 	p := newTestProject(t)
 	p.run("materialize", "-q")
@@ -88,10 +88,10 @@ func TestInterruptedPushApplies(t *testing.T) {
 	}
 	logged := len(p.logged())
 	if want := quantity(int64(logged), "event") + ": "; logged == 0 || !strings.Contains(tally.String(), want) {
-		t.Errorf("%d events are in the log, it says %s", logged, tally.String())
+		t.Errorf("%d events are in the log, it printed %s", logged, tally.String())
 	}
 	got, _ := p.run("get", "churn_v1", "-k", "customer_id=70", "-r", "basket=1", "--json")
 	if want := strings.ReplaceAll(count(int64(logged)), ",", ""); !strings.Contains(got, `"value": `+want+",") {
-		t.Errorf("%d events are in the log and get says\n%s", logged, got)
+		t.Errorf("%d events are in the log and get prints\n%s", logged, got)
 	}
 }

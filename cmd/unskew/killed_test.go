@@ -29,12 +29,12 @@ import (
 )
 
 // Every test here runs a command once undisturbed, then kills it at different points, runs
-// it again and compares what is there in the end.
+// it again and compares the results.
 
-// kills is how many points of a run are tried.
+// kills is the number of points of a run at which it is killed.
 const kills = 4
 
-// pushed is how many events are pushed, or lie in the history.
+// pushed is the number of events that are pushed or in the history.
 const pushed = 15_000
 
 // customers of the generated events; few, so that every state changes often.
@@ -71,7 +71,7 @@ func newTestProject(t *testing.T) *testProject {
 	return p
 }
 
-// again is the project as p found it, after change.
+// again is a new copy of p.
 func (p *testProject) again() *testProject {
 	q := newTestProject(p.T)
 	p.check(os.RemoveAll(q.dir))
@@ -97,7 +97,7 @@ func (p *testProject) command(args ...string) *exec.Cmd {
 	return c
 }
 
-// run runs a command to its end and says how long that took.
+// run runs a command to its end and returns how long that took.
 func (p *testProject) run(args ...string) (stdout string, took time.Duration) {
 	p.Helper()
 	var out, stderr bytes.Buffer
@@ -133,8 +133,8 @@ func (p *testProject) killed(c *exec.Cmd, after time.Duration) bool {
 	return false
 }
 
-// feed starts a command that reads lines from standard input, and gives it the first of
-// them. It has taken all but what fits in a pipe when feed returns.
+// feed starts a command that reads from standard input and writes lines to it. When feed
+// returns, the command has read all of them except what fits into a pipe.
 func (p *testProject) feed(lines []string, args ...string) (*exec.Cmd, io.Closer) {
 	p.Helper()
 	c := p.command(args...)
@@ -146,8 +146,8 @@ func (p *testProject) feed(lines []string, args ...string) (*exec.Cmd, io.Closer
 	return c, in
 }
 
-// eachKill calls f with times spread over a run that took so long and began to work
-// after a while, and makes sure that f reports a kill at least once.
+// eachKill calls f with times between begun and took, which say when an undisturbed run
+// began to work and when it ended. f must report a kill at least once.
 func eachKill(t *testing.T, begun, took time.Duration, f func(t *testing.T, after time.Duration) bool) {
 	killed := 0
 	begun = min(begun, took/2)
@@ -215,7 +215,7 @@ func TestO7_KilledMaterialize(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(q.dir, ".unskew", "store")); err == nil {
 			for view, states := range q.states() {
 				if !maps.Equal(states, want[view]) {
-					t.Errorf("after the kill, view %s is live and not whole", view)
+					t.Errorf("after the kill, view %s is live and incomplete", view)
 				}
 				t.Logf("view %s was live", view)
 			}
@@ -263,7 +263,7 @@ func (p *testProject) logged() map[string]int {
 	}
 }
 
-// pushing is a materialized project with events to push, and what has to come of that.
+// pushing is a materialized project with events to push, and the expected results.
 type pushing struct {
 	*testProject
 	lines  []string
@@ -287,7 +287,7 @@ func newPushing(t *testing.T) *pushing {
 	return want
 }
 
-// verify compares what came of pushing with what has to.
+// verify compares the results of pushing with the expected ones.
 func (want *pushing) verify(p *testProject) {
 	p.Helper()
 	if got := p.logged(); !maps.Equal(got, want.logged) {
@@ -315,7 +315,7 @@ func TestO7_KilledWhilePushing(t *testing.T) {
 	}
 }
 
-// Once all is in the log, the events are applied.
+// Events that are all in the log are applied.
 func TestO7_KilledWhileApplying(t *testing.T) {
 	want := newPushing(t)
 	for _, after := range []time.Duration{0, 5, 20, 50} {
@@ -358,7 +358,7 @@ func TestO7_KilledServer(t *testing.T) {
 	}
 }
 
-// A training set is the old one, the new one or, for a moment, none.
+// The directory has the old training set, the new one or, for a moment, none.
 func TestKilledTrain(t *testing.T) {
 	p := newTestProject(t)
 	var spine strings.Builder

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
 
-// The programs that scripts can run besides those of the system.
+// Scripts can run these programs besides those of the system.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"unskew": main,
@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits CODE PROGRAM ARGS… runs a program that has to end with this code.
+// exits CODE PROGRAM ARGS… runs a program that must end with this code.
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMachineMemory: a container's limit counts where it is less than what the machine has.
+// TestMachineMemory: a container's limit counts if it is less than the machine's memory.
 func TestMachineMemory(t *testing.T) {
 	const meminfo = "MemTotal:        1000 kB\nMemFree:          500 kB\n"
 	for _, tc := range []struct {

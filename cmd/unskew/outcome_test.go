@@ -7,7 +7,7 @@ import (
 	"github.com/unskew/unskew/sdk"
 )
 
-// What a newer server may answer is an error of the push, and never an index.
+// An unknown outcome from a newer server is an error of the push, and does not index out of range.
 func TestOutcomesOfANewerServer(t *testing.T) {
 	for _, test := range []struct {
 		outcomes []sdk.Outcome

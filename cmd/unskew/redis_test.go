@@ -10,7 +10,7 @@ import (
 	"github.com/unskew/unskew/internal/redistest"
 )
 
-// On Redis the commands do the same, and several of them at once.
+// On Redis the commands do the same as on the embedded stores, and several can run at once.
 func TestOnRedis(t *testing.T) {
 	p := newTestProject(t)
 	server := redistest.Start(t, redistest.Durable...)
@@ -20,7 +20,7 @@ func TestOnRedis(t *testing.T) {
 
 	p.run("materialize", "-q")
 	if got, _ := p.run("materialize", "-q"); got != "view spending: up to date (generation 1)\nview support: up to date (generation 1)\n" {
-		t.Errorf("the second time it says %q", got)
+		t.Errorf("the second time it prints %q", got)
 	}
 	s, err := startServer(p.dir, nil)
 	p.check(err)
@@ -30,7 +30,7 @@ func TestOnRedis(t *testing.T) {
 	}
 	p.check(s.terminate())
 	if !strings.Contains(s.log.String(), "(Redis at "+server.Address+")") {
-		t.Errorf("the server says %s", s.log.String())
+		t.Errorf("the server logs %s", s.log.String())
 	}
 	if got, _ := p.run("train", "-q"); !strings.Contains(got, "source payments: 12 rows, ") {
 		t.Errorf("train does not see what was pushed: %s", got)
@@ -39,7 +39,7 @@ func TestOnRedis(t *testing.T) {
 		t.Errorf("parity: %s", got)
 	}
 	if got, _ := p.run("test"); !strings.Contains(got, "1 test, 20 values compared, 0 failures") {
-		t.Errorf("tests do not take the path over Redis: %s", got)
+		t.Errorf("tests do not run over Redis: %s", got)
 	}
 	for _, name := range []string{"log", "store"} {
 		if matches, _ := filepath.Glob(filepath.Join(p.dir, ".unskew", name)); matches != nil {

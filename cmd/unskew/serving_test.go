@@ -14,7 +14,7 @@ import (
 )
 
 // startServer runs unskew serve with more arguments, in dir and with an environment (nil:
-// that of the test), and waits until it says where it listens.
+// that of the test), and waits until it prints its address.
 func startServer(dir string, env []string, args ...string) (*running, error) {
 	s := &running{cmd: exec.Command("unskew", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), ended: make(chan struct{})}
 	s.cmd.Dir, s.cmd.Env = dir, env
@@ -44,7 +44,7 @@ func startServer(dir string, env []string, args ...string) (*running, error) {
 	return s, nil
 }
 
-// running is an unskew serve.
+// running is a running unskew serve.
 type running struct {
 	cmd   *exec.Cmd
 	url   string
@@ -58,7 +58,7 @@ func (s *running) signal(sig os.Signal) {
 	<-s.ended
 }
 
-// terminate asks it to end and says how it did.
+// terminate asks it to end and returns how it ended.
 func (s *running) terminate() error {
 	s.signal(syscall.SIGTERM)
 	return s.err
@@ -82,5 +82,5 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// terminate ends the server that start has started, which has to exit with 0.
+// terminate ends the server that start has started, which must exit with 0.
 func terminate(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("no server was started") }
