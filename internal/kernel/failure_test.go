@@ -220,6 +220,19 @@ features:
   each: count().by(string(paid))
 `
 
+// A row is visible at its time or at its known time, whichever is later.
+func TestVisibleTimes(t *testing.T) {
+	k := compiled(t, failing)
+	var fields []plan.Field
+	for _, c := range k.Plan().Source.Columns {
+		fields = append(fields, c.Field)
+	}
+	ev := &kernel.Events{Batch: vector.NewBatch(fields, 2), Time: []plan.EventTime{10, 10}, Known: []plan.EventTime{5, 20}}
+	if got, want := k.Eval(ev).Visible, []plan.EventTime{10, 20}; !slices.Equal(got, want) {
+		t.Errorf("visible at %v, want %v", got, want)
+	}
+}
+
 // A row with a late column that is not known yet does not fail. One with a column that is
 // known and null does, and the reason names the column.
 func TestWhatIsNotKnownHasNotFailed(t *testing.T) {

@@ -275,7 +275,7 @@ func (k *View) Eval(ev *Events) *Rows {
 	if ev.Known != nil {
 		r.visible = r.visible[:0]
 		for i := range ev.Time {
-			r.visible = append(r.visible, max(ev.Time[i], ev.Known[i]))
+			r.visible = append(r.visible, ev.Visible(i))
 		}
 		r.Visible = r.visible
 	}
