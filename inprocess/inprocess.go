@@ -48,7 +48,8 @@ type Features struct {
 	running *errgroup.Group
 }
 
-// Open loads the project in dir, opens its log and store, and begins to apply events.
+// Open loads the project in dir, opens its log and store, and applies the events that wait in the
+// log. It goes on applying events until Close.
 func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	p, found, err := featuredefs.Load(dir, featuredefs.Options{})
@@ -66,8 +67,14 @@ func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 	}
 	f := &Features{backend: b, running: new(errgroup.Group)}
 	// The work goes on after ctx, until Close.
-	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := f.start(ctx, p.Plan, o); err != nil {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	unlink := context.AfterFunc(ctx, stop) // until Open returns
+	err = f.start(work, p.Plan, o)
+	if unlink(); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -111,9 +118,11 @@ func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) er
 	if err != nil {
 		return err
 	}
-	f.running.Go(func() error {
-		return a.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
-	})
+	report := func(err error) { log.Warn("events wait in the log", "reason", err) }
+	if err := a.CatchUp(ctx); err != nil {
+		report(err) // Run tries again; a view over a table may not have been materialized
+	}
+	f.running.Go(func() error { return a.Run(ctx, report) })
 	return nil
 }
 
