@@ -197,6 +197,14 @@ type source struct {
 	value    plan.Value // with leaf -1
 }
 
+// levels are those of a column without nesting.
+func (s *source) levels() maxLevels {
+	if s.optional {
+		return maxLevels{definition: 1}
+	}
+	return maxLevels{}
+}
+
 func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, error) {
 	s := &parquetScan{parquetTable: t, fields: columns}
 	for _, f := range t.files {

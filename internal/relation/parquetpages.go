@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/bits"
 	"sync"
 
+	arrowcompress "github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding"
@@ -18,18 +20,34 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// pages reads the pages of a column chunk without repetition. It decodes with parquet-go, but
+// pages reads the pages of a column chunk. Pages of a column with repetition, or below an optional
+// group, are decoded without their levels, which is enough to check them. It decodes with parquet-go, but
 // not with that library's reader of pages, which takes the values that a short page lacks
 // from whatever its buffers held before.
 type pages struct {
-	typ      parquet.Type
-	optional bool
-	codec    compress.Codec // nil: none
-	left     int64          // rows of the chunk that no page had yet
+	typ    parquet.Type
+	levels maxLevels
+	codec  compress.Codec // nil: none
+	left   int64          // values of the chunk, with nulls, that no page had yet
 
 	in         *bufio.Reader
 	decoder    *thrift.Decoder
 	dictionary *dictionary
+}
+
+// maxLevels are the levels of a value that is present: the numbers of optional and repeated fields,
+// and of repeated fields, on the way to it.
+type maxLevels struct{ definition, repetition int }
+
+// add adds a field.
+func (l *maxLevels) add(e *format.SchemaElement) {
+	switch e.RepetitionType.V {
+	case format.Optional:
+		l.definition++
+	case format.Repeated:
+		l.definition++
+		l.repetition++
+	}
 }
 
 // dictionary is the values that dictionary-encoded pages refer to.
@@ -43,6 +61,7 @@ type dictionary struct {
 type page struct {
 	rows       int
 	levels     []byte // 1: a value, 0: null; nil when all are values
+	count      int    // of values, without nulls
 	values     encoding.Values
 	dictionary *dictionary // not nil: values are indexes
 	memory     *pageMemory
@@ -72,19 +91,34 @@ func (p *page) bytes() int64 {
 // size of a chunk (PARQUET-816).
 const omittedHeader = 128
 
-// openPages starts reading a chunk of rows rows.
-func openPages(in io.ReaderAt, typ parquet.Type, optional bool, meta *format.ColumnMetaData, rows int64) *pages {
+// openPages starts reading a chunk of n values, with nulls.
+func openPages(in io.ReaderAt, typ parquet.Type, levels maxLevels, meta *format.ColumnMetaData, n int64) *pages {
 	start := meta.DataPageOffset
 	if meta.DictionaryPageOffset != 0 {
 		start = meta.DictionaryPageOffset
 	}
-	p := &pages{typ: typ, optional: optional, left: rows, in: pageBuffers.Get().(*bufio.Reader)}
+	p := &pages{typ: typ, levels: levels, left: n, in: pageBuffers.Get().(*bufio.Reader)}
 	p.in.Reset(io.NewSectionReader(in, start, meta.TotalCompressedSize+omittedHeader))
 	p.decoder = thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(p.in))
 	if meta.Codec != format.Uncompressed {
 		p.codec = parquet.LookupCompressionCodec(meta.Codec)
 	}
+	if meta.Codec == format.Lz4Raw {
+		p.codec = boundedLZ4{p.codec}
+	}
 	return p
+}
+
+// boundedLZ4 decompresses no more than dst holds; parquet-go lets a damaged page take all memory.
+type boundedLZ4 struct{ compress.Codec }
+
+// Decode panics if src is damaged.
+func (boundedLZ4) Decode(dst, src []byte) ([]byte, error) {
+	codec, err := arrowcompress.GetCodec(arrowcompress.Codecs.Lz4Raw)
+	if err != nil {
+		return nil, err
+	}
+	return codec.Decode(dst, src), nil
 }
 
 func (p *pages) close() error {
@@ -180,21 +214,34 @@ func (p *pages) decodeV1(h *format.PageHeader, m *pageMemory) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &page{rows: int(d.NumValues), memory: m}
-	if p.optional {
-		if d.DefinitionLevelEncoding != format.RLE {
-			return nil, fmt.Errorf("its definition levels have the encoding %v, which is not read; write the file again with a current library", d.DefinitionLevelEncoding)
-		}
-		if len(data) < 4 || int(binary.LittleEndian.Uint32(data)) > len(data)-4 {
-			return nil, errors.New("a page ends in its definition levels")
-		}
-		end := 4 + int(binary.LittleEndian.Uint32(data))
-		if err := out.decodeLevels(data[4:end:end]); err != nil {
+	var repetition, definition []byte
+	if p.levels.repetition > 0 {
+		if repetition, data, err = cutLevels(data, d.RepetitionLevelEncoding); err != nil {
 			return nil, err
 		}
-		data = data[end:]
+	}
+	if p.levels.definition > 0 {
+		if definition, data, err = cutLevels(data, d.DefinitionLevelEncoding); err != nil {
+			return nil, err
+		}
+	}
+	out := &page{rows: int(d.NumValues), memory: m}
+	if err := out.decodeLevels(p.levels, repetition, definition); err != nil {
+		return nil, err
 	}
 	return out, p.decodeValues(out, d.Encoding, data)
+}
+
+// cutLevels takes the levels of a data page v1, which follow their length.
+func cutLevels(data []byte, enc format.Encoding) (levels, rest []byte, err error) {
+	if enc != format.RLE {
+		return nil, nil, fmt.Errorf("its levels have the encoding %v, which is not read; write the file again with a current library", enc)
+	}
+	if len(data) < 4 || int(binary.LittleEndian.Uint32(data)) > len(data)-4 {
+		return nil, nil, errors.New("a page ends in its levels")
+	}
+	end := 4 + int(binary.LittleEndian.Uint32(data))
+	return data[4:end:end], data[end:], nil
 }
 
 func (p *pages) decodeV2(h *format.PageHeader, m *pageMemory) (*page, error) {
@@ -208,12 +255,10 @@ func (p *pages) decodeV2(h *format.PageHeader, m *pageMemory) (*page, error) {
 	}
 	out := &page{rows: int(d.NumValues), memory: m}
 	values := repetition + definition
-	if p.optional {
-		if err := out.decodeLevels(m.raw[repetition:values:values]); err != nil {
-			return nil, err
-		}
+	if err := out.decodeLevels(p.levels, m.raw[:repetition:repetition], m.raw[repetition:values:values]); err != nil {
+		return nil, err
 	}
-	if nulls := bytes.Count(out.levels, []byte{0}); nulls != int(d.NumNulls) {
+	if nulls := out.rows - out.count; nulls != int(d.NumNulls) {
 		return nil, fmt.Errorf("a page has %d nulls, and its header says %d", nulls, d.NumNulls)
 	}
 	data := m.raw[values:]
@@ -235,25 +280,36 @@ func (p *pages) take(rows int32) error {
 	return nil
 }
 
-// levelEncoding is that of levels that are 0 or 1.
-var levelEncoding = rle.Encoding{BitWidth: 1}
-
-// decodeLevels sets the page's levels: nil if all are 1.
-func (d *page) decodeLevels(data []byte) error {
-	data, err := runs(data, 1, d.rows)
+// decodeLevels counts the page's values. It sets the levels of a column without nesting: nil if
+// all are 1.
+func (d *page) decodeLevels(most maxLevels, repetition, definition []byte) error {
+	d.count = d.rows
+	if most.repetition > 0 {
+		if _, err := runs(repetition, bits.Len(uint(most.repetition)), d.rows); err != nil {
+			return fmt.Errorf("repetition levels: %w", err)
+		}
+	}
+	if most.definition == 0 {
+		return nil
+	}
+	encoding := rle.Encoding{BitWidth: bits.Len(uint(most.definition))}
+	definition, err := runs(definition, encoding.BitWidth, d.rows)
 	if err != nil {
 		return fmt.Errorf("definition levels: %w", err)
 	}
 	m := d.memory
-	if m.levels, err = levelEncoding.DecodeLevels(resize(m.levels, d.rows), data); err != nil {
+	if m.levels, err = encoding.DecodeLevels(resize(m.levels, d.rows), definition); err != nil {
 		return fmt.Errorf("definition levels: %w", err)
 	}
 	levels := m.levels[:d.rows]
-	ones := bytes.Count(levels, []byte{1})
-	if ones+bytes.Count(levels, []byte{0}) != d.rows {
+	d.count = bytes.Count(levels, []byte{byte(most.definition)})
+	if most.definition > 1 || most.repetition > 0 {
+		return nil
+	}
+	if d.count+bytes.Count(levels, []byte{0}) != d.rows {
 		return errors.New("definition levels: one is neither 0 nor 1")
 	}
-	if ones < d.rows {
+	if d.count < d.rows {
 		d.levels = levels
 	}
 	return nil

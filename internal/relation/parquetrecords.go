@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
@@ -77,7 +78,58 @@ func (t *parquetTable) wholePages(ctx context.Context, pf *parquetFile) error {
 			s.sources[0] = append(s.sources[0], source{leaf: c.leaf, optional: c.optional, convert: func(*vector.Vector, int, *encoding.Values, int, int, func(int, string, string)) {}})
 		}
 	}
-	return run(ctx, s, runtime.GOMAXPROCS(0), func(int, *Batch) error { return nil })
+	if err := run(ctx, s, runtime.GOMAXPROCS(0), func(int, *Batch) error { return nil }); err != nil {
+		return err
+	}
+	return t.wholeNested(ctx, pf)
+}
+
+// wholeNested does the same for the leaves of nested columns.
+func (t *parquetTable) wholeNested(ctx context.Context, pf *parquetFile) error {
+	leaves := pf.nested
+	for _, c := range pf.columns {
+		if c.text == "LIST" && c.levels.repetition > 0 && !slices.ContainsFunc(leaves, func(s stored) bool { return s.leaf == c.leaf }) {
+			leaves = append(leaves, c) // without a group around it
+		}
+	}
+	if len(leaves) == 0 {
+		return nil
+	}
+	in, err := openParquetFile(pf.path)
+	if err != nil {
+		return fmt.Errorf("%s: read %s: %w", t.rel.Owner, pf.name, err)
+	}
+	defer in.Close()
+	for group := range pf.groups {
+		for _, leaf := range leaves {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := in.wholeChunk(group, leaf); err != nil {
+				return fmt.Errorf("%s: read %s: column %q, row group %d: %w", t.rel.Owner, pf.name, leaf.name, group+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// wholeChunk reads the pages of a leaf.
+func (o *openedParquet) wholeChunk(group int, leaf stored) (err error) {
+	defer func() { err = damaged(recover(), err) }()
+	meta := &o.Metadata().RowGroups[group].Columns[leaf.leaf].MetaData
+	if meta.Type == format.Boolean {
+		return nil // pqarrow refuses short pages of these itself
+	}
+	p := openPages(o.in, o.RowGroups()[group].ColumnChunks()[leaf.leaf].Type(), leaf.levels, meta, meta.NumValues)
+	defer func() { err = errors.Join(err, p.close()) }()
+	for p.left > 0 {
+		d, err := p.next()
+		if err != nil {
+			return unexpectedEnd(err)
+		}
+		d.release()
+	}
+	return nil
 }
 
 // arrowSchema is the common schema of all files, followed by the partition columns.
@@ -148,13 +200,14 @@ func commonArrow(a, b arrow.DataType) (arrow.DataType, bool) {
 }
 
 // arrowReader opens a file for pqarrow.
-func arrowReader(pf *parquetFile) (*pqarrow.FileReader, io.Closer, error) {
+func arrowReader(pf *parquetFile) (p *pqarrow.FileReader, c io.Closer, err error) {
+	defer func() { err = damaged(recover(), err) }() // it panics on logical types that it does not know
 	r, err := file.OpenParquetFile(pf.path, false)
 	if err != nil {
 		return nil, nil, withoutPath(err)
 	}
 	r.MetaData().FileMetaData.KeyValueMetadata = nil
-	p, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
+	p, err = pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: batchRows}, memory.DefaultAllocator)
 	if err != nil {
 		return nil, nil, errors.Join(err, r.Close())
 	}

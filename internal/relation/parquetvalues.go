@@ -1,7 +1,6 @@
 package relation
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,8 +22,7 @@ func errShort(has, want int) error {
 // decodeValues sets the page's values.
 func (p *pages) decodeValues(d *page, enc format.Encoding, data []byte) (err error) {
 	data = data[:len(data):len(data)]
-	n := d.rows - bytes.Count(d.levels, []byte{0})
-	switch m := d.memory; {
+	switch m, n := d.memory, d.count; {
 	case enc == format.PlainDictionary || enc == format.RLEDictionary:
 		if d.dictionary = p.dictionary; d.dictionary == nil {
 			return errors.New("a page refers to a dictionary, and there is none")

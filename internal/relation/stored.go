@@ -14,6 +14,7 @@ import (
 type stored struct {
 	name     string
 	leaf     int // index among the leaves of the file; unused for nested columns
+	levels   maxLevels
 	optional bool
 	flat     bool // it is a leaf of which every row has at most one value
 	kind     storedKind
@@ -95,24 +96,25 @@ func behind(elements []format.SchemaElement, i int, leaf *int) (int, error) {
 // were made from elements.
 func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []stored) {
 	leaf := 0
-	var walk func(i int, path string) (next int)
-	walk = func(i int, path string) int {
+	var walk func(i int, path string, levels maxLevels) (next int)
+	walk = func(i int, path string, levels maxLevels) int {
 		e := &elements[i]
+		levels.add(e)
 		if path += e.Name; e.NumChildren.V == 0 {
 			s := storedType(e)
-			s.name, s.leaf = path, leaf
+			s.name, s.leaf, s.levels = path, leaf, levels
 			found = append(found, s)
 			leaf++
 		}
 		i++
 		for range e.NumChildren.V {
-			i = walk(i, path+".")
+			i = walk(i, path+".", levels)
 		}
 		return i
 	}
 	i := 1
 	for range columns {
-		i = walk(i, "")
+		i = walk(i, "", maxLevels{})
 	}
 	return slices.DeleteFunc(found, func(s stored) bool {
 		return slices.ContainsFunc(columns, func(c stored) bool { return c.leaf == s.leaf && c.name == s.name })
@@ -121,6 +123,7 @@ func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []st
 
 func storedType(e *format.SchemaElement) stored {
 	s := stored{name: e.Name, optional: e.RepetitionType.V == format.Optional, physical: e.Type.V}
+	s.levels.add(e)
 	s.flat = e.NumChildren.V == 0 && e.RepetitionType.V != format.Repeated
 	switch {
 	case e.NumChildren.V > 0:

@@ -75,6 +75,11 @@ var edgeMutants = []mutant{
 		tests: []string{"internal/relation"},
 	},
 	{
+		name: "short-nested-page", tag: "n13", breaks: "A nested column that passes through has values that its page lacks.",
+		file: "internal/relation/parquetrecords.go", old: "return t.wholeNested(ctx, pf)", new: "return nil",
+		tests: []string{"internal/relation"},
+	},
+	{
 		name: "short-page-passes", tag: "n13", breaks: "A column that only passes through has values that its page lacks.",
 		file: "internal/relation/parquetrecords.go", old: "return t.wholePages(ctx, pf)", new: "return nil",
 		tests: []string{"internal/relation"},

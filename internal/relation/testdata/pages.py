@@ -17,8 +17,14 @@ TYPES = {  # name: (type, generator, kind, encodings)
     "double": (pa.float64(), lambda r: r.uniform(-9, 9), "double", ["PLAIN", "DICTIONARY", "BYTE_STREAM_SPLIT"]),
     "text": (pa.string(), lambda r: "t%d" % r.randint(0, 500), "string", ["PLAIN", "DICTIONARY", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"]),
     "fixed": (pa.binary(5), lambda r: r.randbytes(5), "bytes", ["PLAIN", "DICTIONARY", "BYTE_STREAM_SPLIT", "DELTA_BYTE_ARRAY"]),
+    "list": (pa.list_(pa.int64()), lambda r: [r.choice([None, r.randint(0, 9)]) for _ in range(r.randint(0, 3))], "nested", ["PLAIN", "DICTIONARY", "DELTA_BINARY_PACKED"]),
+    "texts": (pa.list_(pa.string()), lambda r: ["t%d" % r.randint(0, 99) for _ in range(r.randint(0, 3))], "nested", ["PLAIN", "DICTIONARY", "DELTA_BYTE_ARRAY"]),
+    "struct": (pa.struct([pa.field("x", pa.int64(), nullable=False)]), lambda r: {"x": r.randint(0, 9)}, "nested", ["PLAIN", "DICTIONARY", "DELTA_BINARY_PACKED"]),
     "decimal": (pa.binary(16), lambda r: r.randbytes(16), "bytes", ["PLAIN", "DELTA_BYTE_ARRAY"]),
 }
+
+
+PATHS = {"list": "c.list.element", "texts": "c.list.element", "struct": "c.x"}
 
 
 def text(kind, value):
@@ -26,6 +32,8 @@ def text(kind, value):
         return None
     if kind == "bool":
         return "true" if value else "false"
+    if kind == "nested":
+        return json.dumps(value, separators=(",", ":"))
     if kind == "double":
         return float(value).hex()
     if kind == "bytes":
@@ -40,7 +48,7 @@ def write(seed):
         for encoding, version, nulls in itertools.product(encodings, versions, nullable):
             if encoding == "RLE" and version == "1.0":
                 continue
-            for compression in ["none", rnd.choice(compressions[1:])]:
+            for compression in ["none", "lz4" if kind == "nested" else rnd.choice(compressions[1:])]:
                 rows = rnd.choice([5, 64, 700])
                 data = [None if nulls and rnd.random() < 0.3 else make(rnd) for _ in range(rows)]
                 array = pa.array(data, pa.int64()).cast(t) if name == "int96" else pa.array(data, t)
@@ -48,7 +56,7 @@ def write(seed):
                 file = "%s-%s-%s-%s-%s.parquet" % (name, encoding.lower(), version, compression, "nulls" if nulls else "full")
                 dictionary = encoding == "DICTIONARY"
                 pq.write_table(table, os.path.join(folder, file), compression=compression, data_page_version=version, data_page_size=rnd.choice([300, 1 << 20]),
-                               use_dictionary=dictionary, column_encoding=None if dictionary or name == "int96" else {"c": encoding},
+                               use_dictionary=dictionary, column_encoding=None if dictionary or name == "int96" else {PATHS.get(name, "c"): encoding},
                                use_deprecated_int96_timestamps=name == "int96", write_statistics=False)
                 print(json.dumps({"file": file, "kind": kind}))
 
