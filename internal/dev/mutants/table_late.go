@@ -46,7 +46,7 @@ var lateMutants = []mutant{
 	},
 	{
 		name: "filling-known-when-its-event-was", tag: "w7", breaks: "A pushed outcome counts as known before it was pushed.",
-		file: deliveryFile, old: "from.Column[f.Name][i] = known", new: "from.Column[f.Name][i] = first.Known",
+		file: deliveryFile, old: "from.Column[f.Name][i] = known", new: "from.Column[f.Name][i] = min(known, first.Known)",
 		tests: []string{lateTests},
 	},
 	{
