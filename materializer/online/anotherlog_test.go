@@ -153,7 +153,7 @@ func TestO9_MarksAreStoredBeforeStates(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
 		r := newRig(t, open, defstest.Compile(t, definitions))
 		r.pushEach("c", 40, noon)
-		checked := 0
+		var checked atomic.Int64
 		check := func() {
 			for _, name := range []string{"spend", "trade"} {
 				g, err := registry.Live(context.Background(), r.store, r.view(name))
@@ -165,7 +165,7 @@ func TestO9_MarksAreStoredBeforeStates(t *testing.T) {
 					t.Error(err)
 				}
 				err = r.store.Scan(context.Background(), g.Prefix(), func(_, value []byte) error {
-					checked++
+					checked.Add(1)
 					if at := onlinestore.Revision(value) - 1; at > reached.Position {
 						t.Errorf("view %s: a state reaches %d, stored is %d", name, at, reached.Position)
 					}
@@ -178,7 +178,7 @@ func TestO9_MarksAreStoredBeforeStates(t *testing.T) {
 		}
 		a := r.applier(func(c *Config) { c.Batch, c.Store = 3, &hooked{Store: r.store, after: check} })
 		r.catchUp(a)
-		if checked == 0 {
+		if checked.Load() == 0 {
 			t.Error("nothing was checked")
 		}
 	})
