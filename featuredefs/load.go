@@ -238,6 +238,7 @@ func (l *loader) definition(n *yamldoc.Node) {
 	}
 	kind, ok := n.Get("kind")
 	if !ok || kind.IsNull() {
+		l.MarkUnread("name: " + nameOf(n))
 		l.Errorf(n.Pos, RuleUnknownKind, "the definition has no kind; kinds are %s", all)
 		return
 	}

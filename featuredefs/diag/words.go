@@ -11,3 +11,8 @@ import (
 func DidYouMean(name string, candidates []string) string {
 	return nearest.Hint(name, slices.Sorted(slices.Values(candidates)))
 }
+
+// Meant returns the candidate that DidYouMean suggests, if there is one.
+func Meant(name string, candidates []string) (string, bool) {
+	return nearest.Name(name, slices.Sorted(slices.Values(candidates)))
+}

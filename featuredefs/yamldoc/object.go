@@ -10,13 +10,15 @@ import (
 
 // Object reads the keys of one mapping and reports errors in them.
 type Object struct {
-	r    *Reader
-	Node *Node
-	what string // "FeatureView" or "features.spend_7d", for messages
+	r        *Reader
+	Node     *Node
+	what     string           // "FeatureView" or "features.spend_7d", for messages
+	misspelt map[string]*Node // values of unknown keys, by the key that was probably meant
 }
 
 // Object checks that n is a mapping with only the allowed keys, each once. It returns nil
-// after reporting that n is not a mapping; unknown keys are only reported.
+// after reporting that n is not a mapping. Unknown keys are reported; the value of one that
+// looks misspelt is used, so that what depends on it causes no more errors.
 func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
 	if n.Kind != Mapping {
 		r.Errorf(n.Pos, RuleWrongValue, "%s must be a mapping with the keys %s, found %s",
@@ -24,13 +26,22 @@ func (r *Reader) Object(n *Node, what string, allowed ...string) *Object {
 		return nil
 	}
 	r.UniqueKeys(n)
+	o := &Object{r: r, Node: n, what: what}
 	for _, e := range n.Entries {
-		if k := e.Key.Text; !slices.Contains(allowed, k) {
-			r.Errorf(e.Key.Pos, RuleUnknownKey, "%s has no key %q%s; its keys are %s",
-				what, k, diag.DidYouMean(k, allowed), strings.Join(allowed, ", "))
+		k := e.Key.Text
+		if slices.Contains(allowed, k) {
+			continue
+		}
+		r.Errorf(e.Key.Pos, RuleUnknownKey, "%s has no key %q%s; its keys are %s",
+			what, k, diag.DidYouMean(k, allowed), strings.Join(allowed, ", "))
+		if meant, ok := diag.Meant(k, allowed); ok {
+			if o.misspelt == nil {
+				o.misspelt = map[string]*Node{}
+			}
+			o.misspelt[meant] = e.Value
 		}
 	}
-	return &Object{r, n, what}
+	return o
 }
 
 // UniqueKeys reports keys that occur twice in n.
@@ -48,7 +59,11 @@ func (r *Reader) UniqueKeys(n *Node) {
 
 // Get returns the value of a key, nil if it is absent or null.
 func (o *Object) Get(key string) *Node {
-	if v, ok := o.Node.Get(key); ok && !v.IsNull() {
+	v, ok := o.Node.Get(key)
+	if !ok {
+		v, ok = o.misspelt[key]
+	}
+	if ok && !v.IsNull() {
 		return v
 	}
 	return nil
