@@ -31,6 +31,6 @@ func TestCheck(t *testing.T) {
 func TestDigestIsFixed(t *testing.T) {
 	d := DigestOf(nil)
 	if got := hex.EncodeToString(d[:]); got != "e3b0c44298fc1c149afbf4c8996fb924" {
-		t.Errorf("digest of nothing = %s", got)
+		t.Errorf("digest of no bytes = %s", got)
 	}
 }

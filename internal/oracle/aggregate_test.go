@@ -60,7 +60,7 @@ func TestAggregate(t *testing.T) {
 		want plan.Value
 	}{
 		"count":                      {plan.Slot{Func: plan.Count}, ints(1, 2), plan.IntValue(2)},
-		"sum of nothing":             {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, nil, dbl(0)},
+		"sum without rows":           {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, nil, dbl(0)},
 		"sum of -0 is +0":            {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, doubles(math.Copysign(0, -1), math.Copysign(0, -1)), dbl(0)},
 		"sum is exact":               {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, doubles(large, tiny, -large, tiny), dbl(2 * tiny)},
 		"sum rounds once to even":    {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, doubles(1<<53, 0.5, 0.5), dbl(1 << 53)},
@@ -70,7 +70,7 @@ func TestAggregate(t *testing.T) {
 		"sum of -Inf":                {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Double)}, doubles(-inf, 1, -inf), dbl(-inf)},
 		"sum of ints passes int64":   {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Int)}, ints(math.MaxInt64, 1, -1), plan.IntValue(math.MaxInt64)},
 		"sum of durations":           {plan.Slot{Func: plan.Sum, Type: plan.T(plan.Duration)}, []plan.Value{plan.DurationValue(1), plan.DurationValue(2)}, plan.DurationValue(3 * time.Nanosecond)},
-		"mean of nothing":            {plan.Slot{Func: plan.Mean, Type: optDouble}, nil, none()},
+		"mean without rows":          {plan.Slot{Func: plan.Mean, Type: optDouble}, nil, none()},
 		"mean divides a rounded sum": {plan.Slot{Func: plan.Mean, Type: optDouble}, doubles(0.1, 0.2, 0.3), some(dbl(0.19999999999999998))},
 		"mean of ints":               {plan.Slot{Func: plan.Mean, Type: optDouble}, ints(math.MaxInt64, math.MaxInt64), some(dbl(1 << 63))},
 		"mean below the denormals":   {plan.Slot{Func: plan.Mean, Type: optDouble}, doubles(-tiny, 0), some(dbl(math.Copysign(0, -1)))},
@@ -94,11 +94,11 @@ func TestAggregate(t *testing.T) {
 		"latest_time":                {plan.Slot{Func: plan.LatestTime}, ints(3, 1), some(plan.TimestampValue(1))},
 		"earliest_time":              {plan.Slot{Func: plan.EarliestTime}, nil, none()},
 		"top_k":                      {plan.Slot{Func: plan.TopK, N: 2}, words("b", "a", "c", "c"), plan.ListValue(words("c", "a"))},
-		"top_k of nothing":           {plan.Slot{Func: plan.TopK, N: 2}, nil, plan.ListValue(nil)},
+		"top_k without rows":         {plan.Slot{Func: plan.TopK, N: 2}, nil, plan.ListValue(nil)},
 		"distinct_count":             {plan.Slot{Func: plan.DistinctCount, N: 2}, words("a", "b", "a"), plan.IntValue(2)},
 		"distinct_count at its cap":  {plan.Slot{Func: plan.DistinctCount, N: 3}, words("c", "a", "b", "a"), plan.IntValue(3)},
-		"any of nothing":             {plan.Slot{Func: plan.Any}, nil, plan.BoolValue(false)},
-		"all of nothing":             {plan.Slot{Func: plan.All}, nil, plan.BoolValue(true)},
+		"any without rows":           {plan.Slot{Func: plan.Any}, nil, plan.BoolValue(false)},
+		"all without rows":           {plan.Slot{Func: plan.All}, nil, plan.BoolValue(true)},
 		"all":                        {plan.Slot{Func: plan.All}, []plan.Value{plan.BoolValue(true), plan.BoolValue(false)}, plan.BoolValue(false)},
 	} {
 		t.Run(name, func(t *testing.T) {

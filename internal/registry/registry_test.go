@@ -27,7 +27,7 @@ func TestGenerationsFollowOneAnother(t *testing.T) {
 		}
 		number, live, err := Next(t.Context(), store, v)
 		if number != 1 || live != nil || err != nil {
-			t.Fatalf("Next of nothing: %d, %v, %v", number, live, err)
+			t.Fatalf("Next of a view without state: %d, %v, %v", number, live, err)
 		}
 		want := Generation{View: v.Fingerprint, Number: 1, Build: math.MaxUint64, Materialized: plan.Never, Position: 7, Inputs: [32]byte{3, 1}}
 		for range 3 {

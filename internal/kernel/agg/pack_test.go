@@ -49,7 +49,7 @@ func TestPackedDecodeRefuses(t *testing.T) {
 		{"a sum that is too great to be short", sum, 1, wide(1, 126, 1)},
 		{"a sum of more rows than there can be", sum, 1, []byte{cellsAll, 8, 1, 0, 0, 0, 0, 0, 0, 0x80, 1, 0, 1}},
 		{"a long sum that can be short", sum, 1, []byte{cellsAll | cellsWide, tagDoubleSum, 1, 0}},
-		{"a long sum of nothing", sum, 1, []byte{cellsAll | cellsWide, tagEmpty}},
+		{"an empty sum in the long form", sum, 1, []byte{cellsAll | cellsWide, tagEmpty}},
 		{"a least key that none has", slotOf(plan.Max, integer), 1, append([]byte{cellsAll, 1, 0, 0, 0, 0, 0, 0, 0, 1}, 1)},
 		{"keys around zero", slotOf(plan.Max, integer), 2, append([]byte{cellsAll, 255, 255, 255, 255, 255, 255, 255, 255}, 1, 0, 1)},
 		{"another NaN", slotOf(plan.Max, double), 1, []byte{cellsAll, 1, 0, 0, 0, 0, 0, 0xf8, 0xff, 0}},

@@ -126,7 +126,7 @@ func testSwap(t *testing.T, s Storage) {
 		t.Errorf("Swap of several keys: %s, want each on its own", got)
 	}
 	if got := swap(t, store); len(got) != 0 {
-		t.Errorf("Swap of nothing returned %v", got)
+		t.Errorf("Swap without writes returned %v", got)
 	}
 }
 
