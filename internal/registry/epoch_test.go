@@ -91,17 +91,17 @@ func TestP4_EverySwitchIsSeenBySucceedingReads(t *testing.T) {
 				}
 			})
 		}
-		reader := func(r *Reader) func() {
+		shared := NewReader(slowly{store})
+		readers := []*Reader{NewReader(store), NewReader(slowly{store}), shared, shared}
+		for _, r := range readers {
 			r.now = func() time.Time { return time.Time{} } // nothing is asked again because it is old
-			return func() {
+		}
+		for _, r := range readers {
+			wg.Go(func() {
 				if err := followWhile(ctx, r, list, live[:]); err != nil {
 					t.Error(err)
 				}
-			}
-		}
-		shared := NewReader(slowly{store})
-		for _, r := range []*Reader{NewReader(store), NewReader(slowly{store}), shared, shared} {
-			wg.Go(reader(r))
+			})
 		}
 		wg.Wait()
 		if n := live[0].Load(); n < 3 {
