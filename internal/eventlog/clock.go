@@ -87,12 +87,12 @@ func (c Corrections) correctVersions(versions []Version, stored func(Position) (
 // shard.
 func Newest(ctx context.Context, log Log, shard string) (plan.EventTime, error) {
 	end, err := log.End(ctx, shard)
-	if err != nil || end == 0 {
+	if err != nil {
 		return plan.Always, err
 	}
-	records, err := log.Read(ctx, shard, end-1, 1)
-	if err != nil || len(records) == 0 {
+	r, err := At(ctx, log, shard, end)
+	if r == nil {
 		return plan.Always, err
 	}
-	return records[0].Appended, nil
+	return r.Appended, nil
 }

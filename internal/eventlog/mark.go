@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 )
@@ -22,4 +23,16 @@ func (r *Record) Mark() Mark {
 	h.Write(b)
 	h.Write(r.Payload)
 	return Mark(binary.BigEndian.Uint64(h.Sum(b[:0])))
+}
+
+// At returns the record at a position of the shard, nil if there is none.
+func At(ctx context.Context, log Log, shard string, p Position) (*Record, error) {
+	if p == 0 {
+		return nil, nil
+	}
+	records, err := log.Read(ctx, shard, p-1, 1)
+	if err != nil || len(records) == 0 {
+		return nil, err
+	}
+	return &records[0], nil
 }

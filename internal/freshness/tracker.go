@@ -197,14 +197,15 @@ func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]
 		return nil, fmt.Errorf("read the positions of views: %w", err)
 	}
 	marks := Marks{}
+	found := &records{log: t.cfg.Log, at: map[recordKey]*eventlog.Record{}}
 	for i, v := range p.Views {
 		if live[i].Generation.Number == 0 {
 			continue
 		}
 		m := Mark{Generation: live[i].Generation, Position: live[i].Offset}
 		if v.Source.Stream {
-			if err = t.compareWithLog(ctx, &m, v.Source, ends[v.Source], now); err == nil {
-				err = t.checkRecord(ctx, &m, v.Source, live[i].Reached)
+			if err = t.compareWithLog(ctx, &m, v.Source, ends[v.Source], now, found); err == nil {
+				err = found.check(ctx, &m, v.Source, live[i].Reached)
 			}
 		} else {
 			m.Position, m.Complete = 0, completeUntil(v.Source, runs[v.Source], m.Generation.Materialized)
@@ -243,7 +244,7 @@ func (t *Tracker) ends(ctx context.Context, p *plan.Plan) (map[*plan.Source]uint
 
 // compareWithLog fills in how far a view is behind its log, which ended at end before the view's
 // position was read.
-func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, s *plan.Source, end uint64, now plan.EventTime) error {
+func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, s *plan.Source, end uint64, now plan.EventTime, found *records) error {
 	m.Complete = now
 	switch {
 	case m.Position > end: // the log has grown since, or is another one
@@ -256,30 +257,54 @@ func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, s *plan.Source, e
 		}
 	case m.Position < end:
 		m.Lag = end - m.Position
-		next, err := t.cfg.Log.Read(ctx, s.Name, eventlog.Position(m.Position), 1)
+		next, err := found.read(ctx, s, m.Position+1)
 		if err != nil {
-			return fmt.Errorf("log of source %s after position %d: %w", s.Name, m.Position, err)
+			return err
 		}
-		if len(next) == 0 {
+		if next == nil {
 			m.Complete = plan.Always
 		} else {
-			m.Complete = min(now, next[0].Appended)
+			m.Complete = min(now, next.Appended)
 		}
 	}
 	return nil
 }
 
-// checkRecord forgets what is known of a view if the log does not have the record that the view's
+// records are those that a look has read. Views of a source mostly ask for the same ones.
+type records struct {
+	log eventlog.Log
+	at  map[recordKey]*eventlog.Record // nil: the log has none there
+}
+
+type recordKey struct {
+	source   *plan.Source
+	position uint64
+}
+
+func (r *records) read(ctx context.Context, s *plan.Source, position uint64) (*eventlog.Record, error) {
+	p := recordKey{s, position}
+	if found, ok := r.at[p]; ok {
+		return found, nil
+	}
+	found, err := eventlog.At(ctx, r.log, s.Name, eventlog.Position(position))
+	if err != nil {
+		return nil, fmt.Errorf("log of source %s at position %d: %w", s.Name, position, err)
+	}
+	r.at[p] = found
+	return found, nil
+}
+
+// check forgets what is known of a view if the log does not have the record that the view's
 // states were last made of: then it is another log, which the applier does not apply to them.
-func (t *Tracker) checkRecord(ctx context.Context, m *Mark, s *plan.Source, reached registry.Reached) error {
+func (r *records) check(ctx context.Context, m *Mark, s *plan.Source, reached registry.Reached) error {
 	if reached.Position == 0 || m.Complete == plan.Always {
 		return nil
 	}
-	last, err := t.cfg.Log.Read(ctx, s.Name, eventlog.Position(reached.Position-1), 1)
+	last, err := r.read(ctx, s, reached.Position)
 	if err != nil {
-		return fmt.Errorf("log of source %s at position %d: %w", s.Name, reached.Position, err)
+		return err
 	}
-	if len(last) == 0 || uint64(last[0].Mark()) != reached.Mark {
+	if last == nil || uint64(last.Mark()) != reached.Mark {
 		m.Complete = plan.Always
 	}
 	return nil

@@ -116,14 +116,14 @@ func (b *Backfill) endOfLog(ctx context.Context) (registry.Reached, error) {
 	if err != nil || end == 0 {
 		return registry.Reached{}, err
 	}
-	records, err := b.Log.Read(ctx, b.View.Source.Name, end-1, 1)
+	last, err := eventlog.At(ctx, b.Log, b.View.Source.Name, end)
 	if err != nil {
 		return registry.Reached{}, err
 	}
-	if len(records) == 0 {
+	if last == nil {
 		return registry.Reached{}, fmt.Errorf("it ended at position %d a moment ago and has lost that record; run the command again", end)
 	}
-	return registry.Reached{Position: uint64(end), Mark: uint64(records[0].Mark())}, nil
+	return registry.Reached{Position: uint64(end), Mark: uint64(last.Mark())}, nil
 }
 
 func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {

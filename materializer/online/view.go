@@ -77,13 +77,12 @@ func (v *viewApplier) checkMark(ctx context.Context, p *page) error {
 	}
 	r := p.at(at)
 	if r == nil {
-		other, err := v.applier.read(ctx, at-1, 1)
-		if err != nil {
-			return err
+		var err error
+		if r, err = eventlog.At(ctx, v.applier.cfg.Log, v.applier.source.Name, at); err != nil {
+			return fmt.Errorf("log of source %s at position %d: %w", v.applier.source.Name, at, err)
 		}
-		r = other.at(at)
 	}
-	if uint64(r.Mark()) != v.reached.Mark {
+	if r == nil || uint64(r.Mark()) != v.reached.Mark {
 		return v.anotherLog(fmt.Sprintf("position %d of the log of source %s holds another record than the one that its state has applied", at, v.applier.source.Name))
 	}
 	return nil

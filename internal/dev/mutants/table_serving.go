@@ -9,7 +9,7 @@ const (
 var servingMutants = []mutant{
 	{
 		name: "waiting-events-are-fresh", tag: "p13", breaks: "A view that has not applied the end of its log counts as complete.",
-		file: "internal/freshness/tracker.go", old: "m.Complete = min(now, next[0].Appended)", new: "m.Complete = max(now, next[0].Appended)",
+		file: "internal/freshness/tracker.go", old: "m.Complete = min(now, next.Appended)", new: "m.Complete = max(now, next.Appended)",
 		tests: []string{freshTests},
 	},
 	{
@@ -34,7 +34,7 @@ var servingMutants = []mutant{
 	},
 	{
 		name: "a-longer-log-is-the-same", tag: "p13", breaks: "A view counts as complete by another log that is as long as its own.",
-		file: "internal/freshness/tracker.go", old: "if len(last) == 0 || uint64(last[0].Mark()) != reached.Mark {", new: "if len(last) == 0 {",
+		file: "internal/freshness/tracker.go", old: "if last == nil || uint64(last.Mark()) != reached.Mark {", new: "if last == nil || last.Mark() == 0 {",
 		tests: []string{freshTests},
 	},
 }

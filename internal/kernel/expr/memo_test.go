@@ -283,7 +283,7 @@ func TestMemo_IsBounded(t *testing.T) {
 	if m.dict.backoff.left > 0 || len(m.dict.entries) != 1000+firstCode {
 		t.Errorf("after its pause the dictionary has %d entries, and pauses for %d rows", len(m.dict.entries), m.dict.backoff.left)
 	}
-	check(10_000, maxEntries) // more than there is room for now, beside those above
+	check(10_000, maxEntries) // beside those above, more than fit
 	for _, from := range []int{503, 0, 4} {
 		check(from, 1000) // other codes for the same strings
 	}
