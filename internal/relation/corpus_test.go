@@ -48,7 +48,7 @@ func TestPublicFilesAreWhatPyarrowReads(t *testing.T) {
 		p.copyCorpus(folder)
 	}
 	columns := 0
-	for w := range decodeLines[corpusColumn](t, pythontest.Run(t, corpusPy, nil, p.dir)) {
+	for w := range decodeLines[corpusColumn](t, pythontest.Run(t, textsPy+corpusPy, nil, p.dir)) {
 		if w.Error != "" {
 			p.refusesFile(&w)
 			continue

@@ -39,7 +39,7 @@ func TestN13_ShortPages(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(uint64(seed), 0))
 	kinds := map[string]plan.Kind{}
 	var names []string
-	for w := range decodeLines[written](t, pythontest.Run(t, pagesPy, nil, "write", p.dir, strconv.Itoa(int(seed)))) {
+	for w := range decodeLines[written](t, pythontest.Run(t, textsPy+pagesPy, nil, "write", p.dir, strconv.Itoa(int(seed)))) {
 		whole, err := os.ReadFile(filepath.Join(p.dir, w.File))
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestN13_ShortPages(t *testing.T) {
 	}
 	refused, equal := 0, 0
 	input := []byte(strings.Join(names, "\n") + "\n")
-	for w := range decodeLines[written](t, pythontest.Run(t, pagesPy, input, "read", p.dir)) {
+	for w := range decodeLines[written](t, pythontest.Run(t, textsPy+pagesPy, input, "read", p.dir)) {
 		p.passes(&w)
 		if kinds[w.File] == plan.Invalid {
 			continue // nested: it can only pass through

@@ -25,6 +25,9 @@ import (
 	"github.com/unskew/unskew/internal/pythontest"
 )
 
+//go:embed testdata/texts.py
+var textsPy string
+
 //go:embed testdata/parquet.py
 var parquetPy string
 
@@ -45,7 +48,7 @@ func TestParquetIsWhatPyarrowReads(t *testing.T) {
 	p := newProject(t)
 	seed := rand.Uint32()
 	t.Logf("seed %d", seed)
-	d := json.NewDecoder(strings.NewReader(pythontest.Run(t, parquetPy, nil, p.dir, strconv.Itoa(int(seed)))))
+	d := json.NewDecoder(strings.NewReader(pythontest.Run(t, textsPy+parquetPy, nil, p.dir, strconv.Itoa(int(seed)))))
 	columns := 0
 	for ; ; columns++ {
 		var w written

@@ -5,9 +5,6 @@ import datetime, decimal, glob, json, os, sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-EPOCH = datetime.date(1970, 1, 1)
-
-
 def kind_of(t):
     for kind, is_kind in (("bool", pa.types.is_boolean), ("int", pa.types.is_integer), ("double", pa.types.is_floating), ("double", pa.types.is_decimal),
                           ("string", pa.types.is_string), ("bytes", pa.types.is_binary), ("bytes", pa.types.is_fixed_size_binary),
@@ -15,21 +12,6 @@ def kind_of(t):
         if is_kind(t):
             return kind
     return None
-
-
-def text(kind, value):
-    if value is None:
-        return None
-    if kind == "bool":
-        return "true" if value else "false"
-    if kind == "double":
-        f = float(value)
-        return "nan" if f != f else f.hex()
-    if kind == "bytes":
-        return bytes(value).hex()
-    if isinstance(value, datetime.date):
-        return str((value - EPOCH).days * 86400 * 10**6)
-    return str(value)
 
 
 def texts(kind, t, column):

@@ -27,20 +27,6 @@ TYPES = {  # name: (type, generator, kind, encodings)
 PATHS = {"list": "c.list.element", "texts": "c.list.element", "struct": "c.x"}
 
 
-def text(kind, value):
-    if value is None:
-        return None
-    if kind == "bool":
-        return "true" if value else "false"
-    if kind == "nested":
-        return json.dumps(value, separators=(",", ":"))
-    if kind == "double":
-        return float(value).hex()
-    if kind == "bytes":
-        return bytes(value).hex()
-    return str(value)
-
-
 def write(seed):
     rnd = random.Random(seed)
     versions, compressions, nullable = ["1.0", "2.0"], ["none", "snappy", "gzip", "zstd", "brotli", "lz4"], [False, True]

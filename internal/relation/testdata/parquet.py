@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 
 folder, seed = sys.argv[1], int(sys.argv[2])
 rnd = random.Random(seed)
-EPOCH = datetime.date(1970, 1, 1)
 COMPRESSIONS = ["none", "snappy", "gzip", "zstd", "lz4", "brotli"]
 
 
@@ -70,21 +69,6 @@ for unit in ("s", "ms", "us", "ns"):
     TYPES["duration(%s)" % unit] = (pa.duration(unit), lambda: rnd.randint(-(10**9), 10**9), "duration", ["PLAIN"])
 
 
-def text(kind, t, value):
-    if value is None:
-        return None
-    if kind == "bool":
-        return "true" if value else "false"
-    if kind == "double":
-        f = float(value)
-        return "nan" if f != f else f.hex()
-    if kind == "bytes":
-        return bytes(value).hex()
-    if isinstance(value, datetime.date):
-        return str((value - EPOCH).days * 86400 * 10**6)
-    return str(value)
-
-
 def values(t, kind, column):
     """The column's values, of times and durations by their numbers."""
     if kind == "timestamp" and pa.types.is_timestamp(t):
@@ -93,7 +77,7 @@ def values(t, kind, column):
     if kind == "duration":
         unit = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[t.unit]
         return [None if n is None else str(n * unit) for n in column.cast(pa.int64()).to_pylist()]
-    return [text(kind, t, v) for v in column.to_pylist()]
+    return [text(kind, v) for v in column.to_pylist()]
 
 
 def write(path, names, rows):
