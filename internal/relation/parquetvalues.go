@@ -19,11 +19,15 @@ func errShort(has, want int) error {
 	return fmt.Errorf("a page holds %d values, and its header and levels say %d; the file is damaged, or its writer was", has, want)
 }
 
+// plainDictionary is what writers of version 1 of the format give for RLEDictionary. The constant of
+// package format is marked as deprecated for writers; readers must know it.
+const plainDictionary format.Encoding = 2
+
 // decodeValues sets the page's values.
 func (p *pages) decodeValues(d *page, enc format.Encoding, data []byte) (err error) {
 	data = data[:len(data):len(data)]
 	switch m, n := d.memory, d.count; {
-	case enc == format.PlainDictionary || enc == format.RLEDictionary:
+	case enc == format.RLEDictionary || enc == plainDictionary:
 		if d.dictionary = p.dictionary; d.dictionary == nil {
 			return errors.New("a page refers to a dictionary, and there is none")
 		}
