@@ -89,10 +89,11 @@ func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
 		if err != nil {
 			return err
 		}
-		if err := f.apply(ctx, p, o.Log); err != nil {
+		applier, err := f.apply(ctx, p, o.Log)
+		if err != nil {
 			return err
 		}
-		cfg.Ingester = ingester
+		cfg.Ingester, cfg.Applying = ingester, applier
 	}
 	srv, err := server.New(cfg)
 	if err != nil {
@@ -110,20 +111,20 @@ func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
 }
 
 // apply begins to apply events.
-func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) error {
+func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) (*online.Applier, error) {
 	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: now,
 		Aside: func(v *plan.View, l registry.DeadLetter) {
 			log.Error("event or entity set aside", "view", v.Name, "position", l.Position, "reason", l.Reason)
 		}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	report := func(err error) { log.Warn("events wait in the log", "reason", err) }
 	if err := a.CatchUp(ctx); err != nil {
 		report(err) // Run tries again; a view over a table may not have been materialized
 	}
 	f.running.Go(func() error { return a.Run(ctx, report) })
-	return nil
+	return a, nil
 }
 
 func now() plan.EventTime { return plan.TimeOf(time.Now()) }

@@ -43,7 +43,9 @@ type Config struct {
 	States   stateReader
 	Ingester ingester     // nil: this server accepts no events
 	Training trainingJobs // nil: this server builds no training sets
-	// Freshness knows how stale the views are; nil: this server does not know. Its clock is Clock.
+	Applying applying     // nil: this server applies no events
+	// Freshness knows how stale the views are and whether log and store answer; nil: this server
+	// does not know, and is ready without. Its clock is Clock.
 	Freshness *freshness.Tracker
 	Log       *slog.Logger
 	// Metrics is the registry of the server's metrics, which /metrics exposes; nil means a new one.
@@ -60,7 +62,11 @@ type Config struct {
 	MaxInFlight    int           // requests being answered at a time; default 512
 	MaxConnections int           // open at a time; further ones wait; default 1024
 	Timeout        time.Duration // one request; default 10 s
-	Drain          time.Duration // what a shutdown waits for running requests; default 15 s
+	// MaxStaleness is the staleness of a view over a stream from which the server is not ready; 0: any
+	// is acceptable.
+	MaxStaleness time.Duration
+	Grace        time.Duration // for which a shutdown answers requests while it is not ready; default 0
+	Drain        time.Duration // what a shutdown then waits for running requests; default 15 s
 }
 
 // The default limits.
@@ -75,7 +81,7 @@ func (c *Config) complete() error {
 	if c.Clock == nil || c.States == nil {
 		return errors.New("server: Config needs a Clock and States")
 	}
-	if min(c.MaxRows, c.MaxBytes, c.MaxAnswerBytes, c.MaxInFlight, c.MaxConnections) < 0 || c.Timeout < 0 || c.Drain < 0 {
+	if min(c.MaxRows, c.MaxBytes, c.MaxAnswerBytes, c.MaxInFlight, c.MaxConnections) < 0 || min(c.Timeout, c.Drain, c.Grace, c.MaxStaleness) < 0 {
 		return errors.New("server: a limit is negative; leave it 0 for the default")
 	}
 	setDefault(&c.MaxRows, DefaultMaxRows)

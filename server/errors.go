@@ -8,7 +8,6 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -37,6 +36,20 @@ func tooMuch(format string, args ...any) error {
 	return &callerError{code: connect.CodeResourceExhausted, message: fmt.Sprintf(format, args...)}
 }
 
+// retryAfter is the header by which an error says after how many seconds to try again. Over gRPC it
+// is a trailer.
+const (
+	retryAfter   = "Retry-After"
+	retrySeconds = "1"
+)
+
+// later is an error that may be gone if the caller tries again after a moment.
+func later(code connect.Code, err error) error {
+	out := connect.NewError(code, err)
+	out.Meta().Set(retryAfter, retrySeconds)
+	return out
+}
+
 // errNoPlan answers every call before the first Promote.
 var errNoPlan = errors.New("no plan is live yet; the server is starting")
 
@@ -60,11 +73,13 @@ func (s *Server) coded(procedure string, err error) error {
 	case errors.As(err, &none):
 		return connect.NewError(connect.CodeFailedPrecondition, none)
 	case errors.As(err, &clock):
-		return connect.NewError(connect.CodeUnavailable, clock)
-	case errors.Is(err, errNoPlan), errors.Is(err, eventlog.ErrClosed), errors.Is(err, onlinestore.ErrClosed):
-		return connect.NewError(connect.CodeUnavailable, err)
-	case errors.Is(err, eventlog.ErrOutcomeUnknown), errors.Is(err, onlinestore.ErrOutcomeUnknown):
-		return connect.NewError(connect.CodeUnavailable, err)
+		return later(connect.CodeUnavailable, clock)
+	case errors.Is(err, errNoPlan):
+		return later(connect.CodeUnavailable, err)
+	case errors.Is(err, eventlog.ErrOutcomeUnknown):
+		return later(connect.CodeUnavailable, fmt.Errorf("the event log has not answered: %w", eventlog.ErrOutcomeUnknown))
+	case unavailable(err):
+		return later(connect.CodeUnavailable, errors.New(publicText(err)))
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.cfg.Timeout))
 	case errors.Is(err, context.Canceled):

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"connectrpc.com/grpchealth"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -84,7 +85,7 @@ var procedures = func() (paths []string) {
 			paths = append(paths, "/"+name+"/"+string(methods.Get(m).Name()))
 		}
 	}
-	paths = append(paths, healthCheck)
+	paths = append(paths, "/"+grpchealth.HealthV1ServiceName+"/Check", "/"+grpchealth.HealthV1ServiceName+"/Watch")
 	slices.Sort(paths)
 	return paths
 }()
@@ -92,5 +93,5 @@ var procedures = func() (paths []string) {
 // nothingHere answers requests for unknown paths.
 func nothingHere(w http.ResponseWriter, r *http.Request) {
 	newProblem(http.StatusNotFound, "not_found", "there is nothing to %s at %s; POST %sNAME%s reads features, POST %sNAME%s takes events, GET %s describes both, "+
-		"and GET /healthz, /readyz and /metrics report on the server", r.Method, r.URL.Path, servicesPath, readVerb, sourcesPath, pushVerb, openAPIPath).write(w)
+		"and GET /livez, /readyz and /metrics report on the server", r.Method, r.URL.Path, servicesPath, readVerb, sourcesPath, pushVerb, openAPIPath).write(w)
 }

@@ -69,7 +69,8 @@ func (s *Server) httpServer(transfer time.Duration) *http.Server {
 	}
 }
 
-// Serve answers calls on ln until ctx ends. Then it refuses new calls, waits for the running ones
+// Serve answers calls on ln until ctx ends. Then it is not ready, but answers for Config.Grace, so that
+// callers can go elsewhere. After that it refuses new calls, waits for the running ones
 // (at most Config.Drain) and returns nil. It closes ln, which must be on a loopback address or a
 // unix socket.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
@@ -87,6 +88,12 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.draining.Store(true)
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve on %s: %w", ln.Addr(), err)
+	case <-time.After(s.cfg.Grace):
+	}
+	s.stop()
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
 	defer cancel()
 	err := srv.Shutdown(drain)

@@ -20,6 +20,8 @@ type problem struct {
 	Code   string         `json:"code"`
 	Detail string         `json:"detail"`
 	Errors []problemInRow `json:"errors,omitempty"`
+
+	after string // seconds after which to try again; ""
 }
 
 // problemInRow describes one bad value in a request.
@@ -50,11 +52,12 @@ func problemOf(err error) *problem {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	detail := err.Error()
+	detail, after := err.Error(), ""
 	if coded := (*connect.Error)(nil); errors.As(err, &coded) {
-		detail = coded.Message()
+		detail, after = coded.Message(), coded.Meta().Get(retryAfter)
 	}
 	p := newProblem(status, code.String(), "%s", detail)
+	p.after = after
 	if caller := (*callerError)(nil); errors.As(err, &caller) {
 		p.Errors = caller.rows
 	}
@@ -67,6 +70,9 @@ func (p *problem) write(w http.ResponseWriter) {
 		text = []byte("{}") // strings and numbers can always be encoded
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if p.after != "" {
+		w.Header().Set(retryAfter, p.after)
+	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(append(text, '\n')) // a client that disconnected misses it
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"sync/atomic"
 
@@ -19,6 +20,8 @@ type Server struct {
 	metrics  *metrics
 	live     atomic.Pointer[deployment]
 	draining atomic.Bool
+	stopping context.Context // ends when a shutdown stops to take requests
+	stop     context.CancelFunc
 	budget   *budget
 }
 
@@ -31,7 +34,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}, nil
+	s := &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Promote compiles p and makes it live: every call uses one plan from beginning to end. After an
@@ -58,7 +63,7 @@ func (s *Server) current() (*deployment, error) {
 	return nil, errNoPlan
 }
 
-// Handler serves everything: the services over all protocols, health (gRPC, GET /healthz and
+// Handler serves everything: the services over all protocols, health (gRPC, GET /livez and
 // /readyz), reflection and GET /metrics.
 func (s *Server) Handler() http.Handler {
 	opts := s.options()
@@ -79,7 +84,8 @@ func (s *Server) Handler() http.Handler {
 
 	s.rowEndpoints(mux)
 	mux.HandleFunc("/", nothingHere)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plainText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /livez", alive)
+	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
 	return mux
@@ -97,15 +103,4 @@ func (s *Server) options() []connect.HandlerOption {
 // admitted wraps a Connect handler in the checks that run before it.
 func (s *Server) admitted(h http.Handler) http.Handler {
 	return compressOnRequest(s.countRefused(s.budget.admit(h)))
-}
-
-// notServing explains why calls are not answered now; "" if they are.
-func (s *Server) notServing() string {
-	switch {
-	case s.draining.Load():
-		return "draining: the server is shutting down"
-	case s.live.Load() == nil:
-		return errNoPlan.Error()
-	}
-	return ""
 }

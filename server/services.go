@@ -60,7 +60,7 @@ func serviceNames() []string {
 // knownService checks the name in a health check; "" means the whole server.
 func knownService(name string) error {
 	if names := serviceNames(); name != "" && !slices.Contains(names, name) {
-		return notFound("no service %q here; the services are %s", name, strings.Join(names, " and "))
+		return notFound("no service %q here; the services are %s", name, strings.Join(names, ", "))
 	}
 	return nil
 }

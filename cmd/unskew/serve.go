@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,15 +26,19 @@ import (
 const defaultListen = "127.0.0.1:7171"
 
 func newServe(o *options) *cobra.Command {
-	var listen, memory string
+	var f serveFlags
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve features and accept events over Connect, gRPC and HTTP/JSON",
 		Long: `Serves every feature service of the project and accepts events for its stream sources,
 on one port of the loopback interface: Connect, gRPC, gRPC-Web, and JSON with an object
-for each row, which /openapi.json describes. It also serves /healthz, /readyz and
-/metrics. Pushed events are applied to the online store as they arrive. On an interrupt,
-the server finishes running requests first.
+for each row, which /openapi.json describes. It also serves /livez, /readyz and
+/metrics. Pushed events are applied to the online store as they arrive.
+
+/readyz, and gRPC's health service, say whether requests should be sent here: every view can
+be served, log and store answer, and events are applied. On an interrupt the server is not
+ready at once, goes on answering for the time of --grace, so that callers can go elsewhere,
+and then finishes the requests that are running. A hangup is ignored.
 
 Requested training sets are built one at a time and kept for a day in the data folder. If an
 interrupt stops a build, the build runs again after the next start.`,
@@ -40,15 +47,26 @@ interrupt stops a build, the build runs again after the next start.`,
   curl -s localhost:7171/v1/services/return_risk:read -H 'Content-Type: application/json' \
     -d '{"rows": [{"customer_id": 3, "amount": 20}]}'`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, listen, memory) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, f) },
 	}
-	c.Flags().StringVar(&listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
-	c.Flags().StringVar(&memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
+	c.Flags().StringVar(&f.listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
+	c.Flags().DurationVar(&f.grace, "grace", 0, "answer for `TIME` after an interrupt while not ready, as in 10s")
+	c.Flags().DurationVar(&f.maxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
+	c.Flags().StringVar(&f.memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
 	return c
 }
 
-func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err error) {
-	memory, err := parseSize(trainingMemory)
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	listen, memory      string
+	grace, maxStaleness time.Duration
+}
+
+func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	memory, err := parseSize(f.memory)
 	if err != nil {
 		return fmt.Errorf("--training-memory: %w", err)
 	}
@@ -56,7 +74,10 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	if err != nil {
 		return err
 	}
-	ln, err := server.Listen(listen)
+	if f.grace < 0 || f.maxStaleness < 0 {
+		return errors.New("--grace and --max-staleness are times of 0 or more")
+	}
+	ln, err := server.Listen(f.listen)
 	if err != nil {
 		return err
 	}
@@ -95,16 +116,31 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Freshness: fresh, Log: log, Metrics: metrics})
+	srv, err := server.New(server.Config{
+		Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Applying: applier, Freshness: fresh, Log: log, Metrics: metrics,
+		Grace: f.grace, MaxStaleness: f.maxStaleness,
+	})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	if err := srv.Promote(p.Plan); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	// From here on it is known whether the server is ready; fresh.Run reports an error.
+	_ = fresh.Refresh(c.Context(), wallClock())
 	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.Name)
-	g, ctx := errgroup.WithContext(c.Context())
-	g.Go(func() error { return srv.Serve(ctx, ln) })
+	// Everything else works until the last request is answered.
+	work, stop := context.WithCancel(context.WithoutCancel(c.Context()))
+	defer stop()
+	g, ctx := errgroup.WithContext(work)
+	g.Go(func() error {
+		defer stop()
+		serving, end := context.WithCancel(ctx)
+		defer end()
+		defer context.AfterFunc(c.Context(), end)()
+		return srv.Serve(serving, ln)
+	})
+	g.Go(func() error { return ignoreHangups(ctx, hangups, log) })
 	g.Go(func() error { return queue.Run(ctx) })
 	g.Go(func() error { return clocks.Run(ctx) })
 	g.Go(func() error {
@@ -114,6 +150,19 @@ func (o *options) serve(c *cobra.Command, listen, trainingMemory string) (err er
 		return applier.Run(ctx, func(err error) { log.Warn("events wait in the log", "reason", err) })
 	})
 	return g.Wait()
+}
+
+// ignoreHangups keeps a closed terminal, or a daemon that sends SIGHUP to have configuration read
+// again, from ending the server.
+func ignoreHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+			log.Info("hangup ignored; definitions are read at the start, so restart the server to serve others")
+		}
+	}
 }
 
 // watchClocks starts to watch the clocks that event times depend on. A server does not start

@@ -15,6 +15,10 @@ var ErrClosed = errors.New("the event log is closed")
 // request may or may not have taken effect: it was sent and no answer came.
 var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; entries with an id can safely be sent again")
 
+// ErrUnavailable is wrapped by errors of a log that cannot be reached, does not answer in time or
+// cannot do its work at present.
+var ErrUnavailable = errors.New("the event log is not available")
+
 // ErrDamaged is wrapped when acknowledged records or ids are missing, because something removed
 // them from the storage (eviction, trimming, a restored backup). Nothing more is appended to a
 // damaged shard, since positions would be assigned twice.

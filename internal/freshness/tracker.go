@@ -71,6 +71,14 @@ type Tracker struct {
 	runs    map[*plan.Source]*cron.Schedule // of sources whose events become known by schedule
 	began   plan.EventTime                  // when the last successful look began, by Clock
 	looking *look                           // nil if there is none
+	last    Last
+}
+
+// Last is what is known of the looks that have ended.
+type Last struct {
+	Ended   plan.EventTime // when the last successful one ended, by Clock; plan.Always if there was none
+	Err     error          // of the last one; nil if it was successful
+	Current bool           // the plan that is followed has had a successful one
 }
 
 // look is a look in progress.
@@ -85,7 +93,7 @@ func New(cfg Config) *Tracker {
 	if cfg.Every == 0 {
 		cfg.Every = DefaultEvery
 	}
-	t := &Tracker{cfg: cfg, began: plan.Always}
+	t := &Tracker{cfg: cfg, began: plan.Always, last: Last{Ended: plan.Always}}
 	t.marks.Store(&Marks{})
 	return t
 }
@@ -107,6 +115,16 @@ func (t *Tracker) Follow(p *plan.Plan) error {
 	defer t.mu.Unlock()
 	t.plan, t.runs, t.began = p, runs, plan.Always
 	return nil
+}
+
+// Last returns what is known of the looks that have ended. Every look asks the log and the store, so
+// it also says whether they answer.
+func (t *Tracker) Last() Last {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.last
+	last.Current = t.began != plan.Always
+	return last
 }
 
 // Marks returns what the last look found. The states of a read are at least as new if they are
@@ -178,6 +196,9 @@ func (t *Tracker) finish(ctx context.Context, l *look, p *plan.Plan, runs map[*p
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l.err, t.looking = err, nil
+	if t.last.Err = err; err == nil {
+		t.last.Ended = t.cfg.Clock()
+	}
 	if err == nil && t.plan == p {
 		t.began = l.began
 		t.marks.Store(&marks)

@@ -16,6 +16,10 @@ var ErrClosed = errors.New("the online store is closed")
 // outcome; swapping again is safe.
 var ErrOutcomeUnknown = errors.New("whether it took effect is unknown; read the keys again")
 
+// ErrUnavailable is wrapped by errors of a store that cannot be reached, does not answer in time or
+// cannot do its work at present.
+var ErrUnavailable = errors.New("the online store is not available")
+
 // Limits of keys and values.
 const (
 	MaxKeyBytes   = limits.StoreKeyBytes

@@ -63,7 +63,7 @@ func (c *Conn) Bound(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // BoundBy returns a context for one call that must not take longer than limit.
 func (c *Conn) BoundBy(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	late := fmt.Errorf("no answer within %v", limit)
+	late := &lateError{limit}
 	bound, cancel := context.WithTimeoutCause(ctx, limit, late)
 	return undated{bound, late}, cancel
 }
@@ -126,7 +126,8 @@ func Cause(ctx context.Context, err error) error {
 // Refused reports whether a write that failed with err certainly had no effect: the server answered
 // with an error, or was never reached.
 func Refused(err error) bool {
-	if _, ok := rueidis.IsRedisErr(err); ok {
+	var answer *rueidis.RedisError
+	if errors.As(err, &answer) {
 		return true
 	}
 	var op *net.OpError

@@ -77,7 +77,8 @@ type sourceApplier struct {
 	ingest *ingest.Source
 	mu     sync.Mutex // held during a catch-up
 	views  []*viewApplier
-	batch  int // next batch size, if Config.Batch is 0
+	batch  int                   // next batch size, if Config.Batch is 0
+	failed atomic.Pointer[error] // of the last catch-up by Run; nil: none
 	stats  struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
 }
 
@@ -128,6 +129,18 @@ func (a *Applier) Stats() Stats {
 		t.Conflicts += s.stats.conflicts.Load()
 	}
 	return t
+}
+
+// Err returns the errors for which Run does not apply events now, and for which it has ended. Views
+// without live state are among them only if there are no others.
+func (a *Applier) Err() error {
+	var errs []error
+	for _, s := range a.sources {
+		if err := s.failed.Load(); err != nil {
+			errs = append(errs, *err)
+		}
+	}
+	return worst(errs)
 }
 
 // CatchUp applies everything that is in the log when it is called. A failing view or source

@@ -37,6 +37,9 @@ func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if s.failed.Store(nil); err != nil {
+			s.failed.Store(&err)
+		}
 		if errors.Is(err, eventlog.ErrClosed) || errors.Is(err, onlinestore.ErrClosed) {
 			return err
 		}

@@ -37,4 +37,19 @@ var servingMutants = []mutant{
 		file: "internal/freshness/tracker.go", old: "if last == nil || uint64(last.Mark()) != reached.Mark {", new: "if last == nil || last.Mark() == 0 {",
 		tests: []string{freshTests},
 	},
+	{
+		name: "ready-without-a-store", tag: "p14", breaks: "A server is ready although the store does not answer.",
+		file: "server/health.go", old: "	case unavailable(last.Err):", new: "	case unavailable(last.Err) && s.cfg.Grace < 0:",
+		tests: []string{serverTests},
+	},
+	{
+		name: "ready-by-an-old-look", tag: "p14", breaks: "A server is ready by a comparison that succeeded long ago.",
+		file: "server/health.go", old: "	case now-last.Ended > plan.EventTime(silence.Microseconds()):", new: "	case now < last.Ended:",
+		tests: []string{serverTests},
+	},
+	{
+		name: "grace-refuses", tag: "p14", breaks: "A server that was told to stop refuses requests before its callers can know.",
+		file: "server/listen.go", old: "	case <-time.After(s.cfg.Grace):", new: "	case <-time.After(0):",
+		tests: []string{serverTests},
+	},
 }

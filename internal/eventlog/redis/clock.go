@@ -12,7 +12,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/redisconn"
 )
 
 var (
@@ -65,7 +64,7 @@ func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
 	answer, err := l.conn.Do(ctx, l.conn.B().Time().Build()).AsIntSlice()
 	after := l.clock()
 	if err != nil || len(answer) != 2 {
-		return 0, fmt.Errorf("ask redis for its time: %w", redisconn.Cause(ctx, err))
+		return 0, fmt.Errorf("ask redis for its time: %w", cause(ctx, err))
 	}
 	server := plan.EventTime(answer[0]*1_000_000 + answer[1])
 	return plan.Micros(before + (after-before)/2 - server), nil

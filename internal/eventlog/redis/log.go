@@ -11,6 +11,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -125,11 +126,22 @@ func (l *Log) write(ctx context.Context, script *rueidis.Lua, keys, args []strin
 	return result
 }
 
+// cause is redisconn.Cause, with errors of the contract.
+func cause(ctx context.Context, err error) error { return ofContract(redisconn.Cause(ctx, err)) }
+
+func ofContract(err error) error {
+	if redisconn.Unavailable(err) {
+		return fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
+	}
+	return err
+}
+
 // writeError makes the error of a failed write, which says whether its outcome is known.
 func writeError(what, shard string, err error) error {
-	answer, answered := rueidis.IsRedisErr(err)
+	err = ofContract(err)
+	var answer *rueidis.RedisError
 	switch {
-	case answered && strings.HasPrefix(answer.Error(), "DAMAGED"):
+	case errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "DAMAGED"):
 		return fmt.Errorf("%s shard %q: %w: something removed them from redis (eviction, a deletion, an old backup); nothing was stored", what, shard, eventlog.ErrDamaged)
 	case redisconn.Refused(err):
 		return fmt.Errorf("%s shard %q: nothing was stored: %w", what, shard, err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/redisconn"
 )
 
 // End implements eventlog.Log.
@@ -28,7 +27,7 @@ func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) 
 	defer cancel()
 	end, err := decodeEnd(l.conn.Do(ctx, l.endCommand(shard)))
 	if err != nil {
-		return 0, fmt.Errorf("read the end of shard %q: %w", shard, redisconn.Cause(ctx, err))
+		return 0, fmt.Errorf("read the end of shard %q: %w", shard, cause(ctx, err))
 	}
 	return end, nil
 }
@@ -83,7 +82,7 @@ func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Positi
 	answers := l.conn.DoMulti(ctx, l.endCommand(shard), l.rangeCommand(shard, after, limit), l.backCommand(shard))
 	end, err := decodeEnd(answers[0])
 	if err != nil {
-		return nil, redisconn.Cause(ctx, err)
+		return nil, cause(ctx, err)
 	}
 	records, err := decodeRecords(answers[1], after)
 	if err == nil && missing(records, after, limit, end) {
@@ -100,7 +99,7 @@ func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Positi
 		err = back.Correct(records, func(p eventlog.Position) (plan.EventTime, error) { return l.storedAt(ctx, shard, p) })
 	}
 	if err != nil {
-		return nil, redisconn.Cause(ctx, err)
+		return nil, cause(ctx, err)
 	}
 	return records, nil
 }
@@ -196,7 +195,7 @@ func (l *Log) block(ctx context.Context, shard string, after eventlog.Position) 
 		return false, nil
 	}
 	if err != nil {
-		return false, redisconn.Cause(ctx, err)
+		return false, cause(ctx, err)
 	}
 	return true, nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/unskew/unskew/internal/onlinestore"
-	"github.com/unskew/unskew/internal/redisconn"
 )
 
 // Bounds of one pipelined round trip, which limit the memory on both sides.
@@ -87,7 +86,7 @@ func (s *Store) writeAll(ctx context.Context, what string, commands rueidis.Comm
 	defer cancel()
 	for _, answer := range s.conn.DoMulti(ctx, commands...) {
 		if err := answer.Error(); err != nil {
-			return writeError(what, redisconn.Cause(ctx, err))
+			return writeError(what, cause(ctx, err))
 		}
 	}
 	return nil
@@ -180,5 +179,5 @@ func (s *Store) scanPage(ctx context.Context, master rueidis.Client, pattern str
 	ctx, cancel := s.conn.Bound(ctx)
 	defer cancel()
 	page, err := master.Do(ctx, master.B().Scan().Cursor(cursor).Match(pattern).Count(scanBatchKeys).Build()).AsScanEntry()
-	return page, redisconn.Cause(ctx, err)
+	return page, cause(ctx, err)
 }

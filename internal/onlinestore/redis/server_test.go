@@ -72,7 +72,7 @@ func TestFullServerRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, err := range map[string]error{"Swap": swapErr, "Loader.Close": loader.Close()} {
-		if err == nil || errors.Is(err, onlinestore.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "OOM") {
+		if !errors.Is(err, onlinestore.ErrUnavailable) || errors.Is(err, onlinestore.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "OOM") {
 			t.Errorf("%s on a full server: %v, want a refusal", what, err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 		!strings.Contains(err.Error(), "no answer within 150ms") {
 		t.Errorf("Swap without an answer: %v, want ErrOutcomeUnknown", err)
 	}
-	if _, err := s.Get(ctx, [][]byte{[]byte("a")}); err == nil || !strings.Contains(err.Error(), "no answer within 150ms") {
+	if _, err := s.Get(ctx, [][]byte{[]byte("a")}); !errors.Is(err, onlinestore.ErrUnavailable) || !strings.Contains(err.Error(), "no answer within 150ms") {
 		t.Errorf("Get without an answer: %v", err)
 	}
 	server.Resume(t)
@@ -106,6 +106,14 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 		if !errors.Is(err, onlinestore.ErrOutcomeUnknown) {
 			break // no broken connection is left, and dialing fails
 		}
+	}
+	if _, err := s.Get(ctx, [][]byte{[]byte("a")}); !errors.Is(err, onlinestore.ErrUnavailable) {
+		t.Errorf("Get from a dead server: %v, want ErrUnavailable", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := s.Get(ended, [][]byte{[]byte("a")}); errors.Is(err, onlinestore.ErrUnavailable) {
+		t.Errorf("Get under a context that has ended: %v", err)
 	}
 	server.Restart(t)
 	// Whatever became of the first attempts, the counter ends at 1.

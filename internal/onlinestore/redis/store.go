@@ -114,7 +114,7 @@ func (s *Store) getBound(ctx context.Context, names []string) ([][]byte, error) 
 		get = s.getCluster
 	}
 	values, err := get(ctx, names)
-	return values, redisconn.Cause(ctx, err)
+	return values, cause(ctx, err)
 }
 
 // getOne reads from a single server.

@@ -51,7 +51,7 @@ func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, e
 		swapped[i] = n == 1
 	}
 	if failed != nil {
-		return nil, writeError(fmt.Sprintf("swap %d keys", len(writes)), redisconn.Cause(ctx, failed))
+		return nil, writeError(fmt.Sprintf("swap %d keys", len(writes)), cause(ctx, failed))
 	}
 	return swapped, nil
 }
@@ -89,6 +89,14 @@ func swapArgs(w onlinestore.Write) []string {
 		expect = string(binary.BigEndian.AppendUint64(nil, w.Expect))
 	}
 	return []string{expect, string(w.Value)}
+}
+
+// cause is redisconn.Cause, with errors of the contract.
+func cause(ctx context.Context, err error) error {
+	if err = redisconn.Cause(ctx, err); redisconn.Unavailable(err) {
+		return fmt.Errorf("%w: %w", onlinestore.ErrUnavailable, err)
+	}
+	return err
 }
 
 // writeError makes the error of a failed write, which says whether its outcome is known.
