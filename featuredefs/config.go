@@ -2,6 +2,8 @@ package featuredefs
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -24,6 +26,16 @@ type Redis struct {
 	Prefix    string // prefix of every key, so that projects can share a server
 }
 
+// Database is a database that sql: can name, as in SELECT … FROM name.table. It is read, never written.
+type Database struct {
+	Name string
+	Type string // "duckdb", "sqlite" or "postgres"
+	Path string // of the file, relative to the project; "" for postgres
+	// Env is the environment variable, and SecretFile the file relative to the project, with the
+	// connection string of postgres. One of them is "".
+	Env, SecretFile string
+}
+
 // DefaultDataDir is the default folder for embedded data.
 const DefaultDataDir = ".unskew"
 
@@ -40,7 +52,7 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	for _, extra := range docs[1:] {
 		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s must have one document; put definitions into %s/", ConfigFile, FeaturesDir)
 	}
-	o := l.Object(docs[0], ConfigFile, "project", "online", "data")
+	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "attach")
 	if o == nil {
 		return
 	}
@@ -54,6 +66,87 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	if n := o.Get("online"); n != nil {
 		l.parseOnline(n)
 	}
+	if n := o.Get("attach"); n != nil {
+		l.parseDatabases(n)
+	}
+}
+
+// LoadDatabases reads the databases that the project in dir declares, without its definitions. It
+// returns those without errors; Load reports the errors.
+func LoadDatabases(dir string) ([]Database, error) {
+	l := &loader{project: &Project{Dir: dir, Plan: &plan.Plan{}}}
+	f, err := l.readConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	l.parseConfig(f)
+	return l.project.Databases, nil
+}
+
+// parseDatabases reads attach.
+func (l *loader) parseDatabases(n *yamldoc.Node) {
+	if n.Kind != yamldoc.Mapping {
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "attach must be a mapping like {crm: {duckdb: data/crm.duckdb}}, found %s", n.Describe())
+		return
+	}
+	l.UniqueKeys(n)
+	for _, e := range n.Entries {
+		if name := l.catalog(e.Key); name != "" {
+			l.parseDatabase(name, e.Value)
+		}
+	}
+}
+
+// catalog reads the name of a database. DuckDB's names have no case.
+func (l *loader) catalog(n *yamldoc.Node) string {
+	name := l.Identifier(n, "database")
+	if slices.Contains([]string{"main", "memory", "system", "temp"}, strings.ToLower(name)) {
+		l.Errorf(n.Pos, yamldoc.RuleBadName, "database %q: DuckDB has a database or schema of that name; choose another name", name)
+		return ""
+	}
+	for _, d := range l.project.Databases {
+		if d.Name != name && strings.EqualFold(d.Name, name) {
+			l.Errorf(n.Pos, yamldoc.RuleBadName, "database %q: SQL does not tell it from %q; rename one", name, d.Name)
+			return ""
+		}
+	}
+	return name
+}
+
+func (l *loader) parseDatabase(name string, n *yamldoc.Node) {
+	what, errors := "attach."+name, l.Errors
+	o := l.Object(n, what, "duckdb", "sqlite", "postgres")
+	if o == nil {
+		return
+	}
+	d := Database{Name: name}
+	kinds := 0
+	for _, kind := range []string{"duckdb", "sqlite"} {
+		if o.Get(kind) != nil {
+			kinds++
+			d.Type, d.Path = kind, filepath.FromSlash(o.Text(kind))
+		}
+	}
+	if p := o.Get("postgres"); p != nil {
+		kinds++
+		d.Type = "postgres"
+		// A connection string has a password, which is not part of a project.
+		p := l.Object(p, what+".postgres", "env", "file")
+		if p == nil {
+			return
+		}
+		if d.Env, d.SecretFile = p.Text("env"), filepath.FromSlash(p.Text("file")); (d.Env == "") == (d.SecretFile == "") {
+			l.Errorf(p.Node.Pos, yamldoc.RuleWrongValue, "%s.postgres takes either env, an environment variable, or file; each contains the connection string", what)
+			return
+		}
+	}
+	if kinds != 1 || d.Type != "postgres" && d.Path == "" {
+		if l.Errors == errors {
+			l.Errorf(o.Node.Pos, yamldoc.RuleWrongValue, "%s takes one of {duckdb: FILE}, {sqlite: FILE} and {postgres: {env: VARIABLE}}", what)
+		}
+		return
+	}
+	l.project.Databases = append(l.project.Databases, d)
 }
 
 // projectName matches names that can be part of keys and file names.

@@ -47,6 +47,8 @@ type Project struct {
 	Dir    string
 	Name   string
 	Online Online
+	// Databases are those that sql: can name.
+	Databases []Database
 	// Plan has all definitions that, with everything they refer to, are without errors. It is
 	// the complete project only if Load reported no errors.
 	Plan  *plan.Plan
@@ -149,10 +151,7 @@ func (s *scope[T]) lookup(r *yamldoc.Reader, kind string, n *yamldoc.Node) (T, b
 }
 
 func (l *loader) readFiles(dir string) error {
-	config, err := l.readFile(dir, ConfigFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is not an Unskew project: it has no %s (create one with unskew init)", dir, ConfigFile)
-	}
+	config, err := l.readConfig(dir)
 	if err != nil {
 		return err
 	}
@@ -175,6 +174,14 @@ func (l *loader) readFiles(dir string) error {
 		}
 	}
 	return nil
+}
+
+func (l *loader) readConfig(dir string) (*yamldoc.File, error) {
+	config, err := l.readFile(dir, ConfigFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not an Unskew project: it has no %s (create one with unskew init)", dir, ConfigFile)
+	}
+	return config, err
 }
 
 // definitionFiles lists the YAML files under features/, sorted, with slashes.

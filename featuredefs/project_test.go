@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,6 +150,28 @@ func TestConfig(t *testing.T) {
 				t.Errorf("got %+v, want %+v", *r, *w)
 			}
 		})
+	}
+}
+
+func TestConfig_Databases(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), `
+project: p
+attach:
+  a: {duckdb: data/a.duckdb}
+  b: {sqlite: b.db}
+  c: {postgres: {env: C}}
+  d: {postgres: {file: secrets/d}}
+`)
+	want := []featuredefs.Database{
+		{Name: "a", Type: "duckdb", Path: filepath.FromSlash("data/a.duckdb")}, {Name: "b", Type: "sqlite", Path: "b.db"},
+		{Name: "c", Type: "postgres", Env: "C"}, {Name: "d", Type: "postgres", SecretFile: filepath.FromSlash("secrets/d")},
+	}
+	if got := loadClean(t, dir, featuredefs.Options{}).Databases; !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if got, err := featuredefs.LoadDatabases(dir); err != nil || !slices.Equal(got, want) {
+		t.Errorf("without the definitions: %+v, %v", got, err)
 	}
 }
 

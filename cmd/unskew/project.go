@@ -81,9 +81,41 @@ func (o *options) writeLock(p *featuredefs.Project) error {
 	return os.Rename(temporary, path)
 }
 
-// openReader opens a reader of paths relative to the project.
+// openReader opens a reader of paths relative to the project and of its databases.
 func (o *options) openReader(memory string, threads int) (*relation.Reader, error) {
-	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads})
+	declared, err := featuredefs.LoadDatabases(o.project)
+	if err != nil {
+		return nil, err
+	}
+	databases := make([]relation.Database, len(declared))
+	for i, d := range declared {
+		databases[i] = relation.Database{Name: d.Name, Type: d.Type, Path: d.Path, Connection: func() (string, error) { return o.connection(d) }}
+	}
+	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads, Databases: databases})
+}
+
+// maxConnection bounds a connection string, in bytes.
+const maxConnection = 64 << 10
+
+// connection returns the connection string of a server.
+func (o *options) connection(d featuredefs.Database) (string, error) {
+	if d.Env != "" {
+		if s := os.Getenv(d.Env); s != "" {
+			return s, nil
+		}
+		return "", fmt.Errorf("the environment variable %s, which %s names for its connection string, is not set", d.Env, featuredefs.ConfigFile)
+	}
+	f, err := os.Open(o.inProject(d.SecretFile))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConnection))
+	s := strings.TrimSpace(string(text))
+	if err == nil && s == "" {
+		err = fmt.Errorf("%s, which %s names for a connection string, is empty", d.SecretFile, featuredefs.ConfigFile)
+	}
+	return s, err
 }
 
 func (o *options) inProject(path string) string {

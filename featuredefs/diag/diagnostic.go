@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
@@ -220,9 +222,26 @@ func (r *Reporter) Add(d Diagnostic) {
 	if lines := r.lines[d.Pos.File]; d.Source == "" && d.Pos.Line >= 1 && d.Pos.Line <= len(lines) {
 		d.Source = lines[d.Pos.Line-1]
 	}
+	d.Message, d.Source = withoutPasswords(d.Message), withoutPasswords(d.Source)
 	r.Found = append(r.Found, d)
 }
 
 func (r *Reporter) report(pos plan.Pos, s Severity, rule Rule, format string, args ...any) {
 	r.Add(Diagnostic{Pos: pos, Severity: s, Rule: rule.ID, Message: fmt.Sprintf(format, args...)})
+}
+
+// passwords matches those in a URL, in a connection string and as the value of a key.
+var passwords = regexp.MustCompile(`(?i)(?:://[^\s:/@]*:|(?:password|passwd|pwd)["']?\s*[:=]\s*["']?)([^\s"',;}@{\[]+)`)
+
+// withoutPasswords replaces each character of a password by an asterisk. Passwords do not belong into
+// definitions, but findings about definitions go into the logs of CI.
+func withoutPasswords(text string) string {
+	var out strings.Builder
+	end := 0
+	for _, at := range passwords.FindAllStringSubmatchIndex(text, -1) {
+		out.WriteString(text[end:at[2]])
+		end = at[3]
+		out.WriteString(strings.Repeat("*", utf8.RuneCountInString(text[at[2]:end])))
+	}
+	return out.String() + text[end:]
 }

@@ -24,6 +24,7 @@ type Options struct {
 	Threads     int    // 0: one for each core
 	TempDir     string // below which queries larger than MemoryLimit spill; "": the system's
 	BaseDir     string // what relative paths are relative to; "": the working directory
+	Databases   []Database
 }
 
 // DB is an in-memory DuckDB that reads relations from files and servers. All
@@ -32,6 +33,7 @@ type DB struct {
 	db    mapping.Database
 	base  string // absolute
 	spill *spillDir
+	attachments
 }
 
 // Open starts DuckDB.
@@ -50,7 +52,7 @@ func Open(o Options) (*DB, error) {
 			return nil, fmt.Errorf("open DuckDB: it does not accept %s = %s", s[0], s[1])
 		}
 	}
-	db := &DB{base: base}
+	db := &DB{base: base, attachments: attachments{databases: o.Databases, attached: map[string]bool{}}}
 	if db.spill, err = newSpillDir(o.TempDir); err != nil {
 		return nil, fmt.Errorf("open DuckDB: temporary directory: %w", err)
 	}
@@ -116,7 +118,7 @@ func (db *DB) Exec(ctx context.Context, sql string) error {
 	var res mapping.Result
 	defer mapping.DestroyResult(&res)
 	if mapping.Query(c.c, sql, &res) == mapping.StateError {
-		return queryError(ctx, mapping.ResultError(&res))
+		return db.queryError(ctx, mapping.ResultError(&res))
 	}
 	return nil
 }
@@ -181,17 +183,17 @@ func (db *DB) stream(ctx context.Context, sql string, schema func(*arrow.Schema)
 	var stmt mapping.PreparedStatement
 	defer mapping.DestroyPrepare(&stmt)
 	if mapping.Prepare(c.c, sql, &stmt) == mapping.StateError {
-		return queryError(ctx, mapping.PrepareError(stmt))
+		return db.queryError(ctx, mapping.PrepareError(stmt))
 	}
 	var pending mapping.PendingResult
 	defer mapping.DestroyPending(&pending)
 	if bindings.PendingPreparedStreaming(stmt, &pending) == mapping.StateError {
-		return queryError(ctx, mapping.PendingError(pending))
+		return db.queryError(ctx, mapping.PendingError(pending))
 	}
 	var res mapping.Result
 	defer mapping.DestroyResult(&res)
 	if mapping.ExecutePending(pending, &res) == mapping.StateError {
-		return queryError(ctx, mapping.ResultError(&res))
+		return db.queryError(ctx, mapping.ResultError(&res))
 	}
 	opts := arrowmapping.ResultGetArrowOptions(&res)
 	defer arrowmapping.DestroyArrowOptions(&opts)
@@ -204,10 +206,10 @@ func (db *DB) stream(ctx context.Context, sql string, schema func(*arrow.Schema)
 			return err
 		}
 	}
-	return fetch(ctx, &res, opts, fields, f)
+	return db.fetch(ctx, &res, opts, fields, f)
 }
 
-func fetch(ctx context.Context, res *mapping.Result, opts arrowmapping.ArrowOptions, schema *arrow.Schema, f func(arrow.RecordBatch) error) error {
+func (db *DB) fetch(ctx context.Context, res *mapping.Result, opts arrowmapping.ArrowOptions, schema *arrow.Schema, f func(arrow.RecordBatch) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -215,7 +217,7 @@ func fetch(ctx context.Context, res *mapping.Result, opts arrowmapping.ArrowOpti
 		chunk := mapping.FetchChunk(*res)
 		if chunk.Ptr == nil {
 			if msg := mapping.ResultError(res); msg != "" {
-				return queryError(ctx, msg)
+				return db.queryError(ctx, msg)
 			}
 			return ctx.Err()
 		}
@@ -260,14 +262,14 @@ func takeError(ed mapping.ErrorData) error {
 
 // queryError makes DuckDB's message one line, without the text of the query and the
 // settings of a CSV reader, and without advice on options that users cannot set.
-func queryError(ctx context.Context, msg string) error {
+func (db *DB) queryError(ctx context.Context, msg string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := extensionError(msg); err != nil {
 		return err
 	}
-	msg, _, _ = strings.Cut(msg, "\n\nLINE ")
+	msg, _, _ = strings.Cut(db.redacted(msg), "\n\nLINE ")
 	var kept []string
 	for line := range strings.Lines(msg) {
 		line = strings.TrimSpace(line)

@@ -52,7 +52,7 @@ func TestDescribeNamesAsTheQueryDoes(t *testing.T) {
 // TestFilesInFindsEveryFile that a query reads, in whatever way the query names it.
 func TestFilesInFindsEveryFile(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a.csv", "b.csv", "it's.csv", "day-7.csv", "deep/x/c.csv", "deep/y/c.csv", "d.x.csv"} {
+	for _, name := range []string{"a.csv", "b.csv", "it's.csv", "day-7.csv", "deep/x/c.csv", "deep/y/c.csv", "d.x.csv", "lake/_delta_log/0.json", "lake/p/0.parquet", "berg/metadata/v1.json"} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x\n1\n"), 0o644)); err != nil {
 			t.Fatal(err)
@@ -75,6 +75,9 @@ func TestFilesInFindsEveryFile(t *testing.T) {
 		{`WITH t AS (FROM 'a.csv') FROM t JOIN read_text("concat"('b', '.csv')) u ON true`, "a.csv b.csv"},
 		{`PIVOT 'a.csv' ON x USING count(*)`, "a.csv"},
 		{"FROM 'b.csv' -- 'a.csv'\nWHERE \"x\" <> 'nothing' /* 'a.csv' */", "b.csv"},
+		{`FROM read_text('lake')`, "lake/_delta_log/0.json lake/p/0.parquet"},
+		{`FROM read_text('be' || 'rg')`, "berg/metadata/v1.json"},
+		{`FROM read_text('deep')`, ""},
 		{`FROM '` + dir + `/a.csv'`, "a.csv"},
 	} {
 		files, err := db.FilesIn(context.Background(), tc.sql)

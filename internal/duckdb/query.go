@@ -4,8 +4,11 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -42,8 +45,9 @@ func (db *DB) Describe(ctx context.Context, sql string) ([]Column, error) {
 }
 
 // FilesIn lists the files that a query names, in string literals and in names of tables,
-// quoted or not: absolute paths and URLs in order, with patterns expanded. It includes files
-// that are named but not read, and excludes those of attached databases.
+// quoted or not: absolute paths and URLs in order, with patterns and the folders of Delta and
+// Iceberg tables expanded. It includes files that are named but not read, and those of attached
+// databases with their write-ahead logs.
 func (db *DB) FilesIn(ctx context.Context, sql string) ([]string, error) {
 	names, err := db.computedNames(ctx, sql)
 	if err != nil {
@@ -59,10 +63,45 @@ func (db *DB) FilesIn(ctx context.Context, sql string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, found...)
+		table, err := db.lakeTable(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(append(files, found...), table...)
+	}
+	for _, d := range db.DatabasesIn(sql) {
+		if d.Path != "" {
+			files = append(files, existing(db.abs(d.Path), db.abs(d.Path)+".wal", db.abs(d.Path)+"-wal")...)
+		}
 	}
 	slices.Sort(files)
 	return slices.Compact(files), nil
+}
+
+// lakeTable lists the files of a Delta or Iceberg table; name is the folder of the table.
+func (db *DB) lakeTable(name string) (files []string, err error) {
+	root := db.abs(name)
+	isFolder := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.IsDir()
+	}
+	if name == "" || strings.ContainsRune(name, 0) || !isFolder(filepath.Join(root, "_delta_log")) && !isFolder(filepath.Join(root, "metadata")) {
+		return nil, nil
+	}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	return files, err
+}
+
+func existing(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool {
+		info, err := os.Stat(path)
+		return err != nil || !info.Mode().IsRegular()
+	})
 }
 
 // glob lists the files that a pattern of SQL names.
@@ -74,10 +113,7 @@ func (db *DB) glob(ctx context.Context, pattern string) ([]string, error) {
 	err := db.stream(ctx, "SELECT file FROM glob("+Quote(db.abs(pattern))+")", nil, func(rec arrow.RecordBatch) error {
 		col := rec.Column(0).(*array.String)
 		for i := range col.Len() {
-			path := strings.Clone(col.Value(i))
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-				files = append(files, path)
-			}
+			files = append(files, existing(strings.Clone(col.Value(i)))...)
 		}
 		return nil
 	})
@@ -86,6 +122,8 @@ func (db *DB) glob(ctx context.Context, pattern string) ([]string, error) {
 
 // Quote makes s a string literal.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+var errNotInstalled = errors.New("is needed and not installed")
 
 // missingExtension is part of DuckDB's error for an extension that is not installed.
 const missingExtension = "Install it first using \"INSTALL "
@@ -97,6 +135,6 @@ func extensionError(msg string) error {
 		return nil
 	}
 	name, _, _ := strings.Cut(rest, `"`)
-	return fmt.Errorf("the DuckDB extension %s is needed and not installed, and Unskew installs nothing by itself; "+
-		"install it once with DuckDB %s: duckdb -c %q", name, Version(), "INSTALL "+name)
+	return fmt.Errorf("the DuckDB extension %s %w, and Unskew installs nothing by itself; "+
+		"install it once with DuckDB %s: duckdb -c %q", name, errNotInstalled, Version(), "INSTALL "+name)
 }

@@ -30,6 +30,9 @@ type queryTable struct {
 
 func openQuery(ctx context.Context, db *duckdb.DB, rel *Relation, base string) (*queryTable, error) {
 	t := &queryTable{db: db, rel: rel, sql: strings.TrimRight(rel.SQL, "; \t\r\n")}
+	if err := db.Attach(ctx, rel.SQL); err != nil {
+		return nil, t.failed(err)
+	}
 	if rel.SQL == "" {
 		t.sql = "SELECT * FROM read_parquet(" + duckdb.Quote(rel.From) + ", union_by_name = true, hive_partitioning = false)"
 		if err := t.inspectServer(ctx); err != nil {

@@ -20,7 +20,7 @@ type File struct {
 }
 
 // Files lists the input files of a relation in path order. For SQL it lists the files that
-// the query names, in whatever way.
+// the query names, in whatever way, and then the names of databases on servers.
 func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
 	p, _, err := r.find(&rel)
 	if err != nil {
@@ -35,6 +35,11 @@ func (r *Reader) Files(ctx context.Context, rel Relation) ([]File, error) {
 	for i, path := range p.files {
 		if files[i], err = hash(ctx, path, p.shown(path)); err != nil {
 			return nil, rel.failed(err)
+		}
+	}
+	for _, d := range r.db.DatabasesIn(rel.SQL) {
+		if d.Path == "" {
+			files = append(files, File{Path: d.Name})
 		}
 	}
 	return files, nil

@@ -20,7 +20,11 @@ type Options struct {
 	Threads     int    // of queries; 0: one for each core
 	TempDir     string // where queries larger than MemoryLimit spill; "": the system's directory
 	BaseDir     string // the directory that relative paths are relative to; "": the working directory
+	Databases   []Database
 }
+
+// Database is a database that queries can name.
+type Database = duckdb.Database
 
 // Reader reads relations. All methods may be called concurrently, except that Close must
 // come last.
