@@ -59,6 +59,8 @@ type running struct {
 	reads    []slotRead
 	partials []int // by read: its partial in column
 	spans    agg.Spans
+	totals   agg.Totals
+	exits    [][]int32 // scratch: of each window
 	values   []agg.SpanValue
 }
 
@@ -94,6 +96,11 @@ func (r *running) read(out []*vector.Vector, row int) {
 }
 
 func (r *running) walk(t *sweepTrack, out []*vector.Vector) {
+	r.exits = r.exits[:0]
+	for _, window := range r.windows {
+		r.exits = append(r.exits, t.windows[window].exits)
+	}
+	r.spans.Totals = r.totals.Choose(r.exits, t.entries)
 	for p, window := range r.windows {
 		r.values = r.values[:0]
 		for i, read := range r.reads {

@@ -58,6 +58,21 @@ var sweepMutants = []mutant{
 		tests: []string{"internal/kernel/agg"},
 	},
 	{
+		name: "totals-of-another-entity", tag: "b1", breaks: "The sums of an entity are those of the entity before it.",
+		file: "internal/kernel/agg/bulk.go", old: "to[len(to)-1], totalsWanted", new: "to[len(to)-1], t.state",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "totals-overflow", tag: "b6", breaks: "A sum of large doubles is that of what is left of them in 128 bits.",
+		file: "internal/kernel/agg/doublesum.go", old: "} else if x != 0 {\n\t\t\treturn false\n\t\t}\n\t\tif (hi", new: "}\n\t\tif (hi",
+		tests: []string{"internal/kernel/agg"},
+	},
+	{
+		name: "maximum-forgets-the-chain", tag: "o1", breaks: "The largest event of a window is forgotten when smaller ones enter.",
+		file: "internal/kernel/agg/chain.go", old: "for old > 0 && !c.beats(", new: "for old > 0 && c.beats(",
+		tests: []string{"internal/kernel/agg"},
+	},
+	{
 		name: "chain-skips-ties", tag: "o1", breaks: "Of events that happen at once, the latest is the one that came last.",
 		file: "internal/kernel/agg/chain.go", old: "return before < last", new: "return before <= last",
 		tests: []string{"internal/kernel/agg"},

@@ -39,34 +39,54 @@ func TestBulkIsOneByOne(t *testing.T) {
 	})
 }
 
-// TestSpansAreRowsAddedAndRemoved: the value of a span is that of a partial of its rows.
+// TestSpansAreRowsAddedAndRemoved: the value of a span is that of a partial of its rows, also if the
+// spans of several windows share the totals of their rows.
 func TestSpansAreRowsAddedAndRemoved(t *testing.T) {
-	read := map[string]int{}
+	read, shared := map[string]int{}, 0
 	forEverySlot(t, func(t *rapid.T, slot *plan.Slot, rows []row) {
 		c, in := column(testingOf(t), slot), input(slot, rows)
 		s := Spans{Rows: rowNumbers(0, len(rows)), Dense: rapid.Bool().Draw(t, "dense")}
-		from, to := 0, 0
+		windows := make([][]int32, rapid.IntRange(1, 3).Draw(t, "windows"))
 		for i := range rapid.IntRange(1, 6).Draw(t, "spans") {
-			to = rapid.IntRange(to, len(rows)).Draw(t, "to")
-			from = rapid.IntRange(from, to).Draw(t, "from")
-			s.From, s.To, s.At = append(s.From, int32(from)), append(s.To, int32(to)), append(s.At, int32(i))
+			last := int32(0)
+			if i > 0 {
+				last = s.To[i-1]
+			}
+			to := rapid.Int32Range(last, int32(len(rows))).Draw(t, "to")
+			s.To, s.At = append(s.To, to), append(s.At, int32(i))
+			for w, from := range windows {
+				last := int32(0)
+				if i > 0 {
+					last = from[i-1]
+				}
+				windows[w] = append(from, rapid.Int32Range(last, to).Draw(t, "from"))
+			}
 		}
-		out := vector.New(slot.Type, len(s.At))
-		if !ReadSpans(c, in, &s, []SpanValue{{slot.Func, out}}) {
-			return
-		}
-		read[name(slot)]++
-		right := vector.New(slot.Type, len(s.At))
-		for i := range s.At {
-			c.Truncate(0)
-			c.Grow(1)
-			AddRows(c, 0, in, s.Rows[s.From[i]:s.To[i]])
-			ValueAs(slot.Func, c, 0, right, i)
-			if got, want := out.Value(i), right.Value(i); !got.Equal(want) || out.IsErr(i) != right.IsErr(i) {
-				t.Fatalf("span %d is %v, want %v", i, got, want)
+		var totals Totals
+		s.Totals = totals.Choose(windows, s.To)
+		for _, s.From = range windows {
+			out := vector.New(slot.Type, len(s.At))
+			if !ReadSpans(c, in, &s, []SpanValue{{slot.Func, out}}) {
+				continue
+			}
+			if read[name(slot)]++; totals.state == totalsMade {
+				shared++
+			}
+			right := vector.New(slot.Type, len(s.At))
+			for i := range s.At {
+				c.Truncate(0)
+				c.Grow(1)
+				AddRows(c, 0, in, s.Rows[s.From[i]:s.To[i]])
+				ValueAs(slot.Func, c, 0, right, i)
+				if got, want := out.Value(i), right.Value(i); !got.Equal(want) || out.IsErr(i) != right.IsErr(i) {
+					t.Fatalf("span %d is %v, want %v", i, got, want)
+				}
 			}
 		}
 	})
+	if shared < 10 {
+		t.Errorf("spans shared totals %d times", shared)
+	}
 	t.Log(read)
 	for _, slot := range everySlot() {
 		if f := slot.Func; slot.Group == nil && (f == plan.Count || f == plan.Sum || f == plan.Mean) && read[name(slot)] < 10 {

@@ -1,6 +1,7 @@
 package agg
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -56,28 +57,34 @@ func (c *extremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {
 	return chain
 }
 
-// extendDoubles compares doubles directly, and their keys only for zeros of either sign,
-// equal values and NaN.
+// extendDoubles goes backward through the new rows, of which mostly the last few stay, so that what
+// stays is easy to predict.
 func (c *extremeColumn) extendDoubles(chain []int32, xs []float64, rows []int32) []int32 {
-	smallest := c.of.dir != 0
-	for _, r := range rows {
-		x := xs[r]
-		for len(chain) > 0 {
-			low, high := xs[chain[len(chain)-1]], x
-			if smallest {
-				low, high = high, low
-			}
-			if low > high {
-				break
-			}
-			if !(low < high) && c.of.direct(plan.OrderedDouble(xs[chain[len(chain)-1]])) > c.of.direct(plan.OrderedDouble(x)) {
-				break
-			}
-			chain = chain[:len(chain)-1]
-		}
-		chain = append(chain, r)
+	if len(rows) == 0 {
+		return chain
 	}
-	return chain
+	old, best := len(chain), xs[rows[len(rows)-1]]
+	chain = append(chain, rows[len(rows)-1])
+	for i := len(rows) - 2; i >= 0; i-- {
+		if x := xs[rows[i]]; c.beats(x, best) {
+			chain, best = append(chain, rows[i]), x
+		}
+	}
+	added := chain[old:]
+	slices.Reverse(added)
+	for old > 0 && !c.beats(xs[chain[old-1]], best) {
+		old--
+	}
+	return append(chain[:old], added...)
+}
+
+// beats reports whether x wins against y, which comes later: equal doubles do not. It compares the
+// doubles themselves, and their keys only for zeros of either sign, equal values and NaN.
+func (c *extremeColumn) beats(x, y float64) bool {
+	if x < y || x > y {
+		return x > y == (c.of.dir == 0)
+	}
+	return c.of.direct(plan.OrderedDouble(x)) > c.of.direct(plan.OrderedDouble(y))
 }
 
 func (c *stringExtremeColumn) Extend(chain []int32, in *Input, rows []int32) []int32 {

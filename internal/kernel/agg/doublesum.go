@@ -114,8 +114,15 @@ func (k doubleSumKind) addUsual(g *grid, at int, xs []float64, rows []int32, fli
 
 // readSpans keeps a short sum and gives up at the first span that needs a long one.
 func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
-	var lo, hi uint64
 	xs := s.doublesOf(in.Arg.Double)
+	if s.Totals.make(func(sums [][2]uint64) bool { return addTotals(sums, xs[s.Totals.from:s.Totals.to]) }) {
+		for i, at := range s.At {
+			lo, hi := s.Totals.sum(s.From[i], s.To[i])
+			putSum(values, int(at), lo, hi, s.To[i]-s.From[i])
+		}
+		return true
+	}
+	var lo, hi uint64
 	for i, at := range s.At {
 		in, inEnd, out, outEnd := s.delta(i)
 		var all, same bool
@@ -125,14 +132,39 @@ func (k doubleSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 		if !all || !same {
 			return false
 		}
-		sum := wideFloat(lo, hi, shortUnit)
-		for _, v := range values {
-			if v.As == plan.Mean {
-				putMean(v.Out, int(at), sum, int64(s.To[i]-s.From[i]))
-			} else {
-				v.Out.Double[at] = sum
-			}
+		putSum(values, int(at), lo, hi, s.To[i]-s.From[i])
+	}
+	return true
+}
+
+// putSum stores the aggregates of a span with a short sum.
+func putSum(values []SpanValue, at int, lo, hi uint64, rows int32) {
+	sum := wideFloat(lo, hi, shortUnit)
+	for _, v := range values {
+		if v.As == plan.Mean {
+			putMean(v.Out, at, sum, int64(rows))
+		} else {
+			v.Out.Double[at] = sum
 		}
+	}
+}
+
+// addTotals makes the short sums of the first values, the first two, and so on, after that of none. It
+// returns false if a value is not of usual magnitude or a sum gets too large.
+func addTotals(sums [][2]uint64, xs []float64) bool {
+	var lo, hi, carry uint64
+	for i, x := range xs {
+		xlo, xhi, c, usual := shortOf(math.Float64bits(x))
+		if usual {
+			lo, carry = bits.Add64(lo, xlo, c)
+			hi, _ = bits.Add64(hi, xhi, carry)
+		} else if x != 0 {
+			return false
+		}
+		if (hi+maxTop)>>63 != 0 {
+			return false
+		}
+		sums[i+1] = [2]uint64{lo, hi}
 	}
 	return true
 }

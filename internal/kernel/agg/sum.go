@@ -45,6 +45,22 @@ func (intSumKind) removeRows(g *grid, at int, in *Input, rows []int32) {
 
 func (k intSumKind) readSpans(in *Input, s *Spans, values []SpanValue) bool {
 	g := grid{words: make([]uint64, 3), width: 3}
+	if s.Totals.make(func(sums [][2]uint64) bool {
+		for i, r := range s.Rows[s.Totals.from:s.Totals.to] {
+			k.add(&g, 0, in, int(r))
+			sums[i+1] = [2]uint64{g.words[0], g.words[1]}
+		}
+		return true
+	}) {
+		for i, at := range s.At {
+			g.words[0], g.words[1] = s.Totals.sum(s.From[i], s.To[i])
+			g.words[2] = uint64(s.To[i] - s.From[i])
+			for _, v := range values {
+				k.value(v.As, &g, 0, v.Out, int(at))
+			}
+		}
+		return true
+	}
 	for i, at := range s.At {
 		entered, inEnd, left, outEnd := s.delta(i)
 		k.addRows(&g, 0, in, s.Rows[entered:inEnd])
