@@ -33,7 +33,7 @@ type Options struct {
 }
 
 const (
-	cacheBytes    = 16 << 20
+	cacheBytes    = 64 << 20 // with less, Bloom filters of some ten million ids are read again and again
 	memTableBytes = 16 << 20
 )
 
