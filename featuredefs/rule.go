@@ -17,7 +17,7 @@ type reportFunc func(pos plan.Pos, format string, args ...any)
 
 // The rules, by what they check.
 var (
-	sourceRules   = []rule[*sourceDecl]{streamWithoutID}
+	sourceRules   = []rule[*sourceDecl]{streamWithoutID, outcomeWindow}
 	trainingRules = []rule[*trainingDecl]{labelColumn, columnCase, holdoutEntity}
 	planRules     = []rule[*plan.Plan]{affordableCost}
 )

@@ -20,6 +20,7 @@ type sourceDecl struct {
 	columns  []*columnDecl
 	timeNode *yamldoc.Node
 	idNode   *yamldoc.Node
+	window   *yamldoc.Node // dedup_window; nil: the default
 	known    []knownUse
 	used     map[string]bool      // columns read by views and by the source itself
 	inferred map[string]plan.Type // of undeclared columns
@@ -44,7 +45,7 @@ type knownUse struct {
 func (l *loader) parseSource(n *yamldoc.Node) {
 	before := l.Errors
 	o := l.Object(n, "Source", "kind", "name", "from", "csv", "sql", "stream", "event_time", "known_at", "event_id",
-		"columns", "bad_rows", "max_ahead", "min_time", "description")
+		"columns", "bad_rows", "max_ahead", "min_time", "dedup_window", "description")
 	s := &plan.Source{
 		Name:        o.Name(),
 		From:        o.Text("from"),
@@ -59,10 +60,13 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 		Pos:         n.Pos,
 		RelationPos: relationPos(o),
 	}
-	decl := &sourceDecl{source: s, n: n, timeNode: o.Get("event_time"), idNode: o.Get("event_id"),
+	decl := &sourceDecl{source: s, n: n, timeNode: o.Get("event_time"), idNode: o.Get("event_id"), window: o.Get("dedup_window"),
 		used: map[string]bool{}, unusable: map[string]string{}}
 	if d, ok := o.Span("max_ahead"); ok {
 		s.MaxAhead = d
+	}
+	if w, ok := o.Span("dedup_window"); ok {
+		s.DedupWindow = w
 	}
 	if t, ok := o.Typed("min_time", plan.T(plan.Timestamp)); ok {
 		first := t.Time()
@@ -75,6 +79,7 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 		l.parseColumns(decl, c)
 	}
 	l.checkRelation(o, s)
+	l.checkDedupWindow(decl)
 	if decl.broken = l.Errors > before; !decl.broken {
 		check(l, sourceRules, decl)
 	}

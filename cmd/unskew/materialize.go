@@ -167,7 +167,7 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 	m.progress.begin("register", "event ids of "+src.Name, 0)
 	none := eventlog.Position(0)
 	var n int64
-	err := offline.RegisterIDs(ctx, m.st.Log, src, m.to, func(ctx context.Context, f func(*kernel.Events) error) error {
+	err := offline.RegisterIDs(ctx, m.st.Log, src, m.to, src.DedupWindow, func(ctx context.Context, f func(*kernel.Events) error) error {
 		h := offline.History{Reader: m.reader, Source: src, Until: &none}
 		for _, col := range src.Columns {
 			h.Columns = append(h.Columns, col.Name)

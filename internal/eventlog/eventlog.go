@@ -17,7 +17,10 @@ import (
 type Position uint64
 
 // Entry is a delivery of an event to append. Entries with an ID are deduplicated by it within
-// the shard, forever; entries with an empty ID never are.
+// the shard as long as the id is remembered; entries with an empty ID never are. An id is remembered
+// for Keep after it was stored, and after Time if that is later, and not much longer. Once ids have been forgotten,
+// an entry with an id that is not remembered is refused as Expired if one of them may have had its
+// Time, so that no event counts twice.
 //
 // Deliveries with the same ID belong to one event if they have the same body. A later one adds
 // those fields of Late that its event lacks. It must not have another value in a field that the
@@ -25,8 +28,10 @@ type Position uint64
 type Entry struct {
 	ID      string
 	Payload []byte
-	Body    []byte // must be equal in every delivery of the event; nil: Payload
-	Late    *Late  // nil: the event has no field to fill
+	Body    []byte         // must be equal in every delivery of the event; nil: Payload
+	Late    *Late          // nil: the event has no field to fill
+	Time    plan.EventTime // of the event; a delivery with another time contradicts it
+	Keep    plan.Micros    // how long the id is remembered, at least; 0: forever
 }
 
 // bodyDigest is the digest of the body; it tells another event with the same id from a
@@ -57,13 +62,15 @@ const (
 	Duplicate Outcome = 1 // it adds nothing to the event with its id: ignored
 	Conflict  Outcome = 2 // it contradicts the event with its id: ignored, the stored event is kept
 	Filled    Outcome = 3 // stored, at Result.Position: it added fields to the event with its id
+	Expired   Outcome = 4 // its id is not remembered and may have been forgotten: refused
 )
 
 // Result is the answer for one Entry. Position is that of the new record, or of the event with
-// the id; 0 if that event was registered from history.
+// the id; 0 if that event was registered from history, or the entry is Expired.
 type Result struct {
-	Outcome  Outcome
-	Position Position
+	Outcome   Outcome
+	Position  Position
+	Forgotten plan.EventTime // of an Expired entry: entries of this time or later are taken; else 0
 }
 
 // Log is the contract. All methods are safe for concurrent use. Errors leave the
@@ -77,7 +84,7 @@ type Log interface {
 	Append(ctx context.Context, shard string, entries []Entry) ([]Result, error)
 	// Register stores ids of events that are part of the history, with the fields that they have
 	// there, but no records. For an id that was seen it adds the fields that are missing; see
-	// Seen.Register.
+	// Seen.Register. An id that Append would refuse as Expired is left out.
 	Register(ctx context.Context, shard string, entries []Entry) error
 	// Read returns at most limit records after the given position, in order; fewer than limit only
 	// at the end of the shard. It returns durable records only, so the record at a position never

@@ -20,7 +20,7 @@ func (s *Source) Entry(ev *kernel.Events, i int) eventlog.Entry {
 // entry converts row i, leaving out the late columns for which shown is false.
 func (s *Source) entry(ev *kernel.Events, i int, shown func(column string) bool) eventlog.Entry {
 	kept := func(column string) bool { return !s.late(column) || shown(column) }
-	e := eventlog.Entry{Payload: s.appendPayload(nil, ev.Batch, i, kept)}
+	e := eventlog.Entry{Payload: s.appendPayload(nil, ev.Batch, i, kept), Time: ev.Time[i]}
 	if ev.ID == nil {
 		return e
 	}

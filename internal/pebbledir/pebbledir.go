@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	cockroach "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -24,7 +25,7 @@ type Options struct {
 	Logger        *slog.Logger // nil drops Pebble's messages, except the reason for a fatal error
 	CacheBytes    int64        // of blocks and, as far as they take room, memtables
 	MemTableBytes uint64
-	Older         string // a format that Open upgrades by changing the marker; "" for none
+	Older         []string // formats that Open upgrades by changing the marker
 }
 
 // LockedError says that the directory is in use, by another process or by this one.
@@ -119,9 +120,9 @@ func pebbleOptions(dir string, g *failureHandler, o Options) *cockroach.Options 
 	return opts
 }
 
-// checkFormat checks the marker. It writes the marker into an empty database or one of the older
+// checkFormat checks the marker. It writes the marker into an empty database or one of an older
 // format.
-func checkFormat(db *cockroach.DB, dir, format, older string) error {
+func checkFormat(db *cockroach.DB, dir, format string, older []string) error {
 	value, closer, err := db.Get(markerKey)
 	if errors.Is(err, cockroach.ErrNotFound) {
 		return markFormat(db, dir, format)
@@ -130,7 +131,7 @@ func checkFormat(db *cockroach.DB, dir, format, older string) error {
 		return fmt.Errorf("read the format of %s: %w", dir, err)
 	}
 	defer func() { _ = closer.Close() }()
-	if older != "" && string(value) == older {
+	if slices.Contains(older, string(value)) {
 		return db.Set(markerKey, []byte(format), cockroach.Sync)
 	}
 	if string(value) != format {

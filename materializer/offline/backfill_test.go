@@ -423,13 +423,13 @@ func TestNothingToRegister(t *testing.T) {
 		t.Error("the history was read")
 		return nil
 	}
-	if err := RegisterIDs(t.Context(), nil, &plan.Source{Name: "anonymous", Stream: true, EventTime: "ts"}, plan.Never, read); err != nil {
+	if err := RegisterIDs(t.Context(), nil, &plan.Source{Name: "anonymous", Stream: true, EventTime: "ts"}, plan.Never, 0, read); err != nil {
 		t.Error(err)
 	}
 	planned := errors.New("the history failed, as planned")
 	src := &plan.Source{Name: "both", Stream: true, EventID: "id", EventTime: "ts", Columns: []plan.SourceColumn{
 		{Field: plan.Field{Name: "id", Type: plan.T(plan.String)}}, {Field: plan.Field{Name: "ts", Type: plan.T(plan.Timestamp)}}}}
-	err := RegisterIDs(t.Context(), nil, src, plan.Never, func(context.Context, func(*kernel.Events) error) error { return planned })
+	err := RegisterIDs(t.Context(), nil, src, plan.Never, 0, func(context.Context, func(*kernel.Events) error) error { return planned })
 	if !errors.Is(err, planned) || !strings.Contains(err.Error(), "source both") {
 		t.Errorf("a history that fails: %v", err)
 	}

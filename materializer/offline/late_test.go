@@ -190,7 +190,7 @@ func (s *orderBook) materialize() {
 		files.Columns = append(files.Columns, c.Name)
 	}
 	ctx := context.Background()
-	s.check(RegisterIDs(ctx, s.on.Log, s.source(), plan.Never, func(ctx context.Context, f func(*kernel.Events) error) error {
+	s.check(RegisterIDs(ctx, s.on.Log, s.source(), plan.Never, s.source().DedupWindow, func(ctx context.Context, f func(*kernel.Events) error) error {
 		_, err := files.Read(ctx, f)
 		return err
 	}))
@@ -332,10 +332,15 @@ func drawOrders(t *rapid.T, sent, conflicts bool) []orderRow {
 
 // onBooks runs a property for sources with and without known times of their deliveries.
 func onBooks(t *testing.T, property func(rt *rapid.T, p *project, defined *plan.Plan, sent bool)) {
+	onBooksWith(t, "", property)
+}
+
+// onBooksWith is onBooks for sources that declare something else, too.
+func onBooksWith(t *testing.T, more string, property func(rt *rapid.T, p *project, defined *plan.Plan, sent bool)) {
 	for _, knownAt := range []string{"", "known_at: seen"} {
 		t.Run("orders "+knownAt, func(t *testing.T) {
 			p := newProject(t)
-			defined := p.define(t, fmt.Sprintf(orders, knownAt))
+			defined := p.define(t, fmt.Sprintf(orders, knownAt+"\n"+more))
 			rapid.Check(t, func(rt *rapid.T) { property(rt, p, defined, knownAt != "") })
 		})
 	}
@@ -376,8 +381,17 @@ func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 // What files hold is materialized, and what is pushed later fills it: live state, with what waits
 // in it, has the oracle's values all the way, and is what a new build from files and log gives,
 // whenever it is built, also after files have grown [w7].
-func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
-	onBooks(t, func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
+func TestW7_FillingsOfWhatFilesHold(t *testing.T) { onBooks(t, fillWhatFilesHold(20)) }
+
+// The same with a log that forgets ids: what it refuses is in neither, and no event that is in
+// files and log, or was pushed before it was forgotten, counts twice [p15].
+func TestP15_TrainingAndServingAgreeOnForgottenEvents(t *testing.T) {
+	onBooksWith(t, "dedup_window: 1m", fillWhatFilesHold(120))
+}
+
+// fillWhatFilesHold is the property, with deliveries at most some seconds apart.
+func fillWhatFilesHold(apart int64) func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
+	return func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
 		s, closeBook := openBook(rt, p, defined, backend.InMemory)
 		defer closeBook()
 		grows := rapid.Bool().Draw(rt, "files grow")
@@ -386,7 +400,7 @@ func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
 		s.writeFile(p, "orders-0.parquet", all[:n])
 		s.materialize()
 		for i, d := range all[n:] {
-			s.now.Add(int64(second) * rapid.Int64Range(0, 20).Draw(rt, "later"))
+			s.now.Add(int64(second) * rapid.Int64Range(0, apart).Draw(rt, "later"))
 			if grows && rapid.IntRange(0, 5).Draw(rt, "in a file") == 0 {
 				s.writeFile(p, fmt.Sprintf("orders-%d.parquet", i+1), []orderRow{d})
 				s.materialize()
@@ -402,7 +416,7 @@ func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
 		}
 		s.expect(s.history(), s.kept, moments(s.kept))
 		s.rebuild()
-	})
+	}
 }
 
 // rebuild compares live state, as it is now, with what a new build gives, which takes its place.

@@ -12,8 +12,9 @@ import (
 
 // RegisterIDs registers the events of the history, with the late columns that they have, in the
 // log of a source. Pushing one of them again is then a redelivery, and filling one takes effect
-// once. Events visible at or after `to` are left out. history reads all columns of the source.
-func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to plan.EventTime,
+// once. Events visible at or after `to` are left out. The ids are remembered for keep, 0 for ever.
+// history reads all columns of the source.
+func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to plan.EventTime, keep plan.Micros,
 	history func(ctx context.Context, f func(*kernel.Events) error) error) error {
 	if src.EventID == "" {
 		return nil
@@ -29,6 +30,7 @@ func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to pla
 				continue
 			}
 			for _, d := range in.Deliveries(ev, i) {
+				d.Entry.Keep = keep
 				entries = append(entries, d.Entry)
 			}
 		}

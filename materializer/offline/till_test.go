@@ -204,7 +204,7 @@ func (l *till) run(b *Backfill) *BackfillResult {
 // register registers the ids of the files as unskew materialize does.
 func (l *till) register(to plan.EventTime) {
 	l.t.Helper()
-	err := RegisterIDs(context.Background(), l.log, l.source(), to, func(ctx context.Context, f func(*kernel.Events) error) error {
+	err := RegisterIDs(context.Background(), l.log, l.source(), to, 0, func(ctx context.Context, f func(*kernel.Events) error) error {
 		none := eventlog.Position(0)
 		h := History{Reader: l.db, Log: l.log, Source: l.source(), Until: &none}
 		for _, c := range l.source().Columns {

@@ -90,12 +90,12 @@ func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([
 		return nil, fmt.Errorf("append to the log of source %s: %w", source, err)
 	}
 	for i, r := range results {
-		out[rows[i]] = s.pushed(r, entries[i].ID)
+		out[rows[i]] = s.pushed(r, &entries[i])
 	}
 	return out, nil
 }
 
-func (s *pushedSource) pushed(r eventlog.Result, id string) ingest.Pushed {
+func (s *pushedSource) pushed(r eventlog.Result, e *eventlog.Entry) ingest.Pushed {
 	p := ingest.Pushed{Outcome: ingest.Appended, Position: uint64(r.Position)}
 	switch r.Outcome {
 	case eventlog.Filled:
@@ -104,10 +104,14 @@ func (s *pushedSource) pushed(r eventlog.Result, id string) ingest.Pushed {
 		p.Outcome = ingest.Duplicate
 	case eventlog.Conflict:
 		p.Outcome = ingest.Conflict
-		p.Message = fmt.Sprintf("an event with id %q and other values is already stored; the stored event is kept", id)
+		p.Message = fmt.Sprintf("an event with id %q and other values is already stored; the stored event is kept", e.ID)
 		if s.late != "" {
 			p.Message += "; a later delivery can only fill late columns that are null in it: " + s.late
 		}
+	case eventlog.Expired:
+		p.Outcome = ingest.Rejected
+		p.Message = fmt.Sprintf("the event time %v lies before %v, and the ids of events before that are no longer remembered, so the event might count twice; "+
+			"source %s remembers ids for %v (dedup_window): put older events into its files and materialize, or declare a longer dedup_window", e.Time, r.Forgotten, s.plan.Name, s.plan.DedupWindow)
 	}
 	return p
 }
@@ -148,7 +152,9 @@ func (s *pushedSource) entries(b *vector.Batch, now plan.EventTime, out []ingest
 				ev.Visible(i), now, s.plan.Name, s.plan.MaxAhead)}
 			continue
 		}
-		entries, kept = append(entries, s.ingest.Entry(ev, i)), append(kept, row)
+		e := s.ingest.Entry(ev, i)
+		e.Keep = s.plan.DedupWindow
+		entries, kept = append(entries, e), append(kept, row)
 	}
 	return entries, kept, nil
 }

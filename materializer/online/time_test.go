@@ -106,6 +106,36 @@ func TestB2_FutureEventsAppearAtTheirTime(t *testing.T) {
 	})
 }
 
+// An event that may have been forgotten is rejected with the reason, alone, and an outcome too; the other
+// rows of the push are taken [p15].
+func TestP15_OldEventsAreRejected(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		r := newRig(t, open, defstest.Compile(t, strings.Replace(definitions, "max_ahead", "dedup_window: 1m\nmax_ahead", 1)))
+		r.push("clicks", click("a", 1, noon, 1, "US"), click("ancient", 1, noon-1000*second, 1, "US"))
+		r.set(noon + 60*second)
+		if got := r.push("clicks", click("a", 1, noon, 1, "US"), click("b", 1, noon+60*second, 2, "US")); got[0].Outcome != ingest.Duplicate || got[1].Outcome != ingest.Appended {
+			t.Errorf("within the window: %+v", got)
+		}
+		r.set(noon + 200*second)
+		r.push("clicks", click("c", 1, noon+200*second, 4, "US"))
+		outcome := click("a", 1, noon, 1, "US").with("refund", plan.DoubleValue(1)).with("refund_at", plan.TimestampValue(noon+200*second))
+		got := r.push("clicks", click("a", 1, noon, 1, "US"), click("d", 1, noon+200*second, 8, "US"), outcome, click("late", 1, noon-1, 1, "US"), click("c", 1, noon+200*second, 4, "US"))
+		for i, want := range []ingest.Outcome{ingest.Rejected, ingest.Appended, ingest.Rejected, ingest.Rejected, ingest.Duplicate} {
+			if got[i].Outcome != want {
+				t.Errorf("row %d was %v (%s), want %v", i, got[i].Outcome, got[i].Message, want)
+			}
+		}
+		for _, part := range []string{noon.String(), "2025-01-01T12:01", "dedup_window", "clicks", "1m", "materialize"} {
+			if !strings.Contains(got[0].Message, part) {
+				t.Errorf("the rejection %q does not say %q", got[0].Message, part)
+			}
+		}
+		r.catchUp(r.applier(nil))
+		r.agree("spend", noon+201*second, alice)
+		expect(t, r.read("spend", noon+201*second, alice), map[string]string{"n": "5 PRESENT", "refunds": "0.0 PRESENT"})
+	})
+}
+
 // Only the event that is too far ahead is rejected: neither the other rows of the push nor
 // later events are affected [p6].
 func TestP6_FarFutureIsRejected(t *testing.T) {

@@ -248,7 +248,7 @@ func (cfg *Config) register(ctx context.Context, src *plan.Source, log eventlog.
 	if !slices.ContainsFunc(src.Columns, func(c plan.SourceColumn) bool { return src.Late(&c) }) {
 		return nil
 	}
-	return offline.RegisterIDs(ctx, log, src, plan.Never, func(ctx context.Context, f func(*kernel.Events) error) error {
+	return offline.RegisterIDs(ctx, log, src, plan.Never, 0, func(ctx context.Context, f func(*kernel.Events) error) error {
 		return cfg.before(ctx, src, f)
 	})
 }

@@ -7,8 +7,23 @@ const (
 	lateTests    = onlineTests
 )
 
-// lateMutants break outcomes that arrive later.
+// lateMutants break outcomes that arrive later, and what is remembered of events until then.
 var lateMutants = []mutant{
+	{
+		name: "forgotten-too-early", tag: "p15", breaks: "The ids of events ahead of their time are forgotten before these are old.",
+		file: "internal/eventlog/ids.go", old: "later(roundUp(max(now, e.Time), grid), e.Keep)", new: "later(roundUp(now, grid), e.Keep)",
+		tests: []string{"internal/eventlog", "internal/eventlog/pebble"},
+	},
+	{
+		name: "forgotten-counts-again", tag: "p15", breaks: "An event whose id was forgotten is taken as a new one.",
+		file: "internal/eventlog/ids.go", old: `return e.ID != "" && e.Time < s.Forgotten`, new: `return e.ID != "" && e.Time < s.Forgotten && e.Keep == 0`,
+		tests: []string{"internal/eventlog", "internal/eventlog/pebble"},
+	},
+	{
+		name: "contradiction-is-forgotten", tag: "p15", breaks: "A delivery that contradicted its event becomes an event when that is forgotten.",
+		file: "internal/eventlog/ids.go", old: "e.Keep > 0 && e.Time > s.List[i].Newest", new: "e.Keep > 0 && e.Time > s.List[i].Newest && e.Keep < 0",
+		tests: []string{"internal/eventlog", "internal/eventlog/pebble"},
+	},
 	{
 		name: "conflict-fills", tag: "o5", breaks: "A row that contradicts its event fills it all the same.",
 		file: foldFile, old: "if r.contradicts(a.columns, out.columns) {", new: "if r.contradicts(a.columns, out.columns) && i < 0 {",

@@ -127,14 +127,18 @@ func (l *Log) commit(requests []*request) {
 		now:   l.clock(),
 		seen:  map[string]eventlog.Seen{},
 		ends:  map[*shard]end{},
+		lists: map[*shard]*eventlog.Segments{},
 	}
 	err := g.addAll(requests)
+	if err == nil {
+		err = g.storeSegments()
+	}
 	if err == nil && !g.batch.Empty() {
 		err = g.batch.Commit(cockroach.Sync)
 	}
 	err = errors.Join(err, g.batch.Close())
 	if err == nil {
-		l.publish(g.ends)
+		l.publish(&g)
 	}
 	for _, r := range requests {
 		if err != nil {
@@ -145,10 +149,13 @@ func (l *Log) commit(requests []*request) {
 }
 
 // publish makes the new ends of shards visible to readers.
-func (l *Log) publish(ends map[*shard]end) {
+func (l *Log) publish(g *group) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for s, e := range ends {
+	for s, list := range g.lists {
+		s.segments = *list
+	}
+	for s, e := range g.ends {
 		if e.position == s.end {
 			continue
 		}
@@ -172,8 +179,9 @@ type group struct {
 	ids   *cockroach.Iterator      // opened by the first look-up
 	seen  map[string]eventlog.Seen // ids of this group by key
 	ends  map[*shard]end
-	key   []byte // scratch
-	value []byte // scratch
+	lists map[*shard]*eventlog.Segments // as they will be
+	key   []byte                        // scratch
+	value []byte                        // scratch
 }
 
 func (g *group) addAll(requests []*request) (err error) {
@@ -221,15 +229,25 @@ func (g *group) add(r *request) error {
 }
 
 func (g *group) append(s *shard, e *eventlog.Entry) (eventlog.Result, error) {
-	seen, found, err := g.lookup(s, e.ID)
+	list, err := g.segmentsOf(s)
+	if err != nil {
+		return eventlog.Result{}, err
+	}
+	seen, segment, found, err := g.lookup(s, list, e.ID)
 	if err != nil {
 		return eventlog.Result{}, err
 	}
 	outcome, fields := eventlog.Appended, []eventlog.Field(nil)
-	if found {
+	switch {
+	case found:
+		list.Cover(segment, e)
 		if outcome, fields = seen.Classify(e); outcome != eventlog.Filled {
 			return eventlog.Result{Outcome: outcome, Position: seen.Position}, nil
 		}
+	case list.Refuses(e):
+		return eventlog.Result{Outcome: eventlog.Expired, Forgotten: list.Forgotten}, nil
+	case e.ID != "":
+		segment = list.Place(e, g.now)
 	}
 	to := g.endOf(s)
 	to = end{position: to.position + 1, appended: max(to.appended, g.now)}
@@ -242,7 +260,7 @@ func (g *group) append(s *shard, e *eventlog.Entry) (eventlog.Result, error) {
 	if err := g.record(s, e, to, &seen, found); err != nil {
 		return eventlog.Result{}, err
 	}
-	return eventlog.Result{Outcome: outcome, Position: to.position}, g.remember(s, e.ID, &seen)
+	return eventlog.Result{Outcome: outcome, Position: to.position}, g.remember(s, segment, e.ID, &seen)
 }
 
 // record stores a delivery at the end, and the versions of the event that it fills.
@@ -263,28 +281,36 @@ func (g *group) register(s *shard, e *eventlog.Entry) error {
 	if e.ID == "" {
 		return nil
 	}
-	seen, found, err := g.lookup(s, e.ID)
+	list, err := g.segmentsOf(s)
+	if err != nil {
+		return err
+	}
+	seen, segment, found, err := g.lookup(s, list, e.ID)
 	if err != nil {
 		return err
 	}
 	changed := true
-	if found {
+	switch {
+	case found:
+		list.Cover(segment, e)
 		seen, changed = seen.Register(e)
-	} else {
-		seen = eventlog.FirstSeen(e, 0, plan.Always)
+	case list.Refuses(e):
+		return nil
+	default:
+		segment, seen = list.Place(e, g.now), eventlog.FirstSeen(e, 0, plan.Always)
 	}
 	if !changed {
 		return nil
 	}
-	return g.remember(s, e.ID, &seen)
+	return g.remember(s, segment, e.ID, &seen)
 }
 
-// remember puts the id into the index. An empty id is never deduplicated.
-func (g *group) remember(s *shard, id string, seen *eventlog.Seen) error {
+// remember puts the id into a segment of the index. An empty id is never deduplicated.
+func (g *group) remember(s *shard, segment uint32, id string, seen *eventlog.Seen) error {
 	if id == "" {
 		return nil
 	}
-	g.key = appendIDKey(g.key[:0], s.name, id)
+	g.key = appendIDKey(g.key[:0], s.name, segment, id)
 	g.value = appendSeen(g.value[:0], seen)
 	g.seen[string(g.key)] = *seen
 	return g.batch.Set(g.key, g.value, nil)
@@ -299,13 +325,25 @@ func (g *group) endOf(s *shard) end {
 	return end{position: s.end, appended: s.appended}
 }
 
-// lookup finds an id in this group or in the database. An empty id is never found. Nearly all ids
-// are new, so the seek uses the Bloom filters of every level, including the last.
-func (g *group) lookup(s *shard, id string) (eventlog.Seen, bool, error) {
+// lookup finds an id, and its segment, in this group or in the database. An empty id is never
+// found.
+func (g *group) lookup(s *shard, list *eventlog.Segments, id string) (seen eventlog.Seen, segment uint32, found bool, err error) {
 	if id == "" {
-		return eventlog.Seen{}, false, nil
+		return eventlog.Seen{}, 0, false, nil
 	}
-	g.key = appendIDKey(g.key[:0], s.name, id)
+	for i := len(list.List) - 1; i >= -1 && !found && err == nil; i-- {
+		if segment = 0; i >= 0 {
+			segment = list.List[i].Number
+		}
+		g.key = appendIDKey(g.key[:0], s.name, segment, id)
+		seen, found, err = g.lookupKey()
+	}
+	return seen, segment, found, err
+}
+
+// lookupKey finds the id with the key g.key. Nearly all ids are new, so the seek uses the Bloom
+// filters of every level, including the last.
+func (g *group) lookupKey() (eventlog.Seen, bool, error) {
 	if found, ok := g.seen[string(g.key)]; ok {
 		return found, true, nil
 	}

@@ -60,7 +60,10 @@ func TestFormat(t *testing.T) {
 		{"event key", string(appendEventKey(nil, "pay", 258)), "e\x03pay\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{"event", string(appendEvent(nil, 1, &eventlog.Entry{ID: "id", Payload: []byte("p")})), "\x80\x00\x00\x00\x00\x00\x00\x01\x02idp"},
 		{"event before 1970", string(appendEvent(nil, -1, &eventlog.Entry{})), "\x7f\xff\xff\xff\xff\xff\xff\xff\x00"},
-		{"id key", string(appendIDKey(nil, "pay", "id")), "i\x03payid"},
+		{"id key", string(appendIDKey(nil, "pay", 0, "id")), "i\x03payid"},
+		{"id key in a segment", string(appendIDKey(nil, "pay", 258, "id")), "j\x03pay\x00\x00\x01\x02id"},
+		{"segments", string((&eventlog.Segments{Forgotten: 1, List: []eventlog.Segment{{Number: 2, Began: 3, Newest: 4, Until: 5}}}).Encode()),
+			"\x80\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02\x80\x00\x00\x00\x00\x00\x00\x03\x80\x00\x00\x00\x00\x00\x00\x04\x80\x00\x00\x00\x00\x00\x00\x05"},
 		{"versions key", string(appendVersionsKey(nil, "pay", 258)), "v\x03pay\x00\x00\x00\x00\x00\x00\x01\x02"},
 		{"version", string(eventlog.AppendVersions(nil, []eventlog.Version{{Position: 258, Known: 1, Fields: []eventlog.Field{{Name: "a", Value: []byte("v")}}}})),
 			"\x80\x00\x00\x00\x00\x00\x00\x01\x03258\x04\x01a\x01v"},
@@ -73,8 +76,14 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// A log of the format before is read, and marked so that older programs refuse it.
+// A log of a format before is read, and marked so that older programs refuse it.
 func TestOlderFormat(t *testing.T) {
+	for _, older := range []string{format1, format2} {
+		t.Run(older, func(t *testing.T) { testOlderFormat(t, older) })
+	}
+}
+
+func testOlderFormat(t *testing.T, older string) {
 	fs := vfs.NewMem()
 	l, err := Open("log", Options{FS: fs})
 	if err != nil {

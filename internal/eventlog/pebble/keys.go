@@ -12,16 +12,20 @@ import (
 // The byte format of keys and values is docs/formats/eventlog.md.
 
 const (
-	format = "unskew eventlog 2"
-	// older has no records that fill, and ids without versions. It is otherwise the same, so
-	// Open only changes the marker.
-	older = "unskew eventlog 1"
+	format = "unskew eventlog 3"
+	// The older ones lack keys that this one may have, and are otherwise the same, so Open only
+	// changes the marker: 2 has no segments of ids, 1 no records that fill either, and ids without
+	// versions.
+	format2 = "unskew eventlog 2"
+	format1 = "unskew eventlog 1"
 )
 
 // The kinds of keys.
 const (
 	kindEvent    = 'e'
-	kindID       = 'i'
+	kindID       = 'i' // that is never forgotten
+	kindSegment  = 'j' // an id in a segment
+	kindSegments = 's' // the list of segments
 	kindVersions = 'v' // of the event that a record filled
 	kindBack     = 'c' // a correction of times
 )
@@ -47,8 +51,16 @@ func appendEventKey(dst []byte, shard string, p eventlog.Position) []byte {
 	return binary.BigEndian.AppendUint64(appendShard(dst, kindEvent, shard), uint64(p))
 }
 
-func appendIDKey(dst []byte, shard, id string) []byte {
-	return append(appendShard(dst, kindID, shard), id...)
+func appendIDKey(dst []byte, shard string, segment uint32, id string) []byte {
+	return append(appendSegment(dst, shard, segment), id...)
+}
+
+// appendSegment appends the prefix of the keys of ids in a segment.
+func appendSegment(dst []byte, shard string, segment uint32) []byte {
+	if segment == 0 {
+		return appendShard(dst, kindID, shard)
+	}
+	return binary.BigEndian.AppendUint32(appendShard(dst, kindSegment, shard), segment)
 }
 
 // positionOf is the position in the key of a record, or of its versions.

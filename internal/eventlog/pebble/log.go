@@ -60,14 +60,15 @@ type shard struct {
 	end         eventlog.Position
 	appended    plan.EventTime
 	corrections eventlog.Corrections
-	advanced    chan struct{} // closed and replaced when end grows
+	segments    eventlog.Segments // shared by copies, never changed
+	advanced    chan struct{}     // closed and replaced when end grows
 }
 
 // Open opens or creates the log in dir. The error wraps a *LockedError if
 // someone has it open.
 func Open(dir string, o Options) (*Log, error) {
 	db, err := pebbledir.Open(dir, format, pebbledir.Options{
-		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes, Older: older,
+		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes, Older: []string{format1, format2},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("event log: %w", err)
@@ -161,6 +162,10 @@ func (l *Log) shardLocked(name string) (*shard, error) {
 	s := &shard{name: name, appended: plan.Always, advanced: make(chan struct{})}
 	if err := l.readEnd(s); err != nil {
 		return nil, fmt.Errorf("read the end of shard %q: %w", name, err)
+	}
+	var err error
+	if s.segments, err = l.segments(name); err != nil {
+		return nil, fmt.Errorf("read the remembered ids of shard %q: %w", name, err)
 	}
 	l.shards[name] = s
 	return s, nil

@@ -1,12 +1,15 @@
 -- Appends deliveries to a shard, all or none. Everything that can fail comes before
 -- the first write.
--- KEYS: events (stream), ids (hash), head (hash)
--- ARGV: now (8 bytes), and the bound of clocks (8 bytes) if there is one; then six of each delivery: its id; what is expected of the id, which
+-- KEYS: events (stream), ids (hash; segments of ids are hashes ids:NUMBER on the same server), head (hash)
+-- ARGV: now (8 bytes), and the bound of clocks (8 bytes) if there is one; the list of segments of ids as
+--   expected; the list as it is to be; how many segments there are, and the number of each; how many
+--   are forgotten, and the number of each; then seven of each delivery: its id; what is expected of the id, which
 --   is its value in ids, empty if it is new, or '=' if an earlier delivery of the call has it;
+--   the segment it is in, or is put in, empty for ids itself, '-' if the delivery is refused: it is only checked that its id is as expected;
 --   the digest of its body, empty if it fills an event; its known time (8 bytes), empty if
 --   nothing can be filled; the fields it adds; its payload
--- Returns the decimal positions; or 'stale' and then, of each delivery whose id is not as
---   expected, its decimal number, counted from 0, and the value of the id.
+-- Returns the decimal positions; or 'list' and the list of segments if it is not as expected; or 'stale' and then, of each delivery whose id is not as
+--   expected, its decimal number, counted from 0, the value of the id and its segment.
 local events, ids, head = KEYS[1], KEYS[2], KEYS[3]
 local always = string.rep('\0', 8)
 
@@ -23,10 +26,12 @@ local function version(known, position, fields)
   return known .. string.char(#position) .. position .. fields
 end
 
-local h = redis.call('HMGET', head, 'end', 'appended', 'ids')
+local h = redis.call('HMGET', head, 'end', 'appended', 'ids', 'segments')
 local last, appended, count = h[1] or '0', h[2], h[3] or '0'
-if string.format('%.0f', redis.call('XLEN', events)) ~= last
-    or string.format('%.0f', redis.call('HLEN', ids)) ~= count then
+if (h[4] or '') ~= ARGV[2] then return { 'list', h[4] or '' } end
+
+local segments, at = segmentsOf(ids, 4)
+if string.format('%.0f', redis.call('XLEN', events)) ~= last or segments.remembered() ~= count then
   return redis.error_reply('DAMAGED records or ids of the shard are missing')
 end
 
@@ -50,27 +55,23 @@ if #ARGV[1] == 16 then
   end
 end
 
-local stale = { 'stale' }
-for i = 2, #ARGV, 6 do
-  local id, expected = ARGV[i], ARGV[i + 1]
-  if id ~= '' and expected ~= '=' then
-    local value = redis.call('HGET', ids, id) or ''
-    if value ~= expected then
-      stale[#stale + 1] = string.format('%.0f', (i - 2) / 6)
-      stale[#stale + 1] = value
-    end
-  end
-end
+local stale = segments.stale(at, 7)
 if #stale > 1 then return stale end
 
 if appended and later(appended, now) then now = appended end
 
-local positions = {}
-for i = 2, #ARGV, 6 do
-  local id, digest, known, fields, payload = ARGV[i], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+if ARGV[3] ~= ARGV[2] then redis.call('HSET', head, 'segments', ARGV[3]) end
+segments.forget()
+
+local positions, stored = {}, false
+for i = at, #ARGV, 7 do
+  local id, hash, digest, known, fields, payload = ARGV[i], segments.key(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
   if known ~= '' and later(now, known) then known = now end
-  if digest == '' then
-    local value = redis.call('HGET', ids, id)
+  local refused = ARGV[i + 2] == '-'
+  if refused then
+    positions[#positions + 1] = '0'
+  elseif digest == '' then
+    local value = redis.call('HGET', hash, id)
     local colon = string.find(value, ':', 17, true)
     if not colon then
       -- Stored without versions: nothing of it has been filled.
@@ -80,15 +81,16 @@ for i = 2, #ARGV, 6 do
     -- The position of the entry itself is not known before it is there.
     local versions = string.sub(value, colon + 1) .. version(known, '0', fields)
     last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload, 'v', versions), 3)
-    redis.call('HSET', ids, id, value .. version(known, last, fields))
+    redis.call('HSET', hash, id, value .. version(known, last, fields))
   else
     -- 0-* counts up from 0-1 in 64 bits.
     last = string.sub(redis.call('XADD', events, '0-*', 't', now, 'i', id, 'p', payload), 3)
     local value = digest .. last
     if known ~= '' then value = value .. ':' .. version(known, last, fields) end
-    if id ~= '' then redis.call('HSET', ids, id, value) end
+    if id ~= '' then redis.call('HSET', hash, id, value) end
   end
-  positions[#positions + 1] = last
+  if not refused then positions[#positions + 1], stored = last, true end
 end
-redis.call('HSET', head, 'end', last, 'appended', now, 'ids', string.format('%.0f', redis.call('HLEN', ids)))
+if stored then redis.call('HSET', head, 'end', last, 'appended', now) end
+redis.call('HSET', head, 'ids', segments.remembered())
 return positions

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -44,19 +45,25 @@ type Log struct {
 	conn  *redisconn.Conn
 	clock eventlog.Clock
 	skew  plan.Micros // Options.MaxSkew
+
+	mu    sync.Mutex
+	lists map[string]string // by shard: the segments of ids, encoded, as last seen
 }
 
 var _ eventlog.Log = (*Log)(nil)
 
 // The scripts, which make Append and Register atomic.
 var (
+	//go:embed segments.lua
+	segmentsSource string
+
 	//go:embed append.lua
 	appendSource string
-	appendScript = rueidis.NewLuaScript(appendSource)
+	appendScript = rueidis.NewLuaScript(segmentsSource + appendSource)
 
 	//go:embed register.lua
 	registerSource string
-	registerScript = rueidis.NewLuaScript(registerSource)
+	registerScript = rueidis.NewLuaScript(segmentsSource + registerSource)
 )
 
 // Open connects to the server. The error is an *EvictionError if the server may
@@ -69,7 +76,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Clock == nil {
 		o.Clock = func() plan.EventTime { return plan.TimeOf(time.Now()) }
 	}
-	return &Log{conn: conn, clock: o.Clock, skew: o.MaxSkew}, nil
+	return &Log{conn: conn, clock: o.Clock, skew: o.MaxSkew, lists: map[string]string{}}, nil
 }
 
 // Warnings are sentences about the server's settings for the operator.
