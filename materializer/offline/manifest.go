@@ -37,7 +37,7 @@ type Manifest struct {
 	Files              []FileManifest   `json:"files"`
 	ReportFiles        []ReportFile     `json:"report"`
 	Warnings           []string         `json:"warnings"` // probable mistakes, one sentence each
-	Alarms             []report.Finding `json:"alarms"`   // features that predict the label suspiciously well
+	Alarms             []report.Finding `json:"alarms"`   // features that are too good to be true
 	Notes              []report.Finding `json:"notes"`    // other things to look at
 }
 

@@ -1,10 +1,13 @@
 package offline
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -80,6 +83,38 @@ func TestW1_TrainingKnowsWhatServingKnew(t *testing.T) {
 	const spine = `(1, '2025-01-01 12:00:00'), (1, '2025-01-01 20:00:00'), (1, '2025-01-01 20:00:00.000001')`
 	expectRows(t, "as known", trainOn(t, "known_at: seen", orders, spine, nil), "1 1.0 a a", "1 1.0 a a", "2 3.0 b b")
 	expectRows(t, "--as-of final", trainOn(t, "known_at: seen", orders, spine, func(c *Config) { c.Final = true }), "2 3.0 b b", "2 3.0 b b", "2 3.0 b b")
+}
+
+// TestFinalSetsNameWhatServingCannotHave: each feature with a value that became known later is an alarm.
+func TestFinalSetsNameWhatServingCannotHave(t *testing.T) {
+	const orders = `('a', 1, '2025-01-01 10:00:00', 2, '2025-01-01 10:00:01'), ('b', 1, '2025-01-01 11:00:00', 1, '2025-01-01 20:00:00')`
+	const spine = `(1, '2025-01-01 12:00:00'), (1, '2025-01-01 20:00:00'), (1, '2025-01-01 20:00:00.000001'), (1, '2025-01-01 10:30:00')`
+	for final, want := range map[bool][]string{
+		false: nil,
+		true:  {"v.n 50 %", "v.total 50 %", "v.last 50 %"}, // but not v.most, which is a in all rows
+	} {
+		var out string
+		trainOn(t, "known_at: seen", orders, spine, func(c *Config) { c.Final, out = final, c.Out })
+		text, err := os.ReadFile(filepath.Join(out, "manifest.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m Manifest
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range m.Alarms {
+			share, _, _ := strings.Cut(strings.TrimPrefix(a.Text, "the value of "), " of the rows")
+			got = append(got, a.Feature+" "+share)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("final %t: %q, want %q", final, got, want)
+		}
+		if left, _ := filepath.Glob(filepath.Join(out, ".*")); left != nil {
+			t.Errorf("final %t: it leaves %q", final, left)
+		}
+	}
 }
 
 // A table that a nightly job copies to serving is as old in training as it is there.

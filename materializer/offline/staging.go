@@ -103,7 +103,7 @@ func (s *staging) sweep() {
 	for _, e := range entries {
 		name := e.Name()
 		if strings.HasPrefix(name, ".") && strings.HasSuffix(name, partialSuffix) {
-			os.Remove(filepath.Join(s.dir, name))
+			os.RemoveAll(filepath.Join(s.dir, name))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -81,8 +82,10 @@ type trainer struct {
 	freed     int         // memory that the events took, in percent of what is still in use once they are swept
 	derived   *failedRows // of each derived feature
 	shape     *report.Shape
-	counts    *report.Counts            // of the rows of the files
-	writer    func(io.Writer) io.Writer // see staging
+	counts    *report.Counts               // of the rows of the files
+	known     string                       // folder with the set of known values; "" unless Final
+	until     map[string]eventlog.Position // log positions up to which sources are read; of others, to the end
+	writer    func(io.Writer) io.Writer    // see staging
 }
 
 // source is a source with the replays that read it.
@@ -114,8 +117,14 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	defer t.stage.abandon()
 	t.scratch = &scratch{dir: t.Out}
 	defer t.scratch.close()
+	defer func() { os.RemoveAll(t.known) }()
 	if err := t.startReplays(); err != nil {
 		return nil, err
+	}
+	if t.Final {
+		if t.known, err = t.trainKnown(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range t.sources {
 		if err := t.collect(ctx, s); err != nil {
@@ -183,9 +192,12 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 		}
 		s.rows = n
 	}
-	end, err := s.history.logEnd(ctx)
-	if err != nil {
-		return nil, err
+	end, given := t.until[p.Name]
+	if !given {
+		var err error
+		if end, err = s.history.logEnd(ctx); err != nil {
+			return nil, err
+		}
 	}
 	s.history.Until = &end // every pass reads the same
 	s.rows += int64(end)
@@ -254,7 +266,14 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 		return nil, err
 	}
 	m := t.manifest(parts)
-	r := t.describe(m)
+	var changed []int64
+	if t.Final {
+		var err error
+		if changed, err = t.changedLater(ctx, t.known, parts); err != nil {
+			return nil, err
+		}
+	}
+	r := t.describe(m, changed)
 	m.Alarms, m.Notes = r.Alarms, r.Notes
 	if t.Strict && len(m.Warnings)+len(m.Alarms) > 0 {
 		return nil, &StrictError{m}

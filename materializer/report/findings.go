@@ -10,6 +10,7 @@ import (
 const (
 	alarmAUC         = "auc"
 	alarmInformation = "mutual_information"
+	alarmKnownLater  = "known_later"
 	noteNoValue      = "no_value"
 	noteConstant     = "constant"
 	noteErrors       = "errors"
@@ -28,8 +29,9 @@ const (
 )
 
 // Finish adds the features, alarms and notes. The parts, the label, the times and the entities
-// must be set already.
-func (r *Report) Finish(c *Counts) {
+// must be set already. changed counts, for each output of a set of final values, the rows whose known
+// value differs; nil for a set of known values.
+func (r *Report) Finish(c *Counts, changed []int64) {
 	var parts []string
 	for i := range r.Parts {
 		parts = append(parts, r.Parts[i].Name)
@@ -41,6 +43,10 @@ func (r *Report) Finish(c *Counts) {
 		r.Features = append(r.Features, f)
 		if kind := a.tooGood(); kind != "" {
 			r.Alarms = append(r.Alarms, r.alarm(&f, kind))
+		}
+		if changed != nil && changed[i] > 0 {
+			text := fmt.Sprintf("the value of %s of the rows became known only after the row's time; serving cannot have it", percent(Number(changed[i])/Number(f.Rates.Rows)))
+			r.Alarms = append(r.Alarms, Finding{alarmKnownLater, f.Name, f.Definition, text})
 		}
 		r.Notes = append(r.Notes, f.notes()...)
 	}

@@ -27,7 +27,7 @@ type Report struct {
 	SpineRows          int64        `json:"spine_rows"` // including dropped rows
 	First              string       `json:"first"`      // as-of time of the spine
 	Last               string       `json:"last"`       //
-	Alarms             []Finding    `json:"alarms"`     // features that predict the label too well
+	Alarms             []Finding    `json:"alarms"`     // features that are too good to be true
 	Notes              []Finding    `json:"notes"`      // other findings to look at
 	Warnings           []string     `json:"warnings"`   // those of the manifest
 	Label              *Label       `json:"label"`      // null if there is none

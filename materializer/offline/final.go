@@ -1,0 +1,68 @@
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/relation"
+)
+
+// knownPattern is the pattern of the names of folders with the known values of a final training set.
+const knownPattern = ".known-*" + partialSuffix
+
+// trainKnown trains the set with known times in a folder below the output directory, which the
+// caller removes.
+func (t *trainer) trainKnown(ctx context.Context) (dir string, err error) {
+	if dir, err = os.MkdirTemp(t.Out, knownPattern); err != nil {
+		return "", err
+	}
+	c := t.Config
+	c.Final, c.Strict, c.WithStatus, c.Out, c.Garbage = false, false, false, dir, nil
+	known := newTrainer(c)
+	known.until = map[string]eventlog.Position{}
+	for _, s := range t.sources {
+		known.until[s.plan.Name] = *s.history.Until
+	}
+	_, err = known.train(ctx)
+	return dir, err
+}
+
+// changedLater counts, for each output, the rows of the files whose final value differs from the
+// known one in dir.
+func (t *trainer) changedLater(ctx context.Context, dir string, parts []*part) ([]int64, error) {
+	outputs := t.Set.Service.Outputs()
+	counts, fields := make([]string, len(outputs)), make([]plan.Field, len(outputs))
+	for i, o := range outputs {
+		name := `"` + strings.ReplaceAll(o.Name, `"`, `""`) + `"`
+		fields[i] = plan.Field{Name: fmt.Sprintf("n%d", i), Type: plan.T(plan.Int)}
+		counts[i] = fmt.Sprintf("count(*) FILTER (final.%s IS DISTINCT FROM known.%s) AS n%d", name, name, i)
+	}
+	changed := make([]int64, len(outputs))
+	for _, p := range parts {
+		final, err := filepath.Abs(p.file.file.Name())
+		known, err2 := filepath.Abs(filepath.Join(dir, p.file.name))
+		if err := errors.Join(err, err2); err != nil {
+			return nil, err
+		}
+		rel := relation.Relation{Owner: "comparison with known values", SQL: fmt.Sprintf("SELECT %s FROM read_parquet(%s) AS final POSITIONAL JOIN read_parquet(%s) AS known",
+			strings.Join(counts, ", "), sqlText(final), sqlText(known))}
+		err = t.Reader.Scan(ctx, rel, fields, func(b *relation.Batch) error {
+			for i := range changed {
+				changed[i] += b.Cols[i].Int[0]
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return changed, nil
+}
+
+func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
