@@ -284,33 +284,46 @@ func (k *View) resize(n int) {
 // ReadStored is Read for encoded states, nil for an entity without events, all as of t, which
 // must be later than the newest time that HeadOf returns for each.
 func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) {
-	n := len(states)
+	return k.readRows(len(states), t, func(i int) error { return k.readRow(i, states[i], t) })
+}
+
+// readRows reads n rows as of t, each by read, and evaluates the outer expressions.
+func (k *View) readRows(n int, t plan.EventTime, read func(i int) error) (*Features, error) {
 	k.resize(n)
 	if k.stored == nil {
 		k.stored = k.NewState()
 	}
 	k.at, k.events = slices.Grow(k.at[:0], n)[:n], slices.Grow(k.events[:0], vector.Words(n))[:vector.Words(n)]
 	k.events.Zero()
-	for i, b := range states {
-		if k.at[i] = t; b == nil {
-			k.readEmpty(i)
-			continue
-		}
-		k.outer.checkStop()
-		if err := k.stored.Load(b); err != nil {
+	for i := range n {
+		k.at[i] = t
+		if err := read(i); err != nil {
 			return nil, fmt.Errorf("state of entity %d: %w", i, err)
 		}
-		if reason := k.stored.Aside(); reason != "" {
-			k.readAside(i, reason)
-			k.events.Put(i, true)
-			continue
-		}
-		k.stored.Fold(t)
-		k.stored.readAggregates(k.aggs, i, t)
-		k.events.Put(i, k.stored.events > 0)
 	}
 	k.stored.Reset() // so that it does not keep the last encoding alive
 	return k.finish(k.aggs, k.at, k.events.Get), nil
+}
+
+// readRow reads row i from an encoded state.
+func (k *View) readRow(i int, b []byte, t plan.EventTime) error {
+	if b == nil {
+		k.readEmpty(i)
+		return nil
+	}
+	k.outer.checkStop()
+	if err := k.stored.Load(b); err != nil {
+		return err
+	}
+	if reason := k.stored.Aside(); reason != "" {
+		k.readAside(i, reason)
+		k.events.Put(i, true)
+		return nil
+	}
+	k.stored.Fold(t)
+	k.stored.readAggregates(k.aggs, i, t)
+	k.events.Put(i, k.stored.events > 0)
+	return nil
 }
 
 // readEmpty reads row i from an entity without events.

@@ -33,6 +33,19 @@ func (k *View) Only(features []int) {
 	for g := range k.groups {
 		k.groups[g].only(aggregates)
 	}
+	k.findWanted()
+}
+
+// findWanted lists the aggregates that are read.
+func (k *View) findWanted() {
+	k.wanted = k.wanted[:0]
+	for g := range k.groups {
+		for _, w := range k.groups[g].windows {
+			for _, r := range w.aggs {
+				k.wanted = append(k.wanted, r.agg)
+			}
+		}
+	}
 }
 
 // only drops the aggregates that are not wanted, and then windows and slots without any.

@@ -21,6 +21,7 @@ type View struct {
 	outer  *outer
 	rows   Rows             // scratch of Eval
 	aggs   []*vector.Vector // scratch of Read, one per windowed aggregate
+	wanted []int            // the aggregates that are read
 	aside  map[int]string   // by row of the last Read: why its state was set aside
 
 	// scratch of ReadStored
@@ -99,6 +100,7 @@ func NewView(v *plan.View) (*View, error) {
 	for _, a := range v.Aggregates {
 		k.aggs = append(k.aggs, vector.New(v.Slots[a.Slot].Type, 0))
 	}
+	k.findWanted()
 	return k, nil
 }
 

@@ -161,3 +161,24 @@ func (s *Series) Partials() *agg.Block { return &s.tiles }
 
 // Tiles is the number of tiles.
 func (s *Series) Tiles() int { return len(s.starts) }
+
+// Same is the times, from the first to before the last, as of which window w has the same tiles as
+// with the tail lower. They are right from the newest applied visible time on.
+func (s *Series) Same(w plan.Window, lower plan.EventTime) (from, until plan.EventTime) {
+	from, until = plan.Always, plan.Never
+	if w.Unbounded() {
+		return from, until
+	}
+	// A tile leaves the window when the tail becomes the next multiple of the hop after its start.
+	leaves := func(tile int) plan.EventTime {
+		return floorTo(s.starts[tile], w.Hop) + plan.EventTime(w.Hop+w.Width)
+	}
+	first := s.Before(lower)
+	if first > 0 && s.starts[first-1] != plan.Always {
+		from = leaves(first - 1)
+	}
+	if first < len(s.starts) {
+		until = leaves(first)
+	}
+	return from, until
+}
