@@ -6,7 +6,10 @@
 // Redis server; onlinestore/storetest is the suite that both pass.
 package onlinestore
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Absent is the revision of a key without a value.
 const Absent uint64 = 0
@@ -64,6 +67,23 @@ type Marking interface {
 	// GetMarked is Get for callers that will Swap the values.
 	GetMarked(ctx context.Context, keys [][]byte) (values [][]byte, seen []Seen, err error)
 }
+
+// Watching is a Marking store that can tell later whether a value that it returned is still stored,
+// so that what was made of it can be kept.
+type Watching interface {
+	Marking
+	// Unchanged reports whether the value of key is still the one that GetMarked returned with this
+	// mark. It is false if the store does not know, and always false for the zero mark. A write by
+	// this process is known when it returns, one by another process a little later: at the latest
+	// after CaughtUp, and in any case after MaxUnseen.
+	Unchanged(key []byte, seen Seen) bool
+	// CaughtUp returns once Unchanged knows of every write that was complete when it was called.
+	CaughtUp(ctx context.Context) error
+}
+
+// MaxUnseen bounds how long a Watching store may not know of a write by another process, even if the
+// connection to the server hangs.
+const MaxUnseen = time.Second
 
 // GetForSwap calls the store's GetMarked, or Get if the store does not mark.
 func GetForSwap(ctx context.Context, s Store, keys [][]byte) (values [][]byte, seen []Seen, err error) {

@@ -62,7 +62,7 @@ type Store struct {
 	drops atomic.Uint64
 }
 
-var _ onlinestore.Marking = (*Store)(nil)
+var _ onlinestore.Watching = (*Store)(nil)
 
 // Open opens or creates the store in dir. The error wraps a *LockedError if
 // someone has it open.
@@ -84,6 +84,7 @@ func (s *Store) Close() error {
 	if !s.gate.Close() {
 		return nil
 	}
+	s.drops.Add(1) // of a closed store nothing is known to be unchanged
 	return s.db.Close()
 }
 
@@ -136,6 +137,14 @@ func (s *Store) GetMarked(ctx context.Context, keys [][]byte) ([][]byte, []onlin
 	values, err := s.Get(ctx, keys)
 	return values, seen, err
 }
+
+// Unchanged implements onlinestore.Watching. Nobody else writes to the directory.
+func (s *Store) Unchanged(key []byte, seen onlinestore.Seen) bool {
+	return seen != 0 && seen == seenAt(s.marks[s.slot(key)].Load(), s.drops.Load())
+}
+
+// CaughtUp implements onlinestore.Watching.
+func (s *Store) CaughtUp(context.Context) error { return nil }
 
 // seenAt is the mark of a value that was read while its slot was not being written. Neither count
 // ever decreases, so an equal sum means that neither has changed.

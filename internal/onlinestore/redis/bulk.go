@@ -119,7 +119,7 @@ func (s *Store) Scan(ctx context.Context, prefix []byte, f func(key, value []byt
 }
 
 func (s *Store) scanValues(ctx context.Context, names []string, f func(key, value []byte) error) error {
-	values, err := s.getBound(ctx, names)
+	values, err := s.getNames(ctx, names)
 	if err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}

@@ -41,6 +41,25 @@ func TestConformance(t *testing.T) {
 	conformance(t, server, func(t *testing.T) { server.Restart(t) })
 }
 
+// A store that watches is as good a store.
+func TestConformanceWatched(t *testing.T) {
+	server, storages := redistest.Start(t), 0
+	storetest.Run(t, func(*testing.T) storetest.Storage {
+		storages++
+		o := Options{Addresses: []string{server.Address}, Namespace: fmt.Sprintf("watched-%d", storages)}
+		return storetest.Storage{
+			Open: func(t *testing.T) onlinestore.Store {
+				w, err := openTest(t, o).Watch(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return w
+			},
+			Shared: true, Isolated: true,
+		}
+	})
+}
+
 func TestConformanceInCluster(t *testing.T) {
 	t.Parallel()
 	conformance(t, redistest.StartCluster(t, 2)[0], nil)

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/redis/rueidis"
 
@@ -28,8 +29,9 @@ type (
 
 // Store implements onlinestore.Store.
 type Store struct {
-	conn   *redisconn.Conn
-	prefix string // of every key
+	conn    *redisconn.Conn
+	prefix  string                  // of every key
+	watched atomic.Pointer[Watched] // nil: not watched
 }
 
 var _ onlinestore.Batching = (*Store)(nil)
@@ -46,6 +48,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 // Warnings are sentences about the server's settings for the operator.
 func (s *Store) Warnings() []string { return s.conn.Warnings() }
+
+// Cluster reports whether the store is spread over the servers of a cluster.
+func (s *Store) Cluster() bool { return s.conn.Cluster() }
 
 // Close implements onlinestore.Store.
 func (s *Store) Close() error {
@@ -78,7 +83,7 @@ func (s *Store) Get(ctx context.Context, keys [][]byte) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	values, err := s.getBound(ctx, s.names(keys))
+	values, err := s.getNames(ctx, s.names(keys))
 	if err != nil {
 		return nil, fmt.Errorf("get %d keys: %w", len(keys), err)
 	}
@@ -105,21 +110,27 @@ func (s *Store) names(keys [][]byte) []string {
 	return names
 }
 
-// getBound gets the values of Redis keys within the timeout of the connection.
-func (s *Store) getBound(ctx context.Context, names []string) ([][]byte, error) {
+// getNames gets the values of Redis keys.
+func (s *Store) getNames(ctx context.Context, names []string) ([][]byte, error) {
+	return s.bound(ctx, func(ctx context.Context) ([][]byte, error) {
+		if s.conn.Cluster() {
+			return s.getCluster(ctx, names)
+		}
+		return getFrom(ctx, s.conn, names)
+	})
+}
+
+// bound calls get within the timeout of the connection.
+func (s *Store) bound(ctx context.Context, get func(ctx context.Context) ([][]byte, error)) ([][]byte, error) {
 	ctx, cancel := s.conn.Bound(ctx)
 	defer cancel()
-	get := s.getOne
-	if s.conn.Cluster() {
-		get = s.getCluster
-	}
-	values, err := get(ctx, names)
+	values, err := get(ctx)
 	return values, cause(ctx, err)
 }
 
-// getOne reads from a single server.
-func (s *Store) getOne(ctx context.Context, names []string) ([][]byte, error) {
-	found, err := s.conn.Do(ctx, s.conn.B().Mget().Key(names...).Build()).ToArray()
+// getFrom reads from a single server.
+func getFrom(ctx context.Context, client rueidis.CoreClient, names []string) ([][]byte, error) {
+	found, err := client.Do(ctx, client.B().Mget().Key(names...).Build()).ToArray()
 	if err != nil {
 		return nil, err
 	}

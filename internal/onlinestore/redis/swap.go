@@ -41,6 +41,9 @@ func (s *Store) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, e
 	ctx, cancel := s.conn.Bound(ctx)
 	defer cancel()
 	answers := s.swap(ctx, writes)
+	if w := s.watched.Load(); w != nil {
+		w.wrote(writes)
+	}
 	swapped := make([]bool, len(writes))
 	var failed error
 	for i, answer := range answers {

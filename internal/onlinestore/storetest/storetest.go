@@ -56,6 +56,8 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"A cancelled context changes nothing", testCancelled},
 		{"Use after Close is an error", testClosed},
 		{"Two stores on one storage", testShared},
+		{"A store that watches knows of writes", testWatching},
+		{"What is unchanged is current while others write", testWatchingConcurrently},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := create(t) // one at a time, also where tests are parallel
