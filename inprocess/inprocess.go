@@ -26,6 +26,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/sdk"
@@ -37,6 +38,9 @@ type Options struct {
 	Log *slog.Logger // nil: nothing is logged
 	// ReadOnly accepts no events and applies none. Another process does that, on the same Redis.
 	ReadOnly bool
+	// NearCache is how many bytes may be kept of what reads have made of states; 0 is 64 MiB, and
+	// less than 0 keeps nothing.
+	NearCache int64
 }
 
 // Features serves the features of a project. It is safe for concurrent use.
@@ -82,8 +86,12 @@ func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 
 // start makes the parts of f and runs them until ctx ends.
 func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
-	fresh := freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: now})
-	cfg := server.Config{Clock: now, States: f.backend.States(), Freshness: fresh, Log: o.Log}
+	states, err := f.backend.KeepingStates(ctx, cmp.Or(o.NearCache, limits.NearCacheBytes))
+	if err != nil {
+		return err
+	}
+	fresh := freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: now, CaughtUp: states.CaughtUp})
+	cfg := server.Config{Clock: now, States: states, Freshness: fresh, Log: o.Log}
 	if !o.ReadOnly {
 		ingester, err := online.NewIngester(p, f.backend.Log, now)
 		if err != nil {

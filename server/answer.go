@@ -30,12 +30,21 @@ const (
 
 // encoding is how an answer is written.
 type encoding struct {
-	compact, states bool
-	most            int // in bytes
+	compact, json, states bool
+	whole                 bool // the answer has one row and all outputs, none of them STALE
+	most                  int  // in bytes
 }
 
 func (e encoding) tooLong() error {
 	return tooMuch("the answer has more than %d bytes; ask for fewer rows or features at a time", e.most)
+}
+
+// append appends an answer to dst.
+func (s *service) append(dst []byte, q *query, a *answer, how encoding) ([]byte, error) {
+	if how.json {
+		return s.appendJSON(dst, q, a, how)
+	}
+	return s.appendBinary(dst, q, a, how)
 }
 
 // appendBinary appends an answer to dst as a GetFeaturesResponse in protobuf's binary format.
@@ -47,16 +56,9 @@ func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([
 		dst = protowire.AppendVarint(protowire.AppendTag(dst, answerAsOf, protowire.VarintType), uint64(a.asOf))
 	}
 	dst = protowire.AppendVarint(protowire.AppendTag(dst, answerRows, protowire.VarintType), uint64(q.n))
-	for _, o := range q.outputs {
-		var at int
-		var err error
-		dst, at = wire.OpenMessage(dst, answerOutputs)
-		if dst, err = s.appendOutput(dst, o, q, a, how.compact); err != nil {
-			return nil, err
-		}
-		if dst = wire.CloseMessage(dst, at); len(dst) > how.most {
-			return nil, how.tooLong()
-		}
+	dst, err := s.appendOutputs(dst, q, a, how)
+	if err != nil {
+		return nil, err
 	}
 	dst = s.appendFreshness(dst, q)
 	if !how.states {
@@ -74,7 +76,54 @@ func (s *service) appendBinary(dst []byte, q *query, a *answer, how encoding) ([
 	return dst, nil
 }
 
+// appendOutputs appends the outputs of an answer, with those that were kept as they are.
+func (s *service) appendOutputs(dst []byte, q *query, a *answer, how encoding) (_ []byte, err error) {
+	if !how.whole {
+		return s.appendEach(dst, q.outputs, q, a, how)
+	}
+	for _, x := range s.runs {
+		if kept := a.segment(x, how); kept != nil {
+			dst = append(dst, kept...)
+			continue
+		}
+		from := len(dst)
+		if dst, err = s.appendEach(dst, s.all[x.from:x.to], q, a, how); err != nil {
+			return nil, err
+		}
+		a.noteSegment(x, how, dst[from:])
+	}
+	return dst, nil
+}
+
+// appendEach appends some outputs, in JSON with a comma after each.
+func (s *service) appendEach(dst []byte, outputs []int, q *query, a *answer, how encoding) (_ []byte, err error) {
+	for _, o := range outputs {
+		if how.json {
+			dst, err = s.appendOutputJSON(dst, o, q, a, how.compact)
+		} else {
+			dst, err = s.appendOutput(dst, o, q, a, how.compact)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(dst) > how.most {
+			return nil, how.tooLong()
+		}
+	}
+	return dst, nil
+}
+
+// appendOutput appends an Output as a field of the answer.
 func (s *service) appendOutput(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
+	dst, at := wire.OpenMessage(dst, answerOutputs)
+	dst, err := s.appendOutputFields(dst, o, q, a, compact)
+	if err != nil {
+		return nil, err
+	}
+	return wire.CloseMessage(dst, at), nil
+}
+
+func (s *service) appendOutputFields(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
 	out, name, n := &s.outputs[o], "", q.n
 	if !compact {
 		name = out.Name
@@ -139,25 +188,22 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]b
 		dst = append(strconv.AppendInt(append(dst, `"asOfMicros":"`...), int64(a.asOf), 10), `",`...)
 	}
 	dst = strconv.AppendInt(append(dst, `"rows":`...), int64(q.n), 10)
-	before := `,"outputs":[`
-	for _, o := range q.outputs {
-		var err error
-		if dst, err = s.appendOutputJSON(append(dst, before...), o, q, a, how.compact); err != nil {
-			return nil, err
-		}
-		if len(dst) > how.most {
-			return nil, how.tooLong()
-		}
-		before = ","
+	none := len(dst)
+	dst = append(dst, `,"outputs":[`...)
+	first := len(dst)
+	dst, err := s.appendOutputs(dst, q, a, how)
+	if err != nil {
+		return nil, err
 	}
-	if before == "," {
-		dst = append(dst, ']')
+	if len(dst) > first {
+		dst[len(dst)-1] = ']' // in place of a comma
+	} else {
+		dst = dst[:none]
 	}
 	dst = s.appendFreshnessJSON(dst, q)
 	if how.states && len(a.views) > 0 {
-		before = `,"states":[`
+		before := `,"states":[`
 		for _, v := range a.views {
-			var err error
 			if dst, err = (protojson.MarshalOptions{}).MarshalAppend(append(dst, before...), v.state()); err != nil {
 				return nil, err
 			}
@@ -168,6 +214,7 @@ func (s *service) appendJSON(dst []byte, q *query, a *answer, how encoding) ([]b
 	return append(dst, '}'), nil
 }
 
+// appendOutputJSON appends an Output and a comma.
 func (s *service) appendOutputJSON(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
 	name, n := s.outputs[o].Name, q.n
 	if compact {
@@ -190,7 +237,7 @@ func (s *service) appendOutputJSON(dst []byte, o int, q *query, a *answer, compa
 			dst = appendStatusesJSON(append(dst, `,"reasons":[`...), col.Reason, places, n)
 		}
 	}
-	return append(dst, '}'), nil
+	return append(dst, '}', ','), nil
 }
 
 // statusTexts are the contract's names of the statuses, in quotes.

@@ -95,8 +95,8 @@ func (b *budget) reserveCells(ctx context.Context, cells int64) (done func(), er
 func (s *service) maxCells(q *query, states []fetched) (cells int64, err error) {
 	total := 0
 	for i := range states {
-		for _, b := range states[i].States {
-			total += len(b)
+		for e := range states[i].States {
+			total += states[i].stateBytes(e)
 		}
 	}
 	if total > limits.FetchedBytes {
@@ -125,7 +125,7 @@ func (s *service) elementsOf(o, n int, states []fetched) (elements int64) {
 	}
 	of := &states[s.plan.Features[o].Ref]
 	for i := range n {
-		elements += int64(min(s.elements[o], len(of.States[of.places.Of(i)])/minElementBytes))
+		elements += int64(min(s.elements[o], of.stateBytes(of.places.Of(i))/minElementBytes))
 	}
 	return elements
 }

@@ -195,11 +195,11 @@ func TestAnswersEqualTheirMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got unskewv1.GetFeaturesResponse
-		b, err := s.appendBinary(nil, q, a, encoding{compact: compact, most: 1 << 30})
+		b, err := s.append(nil, q, a, encoding{compact: compact, most: 1 << 30})
 		if err != nil || proto.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
 			t.Fatalf("binary: %v, %v\nwant %v", err, &got, want)
 		}
-		b, err = s.appendJSON(nil, q, a, encoding{compact: compact, most: 1 << 30})
+		b, err = s.append(nil, q, a, encoding{compact: compact, json: true, most: 1 << 30})
 		if err != nil || protojson.Unmarshal(b, &got) != nil || !proto.Equal(&got, want) {
 			t.Fatalf("JSON: %v, %s\nwant %v", err, b, want)
 		}

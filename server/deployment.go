@@ -33,6 +33,8 @@ type service struct {
 	sets        [][]int        // for each distinct set of keys that views read, the indexes of those keys in the request
 	setOf       []int          // for each view, the index of its set
 	behind      [][]int        // for each output, the views that it reads
+	purposes    []uint64       // for each view, what its reader keeps of states; see registry.Query
+	runs        []run          // all outputs
 	readers     *pool
 }
 
@@ -86,6 +88,10 @@ func newService(p *plan.Service) (*service, error) {
 	for d := range p.Derived {
 		s.behind = append(s.behind, first.derive.Behind(d))
 	}
+	for range p.Views {
+		s.purposes = append(s.purposes, lastPurpose.Add(1))
+	}
+	s.runs = runsOf(p)
 	s.readers = newPool(runtime.GOMAXPROCS(0), first)
 	return s, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"connectrpc.com/connect"
@@ -48,17 +49,34 @@ func (s *Server) read(ctx context.Context, c *call) error {
 	if c.query.demand, err = s.demandOf(c.request.MaxStalenessMicros, c.request.OnStale, c.request.WithFreshness); err != nil {
 		return err
 	}
-	return s.compute(ctx, svc, &c.query, func(a *answer) error { return s.encode(c, svc, a) })
+	whole := func(states []fetched, now plan.EventTime) (bool, error) { return s.encodeKept(c, svc, states, now) }
+	return s.compute(ctx, svc, &c.query, whole, func(a *answer) error { return s.encode(c, svc, a) })
 }
 
-// compute runs a bound query. The answer is valid only inside use.
-func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*answer) error) error {
-	states, now, err := s.fetchFresh(ctx, svc, q)
+// compute runs a bound query. The answer is valid only inside use. whole, if given, may answer from
+// what was kept of states; then use is not called.
+func (s *Server) compute(ctx context.Context, svc *service, q *query, whole func([]fetched, plan.EventTime) (bool, error), use func(*answer) error) error {
+	err := s.computeOnce(ctx, svc, q, s.keeps, whole, use)
+	if errors.Is(err, errMoved) {
+		err = s.computeOnce(ctx, svc, q, false, nil, use)
+	}
+	return err
+}
+
+// computeOnce is compute. With keep it uses what was kept of states; the error is errMoved if that is
+// not valid any more at the time of the read.
+func (s *Server) computeOnce(ctx context.Context, svc *service, q *query, keep bool, whole func([]fetched, plan.EventTime) (bool, error), use func(*answer) error) error {
+	states, now, err := s.fetchFresh(ctx, svc, q, keep)
 	if err != nil {
 		return err
 	}
 	if err := svc.markStale(q); err != nil {
 		return err
+	}
+	if whole != nil {
+		if done, err := whole(states, now); done || err != nil {
+			return err
+		}
 	}
 	cells, err := svc.maxCells(q, states)
 	if err != nil {
@@ -78,19 +96,25 @@ func (s *Server) compute(ctx context.Context, svc *service, q *query, use func(*
 		if s.cfg.Failed != nil {
 			r.explain(q, a, s.cfg.Failed)
 		}
-		return use(a)
+		if err := use(a); err != nil {
+			return err
+		}
+		r.keep()
+		return nil
 	})
 }
 
 // encode encodes the answer into the call, in the format of the request.
 func (s *Server) encode(c *call, svc *service, a *answer) (err error) {
-	how := encoding{compact: c.request.KnownFingerprint == svc.fingerprint, states: c.request.WithStates, most: s.cfg.MaxAnswerBytes}
-	if c.json {
-		c.answer, err = svc.appendJSON(c.answer[:0], &c.query, a, how)
-	} else {
-		c.answer, err = svc.appendBinary(c.answer[:0], &c.query, a, how)
-	}
+	c.answer, err = svc.append(c.answer[:0], &c.query, a, s.encodingOf(c, svc))
 	return err
+}
+
+func (s *Server) encodingOf(c *call, svc *service) encoding {
+	return encoding{
+		compact: c.request.KnownFingerprint == svc.fingerprint, json: c.json, states: c.request.WithStates,
+		whole: len(c.request.Features) == 0 && c.query.n == 1 && c.query.stale == nil, most: s.cfg.MaxAnswerBytes,
+	}
 }
 
 // state describes the stored states that the current read used.
@@ -104,14 +128,13 @@ func (v *viewReader) state() *unskewv1.ViewState {
 		Positions: make([]uint64, n), NewestMicros: make([]int64, n),
 	}
 	for i := range n {
-		b := v.States[v.places.Of(i)]
+		e := v.places.Of(i)
 		out.Positions[i] = v.Generation.Position
-		if b == nil {
+		if v.stateBytes(e) == 0 {
 			out.Unknown = append(out.Unknown, uint32(i))
 			continue
 		}
-		// already known to decode
-		position, newest, _ := v.kernel.HeadOf(b)
+		position, newest, _ := v.headOf(e) // already known to decode
 		out.Positions[i] = max(out.Positions[i], position)
 		out.NewestMicros[i] = int64(max(newest, plan.MinTime))
 	}

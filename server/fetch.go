@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -75,14 +76,16 @@ func (e *entitySet) sharing() wire.RowMap {
 	return e.places
 }
 
-// fetched holds the stored states that a view needs for a request, one for each entity.
+// fetched holds what a view needs for a request: for each entity its stored state, or what was kept
+// of it.
 type fetched struct {
 	registry.Answer
 	places wire.RowMap // for each row, the index of its entity; nil if row i has entity i
 }
 
-// fetch reads the states for all views of a query in one round trip.
-func (s *service) fetch(ctx context.Context, q *query, states stateReader) ([]fetched, error) {
+// fetch reads the states for all views of a query in at most one round trip. Unless at is plan.Never,
+// values that were kept of states and are valid at that time stand in for them.
+func (s *service) fetch(ctx context.Context, q *query, states stateReader, at plan.EventTime) ([]fetched, error) {
 	for i := len(q.sets); i < len(s.sets); i++ {
 		q.sets = append(q.sets, entitySet{})
 	}
@@ -91,7 +94,10 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader) ([]fe
 	}
 	queries := make([]registry.Query, len(s.plan.Views))
 	for i, ref := range s.plan.Views {
-		queries[i] = registry.Query{View: ref.View, Entities: q.sets[s.setOf[i]].keys}
+		queries[i] = registry.Query{View: ref.View, Entities: q.sets[s.setOf[i]].keys, At: at}
+		if at != plan.Never {
+			queries[i].For = s.purposes[i]
+		}
 	}
 	answers, err := states.States(ctx, queries)
 	if err != nil {
@@ -102,4 +108,20 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader) ([]fe
 		out[i] = fetched{answers[i], q.sets[s.setOf[i]].sharing()}
 	}
 	return out, nil
+}
+
+// kept returns what was kept of entity e, nil if nothing was.
+func (f *fetched) kept(e int) *keptRow {
+	if len(f.Kept) == 0 || f.Kept[e] == nil {
+		return nil
+	}
+	return f.Kept[e].(*keptRow)
+}
+
+// stateBytes returns the length of the state of entity e.
+func (f *fetched) stateBytes(e int) int {
+	if k := f.kept(e); k != nil {
+		return k.StateBytes
+	}
+	return len(f.States[e])
 }

@@ -48,11 +48,16 @@ type viewFreshness struct {
 }
 
 // fetchFresh fetches the states of a query, after a look at the sources if the request needs to
-// know more than the last one has found. It fills in how fresh the states are.
-func (s *Server) fetchFresh(ctx context.Context, svc *service, q *query) (states []fetched, now plan.EventTime, err error) {
+// know more than the last one has found. It fills in how fresh the states are. With keep, what was
+// kept of states stands in for them.
+func (s *Server) fetchFresh(ctx context.Context, svc *service, q *query, keep bool) (states []fetched, now plan.EventTime, err error) {
 	for try := 0; ; try++ {
 		marks := s.marks(ctx, svc, q)
-		if states, err = svc.fetch(ctx, q, s.cfg.States); err != nil {
+		at := plan.Never
+		if keep {
+			at = s.cfg.Clock()
+		}
+		if states, err = svc.fetch(ctx, q, s.cfg.States, at); err != nil {
 			return nil, 0, err
 		}
 		now = s.cfg.Clock()

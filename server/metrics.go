@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"time"
 
 	"connectrpc.com/connect"
@@ -8,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/registry"
 )
 
 // metrics are the server's metrics. Label values are only names from the plan or the contract, so
@@ -53,6 +55,27 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	return m, registerProcess(reg)
 }
 
+// registerKept adds the metrics of a reader that keeps what was made of states.
+func registerKept(reg *prometheus.Registry, stats func() (registry.KeptStats, bool)) error {
+	add := func(c prometheus.Collector) error { return reg.Register(c) }
+	now := func(get func(registry.KeptStats) float64) func() float64 {
+		return func() float64 { s, _ := stats(); return get(s) }
+	}
+	const reads = "Entities of views that reads asked for, by whether their values were in the near cache."
+	return errors.Join(
+		add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "unskew_near_cache_reads_total", Help: reads, ConstLabels: prometheus.Labels{"result": "hit"}},
+			now(func(s registry.KeptStats) float64 { return float64(s.Hits) }))),
+		add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "unskew_near_cache_reads_total", Help: reads, ConstLabels: prometheus.Labels{"result": "miss"}},
+			now(func(s registry.KeptStats) float64 { return float64(s.Misses) }))),
+		add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "unskew_near_cache_evicted_total", Help: "Values that the near cache dropped to make room."},
+			now(func(s registry.KeptStats) float64 { return float64(s.Evicted) }))),
+		add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "unskew_near_cache_values", Help: "Values in the near cache, of one entity in one view each."},
+			now(func(s registry.KeptStats) float64 { return float64(s.Values) }))),
+		add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "unskew_near_cache_bytes", Help: "Memory that the near cache takes."},
+			now(func(s registry.KeptStats) float64 { return float64(s.Bytes) }))),
+	)
+}
+
 // registerProcess adds the metrics of the Go runtime and of the process, unless the registry
 // already has them.
 func registerProcess(reg *prometheus.Registry) error {
@@ -93,7 +116,12 @@ func (m *metrics) read(service string, q *query, a *answer) {
 			count[col.Status[places.Of(i)]]++
 		}
 	}
-	m.rows.WithLabelValues(service).Add(float64(n))
+	m.values(service, n, &count)
+}
+
+// values counts rows and their values by status.
+func (m *metrics) values(service string, rows int, count *[statusStale + 1]int) {
+	m.rows.WithLabelValues(service).Add(float64(rows))
 	for s, n := range count {
 		if n > 0 {
 			m.statuses.WithLabelValues(service, statusName(kernel.Status(s))).Add(float64(n))

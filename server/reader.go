@@ -29,6 +29,11 @@ type viewReader struct {
 	ref    plan.ViewRef
 	kernel *kernel.View
 	fetched
+
+	// of each entity, if the reader of states keeps values
+	prepared []*kernel.Prepared
+	wanted   []bool
+	segment  segment // that the current request has encoded; empty if it has not
 }
 
 func newReader(s *service) (*reader, error) {
@@ -73,7 +78,8 @@ func (s *service) featuresOf(ref int) (features []int) {
 
 func (r *reader) reset() {
 	for _, v := range r.views {
-		v.fetched = fetched{}
+		v.fetched, v.segment = fetched{}, segment{}
+		clear(v.prepared)
 	}
 	clear(r.states)
 	r.stop = nil
@@ -87,10 +93,12 @@ type answer struct {
 	views    []*viewReader
 	features []*kernel.Features // of each view
 	derived  *kernel.Features
+	kept     []fetched // if not nil, the answer consists of the segments kept of each view, and has nothing else
 }
 
 // read computes the features of all views and then the derived ones, as of t. If an applied event
-// is visible at t or later, it reads as of the first moment that sees that event instead.
+// is visible at t or later, it reads as of the first moment that sees that event instead. The error is
+// errMoved if a kept value is not valid then.
 func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {
 	for i, v := range r.views {
 		v.fetched = states[i]
@@ -106,7 +114,7 @@ func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.Ev
 			return nil, err
 		}
 		var err error
-		if a.features[i], err = v.kernel.ReadStored(v.States, t); err != nil {
+		if a.features[i], err = v.read(t); err != nil {
 			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
 		}
 		r.states[i] = v.places
@@ -146,15 +154,23 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 // newest returns the newest visible time in the fetched states, or plan.Always if there are none.
 func (v *viewReader) newest() (plan.EventTime, error) {
 	newest := plan.Always
-	for e, b := range v.States {
-		if b == nil {
+	for e := range v.States {
+		if v.stateBytes(e) == 0 {
 			continue
 		}
-		_, t, err := v.kernel.HeadOf(b)
+		_, t, err := v.headOf(e)
 		if err != nil {
 			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
 		}
 		newest = max(newest, t)
 	}
 	return newest, nil
+}
+
+// headOf returns the position and the newest time of the state of entity e, which has one.
+func (v *viewReader) headOf(e int) (position uint64, newest plan.EventTime, err error) {
+	if k := v.kept(e); k != nil {
+		return k.Position, k.Newest, nil
+	}
+	return v.kernel.HeadOf(v.States[e])
 }

@@ -42,7 +42,7 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 	if err := svc.bindRows(&q, rows, e.features); err != nil {
 		return nil, err
 	}
-	err = s.compute(ctx, svc, &q, func(a *answer) error {
+	err = s.compute(ctx, svc, &q, nil, func(a *answer) error {
 		out, err = svc.appendRows(nil, &q, a, s.cfg.MaxAnswerBytes)
 		return err
 	})

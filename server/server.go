@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/registry"
 )
 
 // Server answers calls under the plan that was promoted last. Its methods are safe for concurrent
@@ -23,6 +24,12 @@ type Server struct {
 	stopping context.Context // ends when a shutdown stops to take requests
 	stop     context.CancelFunc
 	budget   *budget
+	keeps    bool // the reader of states keeps what is made of them
+}
+
+// keepingReader is a stateReader that can keep what is made of states.
+type keepingReader interface {
+	KeptStats() (stats registry.KeptStats, keeps bool)
 }
 
 // New makes a server without a plan; until Promote it answers unavailable.
@@ -36,7 +43,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	return s, nil
+	if r, ok := cfg.States.(keepingReader); ok {
+		if _, s.keeps = r.KeptStats(); s.keeps {
+			err = registerKept(cfg.Metrics, r.KeptStats)
+		}
+	}
+	return s, err
 }
 
 // Promote compiles p and makes it live: every call uses one plan from beginning to end. After an

@@ -18,6 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/server"
@@ -53,13 +54,14 @@ interrupt stops a build, the build runs again after the next start.`,
 	c.Flags().DurationVar(&f.grace, "grace", 0, "answer for `TIME` after an interrupt while not ready, as in 10s")
 	c.Flags().DurationVar(&f.maxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
 	c.Flags().StringVar(&f.memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
+	c.Flags().StringVar(&f.nearCache, "near-cache", fmt.Sprintf("%dMiB", limits.NearCacheBytes>>20), "keep what reads have made of states, in at most `SIZE` of memory; 0 keeps nothing")
 	return c
 }
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
-	listen, memory      string
-	grace, maxStaleness time.Duration
+	listen, memory, nearCache string
+	grace, maxStaleness       time.Duration
 }
 
 func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
@@ -69,6 +71,12 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	memory, err := parseSize(f.memory)
 	if err != nil {
 		return fmt.Errorf("--training-memory: %w", err)
+	}
+	near := int64(0)
+	if f.nearCache != "0" {
+		if near, err = parseSize(f.nearCache); err != nil {
+			return fmt.Errorf("--near-cache: %w", err)
+		}
 	}
 	p, err := o.load(c, nil)
 	if err != nil {
@@ -104,7 +112,11 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	applier.Register(metrics)
-	fresh := freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: wallClock})
+	states, err := st.KeepingStates(c.Context(), near)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	fresh := freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: wallClock, CaughtUp: states.CaughtUp})
 	if err := fresh.Register(metrics); err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -117,7 +129,7 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	srv, err := server.New(server.Config{
-		Clock: wallClock, States: st.States(), Ingester: ingester, Training: queue, Applying: applier, Freshness: fresh, Log: log, Metrics: metrics,
+		Clock: wallClock, States: states, Ingester: ingester, Training: queue, Applying: applier, Freshness: fresh, Log: log, Metrics: metrics,
 		Grace: f.grace, MaxStaleness: f.maxStaleness,
 	})
 	if err != nil {

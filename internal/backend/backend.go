@@ -38,7 +38,8 @@ type Backend struct {
 	// log, which has no other clock.
 	Skew func(ctx context.Context) (plan.Micros, error)
 
-	after func() error // called after both are closed; may be nil
+	watched *redisstore.Watched // nil: the store is not watched on behalf of KeepingStates
+	after   func() error        // called after both are closed; may be nil
 }
 
 // Opener opens a log with the given clock, nil for the machine's, and a store. With the machine's
@@ -104,9 +105,33 @@ func openEmbedded(dir string, fs vfs.FS, clock eventlog.Clock) (*Backend, error)
 // States reads the live state of views.
 func (b *Backend) States() *registry.Reader { return registry.NewReader(b.Store) }
 
+// KeepingStates is States that keeps what was made of states, in at most so many bytes. It may be called
+// once. On a Redis cluster it keeps nothing.
+func (b *Backend) KeepingStates(ctx context.Context, bytes int64) (*registry.Reader, error) {
+	switch store := b.Store.(type) {
+	case onlinestore.Watching:
+		return registry.NewKeepingReader(store, bytes), nil
+	case *redisstore.Store:
+		if bytes <= 0 || store.Cluster() {
+			return b.States(), nil
+		}
+		w, err := store.Watch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b.watched = w
+		return registry.NewKeepingReader(w, bytes), nil
+	}
+	return b.States(), nil
+}
+
 // Close closes the log and the store.
 func (b *Backend) Close() error {
-	err := errors.Join(b.Log.Close(), b.Store.Close())
+	err := b.Log.Close()
+	if b.watched != nil {
+		err = errors.Join(err, b.watched.Close())
+	}
+	err = errors.Join(err, b.Store.Close())
 	if b.after != nil {
 		err = errors.Join(err, b.after())
 	}

@@ -26,6 +26,9 @@ type Config struct {
 	Log   eventlog.Log
 	Store onlinestore.Store
 	Clock eventlog.Clock
+	// CaughtUp, if set, returns once reads see everything that was written before the call: they may
+	// keep what they have read.
+	CaughtUp func(ctx context.Context) error
 	// Every is the time between two looks of Run (0: DefaultEvery).
 	Every time.Duration
 }
@@ -216,6 +219,12 @@ func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]
 	live, err := registry.ConsumedBy(ctx, t.cfg.Store, p.Views)
 	if err != nil {
 		return nil, fmt.Errorf("read the positions of views: %w", err)
+	}
+	if t.cfg.CaughtUp != nil {
+		// States up to a position were written before the position was.
+		if err := t.cfg.CaughtUp(ctx); err != nil {
+			return nil, fmt.Errorf("wait until reads see what is stored: %w", err)
+		}
 	}
 	marks := Marks{}
 	found := &records{log: t.cfg.Log, at: map[recordKey]*eventlog.Record{}}

@@ -125,6 +125,30 @@ func TestP13_MarksFollowTheLog(t *testing.T) {
 	})
 }
 
+// A mark is published once reads see everything that was written before its position was.
+func TestP16_MarksWaitForReads(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		f := follow(t, open)
+		f.append(3)
+		f.consume(1)
+		calls, notYet := uint64(0), errors.New("not yet")
+		f.cfg.CaughtUp = func(context.Context) error {
+			if calls++; len(f.Marks()) > 0 {
+				t.Error("a mark was there before reads had caught up")
+			}
+			f.consume(calls + 1) // after the position was read
+			if calls == 1 {
+				return notYet
+			}
+			return nil
+		}
+		if err := f.Refresh(t.Context(), f.now); !errors.Is(err, notYet) || calls != 1 {
+			t.Fatalf("%d calls, %v", calls, err)
+		}
+		f.expect(2, 1, noon+2)
+	})
+}
+
 // A view over a table that a job brings at known times is complete until the next of them.
 func TestCompleteUntil(t *testing.T) {
 	nightly := plan.Known{Kind: plan.KnownSchedule, Schedule: "0 2 * * *", Delay: 30 * plan.Minute}

@@ -43,6 +43,7 @@ const (
 	AnsweringCells = 8 << 20   // answers that are being computed, all together
 	InFlight       = 512       // requests that are being answered
 	Connections    = 1024      // that are open
+	NearCacheBytes = 64 << 20  // default of what is kept of states between reads
 )
 
 // Key returns the message for an entity's key of the given length, "" if it is within the limit.

@@ -153,7 +153,7 @@ func followWhile(ctx context.Context, r *Reader, views []*plan.View, live []atom
 		for i := range views {
 			newest[i] = max(newest[i], live[i].Load())
 			if newest[i] > 0 {
-				of, queries = append(of, i), append(queries, Query{views[i], names("x")})
+				of, queries = append(of, i), append(queries, Query{View: views[i], Entities: names("x")})
 			}
 		}
 		answers, err := r.States(context.WithoutCancel(ctx), queries)
@@ -192,7 +192,7 @@ func many(t *testing.T, store onlinestore.Store, n int) (queries []Query) {
 	for i := range n {
 		v := view(fmt.Sprint("v", i), byte(i+1))
 		build(t, store, Generation{View: v.Fingerprint, Number: 1}, "x")
-		queries = append(queries, Query{v, names("x")})
+		queries = append(queries, Query{View: v, Entities: names("x")})
 	}
 	return queries
 }

@@ -20,8 +20,10 @@ type Reader struct {
 	now   func() time.Time // time.Now, except in tests
 	mu    sync.Mutex
 	live  map[plan.Fingerprint]liveRecord
-	epoch string // the settled epoch that the last round trip has seen; "" if it was not settled
-	open  *trip  // that reads may still join
+	epoch string           // the settled epoch that the last round trip has seen; "" if it was not settled
+	open  *trip            // that reads may still join
+	mark  onlinestore.Seen // of the value of the epoch's key when it was found to be epoch
+	kept  *kept            // nil: nothing is kept
 }
 
 type liveRecord struct {
@@ -47,37 +49,66 @@ func NewReader(store onlinestore.Store) *Reader {
 type Query struct {
 	View     *plan.View
 	Entities [][]byte
+	// For says what the caller makes of states and keeps; it gets only values that were kept for the
+	// same. 0: it keeps nothing.
+	For uint64
+	At  plan.EventTime // kept values are valid at that time
 }
 
-// Answer has the states of a Query, all of one generation; nil for an entity without a state.
+// Answer has the states of a Query, all of one generation; nil for an entity without a state, and
+// for one of which a value was kept.
 type Answer struct {
 	Generation Generation
 	States     [][]byte
+	Kept       []Value // of each entity, nil where none was kept; empty if the reader keeps nothing
+	keep       keep
 }
 
 // switches bounds how often a read starts over because the live generation changed meanwhile.
 const switches = 5
 
 // States answers all queries in one round trip, or in up to three if a live generation has just
-// changed. For a view without live state the error is a *NotMaterialized.
+// changed. If a value was kept of every entity, it makes none. For a view without live state the error
+// is a *NotMaterialized.
 func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
 	known := make([]liveRecord, len(queries))
 	for range switches {
-		t, at := r.join(queries, known)
+		mark := r.believe(queries, known)
+		f := r.find(queries, known)
+		if f.all && r.vouched(known, mark) {
+			return f.answers(queries, known), nil
+		}
+		missing := f.missing(queries)
+		t, at := r.join(missing, known)
 		if err := r.travel(ctx, t, at.leads); err != nil {
 			return nil, fmt.Errorf("read online state: %w", err)
 		}
-		answers, current, err := r.match(queries, known, t.values[at.first:], t)
+		answers, current, err := r.match(missing, known, at.first, t)
 		if err != nil || current {
+			f.complete(answers, queries, known)
 			return answers, err
 		}
 	}
 	return nil, fmt.Errorf("read online state: generations changed %d times during one read", switches)
 }
 
-// match converts the fetched values, which begin with the states of the queries, to answers. current
-// is false if a cached generation is not the live one.
-func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *trip) (answers []Answer, current bool, err error) {
+// believe fills in which generations are live as far as the reader knows. mark is that of the epoch
+// that vouches for them.
+func (r *Reader) believe(queries []Query, known []liveRecord) (mark onlinestore.Seen) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, q := range queries {
+		known[i] = r.live[q.View.Fingerprint]
+		if known[i].epoch != r.epoch || known[i].epoch != "" && r.now().Sub(known[i].asked) > recordAge {
+			known[i].epoch = ""
+		}
+	}
+	return r.mark
+}
+
+// match converts the fetched values, from number first on, to answers. current is false if a cached
+// generation is not the live one.
+func (r *Reader) match(queries []Query, known []liveRecord, first int, t *trip) (answers []Answer, current bool, err error) {
 	current = true
 	for i, q := range queries {
 		if epoch := known[i].epoch; epoch != "" {
@@ -106,15 +137,19 @@ func (r *Reader) match(queries []Query, known []liveRecord, states [][]byte, t *
 		return nil, false, nil
 	}
 	answers = make([]Answer, len(queries))
+	states := t.values[first:]
 	for i, q := range queries {
 		answers[i] = Answer{Generation: known[i].generation}
+		if t.marks != nil {
+			answers[i].keep.marks, _ = ofEntities(q.Entities, t.marks[len(t.values)-len(states):])
+		}
 		answers[i].States, states = ofEntities(q.Entities, states)
 	}
 	return answers, true, nil
 }
 
-// ofEntities removes the states of some entities from the front of the fetched values.
-func ofEntities(entities, fetched [][]byte) (states, rest [][]byte) {
+// ofEntities removes what was fetched of some entities from the front of a list.
+func ofEntities[T any](entities [][]byte, fetched []T) (states, rest []T) {
 	n := 0
 	for _, e := range entities {
 		if e != nil {
@@ -125,7 +160,7 @@ func ofEntities(entities, fetched [][]byte) (states, rest [][]byte) {
 	if n == len(entities) {
 		return states, rest
 	}
-	all := make([][]byte, len(entities))
+	all := make([]T, len(entities))
 	for i, e := range entities {
 		if e != nil {
 			all[i], states = states[0], states[1:]

@@ -36,7 +36,7 @@ func TestP4_ReaderSeesASwitchAtOnce(t *testing.T) {
 		r := NewReader(store)
 		a, b := view("spend", 1), view("visits", 2)
 		entities := [][]byte{[]byte("x"), nil, []byte("y"), []byte("x")}
-		queries := []Query{{a, entities}, {b, [][]byte{}}, {b, entities}, {a, entities[:1]}}
+		queries := []Query{{View: a, Entities: entities}, {View: b, Entities: [][]byte{}}, {View: b, Entities: entities}, {View: a, Entities: entities[:1]}}
 		live := map[*plan.View]Generation{}
 		promote := func(v *plan.View) {
 			live[v] = Generation{View: v.Fingerprint, Number: live[v].Number + 1, Build: 9}
@@ -76,7 +76,7 @@ func TestN6_ViewWithoutState(t *testing.T) {
 	a, b := view("spend", 1), view("visits", 2)
 	g := Generation{View: a.Fingerprint, Number: 1}
 	build(t, store, g, "x")
-	queries := []Query{{a, [][]byte{[]byte("x")}}, {b, [][]byte{[]byte("x")}}}
+	queries := []Query{{View: a, Entities: [][]byte{[]byte("x")}}, {View: b, Entities: [][]byte{[]byte("x")}}}
 	for range 2 {
 		var none *NotMaterialized
 		if _, err := r.States(t.Context(), queries); !errors.As(err, &none) || none.View != b {
@@ -103,7 +103,7 @@ func TestReaderGivesUp(t *testing.T) {
 		number++
 		build(t, inner, Generation{View: v.Fingerprint, Number: number}, "x")
 	}
-	_, err := NewReader(store).States(t.Context(), []Query{{v, [][]byte{[]byte("x")}}})
+	_, err := NewReader(store).States(t.Context(), []Query{{View: v, Entities: [][]byte{[]byte("x")}}})
 	if err == nil || !strings.Contains(err.Error(), "generations changed") {
 		t.Errorf("a read that never catches up: %v", err)
 	}
@@ -159,7 +159,7 @@ func readWhile(ctx context.Context, r *Reader, views []*plan.View, names []strin
 	}
 	newest := make([]uint64, len(views))
 	for ctx.Err() == nil {
-		answers, err := r.States(context.WithoutCancel(ctx), []Query{{views[0], entities}, {views[1], entities}})
+		answers, err := r.States(context.WithoutCancel(ctx), []Query{{View: views[0], Entities: entities}, {View: views[1], Entities: entities}})
 		if err != nil && strings.Contains(err.Error(), "generations changed") {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/onlinestore"
 )
 
 // trip is one round trip to the store, for one read or for several that come at the same
@@ -25,6 +26,7 @@ type trip struct {
 	states int           // how many of the keys
 	done   chan struct{} // closed when values and err are there; nil for a single read
 	values [][]byte
+	marks  []onlinestore.Seen // of the values, if the reader keeps values
 	err    error
 	before string    // the settled epoch that an earlier trip has seen, "" if there is none
 	seen   string    // the settled epoch that this trip has seen, "" if it was not settled
@@ -44,17 +46,13 @@ type place struct {
 	leads bool // it makes the trip
 }
 
-// join adds a read to the trip that is about to leave, or to a new one, which it leads. It
-// fills in which generations the read believes live.
+// join adds a read, which believes the known generations live, to the trip that is about to leave, or
+// to a new one, which it leads.
 func (r *Reader) join(queries []Query, known []liveRecord) (*trip, place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keys := 0
-	for i, q := range queries {
-		known[i] = r.live[q.View.Fingerprint]
-		if known[i].epoch != r.epoch || known[i].epoch != "" && r.now().Sub(known[i].asked) > recordAge {
-			known[i].epoch = ""
-		}
+	for _, q := range queries {
 		keys += len(q.Entities)
 	}
 	shared := r.share && keys <= mostShared
@@ -134,19 +132,32 @@ func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
 
 // get fetches the values of a trip.
 func (r *Reader) get(ctx context.Context, t *trip) {
-	if t.values, t.err = r.store.Get(ctx, t.keys); t.err != nil {
+	if r.kept == nil {
+		t.values, t.err = r.store.Get(ctx, t.keys)
+	} else {
+		t.values, t.marks, t.err = r.kept.store.GetMarked(ctx, t.keys)
+	}
+	if t.err != nil {
 		return
 	}
-	switch epoch := t.values[len(t.values)-1]; {
+	last := len(t.values) - 1
+	switch epoch := t.values[last]; {
 	case string(epoch) == t.before:
 		t.seen = t.before
-		return
+		if r.kept == nil {
+			return
+		}
 	case settled(epoch):
 		t.seen = string(epoch)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.epoch = t.seen
+	if t.seen != t.before {
+		r.epoch = t.seen
+	}
+	if r.kept != nil && r.epoch == t.seen {
+		r.mark = t.marks[last]
+	}
 }
 
 // during is the settled epoch under which the live records of this trip were the live ones, ""

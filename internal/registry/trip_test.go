@@ -42,6 +42,7 @@ type read struct {
 
 func (r *Reader) joined(queries ...Query) *read {
 	x := &read{queries: queries, known: make([]liveRecord, len(queries))}
+	r.believe(queries, x.known)
 	x.trip, x.at = r.join(queries, x.known)
 	return x
 }
@@ -51,7 +52,7 @@ func (x *read) finish(ctx context.Context, r *Reader, live ...Generation) error 
 	if err := r.travel(ctx, x.trip, x.at.leads); err != nil {
 		return err
 	}
-	answers, current, err := r.match(x.queries, x.known, x.trip.values[x.at.first:], x.trip)
+	answers, current, err := r.match(x.queries, x.known, x.at.first, x.trip)
 	if err != nil || !current {
 		return fmt.Errorf("current: %v, %w", current, err)
 	}
@@ -81,10 +82,10 @@ func TestReadsShareARoundTrip(t *testing.T) {
 		*read
 		live []Generation
 	}{
-		{r.joined(Query{views[0], names("x", "", "y")}), live[:1]},
-		{r.joined(Query{views[1], names("z")}, Query{views[0], names("z", "x")}), []Generation{live[1], live[0]}},
-		{r.joined(Query{views[1], names()}), live[1:]},
-		{r.joined(Query{views[0], names("x")}), live[:1]},
+		{r.joined(Query{View: views[0], Entities: names("x", "", "y")}), live[:1]},
+		{r.joined(Query{View: views[1], Entities: names("z")}, Query{View: views[0], Entities: names("z", "x")}), []Generation{live[1], live[0]}},
+		{r.joined(Query{View: views[1], Entities: names()}), live[1:]},
+		{r.joined(Query{View: views[0], Entities: names("x")}), live[:1]},
 	}
 	var wg sync.WaitGroup
 	for i, x := range list {
@@ -101,7 +102,7 @@ func TestReadsShareARoundTrip(t *testing.T) {
 	if n := store.gets.Load(); n != 1 {
 		t.Errorf("%d round trips", n)
 	}
-	if x := r.joined(Query{views[0], names("x")}); !x.at.leads {
+	if x := r.joined(Query{View: views[0], Entities: names("x")}); !x.at.leads {
 		t.Error("a read joined a trip that had left")
 	}
 }
@@ -113,18 +114,18 @@ func TestTripsAreBounded(t *testing.T) {
 	for i := range many {
 		many[i] = "x"
 	}
-	large := Query{views[0], names(append(many, "y")...)}
-	first := r.joined(Query{views[0], names("x")})
+	large := Query{View: views[0], Entities: names(append(many, "y")...)}
+	first := r.joined(Query{View: views[0], Entities: names("x")})
 	if x := r.joined(large); !x.at.leads || x.finish(t.Context(), r, live[0]) != nil {
 		t.Error("a large read shares a trip, or fails")
 	}
 	for i := range mostOfTrip/mostShared - 1 {
-		if x := r.joined(Query{views[0], names(many...)}); x.trip != first.trip {
+		if x := r.joined(Query{View: views[0], Entities: names(many...)}); x.trip != first.trip {
 			t.Errorf("read %d did not fit", i)
 		}
 	}
-	next := r.joined(Query{views[0], names(many...)})
-	if !next.at.leads || r.joined(Query{views[1], names("z")}).trip != next.trip {
+	next := r.joined(Query{View: views[0], Entities: names(many...)})
+	if !next.at.leads || r.joined(Query{View: views[1], Entities: names("z")}).trip != next.trip {
 		t.Error("a trip has no bound, or nobody joins the one that follows")
 	}
 	for _, x := range []*read{first, next} {
@@ -136,7 +137,7 @@ func TestTripsAreBounded(t *testing.T) {
 		t.Errorf("%d round trips", n)
 	}
 	alone := NewReader(embedded(t))
-	if a, b := alone.joined(Query{views[0], names("x")}), alone.joined(Query{views[0], names("x")}); a.trip == b.trip {
+	if a, b := alone.joined(Query{View: views[0], Entities: names("x")}), alone.joined(Query{View: views[0], Entities: names("x")}); a.trip == b.trip {
 		t.Error("reads of a store that is not behind a network share a trip")
 	}
 }
@@ -148,7 +149,7 @@ func TestTripsOutliveTheirReads(t *testing.T) {
 		r, store, views, live := shared(t)
 		release := make(chan struct{})
 		store.before = func() { <-release }
-		reads := []*read{r.joined(Query{views[0], names("x")}), r.joined(Query{views[0], names("y")}), r.joined(Query{views[1], names("z")})}
+		reads := []*read{r.joined(Query{View: views[0], Entities: names("x")}), r.joined(Query{View: views[0], Entities: names("y")}), r.joined(Query{View: views[1], Entities: names("z")})}
 		gone, other := reads[0], reads[1]
 		if !leader {
 			gone, other = other, gone
@@ -185,7 +186,7 @@ func (broken) Get(context.Context, [][]byte) ([][]byte, error) { return nil, err
 
 func TestTripsFailForAll(t *testing.T) {
 	r := NewReader(remote{broken{embedded(t)}})
-	a, b := r.joined(Query{view("spend", 1), names("x")}), r.joined(Query{view("spend", 1), names("y")})
+	a, b := r.joined(Query{View: view("spend", 1), Entities: names("x")}), r.joined(Query{View: view("spend", 1), Entities: names("y")})
 	failed := make(chan error, 2)
 	for _, x := range []*read{a, b} {
 		go func() { failed <- x.finish(t.Context(), r) }()
@@ -205,7 +206,7 @@ func TestStormOfReads(t *testing.T) {
 	for w := range 16 {
 		wg.Go(func() {
 			for i := range 200 {
-				x := []Query{{views[(w+i)%2], names(all[(w*7+i)%len(all)]...)}, {views[i%2], names(all[i%len(all)]...)}}
+				x := []Query{{View: views[(w+i)%2], Entities: names(all[(w*7+i)%len(all)]...)}, {View: views[i%2], Entities: names(all[i%len(all)]...)}}
 				answers, err := r.States(t.Context(), x)
 				if err != nil {
 					t.Error(err)

@@ -52,4 +52,39 @@ var servingMutants = []mutant{
 		file: "server/listen.go", old: "	case <-time.After(s.cfg.Grace):", new: "	case <-time.After(0):",
 		tests: []string{serverTests},
 	},
+	{
+		name: "kept-beyond-a-tile", tag: "b2", breaks: "Kept values are used for a moment after a tile has left their window.",
+		file: "internal/kernel/window/series.go", old: "until = leaves(first)", new: "until = leaves(first) + 1",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "kept-before-a-tile-left", tag: "b2", breaks: "Kept values are used for times at which an older tile was still in their window.",
+		file: "internal/kernel/window/series.go", old: "from = leaves(first - 1)", new: "from = plan.Always",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "kept-beyond-a-pending-row", tag: "w3", breaks: "Kept values are used although a row has become visible.",
+		file: "internal/kernel/prepared.go", old: "until = min(until, s.pending[i].visible+1)", new: "until = min(until, s.pending[i].visible+2)",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "kept-over-a-lost-connection", tag: "p16", breaks: "What was read over a connection that is lost counts as unchanged over the next one.",
+		file: "internal/onlinestore/redis/watched.go", old: "t.number<<countBits | t.counts", new: "1<<countBits | t.counts",
+		tests: []string{serverTests},
+	},
+	{
+		name: "kept-of-another-generation", tag: "p16", breaks: "Values are used without asking whether their generation is still live.",
+		file: "internal/registry/kept.go", old: "return r.kept.store.Unchanged(epochKey, mark)", new: "return mark != 0",
+		tests: []string{serverTests},
+	},
+	{
+		name: "now-is-kept", tag: "p16", breaks: "Encoded features that depend on the time of the read are used at another time.",
+		file: "server/kept.go", old: "reads = reads || e.Kind == plan.Now", new: "reads = reads || e.Kind == plan.Now && e.Kind == plan.Literal",
+		tests: []string{serverTests},
+	},
+	{
+		name: "marks-before-messages", tag: "p16", breaks: "A view counts as complete before the messages about writes to its states have arrived.",
+		file: "internal/freshness/tracker.go", old: "if err := t.cfg.CaughtUp(ctx); err != nil {", new: "if err := ctx.Err(); err != nil {",
+		tests: []string{freshTests},
+	},
 }

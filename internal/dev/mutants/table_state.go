@@ -163,7 +163,7 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "another-reads-states", tag: "p4", breaks: "Reads that share a round trip all get the states of the first.",
-		file: readerFile, old: "t.values[at.first:]", new: "t.values[0:]",
+		file: readerFile, old: "states := t.values[first:]", new: "states := t.values[0:]",
 		tests: []string{"internal/registry"},
 	},
 	{

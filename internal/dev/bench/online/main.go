@@ -22,7 +22,9 @@ import (
 // report is the last line of the output. r… are ratios to the floor, json and grpc are ratios to
 // Connect over HTTP/1, and grpc_http2 is the ratio to Connect over HTTP/2. bare_http2 compares
 // net/http handlers that do nothing, over HTTP/2 and HTTP/1. grpc_bound follows from it: the
-// largest grpc ratio that is possible in the row 1x50 with net/http's HTTP/2.
+// largest grpc ratio that is possible in the row 1x50 with net/http's HTTP/2. near_cache is the ratio of
+// a server with a near cache to the same server without, for entities drawn from a Zipf distribution:
+// the lower one of 1x50 and 1x250.
 type report struct {
 	Bench     string       `json:"bench"`
 	R1x50     bench.Figure `json:"r1x50"`
@@ -36,6 +38,8 @@ type report struct {
 	Bare      bench.Figure `json:"bare_http2"`
 	Bound     bench.Figure `json:"grpc_bound"`
 	P99       bench.Figure `json:"p99_ratio_1x50"`
+	Near      bench.Figure `json:"near_cache"`
+	Near10x50 bench.Figure `json:"near_cache_10x50"`
 }
 
 // options are what the flags set.
@@ -45,6 +49,7 @@ type options struct {
 	turn          time.Duration
 	only          string
 	profile       string
+	profiled      string
 	role          string
 	redis         string
 }
@@ -57,6 +62,7 @@ func main() {
 	flag.DurationVar(&o.turn, "turn", 500*time.Millisecond, "how long a turn is")
 	flag.StringVar(&o.only, "only", "", "run the rows of the table whose names begin with `PREFIX`, such as 1x50")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the server to `FILE`")
+	flag.StringVar(&o.profiled, "profiled", roleServer, "the role whose profile is written: "+roleServer+" or "+roleNear)
 	flag.StringVar(&o.role, "role", "", "what this process is; the program starts itself for every role")
 	flag.StringVar(&o.redis, "redis", "", "address of redis-server, of a role")
 	flag.Parse()
@@ -70,7 +76,7 @@ func main() {
 
 func run(ctx context.Context, o options) error {
 	switch o.role {
-	case roleServer:
+	case roleServer, roleNear:
 		return runServer(ctx, o)
 	case roleFloor:
 		return runFloor(ctx, o)
@@ -96,6 +102,6 @@ func measure(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("%s: %w", row.name(), err)
 		}
 	}
-	fmt.Printf("\nCPU is microseconds of processor time per request: of the server, of Redis, of the load.\n\n")
+	fmt.Printf("\nnear cache: entities are drawn from a Zipf distribution (s = 1.1); no state is written meanwhile.\nCPU is microseconds of processor time per request: of the server, of Redis, of the load.\n\n")
 	return json.NewEncoder(os.Stdout).Encode(out)
 }

@@ -22,6 +22,7 @@ type protocol int
 const (
 	toFloor      protocol = iota
 	compactProto          // like the client of package sdk from its second call on
+	nearProto             // the same, of a server with a near cache
 	connectProto
 	connectJSON
 	connectHTTP2
@@ -31,7 +32,7 @@ const (
 )
 
 func (p protocol) String() string {
-	return [...]string{"the floor", "Connect, compact", "Connect", "JSON", "Connect over HTTP/2", "gRPC", "bare HTTP/1", "bare HTTP/2"}[p]
+	return [...]string{"the floor", "Connect, compact", "near cache", "Connect", "JSON", "Connect over HTTP/2", "gRPC", "bare HTTP/1", "bare HTTP/2"}[p]
 }
 
 // ofFloor reports whether the floor's process serves the protocol.
@@ -58,7 +59,7 @@ func (t *tested) request(p protocol, views int, users []int, length int) ([]byte
 	}
 	message := &unskewv1.GetFeaturesRequest{Service: fmt.Sprintf("s%d", views), Keys: []*unskewv1.Column{
 		{Name: "user", Values: &unskewv1.Column_Ints{Ints: &unskewv1.Ints{Values: ids}}}}}
-	if p == compactProto {
+	if p == compactProto || p == nearProto {
 		s, _ := t.plan.Service(message.Service)
 		message.KnownFingerprint = s.Fingerprint.String()
 	}
@@ -67,7 +68,7 @@ func (t *tested) request(p protocol, views int, users []int, length int) ([]byte
 		return nil, err
 	}
 	switch p {
-	case connectProto, compactProto:
+	case connectProto, compactProto, nearProto:
 		return plainRequest(readPath, "application/proto", body), nil
 	case connectJSON:
 		if body, err = protojson.Marshal(message); err != nil {

@@ -21,6 +21,7 @@ type row struct {
 	p99                      *bench.Figure // ours divided by the other's
 	least                    bool          // the ratio is the minimum of several rows
 	bound                    *bench.Figure // the ratio that gRPC could reach in the previous row
+	zipf                     bool          // some users are read much more often than others
 }
 
 func table(r *report) []row {
@@ -37,6 +38,9 @@ func table(r *report) []row {
 		{rows: 1, views: 2, connections: 16, ours: grpcProto, against: connectHTTP2, ratio: &r.GRPCHTTP2},
 		{rows: 100, views: 2, connections: 16, ours: grpcProto, against: connectProto, ratio: &r.GRPC, least: true},
 		{rows: 100, views: 2, connections: 16, ours: grpcProto, against: connectHTTP2, ratio: &r.GRPCHTTP2, least: true},
+		{rows: 1, views: 2, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near, zipf: true},
+		{rows: 1, views: 10, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near, zipf: true, least: true},
+		{rows: 10, views: 2, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near10x50, zipf: true},
 	}
 }
 
@@ -48,13 +52,19 @@ func (r row) name() string {
 	return name
 }
 
-// pooled is the number of different requests in a row.
-const pooled = 64
+// How many requests a row repeats, and how many with a Zipf distribution.
+const (
+	pooled     = 64
+	pooledZipf = 4096
+)
 
 // race measures a row and prints it.
 func (t *tested) race(ctx context.Context, r row) error {
 	users := t.draw(r.rows)
-	answered := make([]int, pooled)
+	if r.zipf {
+		users = t.drawZipf(r.rows)
+	}
+	answered := make([]int, len(users))
 	if r.ours.ofFloor() { // its responses are to be as long as Connect's
 		c, err := t.prepare(connectProto, r, users, answered)
 		if err != nil {
@@ -116,6 +126,21 @@ func (t *tested) draw(rows int) [][]int {
 	return users
 }
 
+// drawZipf draws the users of each request from a Zipf distribution, different ones in one request.
+func (t *tested) drawZipf(rows int) [][]int {
+	r := rand.New(rand.NewPCG(19, uint64(rows)))
+	z := rand.NewZipf(r, 1.1, 1, uint64(len(t.orders)-1))
+	users := make([][]int, pooledZipf)
+	for i := range users {
+		for len(users[i]) < rows {
+			if u := int(z.Uint64()); !slices.Contains(users[i], u) {
+				users[i] = append(users[i], u)
+			}
+		}
+	}
+	return users
+}
+
 // contestant is one side of a row: callers that send its requests during its turns.
 type contestant struct {
 	callers  []caller
@@ -152,8 +177,11 @@ func (s *spent) add(p pids, since spent) {
 // lengths of the responses, which requests to the floor include.
 func (t *tested) prepare(p protocol, r row, users [][]int, answered []int) (*contestant, error) {
 	to := t.ours
-	if p.ofFloor() {
+	switch {
+	case p.ofFloor():
 		to = t.floor
+	case p == nearProto:
+		to = t.near
 	}
 	c := &contestant{pids: pids{to.cmd.Process.Pid, t.redis.Pid(), os.Getpid()}}
 	for range r.connections {

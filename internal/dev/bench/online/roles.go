@@ -17,6 +17,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/dev/bench"
 	"github.com/unskew/unskew/internal/dev/bench/workload"
+	"github.com/unskew/unskew/internal/limits"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/server"
@@ -25,6 +26,7 @@ import (
 // The roles of processes other than the one that measures.
 const (
 	roleServer = "server"
+	roleNear   = "near" // a server with a near cache
 	roleFloor  = "floor"
 )
 
@@ -58,7 +60,16 @@ func runServer(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	srv, err := server.New(server.Config{Clock: func() plan.EventTime { return workload.Now }, States: registry.NewReader(store)})
+	states := registry.NewReader(store)
+	if o.role == roleNear {
+		watched, err := store.Watch(ctx)
+		if err != nil {
+			return err
+		}
+		defer watched.Close()
+		states = registry.NewKeepingReader(watched, limits.NearCacheBytes)
+	}
+	srv, err := server.New(server.Config{Clock: func() plan.EventTime { return workload.Now }, States: states})
 	if err != nil {
 		return err
 	}

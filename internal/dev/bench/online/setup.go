@@ -25,6 +25,7 @@ type tested struct {
 	redis      *bench.Redis
 	ours       *process
 	floor      *process
+	near       *process
 	before     float64 // calls per second of the second contestant in the previous row
 }
 
@@ -48,6 +49,9 @@ func setUp(ctx context.Context, o options) (t *tested, err error) {
 	if t.ours, err = startRole(roleServer, o, t.redis.Address); err != nil {
 		return t, err
 	}
+	if t.near, err = startRole(roleNear, o, t.redis.Address); err != nil {
+		return t, err
+	}
 	t.floor, err = startRole(roleFloor, o, t.redis.Address)
 	return t, err
 }
@@ -63,7 +67,7 @@ func fill(ctx context.Context, t *tested) (float64, error) {
 
 // closeAll ends everything that was started and joins errors to err.
 func closeAll(err error, t *tested) error {
-	for _, p := range []*process{t.ours, t.floor} {
+	for _, p := range []*process{t.ours, t.near, t.floor} {
 		if p != nil {
 			err = errors.Join(err, p.close())
 		}
@@ -87,7 +91,7 @@ func startRole(role string, o options, redis string) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(program, "-role", role, "-redis", redis)
-	if role == roleServer && o.profile != "" {
+	if role == o.profiled && o.profile != "" {
 		cmd.Args = append(cmd.Args, "-profile", o.profile)
 	}
 	cmd.Stderr = os.Stderr
