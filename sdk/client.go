@@ -40,6 +40,7 @@ type options struct {
 	limits callLimits
 	http   connect.HTTPClient
 	grpc   bool
+	token  string
 	calls  []connect.ClientOption
 }
 
@@ -86,6 +87,12 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		o.http = &http.Client{Transport: newTransport(o.grpc)}
 	}
 	o.calls = append(o.calls, connect.WithInterceptors(o.limits))
+	if o.token != "" {
+		if u.Scheme != "https" && !loopback(u) {
+			return nil, fmt.Errorf("a token is not sent to %s without TLS; use https", u.Host)
+		}
+		o.calls = append(o.calls, connect.WithInterceptors(bearer(o.token)))
+	}
 	return &Client{
 		features: unskewv1connect.NewFeatureServiceClient(o.http, baseURL, o.calls...),
 		ingest:   unskewv1connect.NewIngestServiceClient(o.http, baseURL, o.calls...),

@@ -117,7 +117,7 @@ func TestP11_RequestsInFlightHaveALimit(t *testing.T) {
 // A connection beyond the limit is served as soon as another one is closed.
 func TestP11_ConnectionsHaveALimit(t *testing.T) {
 	f := start(t, func(cfg *Config) { cfg.MaxConnections = 1 })
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -47,7 +48,12 @@ type Config struct {
 	// Freshness knows how stale the views are and whether log and store answer; nil: this server
 	// does not know, and is ready without. Its clock is Clock.
 	Freshness *freshness.Tracker
-	Log       *slog.Logger
+	// Access knows the callers; nil: everyone on this machine may do everything, and the server listens
+	// nowhere else.
+	Access authenticator
+	TLS    *tls.Config // nil: no TLS, and the server listens on this machine only
+	Hosts  []string    // names, beside those of this machine, for which a server without Access answers
+	Log    *slog.Logger
 	// Metrics is the registry of the server's metrics, which /metrics exposes; nil means a new one.
 	Metrics *prometheus.Registry
 	// Failed, if set, is called before the response with the reason of every output that has the

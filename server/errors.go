@@ -36,6 +36,10 @@ func tooMuch(format string, args ...any) error {
 	return &callerError{code: connect.CodeResourceExhausted, message: fmt.Sprintf(format, args...)}
 }
 
+func denied(format string, args ...any) *connect.Error {
+	return connect.NewError(connect.CodePermissionDenied, fmt.Errorf(format, args...))
+}
+
 // retryAfter is the header by which an error says after how many seconds to try again. Over gRPC it
 // is a trailer.
 const (

@@ -56,6 +56,9 @@ func (s *Server) read(ctx context.Context, c *call) error {
 // compute runs a bound query. The answer is valid only inside use. whole, if given, may answer from
 // what was kept of states; then use is not called.
 func (s *Server) compute(ctx context.Context, svc *service, q *query, whole func([]fetched, plan.EventTime) (bool, error), use func(*answer) error) error {
+	if err := mayRead(ctx, svc.plan.Name); err != nil {
+		return err
+	}
 	err := s.computeOnce(ctx, svc, q, s.keeps, whole, use)
 	if errors.Is(err, errMoved) {
 		err = s.computeOnce(ctx, svc, q, false, nil, use)

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Listen opens a listener on a loopback address such as 127.0.0.1:7171 or localhost:7171. It
-// refuses any other address, because the server does not authenticate callers.
-func Listen(address string) (net.Listener, error) {
+// Listen opens a listener on an address such as 127.0.0.1:7171, localhost:7171 or :7171. It refuses
+// any but a loopback address unless the server is secured: Config has Access and TLS.
+func Listen(address string, secured bool) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", address, err)
 	}
-	if err := checkLoopback(addr); err != nil {
+	if err := checkLoopback(addr, secured); err != nil {
 		return nil, err
 	}
 	ln, err := net.ListenTCP("tcp", addr)
@@ -28,19 +28,20 @@ func Listen(address string) (net.Listener, error) {
 	return ln, nil
 }
 
-func checkLoopback(addr net.Addr) error {
+func checkLoopback(addr net.Addr, secured bool) error {
 	tcp, ok := addr.(*net.TCPAddr)
-	if !ok || tcp.IP.IsLoopback() {
+	if !ok || secured || tcp.IP.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("refusing to listen on %s: other machines can reach it, and the server has no authentication yet; "+
-		"listen on 127.0.0.1 (or [::1]) and put a proxy that authenticates in front", addr)
+	return fmt.Errorf("refusing to listen on %s: other machines can reach it, which needs TLS and known callers "+
+		"(serve --tls-cert, --tls-key and --callers); or listen on 127.0.0.1", addr)
 }
 
-// protocols allows HTTP/1.1 and HTTP/2 without TLS, which gRPC needs.
+// protocols allows HTTP/1.1 and HTTP/2, which gRPC needs, also without TLS.
 func protocols() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
+	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(true)
 	return p
 }
@@ -58,7 +59,8 @@ const transferTime = 30 * time.Second
 // httpServer returns the HTTP server with its time limits.
 func (s *Server) httpServer(transfer time.Duration) *http.Server {
 	return &http.Server{
-		Handler:           s.Handler(),
+		Handler:           s.checked(s.Handler()),
+		TLSConfig:         s.cfg.TLS,
 		Protocols:         protocols(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       s.cfg.Timeout + transfer,
@@ -72,16 +74,23 @@ func (s *Server) httpServer(transfer time.Duration) *http.Server {
 // Serve answers calls on ln until ctx ends. Then it is not ready, but answers for Config.Grace, so that
 // callers can go elsewhere. After that it refuses new calls, waits for the running ones
 // (at most Config.Drain) and returns nil. It closes ln, which must be on a loopback address or a
-// unix socket.
+// unix socket unless Config has Access and TLS.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if err := checkLoopback(ln.Addr()); err != nil {
+	if err := checkLoopback(ln.Addr(), s.cfg.Access != nil && s.cfg.TLS != nil); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	srv := s.httpServer(transferTime)
 	ballast := make([]byte, ballastBytes)
 	defer runtime.KeepAlive(ballast)
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(limitConnections(ln, s.cfg.MaxConnections)) }()
+	go func() {
+		limited := limitConnections(ln, s.cfg.MaxConnections)
+		if s.cfg.TLS != nil {
+			served <- srv.ServeTLS(limited, "", "") // the certificate is in the configuration
+			return
+		}
+		served <- srv.Serve(limited)
+	}()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve on %s: %w", ln.Addr(), err)

@@ -43,7 +43,7 @@ func TestClientsThatDoNotReadAreDisconnected(t *testing.T) {
 	client, server := net.Pipe()
 	ln <- server
 	body := encoded(t, messages()["a good one"], "proto")
-	request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\nContent-Length: %d\r\n\r\n%s",
+	request := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\nContent-Length: %d\r\n\r\n%s",
 		unskewv1connect.FeatureServiceGetFeaturesProcedure, len(body), body)
 	if _, err := io.WriteString(client, request); err != nil {
 		t.Fatal(err)

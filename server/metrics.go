@@ -19,6 +19,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	refused  prometheus.Counter
+	denied   *prometheus.CounterVec
 	panics   prometheus.Counter
 	rows     *prometheus.CounterVec
 	statuses *prometheus.CounterVec
@@ -38,6 +39,8 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 			Help: "Calls being answered."}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "unskew_requests_refused_total",
 			Help: "Requests refused before any procedure ran: malformed, too large, unknown method or protocol."}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_requests_denied_total",
+			Help: "Requests refused because of who sent them, by code: unauthenticated or permission_denied."}, []string{"code"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "unskew_panics_total",
 			Help: "Calls that ended in a panic; each answered an internal error."}),
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_read_rows_total",
@@ -47,7 +50,7 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 		pushed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_pushed_rows_total",
 			Help: "Rows pushed, by source and outcome."}, []string{"source", "outcome"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.refused, m.panics, m.rows, m.statuses, m.pushed} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.refused, m.denied, m.panics, m.rows, m.statuses, m.pushed} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

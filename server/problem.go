@@ -38,6 +38,8 @@ func newProblem(status int, code, format string, args ...any) *problem {
 var httpStatus = map[connect.Code]int{
 	connect.CodeInvalidArgument:    http.StatusBadRequest,
 	connect.CodeFailedPrecondition: http.StatusBadRequest,
+	connect.CodeUnauthenticated:    http.StatusUnauthorized,
+	connect.CodePermissionDenied:   http.StatusForbidden,
 	connect.CodeNotFound:           http.StatusNotFound,
 	connect.CodeResourceExhausted:  http.StatusTooManyRequests,
 	connect.CodeUnavailable:        http.StatusServiceUnavailable,

@@ -68,6 +68,9 @@ func (s *Server) stream(name string) (*plan.Source, error) {
 
 // ingest appends rows to the log. It returns one outcome for each row.
 func (s *Server) ingest(ctx context.Context, src *plan.Source, batch *vector.Batch) ([]ingest.Pushed, error) {
+	if err := mayPush(ctx, src.Name); err != nil {
+		return nil, err
+	}
 	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
 	if err == nil && len(pushed) != batch.N {
 		err = fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), batch.N)

@@ -142,22 +142,22 @@ func TestMetrics(t *testing.T) {
 // TestP3_OnlyLoopback: without authentication, the server listens only on loopback addresses.
 func TestP3_OnlyLoopback(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "10.0.0.1:7171"} {
-		ln, err := Listen(address)
+		ln, err := Listen(address, false)
 		if err == nil {
 			t.Errorf("%s: listens on %v", address, errOf(ln.Close()))
 			continue
 		}
-		if !strings.Contains(err.Error(), "the server has no authentication yet; listen on 127.0.0.1") {
+		if !strings.Contains(err.Error(), "which needs TLS and known callers") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
 	for _, address := range []string{"nonsense", "127.0.0.1", "127.0.0.1:x"} {
-		if _, err := Listen(address); err == nil || !strings.Contains(err.Error(), address) {
+		if _, err := Listen(address, false); err == nil || !strings.Contains(err.Error(), address) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
 	for _, address := range []string{"127.0.0.1:0", "localhost:0"} {
-		ln, err := Listen(address)
+		ln, err := Listen(address, false)
 		if err != nil {
 			t.Errorf("%s: %v", address, err)
 			continue
@@ -187,7 +187,7 @@ func (everywhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 
 // unix socket is allowed.
 func TestP3_ServeChecksItsListener(t *testing.T) {
 	f := start(t, nil)
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestP3_ServeChecksItsListener(t *testing.T) {
 // serve runs Serve on its own port; stop begins the shutdown.
 func (f *fixture) serve(t *testing.T) (url string, stop context.CancelFunc, ended <-chan error) {
 	t.Helper()
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (a *getArgs) options() ([]sdk.ReadOption, error) {
 // reasons of errors.
 func (o *options) withServer(c *cobra.Command, url string, failed func(output string, row int, text string), f func(context.Context, *sdk.Client) error) (err error) {
 	if url != "" {
-		client, err := sdk.New(url)
+		client, err := newClient(url)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	if err := srv.Promote(p.Plan); err != nil {
 		return err
 	}
-	ln, err := server.Listen("127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0", false)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 	var send pusher
 	finish := func(context.Context) error { return nil }
 	if url != "" {
-		client, err := sdk.New(url)
+		client, err := newClient(url)
 		if err != nil {
 			return err
 		}

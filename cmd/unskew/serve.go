@@ -32,9 +32,10 @@ func newServe(o *options) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve features and accept events over Connect, gRPC and HTTP/JSON",
 		Long: `Serves every feature service of the project and accepts events for its stream sources,
-on one port of the loopback interface: Connect, gRPC, gRPC-Web, and JSON with an object
-for each row, which /openapi.json describes. It also serves /livez, /readyz and
-/metrics. Pushed events are applied to the online store as they arrive.
+on one port: Connect, gRPC, gRPC-Web, and JSON with an object for each row, which
+/openapi.json describes. It also serves /livez, /readyz and /metrics. Pushed events are
+applied to the online store as they arrive. Other machines can reach the server only with TLS
+and known callers: --tls-cert, --tls-key and --callers.
 
 /readyz, and gRPC's health service, say whether requests should be sent here: every view can
 be served, log and store answer, and events are applied. On an interrupt the server is not
@@ -50,7 +51,12 @@ interrupt stops a build, the build runs again after the next start.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, f) },
 	}
-	c.Flags().StringVar(&f.listen, "listen", defaultListen, "listen on `ADDRESS` of the loopback interface; port 0 is any free one")
+	c.Flags().StringVar(&f.listen, "listen", defaultListen, "listen on `ADDRESS`; port 0 is any free one. Beyond the loopback interface TLS and callers are needed")
+	c.Flags().StringVar(&f.security.files.Certificate, "tls-cert", "", "serve over TLS with the certificate chain in `FILE`, in PEM")
+	c.Flags().StringVar(&f.security.files.Key, "tls-key", "", "the private key of --tls-cert, in PEM: `FILE`")
+	c.Flags().StringVar(&f.security.files.ClientCA, "client-ca", "", "accept client certificates signed by the authorities in `FILE`")
+	c.Flags().StringVar(&f.security.callers, "callers", "", "answer only the callers in `FILE`, with their roles; see unskew token --help")
+	c.Flags().StringSliceVar(&f.security.hosts, "host", nil, "without --callers, also answer requests for `NAME`, to which a proxy on this machine has been called")
 	c.Flags().DurationVar(&f.grace, "grace", 0, "answer for `TIME` after an interrupt while not ready, as in 10s")
 	c.Flags().DurationVar(&f.maxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
 	c.Flags().StringVar(&f.memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
@@ -61,6 +67,7 @@ interrupt stops a build, the build runs again after the next start.`,
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	listen, memory, nearCache string
+	security                  securityFlags
 	grace, maxStaleness       time.Duration
 }
 
@@ -85,7 +92,11 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	if f.grace < 0 || f.maxStaleness < 0 {
 		return errors.New("--grace and --max-staleness are times of 0 or more")
 	}
-	ln, err := server.Listen(f.listen)
+	secure, err := f.security.read()
+	if err != nil {
+		return err
+	}
+	ln, err := server.Listen(f.listen, secure.secured())
 	if err != nil {
 		return err
 	}
@@ -128,10 +139,12 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	srv, err := server.New(server.Config{
+	cfg := server.Config{
 		Clock: wallClock, States: states, Ingester: ingester, Training: queue, Applying: applier, Freshness: fresh, Log: log, Metrics: metrics,
 		Grace: f.grace, MaxStaleness: f.maxStaleness,
-	})
+	}
+	secure.configure(&cfg)
+	srv, err := server.New(cfg)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -140,7 +153,11 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	}
 	// From here on it is known whether the server is ready; fresh.Run reports an error.
 	_ = fresh.Refresh(c.Context(), wallClock())
-	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on http://%s (%s)\n", p.Name, ln.Addr(), st.Name)
+	scheme := "http"
+	if secure.tls != nil {
+		scheme = "https"
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "serving project %s on %s://%s (%s)\n", p.Name, scheme, ln.Addr(), st.Name)
 	// Everything else works until the last request is answered.
 	work, stop := context.WithCancel(context.WithoutCancel(c.Context()))
 	defer stop()
@@ -153,6 +170,7 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return srv.Serve(serving, ln)
 	})
 	g.Go(func() error { return ignoreHangups(ctx, hangups, log) })
+	g.Go(func() error { return secure.run(ctx, log) })
 	g.Go(func() error { return queue.Run(ctx) })
 	g.Go(func() error { return clocks.Run(ctx) })
 	g.Go(func() error {

@@ -32,8 +32,8 @@ func startServer(dir string, env []string, args ...string) (*running, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the server ended: %v: %s", s.cmd.Wait(), s.log.String())
 		}
-		if _, rest, ok := strings.Cut(line, " on http://"); ok {
-			s.url = "http://" + strings.Fields(rest)[0]
+		if _, rest, ok := strings.Cut(line, " on http"); ok {
+			s.url = "http" + strings.Fields(rest)[0]
 		}
 	}
 	go func() {

@@ -31,7 +31,7 @@ func newAsker(p *plan.Plan, s *plan.Service, store onlinestore.Store, c *clock) 
 	if err := srv.Promote(servicePlan(p, s)); err != nil {
 		return nil, err
 	}
-	ln, err := server.Listen("127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0", false)
 	if err != nil {
 		return nil, err
 	}

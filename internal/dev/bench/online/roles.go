@@ -76,7 +76,7 @@ func runServer(ctx context.Context, o options) (err error) {
 	if err := srv.Promote(p); err != nil {
 		return err
 	}
-	ln, err := server.Listen("127.0.0.1:0")
+	ln, err := server.Listen("127.0.0.1:0", false)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,97 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+)
+
+// maxFile bounds the size of a callers file in bytes.
+const maxFile = 4 << 20
+
+// recheck is how often files are looked at for changes.
+const recheck = 5 * time.Second
+
+// File is a callers file that is read again when it changes. Methods may be called concurrently.
+type File struct {
+	path    string
+	read    stamp
+	callers atomic.Pointer[Callers]
+}
+
+// stamp tells versions of a file apart.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+func stampOf(path string) (stamp, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}, err
+	}
+	return stamp{info.ModTime(), info.Size()}, nil
+}
+
+// Open reads a callers file.
+func Open(path string) (*File, error) {
+	f := &File{path: path}
+	if err := f.refresh(); err != nil {
+		return nil, fmt.Errorf("callers: %w", err)
+	}
+	return f, nil
+}
+
+// refresh reads the file if it has changed.
+func (f *File) refresh() error {
+	now, err := stampOf(f.path)
+	if err != nil || now == f.read {
+		return err
+	}
+	in, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
+	if err := errors.Join(err, in.Close()); err != nil {
+		return err
+	}
+	if len(text) > maxFile {
+		return fmt.Errorf("%s has more than %d bytes", f.path, maxFile)
+	}
+	f.read = now // a version with errors is reported once
+	callers, err := Parse(filepath.Base(f.path), text)
+	if err != nil {
+		return err
+	}
+	f.callers.Store(callers)
+	return nil
+}
+
+// Authenticate returns the caller of a request; see Callers.Authenticate.
+func (f *File) Authenticate(r *http.Request) (*Caller, error) {
+	return f.callers.Load().Authenticate(r)
+}
+
+// Run reads the file again whenever it changes, until ctx ends. While it cannot be read, the callers
+// stay as they were and report gets the reason.
+func (f *File) Run(ctx context.Context, report func(error)) error {
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := f.refresh(); err != nil {
+				report(err)
+			}
+		}
+	}
+}

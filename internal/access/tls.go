@@ -1,0 +1,77 @@
+package access
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// TLS are the files of a server's TLS.
+type TLS struct {
+	Certificate string // chain in PEM, the server's own certificate first
+	Key         string // private key in PEM
+	ClientCA    string // PEM of authorities of client certificates; "": clients need none
+}
+
+// Config reads the files. A changed certificate and key are used within seconds; new authorities need
+// a restart. With authorities a client may show a certificate, and one that they have not signed ends the
+// connection.
+func (t TLS) Config() (*tls.Config, error) {
+	pair := &keyPair{TLS: t}
+	if err := pair.refresh(); err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate, NextProtos: []string{"h2", "http/1.1"}}
+	if t.ClientCA == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(t.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
+	if !c.ClientCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("TLS: %s has no certificate in PEM", t.ClientCA)
+	}
+	return c, nil
+}
+
+// keyPair is a certificate with its key, read again when the files change.
+type keyPair struct {
+	TLS
+	mu      sync.Mutex
+	checked time.Time
+	read    [2]stamp
+	pair    *tls.Certificate
+}
+
+// certificate implements tls.Config.GetCertificate. A pair that cannot be read leaves the last one in
+// use: the files may be written at this moment.
+func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Since(k.checked) > recheck {
+		_ = k.refresh()
+	}
+	return k.pair, nil
+}
+
+func (k *keyPair) refresh() error {
+	k.checked = time.Now()
+	cert, err1 := stampOf(k.Certificate)
+	key, err2 := stampOf(k.Key)
+	now := [2]stamp{cert, key}
+	if err := errors.Join(err1, err2); err != nil || now == k.read {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(k.Certificate, k.Key)
+	if err != nil {
+		return err
+	}
+	k.pair, k.read = &pair, now
+	return nil
+}

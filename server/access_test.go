@@ -1,0 +1,218 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/unskew/unskew/internal/access"
+	"github.com/unskew/unskew/internal/access/accesstest"
+	"github.com/unskew/unskew/sdk"
+)
+
+// secured serves with callers over TLS and returns the URL and a client that trusts the server.
+func secured(t *testing.T, f *fixture, files *accesstest.Authority) (url string, client func(token string, certificates ...tls.Certificate) *http.Client) {
+	t.Helper()
+	ln, err := Listen("127.0.0.1:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return "https://" + ln.Addr().String(), func(token string, certificates ...tls.Certificate) *http.Client {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: files.Pool, Certificates: certificates}, ForceAttemptHTTP2: true}
+		t.Cleanup(transport.CloseIdleConnections)
+		return &http.Client{Transport: withToken{transport, token}}
+	}
+}
+
+// withToken sends a token with every request.
+type withToken struct {
+	next  http.RoundTripper
+	token string
+}
+
+func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w.token != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+w.token)
+	}
+	return w.next.RoundTrip(r)
+}
+
+// TestCallers: in every protocol a caller may do what its roles say, and nothing else; without
+// credentials there are only the probes.
+func TestCallers(t *testing.T) {
+	authority := accesstest.New(t)
+	tokens := map[string]string{}
+	var list strings.Builder
+	list.WriteString("callers:\n")
+	for name, rest := range map[string]string{
+		"reader": "roles: [read]", "narrow": "roles: [read], services: [other]", "pusher": "roles: [push]", "trainer": "roles: [train]", "admin": "roles: [admin]",
+	} {
+		tokens[name] = access.NewToken()
+		fmt.Fprintf(&list, "- {name: %s, %s, tokens: [\"%s\"]}\n", name, rest, access.HashToken(tokens[name]))
+	}
+	list.WriteString("- {name: machine, roles: [read], certificates: [client.example]}\n")
+	tokens["nobody"], tokens["unknown"] = "", access.NewToken()
+	callers, err := access.Parse("callers.yaml", []byte(list.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey, ClientCA: authority.Certificate}.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(c *Config) { c.Access, c.TLS = callers, config })
+	url, client := secured(t, f, authority)
+	expect := func(who, what string, got error, want connect.Code) {
+		t.Helper()
+		if code := connect.CodeOf(got); got == nil && want != 0 || got != nil && code != want {
+			t.Errorf("%s, %s: %v, want code %v", who, what, got, want)
+		}
+	}
+	keys, request := row(1)
+	const none, unauthenticated, denied = connect.Code(0), connect.CodeUnauthenticated, connect.CodePermissionDenied
+	for _, c := range []struct {
+		who               string
+		read, push, train connect.Code // none for push and train: it fails for another reason, so it was let in
+	}{
+		{"reader", none, denied, denied},
+		{"narrow", denied, denied, denied},
+		{"pusher", denied, none, denied},
+		{"trainer", denied, denied, none},
+		{"admin", none, none, none},
+		{"nobody", unauthenticated, unauthenticated, unauthenticated},
+		{"unknown", unauthenticated, unauthenticated, unauthenticated},
+	} {
+		for protocol, opts := range map[string][]sdk.Option{"Connect": nil, "JSON": {sdk.WithJSON()}, "gRPC": {sdk.WithGRPC()}} {
+			cl, err := sdk.New(url, append(opts, sdk.WithHTTPClient(client(tokens[c.who])))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = cl.GetFeatures(t.Context(), "fraud_v1", keys, request)
+			expect(c.who, protocol+" read", err, c.read)
+			// This server has neither log nor queue, so a call that is let in fails with another code.
+			_, err = cl.Push(t.Context(), "transactions", sdk.Strings("id", "x"))
+			if letIn := connect.CodeOf(err) != c.push; letIn != (c.push == none) {
+				t.Errorf("%s, %s push: %v", c.who, protocol, err)
+			}
+			_, err = cl.ListTrainingSets(t.Context())
+			if letIn := connect.CodeOf(err) != c.train; letIn != (c.train == none) {
+				t.Errorf("%s, %s train: %v", c.who, protocol, err)
+			}
+		}
+		res, err := client(tokens[c.who]).Post(url+"/v1/services/fraud_v1:read", "application/json", strings.NewReader(`{"rows": [{"user_id": 1, "receiver_id": 1, "merchant": "shop", "amount": 1, "note": "n"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if want := map[connect.Code]int{none: 200, denied: 403, unauthenticated: 401}[c.read]; res.StatusCode != want || want > 200 && res.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s reads rows: %d %s", c.who, res.StatusCode, text)
+		}
+		if token := tokens[c.who]; token != "" && strings.Contains(string(text), token) {
+			t.Errorf("%s: the answer shows the token: %s", c.who, text)
+		}
+	}
+	machine, err := sdk.New(url, sdk.WithHTTPClient(client("", authority.Client(t, "client.example"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = machine.GetFeatures(t.Context(), "fraud_v1", keys, request)
+	expect("a client certificate", "read", err, none)
+	stranger, err := sdk.New(url, sdk.WithHTTPClient(client("", authority.Client(t, "other.example"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stranger.GetFeatures(t.Context(), "fraud_v1", keys, request)
+	expect("a certificate of nobody known", "read", err, unauthenticated)
+	if _, err := client("", accesstest.New(t).Client(t, "client.example")).Get(url + "/livez"); err == nil {
+		t.Error("a certificate of another authority is accepted")
+	}
+	for path, want := range map[string]map[string]int{
+		"/livez":        {"nobody": 200, "reader": 200},
+		"/readyz":       {"nobody": 200},
+		"/metrics":      {"nobody": 401, "reader": 403, "admin": 200},
+		"/openapi.json": {"nobody": 401, "pusher": 200},
+		"/elsewhere":    {"nobody": 401, "reader": 404},
+	} {
+		for who, status := range want {
+			res, err := client(tokens[who]).Get(url + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != status {
+				t.Errorf("%s gets %s: %d, want %d", who, path, res.StatusCode, status)
+			}
+		}
+	}
+}
+
+// TestPagesFromElsewhere: a browser cannot be made to call a server of its own machine by a page of
+// another host, directly or by a name that resolves to this machine.
+func TestPagesFromElsewhere(t *testing.T) {
+	f := start(t, func(c *Config) { c.Hosts = []string{"features.example"} })
+	h := f.Server.checked(f.Handler())
+	for _, c := range []struct {
+		host    string
+		headers map[string]string
+		want    int
+	}{
+		{"127.0.0.1:7171", nil, 200},
+		{"localhost", nil, 200},
+		{"[::1]:7171", nil, 200},
+		{"Features.example:443", nil, 200},
+		{"evil.example", nil, 403},
+		{"127.0.0.1.evil.example:7171", nil, 403},
+		{"127.0.0.1:7171", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		{"127.0.0.1:7171", map[string]string{"Origin": "https://evil.example"}, 403},
+		{"127.0.0.1:7171", map[string]string{"Origin": "http://127.0.0.1:7171"}, 200},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/services/fraud_v1:read", strings.NewReader(`{"rows": []}`))
+		r.Host = c.host
+		r.Header.Set("Content-Type", "application/json")
+		for k, v := range c.headers {
+			r.Header.Set(k, v)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != c.want && !(c.want == 200 && w.Code == 400) {
+			t.Errorf("host %s, %v: %d %s", c.host, c.headers, w.Code, w.Body)
+		}
+	}
+}
+
+// A listener beyond this machine needs both TLS and callers.
+func TestOnlySecuredServersListenElsewhere(t *testing.T) {
+	if ln, err := Listen("0.0.0.0:0", false); err == nil || !strings.Contains(err.Error(), "--callers") {
+		t.Errorf("%v, %v", ln, err)
+	}
+	ln, err := Listen("0.0.0.0:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(c *Config) { c.Access = &access.Callers{} }) // without TLS
+	if err := f.Serve(t.Context(), ln); err == nil || !strings.Contains(err.Error(), "refusing to listen") {
+		t.Error(err)
+	}
+	if err := ln.Close(); err == nil || !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "closed") {
+		t.Errorf("the listener is still open: %v", err)
+	}
+}
