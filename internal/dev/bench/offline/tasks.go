@@ -24,17 +24,24 @@ type task struct {
 
 var tasks = []task{
 	{"agg", false, func(ctx context.Context, r *runner) error {
-		return r.windows(ctx, "3 exact windows × sum, count, max", []span{{1, 0}, {7, 0}, {30, 0}}, &r.report.Agg, &r.report.AggMemory)
+		return r.windows(ctx, "3 exact windows × sum, count, max", exact, &r.report.Agg, &r.report.AggMemory)
 	}},
 	{"hop", false, func(ctx context.Context, r *runner) error {
-		return r.windows(ctx, "3 windows with hops × sum, count, max", []span{{1, 1}, {7, 6}, {30, 24}}, &r.report.Hop, new(bench.Figure))
+		return r.windows(ctx, "3 windows with hops × sum, count, max", hops, &r.report.Hop, new(bench.Figure))
 	}},
 	{"latest", false, latest},
 	{"windows", false, tenthWindow},
 	{"views", false, manyViews},
 	{"taxi", false, taxi},
 	{"spill", true, spill},
+	{"floor", true, floors},
 }
+
+// The windows of most tasks, exact or with hops.
+var (
+	exact = []span{{1, 0}, {7, 0}, {30, 0}}
+	hops  = []span{{1, 1}, {7, 6}, {30, 24}}
+)
 
 // sql runs statements in a separate process.
 func (r *runner) sql(ctx context.Context, statements string) (usage, error) {
@@ -119,24 +126,32 @@ func (s span) features(i int) []string {
 	}
 }
 
-func (r *runner) windows(ctx context.Context, job string, spans []span, speed, memory *bench.Figure) (err error) {
-	d := r.usual()
-	var features []string
-	columns := map[string]string{}
+// windowFeatures are those of all windows.
+func windowFeatures(spans []span) (features []string) {
 	for i, s := range spans {
 		features = append(features, s.features(i)...)
+	}
+	return features
+}
+
+func (r *runner) windows(ctx context.Context, job string, spans []span, speed, memory *bench.Figure) (err error) {
+	d := r.usual()
+	columns := map[string]string{}
+	for i := range spans {
 		for _, f := range []string{"sum", "count", "max"} {
 			columns[fmt.Sprintf("v0.%s_%d", f, i)] = fmt.Sprintf("%s_%d", f, i)
 		}
 	}
-	*speed, *memory, err = r.race(ctx, job, d, d.definitions(features), windowQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet", spans), columns)
+	*speed, *memory, err = r.race(ctx, job, d, d.definitions(windowFeatures(spans)), windowQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet", spans), columns)
 	return err
 }
+
+var latestFeatures = []string{"amount: latest(amount)", "quantity: latest(quantity)", "kind: latest(kind)"}
 
 func latest(ctx context.Context, r *runner) (err error) {
 	d := r.usual()
 	r.report.Latest, r.report.LatestMemory, err = r.race(ctx, "latest of three columns", d,
-		d.definitions([]string{"amount: latest(amount)", "quantity: latest(quantity)", "kind: latest(kind)"}),
+		d.definitions(latestFeatures),
 		latestQuery(d.name+"-spine.parquet", d.name+"-events-*.parquet"),
 		map[string]string{"v0.amount": "amount", "v0.quantity": "quantity", "v0.kind": "kind"})
 	return err
@@ -219,10 +234,7 @@ func spill(ctx context.Context, r *runner) error {
 	if err := r.make(ctx, d); err != nil {
 		return err
 	}
-	var features []string
-	for i, s := range []span{{1, 0}, {7, 0}, {30, 0}} {
-		features = append(features, s.features(i)...)
-	}
+	features := windowFeatures(exact)
 	for _, memory := range []string{"8GiB", "1GiB"} {
 		u, err := r.train(ctx, d, d.definitions(features), "--memory", memory)
 		if err != nil {
