@@ -55,10 +55,11 @@ const blockOverhead = 112
 // of a block is limited too, because offsets in it have 32 bits. The open blocks of a
 // collector take at most maxOpenBytes, and as much for their text.
 const (
-	minBlockWords = 1 << 7
-	maxBlockWords = 1 << 14
-	maxBlockText  = 1 << 20
-	maxOpenBytes  = 16 << 20
+	minBlockWords  = 1 << 7
+	maxBlockWords  = 1 << 14
+	maxPrunedWords = 1 << 16 // before superseded events are dropped
+	maxBlockText   = 1 << 20
+	maxOpenBytes   = 16 << 20
 )
 
 // layout says what the words of a row are:

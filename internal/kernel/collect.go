@@ -56,7 +56,9 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	c.lanes = view.lanes()
-	c.pruner = r.newPruner()
+	if c.pruner = r.newPruner(); c.pruner != nil {
+		c.maxWords = min(maxPrunedWords, maxOpenBytes/8/parts)
+	}
 	return c, nil
 }
 
@@ -172,7 +174,7 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 	}
 	if o.block == nil || o.block.late != late {
 		words := min(minBlockWords<<min(o.made, 20), c.maxWords)
-		if c.pruner != nil && !late {
+		if c.pruner != nil && !late && o.made > 0 {
 			words = c.maxWords // the block is used again
 		}
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
@@ -198,7 +200,7 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel []int32) {
 	l, d := &c.replay.layout, c.replay.division
 	for j, i := range sel {
-		words[j*stride] = c.heads[i] | uint64(uint32(d.local(c.of[i])))
+		words[j*stride] = c.heads[i] | uint64(uint32(d.localOf(c.of[i])))
 	}
 	if l.bits > firstBits {
 		c.writeBits(words, stride, rows, sel)
@@ -303,6 +305,9 @@ func (c *Collector) flush(part int) error {
 func (c *Collector) flushPruned(part int, b *Block) error {
 	pruned := c.pruner.prune(part, b)
 	b.n, b.words, b.text, b.runs = 0, b.words[:0], b.text[:0], b.runs[:0]
+	if c.open[part].made == 1 {
+		c.open[part].block = nil // the first one is small
+	}
 	if pruned == nil {
 		return nil
 	}

@@ -2,8 +2,8 @@ package kernel
 
 import (
 	"fmt"
-	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/agg"
@@ -28,7 +28,14 @@ type history struct {
 	bits    []vector.Bitmap // by bit of the layout; nil: set in every event
 	bitMem  []vector.Bitmap
 	lanes   []*vector.Vector
+	numbers []numberLane
 	inputs  []agg.Input // by slot
+}
+
+// numberLane is a lane of numbers, as words like those of a block's rows.
+type numberLane struct {
+	lane  int
+	words []uint64
 }
 
 func newHistory(r *Replay) *history {
@@ -147,9 +154,21 @@ func (h *history) makeRoom() {
 	if h.replay.layout.ids {
 		h.id = grown(h.id, h.n)
 	}
-	for _, v := range h.lanes {
+	h.numbers = h.numbers[:0]
+	for i, v := range h.lanes {
 		v.Resize(h.n)
+		switch h.replay.layout.lanes[i].kind {
+		case plan.Int:
+			h.numbers = append(h.numbers, numberLane{i, wordsOf(v.Int)})
+		case plan.Double:
+			h.numbers = append(h.numbers, numberLane{i, wordsOf(v.Double)})
+		}
 	}
+}
+
+// wordsOf returns the bits of numbers, as an alias.
+func wordsOf[T int64 | float64](numbers []T) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(numbers))), len(numbers))
 }
 
 // scatter copies the rows of a stretch to the events of their entities.
@@ -158,14 +177,17 @@ func (h *history) scatter(s stretch) error {
 	b, n, stride := s.block, s.to-s.from, l.stride(s.block.late)
 	words := b.words[s.from*stride : s.to*stride]
 	h.to = grown(h.to, n)
+	time, lanes := l.time(), l.lane(b.late)
 	for i := range h.to {
-		e := uint32(words[i*stride])
-		h.to[i] = h.next[e]
+		row := words[i*stride:][:stride]
+		e := uint32(row[0])
+		p := h.next[e]
 		h.next[e]++
-	}
-	column := words[l.time():]
-	for i, p := range h.to {
-		h.time[p] = plan.EventTime(column[i*stride])
+		h.to[i] = p
+		h.time[p] = plan.EventTime(row[time])
+		for _, x := range h.numbers {
+			x.words[p] = row[lanes+l.lanes[x.lane].at]
+		}
 	}
 	h.scatterVisible(b, words, stride)
 	for i, bits := range h.bits {
@@ -185,10 +207,14 @@ func (h *history) scatter(s stretch) error {
 		}
 	}
 	for i, v := range h.lanes {
-		if lane := l.lanes[i]; lane.kind == plan.Bool {
+		switch lane := l.lanes[i]; lane.kind {
+		case plan.Int, plan.Double:
+		case plan.Bool:
 			v.Bits = h.bits[lane.at]
-		} else if err := h.scatterLane(v, lane.kind, b, words[l.lane(b.late)+lane.at:], stride); err != nil {
-			return err
+		default:
+			if err := h.scatterLane(v, lane.kind, b, words[lanes+lane.at:], stride); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -212,31 +238,22 @@ func (h *history) scatterVisible(b *Block, words []uint64, stride int) {
 	}
 }
 
-// scatterLane is scatter for a lane.
+// scatterLane is scatter for a lane of strings or composite values.
 func (h *history) scatterLane(v *vector.Vector, kind plan.Kind, b *Block, column []uint64, stride int) error {
-	switch kind {
-	case plan.Int:
-		for i, p := range h.to {
-			v.Int[p] = int64(column[i*stride])
-		}
-	case plan.Double:
-		for i, p := range h.to {
-			v.Double[p] = math.Float64frombits(column[i*stride])
-		}
-	case plan.String:
+	if kind == plan.String {
 		for i, p := range h.to {
 			v.Str[p] = textAt(b.text, column[i*stride])
 		}
-	default:
-		for i, p := range h.to {
-			v.Any[p] = plan.NullValue()
-			if ref := column[i*stride]; ref != 0 {
-				x, _, err := plan.DecodeCanonical([]byte(textAt(b.text, ref)))
-				if err != nil {
-					return fmt.Errorf("%w: %w", errBlock, err)
-				}
-				v.Any[p] = x
+		return nil
+	}
+	for i, p := range h.to {
+		v.Any[p] = plan.NullValue()
+		if ref := column[i*stride]; ref != 0 {
+			x, _, err := plan.DecodeCanonical([]byte(textAt(b.text, ref)))
+			if err != nil {
+				return fmt.Errorf("%w: %w", errBlock, err)
 			}
+			v.Any[p] = x
 		}
 	}
 	return nil

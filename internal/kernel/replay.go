@@ -100,6 +100,15 @@ func (r *Replay) Part(row int) int { return r.division.part(r.division.tuple.ent
 // EventBytes is the size of an event in a block, without its text.
 func (r *Replay) EventBytes() int { return 8 * r.layout.stride(r.layout.classes > 1) }
 
+// SweptEvents is about how many of a number of events are left when a part is swept, if they come in
+// order of time.
+func (r *Replay) SweptEvents(events int64) int64 {
+	if r.onlyLatest() {
+		return events / 4
+	}
+	return events
+}
+
 // FewEvents is the number of visible events from which an entity no longer counts as new.
 const FewEvents = 5
 

@@ -72,6 +72,7 @@ type division struct {
 	tuple *spineTuple
 	shift uint    // log2 of the number of parts
 	rows  []int32 // spine rows by part, ascending
+	local []int32 // of each of rows: the number of its entity in its part
 	first []int32 // where the rows of each part begin, and the end
 }
 
@@ -88,11 +89,11 @@ func (s *Spine) divide(tuple, parts int) *division {
 	for p := range parts {
 		d.first[p+1] += d.first[p]
 	}
-	d.rows = make([]int32, len(d.tuple.entity))
+	d.rows, d.local = make([]int32, len(d.tuple.entity)), make([]int32, len(d.tuple.entity))
 	next := slices.Clone(d.first)
 	for row, e := range d.tuple.entity {
 		p := d.part(e)
-		d.rows[next[p]] = int32(row)
+		d.rows[next[p]], d.local[next[p]] = int32(row), d.localOf(e)
 		next[p]++
 	}
 	return d
@@ -102,8 +103,8 @@ func (d *division) parts() int { return len(d.first) - 1 }
 
 func (d *division) part(entity int32) int { return int(entity) & (1<<d.shift - 1) }
 
-// local is the number of an entity in its part.
-func (d *division) local(entity int32) int32 { return entity >> d.shift }
+// localOf is the number of an entity in its part.
+func (d *division) localOf(entity int32) int32 { return entity >> d.shift }
 
 // entities is one more than the greatest local number.
 func (d *division) entities() int { return int(d.tuple.entities.n>>d.shift) + 1 }
@@ -114,17 +115,16 @@ func (d *division) rowsOf(part int) []int32 { return d.rows[d.first[part]:d.firs
 // byEntity lists the numbers of a part's spine rows by local entity, ascending within each, and where each
 // entity begins, and the end. It uses the memory of the given lists.
 func (d *division) byEntity(part int, ranks, first []int32) (_, _ []int32) {
-	rows, entities := d.rowsOf(part), d.entities()
-	ranks, first = grown(ranks, len(rows)), grown(first, entities+1)
+	local, entities := d.local[d.first[part]:d.first[part+1]], d.entities()
+	ranks, first = grown(ranks, len(local)), grown(first, entities+1)
 	clear(first)
-	for _, row := range rows {
-		first[d.local(d.tuple.entity[row])+1]++
+	for _, e := range local {
+		first[e+1]++
 	}
 	for e := range entities {
 		first[e+1] += first[e]
 	}
-	for i, row := range rows {
-		e := d.local(d.tuple.entity[row])
+	for i, e := range local {
 		ranks[first[e]] = int32(i)
 		first[e]++
 	}
@@ -132,4 +132,24 @@ func (d *division) byEntity(part int, ranks, first []int32) (_, _ []int32) {
 	copy(first[1:], first)
 	first[0] = 0
 	return ranks, first
+}
+
+// spineOrder is the spine rows of a part by entity, and for each entity by time.
+type spineOrder struct {
+	at    []plan.EventTime // of the part's spine rows
+	ranks []int32          // numbers of the part's spine rows, in order
+	first []int32          // where the ranks of each entity begin, and the end
+}
+
+// make orders the rows of a part, in the memory of the part before.
+func (o *spineOrder) make(d *division, part int, sorter *timeSorter) {
+	rows := d.rowsOf(part)
+	o.at = grown(o.at, len(rows))
+	for i, row := range rows {
+		o.at[i] = d.spine.at[row]
+	}
+	o.ranks, o.first = d.byEntity(part, o.ranks, o.first)
+	for e := range d.entities() {
+		sorter.sort(o.ranks[o.first[e]:o.first[e+1]], o.at)
+	}
 }

@@ -22,30 +22,30 @@ func (r *Replay) onlyLatest() bool {
 	return len(r.merged.Aggregates) > 0 && len(r.keepers) <= firstBits
 }
 
-// asOfTimes are the as-of times of a part's spine rows, sorted within each entity. They are made
-// when a collector first needs them.
+// asOfTimes are the spine rows of a part in the order of their entities and times. They are made when a
+// collector or a sweeper first needs them.
 type asOfTimes struct {
+	spineOrder
 	once  sync.Once
-	times []plan.EventTime
-	first []int32 // where each entity begins, and the end
+	times []plan.EventTime // of the rows in that order
 }
 
+// asOfTimes makes the times of a part if they are not there yet.
+func (r *Replay) asOfTimes(part int) *asOfTimes {
+	a := &r.asOf[part]
+	a.once.Do(func() {
+		a.spineOrder.make(r.division, part, new(timeSorter))
+		a.times = make([]plan.EventTime, len(a.ranks))
+		for i, rank := range a.ranks {
+			a.times[i] = a.at[rank]
+		}
+	})
+	return a
+}
+
+// of is the times of an entity.
 func (a *asOfTimes) of(entity uint32) []plan.EventTime {
 	return a.times[a.first[entity]:a.first[entity+1]]
-}
-
-// make collects the as-of times of a part.
-func (a *asOfTimes) make(d *division, part int) {
-	rows := d.rowsOf(part)
-	var ranks []int32
-	ranks, a.first = d.byEntity(part, nil, nil)
-	a.times = make([]plan.EventTime, len(rows))
-	for i, rank := range ranks {
-		a.times[i] = d.spine.at[rows[rank]]
-	}
-	for e := range d.entities() {
-		slices.Sort(a.of(uint32(e)))
-	}
 }
 
 // pruner drops superseded events from blocks without late events. It keeps the FewEvents earliest
@@ -122,8 +122,7 @@ func (p *pruner) moveText(out *Block, row []uint64, b *Block) {
 // of time.
 func (p *pruner) choose(part int, b *Block) {
 	d, l := p.replay.division, &p.replay.layout
-	asOf := &p.replay.asOf[part]
-	asOf.once.Do(func() { asOf.make(d, part) })
+	asOf := p.replay.asOfTimes(part)
 	p.after = grown(p.after, d.entities())
 	clear(p.after)
 	p.kept = p.kept[:0]

@@ -28,10 +28,8 @@ type Sweeper struct {
 	tracks  []sweepTrack
 	slots   [][]int // by track
 
-	at         []plan.EventTime // of the part's spine rows
-	ranks      []int32          // numbers of the part's spine rows, by entity and then by time
-	first      []int32          // where the ranks of each entity begin, and the end
-	everything []int32          // 0, 1, 2, …
+	spineOrder
+	everything []int32 // 0, 1, 2, …
 	sorter     timeSorter
 }
 
@@ -73,17 +71,12 @@ func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
 	return s.out, nil
 }
 
-// orderSpine lists the spine rows of a part by entity, and for each entity by time.
+// orderSpine orders the spine rows of a part.
 func (s *Sweeper) orderSpine(part int) {
-	d := s.replay.division
-	rows := d.rowsOf(part)
-	s.at = grown(s.at, len(rows))
-	for i, row := range rows {
-		s.at[i] = d.spine.at[row]
-	}
-	s.ranks, s.first = d.byEntity(part, s.ranks, s.first)
-	for e := range d.entities() {
-		s.sorter.sort(s.ranks[s.first[e]:s.first[e+1]], s.at)
+	if s.replay.asOf != nil {
+		s.spineOrder = s.replay.asOfTimes(part).spineOrder
+	} else {
+		s.spineOrder.make(s.replay.division, part, &s.sorter)
 	}
 }
 

@@ -1,6 +1,8 @@
 package offline
 
 import (
+	"math"
+
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/vector"
@@ -33,7 +35,7 @@ func (t *trainer) startReplays() error {
 	spine := t.spine.bytes(len(t.replays))
 	t.freed = int(100 * events / max(1, results+spine+t.writerBytes()))
 	t.room = &room{scratch: t.scratch}
-	largest := int64(sweptPart)
+	largest := int64(math.MaxInt64)
 	var spilled *scratch
 	if t.Memory > 0 {
 		free := max(t.Memory-t.Memory/readerShare-besides-spine-t.writerBytes()-t.openBytes(), t.Memory/8)
@@ -42,11 +44,11 @@ func (t *trainer) startReplays() error {
 		}
 		// The other half is for what is swept.
 		t.room.limit = max((free-results)/2, free/8)
-		largest = max(min(largest, t.room.limit/int64(4*t.Threads)), 1)
+		largest = max(t.room.limit/int64(4*t.Threads), 1)
 	}
 	for _, r := range t.replays {
-		parts := 1
-		for int64(parts)*largest < r.source.rows*int64(r.kernel.EventBytes()) && parts < mostParts {
+		parts, each := 1, int64(r.kernel.EventBytes())
+		for parts < mostParts && (r.source.rows*each/int64(parts) > largest || r.kernel.SweptEvents(r.source.rows)*each/int64(parts) > sweptPart) {
 			parts *= 2
 		}
 		r.kernel.Begin(t.spine.entities, r.tuple, parts)
@@ -58,7 +60,7 @@ func (t *trainer) startReplays() error {
 
 // bytes is what the spine takes.
 func (s *spine) bytes(replays int) int64 {
-	each := 8 + 4*len(s.tuples) + 12*replays // of a replay the division, and as-of times if it drops superseded events
+	each := 8 + 4*len(s.tuples) + 28*replays // of a replay the division, and the order of rows if it drops superseded events
 	for _, name := range s.keep {
 		each += 8
 		if vector.Lane(s.columns[name].Type) == plan.String {
