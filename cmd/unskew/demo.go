@@ -65,7 +65,7 @@ func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
 	if rows < 0 {
 		return fmt.Errorf("--rows %d: it is a number of flights, or 0 for all", rows)
 	}
-	reader, err := o.openReader("", 0)
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return err
 	}

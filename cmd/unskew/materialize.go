@@ -56,7 +56,7 @@ type materialization struct {
 }
 
 func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err error) {
-	reader, err := o.openReader("", 0)
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return err
 	}

@@ -8,36 +8,52 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/offline"
 )
 
 // bytes returns the value of --memory, or half of the machine's memory; 0 if that is unknown.
 func (f *trainFlags) bytes() (int64, error) {
 	if f.memory == "" {
-		return machineMemory("/") / 2, nil
+		return defaultMemory(2), nil
 	}
-	n, err := parseSize(f.memory)
+	return parseMemory("--memory", f.memory)
+}
+
+// defaultMemory is a fraction of the machine's memory, but no less than a training set takes; 0 if that is
+// unknown.
+func defaultMemory(fraction int64) int64 {
+	machine := machineMemory("/")
+	if machine == 0 {
+		return 0
+	}
+	return max(machine/fraction, offline.LeastMemory)
+}
+
+// parseMemory reads the value of a flag that bounds the memory of a training set.
+func parseMemory(flag, text string) (int64, error) {
+	n, err := parseSize(text)
 	if err != nil {
-		return 0, fmt.Errorf("--memory: %w", err)
+		return 0, fmt.Errorf("%s: %w", flag, err)
+	}
+	if n < offline.LeastMemory {
+		return 0, fmt.Errorf("%s: %q is too little; reading and writing files takes %d MiB, so write at least %dMiB", flag, text, offline.LeastMemory>>20, offline.LeastMemory>>20)
 	}
 	return n, nil
 }
 
-// The shares of --memory: the reader's, which DuckDB may use for queries and text files, and
-// the Go heap's. Stacks and C allocations take the rest.
-const (
-	readerShare = 4
-	heapShare   = 0.85
-)
+// leastQueries is what DuckDB needs to run queries with a few threads.
+const leastQueries = int64(100e6)
 
-// minReaderMemory is what DuckDB needs to read text files with a few threads.
-const minReaderMemory = 256e6
-
-// readerMemory returns DuckDB's limit for a given total; 0 leaves it to DuckDB.
-func readerMemory(memory int64) string {
+// reading sets the shares of memory that a reader has; of 0, which is no bound, none is set.
+func reading(memory int64, to *relation.Options) {
 	if memory == 0 {
-		return ""
+		return
 	}
-	return fmt.Sprintf("%dMB", int64(max(minReaderMemory, float64(memory/readerShare))/1e6))
+	s := offline.Divide(memory, true)
+	to.MemoryLimit = fmt.Sprintf("%dMB", max(leastQueries, s.Queries)/1e6)
+	to.InFlight, to.IDs = s.InFlight, s.IDs
 }
 
 // garbage is the GC percentage for building a training set. Most of its memory holds numbers,
@@ -62,18 +78,35 @@ func configured() bool {
 
 // collectBelow makes the collector keep the heap within its share of memory, unless the
 // environment configures the collector.
-func collectBelow(memory int64) {
+func collectBelow(memory int64, queries bool) {
 	if configured() {
 		return
 	}
 	debug.SetGCPercent(garbage)
 	size := int64(mostBallast)
 	if memory > 0 {
-		size = min(size, memory/readerShare)
+		size = min(size, memory/4)
 	}
-	ballast = make([]byte, size)
+	if ballast == nil {
+		ballast = make([]byte, size)
+	}
 	if memory > 0 {
-		debug.SetMemoryLimit(int64(heapShare*float64(memory)) + size)
+		debug.SetMemoryLimit(offline.Divide(memory, queries).Heap + size)
+	}
+}
+
+// growBy limits the Go heap to what it has now and the heap's share of memory, for the time of a build
+// in a process that does other things too, unless the environment configures the collector.
+func growBy(memory int64, queries bool) (restore func()) {
+	if memory == 0 || configured() {
+		return func() {}
+	}
+	var heap runtime.MemStats
+	runtime.ReadMemStats(&heap)
+	before := debug.SetMemoryLimit(int64(heap.HeapAlloc) + offline.Divide(memory, queries).Heap)
+	return func() {
+		debug.SetMemoryLimit(before)
+		debug.FreeOSMemory() // what the build took
 	}
 }
 

@@ -70,7 +70,7 @@ func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
 			return fmt.Errorf("--from: %w", err)
 		}
 	}
-	reader, err := o.openReader("", 0)
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func (o *options) perturbSet(c *cobra.Command, p *featuredefs.Project, set *plan
 	if err != nil {
 		return nil, err
 	}
-	reader, err := o.openReader(readerMemory(memory), 0)
+	reader, err := o.openReader(memory, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -81,8 +81,9 @@ func (o *options) writeLock(p *featuredefs.Project) error {
 	return os.Rename(temporary, path)
 }
 
-// openReader opens a reader of paths relative to the project and of its databases.
-func (o *options) openReader(memory string, threads int) (*relation.Reader, error) {
+// openReader opens a reader of paths relative to the project and of its databases, for a command whose memory is
+// limited to the given bytes, 0 for no limit.
+func (o *options) openReader(memory int64, threads int) (*relation.Reader, error) {
 	declared, err := featuredefs.LoadDatabases(o.project)
 	if err != nil {
 		return nil, err
@@ -91,7 +92,9 @@ func (o *options) openReader(memory string, threads int) (*relation.Reader, erro
 	for i, d := range declared {
 		databases[i] = relation.Database{Name: d.Name, Type: d.Type, Path: d.Path, Connection: func() (string, error) { return o.connection(d) }}
 	}
-	return relation.Open(relation.Options{BaseDir: o.project, MemoryLimit: memory, Threads: threads, Databases: databases})
+	with := relation.Options{BaseDir: o.project, Threads: threads, Databases: databases}
+	reading(memory, &with)
+	return relation.Open(with)
 }
 
 // maxConnection bounds a connection string, in bytes.

@@ -59,7 +59,7 @@ interrupt stops a build, the build runs again after the next start.`,
 	c.Flags().StringSliceVar(&f.security.hosts, "host", nil, "without --callers, also answer requests for `NAME`, to which a proxy on this machine has been called")
 	c.Flags().DurationVar(&f.grace, "grace", 0, "answer for `TIME` after an interrupt while not ready, as in 10s")
 	c.Flags().DurationVar(&f.maxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
-	c.Flags().StringVar(&f.memory, "training-memory", "", "use at most `SIZE` of memory for a training set, like --memory of train")
+	c.Flags().StringVar(&f.memory, "training-memory", "", "use at most `SIZE` of memory for training sets, besides what serving takes (default: a quarter of the machine's)")
 	c.Flags().StringVar(&f.nearCache, "near-cache", fmt.Sprintf("%dMiB", limits.NearCacheBytes>>20), "keep what reads have made of states, in at most `SIZE` of memory; 0 keeps nothing")
 	return c
 }
@@ -75,9 +75,11 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	memory, err := parseSize(f.memory)
-	if err != nil {
-		return fmt.Errorf("--training-memory: %w", err)
+	memory := defaultMemory(4)
+	if f.memory != "" {
+		if memory, err = parseMemory("--training-memory", f.memory); err != nil {
+			return err
+		}
 	}
 	near := int64(0)
 	if f.nearCache != "0" {

@@ -61,7 +61,7 @@ spine and time by flags.`,
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings or a feature is too good to be true")
 	flags.StringVar(&f.asOf, "as-of", "known", "values of `KIND`: known, as serving would have known them; or final, as they turned out, only to measure the difference")
-	flags.StringVar(&f.memory, "memory", "", "use about `SIZE` of memory, like 4GB, and spill the rest to disk (default: half of the machine's)")
+	flags.StringVar(&f.memory, "memory", "", "use at most `SIZE` of memory, like 4GB, and the disk of --out for the rest (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
 	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
@@ -77,8 +77,8 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if f.asOf != "known" && f.asOf != "final" {
 		return fmt.Errorf("--as-of %s: write known or final", f.asOf)
 	}
-	collectBelow(memory)
-	reader, err := o.openReader(readerMemory(memory), f.threads)
+	collectBelow(memory, false)
+	reader, err := o.openReader(memory, f.threads)
 	if err != nil {
 		return err
 	}
@@ -91,6 +91,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if err != nil {
 		return err
 	}
+	collectBelow(memory, offline.HasQueries(set))
 	out := f.out
 	if out == "" {
 		out = o.inProject(set.Name)

@@ -73,7 +73,8 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 	if err != nil {
 		return err
 	}
-	reader, err := t.openReader(readerMemory(t.memory), 0)
+	defer growBy(t.memory, offline.HasQueries(set))()
+	reader, err := t.openReader(t.memory, 0)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 	if offline {
 		return o.compile(c.Context(), nil, nil)
 	}
-	reader, err := o.openReader("", 0)
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -48,6 +48,10 @@ type run struct {
 // Bytes is the memory that the block takes.
 func (b *Block) Bytes() int { return 8*cap(b.words) + cap(b.text) + 24*cap(b.runs) + blockOverhead }
 
+// Events is the number of events, and TextBytes the size of their text.
+func (b *Block) Events() int    { return b.n }
+func (b *Block) TextBytes() int { return len(b.text) }
+
 // blockOverhead is the size of a Block struct.
 const blockOverhead = 112
 

@@ -4,13 +4,34 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// OpenBytes is about the memory that the open blocks of a collector take, without their text.
-const OpenBytes = maxOpenBytes
+// LimitOpen limits the memory of the open blocks of each collector, without their text, to n bytes if that is
+// less than usual.
+func (r *Replay) LimitOpen(n int64) { r.openBytes = int(min(int64(r.openBytes), max(n, minOpenBytes))) }
+
+// minOpenBytes is the least limit of open blocks.
+const minOpenBytes = 64 << 10
+
+// OpenBytes is the most that the open blocks of a collector take, with their text.
+func (r *Replay) OpenBytes() int {
+	if r.layout.ids || r.ResultTexts() > 0 {
+		return 2 * r.openBytes
+	}
+	return r.openBytes
+}
+
+// EntityBytes is what a collector of the replay keeps for each entity of the spine.
+func (r *Replay) EntityBytes() int {
+	if !r.onlyLatest() {
+		return 0
+	}
+	return int(unsafe.Sizeof([FewEvents]plan.EventTime{}))
+}
 
 // Collector collects events for a replay: it evaluates the row expressions of the slots, finds
 // the entities and writes the events to blocks, with one open block per part. A collector is
@@ -52,7 +73,7 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	}
 	c := &Collector{replay: r, view: view, keep: keep, tally: newTally(len(r.merged.Slots))}
 	parts := r.division.parts()
-	c.maxWords, c.maxText = min(maxBlockWords, maxOpenBytes/8/parts), min(maxBlockText, maxOpenBytes/parts)
+	c.maxWords, c.maxText = min(maxBlockWords, r.openBytes/8/parts), min(maxBlockText, r.openBytes/parts)
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	c.lanes = view.lanes()

@@ -23,6 +23,7 @@ type Replay struct {
 	view      *View      // compiled from merged, for its structure only; never evaluated
 	division  *division
 	layout    layout
+	openBytes int         // see LimitOpen
 	asOf      []asOfTimes // by part; nil if superseded events are not dropped
 	keepers   []int       // slots that keep partials, each with a bit in the layout, in order
 	bitOf     []int       // by slot: the bit of a keeper
@@ -32,7 +33,7 @@ type Replay struct {
 
 // NewReplay compiles a replay of views.
 func NewReplay(views ...*plan.View) (*Replay, error) {
-	r := &Replay{views: views}
+	r := &Replay{views: views, openBytes: maxOpenBytes}
 	var err error
 	if r.merged, err = mergedView(views); err != nil {
 		return nil, err
@@ -120,9 +121,8 @@ type PartResults struct {
 	Aggs  []*vector.Vector
 }
 
-// newResults makes room for the results of a part.
-func (r *Replay) newResults(part int) *PartResults {
-	n := r.PartRows(part)
+// newResults makes room for the results of n spine rows.
+func (r *Replay) newResults(n int) *PartResults {
 	out := &PartResults{N: n, Known: vector.NewBitmap(n), Few: vector.NewBitmap(n)}
 	for _, a := range r.view.aggs {
 		out.Aggs = append(out.Aggs, vector.New(a.Type, n))

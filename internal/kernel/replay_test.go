@@ -84,6 +84,12 @@ func lateBatches(src *plan.Source, events, people int, random *rand.Rand) []*ker
 // decoded.
 func inPieces(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool) string {
 	t.Helper()
+	return inPiecesWithin(t, views, keys, at, batches, parts, collectors, file, 0)
+}
+
+// inPiecesWithin is inPieces with a limit on the memory for a part, unless it is 0.
+func inPiecesWithin(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool, limit int) string {
+	t.Helper()
 	check := func(err error) {
 		if err != nil {
 			t.Helper()
@@ -124,15 +130,25 @@ func inPieces(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.E
 	begin := make([]int32, parts)     // index of the first results of each part
 	for p := range parts {
 		slices.Reverse(blocks[p])
+		begin[p] = int32(len(results))
+		if limit > 0 {
+			stored, err := r.StorePart(p, each(blocks[p]), 1000, &memoryStore{}, limit)
+			check(err)
+			for from := 0; from < r.PartRows(p); from += kernel.ResultChunk {
+				swept, err := sweeper.SweepStored(stored, from, min(from+kernel.ResultChunk, r.PartRows(p)))
+				check(err)
+				results = append(results, swept)
+			}
+			continue
+		}
 		swept, err := sweeper.Sweep(p, blocks[p])
 		check(err)
-		begin[p] = int32(len(results))
 		if !file {
 			results = append(results, swept)
 			continue
 		}
 		for from := 0; from < swept.N; from += kernel.ResultChunk {
-			chunk, err := r.ReadChunk(swept.AppendChunk(nil, from))
+			chunk, err := r.ReadChunk(swept.AppendChunk(nil, from, min(from+kernel.ResultChunk, swept.N)))
 			check(err)
 			results = append(results, chunk)
 		}
@@ -141,7 +157,7 @@ func inPieces(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.E
 	for i := range where {
 		p := r.Part(i)
 		where[i] = kernel.At{Part: begin[p], Row: next[p]}
-		if file {
+		if file || limit > 0 {
 			where[i] = kernel.At{Part: begin[p] + next[p]/kernel.ResultChunk, Row: next[p] % kernel.ResultChunk}
 		}
 		next[p]++

@@ -10,13 +10,11 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// ResultChunk is the number of rows of a full chunk.
+// ResultChunk is the largest number of rows of a chunk.
 const ResultChunk = 1024
 
-// AppendChunk appends the encoding of a chunk, the rows from from on, for a temporary file.
-// from must be a multiple of ResultChunk; the last chunk may be shorter.
-func (p *PartResults) AppendChunk(dst []byte, from int) []byte {
-	to := min(from+ResultChunk, p.N)
+// AppendChunk appends the encoding of a chunk, the rows [from, to), for a temporary file.
+func (p *PartResults) AppendChunk(dst []byte, from, to int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(to-from))
 	dst = appendBits(dst, p.Known, from, to)
 	dst = appendBits(dst, p.Few, from, to)
@@ -34,8 +32,14 @@ func appendBits(dst []byte, b vector.Bitmap, from, to int) []byte {
 		return append(dst, 0)
 	}
 	dst = append(dst, 1)
-	for _, w := range b[from/64 : vector.Words(to)] {
-		dst = binary.LittleEndian.AppendUint64(dst, w)
+	for ; from < to; from += 64 {
+		var word uint64
+		for i := from; i < min(from+64, to); i++ {
+			if b.Get(i) {
+				word |= 1 << (i - from)
+			}
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, word)
 	}
 	return dst
 }
@@ -168,3 +172,40 @@ func (p *PartResults) Bytes() int {
 
 // ResultBytes is approximately the size of the results of a spine row, without text and lists.
 func (r *Replay) ResultBytes() int { return 10 * len(r.view.aggs) }
+
+// ResultTexts is the number of results of a spine row that are texts or composite values.
+func (r *Replay) ResultTexts() (n int) {
+	for _, a := range r.view.aggs {
+		switch vector.Lane(a.Type) {
+		case plan.Bool, plan.Int, plan.Double:
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// TextBytes is the size of the texts in the results of a row, and of the elements of lists and maps.
+func (p *PartResults) TextBytes(row int32) (n int64) {
+	for _, v := range p.Aggs {
+		switch {
+		case v.Str == nil && v.Any == nil || !v.Valid(int(row)):
+		case v.Str != nil:
+			n += int64(len(v.Str[row]))
+		default:
+			n += sizeOfText(v.Any[row])
+		}
+	}
+	return n
+}
+
+// elementBytes is what an element of a list takes without its text.
+const elementBytes = 16
+
+func sizeOfText(v plan.Value) int64 {
+	n := int64(len(v.Str()))
+	for _, e := range v.List() {
+		n += elementBytes + sizeOfText(e)
+	}
+	return n
+}

@@ -112,10 +112,10 @@ func (d *division) entities() int { return int(d.tuple.entities.n>>d.shift) + 1 
 // rowsOf lists the spine rows of a part.
 func (d *division) rowsOf(part int) []int32 { return d.rows[d.first[part]:d.first[part+1]] }
 
-// byEntity lists the numbers of a part's spine rows by local entity, ascending within each, and where each
+// byEntity lists the numbers of the spine rows [from, to) of a part by local entity, ascending within each, and where each
 // entity begins, and the end. It uses the memory of the given lists.
-func (d *division) byEntity(part int, ranks, first []int32) (_, _ []int32) {
-	local, entities := d.local[d.first[part]:d.first[part+1]], d.entities()
+func (d *division) byEntity(part, from, to int, ranks, first []int32) (_, _ []int32) {
+	local, entities := d.local[d.first[part]:d.first[part+1]][from:to], d.entities()
 	ranks, first = grown(ranks, len(local)), grown(first, entities+1)
 	clear(first)
 	for _, e := range local {
@@ -141,14 +141,14 @@ type spineOrder struct {
 	first []int32          // where the ranks of each entity begin, and the end
 }
 
-// make orders the rows of a part, in the memory of the part before.
-func (o *spineOrder) make(d *division, part int, sorter *timeSorter) {
-	rows := d.rowsOf(part)
+// make orders the rows [from, to) of a part, in the memory of those before.
+func (o *spineOrder) make(d *division, part, from, to int, sorter *timeSorter) {
+	rows := d.rowsOf(part)[from:to]
 	o.at = grown(o.at, len(rows))
 	for i, row := range rows {
 		o.at[i] = d.spine.at[row]
 	}
-	o.ranks, o.first = d.byEntity(part, o.ranks, o.first)
+	o.ranks, o.first = d.byEntity(part, from, to, o.ranks, o.first)
 	for e := range d.entities() {
 		sorter.sort(o.ranks[o.first[e]:o.first[e+1]], o.at)
 	}

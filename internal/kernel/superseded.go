@@ -34,7 +34,7 @@ type asOfTimes struct {
 func (r *Replay) asOfTimes(part int) *asOfTimes {
 	a := &r.asOf[part]
 	a.once.Do(func() {
-		a.spineOrder.make(r.division, part, new(timeSorter))
+		a.spineOrder.make(r.division, part, 0, r.PartRows(part), new(timeSorter))
 		a.times = make([]plan.EventTime, len(a.ranks))
 		for i, rank := range a.ranks {
 			a.times[i] = a.at[rank]
@@ -95,27 +95,9 @@ func (p *pruner) prune(part int, b *Block) *Block {
 			out.runs, begun = append(out.runs, run{b.runs[next].place, n}), true
 		}
 		out.words = append(out.words, b.words[int(i)*stride:][:stride]...)
-		p.moveText(out, out.words[n*stride:], b)
+		p.replay.layout.moveText(out, out.words[n*stride:], b)
 	}
 	return out
-}
-
-// moveText copies the text of a row, whose words refer to that of b.
-func (p *pruner) moveText(out *Block, row []uint64, b *Block) {
-	l := &p.replay.layout
-	move := func(word *uint64) {
-		if *word != 0 {
-			*word = out.appendText(textAt(b.text, *word))
-		}
-	}
-	if l.ids {
-		move(&row[l.id(false)])
-	}
-	for _, lane := range l.lanes {
-		if lane.kind != plan.Bool && lane.kind != plan.Int && lane.kind != plan.Double {
-			move(&row[l.lane(false)+lane.at])
-		}
-	}
 }
 
 // choose lists the rows of a block that are kept. It goes backwards: mostly in descending order

@@ -52,31 +52,45 @@ func (r *Replay) NewSweeper() *Sweeper { return &Sweeper{replay: r, history: new
 
 // Sweep computes the aggregates of a part from all its blocks.
 func (s *Sweeper) Sweep(part int, blocks []*Block) (*PartResults, error) {
+	if err := s.load(blocks); err != nil {
+		return nil, err
+	}
+	rows := s.replay.PartRows(part)
+	s.orderSpine(part, 0, rows)
+	s.out = s.replay.newResults(rows)
+	s.sweepEntities(0, len(s.first)-1)
+	return s.out, nil
+}
+
+// load loads events.
+func (s *Sweeper) load(blocks []*Block) error {
 	if err := s.history.load(blocks); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.track(); err != nil {
-		return nil, err
-	}
-	s.orderSpine(part)
 	for n := len(s.everything); n < s.history.n; n++ {
 		s.everything = append(s.everything, int32(n))
 	}
-	s.out = s.replay.newResults(part)
-	for e := range s.first[:len(s.first)-1] {
+	return s.track()
+}
+
+// sweepEntities sweeps the entities [from, to), whose events must be loaded.
+func (s *Sweeper) sweepEntities(from, to int) {
+	for e := from; e < to; e++ {
 		if ranks := s.ranks[s.first[e]:s.first[e+1]]; len(ranks) > 0 {
 			s.sweep(entitySpan{s.history.first[e], s.history.first[e+1], ranks})
 		}
 	}
-	return s.out, nil
 }
 
-// orderSpine orders the spine rows of a part.
-func (s *Sweeper) orderSpine(part int) {
-	if s.replay.asOf != nil {
+// orderSpine orders the spine rows [from, to) of a part.
+func (s *Sweeper) orderSpine(part, from, to int) {
+	if shared := s.replay.asOf != nil; shared && to-from == s.replay.PartRows(part) {
 		s.spineOrder = s.replay.asOfTimes(part).spineOrder
 	} else {
-		s.spineOrder.make(s.replay.division, part, &s.sorter)
+		if shared {
+			s.spineOrder = spineOrder{} // its memory is the part's
+		}
+		s.spineOrder.make(s.replay.division, part, from, to, &s.sorter)
 	}
 }
 

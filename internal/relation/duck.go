@@ -74,7 +74,7 @@ func (t *queryTable) columns(context.Context) ([]Column, error) {
 
 func (t *queryTable) count(ctx context.Context) (n int64, err error) {
 	s := &queryScan{table: t, sql: "SELECT count(*) AS n FROM (" + t.sql + "\n)", fields: []plan.Field{{Name: "n", Type: plan.T(plan.Int)}}}
-	err = run(ctx, s, 1, func(_ int, b *Batch) error { n = b.Cols[0].Int[0]; return nil })
+	err = run(ctx, s, 1, mostInFlight, func(_ int, b *Batch) error { n = b.Cols[0].Int[0]; return nil })
 	return n, err
 }
 

@@ -98,7 +98,7 @@ func (t *parquetTable) wholeMicros(ctx context.Context, file *parquetFile, c *st
 func (t *parquetTable) check(ctx context.Context, file *parquetFile, c *stored, convert converter) error {
 	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{file}},
 		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, optional: c.optional, convert: convert}}}}
-	return run(ctx, s, 1, func(int, *Batch) error { return nil })
+	return run(ctx, s, 1, mostInFlight, func(int, *Batch) error { return nil })
 }
 
 func convertWholeMicros(_ *vector.Vector, to int, values *encoding.Values, from, n int, bad func(int, string, string)) {

@@ -17,7 +17,7 @@ import (
 // each runs a query of our own about the table's files and calls f with its rows.
 func (t *queryTable) each(ctx context.Context, sql string, fields []plan.Field, f func(b *Batch, row int) error) error {
 	s := &queryScan{table: &queryTable{db: t.db, rel: t.rel}, sql: sql, fields: fields}
-	return run(ctx, s, 1, func(_ int, b *Batch) error {
+	return run(ctx, s, 1, mostInFlight, func(_ int, b *Batch) error {
 		for i := range b.N {
 			if err := f(b, i); err != nil {
 				return err

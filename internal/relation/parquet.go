@@ -20,6 +20,8 @@ type parquetTable struct {
 	paths      paths
 	partitions []string
 	files      []*parquetFile
+	inFlight   int64 // see run
+	mostPage   int64 // bytes of a page; 0: no limit
 }
 
 // parquetFile is what is kept of a file after its footer was read.
@@ -39,8 +41,8 @@ type rowGroup struct {
 	least       []int64 // minimum of each leaf, see leastInt
 }
 
-func openParquet(ctx context.Context, rel *Relation, p paths) (*parquetTable, error) {
-	t := &parquetTable{rel: rel, paths: p, partitions: partitions(rel.From)}
+func openParquet(ctx context.Context, rel *Relation, p paths, inFlight, mostPage int64) (*parquetTable, error) {
+	t := &parquetTable{rel: rel, paths: p, partitions: partitions(rel.From), inFlight: inFlight, mostPage: mostPage}
 	for _, path := range p.files {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -317,7 +319,7 @@ func (s *parquetScan) next(context.Context) (part, bool, error) {
 	if s.open == nil {
 		s.open = &sharedFile{path: f.path, parts: len(f.groups)}
 	}
-	r := &groupReader{rel: s.rel, fields: s.fields, file: f, index: s.file, group: s.group, sources: sources}
+	r := &groupReader{rel: s.rel, fields: s.fields, file: f, index: s.file, group: s.group, sources: sources, most: s.mostPage}
 	shared := s.open
 	g := f.groups[s.group]
 	s.group++

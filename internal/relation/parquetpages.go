@@ -29,6 +29,7 @@ type pages struct {
 	levels maxLevels
 	codec  compress.Codec // nil: none
 	left   int64          // values of the chunk, with nulls, that no page had yet
+	most   int64          // bytes of a page; 0: no limit
 
 	in         *bufio.Reader
 	decoder    *thrift.Decoder
@@ -91,13 +92,13 @@ func (p *page) bytes() int64 {
 // size of a chunk (PARQUET-816).
 const omittedHeader = 128
 
-// openPages starts reading a chunk of n values, with nulls.
-func openPages(in io.ReaderAt, typ parquet.Type, levels maxLevels, meta *format.ColumnMetaData, n int64) *pages {
+// openPages starts reading a chunk of n values, with nulls, whose pages may have most bytes; 0 is no limit.
+func openPages(in io.ReaderAt, typ parquet.Type, levels maxLevels, meta *format.ColumnMetaData, n, most int64) *pages {
 	start := meta.DataPageOffset
 	if meta.DictionaryPageOffset != 0 {
 		start = meta.DictionaryPageOffset
 	}
-	p := &pages{typ: typ, levels: levels, left: n, in: pageBuffers.Get().(*bufio.Reader)}
+	p := &pages{typ: typ, levels: levels, left: n, most: most, in: pageBuffers.Get().(*bufio.Reader)}
 	p.in.Reset(io.NewSectionReader(in, start, meta.TotalCompressedSize+omittedHeader))
 	p.decoder = thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(p.in))
 	if meta.Codec != format.Uncompressed {
@@ -175,6 +176,10 @@ func unexpectedEnd(err error) error {
 func (p *pages) readRaw(h *format.PageHeader, m *pageMemory) error {
 	if h.CompressedPageSize < 0 || h.UncompressedPageSize < 0 {
 		return errors.New("the size of a page is negative")
+	}
+	if size := int64(max(h.CompressedPageSize, h.UncompressedPageSize)); p.most > 0 && size > p.most {
+		return fmt.Errorf("a page has %d MiB, and with the limit on memory at most %d MiB may be decoded at once; allow more memory, or write the file with smaller pages or row groups",
+			size>>20, p.most>>20)
 	}
 	m.raw = resize(m.raw, int(h.CompressedPageSize))
 	if _, err := io.ReadFull(p.in, m.raw); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
@@ -71,14 +72,14 @@ func (t *parquetTable) exactInRecords(ctx context.Context, pf *parquetFile) erro
 // wholePages reads the columns of a file that have no nested type and returns an error if a page
 // does not hold the values that it says it has; pqarrow makes up what a page lacks.
 func (t *parquetTable) wholePages(ctx context.Context, pf *parquetFile) error {
-	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{pf}}, sources: [][]source{nil}}
+	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{pf}, mostPage: t.mostPage}, sources: [][]source{nil}}
 	for _, c := range pf.columns {
 		if c.flat {
 			s.fields = append(s.fields, plan.Field{Name: c.name, Type: plan.T(plan.Int)})
 			s.sources[0] = append(s.sources[0], source{leaf: c.leaf, optional: c.optional, convert: func(*vector.Vector, int, *encoding.Values, int, int, func(int, string, string)) {}})
 		}
 	}
-	if err := run(ctx, s, runtime.GOMAXPROCS(0), func(int, *Batch) error { return nil }); err != nil {
+	if err := run(ctx, s, runtime.GOMAXPROCS(0), t.inFlight, func(int, *Batch) error { return nil }); err != nil {
 		return err
 	}
 	return t.wholeNested(ctx, pf)
@@ -105,7 +106,7 @@ func (t *parquetTable) wholeNested(ctx context.Context, pf *parquetFile) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := in.wholeChunk(group, leaf); err != nil {
+			if err := in.wholeChunk(group, leaf, t.mostPage); err != nil {
 				return fmt.Errorf("%s: read %s: column %q, row group %d: %w", t.rel.Owner, pf.name, leaf.name, group+1, err)
 			}
 		}
@@ -114,13 +115,13 @@ func (t *parquetTable) wholeNested(ctx context.Context, pf *parquetFile) error {
 }
 
 // wholeChunk reads the pages of a leaf.
-func (o *openedParquet) wholeChunk(group int, leaf stored) (err error) {
+func (o *openedParquet) wholeChunk(group int, leaf stored, most int64) (err error) {
 	defer func() { err = damaged(recover(), err) }()
 	meta := &o.Metadata().RowGroups[group].Columns[leaf.leaf].MetaData
 	if meta.Type == format.Boolean {
 		return nil // pqarrow refuses short pages of these itself
 	}
-	p := openPages(o.in, o.RowGroups()[group].ColumnChunks()[leaf.leaf].Type(), leaf.levels, meta, meta.NumValues)
+	p := openPages(o.in, o.RowGroups()[group].ColumnChunks()[leaf.leaf].Type(), leaf.levels, meta, meta.NumValues, most)
 	defer func() { err = errors.Join(err, p.close()) }()
 	for p.left > 0 {
 		d, err := p.next()
@@ -199,10 +200,13 @@ func commonArrow(a, b arrow.DataType) (arrow.DataType, bool) {
 	return nil, false
 }
 
+// buffered makes arrow-go read a column chunk as it decodes its pages, and not all of it at once.
+var buffered = &parquet.ReaderProperties{BufferSize: readBuffer, BufferedStreamEnabled: true}
+
 // arrowReader opens a file for pqarrow.
 func arrowReader(pf *parquetFile) (p *pqarrow.FileReader, c io.Closer, err error) {
 	defer func() { err = damaged(recover(), err) }() // it panics on logical types that it does not know
-	r, err := file.OpenParquetFile(pf.path, false)
+	r, err := file.OpenParquetFile(pf.path, false, file.WithReadProps(buffered))
 	if err != nil {
 		return nil, nil, withoutPath(err)
 	}

@@ -3,6 +3,7 @@
 package relation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -21,6 +22,8 @@ type Options struct {
 	TempDir     string // where queries larger than MemoryLimit spill; "": the system's directory
 	BaseDir     string // the directory that relative paths are relative to; "": the working directory
 	Databases   []Database
+	InFlight    int64 // bytes of row groups and text that are decoded at once, estimated, and of a page; 0: 1 GiB, and no limit
+	IDs         int64 // bytes of the hashes in which Repeated looks for repeated values; 0: 512 MiB
 }
 
 // Database is a database that queries can name.
@@ -29,8 +32,11 @@ type Database = duckdb.Database
 // Reader reads relations. All methods may be called concurrently, except that Close must
 // come last.
 type Reader struct {
-	db   *duckdb.DB
-	base string // absolute
+	db       *duckdb.DB
+	base     string // absolute
+	inFlight int64
+	mostPage int64
+	ids      int64
 }
 
 // Open makes a reader.
@@ -39,11 +45,11 @@ func Open(o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base directory %q: %w", o.BaseDir, err)
 	}
-	db, err := duckdb.Open(duckdb.Options(o))
+	db, err := duckdb.Open(duckdb.Options{MemoryLimit: o.MemoryLimit, Threads: o.Threads, TempDir: o.TempDir, BaseDir: o.BaseDir, Databases: o.Databases})
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{db, base}, nil
+	return &Reader{db, base, cmp.Or(o.InFlight, mostInFlight), o.InFlight, cmp.Or(o.IDs, mostIDs)}, nil
 }
 
 // Close releases everything the reader holds.
@@ -59,7 +65,7 @@ func (r *Reader) open(ctx context.Context, rel *Relation) (table, error) {
 	case rel.SQL != "" || isURL(rel.From):
 		return r.openQuery(ctx, rel, f)
 	case f == parquetFiles:
-		return openParquet(ctx, rel, p)
+		return openParquet(ctx, rel, p, r.inFlight, r.mostPage)
 	}
 	return openText(rel, p), nil
 }
@@ -125,7 +131,7 @@ func (r *Reader) ScanParallel(ctx context.Context, rel Relation, columns []plan.
 	if err != nil {
 		return err
 	}
-	return run(ctx, s, workers, f)
+	return run(ctx, s, workers, r.inFlight, f)
 }
 
 // Records reads all columns of a relation with their own types, whatever these are. It

@@ -32,3 +32,6 @@ func (rel Relation) IsText() bool {
 	f, ok := formatOf(rel.From)
 	return rel.SQL == "" && ok && f != parquetFiles
 }
+
+// IsQuery reports whether DuckDB reads the relation, and needs memory of its own to do so.
+func (rel Relation) IsQuery() bool { return rel.SQL != "" || isURL(rel.From) }

@@ -8,15 +8,19 @@ import (
 	"math/bits"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// repeatedBytes limits the memory of the hashes that Repeated holds; more values take
-// several passes over the column.
-const repeatedBytes = 512 << 20
+// mostIDs limits the memory of the hashes that Repeated holds, unless Options do; more values
+// take several passes over the column.
+const mostIDs = 512 << 20
+
+// hashRoom is what a hash takes in the lists that it is appended to, while they grow.
+const hashRoom = 16
 
 // Repeated calls f with every value of a string, bytes or int column that occurs in more
 // than one row. A value may be passed more than once, and very rarely a value that does not
@@ -30,8 +34,8 @@ func (r *Reader) Repeated(ctx context.Context, rel Relation, column plan.Field, 
 	if err != nil {
 		return err
 	}
-	p := &repeats{table: t, column: column, seed: maphash.MakeSeed(), workers: runtime.GOMAXPROCS(0)}
-	p.passes = int(max(1, min((n*8+repeatedBytes-1)/repeatedBytes, hashBuckets)))
+	p := &repeats{table: t, column: column, seed: maphash.MakeSeed(), workers: runtime.GOMAXPROCS(0), inFlight: r.inFlight}
+	p.passes = int(max(1, min((n*hashRoom+r.ids-1)/r.ids, hashBuckets)))
 	for p.pass = range p.passes {
 		if err := p.find(ctx, f); err != nil {
 			return err
@@ -69,6 +73,7 @@ type repeats struct {
 	column       plan.Field
 	seed         maphash.Seed
 	workers      int
+	inFlight     int64 // see run
 	passes, pass int
 }
 
@@ -83,18 +88,20 @@ func (p *repeats) find(ctx context.Context, f func(*vector.Vector) error) error 
 	if err != nil {
 		return err
 	}
-	suspects := map[uint64]bool{}
+	suspects := make([][]uint64, hashBuckets)
+	none := true
 	for b := range hashBuckets {
-		occurTwice(hashes, b, suspects)
+		suspects[b] = occurTwice(hashes, b)
+		none = none && len(suspects[b]) == 0
 	}
-	if len(suspects) == 0 {
+	if none {
 		return nil
 	}
 	var mu sync.Mutex
 	return p.each(ctx, func(_ int, v *vector.Vector) error {
 		var found []int
 		p.rows(v, func(i int, h uint64) {
-			if suspects[h] {
+			if _, ok := slices.BinarySearch(suspects[bucketOf(h)], h); ok {
 				found = append(found, i)
 			}
 		})
@@ -113,7 +120,7 @@ func (p *repeats) each(ctx context.Context, f func(worker int, v *vector.Vector)
 	if err != nil {
 		return err
 	}
-	return run(ctx, s, p.workers, func(worker int, b *Batch) error { return f(worker, b.Cols[0]) })
+	return run(ctx, s, p.workers, p.inFlight, func(worker int, b *Batch) error { return f(worker, b.Cols[0]) })
 }
 
 // rows calls f with the hashes of v that belong to the pass. No hash is 0.
@@ -134,14 +141,15 @@ func (p *repeats) rows(v *vector.Vector, f func(i int, h uint64)) {
 	}
 }
 
-// occurTwice adds the hashes of a bucket that occur more than once.
-func occurTwice(hashes [][hashBuckets][]uint64, bucket int, suspects map[uint64]bool) {
+// occurTwice lists the hashes of a bucket that occur more than once, in order, and drops all of them.
+func occurTwice(hashes [][hashBuckets][]uint64, bucket int) []uint64 {
 	n := 0
 	for w := range hashes {
 		n += len(hashes[w][bucket])
 	}
 	seen := make([]uint64, 1<<bits.Len(uint(2*n)))
 	mask := uint64(len(seen) - 1)
+	var twice []uint64
 	for w := range hashes {
 		for _, h := range hashes[w][bucket] {
 			at := h & mask
@@ -149,11 +157,14 @@ func occurTwice(hashes [][hashBuckets][]uint64, bucket int, suspects map[uint64]
 				at = (at + 1) & mask
 			}
 			if seen[at] == h {
-				suspects[h] = true
+				twice = append(twice, h)
 			}
 			seen[at] = h
 		}
+		hashes[w][bucket] = nil
 	}
+	slices.Sort(twice)
+	return slices.Clone(slices.Compact(twice))
 }
 
 // pick copies the rows of v with the given indexes; strings share v's memory.

@@ -6,14 +6,15 @@ import (
 	"sync"
 )
 
-// maxInFlight limits the estimated memory of the parts that are read concurrently; a larger
-// part is read alone.
-const maxInFlight = 1 << 30
+// mostInFlight limits the estimated memory of the parts that are read concurrently, unless
+// Options do.
+const mostInFlight = 1 << 30
 
-// run reads the parts of a scan with the given number of workers. It returns the error of
-// the earliest failing part: parts before it are still read to the end.
-func run(ctx context.Context, s scan, workers int, f func(worker int, b *Batch) error) error {
-	r := &runner{scan: s, f: f, failed: -1}
+// run reads the parts of a scan with the given number of workers, as many at once as are estimated
+// to take inFlight bytes; a larger part is read alone. It returns the error of the earliest failing part:
+// parts before it are still read to the end.
+func run(ctx context.Context, s scan, workers int, inFlight int64, f func(worker int, b *Batch) error) error {
+	r := &runner{scan: s, f: f, inFlight: inFlight, failed: -1}
 	r.room.L = &r.mu
 	if workers <= 1 {
 		r.work(ctx, 0)
@@ -35,8 +36,9 @@ func run(ctx context.Context, s scan, workers int, f func(worker int, b *Batch) 
 }
 
 type runner struct {
-	scan scan
-	f    func(worker int, b *Batch) error
+	scan     scan
+	f        func(worker int, b *Batch) error
+	inFlight int64
 
 	mu       sync.Mutex
 	room     sync.Cond // waits until bytes allows another part
@@ -101,7 +103,7 @@ func (r *runner) take(ctx context.Context) (p part, number int, ok bool) {
 	}
 	// Parts are handed out in order, so those being read finish without waiting for this
 	// one.
-	for r.bytes > 0 && r.bytes+p.bytes > maxInFlight {
+	for r.bytes > 0 && r.bytes+p.bytes > r.inFlight {
 		r.room.Wait()
 	}
 	r.bytes += p.bytes

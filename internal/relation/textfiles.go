@@ -198,7 +198,7 @@ func (t *textTable) count(ctx context.Context) (n int64, err error) {
 	for _, r := range s.(*textScan).readers {
 		r.rel = &rel
 	}
-	err = run(ctx, s, 1, func(_ int, b *Batch) error { n += int64(b.N); return nil })
+	err = run(ctx, s, 1, mostInFlight, func(_ int, b *Batch) error { n += int64(b.N); return nil })
 	return n, err
 }
 

@@ -84,7 +84,7 @@ func recordsOf(ctx context.Context, t table, fields []plan.Field, schema func(*a
 	if err := schema(whole); err != nil {
 		return err
 	}
-	return run(ctx, s, 1, func(_ int, b *Batch) error {
+	return run(ctx, s, 1, mostInFlight, func(_ int, b *Batch) error {
 		arrays := make([]arrow.Array, len(columns))
 		for i := range columns {
 			arrays[i] = arrayOf(columns[i].Type, b.Cols[i])

@@ -1,6 +1,8 @@
 package offline
 
 import (
+	"context"
+	"iter"
 	"sync"
 
 	"github.com/unskew/unskew/internal/kernel"
@@ -21,6 +23,8 @@ type blockPart struct {
 	spilled bool  // later blocks go to the file too
 	file    []extent
 	buf     []byte
+
+	events, text int64 // number of events, and the bytes of their text
 }
 
 // room is the memory that blocks of all replays share.
@@ -43,6 +47,7 @@ func (r *room) newBlocks(parts int) *blocks {
 func (s *blocks) put(part int, b *kernel.Block) error {
 	p := &s.parts[part]
 	p.mu.Lock()
+	p.events, p.text = p.events+int64(b.Events()), p.text+int64(b.TextBytes())
 	if p.spilled {
 		defer p.mu.Unlock()
 		return p.write(s.room.scratch, b)
@@ -115,25 +120,79 @@ func (p *blockPart) spill(to *scratch) (int64, error) {
 	return bytes, nil
 }
 
+// bytes is the size of the blocks of a part.
+func (s *blocks) bytes(part int) int64 {
+	p := &s.parts[part]
+	n := p.bytes
+	for _, e := range p.file {
+		n += e.n
+	}
+	return n
+}
+
+// meanText is the mean size of the text of a part's events.
+func (s *blocks) meanText(part int) int64 {
+	return s.parts[part].text / max(1, s.parts[part].events)
+}
+
 // take returns the blocks of a part and leaves it empty.
 func (s *blocks) take(part int) ([]*kernel.Block, error) {
-	p := &s.parts[part]
-	out := p.held
-	s.room.mu.Lock()
-	s.room.used -= p.bytes
-	s.room.mu.Unlock()
-	p.held, p.bytes = nil, 0
-	for _, e := range p.file {
-		raw, err := s.room.scratch.read(e, nil)
+	var out []*kernel.Block
+	for b, err := range s.each(part) {
 		if err != nil {
 			return nil, err
 		}
-		b, _, err := kernel.ReadBlock(raw)
-		if err != nil {
-			return nil, s.room.scratch.failed(err)
-		}
 		out = append(out, b)
 	}
-	p.file = nil
 	return out, nil
+}
+
+// each yields the blocks of a part, one at a time, and leaves it empty.
+func (s *blocks) each(part int) iter.Seq2[*kernel.Block, error] {
+	return func(yield func(*kernel.Block, error) bool) {
+		p := &s.parts[part]
+		s.room.mu.Lock()
+		s.room.used -= p.bytes
+		s.room.mu.Unlock()
+		held, file := p.held, p.file
+		p.held, p.bytes, p.file = nil, 0, nil
+		for i, b := range held {
+			held[i] = nil
+			if !yield(b, nil) {
+				return
+			}
+		}
+		for _, e := range file {
+			if b, err := s.room.scratch.block(e); !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// storedBlocks are blocks in a scratch file.
+type storedBlocks struct {
+	ctx     context.Context
+	scratch *scratch
+	extents []extent
+	buf     []byte
+}
+
+// Put implements kernel.Store.
+func (s *storedBlocks) Put(b *kernel.Block) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	s.buf = b.AppendTo(s.buf[:0])
+	e, err := s.scratch.write(s.buf)
+	s.extents = append(s.extents, e)
+	return len(s.extents) - 1, err
+}
+
+// Get implements kernel.Store.
+func (s *storedBlocks) Get(number int) (*kernel.Block, error) {
+	if err := s.ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.scratch.block(s.extents[number])
 }

@@ -69,7 +69,7 @@ func (s *spine) checkLayout(ctx context.Context, r *relation.Reader) error {
 		rel.SQL = "SELECT * FROM (" + strings.TrimRight(rel.SQL, "; \t\r\n") + "\n) LIMIT 0"
 	}
 	err := r.Records(ctx, rel, s.fields, func(schema *arrow.Schema) error {
-		if _, err := newLayout(schema, s.service, false); err != nil {
+		if _, err := newLayout(schema, s.service, false, 1); err != nil {
 			return err
 		}
 		return errLaidOut

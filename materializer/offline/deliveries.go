@@ -28,22 +28,28 @@ func NewDeliveries(s *plan.Source) (*Deliveries, error) {
 }
 
 // AddFile adds rows of a file, whose known times are in their columns. ev has all columns.
-func (d *Deliveries) AddFile(ev *kernel.Events) {
+func (d *Deliveries) AddFile(ev *kernel.Events) error {
 	for i := range ev.Batch.N {
+		add := d.rows.addFile
 		if ev.ID == nil {
-			d.rows.addPushed(ev, i, 0) // nothing fills its late columns later
-			continue
+			add = d.rows.addAlone
 		}
-		d.rows.addFile(ev, i)
+		if err := add(ev, i); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // AddPushed adds rows as if they came from the log, in its order. Known holds their
 // arrival times.
-func (d *Deliveries) AddPushed(ev *kernel.Events) {
+func (d *Deliveries) AddPushed(ev *kernel.Events) error {
 	for i := range ev.Batch.N {
-		d.rows.addPushed(ev, i, 0)
+		if err := d.rows.addAlone(ev, i); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // Events calls f with the resulting events, at most n at a time.

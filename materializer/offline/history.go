@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
@@ -30,6 +31,14 @@ type History struct {
 	registered   idSet // of these, those whose events the log has from files, perhaps of another time
 	suspectsEnd  eventlog.Position
 	haveSuspects bool
+
+	memory  int64    // bytes for ids, and for rows with repeated ids; 0: no limit
+	scratch *scratch // of rows with repeated ids that have no room
+}
+
+// bound limits the memory for ids and for rows with repeated ids; more of these go to a file.
+func (h *History) bound(memory int64, to *scratch) {
+	h.memory, h.scratch = memory, to
 }
 
 // HistoryCounts says what became of the rows of a source.
@@ -63,6 +72,10 @@ func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker i
 		return HistoryCounts{}, err
 	}
 	r := &historyReader{History: h, f: f, counts: HistoryCounts{LogEnd: end}, resolve: newResolver(h.Source)}
+	if h.scratch != nil && h.memory > 0 {
+		r.resolve.file = &deliveryFile{scratch: h.scratch, limit: h.memory / 2}
+	}
+	r.diverted.room = h.memory / 6
 	for range max(1, workers) {
 		in, err := ingest.NewSource(h.Source)
 		if err != nil {
@@ -99,7 +112,8 @@ type historyReader struct {
 	f        func(worker int, at kernel.Place, ev *kernel.Events) error
 	workers  []historyWorker
 	counts   HistoryCounts
-	diverted idSet // suspects that files hold
+	mu       sync.Mutex
+	diverted idSet // suspects that files hold; guarded by mu while they are read
 	resolve  *resolver
 	after    int64 // events emitted after those of the files so far
 
@@ -108,9 +122,8 @@ type historyReader struct {
 
 // historyWorker is the state of one of the workers that read files.
 type historyWorker struct {
-	in       *ingest.Source
-	counts   ingest.Counts
-	diverted idSet
+	in     *ingest.Source
+	counts ingest.Counts
 
 	in1970    int64 // rows with a time in 1970, and the first of them
 	first1970 kernel.Place
@@ -145,7 +158,9 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 	if r.haveSuspects && r.suspectsEnd == r.counts.LogEnd {
 		return nil
 	}
-	r.suspects, r.registered = nil, nil
+	r.suspects.clear()
+	r.registered.clear()
+	r.suspects.room, r.registered.room = r.memory/6, r.memory/6
 	if r.hasFiles() {
 		id, _ := r.Source.Column(r.Source.EventID)
 		err := r.Reader.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
@@ -189,14 +204,8 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 			return inFile(b, err)
 		}
 		ev = r.beforeTo(ev)
-		if len(r.suspects) > 0 {
-			ev = without(ev, func(i int) bool {
-				if !r.suspects.has(ev.ID[i]) {
-					return false
-				}
-				w.diverted.add(ev.ID[i])
-				return true
-			})
+		if !r.suspects.empty() {
+			ev = without(ev, func(i int) bool { return r.divert(ev.ID[i]) })
 		}
 		return r.emit(worker, kernel.Place{File: b.File, Row: b.First}, ev)
 	})
@@ -204,6 +213,17 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 		r.workers[i].addTo(r)
 	}
 	return err
+}
+
+// divert reports whether an id is suspect, and adds it to those that files hold.
+func (r *historyReader) divert(id string) bool {
+	if !r.suspects.has(id) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.diverted.add(id)
+	return true
 }
 
 // suspect counts the rows of a batch with a time in 1970.
@@ -222,7 +242,6 @@ func (w *historyWorker) suspect(b *relation.Batch) {
 // addTo adds what a worker counted.
 func (w *historyWorker) addTo(r *historyReader) {
 	r.counts.Add(w.counts)
-	r.diverted.addAll(w.diverted)
 	if w.in1970 > 0 && (r.counts.In1970 == 0 || w.first1970.Before(r.first1970)) {
 		r.first1970, r.counts.First1970 = w.first1970, w.where1970
 	}
@@ -245,7 +264,7 @@ func VisibleBefore(ev *kernel.Events, t plan.EventTime) *kernel.Events {
 
 // readDiverted reads all columns of the diverted rows, since whole rows are compared.
 func (r *historyReader) readDiverted(ctx context.Context) error {
-	if len(r.diverted) == 0 {
+	if r.diverted.empty() {
 		return nil
 	}
 	return r.Reader.Scan(ctx, r.relation(), r.in.Fields(), func(b *relation.Batch) error {
@@ -255,8 +274,11 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 		}
 		ev = r.beforeTo(ev)
 		for i := range ev.Batch.N {
-			if r.diverted.has(ev.ID[i]) {
-				r.resolve.addFile(ev, i)
+			if !r.diverted.has(ev.ID[i]) {
+				continue
+			}
+			if err := r.resolve.addFile(ev, i); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -318,7 +340,9 @@ func (r *historyReader) resolvePushed(records []eventlog.Record) error {
 		if ev.Fills(i) {
 			fills = 1
 		}
-		r.resolve.addPushed(ev, i, fills)
+		if err := r.resolve.addPushed(ev, i, fills); err != nil {
+			return err
+		}
 	}
 	return nil
 }

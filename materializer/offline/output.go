@@ -16,9 +16,15 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// groupRows is the number of rows of every row group but the last. It is fixed so that
-// equal rows make equal bytes.
-const groupRows = 64 << 10
+// The size of row groups depends on the rows and the definitions alone, so that equal rows make equal bytes: a row group ends
+// with groupRows rows, or fewer if its columns are many, or with the row that makes the texts of the spine and of the aggregates exceed
+// their limit. A row group of each part is in memory until it is complete.
+const (
+	groupRows  = 64 << 10
+	leastRows  = 4 << 10
+	groupCells = 8 << 20  // of the spine's columns in all parts, and of the outputs in one
+	groupTexts = 16 << 20 // bytes, of all parts
+)
 
 // Suffixes of the columns that --with-status adds.
 const (
@@ -32,12 +38,14 @@ type layout struct {
 	schema  *parquetfile.Schema
 	spine   int // columns of the spine
 	outputs []outputColumn
+	rows    int   // of a row group, at most
+	texts   int64 // bytes of texts in a row group, at most; the last row may exceed it
 }
 
 type outputColumn struct{ status, reason bool }
 
-func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool) (*layout, error) {
-	l := &layout{spine: spine.NumFields()}
+func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool, parts int) (*layout, error) {
+	l := &layout{spine: spine.NumFields(), rows: groupRows, texts: int64(groupTexts / parts)}
 	fields := slices.Clone(spine.Fields())
 	defaults := hasDefault(s)
 	for i, o := range s.Outputs() {
@@ -54,6 +62,9 @@ func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool) (*layout, 
 			fields = append(fields, arrow.Field{Name: o.Name + reasonSuffix, Type: arrow.BinaryTypes.String, Nullable: true})
 		}
 		l.outputs = append(l.outputs, c)
+	}
+	for l.rows > leastRows && l.rows*(l.spine*(parts-1)+len(fields)) > groupCells {
+		l.rows /= 2
 	}
 	seen := map[string]string{}
 	for _, f := range fields {

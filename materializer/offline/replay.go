@@ -33,6 +33,8 @@ type replay struct {
 	blocks  *blocks
 	tally   *kernel.Tally
 	results *results
+
+	sweepBytes int64 // memory of one thread for sweeping a part; 0: no limit
 }
 
 // fits reports whether the replay can compute a view.
@@ -134,7 +136,7 @@ func (t *trainer) sweep(ctx context.Context) error {
 				if j.replay != of {
 					of, sweeper = j.replay, j.replay.kernel.NewSweeper()
 				}
-				if err := of.sweep(sweeper, j.part); err != nil {
+				if err := of.sweep(ctx, sweeper, j.part); err != nil {
 					return fmt.Errorf("view %s: %w", of.views[0].Name, err)
 				}
 			}
@@ -148,7 +150,11 @@ func (t *trainer) sweep(ctx context.Context) error {
 	return err
 }
 
-func (r *replay) sweep(s *kernel.Sweeper, part int) error {
+// sweep computes the aggregates of a part.
+func (r *replay) sweep(ctx context.Context, s *kernel.Sweeper, part int) error {
+	if most := r.sweepBytes / wholeShare; r.sweepBytes > 0 && (r.blocks.bytes(part) > most || r.resultBytes(part, r.kernel.PartRows(part)) > most) {
+		return r.sweepStored(ctx, s, part)
+	}
 	events, err := r.blocks.take(part)
 	if err != nil {
 		return err
@@ -158,4 +164,31 @@ func (r *replay) sweep(s *kernel.Sweeper, part int) error {
 		return err
 	}
 	return r.results.put(part, out)
+}
+
+// sweepStored computes the aggregates of a part whose events do not fit into memory.
+func (r *replay) sweepStored(ctx context.Context, s *kernel.Sweeper, part int) error {
+	store := &storedBlocks{ctx: ctx, scratch: r.blocks.room.scratch}
+	stored, err := r.kernel.StorePart(part, r.blocks.each(part), r.blocks.bytes(part), store, int(r.sweepBytes))
+	if err != nil {
+		return err
+	}
+	rows := r.kernel.PartRows(part)
+	step := max(1, int(r.sweepBytes/wholeShare/max(1, r.resultBytes(part, 64)))) * 64
+	for from := 0; from < rows; from += step {
+		out, err := s.SweepStored(stored, from, min(from+step, rows))
+		if err != nil {
+			return err
+		}
+		if err := r.results.put(part, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resultBytes is about the size of the results of so many rows of a part, if their texts are like those of its
+// events.
+func (r *replay) resultBytes(part, rows int) int64 {
+	return int64(rows) * (int64(r.kernel.ResultBytes()) + r.blocks.meanText(part)*int64(r.kernel.ResultTexts()))
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -16,40 +15,6 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-var idSeed = maphash.MakeSeed()
-
-// idSet holds 64-bit hashes of event ids: eight bytes each, however long the ids are. has
-// may be true for an id that was not added; callers must tolerate false positives.
-type idSet map[uint64]struct{}
-
-// add adds an id; it ignores "".
-func (s *idSet) add(id string) {
-	if id == "" {
-		return
-	}
-	if *s == nil {
-		*s = idSet{}
-	}
-	(*s)[maphash.String(idSeed, id)] = struct{}{}
-}
-
-// addAll adds the ids of another set.
-func (s *idSet) addAll(o idSet) {
-	if *s == nil {
-		*s = o
-		return
-	}
-	maps.Copy(*s, o)
-}
-
-func (s idSet) has(id string) bool {
-	if id == "" {
-		return false
-	}
-	_, ok := s[maphash.String(idSeed, id)]
-	return ok
-}
-
 // resolver makes one event of the deliveries with one id (docs/semantics.md §2). Rows of
 // files may be added in any order, those of the log in its order; nothing else affects the
 // outcome.
@@ -58,7 +23,9 @@ type resolver struct {
 	late   []int // columns that can be filled
 	all    bool  // keep every row, also when nothing can be filled
 	byID   map[string]*deliveries
-	pushed int // rows of the log so far
+	held   int64         // bytes that byID takes, about
+	file   *deliveryFile // what byID had no room for; nil: it has room for everything
+	pushed int           // rows of the log so far
 	buf    []byte
 }
 
@@ -96,39 +63,79 @@ func newResolver(s *plan.Source) *resolver {
 }
 
 // addFile adds row i of a file. The batch has all columns in the source's order.
-func (r *resolver) addFile(ev *kernel.Events, i int) { r.add(ev, i, delivery{known: plan.Always}) }
+func (r *resolver) addFile(ev *kernel.Events, i int) error {
+	return r.add(ev, i, delivery{known: plan.Always})
+}
 
 // addPushed adds row i, a record of the log. Known holds when it arrived; fills is 1 if it
 // filled an event there.
-func (r *resolver) addPushed(ev *kernel.Events, i, fills int) {
+func (r *resolver) addPushed(ev *kernel.Events, i, fills int) error {
 	r.pushed++
 	known := plan.Always
 	if ev.Known != nil {
 		known = ev.Known[i]
 	}
-	r.add(ev, i, delivery{known: known, pushed: r.pushed, fills: fills})
+	return r.add(ev, i, delivery{known: known, pushed: r.pushed, fills: fills})
 }
 
-func (r *resolver) add(ev *kernel.Events, i int, d delivery) {
+// addAlone is addPushed for a row that nothing fills.
+func (r *resolver) addAlone(ev *kernel.Events, i int) error { return r.addPushed(ev, i, 0) }
+
+func (r *resolver) add(ev *kernel.Events, i int, d delivery) error {
 	r.buf = r.buf[:0]
 	for _, col := range ev.Batch.Cols {
 		r.buf = plan.AppendCanonical(r.buf, col.Value(i))
 	}
 	d.row, d.visible = r.buf, ev.Visible(i)
 	of := r.deliveriesOf(ev, i)
-	if len(r.late) > 0 || r.all {
+	if r.keepsRows() {
 		d.row = bytes.Clone(r.buf)
 		for _, c := range r.late {
 			d.lateKnown = append(d.lateKnown, ev.ColumnKnown[r.source.Columns[c].Name][i])
 		}
 		of.rows = append(of.rows, d)
-		return
+		return r.hold(int64(len(d.row)) + deliveryBytes)
 	}
-	of.count(r.bodyDigest(d.row))
+	known := len(of.bodies)
+	of.count(r.bodyDigest(d.row), 1)
+	grown := int64(len(of.bodies)-known) * bodyBytes
 	if len(of.rows) == 0 || d.compare(&of.rows[0]) < 0 {
 		d.row = bytes.Clone(r.buf)
+		if len(of.rows) == 0 {
+			grown += int64(len(d.row)) + deliveryBytes
+		}
 		of.rows = append(of.rows[:0], d)
 	}
+	return r.hold(grown)
+}
+
+// About what a delivery, a body and an id take, without their bytes.
+const (
+	deliveryBytes = 128
+	bodyBytes     = 64
+	idBytes       = 96
+)
+
+// keepsRows reports whether every row of an event is needed.
+func (r *resolver) keepsRows() bool { return len(r.late) > 0 || r.all }
+
+// hold counts bytes that byID takes, and moves everything to the file when there is no room.
+func (r *resolver) hold(n int64) error {
+	r.held += n
+	if r.file == nil || r.held <= r.file.limit {
+		return nil
+	}
+	return r.spill()
+}
+
+// spill moves the deliveries to the file.
+func (r *resolver) spill() error {
+	if err := r.file.put(r.byID); err != nil {
+		return err
+	}
+	r.held = 0
+	clear(r.byID)
+	return nil
 }
 
 // deliveriesOf finds the deliveries with the id of a row; without ids each row is an event of its own.
@@ -141,6 +148,7 @@ func (r *resolver) deliveriesOf(ev *kernel.Events, i int) *deliveries {
 	if of == nil {
 		of = &deliveries{}
 		r.byID[strings.Clone(id)] = of
+		r.held += idBytes + int64(len(id))
 	}
 	return of
 }
@@ -177,14 +185,14 @@ func (r *resolver) columns(row []byte) [][]byte {
 	return out
 }
 
-func (of *deliveries) count(d eventlog.Digest) {
+func (of *deliveries) count(d eventlog.Digest, rows int64) {
 	for i := range of.bodies {
 		if of.bodies[i].digest == d {
-			of.bodies[i].rows++
+			of.bodies[i].rows += rows
 			return
 		}
 	}
-	of.bodies = append(of.bodies, bodyCount{d, 1})
+	of.bodies = append(of.bodies, bodyCount{d, rows})
 }
 
 // resolved is the event that deliveries made.
@@ -198,7 +206,7 @@ type resolved struct {
 
 // resolve makes one event of the deliveries with one id.
 func (r *resolver) resolve(of *deliveries) resolved {
-	if len(r.late) > 0 || r.all {
+	if r.keepsRows() {
 		return r.fold(of.rows)
 	}
 	first := &of.rows[0]
@@ -214,8 +222,29 @@ func (r *resolver) resolve(of *deliveries) resolved {
 }
 
 // each calls f with the events and their arrival times, as batches of at most n rows with all
-// columns, in the order of their ids, and counts the other rows.
+// columns, in the order of their ids or, if they had no room in memory, by their hashes, and counts the
+// other rows.
 func (r *resolver) each(n int, counts *HistoryCounts, f func(b *vector.Batch, from *ingest.Arrivals) error) error {
+	if r.file == nil || !r.file.used {
+		return r.eachHeld(n, counts, f)
+	}
+	if err := r.spill(); err != nil {
+		return err
+	}
+	for part := range r.file.parts {
+		if err := r.file.take(part, r); err != nil {
+			return err
+		}
+		if err := r.eachHeld(n, counts, f); err != nil {
+			return err
+		}
+		clear(r.byID)
+	}
+	return nil
+}
+
+// eachHeld is each for what is in memory.
+func (r *resolver) eachHeld(n int, counts *HistoryCounts, f func(b *vector.Batch, from *ingest.Arrivals) error) error {
 	fields := r.fields()
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(r.byID)), n) {
 		b := vector.NewBatch(fields, len(ids))

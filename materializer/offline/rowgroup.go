@@ -6,6 +6,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
@@ -20,6 +21,8 @@ type rowGroup struct {
 	number    int // among the row groups of part
 	spans     []span
 	rows      []int32     // of the spine
+	textBytes int64       // of the texts of the spine and of the aggregates
+	weight    int64       // in assembly.room
 	sources   []rowSource // by replay: where the aggregates of the rows are
 
 	done    chan struct{} // closed when all of the following is there
@@ -76,14 +79,15 @@ type assembly struct {
 	open   []*rowGroup // by part: the row group that gets its next rows
 	row    int         // next of the spine
 
-	work    chan *rowGroup // to be filled
-	ordered chan *rowGroup // the same, to be committed in this order
+	work    chan *rowGroup      // to be filled
+	ordered chan *rowGroup      // the same, to be committed in this order
+	room    *semaphore.Weighted // bytes of row groups in flight
 }
 
-// run reads the spine and writes the parts. At most Threads+2 row groups are in flight,
+// run reads the spine and writes the parts. As many row groups are in flight as the share for writing allows,
 // besides those that rows are still added to.
 func (a *assembly) run(ctx context.Context) error {
-	fillers := make([]*filler, a.t.Threads)
+	fillers := make([]*filler, a.t.fillers())
 	for i := range fillers {
 		var err error
 		if fillers[i], err = a.t.newFiller(); err != nil {
@@ -117,7 +121,7 @@ func (a *assembly) run(ctx context.Context) error {
 func (a *assembly) readSpine(ctx context.Context) error {
 	t := a.t
 	err := t.Reader.Records(ctx, t.spine.rel, t.spine.fields, func(schema *arrow.Schema) (err error) {
-		if a.layout, err = newLayout(schema, t.Set.Service, t.WithStatus); err != nil {
+		if a.layout, err = newLayout(schema, t.Set.Service, t.WithStatus, len(t.partition.names)); err != nil {
 			return err
 		}
 		return a.begin()
@@ -126,12 +130,17 @@ func (a *assembly) readSpine(ctx context.Context) error {
 		if a.row+n > t.spine.rows() {
 			return fmt.Errorf("%s has more rows than when it was read first; it must not change while it is read", t.spine.rel.Owner)
 		}
-		for i := 0; i < n; {
-			m, err := a.add(ctx, rec, i, n)
-			if err != nil {
-				return err
-			}
+		shares, err := a.divide(ctx, rec)
+		for i := 0; i < n && err == nil; {
+			var m int
+			m, err = a.add(ctx, shares, i, n)
 			i += m
+		}
+		for _, s := range shares {
+			s.release()
+		}
+		if err != nil {
+			return err
 		}
 		t.Progress(Progress{"write", int64(a.row), int64(t.spine.rows())})
 		return nil
@@ -154,8 +163,55 @@ func (a *assembly) begin() (err error) {
 	return err
 }
 
+// share is the rows of a record that belong to one part.
+type share struct {
+	rec   arrow.RecordBatch // nil: none
+	texts *textSizes
+	next  int // the next row of rec
+}
+
+func (s *share) release() {
+	if s.rec != nil {
+		s.rec.Release()
+	}
+}
+
+// divide divides the next rows of the spine, a record, among the parts. The rows of a part are copied unless they are all,
+// since a record that waits for the row groups of several parts would stay in memory for the slowest of them.
+func (a *assembly) divide(ctx context.Context, rec arrow.RecordBatch) ([]share, error) {
+	n := int(rec.NumRows())
+	rows := make([][]int32, len(a.parts))
+	for i := 0; i < n; {
+		p, m := a.t.partition.run(a.row+i, n-i)
+		for ; m > 0; m-- {
+			if !isDropped(p) {
+				rows[p] = append(rows[p], int32(i))
+			}
+			i++
+		}
+	}
+	shares := make([]share, len(a.parts))
+	for p, of := range rows {
+		if len(of) == 0 {
+			continue
+		}
+		s := &shares[p]
+		if len(of) == n {
+			rec.Retain()
+			s.rec = rec
+		} else {
+			var err error
+			if s.rec, err = takeRows(ctx, rec, of); err != nil {
+				return shares, fmt.Errorf("%s: %w", a.t.spine.rel.Owner, err)
+			}
+		}
+		s.texts = newTextSizes(s.rec)
+	}
+	return shares, nil
+}
+
 // add adds rows of a record from row i on that belong to one part, and returns their number.
-func (a *assembly) add(ctx context.Context, rec arrow.RecordBatch, i, n int) (int, error) {
+func (a *assembly) add(ctx context.Context, shares []share, i, n int) (int, error) {
 	p, m := a.t.partition.run(a.row, n-i)
 	if isDropped(p) {
 		for range m {
@@ -169,19 +225,35 @@ func (a *assembly) add(ctx context.Context, rec arrow.RecordBatch, i, n int) (in
 	if g == nil {
 		g = a.newGroup(int(p))
 	}
-	m = min(m, groupRows-len(g.rows))
-	rec.Retain()
-	g.spans = append(g.spans, span{rec, i, i + m})
-	for range m {
+	s := &shares[p]
+	m = min(m, a.layout.rows-len(g.rows))
+	for i := range m {
+		g.textBytes += s.texts.size(s.next + i)
 		if err := a.append(g); err != nil {
 			return 0, err
 		}
+		if g.textBytes > a.layout.texts {
+			m = i + 1
+			break
+		}
 	}
-	if len(g.rows) == groupRows {
+	g.addSpan(s.rec, s.next, s.next+m)
+	s.next += m
+	if len(g.rows) == a.layout.rows || g.textBytes > a.layout.texts {
 		a.open[p] = nil
 		return m, a.send(ctx, g)
 	}
 	return m, nil
+}
+
+// addSpan adds a range of rows of a record, which may continue the last one.
+func (g *rowGroup) addSpan(rec arrow.RecordBatch, from, to int) {
+	if n := len(g.spans); n > 0 && g.spans[n-1].rec == rec && g.spans[n-1].to == from {
+		g.spans[n-1].to = to
+		return
+	}
+	rec.Retain()
+	g.spans = append(g.spans, span{rec, from, to})
 }
 
 func (a *assembly) newGroup(p int) *rowGroup {
@@ -204,6 +276,7 @@ func (a *assembly) append(g *rowGroup) error {
 			return err
 		}
 		g.sources[i].add(part, of, row)
+		g.textBytes += of.TextBytes(row)
 	}
 	a.row++
 	return nil
@@ -220,8 +293,16 @@ func (a *assembly) skip() error {
 	return nil
 }
 
+// textCopies is how often a text is in memory while its row group is written: in the spine or the results, as a value, in
+// the page and in the compressed page.
+const textCopies = 4
+
 // send queues a group to be filled and committed.
 func (a *assembly) send(ctx context.Context, g *rowGroup) error {
+	g.weight = min(a.t.writingBytes(), a.t.groupBytes()*int64(len(g.rows))/groupRows+textCopies*g.textBytes)
+	if err := a.room.Acquire(ctx, g.weight); err != nil {
+		return err
+	}
 	for _, to := range []chan *rowGroup{a.ordered, a.work} {
 		select {
 		case to <- g:
@@ -248,6 +329,7 @@ func (a *assembly) commit(ctx context.Context) error {
 		}
 		a.t.see(g)
 		g.release()
+		a.room.Release(g.weight)
 	}
 	return nil
 }

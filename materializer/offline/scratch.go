@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/unskew/unskew/internal/kernel"
 )
 
 // scratch is a temporary file for what does not fit into memory. It is unlinked as soon as
@@ -58,6 +60,19 @@ func (s *scratch) read(e extent, buf []byte) ([]byte, error) {
 		return nil, s.failed(err)
 	}
 	return buf, nil
+}
+
+// block reads a block of events.
+func (s *scratch) block(e extent) (*kernel.Block, error) {
+	raw, err := s.read(e, nil)
+	if err != nil {
+		return nil, err
+	}
+	b, _, err := kernel.ReadBlock(raw)
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	return b, nil
 }
 
 func (s *scratch) failed(err error) error {

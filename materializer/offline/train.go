@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
@@ -28,7 +30,7 @@ type Config struct {
 	WithStatus bool   // also write the status of every value
 	Final      bool   // take every event as known when it happened; to measure, not to train
 	Strict     bool   // write nothing if the manifest has warnings
-	Memory     int64  // bytes that the process may take, about, with what the reader takes; 0: no bound
+	Memory     int64  // bytes that the process may take, with what the reader takes, see Divide; 0: no bound
 	Threads    int    // 0: one for each core
 	Engine     plan.Engine
 	Version    string   // of this program, for the manifest
@@ -127,6 +129,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 		}
 	}
 	for _, s := range t.sources {
+		s.history.bound(Divide(t.Memory, false).IDs, t.scratch)
 		if err := t.collect(ctx, s); err != nil {
 			return nil, err
 		}
@@ -210,7 +213,7 @@ func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 	if err := t.beginReport(); err != nil {
 		return nil, err
 	}
-	a := &assembly{t: t, work: make(chan *rowGroup, 1), ordered: make(chan *rowGroup, t.Threads+1)}
+	a := &assembly{t: t, work: make(chan *rowGroup, 1), ordered: make(chan *rowGroup, t.Threads+1), room: semaphore.NewWeighted(t.writingBytes())}
 	if err := a.run(ctx); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ type histogram struct {
 	nan    []int64  // by code
 }
 
+// MostBytes is about the most that the counts of an output take.
+const MostBytes = 4 * maxCells
+
 const (
 	exponents = 1 << 12 // including the sign
 	finest    = 6       // bits of the fraction

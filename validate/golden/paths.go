@@ -287,11 +287,15 @@ func deliveries(t *featuredefs.Test, src *plan.Source) (*offline.Deliveries, err
 		if err != nil {
 			return nil, err
 		}
-		d.AddFile(ev)
+		if err := d.AddFile(ev); err != nil {
+			return nil, err
+		}
 		if ev, err = ingested(in, pushed(of.Rows)); err != nil {
 			return nil, err
 		}
-		d.AddPushed(ev)
+		if err := d.AddPushed(ev); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }

@@ -77,7 +77,9 @@ func history(rows []oracle.Event, n int) parity.History {
 		if err != nil {
 			return err
 		}
-		d.AddFile(ev)
+		if err := d.AddFile(ev); err != nil {
+			return err
+		}
 		return d.Events(n, f)
 	}
 }

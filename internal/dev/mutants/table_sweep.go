@@ -164,8 +164,28 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "spilled-events-lost", tag: "p8", breaks: "Events that did not fit into memory are not read back.",
-		file: "materializer/offline/blocks.go", old: "range p.file {", new: "range p.file[:len(p.file)/2] {",
+		file: "materializer/offline/blocks.go", old: "range file {", new: "range file[:len(file)/2] {",
 		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "long-tail-excluded", tag: "b1", breaks: "An event exactly at the tail is outside the window where the events of an entity do not fit into memory.",
+		file: "internal/kernel/sweeplong.go", old: "t.history.time[x.rows[i]] >= t.lower", new: "t.history.time[x.rows[i]] > t.lower",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "long-leaves-early", tag: "w1", breaks: "An event that is known only after the tail has passed it is taken out of a window that never had it.",
+		file: "internal/kernel/sweeplong.go", old: "h.visible[r.class][row] < last && (", new: "(",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "pieces-divide-a-time", tag: "b1", breaks: "Events of one time are in two slices of a long entity, and those of the second count twice or never.",
+		file: "internal/kernel/pieces.go", old: "if p.valueAt > 0 {", new: "if p.valueAt > 1<<30 {",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "stored-part-loses-entities", tag: "p8", breaks: "Of a part that does not fit into memory, only the last range of entities has values.",
+		file: "internal/kernel/sweepstored.go", old: "r.sweepEntities(r.next, end)", new: "r.sweepEntities(max(r.next, end-1), end)",
+		tests: []string{"internal/kernel"},
 	},
 	{
 		name: "spilled-results-shift", tag: "p8", breaks: "Results that did not fit into memory are read from the wrong row on.",
