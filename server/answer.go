@@ -115,6 +115,9 @@ func (s *service) appendEach(dst []byte, outputs []int, q *query, a *answer, how
 
 // appendOutput appends an Output as a field of the answer.
 func (s *service) appendOutput(dst []byte, o int, q *query, a *answer, compact bool) ([]byte, error) {
+	if v := s.oneValue(o, compact); q.n == 1 && len(v.bytes) > 0 && a.cols[o].Absent == 0 && q.stale == nil {
+		return v.appendTo(dst, a.cols[o].Vec, a.places[o].Of(0)), nil
+	}
 	dst, at := wire.OpenMessage(dst, answerOutputs)
 	dst, err := s.appendOutputFields(dst, o, q, a, compact)
 	if err != nil {

@@ -35,6 +35,7 @@ type service struct {
 	behind      [][]int        // for each output, the views that it reads
 	purposes    []uint64       // for each view, what its reader keeps of states; see registry.Query
 	runs        []run          // all outputs
+	full, short []oneValue     // for each output, how one row is written, and how in a compact answer
 	readers     *pool
 }
 
@@ -92,6 +93,9 @@ func newService(p *plan.Service) (*service, error) {
 		s.purposes = append(s.purposes, lastPurpose.Add(1))
 	}
 	s.runs = runsOf(p)
+	for o := range s.outputs {
+		s.full, s.short = append(s.full, s.newOneValue(o, false)), append(s.short, s.newOneValue(o, true))
+	}
 	s.readers = newPool(runtime.GOMAXPROCS(0), first)
 	return s, nil
 }
