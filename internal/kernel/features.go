@@ -34,6 +34,8 @@ type FeatureColumn struct {
 	Reason []Status // of a default: Empty or UnknownEntity; 0 elsewhere
 	Errors int      // number of rows whose status is Failed
 	Absent int      // number of rows whose status is not Present; set by View and Service
+
+	present int // how many of the first rows are Present in the memory of Status and Reason
 }
 
 // outer is the compiled outer expressions of a view or a service.
@@ -172,17 +174,21 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 		copyLanes(c.Vec, result)
 	}
 	if cap(c.Status) < n {
-		c.Status, c.Reason = make([]Status, n), make([]Status, n)
+		c.Status, c.Reason, c.present = make([]Status, n), make([]Status, n), 0
 	}
 	c.Status, c.Reason = c.Status[:n], c.Reason[:n]
 	c.Errors, c.Absent = 0, 0
-	clear(c.Reason)
-	for i := range c.Status {
-		c.Status[i] = Present
+	if n > c.present {
+		clear(c.Reason)
+		for i := range c.Status {
+			c.Status[i] = Present
+		}
+		c.present = n
 	}
 	if result.Null == nil && result.Err == nil {
 		return
 	}
+	c.present = 0 // as soon as a row is not
 	for i := range c.Status {
 		if !result.Valid(i) {
 			c.Absent++
