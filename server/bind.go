@@ -9,6 +9,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 )
@@ -22,6 +23,8 @@ type query struct {
 	outputs  []int // indexes into the service's outputs, in the order of the answer
 	selected []int // buffer for outputs
 	sets     []entitySet
+	queries  []registry.Query // of the views
+	fetched  []fetched        // of the views
 	demand
 	fresh []viewFreshness // of each view, once its states are fetched
 	stale []bool          // for each output of the service, whether it is STALE; nil: none is
@@ -31,6 +34,8 @@ type query struct {
 func (q *query) reset() {
 	clear(q.keys)
 	clear(q.request.Cols)
+	clear(q.queries)
+	clear(q.fetched)
 	q.outputs = nil
 	q.demand, q.stale = demand{}, nil
 }

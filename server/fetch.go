@@ -92,22 +92,23 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 	for i, keys := range s.sets {
 		q.sets[i].find(q, keys)
 	}
-	queries := make([]registry.Query, len(s.plan.Views))
+	q.queries = q.queries[:0]
 	for i, ref := range s.plan.Views {
-		queries[i] = registry.Query{View: ref.View, Entities: q.sets[s.setOf[i]].keys, At: at}
+		one := registry.Query{View: ref.View, Entities: q.sets[s.setOf[i]].keys, At: at}
 		if at != plan.Never {
-			queries[i].For = s.purposes[i]
+			one.For = s.purposes[i]
 		}
+		q.queries = append(q.queries, one)
 	}
-	answers, err := states.States(ctx, queries)
+	answers, err := states.States(ctx, q.queries)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]fetched, len(answers))
-	for i := range out {
-		out[i] = fetched{answers[i], q.sets[s.setOf[i]].sharing()}
+	q.fetched = q.fetched[:0]
+	for i := range answers {
+		q.fetched = append(q.fetched, fetched{answers[i], q.sets[s.setOf[i]].sharing()})
 	}
-	return out, nil
+	return q.fetched, nil
 }
 
 // kept returns what was kept of entity e, nil if nothing was.

@@ -197,8 +197,8 @@ type found struct {
 }
 
 // find looks for values of the states in the generations that are believed live.
-func (r *Reader) find(queries []Query, known []liveRecord) *found {
-	f := &found{kept: r.kept}
+func (r *Reader) find(queries []Query, known []liveRecord) found {
+	f := found{kept: r.kept}
 	if r.kept == nil {
 		return f
 	}
@@ -278,6 +278,9 @@ func (f *found) complete(answers []Answer, queries []Query, known []liveRecord) 
 	}
 	for i := range answers {
 		a := &answers[i]
+		if a.keep == nil {
+			a.keep = &keep{}
+		}
 		a.Kept = f.of[i]
 		a.keep.kept, a.keep.query, a.keep.prefix, a.keep.wanted = f.kept, queries[i], known[i].prefix, f.keep[i]
 	}
@@ -294,17 +297,18 @@ type keep struct {
 
 // Wants reports whether a value of entity number e should be kept.
 func (a *Answer) Wants(e int) bool {
-	return a.keep.wanted != nil && a.keep.wanted[e] && a.keep.marks != nil && a.keep.marks[e] != 0
+	k := a.keep
+	return k != nil && k.wanted != nil && k.wanted[e] && k.marks != nil && k.marks[e] != 0
 }
 
 // Keep keeps a value that was made of the state of entity number e, or of its absence.
 func (a *Answer) Keep(e int, v Value) {
-	k := &a.keep
+	k := a.keep
 	k.kept.put(appendKeptKey(nil, k.prefix, k.query.Entities[e], k.query.For), v, k.marks[e])
 }
 
 // Renew keeps v in place of the value that was found of entity number e, of the same state.
 func (a *Answer) Renew(e int, v Value) {
-	k := &a.keep
+	k := a.keep
 	k.kept.renew(appendKeptKey(nil, k.prefix, k.query.Entities[e], k.query.For), a.Kept[e], v)
 }

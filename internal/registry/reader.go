@@ -61,7 +61,7 @@ type Answer struct {
 	Generation Generation
 	States     [][]byte
 	Kept       []Value // of each entity, nil where none was kept; empty if the reader keeps nothing
-	keep       keep
+	keep       *keep   // nil if the reader keeps nothing
 }
 
 // switches bounds how often a read starts over because the live generation changed meanwhile.
@@ -71,7 +71,12 @@ const switches = 5
 // changed. If a value was kept of every entity, it makes none. For a view without live state the error
 // is a *NotMaterialized.
 func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
-	known := make([]liveRecord, len(queries))
+	var few [12]liveRecord // not on the heap
+	known := few[:]
+	if len(queries) > len(few) {
+		known = make([]liveRecord, len(queries))
+	}
+	known = known[:len(queries)]
 	for range switches {
 		mark := r.believe(queries, known)
 		f := r.find(queries, known)
@@ -141,6 +146,7 @@ func (r *Reader) match(queries []Query, known []liveRecord, first int, t *trip) 
 	for i, q := range queries {
 		answers[i] = Answer{Generation: known[i].generation}
 		if t.marks != nil {
+			answers[i].keep = &keep{}
 			answers[i].keep.marks, _ = ofEntities(q.Entities, t.marks[len(t.values)-len(states):])
 		}
 		answers[i].States, states = ofEntities(q.Entities, states)
