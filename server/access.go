@@ -38,14 +38,17 @@ var prefixes = []struct {
 	{sourcesPath, access.Push},
 	{"/" + unskewv1connect.TrainingServiceName + "/", access.Train},
 	{"/grpc.health.v1.Health/", anyone},
-	{"/livez", anyone},
-	{"/readyz", anyone},
-	{"/healthz", anyone},
 	{"/metrics", access.Admin},
 }
 
+// probes are the paths that orchestrators ask.
+var probes = []string{"/livez", "/readyz", "/healthz"}
+
 // roleFor is the role that a request for a path needs.
 func roleFor(path string) access.Role {
+	if slices.Contains(probes, path) {
+		return anyone
+	}
 	for _, p := range prefixes {
 		if strings.HasPrefix(path, p.prefix) {
 			return p.role

@@ -55,9 +55,9 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.next.RoundTrip(r)
 }
 
-// TestCallers: in every protocol a caller may do what its roles say, and nothing else; without
+// TestP17_Callers: in every protocol a caller may do what its roles say, and nothing else; without
 // credentials there are only the probes.
-func TestCallers(t *testing.T) {
+func TestP17_Callers(t *testing.T) {
 	authority := accesstest.New(t)
 	tokens := map[string]string{}
 	var list strings.Builder
@@ -165,9 +165,22 @@ func TestCallers(t *testing.T) {
 	}
 }
 
-// TestPagesFromElsewhere: a browser cannot be made to call a server of its own machine by a page of
+// TestP17_EveryPathNeedsACaller except those of probes, and every procedure has a role.
+func TestP17_EveryPathNeedsACaller(t *testing.T) {
+	for _, path := range append([]string{"/", "/elsewhere", openAPIPath, "/metrics", servicesPath + "x:read", sourcesPath + "x:push", "/livezz/../metrics"}, procedures...) {
+		role := roleFor(path)
+		if probe := strings.HasPrefix(path, "/grpc.health.v1.Health/"); (role == anyone) != probe {
+			t.Errorf("%s needs the role %q", path, role)
+		}
+		if strings.HasPrefix(path, "/unskew.v1.") && role == known {
+			t.Errorf("any caller may call %s", path)
+		}
+	}
+}
+
+// TestP17_PagesFromElsewhere: a browser cannot be made to call a server of its own machine by a page of
 // another host, directly or by a name that resolves to this machine.
-func TestPagesFromElsewhere(t *testing.T) {
+func TestP17_PagesFromElsewhere(t *testing.T) {
 	f := start(t, func(c *Config) { c.Hosts = []string{"features.example"} })
 	h := f.Server.checked(f.Handler())
 	for _, c := range []struct {

@@ -12,9 +12,9 @@ import (
 	"github.com/unskew/unskew/internal/access/accesstest"
 )
 
-// TestServeBeyondThisMachine: with TLS and callers a server listens on every interface, and commands
+// TestP17_ServeBeyondThisMachine: with TLS and callers a server listens on every interface, and commands
 // reach it with their token.
-func TestServeBeyondThisMachine(t *testing.T) {
+func TestP17_ServeBeyondThisMachine(t *testing.T) {
 	p := newTestProject(t)
 	p.run("materialize", "-q")
 	authority := accesstest.New(t)

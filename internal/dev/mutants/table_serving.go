@@ -8,6 +8,21 @@ const (
 // servingMutants break what a server says and keeps of states.
 var servingMutants = []mutant{
 	{
+		name: "unknown-paths-need-no-caller", tag: "p17", breaks: "A path that no rule names is answered without credentials.",
+		file: "server/access.go", old: "\treturn known\n", new: "\treturn anyone\n",
+		tests: []string{serverTests},
+	},
+	{
+		name: "roles-do-not-matter", tag: "p17", breaks: "Every known caller may do everything.",
+		file: "server/access.go", old: "role != known && !caller.May(role)", new: "role == known && !caller.May(role)",
+		tests: []string{serverTests},
+	},
+	{
+		name: "hosts-do-not-matter", tag: "p17", breaks: "A server of one machine answers requests for any host.",
+		file: "server/access.go", old: "return loopbackHost(r.Host) ||", new: "return r.Host != \"\" ||",
+		tests: []string{serverTests},
+	},
+	{
 		name: "waiting-events-are-fresh", tag: "p13", breaks: "A view that has not applied the end of its log counts as complete.",
 		file: "internal/freshness/tracker.go", old: "m.Complete = min(now, next.Appended)", new: "m.Complete = max(now, next.Appended)",
 		tests: []string{freshTests},

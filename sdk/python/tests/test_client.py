@@ -102,4 +102,4 @@ def test_a_server_that_is_not_there():
     with pytest.raises(unskew.UnskewError, match="is not a URL"):
         unskew.Client("127.0.0.1:7171")
     with pytest.raises(unskew.UnskewError, match="without TLS"):
-        unskew.Client("http://127.0.0.1:7171", token="secret")
+        unskew.Client("http://192.0.2.1:7171", token="secret")
