@@ -41,7 +41,7 @@ func runCase(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range found {
+	for _, d := range found.Errors() {
 		t.Errorf("%v", d)
 	}
 	if len(project.Tests) == 0 {

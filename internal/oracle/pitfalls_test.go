@@ -22,6 +22,7 @@ stream: true
 event_time: ts
 known_at: seen
 event_id: id
+dedup_window: 365d
 columns:
   user_id: {type: int}
   ts: {type: timestamp}

@@ -99,7 +99,7 @@ func header(t *rapid.T, b *strings.Builder) {
 	fmt.Fprintf(b, "kind: Entity\nname: who\nkeys: [%s]\n---\n", strings.Join(declared, ", "))
 	fmt.Fprintf(b, "kind: Source\nname: %s\nstream: true\nevent_time: ts\n", SourceName)
 	if rapid.Bool().Draw(t, "event ids") {
-		b.WriteString("event_id: id\n")
+		b.WriteString("event_id: id\ndedup_window: 36500d\n") // outcomes may come at any time
 	}
 	b.WriteString(among(t, knownAt, "known_at"))
 	fmt.Fprintf(b, "columns:\n%s---\n", columns)
