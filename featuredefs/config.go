@@ -14,6 +14,9 @@ import (
 type Online struct {
 	DataDir string // of the embedded log and store, and other local state; relative to the project
 	Redis   *Redis // nil: embedded
+	// Retain is how long a server keeps records in the log, which it archives then; 0: it archives and trims nothing.
+	Retain  plan.Micros
+	Archive string // folder of archived records, relative to the project; "": archive in DataDir
 }
 
 // Redis is how to connect to a Redis server or cluster. Passwords are not part of a project;
@@ -52,7 +55,7 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	for _, extra := range docs[1:] {
 		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s must have one document; put definitions into %s/", ConfigFile, FeaturesDir)
 	}
-	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "attach")
+	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "log", "attach")
 	if o == nil {
 		return
 	}
@@ -62,6 +65,12 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	}
 	if dir := o.Text("data"); dir != "" {
 		l.project.Online.DataDir = filepath.FromSlash(dir)
+	}
+	if n := o.Get("log"); n != nil {
+		if log := l.Object(n, "log", "retain", "archive"); log != nil {
+			l.project.Online.Retain, _ = log.Span("retain")
+			l.project.Online.Archive = filepath.FromSlash(log.Text("archive"))
+		}
 	}
 	if n := o.Get("online"); n != nil {
 		l.parseOnline(n)

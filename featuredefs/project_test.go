@@ -136,13 +136,15 @@ func TestConfig(t *testing.T) {
 		{"redis", "project: p\nonline:\n  redis: {addresses: [a:1, b:2], username: u, db: 3, tls: true, prefix: x}\n",
 			featuredefs.Online{DataDir: ".unskew", Redis: &featuredefs.Redis{
 				Addresses: []string{"a:1", "b:2"}, Username: "u", DB: 3, TLS: true, Prefix: "x"}}},
+		{"log", "project: p\nlog: {retain: 7d, archive: var/archive}\n",
+			featuredefs.Online{DataDir: ".unskew", Retain: 7 * plan.Day, Archive: filepath.FromSlash("var/archive")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			writeFile(t, filepath.Join(dir, "unskew.yaml"), c.text)
 			p := loadClean(t, dir, featuredefs.Options{})
 			got := p.Online
-			if got.DataDir != c.want.DataDir || (got.Redis == nil) != (c.want.Redis == nil) {
+			if got.DataDir != c.want.DataDir || got.Retain != c.want.Retain || got.Archive != c.want.Archive || (got.Redis == nil) != (c.want.Redis == nil) {
 				t.Fatalf("got %+v", got)
 			}
 			if r, w := got.Redis, c.want.Redis; r != nil &&

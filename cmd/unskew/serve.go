@@ -42,6 +42,8 @@ be served, log and store answer, and events are applied. On an interrupt the ser
 ready at once, goes on answering for the time of --grace, so that callers can go elsewhere,
 and then finishes the requests that are running. A hangup is ignored.
 
+If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log.
+
 Requested training sets are built one at a time and kept for a day in the data folder. If an
 interrupt stops a build, the build runs again after the next start.`,
 		Example: `  unskew serve
@@ -133,6 +135,8 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	if err := fresh.Register(metrics); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	retention := online.NewRetention(p.Plan, st.Archive, st.Store, wallClock)
+	retention.Register(metrics)
 	ingester, err := online.NewIngester(p.Plan, st.Log, wallClock)
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -175,6 +179,9 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	g.Go(func() error { return secure.run(ctx, log) })
 	g.Go(func() error { return queue.Run(ctx) })
 	g.Go(func() error { return clocks.Run(ctx) })
+	g.Go(func() error {
+		return retention.Run(ctx, p.Online.Retain, func(err error) { log.Warn("records stay in the log", "reason", err) })
+	})
 	g.Go(func() error {
 		return fresh.Run(ctx, func(err error) { log.Warn("it is not known how stale views are", "reason", err) })
 	})

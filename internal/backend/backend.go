@@ -12,6 +12,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/eventlog/archive"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
 	"github.com/unskew/unskew/internal/limits"
@@ -24,13 +25,15 @@ import (
 
 // Config names a log and a store.
 type Config struct {
-	Redis *redisconn.Options // nil: embedded
-	Dir   string             // of the embedded log and store
+	Redis   *redisconn.Options // nil: embedded
+	Dir     string             // of the embedded log and store
+	Archive string             // of records that were trimmed from the log; "": nothing is trimmed
 }
 
 // Backend is an open log and store.
 type Backend struct {
 	Log      eventlog.Log
+	Archive  *archive.Log // the same log, to be archived and trimmed; nil if there is no archive
 	Store    onlinestore.Store
 	Name     string   // for messages
 	Warnings []string // about the servers' settings, for the operator
@@ -48,6 +51,15 @@ type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
 
 // Open opens the log and the store of the configuration; it is an Opener.
 func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
+	b, err := c.open(ctx, clock)
+	if err == nil && c.Archive != "" {
+		b.Archive = archive.Over(b.Log, c.Archive)
+		b.Log = b.Archive
+	}
+	return b, err
+}
+
+func (c Config) open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	if c.Redis != nil {
 		return openRedis(ctx, *c.Redis, clock)
 	}

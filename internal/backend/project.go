@@ -21,7 +21,7 @@ const (
 func Of(p *featuredefs.Project) Config {
 	r := redisOf(p.Online.Redis)
 	if r == nil {
-		return Config{Dir: DataDir(p)}
+		return Config{Dir: DataDir(p), Archive: archiveDir(p)}
 	}
 	conn := redisconn.Options{
 		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(EnvRedisPassword)), DB: r.DB, Namespace: r.Prefix,
@@ -32,7 +32,19 @@ func Of(p *featuredefs.Project) Config {
 	if r.TLS {
 		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return Config{Redis: &conn}
+	return Config{Redis: &conn, Archive: archiveDir(p)}
+}
+
+// archiveDir returns the folder of records that were archived.
+func archiveDir(p *featuredefs.Project) string {
+	switch dir := p.Online.Archive; {
+	case dir == "":
+		return filepath.Join(DataDir(p), "archive")
+	case filepath.IsAbs(dir):
+		return dir
+	default:
+		return filepath.Join(p.Dir, dir)
+	}
 }
 
 // DataDir returns the folder of the project's embedded data and other local state.

@@ -88,11 +88,17 @@ type Log interface {
 	Register(ctx context.Context, shard string, entries []Entry) error
 	// Read returns at most limit records after the given position, in order; fewer than limit only
 	// at the end of the shard. It returns durable records only, so the record at a position never
-	// changes. Payloads belong to the caller.
+	// changes. Payloads belong to the caller. If a record after the given position was trimmed, the error wraps a *TrimmedError.
 	Read(ctx context.Context, shard string, after Position, limit int) ([]Record, error)
+	// Trim removes the records up to a position, which must be kept elsewhere and must not be the newest.
+	// Their ids are remembered as before. It can be repeated, and goes on where an interrupted call ended. Records whose
+	// times were set back, and those after them, are not removed; the error says so.
+	Trim(ctx context.Context, shard string, to Position) error
+	// Trimmed is the last record that was removed, the zero value if none was.
+	Trimmed(ctx context.Context, shard string) (Trimmed, error)
 	// SetBack corrects the times of records that were appended by a clock that ran ahead: every
-	// record up to the end of the shard counts as appended at the given time at the latest. It
-	// reports whether that changed any. State that was computed from these records must be rebuilt.
+	// record up to the end of the shard counts as appended at the given time at the latest, which
+	// must not be before that of a trimmed record. It reports whether that changed any. State that was computed from these records must be rebuilt.
 	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)

@@ -26,6 +26,12 @@ func (l lockNamingFS) Lock(name string) (io.Closer, error) {
 	return nil, &LockedError{Dir: l.dir, Err: err}
 }
 
+// LockFile makes a file that one process at a time can have locked, until Close or its end. The error wraps
+// a *LockedError if someone has.
+func LockFile(path string) (io.Closer, error) {
+	return lockNamingFS{vfs.Default, path}.Lock(path)
+}
+
 // Unwrap implements vfs.FS.
 func (l lockNamingFS) Unwrap() vfs.FS { return l.FS }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/eventlog/archive"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
@@ -381,18 +382,73 @@ func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 // What files hold is materialized, and what is pushed later fills it: live state, with what waits
 // in it, has the oracle's values all the way, and is what a new build from files and log gives,
 // whenever it is built, also after files have grown [w7].
-func TestW7_FillingsOfWhatFilesHold(t *testing.T) { onBooks(t, fillWhatFilesHold(20)) }
+func TestW7_FillingsOfWhatFilesHold(t *testing.T) {
+	onBooks(t, fillWhatFilesHold(20, backend.InMemory, never))
+}
 
 // The same with a log that forgets ids: what it refuses is in neither, and no event that is in
 // files and log, or was pushed before it was forgotten, counts twice [p15].
 func TestP15_TrainingAndServingAgreeOnForgottenEvents(t *testing.T) {
-	onBooksWith(t, "dedup_window: 1m", fillWhatFilesHold(120))
+	onBooksWith(t, "dedup_window: 1m", fillWhatFilesHold(120, backend.InMemory, never))
 }
 
-// fillWhatFilesHold is the property, with deliveries at most some seconds apart.
-func fillWhatFilesHold(apart int64) func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
+// The same with records that are archived and trimmed at any time, as far as the view has applied them, with restarts in
+// between: training and serving are what they are when nothing is archived [p18].
+func TestP18_ArchivedRecordsAreHistory(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		dir, runs := t.TempDir(), 0
+		onBooksWith(t, "dedup_window: 1m", func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
+			runs++
+			archives := filepath.Join(dir, fmt.Sprint(runs))
+			fillWhatFilesHold(60, archived(open, archives), retainSome)(rt, p, defined, sent)
+			if err := os.RemoveAll(archives); err != nil {
+				rt.Fatal(err)
+			}
+		})
+	})
+}
+
+// archived opens a log with an archive.
+func archived(open backend.Opener, dir string) backend.Opener {
+	return func(ctx context.Context, clock eventlog.Clock) (*backend.Backend, error) {
+		b, err := open(ctx, clock)
+		if err == nil {
+			b.Archive = archive.Over(b.Log, dir)
+			b.Log = b.Archive
+		}
+		return b, err
+	}
+}
+
+// never retains everything in the log.
+func never(*rapid.T, *orderBook) {}
+
+// reopenArchive forgets what was read of the archive.
+func (s *orderBook) reopenArchive() {
+	s.on.Archive = archive.Over(s.on.Archive.Log, filepath.Dir(s.on.Archive.Dir("orders")))
+	s.on.Log = s.on.Archive
+}
+
+// retainSome archives some records of a book, trims some, or reads the archive as a process that has just started.
+func retainSome(rt *rapid.T, s *orderBook) {
+	r := online.NewRetention(s.plan, s.on.Archive, s.on.Store, s.clock)
+	before := s.clock() - plan.EventTime(rapid.Int64Range(-1, 100).Draw(rt, "age"))*second
+	switch rapid.IntRange(0, 4).Draw(rt, "retain") {
+	case 0, 1:
+		_, err := r.Archive(rt.Context(), s.source(), before)
+		s.check(err)
+	case 2, 3:
+		_, err := r.Trim(rt.Context(), s.source(), before)
+		s.check(err)
+	default:
+		s.reopenArchive()
+	}
+}
+
+// fillWhatFilesHold is the property, with deliveries at most some seconds apart, between which retain is called.
+func fillWhatFilesHold(apart int64, open backend.Opener, retain func(*rapid.T, *orderBook)) func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
 	return func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
-		s, closeBook := openBook(rt, p, defined, backend.InMemory)
+		s, closeBook := openBook(rt, p, defined, open)
 		defer closeBook()
 		grows := rapid.Bool().Draw(rt, "files grow")
 		all := drawOrders(rt, sent, !grows) // what files come to contradict is a limit of decision 57
@@ -407,6 +463,7 @@ func fillWhatFilesHold(apart int64) func(rt *rapid.T, p *project, defined *plan.
 				continue
 			}
 			s.push(d)
+			retain(rt, s)
 			switch rapid.IntRange(0, 3).Draw(rt, "then") {
 			case 0:
 				s.catchUp()

@@ -25,6 +25,36 @@ var lateMutants = []mutant{
 		tests: []string{"internal/eventlog", "internal/eventlog/pebble"},
 	},
 	{
+		name: "trimmed-beyond-the-slowest-view", tag: "p18", breaks: "Records are removed from the log that a view has not applied.",
+		file: "materializer/online/retention.go", old: "f.Last <= s.Applied &&", new: "f.Last <= max(s.Applied, s.Archived) &&",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "slowest-is-the-first-view", tag: "p18", breaks: "What one view has applied decides for all.",
+		file: "materializer/online/retention.go", old: "consumed[i].Offset < consumed[slowest].Offset", new: "consumed[i].Offset < consumed[slowest].Offset && i < 0",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "archive-read-twice", tag: "p18", breaks: "The last record of one page of an archive is the first of the next.",
+		file: "internal/eventlog/archive/archive.go", old: "from := int(after + 1 - f.First)", new: "from := max(0, int(after-f.First))",
+		tests: []string{"internal/eventlog/archive"},
+	},
+	{
+		name: "trimmed-unread", tag: "p18", breaks: "Records are removed from the log without a look at their copies.",
+		file: "internal/eventlog/archive/archive.go", old: "after < to; {", new: "after < to && to == 0; {",
+		tests: []string{"internal/eventlog/archive"},
+	},
+	{
+		name: "archive-of-another-log", tag: "p18", breaks: "Files are read as history of a log that they are not of.",
+		file: "internal/eventlog/archive/archive.go", old: "r.Mark() != trimmed.Mark {", new: "r.Mark() != trimmed.Mark && r.Position == 0 {",
+		tests: []string{"internal/eventlog/archive"},
+	},
+	{
+		name: "checksum-unread", tag: "p18", breaks: "Records of a damaged file are read as they are.",
+		file: "internal/eventlog/archive/files.go", old: "digestOf(records) != m.SHA256 ||", new: "len(digestOf(records)) != len(m.SHA256) ||",
+		tests: []string{"internal/eventlog/archive"},
+	},
+	{
 		name: "conflict-fills", tag: "o5", breaks: "A row that contradicts its event fills it all the same.",
 		file: foldFile, old: "if r.contradicts(a.columns, out.columns) {", new: "if r.contradicts(a.columns, out.columns) && i < 0 {",
 		tests: []string{"materializer/offline"},

@@ -34,6 +34,9 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	if s.end == 0 || s.appended <= to {
 		return false, nil
 	}
+	if err := s.trimmed.CheckSetBack(shard, to); err != nil {
+		return false, err
+	}
 	value := binary.BigEndian.AppendUint64(nil, uint64(to)^signBit)
 	if err := l.db.Set(appendBackKey(nil, shard, s.end), value, cockroach.Sync); err != nil {
 		return false, fmt.Errorf("set back shard %q: %w", shard, err)
@@ -73,6 +76,9 @@ func (l *Log) correct(shard string, records []eventlog.Record) error {
 	l.mu.Unlock()
 	return corrections.Correct(records, func(p eventlog.Position) (plan.EventTime, error) {
 		value, closer, err := l.db.Get(appendEventKey(nil, shard, p))
+		if errors.Is(err, cockroach.ErrNotFound) && l.hasTrimmed(shard, p-1) != nil {
+			return plan.Never, nil // no time of a trimmed record was set back
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -26,6 +26,7 @@ const (
 	kindID       = 'i' // that is never forgotten
 	kindSegment  = 'j' // an id in a segment
 	kindSegments = 's' // the list of segments
+	kindTrimmed  = 't' // the last record that was trimmed
 	kindVersions = 'v' // of the event that a record filled
 	kindBack     = 'c' // a correction of times
 )

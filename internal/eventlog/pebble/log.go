@@ -60,6 +60,7 @@ type shard struct {
 	end         eventlog.Position
 	appended    plan.EventTime
 	corrections eventlog.Corrections
+	trimmed     eventlog.Trimmed
 	segments    eventlog.Segments // shared by copies, never changed
 	advanced    chan struct{}     // closed and replaced when end grows
 }
@@ -166,6 +167,9 @@ func (l *Log) shardLocked(name string) (*shard, error) {
 	var err error
 	if s.segments, err = l.segments(name); err != nil {
 		return nil, fmt.Errorf("read the remembered ids of shard %q: %w", name, err)
+	}
+	if s.trimmed, err = l.trimmed(name); err != nil {
+		return nil, fmt.Errorf("read what was trimmed of shard %q: %w", name, err)
 	}
 	l.shards[name] = s
 	return s, nil

@@ -27,8 +27,14 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 	if uint64(end-after) > uint64(limit) {
 		last = after + eventlog.Position(limit)
 	}
+	if err := l.hasTrimmed(shard, after); err != nil {
+		return nil, err
+	}
 	records, err := l.readRange(ctx, shard, after+1, last)
 	if err != nil {
+		if trimmed := l.hasTrimmed(shard, after); trimmed != nil {
+			return nil, trimmed // meanwhile
+		}
 		return nil, fmt.Errorf("read shard %q after position %d: %w", shard, after, err)
 	}
 	if err := l.correct(shard, records); err != nil {

@@ -26,12 +26,14 @@ local function version(known, position, fields)
   return known .. string.char(#position) .. position .. fields
 end
 
-local h = redis.call('HMGET', head, 'end', 'appended', 'ids', 'segments')
+local h = redis.call('HMGET', head, 'end', 'appended', 'ids', 'segments', 'trimmed')
 local last, appended, count = h[1] or '0', h[2], h[3] or '0'
 if (h[4] or '') ~= ARGV[2] then return { 'list', h[4] or '' } end
 
 local segments, at = segmentsOf(ids, 4)
-if string.format('%.0f', redis.call('XLEN', events)) ~= last or segments.remembered() ~= count then
+local length = last
+if h[5] then length = string.format('%.0f', tonumber(last) - tonumber(string.match(h[5], '^%d+'))) end
+if string.format('%.0f', redis.call('XLEN', events)) ~= length or segments.remembered() ~= count then
   return redis.error_reply('DAMAGED records or ids of the shard are missing')
 end
 

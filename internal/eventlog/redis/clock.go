@@ -79,6 +79,13 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	if err := eventlog.CheckShard(shard); err != nil {
 		return false, err
 	}
+	trimmed, err := l.trimmed(ctx, shard)
+	if err != nil {
+		return false, err
+	}
+	if err := trimmed.CheckSetBack(shard, to); err != nil {
+		return false, err
+	}
 	k := l.keys(shard)
 	n, err := l.write(ctx, setBackScript, []string{k.head, k.back}, []string{encodeTime(to)}).AsInt64()
 	if err != nil {
@@ -112,7 +119,10 @@ func decodeBack(answer rueidis.RedisResult) (eventlog.Corrections, error) {
 }
 
 // storedAt is the uncorrected time of a record.
-func (l *Log) storedAt(ctx context.Context, shard string, p eventlog.Position) (plan.EventTime, error) {
+func (l *Log) storedAt(ctx context.Context, shard string, p eventlog.Position, trimmed eventlog.Trimmed) (plan.EventTime, error) {
+	if p <= trimmed.Position {
+		return plan.Never, nil // no time of a trimmed record was set back
+	}
 	id := streamID(p)
 	records, err := decodeRecords(l.conn.Do(ctx, l.conn.B().Xrange().Key(l.keys(shard).events).Start(id).End(id).Build()), p-1)
 	if err == nil && len(records) != 1 {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -25,7 +26,7 @@ func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) 
 	}
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
-	end, err := decodeEnd(l.conn.Do(ctx, l.endCommand(shard)))
+	end, _, err := decodeEnd(l.conn.Do(ctx, l.endCommand(shard)))
 	if err != nil {
 		return 0, fmt.Errorf("read the end of shard %q: %w", shard, cause(ctx, err))
 	}
@@ -33,22 +34,30 @@ func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) 
 }
 
 func (l *Log) endCommand(shard string) rueidis.Completed {
-	return l.conn.B().Hget().Key(l.keys(shard).head).Field("end").Build()
+	return l.conn.B().Hmget().Key(l.keys(shard).head).Field("end", "trimmed").Build()
 }
 
-func decodeEnd(answer rueidis.RedisResult) (eventlog.Position, error) {
-	text, err := answer.ToString()
-	if rueidis.IsRedisNil(err) {
-		return 0, nil
-	}
+// decodeEnd returns the end of a shard, and the last record that was trimmed of it.
+func decodeEnd(answer rueidis.RedisResult) (eventlog.Position, eventlog.Trimmed, error) {
+	fields, err := answer.ToArray()
 	if err != nil {
-		return 0, err
+		return 0, eventlog.Trimmed{}, err
 	}
-	end, err := strconv.ParseUint(text, 10, 64)
+	var texts [2]string
+	for i := range fields {
+		if texts[i], err = fields[i].ToString(); err != nil && !rueidis.IsRedisNil(err) {
+			return 0, eventlog.Trimmed{}, err
+		}
+	}
+	if texts[0] == "" {
+		return 0, eventlog.Trimmed{}, nil
+	}
+	end, err := strconv.ParseUint(texts[0], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("the end is %q: %w", text, eventlog.ErrDamaged)
+		return 0, eventlog.Trimmed{}, fmt.Errorf("the end is %q: %w", texts[0], eventlog.ErrDamaged)
 	}
-	return eventlog.Position(end), nil
+	trimmed, err := decodeTrimmed(texts[1])
+	return eventlog.Position(end), trimmed, err
 }
 
 // streamID is the stream's id for a position.
@@ -80,13 +89,21 @@ func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Positi
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
 	answers := l.conn.DoMulti(ctx, l.endCommand(shard), l.rangeCommand(shard, after, limit), l.backCommand(shard))
-	end, err := decodeEnd(answers[0])
+	end, trimmed, err := decodeEnd(answers[0])
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
+	if after < trimmed.Position {
+		return nil, &eventlog.TrimmedError{Shard: shard, Trimmed: trimmed}
+	}
 	records, err := decodeRecords(answers[1], after)
-	if err == nil && missing(records, after, limit, end) {
-		records, err = decodeRecords(l.conn.Do(ctx, l.rangeCommand(shard, after, limit)), after)
+	if errors.Is(err, eventlog.ErrDamaged) || err == nil && missing(records, after, limit, end) {
+		again := l.conn.DoMulti(ctx, l.rangeCommand(shard, after, limit), l.endCommand(shard))
+		records, err = decodeRecords(again[0], after)
+		// Records that were trimmed meanwhile are missing, too.
+		if _, now, failed := decodeEnd(again[1]); failed == nil && after < now.Position {
+			return nil, &eventlog.TrimmedError{Shard: shard, Trimmed: now}
+		}
 	}
 	if err == nil && missing(records, after, limit, end) {
 		err = fmt.Errorf("position %d of %d: %w", after+1+eventlog.Position(len(records)), end, eventlog.ErrDamaged)
@@ -96,7 +113,7 @@ func (l *Log) readAfter(ctx context.Context, shard string, after eventlog.Positi
 		back, err = decodeBack(answers[2])
 	}
 	if err == nil {
-		err = back.Correct(records, func(p eventlog.Position) (plan.EventTime, error) { return l.storedAt(ctx, shard, p) })
+		err = back.Correct(records, func(p eventlog.Position) (plan.EventTime, error) { return l.storedAt(ctx, shard, p, trimmed) })
 	}
 	if err != nil {
 		return nil, cause(ctx, err)

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/materializer/online"
+)
+
+func newLogStatus(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [SOURCE]",
+		Short: "Show which records are in the log and which in the archive",
+		Long: `Shows for every stream source (or one) which records its log has, which of them every view has
+applied, which are in the archive, and which were trimmed. It checks that the archive is whole
+and of this log.`,
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(c *cobra.Command, args []string) error {
+			return o.eachLog(c, args, func(context.Context, *online.Retention, *plan.Source, *logStatus) error { return nil })
+		},
+	}
+}
+
+func newLogArchive(o *options) *cobra.Command {
+	var older string
+	c := &cobra.Command{
+		Use:   "archive [SOURCE]",
+		Short: "Copy records of the log to Parquet files",
+		Long: `Copies records of the logs of every stream source (or of one) that are in no file yet to Parquet
+files in the folder archive of the data folder. The log is not changed; unskew log trim removes
+archived records from it. Training and materializing read both as one history.`,
+		Example:           "  unskew log archive\n  unskew log archive transactions --older-than 7d",
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(c *cobra.Command, args []string) error {
+			before, err := agoFlag("--older-than", older)
+			if err != nil {
+				return err
+			}
+			return o.eachLog(c, args, func(ctx context.Context, r *online.Retention, src *plan.Source, s *logStatus) error {
+				written, err := r.Archive(ctx, src, before)
+				for _, f := range written {
+					s.Written += int64(f.Last - f.First + 1)
+				}
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&older, "older-than", "1d", "only records that were stored more than `SPAN` ago; 0 is all")
+	return c
+}
+
+func newLogTrim(o *options) *cobra.Command {
+	var older string
+	var yes bool
+	c := &cobra.Command{
+		Use:   "trim [SOURCE]",
+		Short: "Remove archived records from the log",
+		Long: `Shows which records can be removed from the logs of every stream source (or of one): those that are
+archived and that every view has applied. With --yes it removes them, after comparing each with
+the archive. Records are removed by whole files. Keep the archive: training and materializing
+read removed records from it.`,
+		Example:           "  unskew log trim\n  unskew log trim --older-than 7d --yes",
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(c *cobra.Command, args []string) error {
+			before, err := agoFlag("--older-than", older)
+			if err != nil {
+				return err
+			}
+			return o.eachLog(c, args, func(ctx context.Context, r *online.Retention, src *plan.Source, s *logStatus) error {
+				found, err := r.Status(ctx, src)
+				if err != nil {
+					return err
+				}
+				s.Trimmable = int64(found.Trimmable(before) - found.Trimmed)
+				if yes {
+					s.Removed = s.Trimmable
+					_, err = r.Trim(ctx, src, before)
+				}
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&older, "older-than", "7d", "keep records that were stored less than `SPAN` ago; 0 keeps none")
+	c.Flags().BoolVar(&yes, "yes", false, "remove the records instead of only showing how many there are")
+	return c
+}
+
+// agoFlag returns the time that lies a span before now.
+func agoFlag(flag, span string) (plan.EventTime, error) {
+	if span == "0" {
+		return plan.Never, nil
+	}
+	ago, err := plan.ParseSpan(span)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w; 0 is none", flag, err)
+	}
+	return wallClock() - plan.EventTime(ago), nil
+}
+
+// logStatus is the status of a log as printed, after what the command did.
+type logStatus struct {
+	Source    string `json:"source"`
+	End       uint64 `json:"end"`
+	Applied   uint64 `json:"applied"`
+	Slowest   string `json:"slowest_view,omitempty"`
+	Archived  uint64 `json:"archived"`
+	Files     int    `json:"archive_files"`
+	Bytes     int64  `json:"archive_bytes"`
+	Trimmed   uint64 `json:"trimmed"`
+	Written   int64  `json:"written"`   // records, by this command
+	Trimmable int64  `json:"trimmable"` // records, before this command
+	Removed   int64  `json:"removed"`   // records, by this command
+}
+
+func (s *logStatus) set(found online.LogStatus) {
+	s.End, s.Applied, s.Archived, s.Trimmed = uint64(found.End), uint64(found.Applied), uint64(found.Archived), uint64(found.Trimmed)
+	s.Files, s.Bytes = len(found.Files), found.Bytes()
+	if found.Slowest != nil {
+		s.Slowest = found.Slowest.Name
+	}
+}
+
+func (s *logStatus) String() string {
+	text := fmt.Sprintf("source %s: ", s.Source)
+	switch {
+	case s.Written > 0:
+		text += fmt.Sprintf("%s archived by this run; ", quantity(s.Written, "record"))
+	case s.Removed > 0:
+		text += fmt.Sprintf("%s removed from the log; ", quantity(s.Removed, "record"))
+	case s.Trimmable > 0:
+		text += fmt.Sprintf("%s can be removed from the log, --yes does; ", quantity(s.Trimmable, "record"))
+	}
+	if s.End == 0 {
+		return text + "the log is empty"
+	}
+	text += fmt.Sprintf("the log has positions %d to %d", s.Trimmed+1, s.End)
+	if s.Slowest != "" {
+		text += fmt.Sprintf(", applied up to %d (view %s)", s.Applied, s.Slowest)
+	}
+	if s.Archived == 0 {
+		return text + ", none is archived"
+	}
+	return text + fmt.Sprintf(", archived up to %d in %s, %s", s.Archived, quantity(int64(s.Files), "file"), quantity(s.Bytes, "byte"))
+}
+
+// eachLog does something with the logs of the stream sources, or of the one in args, and prints their
+// status.
+func (o *options) eachLog(c *cobra.Command, args []string, do func(context.Context, *online.Retention, *plan.Source, *logStatus) error) (err error) {
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	sources, err := streams(p.Plan, args)
+	if err != nil {
+		return err
+	}
+	st, err := backend.Of(p).Open(c.Context(), nil)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, st)
+	r := online.NewRetention(p.Plan, st.Archive, st.Store, wallClock)
+	all := []*logStatus{}
+	for _, src := range sources {
+		s := &logStatus{Source: src.Name}
+		var found online.LogStatus
+		if err = do(c.Context(), r, src, s); err == nil {
+			found, err = r.Status(c.Context(), src)
+		}
+		if err != nil {
+			return fmt.Errorf("source %s: %w", src.Name, err)
+		}
+		s.set(found)
+		all = append(all, s)
+		if !o.json {
+			fmt.Fprintln(c.OutOrStdout(), s)
+		}
+	}
+	if o.json {
+		return printJSON(c, all)
+	}
+	return nil
+}
+
+// streams returns the stream sources of a plan, or the one that is named.
+func streams(p *plan.Plan, args []string) ([]*plan.Source, error) {
+	var out []*plan.Source
+	for _, s := range p.Sources {
+		if s.Stream {
+			out = append(out, s)
+		}
+	}
+	if len(args) == 0 {
+		return out, nil
+	}
+	src, err := pick("source", args[0], out, func(s *plan.Source) string { return s.Name })
+	return []*plan.Source{src}, err
+}

@@ -1,0 +1,10 @@
+-- Removes the records up to a position, in one step.
+-- KEYS: events (stream), head (hash)
+-- ARGV: what was trimmed, as expected, empty for nothing; what is trimmed then, which begins with the decimal position;
+--   the id of the first record that stays
+-- Returns 1, or 0 if what was trimmed is not as expected.
+local events, head = KEYS[1], KEYS[2]
+if (redis.call('HGET', head, 'trimmed') or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', head, 'trimmed', ARGV[2])
+redis.call('XTRIM', events, 'MINID', ARGV[3])
+return 1
