@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 
 import pandas as pd
 import polars as pl
@@ -6,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 import unskew
+from unskew import _binary
 
 
 def test_services_are_listed_and_described(client):
@@ -94,6 +96,21 @@ def test_pushes_are_cut_into_calls(client):
     rows = pa.table({"order_id": [f"o{i}" for i in range(25)], "customer_id": list(range(25)), "ordered_at": pa.repeat(now, 25)})
     result = client.push("orders", rows, batch_size=10)
     assert len(result) == 25 and result.counts == {"APPENDED": 25} and "APPENDED: 25" in repr(result)
+
+
+def test_callers_have_tokens(project, tmp_path):
+    project.materialize()
+    reader, stranger = (json.loads(_binary.run(["token", "shop", "--json"], progress=False)[0]) for _ in range(2))
+    (tmp_path / "callers.yaml").write_text(f'callers: [{{name: shop, roles: [read], tokens: ["{reader["sha256"]}"]}}]')
+    serve = ["-C", str(project.path), "serve", "--listen", "127.0.0.1:0", "--callers", str(tmp_path / "callers.yaml")]
+    with _binary.serving(serve) as url:
+        with unskew.Client(url, token=reader["token"]) as client:
+            assert len(client.get_online_features("return_risk", [{"customer_id": 3, "amount": 20.0}])) == 1
+            with pytest.raises(unskew.PermissionDenied, match="needs the role push"):
+                client.push("orders", [{"order_id": "o1", "customer_id": 3, "ordered_at": dt.datetime.now(dt.timezone.utc), "amount": 1.0}])
+        for token in (None, stranger["token"]):
+            with unskew.Client(url, token=token) as client, pytest.raises(unskew.Unauthenticated):
+                client.list_services()
 
 
 def test_a_server_that_is_not_there():
