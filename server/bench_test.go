@@ -62,8 +62,11 @@ func cpuTime(b *testing.B) time.Duration {
 // BenchmarkAnswer measures what a server does between the request and the answer, both in memory: 25
 // features of each view, of users with 38 orders.
 func BenchmarkAnswer(b *testing.B) {
-	for _, c := range []struct{ rows, views int }{{1, 2}, {10, 2}, {1, 10}} {
-		b.Run(fmt.Sprintf("%dx%d", c.rows, 25*c.views), func(b *testing.B) {
+	for _, c := range []struct {
+		rows, views int
+		keep        int64
+	}{{1, 2, 0}, {10, 2, 0}, {1, 10, 0}, {1, 2, 1 << 20}, {10, 2, 1 << 20}, {1, 10, 1 << 20}} {
+		b.Run(fmt.Sprintf("%dx%d near cache %d", c.rows, 25*c.views, c.keep), func(b *testing.B) {
 			p := defstest.Compile(b, workload.Definitions(c.views, c.views))
 			open, err := backend.InMemory(b.Context(), nil)
 			if err != nil {
@@ -73,7 +76,11 @@ func BenchmarkAnswer(b *testing.B) {
 			if _, err := workload.Fill(b.Context(), open.Store, p, workload.Orders(11, 100, 38)); err != nil {
 				b.Fatal(err)
 			}
-			s, err := New(Config{Clock: func() plan.EventTime { return workload.Now }, States: open.States()})
+			states, err := open.KeepingStates(b.Context(), c.keep)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, err := New(Config{Clock: func() plan.EventTime { return workload.Now }, States: states})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -39,7 +39,7 @@ func (c *plainCaller) close() error { return c.conn.Close() }
 
 // plainRequest is the bytes of a request for plainCaller.
 func plainRequest(path, contentType string, body []byte) []byte {
-	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: bench\r\nUser-Agent: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, contentType, len(body))
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: %s\r\nContent-Length: %d\r\n", path, contentType, len(body))
 	if strings.HasPrefix(path, "/unskew") {
 		head += "Connect-Protocol-Version: 1\r\nAccept-Encoding: gzip\r\n"
 	}

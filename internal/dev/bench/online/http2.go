@@ -62,7 +62,7 @@ func http2Request(path string, body []byte, headers ...string) []byte {
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
 	e.SetMaxDynamicTableSize(0) // so that every request can have the same bytes
-	headers = append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "bench"}, headers...)
+	headers = append([]string{":method", "POST", ":scheme", "http", ":path", path, ":authority", "localhost"}, headers...)
 	for i := 0; i < len(headers); i += 2 {
 		// Writing to a buffer cannot fail.
 		_ = e.WriteField(hpack.HeaderField{Name: headers[i], Value: headers[i+1], Sensitive: true})
