@@ -203,6 +203,11 @@ func (r *Reader) find(queries []Query, known []liveRecord) found {
 		return f
 	}
 	f.of, f.keep, f.all = make([][]Value, len(queries)), make([][]bool, len(queries)), true
+	total := 0
+	for i := range queries {
+		total += len(queries[i].Entities)
+	}
+	values, wanted := make([]Value, total), make([]bool, total)
 	hits, misses := 0, 0
 	var memory [128]byte
 	key := memory[:0]
@@ -211,7 +216,9 @@ func (r *Reader) find(queries []Query, known []liveRecord) found {
 			f.all = false
 			continue
 		}
-		f.of[i], f.keep[i] = make([]Value, len(q.Entities)), make([]bool, len(q.Entities))
+		n := len(q.Entities)
+		f.of[i], values = values[:n:n], values[n:]
+		f.keep[i], wanted = wanted[:n:n], wanted[n:]
 		for e, entity := range q.Entities {
 			if entity == nil {
 				continue
@@ -263,9 +270,15 @@ func (f *found) missing(queries []Query) []Query {
 
 // answers are those of queries of which all values were found.
 func (f *found) answers(queries []Query, known []liveRecord) []Answer {
-	out := make([]Answer, len(queries))
-	for i, q := range queries {
-		out[i] = Answer{Generation: known[i].generation, States: make([][]byte, len(q.Entities))}
+	out, total := make([]Answer, len(queries)), 0
+	for i := range queries {
+		total += len(queries[i].Entities)
+	}
+	states := make([][]byte, total)
+	for i := range queries {
+		n := len(queries[i].Entities)
+		out[i] = Answer{Generation: known[i].generation, States: states[:n:n]}
+		states = states[n:]
 	}
 	f.complete(out, queries, known)
 	return out
@@ -276,23 +289,25 @@ func (f *found) complete(answers []Answer, queries []Query, known []liveRecord) 
 	if f.kept == nil {
 		return
 	}
+	keeps := make([]keep, len(answers))
 	for i := range answers {
-		a := &answers[i]
-		if a.keep == nil {
-			a.keep = &keep{}
+		a, k := &answers[i], &keeps[i]
+		if a.keep != nil {
+			k.marks = a.keep.marks
 		}
-		a.Kept = f.of[i]
-		a.keep.kept, a.keep.query, a.keep.prefix, a.keep.wanted = f.kept, queries[i], known[i].prefix, f.keep[i]
+		k.kept, k.entities, k.purpose, k.prefix, k.wanted = f.kept, queries[i].Entities, queries[i].For, known[i].prefix, f.keep[i]
+		a.Kept, a.keep = f.of[i], k
 	}
 }
 
 // keep is what an Answer needs for keeping values.
 type keep struct {
-	kept   *kept
-	query  Query
-	prefix []byte
-	marks  []onlinestore.Seen // of the states that were fetched; empty if none were
-	wanted []bool
+	kept     *kept
+	entities [][]byte
+	purpose  uint64
+	prefix   []byte
+	marks    []onlinestore.Seen // of the states that were fetched; empty if none were
+	wanted   []bool
 }
 
 // Wants reports whether a value of entity number e should be kept.
@@ -304,11 +319,11 @@ func (a *Answer) Wants(e int) bool {
 // Keep keeps a value that was made of the state of entity number e, or of its absence.
 func (a *Answer) Keep(e int, v Value) {
 	k := a.keep
-	k.kept.put(appendKeptKey(nil, k.prefix, k.query.Entities[e], k.query.For), v, k.marks[e])
+	k.kept.put(appendKeptKey(nil, k.prefix, k.entities[e], k.purpose), v, k.marks[e])
 }
 
 // Renew keeps v in place of the value that was found of entity number e, of the same state.
 func (a *Answer) Renew(e int, v Value) {
 	k := a.keep
-	k.kept.renew(appendKeptKey(nil, k.prefix, k.query.Entities[e], k.query.For), a.Kept[e], v)
+	k.kept.renew(appendKeptKey(nil, k.prefix, k.entities[e], k.purpose), a.Kept[e], v)
 }
