@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 		"query":  program(query),
 		"tree":   program(tree),
 		"fetch":  program(fetch),
+		"peak":   program(peak),
 	})
 }
 

@@ -166,6 +166,9 @@ func (r *replay) sweep(ctx context.Context, s *kernel.Sweeper, part int) error {
 	return r.results.put(part, out)
 }
 
+// leastStep is the least number of spine rows for which a part's events are read from the file.
+const leastStep = 512
+
 // sweepStored computes the aggregates of a part whose events do not fit into memory.
 func (r *replay) sweepStored(ctx context.Context, s *kernel.Sweeper, part int) error {
 	store := &storedBlocks{ctx: ctx, scratch: r.blocks.room.scratch}
@@ -174,7 +177,7 @@ func (r *replay) sweepStored(ctx context.Context, s *kernel.Sweeper, part int) e
 		return err
 	}
 	rows := r.kernel.PartRows(part)
-	step := max(1, int(r.sweepBytes/wholeShare/max(1, r.resultBytes(part, 64)))) * 64
+	step := max(leastStep, int(r.sweepBytes/wholeShare/max(1, r.resultBytes(part, 64)))*64)
 	for from := 0; from < rows; from += step {
 		out, err := s.SweepStored(stored, from, min(from+step, rows))
 		if err != nil {

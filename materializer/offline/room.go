@@ -72,19 +72,19 @@ func (t *trainer) startReplays() error {
 	return nil
 }
 
-// free is the memory for events and results. It is an error if the spine leaves less than an eighth.
+// free is the memory for events and results. It is an error if the spine leaves less than a sixteenth.
 func (t *trainer) free(spine int64) (int64, error) {
 	s := Divide(t.Memory, HasQueries(t.Set))
 	taken := s.Program + s.Queries + s.InFlight + spine + t.openBytes()
 	if slices.ContainsFunc(t.sources, func(s *source) bool { return s.plan.EventID != "" }) {
 		taken += s.IDs
 	}
-	least := t.Memory / 8
+	least := t.Memory / 16
 	if free := t.Memory - taken; free >= least || t.Memory < LeastMemory {
 		return max(free, least), nil
 	}
 	need := t.Memory
-	for need-taken < need/8 {
+	for need-taken < need/16 {
 		need += need / 8
 		n := Divide(need, HasQueries(t.Set))
 		taken = n.Program + n.Queries + n.InFlight + n.IDs + spine + t.openBytes()

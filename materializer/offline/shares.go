@@ -27,7 +27,7 @@ type Shares struct {
 // Divide divides a bound; of 0, which is none, all shares are 0.
 func Divide(memory int64, queries bool) Shares {
 	s := Shares{
-		Program: min(112<<20, memory*2/5), InFlight: memory / 8, IDs: memory / 8, Report: memory / 16, Writing: memory / 4,
+		Program: min(128<<20, memory/2), InFlight: memory / 8, IDs: memory / 8, Report: memory / 16, Writing: memory / 4,
 	}
 	if queries {
 		s.Queries = memory / 4

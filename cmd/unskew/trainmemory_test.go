@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/unskew/unskew/internal/duckdb"
+)
+
+// peak ARGS… runs a program and prints its peak resident memory in bytes. It is a program of its own because that peak
+// includes the memory of the process that starts the program.
+func peak(args []string) error {
+	c := exec.Command(args[0], args[1:]...)
+	c.Stderr = os.Stderr
+	if err := c.Run(); err != nil {
+		return err
+	}
+	fmt.Println(c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10)
+	return nil
+}
+
+// memoryDefinitions has a source of the given columns, and views.
+const memoryDefinitions = `kind: Entity
+name: person
+keys: [{name: who, type: int}]
+---
+kind: Source
+name: events
+from: events.parquet
+event_time: ts
+%s---
+kind: FeatureView
+name: v
+entity: person
+source: events
+features: {n: 'count("5d/exact")', sum: 'sum(amount, "9d/1d")', most: 'max(amount, "2d/exact")', last: latest(%s)}
+---
+kind: FeatureService
+name: s
+features: [v]
+---
+kind: TrainingSet
+name: set
+service: s
+spine: {from: spine.parquet, time: at}
+`
+
+// A process that builds a training set takes no more memory than --memory says, whatever the data are like [p8].
+func TestP8_PeakOfTheProcess(t *testing.T) {
+	const limit = 256 << 20
+	const events = `SELECT %s AS who, TIMESTAMP '2025-01-01' + to_seconds(i) AS ts, (hash(i, 1) %% 1000)::DOUBLE / 7 AS amount, %s FROM range(%d) t(i)`
+	const spine = `SELECT %s AS who, TIMESTAMP '2025-01-02' + to_seconds(i * 17 %% 2000000) AS at, %s FROM range(%d) t(i)`
+	for _, tc := range []struct{ name, source, last, events, spine string }{
+		{
+			"one entity has most events", "", "amount",
+			fmt.Sprintf(events, "CASE WHEN i % 4 > 0 THEN 0 ELSE hash(i) % 1000 END::BIGINT", "1 AS one", 2_000_000), fmt.Sprintf(spine, "CASE WHEN i % 2 > 0 THEN 0 ELSE i % 1000 END::BIGINT", "i", 60_000),
+		},
+		{
+			"ids, of which a fifth is repeated", "event_id: id\n", "amount",
+			fmt.Sprintf(events, "(hash(i) % 9000)::BIGINT", "'order-' || lpad(CASE WHEN i % 5 = 0 THEN i // 2 ELSE i END::VARCHAR, 20, '0') AS id", 1_500_000), fmt.Sprintf(spine, "i % 9000", "i", 60_000),
+		},
+		{
+			"many entities", "", "amount",
+			fmt.Sprintf(events, "(hash(i) % 600000)::BIGINT", "1 AS one", 2_000_000), fmt.Sprintf(spine, "i", "i AS n", 600_000),
+		},
+		{
+			"long texts", "", "text",
+			fmt.Sprintf(events, "(hash(i) % 900)::BIGINT", "repeat(md5(i::VARCHAR), 40) AS text", 150_000), fmt.Sprintf(spine, "i % 900", "repeat(md5(i::VARCHAR), 30) AS note", 60_000),
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := &testProject{t, t.TempDir()}
+			p.write("unskew.yaml", "project: memory\n")
+			p.check(os.Mkdir(filepath.Join(p.dir, "features"), 0o755))
+			p.write("features/defs.yaml", fmt.Sprintf(memoryDefinitions, tc.source, tc.last))
+			db, err := duckdb.Open(duckdb.Options{Threads: 2, MemoryLimit: "500MB"})
+			p.check(err)
+			for file, sql := range map[string]string{"events.parquet": tc.events, "spine.parquet": tc.spine} {
+				p.check(db.Exec(t.Context(), fmt.Sprintf("COPY (%s) TO '%s' (ROW_GROUP_SIZE 20480)", sql, filepath.Join(p.dir, file))))
+			}
+			p.check(db.Close())
+			c := exec.Command("peak", "unskew", "train", "-q", "--memory", fmt.Sprint(limit, "B"), "--threads", "2", "--out", "out")
+			c.Dir, c.Stderr = p.dir, os.Stderr
+			out, err := c.Output()
+			p.check(err)
+			got, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+			p.check(err)
+			t.Logf("%d MiB", got>>20)
+			if got > limit {
+				t.Errorf("the process had %d MiB at its peak, with a limit of %d MiB", got>>20, limit>>20)
+			}
+		})
+	}
+}
