@@ -100,7 +100,7 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
-.PHONY: bench-cel bench-agg bench-online bench-apply bench-offline
+.PHONY: bench-cel bench-agg bench-online bench-apply bench-offline bench-bounds
 bench-cel: need-go ## compare the speed of the expression kernels with that of cel-go
 	$(GO) run ./internal/dev/bench/cel
 
@@ -114,6 +114,11 @@ bench-online: need-go need-redis-server ## measure reads of a server against one
 bench-apply: need-go need-redis-server ## measure how fast pushed events reach states, compared with reading and writing as many bytes
 	@$(GO) build -o bin/bench-apply ./internal/dev/bench/apply
 	@bin/bench-apply
+
+# Flags, such as -redis or -run, in BENCH.
+bench-bounds: build need-redis-server ## load a server in the ways in which servers are brought down, and measure its memory
+	@$(GO) build -o bin/bench-bounds ./internal/dev/bounds
+	@bin/bench-bounds -unskew bin/unskew $(BENCH)
 
 # Flags, such as -spill or a smaller -events, in BENCH.
 bench-offline: build ## compare the speed of training sets with that of SQL in DuckDB, on the same files

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,8 @@ type Config struct {
 	Log    *slog.Logger
 	// Metrics is the registry of the server's metrics, which /metrics exposes; nil means a new one.
 	Metrics *prometheus.Registry
+	// Caller tells callers apart, so that none takes what all of them share. nil: by their names or, without names, their addresses.
+	Caller func(*http.Request) string
 	// Failed, if set, is called before the response with the reason of every output that has the
 	// status ERROR in a row. Each text costs an evaluation by cel-go, so this is for reads by hand.
 	// Calls may be concurrent.
@@ -97,6 +100,9 @@ func (c *Config) complete() error {
 	setDefault(&c.MaxConnections, limits.Connections)
 	setDefault(&c.Timeout, DefaultTimeout)
 	setDefault(&c.Drain, DefaultDrain)
+	if c.Caller == nil {
+		c.Caller = callerOf
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

@@ -36,6 +36,7 @@ type service struct {
 	purposes    []uint64       // for each view, what its reader keeps of states; see registry.Query
 	runs        []run          // all outputs
 	full, short []oneValue     // for each output, how one row is written, and how in a compact answer
+	sizes       []stateSize    // of the states of each view
 	readers     *pool
 }
 
@@ -56,7 +57,7 @@ func deploy(p *plan.Plan) (*deployment, error) {
 }
 
 func newService(p *plan.Service) (*service, error) {
-	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}, rowFields: rowFields(p)}
+	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}, rowFields: rowFields(p), sizes: newStateSizes(len(p.Views))}
 	for i, o := range s.outputs {
 		s.index[o.Name] = i
 		s.all = append(s.all, i)

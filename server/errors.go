@@ -16,6 +16,7 @@ type callerError struct {
 	code    connect.Code
 	message string
 	rows    []problemInRow // the position of each mistake, if known
+	later   bool           // it may succeed in a moment
 }
 
 func (e *callerError) Error() string { return e.message }
@@ -70,6 +71,8 @@ func (s *Server) coded(procedure string, err error) error {
 		clock  *eventlog.ClockError
 	)
 	switch {
+	case errors.As(err, &caller) && caller.later:
+		return later(caller.code, caller)
 	case errors.As(err, &caller):
 		return connect.NewError(caller.code, caller)
 	case errors.As(err, &wire):

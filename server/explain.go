@@ -53,7 +53,7 @@ func isCallType(kind string) bool {
 
 // notACall explains why a request cannot be a procedure call; it returns nil if it may be one.
 func notACall(r *http.Request) *problem {
-	if _, found := slices.BinarySearch(procedures, r.URL.Path); !found {
+	if !isProcedure(r.URL.Path) {
 		return newProblem(http.StatusNotFound, "unimplemented", "there is no procedure %s%s", r.URL.Path, nearest.Hint(r.URL.Path, procedures))
 	}
 	switch {
@@ -89,6 +89,38 @@ var procedures = func() (paths []string) {
 	slices.Sort(paths)
 	return paths
 }()
+
+// streaming are the procedures whose requests or answers are streams.
+var streaming = func() map[string]bool {
+	found := map[string]bool{"/" + grpchealth.HealthV1ServiceName + "/Watch": true}
+	for _, path := range procedures {
+		service, method, _ := strings.Cut(path[1:], "/")
+		if d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service + "." + method)); err == nil {
+			m := d.(protoreflect.MethodDescriptor)
+			found[path] = m.IsStreamingClient() || m.IsStreamingServer()
+		}
+	}
+	return found
+}()
+
+// isProcedure reports whether a path is that of a procedure.
+func isProcedure(path string) bool {
+	_, found := slices.BinarySearch(procedures, path)
+	return found
+}
+
+// procedureOf is the name of a request in metrics: a procedure, or a row-shaped endpoint without the
+// name in it, so that the number of names is bounded.
+func procedureOf(r *http.Request) string {
+	if call := r.PathValue("call"); call != "" {
+		_, verb, _ := strings.Cut(call, ":")
+		return strings.TrimSuffix(r.URL.Path, call) + map[string]string{"read": readVerb, "push": pushVerb}[verb]
+	}
+	if isProcedure(r.URL.Path) {
+		return r.URL.Path
+	}
+	return "unknown"
+}
 
 // nothingHere answers requests for unknown paths.
 func nothingHere(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,10 @@ func (s *Server) read(ctx context.Context, c *call) error {
 		return err
 	}
 	whole := func(states []fetched, now plan.EventTime) (bool, error) { return s.encodeKept(c, svc, states, now) }
-	return s.compute(ctx, svc, &c.query, whole, func(a *answer) error { return s.encode(c, svc, a) })
+	if err := s.compute(ctx, svc, &c.query, whole, func(a *answer) error { return s.encode(c, svc, a) }); err != nil {
+		return err
+	}
+	return visitOf(ctx).write(len(c.answer))
 }
 
 // compute runs a bound query. The answer is valid only inside use. whole, if given, may answer from
@@ -59,6 +62,7 @@ func (s *Server) compute(ctx context.Context, svc *service, q *query, whole func
 	if err := mayRead(ctx, svc.plan.Name); err != nil {
 		return err
 	}
+	defer visitOf(ctx).doneStates()
 	err := s.computeOnce(ctx, svc, q, s.keeps, whole, use)
 	if errors.Is(err, errMoved) {
 		err = s.computeOnce(ctx, svc, q, false, nil, use)
@@ -85,7 +89,11 @@ func (s *Server) computeOnce(ctx context.Context, svc *service, q *query, keep b
 	if err != nil {
 		return err
 	}
-	done, err := s.budget.reserveCells(ctx, cells)
+	computed, err := svc.computedCells(q, states)
+	if err != nil {
+		return err
+	}
+	done, err := visitOf(ctx).reserveCells(ctx, cells+computed)
 	if err != nil {
 		return err
 	}

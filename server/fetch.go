@@ -100,6 +100,10 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 		}
 		q.queries = append(q.queries, one)
 	}
+	v := visitOf(ctx)
+	if err := v.reserveStates(ctx, s.estimate(q)); err != nil {
+		return nil, err
+	}
 	answers, err := states.States(ctx, q.queries)
 	if err != nil {
 		return nil, err
@@ -108,6 +112,7 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 	for i := range answers {
 		q.fetched = append(q.fetched, fetched{answers[i], q.sets[s.setOf[i]].sharing()})
 	}
+	v.fetchedStates(s, q.fetched)
 	return q.fetched, nil
 }
 

@@ -91,7 +91,7 @@ func TestGRPCFastPathIsUsed(t *testing.T) {
 		if !ok {
 			t.Fatalf("no request %q", name)
 		}
-		if code, header, _ := a.exchange(fastPath{f.Server, next}); code != http.StatusOK || fmt.Sprint(header["Trailer Grpc-Status"]) != "[0]" {
+		if code, header, _ := a.exchange(f.visited(fastPath{f.Server, next})); code != http.StatusOK || fmt.Sprint(header["Trailer Grpc-Status"]) != "[0]" {
 			t.Errorf("%s: %d %v", name, code, header)
 		}
 	}
@@ -113,7 +113,7 @@ func TestGRPCFastPathKeepsTimeLimits(t *testing.T) {
 func TestGRPCFastPathOverConnections(t *testing.T) {
 	fast, general := start(t, nil), start(t, nil)
 	_, connects := general.getFeatures(general.options()...)
-	through := httptest.NewUnstartedServer(general.admitted(explained(connects)))
+	through := httptest.NewUnstartedServer(general.visited(general.admitted(explained(connects))))
 	through.Config.Protocols = protocols()
 	through.Start()
 	defer through.Close()

@@ -34,10 +34,7 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 // unary runs a call with a time limit.
 func (s *Server) unary(ctx context.Context, procedure string, limit time.Duration, call func(context.Context) error) error {
 	return s.measured(ctx, procedure, func(ctx context.Context) error {
-		if err := s.budget.enter(); err != nil {
-			return err
-		}
-		defer s.budget.leave()
+		defer visitOf(ctx).decoded()
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		return s.recovered(ctx, call)
@@ -48,6 +45,11 @@ func (s guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
 		reached(ctx)
 		return s.measured(ctx, conn.Spec().Procedure, func(ctx context.Context) error {
+			caller := visitOf(ctx).caller
+			if err := s.budget.streams.take(caller, 1); err != nil {
+				return err
+			}
+			defer s.budget.streams.give(caller, 1)
 			return s.recovered(ctx, func(ctx context.Context) error { return next(ctx, conn) })
 		})
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"runtime"
 	"time"
+
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // Listen opens a listener on an address such as 127.0.0.1:7171, localhost:7171 or :7171. It refuses
@@ -67,7 +69,10 @@ func (s *Server) httpServer(transfer time.Duration) *http.Server {
 		// Bounds how long a client that does not read keeps its answer in memory.
 		WriteTimeout: s.cfg.Timeout + transfer,
 		IdleTimeout:  5 * time.Minute,
-		ErrorLog:     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
+		// net/http lets headers have 4 KiB more.
+		MaxHeaderBytes: limits.HeaderBytes,
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: limits.HTTP2Streams},
+		ErrorLog:       slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
 }
 
@@ -84,7 +89,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer runtime.KeepAlive(ballast)
 	served := make(chan error, 1)
 	go func() {
-		limited := limitConnections(ln, s.cfg.MaxConnections)
+		limited := limitConnections(ln, s.budget)
 		if s.cfg.TLS != nil {
 			served <- srv.ServeTLS(limited, "", "") // the certificate is in the configuration
 			return

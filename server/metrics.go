@@ -24,6 +24,7 @@ type metrics struct {
 	rows     *prometheus.CounterVec
 	statuses *prometheus.CounterVec
 	pushed   *prometheus.CounterVec
+	noRoom   *prometheus.CounterVec
 }
 
 // latencyBuckets range from a tenth of a millisecond to the default timeout.
@@ -49,8 +50,10 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 			Help: "Values read, by feature service and status."}, []string{"service", "status"}),
 		pushed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_pushed_rows_total",
 			Help: "Rows pushed, by source and outcome."}, []string{"source", "outcome"}),
+		noRoom: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_no_room_total",
+			Help: "Requests and connections refused because of others, by the resource that all of them share."}, []string{"resource"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.refused, m.denied, m.panics, m.rows, m.statuses, m.pushed} {
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.refused, m.denied, m.panics, m.rows, m.statuses, m.pushed, m.noRoom} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -77,6 +80,23 @@ func registerKept(reg *prometheus.Registry, stats func() (registry.KeptStats, bo
 		add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "unskew_near_cache_bytes", Help: "Memory that the near cache takes."},
 			now(func(s registry.KeptStats) float64 { return float64(s.Bytes) }))),
 	)
+}
+
+// registerShared adds how much of each shared resource is in use, and how much there is.
+func registerShared(reg *prometheus.Registry, resources []*shared) error {
+	for _, x := range resources {
+		labels := prometheus.Labels{"resource": x.flag}
+		for _, c := range []prometheus.Collector{
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "unskew_shared_in_use", Help: "How much of a shared resource is in use.", ConstLabels: labels}, x.inUse),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "unskew_shared_limit", Help: "How much of a shared resource there is.", ConstLabels: labels},
+				func() float64 { return float64(x.total) }),
+		} {
+			if err := reg.Register(c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // registerProcess adds the metrics of the Go runtime and of the process, unless the registry

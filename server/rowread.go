@@ -43,7 +43,9 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 		return nil, err
 	}
 	err = s.compute(ctx, svc, &q, nil, func(a *answer) error {
-		out, err = svc.appendRows(nil, &q, a, s.cfg.MaxAnswerBytes)
+		if out, err = svc.appendRows(nil, &q, a, s.cfg.MaxAnswerBytes); err == nil {
+			err = visitOf(ctx).write(len(out))
+		}
 		return err
 	})
 	return out, err

@@ -33,8 +33,8 @@ type rowCall func(ctx context.Context, name string, body []byte) ([]byte, error)
 
 // rowEndpoints adds the row-shaped endpoints and their description.
 func (s *Server) rowEndpoints(mux *http.ServeMux) {
-	mux.Handle(servicesPath+"{call}", s.admitted(s.rowHandler(readVerb, s.readRows)))
-	mux.Handle(sourcesPath+"{call}", s.admitted(s.rowHandler(pushVerb, s.pushRows)))
+	mux.Handle(servicesPath+"{call}", s.visited(s.admitted(s.rowHandler(readVerb, s.readRows))))
+	mux.Handle(sourcesPath+"{call}", s.visited(s.admitted(s.rowHandler(pushVerb, s.pushRows))))
 	mux.HandleFunc("GET "+openAPIPath, s.serveOpenAPI)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -41,7 +42,11 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, metrics: m, budget: newBudget(cfg)}
+	s := &Server{cfg: cfg, metrics: m}
+	s.budget = newBudget(cfg, func(resource string) { m.noRoom.WithLabelValues(resource).Inc() })
+	if err := registerShared(cfg.Metrics, s.budget.all()); err != nil {
+		return nil, err
+	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	if r, ok := cfg.States.(keepingReader); ok {
 		if _, s.keeps = r.KeptStats(); s.keeps {
@@ -80,26 +85,27 @@ func (s *Server) current() (*deployment, error) {
 func (s *Server) Handler() http.Handler {
 	opts := s.options()
 	mux := http.NewServeMux()
-	handle := func(path string, h http.Handler) { mux.Handle(path, s.admitted(explained(h))) }
+	handle := func(path string, h http.Handler) { mux.Handle(path, s.visited(s.admitted(explained(h)))) }
 	path, h := s.getFeatures(opts...)
-	mux.Handle(path, fastPath{s, s.admitted(explained(h))})
+	mux.Handle(path, s.visited(fastPath{s, s.admitted(explained(h))}))
 	handle(s.getPushed(opts...))
 	opts = append(opts, withStrictJSON(), connect.WithInterceptors(validate.NewInterceptor()))
 	for _, x := range services {
 		handle(x.handler(s, opts...))
 	}
-	handle(s.grpcHealth(opts))
-
+	aside := func(path string, h http.Handler) { mux.Handle(path, s.uncounted(compressOnRequest(h))) }
+	small := connect.WithReadMaxBytes(limits.ProbeBytes)
+	aside(s.grpcHealth(append(opts, small)))
 	reflector := grpcreflect.NewStaticReflector(serviceNames()...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxBytes)))
+	aside(grpcreflect.NewHandlerV1(reflector, small, connect.WithInterceptors(guard{s})))
+	aside(grpcreflect.NewHandlerV1Alpha(reflector, small, connect.WithInterceptors(guard{s})))
 
 	s.rowEndpoints(mux)
 	mux.HandleFunc("/", nothingHere)
 	mux.HandleFunc("GET /livez", alive)
 	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: limits.Scrapes}))
 	return mux
 }
 
@@ -114,5 +120,5 @@ func (s *Server) options() []connect.HandlerOption {
 
 // admitted wraps a Connect handler in the checks that run before it.
 func (s *Server) admitted(h http.Handler) http.Handler {
-	return compressOnRequest(s.countRefused(s.budget.admit(h)))
+	return compressOnRequest(s.countRefused(s.admit(h)))
 }

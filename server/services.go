@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
 
@@ -25,7 +26,7 @@ var services = []contractService{
 		return unskewv1connect.NewIngestServiceHandler(&ingestHandler{}, opts...)
 	}},
 	{unskewv1connect.TrainingServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
-		path, h := unskewv1connect.NewTrainingServiceHandler(&trainingHandler{s}, opts...)
+		path, h := unskewv1connect.NewTrainingServiceHandler(&trainingHandler{s}, append(opts, connect.WithReadMaxBytes(min(s.cfg.MaxBytes, limits.ChunkBytes)))...)
 		return path, withoutDeadlines(h)
 	}},
 }

@@ -66,11 +66,16 @@ func trainingError(err error) error {
 }
 
 // UploadSpine implements the RPC.
-func (h *trainingHandler) UploadSpine(_ context.Context, in *connect.ClientStream[unskewv1.UploadSpineRequest]) (*connect.Response[unskewv1.UploadSpineResponse], error) {
+func (h *trainingHandler) UploadSpine(ctx context.Context, in *connect.ClientStream[unskewv1.UploadSpineRequest]) (*connect.Response[unskewv1.UploadSpineResponse], error) {
 	jobs, err := h.jobs()
 	if err != nil {
 		return nil, err
 	}
+	caller := visitOf(ctx).caller
+	if err := h.budget.uploads.take(caller, 1); err != nil {
+		return nil, err
+	}
+	defer h.budget.uploads.give(caller, 1)
 	name, rows, err := jobs.StoreSpine(&chunkReader{in: in})
 	if err != nil {
 		return nil, trainingError(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 )
@@ -68,6 +70,22 @@ var ballast []byte
 
 // mostBallast lets the heap grow by 64 MiB between collections, at least.
 const mostBallast = 256 << 20
+
+// boundHeap has the collector work harder instead of letting the heap of a server grow beyond what it
+// needs besides a cache of the given size, and gives the memory of the start back to the machine.
+func boundHeap(cache int64) {
+	if !configured() {
+		debug.SetMemoryLimit(limits.HeapBytes + cache)
+	}
+	debug.FreeOSMemory()
+}
+
+// unboundHeap lifts the bound until restore is called, for a training set, whose memory has a limit of
+// its own.
+func unboundHeap() (restore func()) {
+	old := debug.SetMemoryLimit(math.MaxInt64)
+	return func() { debug.SetMemoryLimit(old) }
+}
 
 // configured reports whether the environment configures the collector.
 func configured() bool {

@@ -157,6 +157,7 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	if err := srv.Promote(p.Plan); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	boundHeap(near)
 	// From here on it is known whether the server is ready; fresh.Run reports an error.
 	_ = fresh.Refresh(c.Context(), wallClock())
 	scheme := "http"

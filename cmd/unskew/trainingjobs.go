@@ -79,6 +79,7 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 		return err
 	}
 	defer closeWith(&err, reader)
+	defer unboundHeap()()
 	_, err = offline.Train(ctx, offline.Config{
 		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final,
 		Memory: t.memory, Engine: celenv.Engine(), Version: release, Command: []string{"TrainingService.CreateTrainingSet"},

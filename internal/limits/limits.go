@@ -33,17 +33,39 @@ const (
 // Limits of what a server processes at a time. A cell is one value of a column; an element of a
 // list or map counts as ElementCells cells, by its size in memory.
 const (
-	RequestCells   = 1 << 20   // values of one request, of all columns
-	JSONBytes      = 8 << 20   // one request in JSON, decompressed; it takes thirty times that in memory
-	FetchedBytes   = 128 << 20 // states of one read
-	AnswerCells    = 4 << 20   // one answer, estimated before it is computed
-	AnswerBytes    = 64 << 20  // one answer, before it is compressed
-	ElementCells   = 4
-	DecodingBytes  = 256 << 20 // requests that are being decoded, all together
-	AnsweringCells = 8 << 20   // answers that are being computed, all together
+	RequestCells = 1 << 20  // values of one request, of all columns
+	JSONBytes    = 8 << 20  // one request in JSON, decompressed; it takes thirty times that in memory
+	FetchedBytes = 64 << 20 // states of one read
+	AnswerCells  = 4 << 20  // one answer, estimated before it is computed
+	AnswerBytes  = 64 << 20 // one answer, before it is compressed
+	ElementCells = 4
+	HeaderBytes  = 64 << 10 // the headers of one request
+	ChunkBytes   = 4 << 20  // one message of a stream
+	ProbeBytes   = 64 << 10 // one message of health checks and reflection
+	SpineBatch   = 64 << 20 // one batch of an uploaded spine, decompressed
+)
+
+// Limits of what a server does for all callers together.
+const (
 	InFlight       = 512       // requests that are being answered
 	Connections    = 1024      // that are open
 	NearCacheBytes = 64 << 20  // default of what is kept of states between reads
+	HTTP2Streams   = 64        // of one connection
+	Streams        = 32        // uploads, downloads and watches
+	ArrivingBytes  = 64 << 20  // large requests as they arrive
+	DecodingBytes  = 256 << 20 // memory for requests that are being decoded, estimated
+	FetchingBytes  = 96 << 20  // states of reads
+	AnsweringCells = 8 << 20   // answers that are being computed
+	WritingBytes   = 96 << 20  // large answers until they are sent
+	Uploads        = 3         // spines that are being uploaded
+	Scrapes        = 4         // of metrics
+	// HeapBytes is the size from which the garbage collector works harder instead of letting the
+	// heap of a server grow. It is no limit.
+	HeapBytes = 224 << 20
+	// CallerShare bounds the part of one caller: at most so many times what would be left for others.
+	CallerShare = 3
+	// CallerQueue bounds what the requests of one caller may wait for: so many times the whole.
+	CallerQueue = 1
 )
 
 // Key returns the message for an entity's key of the given length, "" if it is within the limit.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // Config configures a queue. A limit of zero means the default.
@@ -32,7 +34,7 @@ type Config struct {
 
 	MaxQueued int           // waiting jobs; default 16
 	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
-	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default 512 MiB
+	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default limits.SpineBatch
 	Keep      time.Duration // how long results and unused spines are kept; default 24 h
 }
 
@@ -40,7 +42,7 @@ type Config struct {
 const (
 	DefaultMaxQueued = 16
 	DefaultMaxSpine  = 1 << 30
-	DefaultMaxBatch  = 512 << 20
+	DefaultMaxBatch  = limits.SpineBatch
 	DefaultKeep      = 24 * time.Hour
 )
 

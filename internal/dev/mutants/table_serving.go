@@ -102,4 +102,19 @@ var servingMutants = []mutant{
 		file: "internal/freshness/tracker.go", old: "if err := t.cfg.CaughtUp(ctx); err != nil {", new: "if err := ctx.Err(); err != nil {",
 		tests: []string{freshTests},
 	},
+	{
+		name: "no-shares", tag: "p19", breaks: "One caller may take all of a resource.",
+		file: "server/share.go", old: "return has == 0 || has+n <= limits.CallerShare*(s.total-s.used-n)", new: "return has+n >= 0",
+		tests: []string{serverTests},
+	},
+	{
+		name: "first-come-first-served", tag: "p19", breaks: "Those that wait do so behind all requests of a caller that has many.",
+		file: "server/share.go", old: "			s.turns = append(s.turns, caller)\n		} else {", new: "			s.turns = append([]string{caller}, s.turns...)\n		} else {",
+		tests: []string{serverTests},
+	},
+	{
+		name: "announced-bodies", tag: "p19", breaks: "The memory of a body is not given back when it is read.",
+		file: "server/budget.go", old: "	b.data = nil\n	b.visit.hasArrived()", new: "	b.data = nil",
+		tests: []string{serverTests},
+	},
 }
