@@ -109,6 +109,10 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	defer closeWith(&err, st)
+	states, err := st.KeepingStates(c.Context(), near)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	warn(c.ErrOrStderr(), st)
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
@@ -127,10 +131,6 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	applier.Register(metrics)
-	states, err := st.KeepingStates(c.Context(), near)
-	if err != nil {
-		return errors.Join(err, ln.Close())
-	}
 	fresh := freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: wallClock, CaughtUp: states.CaughtUp})
 	if err := fresh.Register(metrics); err != nil {
 		return errors.Join(err, ln.Close())

@@ -5,6 +5,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -118,7 +119,8 @@ func openEmbedded(dir string, fs vfs.FS, clock eventlog.Clock) (*Backend, error)
 func (b *Backend) States() *registry.Reader { return registry.NewReader(b.Store) }
 
 // KeepingStates is States that keeps what was made of states, in at most so many bytes. It may be called
-// once. On a Redis cluster it keeps nothing.
+// once. On a server that does not say which keys are written it keeps nothing, and Warnings says why;
+// without a warning on a cluster, which never does.
 func (b *Backend) KeepingStates(ctx context.Context, bytes int64) (*registry.Reader, error) {
 	switch store := b.Store.(type) {
 	case onlinestore.Watching:
@@ -128,6 +130,10 @@ func (b *Backend) KeepingStates(ctx context.Context, bytes int64) (*registry.Rea
 			return b.States(), nil
 		}
 		w, err := store.Watch(ctx)
+		if cannot := (*redisstore.CannotWatchError)(nil); errors.As(err, &cannot) {
+			b.Warnings = append(b.Warnings, fmt.Sprintf("%v; so there is no near cache, and every read asks the store (serve --near-cache 0 if that is intended)", cannot))
+			return b.States(), nil
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -83,6 +83,11 @@ var servingMutants = []mutant{
 		tests: []string{"internal/kernel"},
 	},
 	{
+		name: "watched-without-messages", tag: "p16", breaks: "A connection over which the server cannot tell of writes counts as one that hears of all.",
+		file: "internal/onlinestore/redis/watched.go", old: "checkPushes(ctx, client); err != nil {", new: "checkPushes(ctx, client); err != nil && w.number > 9 {",
+		tests: []string{"internal/onlinestore/redis"},
+	},
+	{
 		name: "kept-over-a-lost-connection", tag: "p16", breaks: "What was read over a connection that is lost counts as unchanged over the next one.",
 		file: "internal/onlinestore/redis/watched.go", old: "t.number<<countBits | t.counts", new: "1<<countBits | t.counts",
 		tests: []string{serverTests},

@@ -143,3 +143,25 @@ func TestNamespacesAreSeparate(t *testing.T) {
 		}
 	}
 }
+
+// A server that cannot send messages, because it speaks RESP2 only, takes CLIENT TRACKING and never says
+// that a key was written. It is not watched, nor is one whose user may not ask for messages; the store works.
+func TestP16_NotWatchedWithoutMessages(t *testing.T) {
+	old := redistest.Start(t, "--rename-command", "HELLO", "")
+	limited, admin := start(t)
+	do(t, admin, "ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "-client|tracking")
+	for name, o := range map[string]Options{
+		"RESP2":         {Addresses: []string{old.Address}},
+		"no permission": {Addresses: []string{limited.Address}, Username: "reader", Password: "secret"},
+	} {
+		s := openTest(t, o)
+		defer s.Close()
+		w, err := s.Watch(ctx)
+		if cannot := (*CannotWatchError)(nil); !errors.As(err, &cannot) {
+			t.Errorf("%s: %v, %v, want a CannotWatchError", name, w, err)
+		}
+		if swapped, err := s.Swap(ctx, []onlinestore.Write{write("k", 0, 1)}); err != nil || !swapped[0] {
+			t.Errorf("%s: %v, %v", name, swapped, err)
+		}
+	}
+}

@@ -23,7 +23,7 @@ type Watched struct {
 	seed    maphash.Seed
 	begin   time.Time
 	current atomic.Pointer[tracking] // nil: not connected, so nothing is unchanged
-	number  uint64                   // of the newest tracking; used by run only
+	number  uint64                   // of the newest tracking; used by Watch and then by run only
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 }
@@ -52,19 +52,47 @@ const (
 	reconnectEvery = 250 * time.Millisecond
 )
 
+// CannotWatchError says that the server does not tell of writes.
+type CannotWatchError struct{ Reason error }
+
+func (e *CannotWatchError) Error() string {
+	return fmt.Sprintf("redis cannot say which keys are written: %v", e.Reason)
+}
+
+func (e *CannotWatchError) Unwrap() error { return e.Reason }
+
+// errNoPushes is the reason for a server, or a proxy, that speaks RESP2. It takes CLIENT TRACKING all the
+// same and then sends nothing.
+var errNoPushes = errors.New("the connection does not speak RESP3 (HELLO 3), in which such messages are sent")
+
 // Watch begins to watch. While the connection is interrupted nothing is unchanged; it is made again
-// in the background. A cluster cannot be watched. Close ends the watching and closes the store.
+// in the background. The error is a *CannotWatchError if the server answers that it does not tell of
+// writes, or is a cluster; the store can be used as before then. Close ends the watching and closes the store.
 func (s *Store) Watch(ctx context.Context) (*Watched, error) {
 	if s.Cluster() {
-		return nil, errors.New("the servers of a Redis cluster cannot be watched for writes")
+		return nil, &CannotWatchError{errors.New("it is a cluster")}
 	}
 	w := &Watched{Store: s, seed: maphash.MakeSeed(), begin: time.Now()}
-	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if !s.watched.CompareAndSwap(nil, w) {
 		return nil, errors.New("the store is watched already")
 	}
-	w.done.Go(func() { w.run(ctx) })
+	first, err := w.connect(ctx)
+	if forbidden(err) {
+		s.watched.Store(nil)
+		return nil, &CannotWatchError{err}
+	}
+	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
+	w.done.Go(func() { w.run(ctx, first) })
 	return w, nil
+}
+
+// forbidden reports whether a server will go on to refuse a connection that tracks keys.
+func forbidden(err error) bool {
+	text := ""
+	if refusal := (*rueidis.RedisError)(nil); errors.As(err, &refusal) {
+		text = strings.ToLower(refusal.Error())
+	}
+	return errors.Is(err, errNoPushes) || strings.HasPrefix(text, "noperm") || strings.Contains(text, "unknown")
 }
 
 // Close implements onlinestore.Store.
@@ -74,14 +102,18 @@ func (w *Watched) Close() error {
 	return w.Store.Close()
 }
 
-// run keeps a tracking connection until ctx ends.
-func (w *Watched) run(ctx context.Context) {
+// run keeps a tracking connection until ctx ends, at first t if it is not nil.
+func (w *Watched) run(ctx context.Context, t *tracking) {
 	again := time.NewTicker(reconnectEvery)
 	defer again.Stop()
 	for ctx.Err() == nil {
-		if t, err := w.connect(ctx); err == nil {
+		if t == nil {
+			t, _ = w.connect(ctx)
+		}
+		if t != nil {
 			w.current.Store(t)
 			w.keep(ctx, t)
+			t = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -94,8 +126,12 @@ func (w *Watched) run(ctx context.Context) {
 func (w *Watched) connect(ctx context.Context) (*tracking, error) {
 	ctx, cancel := w.conn.Bound(ctx)
 	defer cancel()
-	w.number++
 	client, _ := w.conn.Dedicate()
+	if err := checkPushes(ctx, client); err != nil {
+		client.Close()
+		return nil, err
+	}
+	w.number++
 	t := &tracking{number: w.number, client: client, counts: make([]atomic.Uint64, watchedSlots)}
 	client.SetOnInvalidations(func(names []rueidis.RedisMessage) { w.invalidate(t, names) })
 	err := client.Do(ctx, client.B().Arbitrary("CLIENT", "TRACKING", "ON").Build()).Error()
@@ -107,6 +143,20 @@ func (w *Watched) connect(ctx context.Context) (*tracking, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// checkPushes returns an error unless the server can send messages over a connection. Only RESP3 has
+// them.
+func checkPushes(ctx context.Context, client rueidis.DedicatedClient) error {
+	about, err := client.Do(ctx, client.B().Arbitrary("HELLO", "3").Build()).AsMap()
+	if err != nil {
+		return err
+	}
+	proto := about["proto"]
+	if version, err := proto.AsInt64(); err != nil || version < 3 {
+		return errNoPushes
+	}
+	return nil
 }
 
 // keep sends PINGs until the connection is lost or ctx ends, and closes it.
