@@ -174,6 +174,7 @@ func (l *Log) compare(ctx context.Context, name string, trimmed eventlog.Trimmed
 	if err := l.refresh(s, name, trimmed); err != nil {
 		return err
 	}
+	var pages eventlog.Paging
 	for after := trimmed.Position; after < to; {
 		f, err := l.fileOf(s.files, name, after+1)
 		if err != nil {
@@ -183,7 +184,7 @@ func (l *Log) compare(ctx context.Context, name string, trimmed eventlog.Trimmed
 			return err
 		}
 		for after < min(to, f.Last) {
-			page, err := l.Log.Read(ctx, name, after, int(min(pageRecords, min(to, f.Last)-after)))
+			page, err := l.Log.Read(ctx, name, after, pages.Next(min(to, f.Last)-after))
 			if err != nil {
 				return err
 			}
@@ -192,11 +193,9 @@ func (l *Log) compare(ctx context.Context, name string, trimmed eventlog.Trimmed
 					return f.foreign(page[i].Position)
 				}
 			}
+			pages.Read(page)
 			after = page[len(page)-1].Position
 		}
 	}
 	return nil
 }
-
-// pageRecords is how many records are read of the log at a time.
-const pageRecords = 2048

@@ -347,3 +347,49 @@ func TestP18_OnlyArchivedRecordsAreTrimmed(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 }
+
+// largestPage remembers the most bytes of payloads that one Read has returned.
+type largestPage struct {
+	eventlog.Log
+	bytes int
+}
+
+func (l *largestPage) Read(ctx context.Context, shard string, after eventlog.Position, limit int) ([]eventlog.Record, error) {
+	page, err := l.Log.Read(ctx, shard, after, limit)
+	bytes := 0
+	for i := range page {
+		bytes += len(page[i].Payload)
+	}
+	l.bytes = max(l.bytes, bytes)
+	return page, err
+}
+
+// Large records are read a few at a time, and small ones many.
+func TestP18_PagesAreBoundedInBytes(t *testing.T) {
+	inner, err := pebble.Open("log", pebble.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &largestPage{Log: inner}
+	l := Over(log, t.TempDir())
+	defer l.Close()
+	for range 40 {
+		if _, err := l.Append(t.Context(), "s", []eventlog.Entry{{Payload: make([]byte, 1<<20)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if written, err := l.Archive(t.Context(), "s", plan.Never); err != nil || len(written) != 1 {
+		t.Fatal(written, err)
+	}
+	if err := l.Trim(t.Context(), "s", 39); err != nil {
+		t.Fatal(err)
+	}
+	if most := eventlog.PageBytes * 2; log.bytes > most {
+		t.Errorf("%d bytes were read at a time, want at most %d", log.bytes, most)
+	}
+	var p eventlog.Paging
+	p.Read(make([]eventlog.Record, p.Next(100)))
+	if n := p.Next(100); n != 8 {
+		t.Errorf("after an empty record %d are read, want 8", n)
+	}
+}

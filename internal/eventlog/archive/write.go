@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/pebbledir"
 )
 
-// The limits of one file: records, and the bytes of their payloads, which one record may exceed.
+// The limits of one file: records, and the bytes of what they have, which one record may exceed.
 const (
 	fileRecords = 64 << 10
 	fileBytes   = 64 << 20
@@ -81,8 +82,10 @@ func (l *Log) checkFollows(ctx context.Context, shard string, last *File) error 
 // next returns the records of one file.
 func (l *Log) next(ctx context.Context, shard string, after eventlog.Position, before plan.EventTime) ([]eventlog.Record, error) {
 	var out []eventlog.Record
+	var pages eventlog.Paging
 	for size := 0; ; {
-		page, err := l.Read(ctx, shard, after, pageRecords)
+		limit := pages.Next(math.MaxInt)
+		page, err := l.Read(ctx, shard, after, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -90,12 +93,13 @@ func (l *Log) next(ctx context.Context, shard string, after eventlog.Position, b
 			if page[i].Appended >= before || len(out) == fileRecords || size >= fileBytes {
 				return out, nil
 			}
-			size += len(page[i].Payload) + len(page[i].ID)
+			size += len(page[i].Payload) + len(page[i].ID) + len(eventlog.AppendVersions(nil, page[i].Versions))
 			out = append(out, page[i])
 		}
-		if len(page) < pageRecords {
+		if len(page) < limit {
 			return out, nil
 		}
+		pages.Read(page)
 		after = page[len(page)-1].Position
 	}
 }

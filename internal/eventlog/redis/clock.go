@@ -126,6 +126,9 @@ func (l *Log) storedAt(ctx context.Context, shard string, p eventlog.Position, t
 	id := streamID(p)
 	records, err := decodeRecords(l.conn.Do(ctx, l.conn.B().Xrange().Key(l.keys(shard).events).Start(id).End(id).Build()), p-1)
 	if err == nil && len(records) != 1 {
+		if now, failed := l.trimmed(ctx, shard); failed == nil && p <= now.Position {
+			return plan.Never, nil // trimmed since
+		}
 		err = fmt.Errorf("position %d: %w", p, eventlog.ErrDamaged)
 	}
 	if err != nil {

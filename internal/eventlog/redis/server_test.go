@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
@@ -162,5 +163,35 @@ func TestWaitNoticesALostServer(t *testing.T) {
 	server.Kill()
 	if err := <-returned; err == nil {
 		t.Error("Wait returned without an error when the server died")
+	}
+}
+
+// Trimming reads little at a time, also where records are large: a server does nothing else while it
+// answers, and this one closes connections that ask for more.
+func TestP18_TrimmingLargeRecords(t *testing.T) {
+	server := redistest.Start(t, "--client-output-buffer-limit", "normal 16mb 0 0")
+	now := plan.EventTime(0)
+	l := openTest(t, server.Address, "", func() plan.EventTime { now++; return now })
+	defer l.Close()
+	for range 40 {
+		if _, err := l.Append(ctx, "s", []eventlog.Entry{{Payload: make([]byte, 1<<20)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trim := func(to, want eventlog.Position, wrong bool) {
+		t.Helper()
+		err := l.Trim(ctx, "s", to)
+		if got, failed := l.Trimmed(ctx, "s"); got.Position != want || wrong != (err != nil) || failed != nil {
+			t.Errorf("Trim to %d: %v; trimmed up to %d, %v", to, err, got.Position, failed)
+		}
+	}
+	trim(20, 20, false)
+	if done, err := l.SetBack(ctx, "s", 37); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	trim(36, 36, false)
+	trim(39, 36, true) // its time was set back
+	if at, err := l.storedAt(ctx, "s", 30, eventlog.Trimmed{Position: 20}); at != plan.Never || err != nil {
+		t.Errorf("the time of a record that was trimmed since: %v, %v", at, err)
 	}
 }

@@ -45,7 +45,7 @@ func (l *Log) Trim(ctx context.Context, shard string, to eventlog.Position) erro
 // trim removes at most trimStep records after those that were trimmed. It returns what is trimmed
 // then, perhaps by another process.
 func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to eventlog.Position) (eventlog.Trimmed, error) {
-	records, err := l.Read(ctx, shard, from.Position, int(to-from.Position))
+	last, err := l.Read(ctx, shard, to-1, 1)
 	var meanwhile *eventlog.TrimmedError
 	if errors.As(err, &meanwhile) {
 		return meanwhile.Trimmed, nil
@@ -57,10 +57,13 @@ func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to 
 		return from, err
 	}
 	defer l.conn.Gate.Leave()
-	if err := l.checkSetBack(ctx, shard, records); err != nil {
+	if err := l.checkSetBack(ctx, shard, from.Position, to); err != nil {
+		if now, failed := l.trimmed(ctx, shard); failed == nil && now.Position > from.Position {
+			return now, nil // by another process, so records were missing
+		}
 		return from, err
 	}
-	done := eventlog.TrimmedTo(&records[len(records)-1])
+	done := eventlog.TrimmedTo(&last[0])
 	k := l.keys(shard)
 	n, err := l.write(ctx, trimScript, []string{k.events, k.head}, []string{encodeTrimmed(from), encodeTrimmed(done), streamID(done.Position + 1)}).AsInt64()
 	switch {
@@ -72,20 +75,38 @@ func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to 
 	return done, nil
 }
 
-// checkSetBack returns an error if the time of one of the records was set back.
-func (l *Log) checkSetBack(ctx context.Context, shard string, records []eventlog.Record) error {
+// checkSetBack returns an error if the time of one of the records after `after` up to `to` was set back.
+func (l *Log) checkSetBack(ctx context.Context, shard string, after, to eventlog.Position) error {
+	bound, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	corrections, err := decodeBack(l.conn.Do(bound, l.backCommand(shard)))
+	if err != nil {
+		return cause(bound, err)
+	}
+	var pages eventlog.Paging
+	for len(corrections) > 0 && after < to {
+		page, err := l.stored(ctx, shard, after, pages.Next(to-after))
+		if err != nil {
+			return err
+		}
+		if err := corrections.CheckTrim(shard, page); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return nil // trimmed by another process, as the script will find
+		}
+		pages.Read(page)
+		after = page[len(page)-1].Position
+	}
+	return nil
+}
+
+// stored reads records with the times with which they were stored.
+func (l *Log) stored(ctx context.Context, shard string, after eventlog.Position, n int) ([]eventlog.Record, error) {
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
-	corrections, err := decodeBack(l.conn.Do(ctx, l.backCommand(shard)))
-	if err != nil || len(corrections) == 0 {
-		return cause(ctx, err)
-	}
-	before := records[0].Position - 1
-	stored, err := decodeRecords(l.conn.Do(ctx, l.rangeCommand(shard, before, len(records))), before)
-	if err != nil {
-		return cause(ctx, err)
-	}
-	return corrections.CheckTrim(shard, stored)
+	records, err := decodeRecords(l.conn.Do(ctx, l.rangeCommand(shard, after, n)), after)
+	return records, cause(ctx, err)
 }
 
 // Trimmed implements eventlog.Log.
