@@ -100,6 +100,11 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@$(GO) build -o bin/mutants ./internal/dev/mutants
 	@bin/mutants
 
+.PHONY: soak
+soak: build need-redis-server ## run a server for ten minutes under reads, pushes and rebuilds, and check that nothing grows
+	@$(GO) build -o bin/soak ./internal/dev/soak
+	@bin/soak -unskew bin/unskew
+
 .PHONY: bench-cel bench-agg bench-online bench-apply bench-offline bench-bounds
 bench-cel: need-go ## compare the speed of the expression kernels with that of cel-go
 	$(GO) run ./internal/dev/bench/cel

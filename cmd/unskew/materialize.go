@@ -51,6 +51,7 @@ type materialization struct {
 	to       plan.EventTime
 	full     bool
 	progress *progress
+	which    string // of the views is being built, for the progress
 	// registered are the sources whose event ids are in the log.
 	registered []*plan.Source
 }
@@ -141,7 +142,8 @@ func (m materialized) String() string {
 
 func (m *materialization) run(c *cobra.Command, views []*plan.View) error {
 	done := []materialized{}
-	for _, v := range views {
+	for i, v := range views {
+		m.which = fmt.Sprintf("view %d of %d", i+1, len(views))
 		r, err := m.view(c.Context(), v)
 		if err != nil {
 			return fmt.Errorf("materialize view %s: %w", v.Name, err)
@@ -197,7 +199,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 			if err := m.register(ctx, v.Source); err != nil {
 				return err
 			}
-			m.progress.begin("materialize", "events into "+v.Name, 0)
+			m.progress.begin("materialize", fmt.Sprintf("events into %s (%s)", v.Name, m.which), 0)
 			return nil
 		},
 		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {

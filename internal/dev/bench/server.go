@@ -14,6 +14,28 @@ import (
 	"syscall"
 )
 
+// WriteFiles writes files with the given texts into a folder.
+func WriteFiles(dir string, files map[string]string) error {
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// BuildCommand builds the command into a folder, as it is for users, and returns its path.
+func BuildCommand(dir string) (path string, err error) {
+	path = filepath.Join(dir, "unskew")
+	c := exec.Command("go", "build", "-tags", "duckdb_arrow", "-o", path, "github.com/unskew/unskew/cmd/unskew")
+	c.Stderr = os.Stderr
+	return path, c.Run()
+}
+
 // Server is a separate process of `unskew serve`.
 type Server struct {
 	Address string // host:port

@@ -1,18 +1,15 @@
 package main
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/unskew/unskew/internal/dev/bench"
 )
 
 // The short form of every load, against the command as it is built for users.
 func TestP19_LoadsStayWithinBounds(t *testing.T) {
-	command := filepath.Join(t.TempDir(), "unskew")
-	build := exec.Command("go", "build", "-tags", "duckdb_arrow", "-o", command, "github.com/unskew/unskew/cmd/unskew")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
+	command, err := bench.BuildCommand(t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := run(t.Context(), options{command: command, short: true}, func(line string) { t.Log(line) })

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/unskew/unskew/internal/dev/bench"
 )
 
 // The project that is loaded. View recent has states of 45 kB, of which service states_v1 reads 8
@@ -21,15 +23,8 @@ const (
 
 // writeProject writes a project folder in which so many users have states of 45 kB.
 func writeProject(dir string, users int) error {
-	files := map[string]string{"unskew.yaml": "project: bounds\n", "features/bounds.yaml": definitions()}
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			return err
-		}
+	if err := bench.WriteFiles(dir, map[string]string{"unskew.yaml": "project: bounds\n", "features/bounds.yaml": definitions()}); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
 		return err

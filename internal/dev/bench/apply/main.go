@@ -24,6 +24,8 @@ type report struct {
 	Redis       int          `json:"redis_per_s"`
 	TenViews    int          `json:"ten_views_per_s"`
 	Visible     bench.Figure `json:"visible_p99_ms"`
+	BulkPebble  bench.Figure `json:"bulk_pebble_ratio"`
+	BulkRedis   bench.Figure `json:"bulk_redis_ratio"`
 }
 
 // sizes are what the flags set.
@@ -86,6 +88,18 @@ func run(ctx context.Context, n sizes) error {
 		}
 		*r.ratio, *r.rate = bench.Figure(f.rate/f.floor), int(f.rate)
 		fmt.Printf("%-34s %12.0f %12.0f %7.2f %14.1f\n", name, f.rate, f.floor, f.rate/f.floor, f.cpu)
+	}
+	for kind, ratio := range map[string]*bench.Figure{"pebble": &out.BulkPebble, "redis": &out.BulkRedis} {
+		name := "bulk, " + kind
+		if !strings.HasPrefix(name, n.only) {
+			continue
+		}
+		rate, raw, passes, err := bulk(ctx, kind, n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*ratio = bench.Figure(rate / raw)
+		fmt.Printf("%-34s %12.0f states/s, %.0f of pipelined SETs, ratio %.2f, %d passes over the history\n", name, rate, raw, rate/raw, passes)
 	}
 	if n.only != "" {
 		return nil
