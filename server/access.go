@@ -124,8 +124,19 @@ func (g *gatekeeper) audit(r *http.Request, caller string, err *connect.Error) {
 		g.hidden.Add(1)
 		return
 	}
-	g.server.cfg.Log.Warn("request refused", "code", err.Code().String(), "caller", caller, "from", r.RemoteAddr, "path", r.URL.Path, "reason", err.Message(),
+	g.server.cfg.Log.Warn("request refused", "code", err.Code().String(), "caller", caller, "from", r.RemoteAddr, "path", beginning(r.URL.Path), "reason", err.Message(),
 		"others", g.hidden.Swap(0))
+}
+
+// loggedPath is how many bytes of a path are logged; the real ones are shorter.
+const loggedPath = 200
+
+// beginning is what is logged of a path, which anybody can make as long as a header may be.
+func beginning(path string) string {
+	if len(path) > loggedPath {
+		return path[:loggedPath] + "…"
+	}
+	return path
 }
 
 // loopbackHost reports whether a Host header names this machine. A page in a browser cannot choose the

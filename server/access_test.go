@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -227,5 +229,43 @@ func TestOnlySecuredServersListenElsewhere(t *testing.T) {
 	}
 	if err := ln.Close(); err == nil || !errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "closed") {
 		t.Errorf("the listener is still open: %v", err)
+	}
+}
+
+// TestP17_ToldToNobody: somebody unknown learns from /readyz that events are not applied, but not the error,
+// and fills the log with no more than a line of a path.
+func TestP17_ToldToNobody(t *testing.T) {
+	token := access.NewToken()
+	callers, err := access.Parse("callers.yaml", []byte(`callers: [{name: a, roles: [read], tokens: ["`+access.HashToken(token)+`"]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	applier := &stopped{err: errors.New("position 7: the card 4111 is not a number")}
+	f, _, look := startWatched(t, func(c *Config) {
+		c.Access, c.Applying, c.Log = callers, applier, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	look()
+	handler := f.Server.checked(f.Server.Handler())
+	get := func(path, token string) string {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Body.String()
+	}
+	for who, as := range map[string]string{"nobody": "", "an unknown token": access.NewToken()} {
+		if text := get("/readyz", as); !strings.Contains(text, applierStopped) || strings.Contains(text, "4111") {
+			t.Errorf("%s: %s", who, text)
+		}
+	}
+	if text := get("/readyz", token); !strings.Contains(text, "4111") {
+		t.Errorf("a known caller does not learn the reason: %s", text)
+	}
+	get("/"+strings.Repeat("x", 60_000), "")
+	if n := log.Len(); n == 0 || n > 1000 {
+		t.Errorf("a long path makes %d bytes of log", n)
 	}
 }

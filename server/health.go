@@ -125,8 +125,13 @@ func publicText(err error) string {
 }
 
 // ready answers GET /readyz: 200 when the server should get requests, else 503 with the reasons.
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	why := s.notReady()
+	if auth := s.cfg.Access; auth != nil {
+		if _, err := auth.Authenticate(r); err != nil {
+			withoutErrors(why)
+		}
+	}
 	text, err := json.Marshal(struct {
 		Ready   bool     `json:"ready"`
 		Reasons []reason `json:"reasons,omitempty"`
@@ -140,6 +145,16 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	// A client that disconnected misses the text; there is nobody to tell.
 	_, _ = w.Write(append(text, '\n'))
+}
+
+// withoutErrors removes the texts of errors, which may show values of events and names of files, from
+// reasons for somebody unknown.
+func withoutErrors(why []reason) {
+	for i := range why {
+		if why[i].Code == applierStopped || why[i].Code == viewsUnreadable {
+			why[i].Detail = publicText(nil)
+		}
+	}
 }
 
 // alive answers GET /livez: 200 as long as the process can answer anything.
