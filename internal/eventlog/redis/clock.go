@@ -70,6 +70,20 @@ func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
 	return plan.Micros(before + (after-before)/2 - server), nil
 }
 
+// checkClock returns a *eventlog.ClockError if the clock differs from the server's by more than MaxSkew:
+// by a clock that is ahead, ids would be forgotten that are still needed.
+func (l *Log) checkClock(ctx context.Context, shard string) error {
+	if l.skew == 0 {
+		return nil
+	}
+	ahead, err := l.Skew(ctx)
+	if err != nil || max(ahead, -ahead) <= l.skew {
+		return err
+	}
+	now := l.clock()
+	return &eventlog.ClockError{Shard: shard, Clock: now, Server: now - plan.EventTime(ahead)}
+}
+
 // SetBack implements eventlog.Log.
 func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error) {
 	if err := l.enter(ctx); err != nil {

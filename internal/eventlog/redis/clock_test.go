@@ -15,7 +15,7 @@ import (
 )
 
 // Of two servers on one Redis, one whose clock is far from that of Redis stores nothing, so
-// it hides nothing of the other's [b11].
+// it hides nothing of the other's [b11]. Nor does it forget ids that the other still needs.
 func TestB11_AFalseClockStoresNothing(t *testing.T) {
 	server := redistest.Start(t)
 	ctx := context.Background()
@@ -38,6 +38,10 @@ func TestB11_AFalseClockStoresNothing(t *testing.T) {
 			t.Errorf("with the right clock: %v", err)
 		case days != 0 && (!errors.As(err, &clock) || clock.Newest != 0 || !strings.Contains(err.Error(), "the log's server says")):
 			t.Errorf("%d days off: %v", days, err)
+		}
+		err = l.Register(ctx, "pay", []eventlog.Entry{{ID: "a", Payload: []byte("x"), Keep: plan.Day}})
+		if wrong := errors.As(err, new(*eventlog.ClockError)); wrong != (days != 0) || !wrong && err != nil {
+			t.Errorf("%d days off, Register: %v", days, err)
 		}
 		skew, err := l.Skew(ctx)
 		if diff := int64(skew) - by; err != nil || diff < -int64(10*plan.Second) || diff > int64(10*plan.Second) {

@@ -262,6 +262,9 @@ func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Ent
 	if err := eventlog.Check(shard, entries); err != nil {
 		return err
 	}
+	if err := l.checkClock(ctx, shard); err != nil {
+		return fmt.Errorf("register ids in shard %q: %w", shard, err)
+	}
 	k, now := l.keys(shard), l.clock()
 	stored := storedIDs{}
 	for range tries {
