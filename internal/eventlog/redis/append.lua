@@ -62,8 +62,8 @@ if #stale > 1 then return stale end
 
 if appended and later(appended, now) then now = appended end
 
-if ARGV[3] ~= ARGV[2] then redis.call('HSET', head, 'segments', ARGV[3]) end
 segments.forget()
+if ARGV[3] ~= ARGV[2] then redis.call('HSET', head, 'segments', ARGV[3]) end
 
 local positions, stored = {}, false
 for i = at, #ARGV, 7 do

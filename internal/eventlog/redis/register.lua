@@ -16,8 +16,8 @@ if segments.remembered() ~= (h[1] or '0') then
 end
 local stale = segments.stale(at, 4)
 if #stale > 1 then return stale end
-if ARGV[2] ~= ARGV[1] then redis.call('HSET', head, 'segments', ARGV[2]) end
 segments.forget()
+if ARGV[2] ~= ARGV[1] then redis.call('HSET', head, 'segments', ARGV[2]) end
 for i = at, #ARGV, 4 do
   redis.call('HSET', segments.key(ARGV[i + 2]), ARGV[i], ARGV[i + 3])
 end

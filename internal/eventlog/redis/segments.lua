@@ -29,6 +29,7 @@ local function segmentsOf(ids, at)
   -- remembered is how many ids there are, in decimal; forgotten ones count until they are removed.
   function s.remembered() return string.format('%.0f', count(kept) + count(forgotten)) end
 
+  -- forget comes before the other writes: a server whose memory is full takes them only after one that frees some.
   function s.forget()
     for _, number in ipairs(forgotten) do redis.call('UNLINK', key(number)) end
   end

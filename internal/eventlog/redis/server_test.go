@@ -195,3 +195,38 @@ func TestP18_TrimmingLargeRecords(t *testing.T) {
 		t.Errorf("the time of a record that was trimmed since: %v, %v", at, err)
 	}
 }
+
+// What frees memory works on a server that has none left: trimming, and forgetting ids with the next append.
+func TestP15_AFullServerForgets(t *testing.T) {
+	server := redistest.Start(t)
+	now := plan.EventTime(0)
+	l := openTest(t, server.Address, "", func() plan.EventTime { return now })
+	defer l.Close()
+	for i := range 8 {
+		now = plan.EventTime(i) * 10
+		e := eventlog.Entry{ID: string(rune('a' + i)), Payload: []byte("x"), Time: now, Keep: 20}
+		if _, err := l.Append(ctx, "s", []eventlog.Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, l, "CONFIG", "SET", "maxmemory", "1")
+	if err := l.Trim(ctx, "s", 5); err != nil {
+		t.Errorf("Trim: %v", err)
+	}
+	_, err := l.Append(ctx, "s", []eventlog.Entry{{ID: "new", Time: now, Keep: 20}})
+	if !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("Append with nothing to forget: %v", err)
+	}
+	before := countIDs(t, l)
+	now += 1000
+	results, err := l.Append(ctx, "s", []eventlog.Entry{{ID: "a", Time: 0, Keep: 20}})
+	if err != nil || results[0].Outcome != eventlog.Expired {
+		t.Errorf("%+v, %v, want expired", results, err)
+	}
+	if after := countIDs(t, l); after >= before {
+		t.Errorf("%d ids, before %d", after, before)
+	}
+	if r, err := l.Read(ctx, "s", 5, 10); err != nil || len(r) != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
