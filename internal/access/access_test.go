@@ -111,6 +111,19 @@ func TestFileIsReadAgain(t *testing.T) {
 	if err := f.refresh(); err != nil || !known() {
 		t.Errorf("back again: %v, known %t", err, known())
 	}
+	// Another file takes its place that is as large and as old: a token was replaced.
+	other := path + ".new"
+	text := strings.Replace(good, HashToken(token), HashToken("another"), 1)
+	if err := errors.Join(os.WriteFile(other, []byte(text), 0o600), os.Chtimes(other, clock, clock), os.Rename(other, path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.refresh(); err != nil || known() {
+		t.Errorf("replaced: %v, known %t", err, known())
+	}
+	write(good)
+	if err := f.refresh(); err != nil || !known() {
+		t.Errorf("back once more: %v, known %t", err, known())
+	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

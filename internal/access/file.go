@@ -25,18 +25,18 @@ type File struct {
 	callers atomic.Pointer[Callers]
 }
 
-// stamp tells versions of a file apart.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
+// stamp tells versions of a file apart, also those that have one size and were given one time, as
+// tools do that deploy reproducibly.
+type stamp struct{ info os.FileInfo }
 
 func stampOf(path string) (stamp, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}, err
-	}
-	return stamp{info.ModTime(), info.Size()}, nil
+	return stamp{info}, err
+}
+
+// same reports whether s and o are of one version; the zero stamp is of none.
+func (s stamp) same(o stamp) bool {
+	return s.info != nil && o.info != nil && os.SameFile(s.info, o.info) && s.info.ModTime().Equal(o.info.ModTime()) && s.info.Size() == o.info.Size()
 }
 
 // Open reads a callers file.
@@ -51,7 +51,7 @@ func Open(path string) (*File, error) {
 // refresh reads the file if it has changed.
 func (f *File) refresh() error {
 	now, err := stampOf(f.path)
-	if err != nil || now == f.read {
+	if err != nil || now.same(f.read) {
 		return err
 	}
 	in, err := os.Open(f.path)

@@ -65,7 +65,7 @@ func (k *keyPair) refresh() error {
 	cert, err1 := stampOf(k.Certificate)
 	key, err2 := stampOf(k.Key)
 	now := [2]stamp{cert, key}
-	if err := errors.Join(err1, err2); err != nil || now == k.read {
+	if err := errors.Join(err1, err2); err != nil || cert.same(k.read[0]) && key.same(k.read[1]) {
 		return err
 	}
 	pair, err := tls.LoadX509KeyPair(k.Certificate, k.Key)
