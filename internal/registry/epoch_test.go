@@ -80,9 +80,15 @@ func TestP4_EverySwitchIsSeenBySucceedingReads(t *testing.T) {
 		for i := range views {
 			list = append(list, view(fmt.Sprint("v", i), byte(i+1)))
 		}
-		ctx, stop := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 		defer stop()
 		var wg sync.WaitGroup
+		wg.Go(func() { // end, but not before something was switched
+			for began := time.Now(); ctx.Err() == nil && (time.Since(began) < 400*time.Millisecond || live[0].Load() < 3); {
+				time.Sleep(time.Millisecond)
+			}
+			stop()
+		})
 		for w := range writers {
 			failing := &unreliable{Store: store, draw: rand.New(rand.NewPCG(uint64(w), 5))}
 			wg.Go(func() {
