@@ -59,6 +59,9 @@ func newResults(r *kernel.Replay, room *resultRoom) *results {
 // put adds the next results of a part, and owns them from then on.
 func (r *results) put(part int, p *kernel.PartResults) error {
 	to := &r.parts[part]
+	if p.N == 0 {
+		return nil // no row of the spine is in the part
+	}
 	if r.room.take(int64(p.Bytes())) {
 		to.pieces = append(to.pieces, resultPiece{held: p})
 		return nil
