@@ -10,6 +10,11 @@ const (
 // lateMutants break outcomes that arrive later, and what is remembered of events until then.
 var lateMutants = []mutant{
 	{
+		name: "history-of-old-events-is-not-noted", tag: "p15", breaks: "What files hold of an event that is remembered, and as old as forgotten ones, may be pushed again as new.",
+		file: "internal/eventlog/redis/write.go", old: "ids = append(ids, e.ID) // the server may remember it", new: "",
+		tests: []string{"internal/eventlog/redis"},
+	},
+	{
 		name: "forgotten-too-early", tag: "p15", breaks: "The ids of events ahead of their time are forgotten before these are old.",
 		file: "internal/eventlog/ids.go", old: "later(roundUp(max(now, e.Time), grid), e.Keep)", new: "later(roundUp(now, grid), e.Keep)",
 		tests: []string{"internal/eventlog", "internal/eventlog/pebble"},

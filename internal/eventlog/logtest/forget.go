@@ -122,6 +122,28 @@ func testForgetFillings(t *testing.T, s Storage) {
 	}
 }
 
+// testForgetRegister: history adds fields to an event that is remembered, though its time is that of forgotten ones.
+func testForgetRegister(t *testing.T, s Storage) {
+	var now handClock
+	l := openAt(t, s, now.clock)
+	outcome := func(fields string) eventlog.Entry {
+		e := late("e", "x", fields)
+		e.Time, e.Keep = 1000, 400
+		return e
+	}
+	now.set(1000)
+	want(t, appendAll(t, l, "s", kept("first", 1000, 400)), "appended 1")
+	now.set(1450)
+	want(t, appendAll(t, l, "s", outcome("")), "appended 2")
+	now.set(1750)
+	want(t, appendAll(t, l, "s", kept("c", 1750, 400)), "appended 3")
+	wantExpired(t, l, kept("first", 1000, 400))
+	register(t, l, "s", kept("unknown", 1000, 400), outcome("a=1"), kept("unknown", 1000, 400))
+	want(t, appendAll(t, l, "s", outcome("a=1")), "duplicate 2")
+	want(t, appendAll(t, l, "s", outcome("a=1 b=2")), "filled 4")
+	wantExpired(t, l, kept("unknown", 1000, 400))
+}
+
 // remembering is what a model that never forgets expects of a log that does.
 type remembering struct {
 	stored map[string]plan.EventTime // since when an id is to be remembered

@@ -60,6 +60,7 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"P15 the id of an event ahead of its time", testForgetAhead},
 		{"P15 a conflict with a forgotten event", testForgetConflict},
 		{"P15 outcomes of forgotten events", testForgetFillings},
+		{"P15 history of events that are as old as forgotten ones", testForgetRegister},
 		{"P15 ids are remembered as long as they must be", testForgetModel},
 		{"Trimmed records are gone and nothing else", testTrim},
 		{"Many records are trimmed", testTrimManyRecords},

@@ -3,7 +3,8 @@
 -- KEYS: ids (hash; segments of ids are hashes ids:NUMBER on the same server), head (hash)
 -- ARGV: the list of segments of ids as expected; the list as it is to be; how many segments there are, and
 --   the number of each; how many are forgotten, and the number of each; then four of each id: the id, its value as
---   expected, empty if it is new, the segment it is in, or is put in, empty for ids itself, and the value to be
+--   expected, empty if it is new, the segment it is in, or is put in, empty for ids itself, '-' if the id is left out: it is only checked
+--   that it is as expected, and the value to be
 -- Returns 'OK'; or 'list' and the list of segments if it is not as expected; or 'stale' and then, of each id that is not as expected, its decimal number,
 --   counted from 0, its value and its segment.
 local ids, head = KEYS[1], KEYS[2]
@@ -19,7 +20,7 @@ if #stale > 1 then return stale end
 segments.forget()
 if ARGV[2] ~= ARGV[1] then redis.call('HSET', head, 'segments', ARGV[2]) end
 for i = at, #ARGV, 4 do
-  redis.call('HSET', segments.key(ARGV[i + 2]), ARGV[i], ARGV[i + 3])
+  if ARGV[i + 2] ~= '-' then redis.call('HSET', segments.key(ARGV[i + 2]), ARGV[i], ARGV[i + 3]) end
 end
 redis.call('HSET', head, 'ids', segments.remembered())
 return { 'OK' }

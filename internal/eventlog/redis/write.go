@@ -290,7 +290,7 @@ func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Ent
 	return fmt.Errorf("register ids in shard %q: other writers changed the same ids %d times in a row; nothing was stored", shard, tries)
 }
 
-// registration returns the ids that change and the arguments of the script, assuming that the
+// registration returns the ids that change or are left out and the arguments of the script, assuming that the
 // cached ids are current. It changes the list of segments.
 func registration(entries []eventlog.Entry, stored storedIDs, list *segmentList, now plan.EventTime) (ids, args []string, err error) {
 	changed := map[string]callID{}
@@ -312,6 +312,7 @@ func registration(entries []eventlog.Entry, stored storedIDs, list *segmentList,
 			list.to.Cover(is.segment, e)
 			is.seen, change = is.seen.Register(e)
 		case list.to.Refuses(e):
+			ids = append(ids, e.ID) // the server may remember it
 			continue
 		default:
 			is = callID{seen: eventlog.FirstSeen(e, 0, plan.Always), segment: list.to.Place(e, now)}
@@ -325,7 +326,11 @@ func registration(entries []eventlog.Entry, stored storedIDs, list *segmentList,
 	}
 	args = list.appendArgs(args)
 	for _, id := range ids {
-		is := changed[id]
+		is, known := changed[id]
+		if !known {
+			args = append(args, id, stored[id].value, refused, "")
+			continue
+		}
 		args = append(args, id, stored[id].value, segmentText(is.segment), valueOf(&is.seen))
 	}
 	return ids, args, nil
