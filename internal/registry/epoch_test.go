@@ -85,7 +85,7 @@ func TestP4_EverySwitchIsSeenBySucceedingReads(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { // end, but not before something was switched
 			for began := time.Now(); ctx.Err() == nil && (time.Since(began) < 400*time.Millisecond || live[0].Load() < 3); {
-				time.Sleep(time.Millisecond)
+				yield(200)
 			}
 			stop()
 		})
