@@ -51,7 +51,7 @@ var lateMutants = []mutant{
 	},
 	{
 		name: "archive-of-another-log", tag: "p18", breaks: "Files are read as history of a log that they are not of.",
-		file: "internal/eventlog/archive/archive.go", old: "r.Mark() != trimmed.Mark {", new: "r.Mark() != trimmed.Mark && r.Position == 0 {",
+		file: "internal/eventlog/archive/archive.go", old: "mark != trimmed.Mark {", new: "mark != trimmed.Mark && f.First == 0 {",
 		tests: []string{"internal/eventlog/archive"},
 	},
 	{

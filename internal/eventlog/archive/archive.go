@@ -37,6 +37,10 @@ type shard struct {
 	records []eventlog.Record // read only
 }
 
+// release gives back the memory of the records of a file, which can be a hundred megabytes. They are kept
+// only for who reads page by page.
+func (s *shard) release() { s.loaded, s.records = "", nil }
+
 func (l *Log) shard(name string) *shard {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +123,8 @@ func (l *Log) refresh(s *shard, name string, trimmed eventlog.Trimmed) error {
 	if sameFiles(files, s.files) && trimmed == s.trimmed {
 		return nil
 	}
-	s.files, s.trimmed, s.loaded, s.records = nil, eventlog.Trimmed{}, "", nil
+	s.files, s.trimmed = nil, eventlog.Trimmed{}
+	s.release()
 	if err := l.check(files, name); err != nil {
 		return err
 	}
@@ -131,8 +136,9 @@ func (l *Log) refresh(s *shard, name string, trimmed eventlog.Trimmed) error {
 		if err := s.load(f, name); err != nil {
 			return err
 		}
-		if r := &s.records[trimmed.Position-f.First]; r.Mark() != trimmed.Mark {
-			return f.foreign(r.Position)
+		mark := s.records[trimmed.Position-f.First].Mark()
+		if s.release(); mark != trimmed.Mark {
+			return f.foreign(trimmed.Position)
 		}
 	}
 	s.files, s.trimmed = files, trimmed
@@ -174,6 +180,7 @@ func (l *Log) compare(ctx context.Context, name string, trimmed eventlog.Trimmed
 	if err := l.refresh(s, name, trimmed); err != nil {
 		return err
 	}
+	defer s.release()
 	var pages eventlog.Paging
 	for after := trimmed.Position; after < to; {
 		f, err := l.fileOf(s.files, name, after+1)

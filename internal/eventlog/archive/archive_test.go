@@ -384,6 +384,9 @@ func TestP18_PagesAreBoundedInBytes(t *testing.T) {
 	if err := l.Trim(t.Context(), "s", 39); err != nil {
 		t.Fatal(err)
 	}
+	if n := len(l.shards["s"].records); n > 0 {
+		t.Errorf("%d records stay in memory after trimming", n)
+	}
 	if most := eventlog.PageBytes * 2; log.bytes > most {
 		t.Errorf("%d bytes were read at a time, want at most %d", log.bytes, most)
 	}
