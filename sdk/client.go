@@ -17,9 +17,11 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -88,6 +90,9 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	}
 	o.calls = append(o.calls, connect.WithInterceptors(o.limits))
 	if o.token != "" {
+		if strings.ContainsFunc(o.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, errors.New("the token has a space, a line break or another character that no token has; give the line that unskew token prints")
+		}
 		if u.Scheme != "https" && !loopback(u) {
 			return nil, fmt.Errorf("a token is not sent to %s without TLS; use https", u.Host)
 		}

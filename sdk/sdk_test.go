@@ -51,6 +51,11 @@ func TestNewRefusesWhatIsNoURL(t *testing.T) {
 			t.Errorf("%q: %v", address, err)
 		}
 	}
+	for _, token := range []string{"unskew_secret\n", "unskew_ secret", "unskew_sécret"} {
+		if _, err := New("https://features.example.com", WithToken(token)); err == nil || !strings.Contains(err.Error(), "no token has") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
 	if _, err := New("https://features.example.com/base"); err != nil {
 		t.Error(err)
 	}

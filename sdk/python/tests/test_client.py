@@ -120,3 +120,6 @@ def test_a_server_that_is_not_there():
         unskew.Client("127.0.0.1:7171")
     with pytest.raises(unskew.UnskewError, match="without TLS"):
         unskew.Client("http://192.0.2.1:7171", token="secret")
+    for token in ("secret\n", "sec ret", "sécret"):
+        with pytest.raises(unskew.UnskewError, match="that no token has"):
+            unskew.Client("http://127.0.0.1:7171", token=token)

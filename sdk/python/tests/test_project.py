@@ -83,8 +83,9 @@ def test_zones_keep_the_instant_and_naive_times_warn(project):
     assert build(project, there).to_arrow().drop_columns(["asked_at"]) == want
     naive = table.to_pandas()
     naive["asked_at"] = naive["asked_at"].dt.tz_localize(None)
-    with pytest.warns(unskew.NaiveTimeWarning, match='"asked_at" have no zone and are taken as UTC'):
+    with pytest.warns(unskew.NaiveTimeWarning, match='"asked_at" have no zone and are taken as UTC') as warned:
         assert build(project, naive).to_arrow().drop_columns(["asked_at"]) == want
+    assert [w.filename for w in warned if w.category is unskew.NaiveTimeWarning] == [__file__]  # the warning points at the code that called the package
 
 
 def test_nanoseconds_before_1970_are_floored():

@@ -219,6 +219,8 @@ class Client:
         target = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         if ":" in parts.hostname:
             target = f"[{parts.hostname}]:{parts.port}"
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            raise UnskewError("the token has a space, a line break or another character that no token has; give the line that `unskew token` prints")
         options = [("grpc.service_config", _SERVICE_CONFIG), ("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
         if parts.scheme == "https":
             certificate, key = client_certificate or (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -82,8 +83,16 @@ def warn_naive(what: str, column: str) -> None:
         f'{what}: the times in column "{column}" have no zone and are taken as UTC; '
         "localize them (tz_localize in pandas, replace_time_zone in polars) if they are of another",
         NaiveTimeWarning,
-        stacklevel=4,
+        stacklevel=_levels_to_caller(),
     )
+
+
+def _levels_to_caller() -> int:
+    """The stacklevel, in the function that calls this one, of the code that called the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == os.path.dirname(__file__):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 _FLOOR = {"ns": 1000, "us": 1}
