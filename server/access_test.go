@@ -76,7 +76,7 @@ func TestP17_Callers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey, ClientCA: authority.Certificate}.Config()
+	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey, ClientCA: authority.Certificate}.Config(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +222,9 @@ func TestOnlySecuredServersListenElsewhere(t *testing.T) {
 	ln, err := Listen("0.0.0.0:0", true)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := Listen(ln.Addr().String(), true); err == nil || !strings.Contains(err.Error(), "choose another address with serve --listen") {
+		t.Errorf("an address in use: %v", err)
 	}
 	f := start(t, func(c *Config) { c.Access = &access.Callers{} }) // without TLS
 	if err := f.Serve(t.Context(), ln); err == nil || !strings.Contains(err.Error(), "refusing to listen") {

@@ -151,13 +151,13 @@ func (s *service) tooStale(view int, f *viewFreshness, most plan.Micros) error {
 	why := fmt.Sprintf("%d records wait in the log of source %s", f.Lag, v.Source.Name)
 	switch {
 	case !f.known:
-		return precondition("it is not known how stale view %s is, and the request accepts at most %v; try again, accept more, or set on_stale to ON_STALE_STATUS", v.Name, asDuration(most))
+		return precondition("it is not known how stale view %s is, and the request accepts at most %v; try again, accept more, or ask for the status STALE with on_stale", v.Name, asDuration(most))
 	case !v.Source.Stream:
 		why = fmt.Sprintf("it was materialized as of %v", f.Generation.Materialized)
 	case f.Lag == 0:
 		why = fmt.Sprintf("the last comparison with the log of source %s is as old", v.Source.Name)
 	}
-	return precondition("view %s is %v stale (%s), and the request accepts at most %v; try again, accept more, or set on_stale to ON_STALE_STATUS",
+	return precondition("view %s is %v stale (%s), and the request accepts at most %v; try again, accept more, or ask for the status STALE with on_stale",
 		v.Name, asDuration(f.staleness), why, asDuration(most))
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/unskew/unskew/internal/limits"
@@ -24,6 +25,9 @@ func Listen(address string, secured bool) (net.Listener, error) {
 		return nil, err
 	}
 	ln, err := net.ListenTCP("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program, perhaps a server, listens on %s already; stop it, or choose another address with serve --listen", address)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}

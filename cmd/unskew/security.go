@@ -26,8 +26,8 @@ type security struct {
 	hosts   []string
 }
 
-// read reads the files of the flags.
-func (f *securityFlags) read() (s security, err error) {
+// read reads the files of the flags. The log gets what is wrong with later versions of the certificate.
+func (f *securityFlags) read(log *slog.Logger) (s security, err error) {
 	if (f.files.Certificate == "") != (f.files.Key == "") || f.files.Certificate == "" && f.files.ClientCA != "" {
 		return s, errors.New("TLS needs both --tls-cert and --tls-key")
 	}
@@ -35,13 +35,16 @@ func (f *securityFlags) read() (s security, err error) {
 		return s, errors.New("--client-ca needs --callers, which says what the callers with certificates may do")
 	}
 	if f.files.Certificate != "" {
-		if s.tls, err = f.files.Config(); err != nil {
+		if s.tls, err = f.files.Config(func(err error) { log.Error("the certificate stays as it was", "reason", err) }); err != nil {
 			return s, err
 		}
 	}
 	if f.callers != "" {
 		if s.callers, err = access.Open(f.callers); err != nil {
 			return s, err
+		}
+		if name := s.callers.ByCertificate(); name != "" && f.files.ClientCA == "" {
+			log.Warn("no client certificate is accepted without --client-ca, so a caller cannot use its own", "caller", name)
 		}
 	}
 	s.hosts = f.hosts

@@ -96,7 +96,8 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 	if f.grace < 0 || f.maxStaleness < 0 {
 		return errors.New("--grace and --max-staleness are times of 0 or more")
 	}
-	secure, err := f.security.read()
+	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+	secure, err := f.security.read(log)
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,6 @@ func (o *options) serve(c *cobra.Command, f serveFlags) (err error) {
 		return errors.Join(err, ln.Close())
 	}
 	warn(c.ErrOrStderr(), st)
-	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 	metrics := prometheus.NewRegistry()
 	clocks, err := watchClocks(c.Context(), p.Plan, st, log)
 	if err != nil {

@@ -140,7 +140,8 @@ func TestFileIsReadAgain(t *testing.T) {
 // broken, leave the last pair in use.
 func TestCertificatesAreReadAgain(t *testing.T) {
 	a := accesstest.New(t)
-	pair := &keyPair{TLS: TLS{Certificate: a.ServerCertificate, Key: a.ServerKey}}
+	var reported []error
+	pair := &keyPair{TLS: TLS{Certificate: a.ServerCertificate, Key: a.ServerKey}, report: func(err error) { reported = append(reported, err) }}
 	leaf := func() string {
 		t.Helper()
 		pair.checked = time.Time{}
@@ -161,8 +162,13 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	if err := errors.Join(err, os.WriteFile(a.ServerKey, key, 0o600), os.Chtimes(a.ServerKey, later, later)); err != nil {
 		t.Fatal(err)
 	}
-	if leaf() != first {
-		t.Error("a certificate is used with another's key")
+	for range 2 {
+		if leaf() != first {
+			t.Error("a certificate is used with another's key")
+		}
+	}
+	if len(reported) != 1 || !strings.Contains(reported[0].Error(), "private key does not match") {
+		t.Errorf("the reason is reported once: %v", reported)
 	}
 	later = later.Add(time.Minute)
 	if err := errors.Join(os.WriteFile(a.ServerKey, renewed, 0o600), os.Chtimes(a.ServerKey, later, later)); err != nil {
@@ -172,7 +178,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Error("the renewed certificate is not used")
 	}
 	for _, bad := range []TLS{{Certificate: a.ServerCertificate, Key: a.Certificate}, {Certificate: "none", Key: "none"}, {Certificate: a.ServerCertificate, Key: a.ServerKey, ClientCA: a.ServerKey}} {
-		if _, err := bad.Config(); err == nil {
+		if _, err := bad.Config(nil); err == nil {
 			t.Errorf("%+v has no error", bad)
 		}
 	}

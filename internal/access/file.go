@@ -79,6 +79,18 @@ func (f *File) Authenticate(r *http.Request) (*Caller, error) {
 	return f.callers.Load().Authenticate(r)
 }
 
+// ByCertificate returns the name of a caller that is known by a client certificate, the first in the
+// order of names, or "".
+func (f *File) ByCertificate() string {
+	first := ""
+	for _, c := range f.callers.Load().byCertificate {
+		if first == "" || c.Name < first {
+			first = c.Name
+		}
+	}
+	return first
+}
+
 // Run reads the file again whenever it changes, until ctx ends. While it cannot be read, the callers
 // stay as they were and report gets the reason.
 func (f *File) Run(ctx context.Context, report func(error)) error {

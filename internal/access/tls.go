@@ -19,9 +19,10 @@ type TLS struct {
 
 // Config reads the files. A changed certificate and key are used within seconds; new authorities need
 // a restart. With authorities a client may show a certificate, and one that they have not signed ends the
-// connection.
-func (t TLS) Config() (*tls.Config, error) {
-	pair := &keyPair{TLS: t}
+// connection. While a changed certificate and key cannot be read, the last ones stay in use, and report
+// gets the reason once.
+func (t TLS) Config(report func(error)) (*tls.Config, error) {
+	pair := &keyPair{TLS: t, report: report}
 	if err := pair.refresh(); err != nil {
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
@@ -43,9 +44,11 @@ func (t TLS) Config() (*tls.Config, error) {
 // keyPair is a certificate with its key, read again when the files change.
 type keyPair struct {
 	TLS
+	report  func(error)
 	mu      sync.Mutex
 	checked time.Time
 	read    [2]stamp
+	refused string // the reason that was reported last, "" since files were read
 	pair    *tls.Certificate
 }
 
@@ -55,7 +58,10 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Since(k.checked) > recheck {
-		_ = k.refresh()
+		if err := k.refresh(); err != nil && err.Error() != k.refused {
+			k.refused = err.Error()
+			k.report(err)
+		}
 	}
 	return k.pair, nil
 }
@@ -72,6 +78,6 @@ func (k *keyPair) refresh() error {
 	if err != nil {
 		return err
 	}
-	k.pair, k.read = &pair, now
+	k.pair, k.read, k.refused = &pair, now, ""
 	return nil
 }
