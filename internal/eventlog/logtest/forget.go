@@ -99,24 +99,26 @@ func testForgetConflict(t *testing.T, s Storage) {
 	wantExpired(t, l, kept("a", 1900, 400))
 }
 
+// outcomeOfE is a delivery of event "e", of time 1000, with late fields; its id is remembered for 400.
+func outcomeOfE(fields string) eventlog.Entry {
+	e := late("e", "x", fields)
+	e.Time, e.Keep = 1000, 400
+	return e
+}
+
 // testForgetFillings: outcomes fill an event as long as it is remembered, and are refused later.
 func testForgetFillings(t *testing.T, s Storage) {
 	var now handClock
 	l := openAt(t, s, now.clock)
-	outcome := func(fields string) eventlog.Entry {
-		e := late("e", "x", fields)
-		e.Time, e.Keep = 1000, 400
-		return e
-	}
 	now.set(1000)
-	want(t, appendAll(t, l, "s", outcome("")), "appended 1")
+	want(t, appendAll(t, l, "s", outcomeOfE("")), "appended 1")
 	now.set(1399)
-	want(t, appendAll(t, l, "s", outcome("a=1"), kept("b", 1399, 400)), "filled 2", "appended 3")
+	want(t, appendAll(t, l, "s", outcomeOfE("a=1"), kept("b", 1399, 400)), "filled 2", "appended 3")
 	wantVersions(t, readAll(t, l, "s")[1], "1@1000 seen=0", "2@1399 a=1")
 	now.set(3000)
 	want(t, appendAll(t, l, "s", kept("c", 3000, 400)), "appended 4")
-	wantExpired(t, l, outcome("a=1 b=2"))
-	wantExpired(t, l, outcome(""))
+	wantExpired(t, l, outcomeOfE("a=1 b=2"))
+	wantExpired(t, l, outcomeOfE(""))
 	if n := len(readAll(t, l, "s")); n != 4 {
 		t.Errorf("%d records, want 4", n)
 	}
@@ -126,21 +128,16 @@ func testForgetFillings(t *testing.T, s Storage) {
 func testForgetRegister(t *testing.T, s Storage) {
 	var now handClock
 	l := openAt(t, s, now.clock)
-	outcome := func(fields string) eventlog.Entry {
-		e := late("e", "x", fields)
-		e.Time, e.Keep = 1000, 400
-		return e
-	}
 	now.set(1000)
 	want(t, appendAll(t, l, "s", kept("first", 1000, 400)), "appended 1")
 	now.set(1450)
-	want(t, appendAll(t, l, "s", outcome("")), "appended 2")
+	want(t, appendAll(t, l, "s", outcomeOfE("")), "appended 2")
 	now.set(1750)
 	want(t, appendAll(t, l, "s", kept("c", 1750, 400)), "appended 3")
 	wantExpired(t, l, kept("first", 1000, 400))
-	register(t, l, "s", kept("unknown", 1000, 400), outcome("a=1"), kept("unknown", 1000, 400))
-	want(t, appendAll(t, l, "s", outcome("a=1")), "duplicate 2")
-	want(t, appendAll(t, l, "s", outcome("a=1 b=2")), "filled 4")
+	register(t, l, "s", kept("unknown", 1000, 400), outcomeOfE("a=1"), kept("unknown", 1000, 400))
+	want(t, appendAll(t, l, "s", outcomeOfE("a=1")), "duplicate 2")
+	want(t, appendAll(t, l, "s", outcomeOfE("a=1 b=2")), "filled 4")
 	wantExpired(t, l, kept("unknown", 1000, 400))
 }
 
