@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -188,10 +189,13 @@ func noSuch(kind, name string, names []string) error {
 	return fmt.Errorf("there is no %s %q%s; %s", kind, name, nearest.Hint(name, names), there)
 }
 
-// orStart adds how to start a server to the error that none is running.
+// orStart adds what to do to the errors that no server is running, and that its certificate is not trusted.
 func orStart(err error) error {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w; no server is running there; start one with unskew serve", err)
+	}
+	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
+		return fmt.Errorf("%w; let SSL_CERT_FILE name a PEM file with the authority of the server's certificate", err)
 	}
 	return err
 }

@@ -44,8 +44,9 @@ func TestP17_ServeBeyondThisMachine(t *testing.T) {
 	u, err := url.Parse(s.url)
 	p.check(err)
 	u.Host = "127.0.0.1:" + u.Port()
-	t.Setenv("SSL_CERT_FILE", authority.Certificate)
 	read := []string{"get", "churn_v1", "-k", "customer_id=1", "-r", "basket=1", "--server", u.String()}
+	failed("let SSL_CERT_FILE name a PEM file", read...)
+	t.Setenv("SSL_CERT_FILE", authority.Certificate)
 	failed("unauthenticated", read...)
 	t.Setenv(envToken, made.Token)
 	if got, _ := p.run(read...); !strings.Contains(got, "spending.payments") {
