@@ -90,7 +90,7 @@ var servingMutants = []mutant{
 	{
 		name: "kept-over-a-lost-connection", tag: "p16", breaks: "What was read over a connection that is lost counts as unchanged over the next one.",
 		file: "internal/onlinestore/redis/watched.go", old: "t.number<<countBits | t.counts", new: "1<<countBits | t.counts",
-		tests: []string{serverTests},
+		tests: []string{"internal/onlinestore/redis"},
 	},
 	{
 		name: "kept-of-another-generation", tag: "p16", breaks: "Values are used without asking whether their generation is still live.",

@@ -165,3 +165,34 @@ func TestP16_NotWatchedWithoutMessages(t *testing.T) {
 		}
 	}
 }
+
+// What was read over a connection that is lost is not taken for unchanged over the next one, which was not
+// told of what was written between.
+func TestP16_ALostConnectionVoidsItsMarks(t *testing.T) {
+	server, writer := start(t)
+	w, err := openTest(t, Options{Addresses: []string{server.Address}}).Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	mark := func() onlinestore.Seen {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+			if _, seen, err := w.GetMarked(ctx, [][]byte{[]byte("k")}); err == nil && w.Unchanged([]byte("k"), seen[0]) {
+				return seen[0]
+			}
+		}
+		t.Fatal("the key is not watched")
+		return 0
+	}
+	before := mark()
+	do(t, writer, "CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "yes")
+	for w.Unchanged([]byte("k"), before) {
+		if err := w.CaughtUp(ctx); err != nil { // finds that the connection is lost
+			t.Fatal(err)
+		}
+	}
+	if after := mark(); after == before || w.Unchanged([]byte("k"), before) {
+		t.Errorf("the mark %x of a lost connection is valid over the next, whose mark is %x", before, after)
+	}
+}
