@@ -219,6 +219,9 @@ func TestOnlySecuredServersListenElsewhere(t *testing.T) {
 	if ln, err := Listen("0.0.0.0:0", false); err == nil || !strings.Contains(err.Error(), "--callers") {
 		t.Errorf("%v, %v", ln, err)
 	}
+	if _, err := Listen("7171", true); err == nil || !strings.Contains(err.Error(), "write one such as 127.0.0.1:7171 or :7171") {
+		t.Errorf("a port alone: %v", err)
+	}
 	ln, err := Listen("0.0.0.0:0", true)
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 func Listen(address string, secured bool) (net.Listener, error) {
 	addr, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q: %w", address, err)
+		return nil, fmt.Errorf("listen address %q: %w; write one such as 127.0.0.1:7171 or :7171", address, err)
 	}
 	if err := checkLoopback(addr, secured); err != nil {
 		return nil, err

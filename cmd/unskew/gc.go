@@ -46,7 +46,7 @@ type unused struct {
 }
 
 func (u unused) String() string {
-	what := "superseded, or died"
+	what := "superseded, or its build did not end"
 	if u.Gone {
 		what = "of no definition"
 	}
