@@ -29,7 +29,7 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	if err := req.Msg.err(ctx); err != nil {
 		return nil, err
 	}
-	src, err := s.stream(req.Msg.Source)
+	src, err := s.stream(ctx, req.Msg.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	return connect.NewResponse(res), nil
 }
 
-// stream resolves a source that accepts events, if this server does.
-func (s *Server) stream(name string) (*plan.Source, error) {
+// stream resolves a source that accepts events, if this server does, from the caller of ctx.
+func (s *Server) stream(ctx context.Context, name string) (*plan.Source, error) {
 	d, err := s.current()
 	if err != nil {
 		return nil, err
@@ -63,14 +63,15 @@ func (s *Server) stream(name string) (*plan.Source, error) {
 	if s.cfg.Ingester == nil {
 		return nil, precondition("this server accepts no events; it only serves reads")
 	}
-	return d.source(name)
+	src, err := d.source(name)
+	if err != nil {
+		return nil, err
+	}
+	return src, mayPush(ctx, src.Name)
 }
 
 // ingest appends rows to the log. It returns one outcome for each row.
 func (s *Server) ingest(ctx context.Context, src *plan.Source, batch *vector.Batch) ([]ingest.Pushed, error) {
-	if err := mayPush(ctx, src.Name); err != nil {
-		return nil, err
-	}
 	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
 	if err == nil && len(pushed) != batch.N {
 		err = fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), batch.N)

@@ -12,7 +12,7 @@ import (
 
 // pushRows answers POST /v1/sources/NAME:push.
 func (s *Server) pushRows(ctx context.Context, name string, body []byte) ([]byte, error) {
-	src, err := s.stream(name)
+	src, err := s.stream(ctx, name)
 	if err != nil {
 		return nil, err
 	}
