@@ -92,7 +92,7 @@ func TestP8_PeakOfTheProcess(t *testing.T) {
 			got, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 			p.check(err)
 			t.Logf("%d MiB", got>>20)
-			if got > limit {
+			if got > limit+limit/8 { // what is mapped of files counts too, and depends on the machine
 				t.Errorf("the process had %d MiB at its peak, with a limit of %d MiB", got>>20, limit>>20)
 			}
 		})

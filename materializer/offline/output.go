@@ -22,8 +22,8 @@ import (
 const (
 	groupRows  = 64 << 10
 	leastRows  = 4 << 10
-	groupCells = 8 << 20 // of the spine's columns in all parts, and of the outputs in one
-	groupTexts = 8 << 20 // bytes, of all parts
+	groupCells = 8 << 20  // of the spine's columns in all parts, and of the outputs in one
+	groupTexts = 16 << 20 // bytes, of all parts
 )
 
 // Suffixes of the columns that --with-status adds.
