@@ -57,7 +57,7 @@ func deploy(p *plan.Plan) (*deployment, error) {
 }
 
 func newService(p *plan.Service) (*service, error) {
-	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}, rowFields: rowFields(p), sizes: newStateSizes(len(p.Views))}
+	s := &service{plan: p, fingerprint: p.Fingerprint.String(), outputs: p.Outputs(), index: map[string]int{}, rowFields: rowFields(p), sizes: make([]stateSize, len(p.Views))}
 	for i, o := range s.outputs {
 		s.index[o.Name] = i
 		s.all = append(s.all, i)

@@ -15,7 +15,7 @@ const (
 	// manyStates are so many that a wrong estimate costs much memory. From there on a state is assumed to
 	// have at least leastState bytes.
 	manyStates = 64
-	leastState = 32 << 10
+	leastState = 4 << 10
 	// freeStates is how many bytes are read without a reservation.
 	freeStates = 256 << 10
 	// forgetting is how slowly an estimate falls to the size of smaller states.
@@ -24,14 +24,14 @@ const (
 
 // stateSize is the estimated size of a state of a view. It is safe for concurrent use; an update that
 // is lost does no harm.
-type stateSize struct{ bytes atomic.Int64 }
+type stateSize struct{ bytes atomic.Int64 } // 0: no state has been seen
 
-func newStateSizes(views int) []stateSize {
-	sizes := make([]stateSize, views)
-	for i := range sizes {
-		sizes[i].bytes.Store(firstState)
+// estimate is the size that a state is assumed to have.
+func (s *stateSize) estimate() int64 {
+	if n := s.bytes.Load(); n > 0 {
+		return n
 	}
-	return sizes
+	return firstState
 }
 
 // seen updates the estimate by a read of states that have so many bytes on average.
@@ -51,7 +51,7 @@ func (s *service) estimate(q *query) (bytes int64) {
 		least = leastState
 	}
 	for i := range s.plan.Views {
-		bytes += int64(len(q.sets[s.setOf[i]].keys)) * max(least, s.sizes[i].bytes.Load())
+		bytes += int64(len(q.sets[s.setOf[i]].keys)) * max(least, s.sizes[i].estimate())
 	}
 	return min(bytes, limits.FetchingBytes)
 }
