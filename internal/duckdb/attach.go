@@ -79,7 +79,7 @@ func (db *DB) attachOne(ctx context.Context, d Database) error {
 	} else if _, err := os.Stat(what); err != nil {
 		return err
 	}
-	err := db.Exec(ctx, "ATTACH "+Quote(what)+" AS "+identifier(d.Name)+" (TYPE "+d.Type+", READ_ONLY)")
+	err := db.Exec(ctx, "ATTACH "+Quote(what)+" AS "+Ident(d.Name)+" (TYPE "+d.Type+", READ_ONLY)")
 	if err == nil || d.Path != "" || ctx.Err() != nil || errors.Is(err, errNotInstalled) {
 		return err
 	}
@@ -107,5 +107,3 @@ func (db *DB) redacted(message string) string {
 	}
 	return message
 }
-
-func identifier(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

@@ -125,6 +125,9 @@ func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'
 
 var errNotInstalled = errors.New("is needed and not installed")
 
+// Ident makes s a quoted identifier.
+func Ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
 // missingExtension is part of DuckDB's error for an extension that is not installed.
 const missingExtension = "Install it first using \"INSTALL "
 

@@ -112,7 +112,7 @@ func (t *queryTable) records(ctx context.Context, declared []plan.Field, schema 
 	}
 	exprs := make([]string, len(t.found))
 	for i, c := range t.found {
-		exprs[i] = ident(c.Name)
+		exprs[i] = Ident(c.Name)
 		if strings.HasPrefix(c.Type, "ENUM(") {
 			exprs[i] = "CAST(" + exprs[i] + " AS VARCHAR) AS " + exprs[i]
 		}

@@ -102,7 +102,7 @@ func queryColumn(c duckdb.Column) Column {
 // types do not match. Ints widen to doubles; a stored double or decimal may be declared int
 // if all its values are whole.
 func queryExpression(c duckdb.Column, f plan.Field) (expr string, ok bool) {
-	name := ident(c.Name)
+	name := Ident(c.Name)
 	t, ok := queryTypeOf(c.Type)
 	switch {
 	case c.Type == untypedNull:

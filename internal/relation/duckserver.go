@@ -71,7 +71,7 @@ func (t *queryTable) gregorianServer(ctx context.Context, url string) error {
 		if nested {
 			return fmt.Errorf("%s: column %q of %s is a %s, which may have a time of which %s", t.rel.Owner, c.Name, url, c.Type, s.hybridReason())
 		}
-		early := "SELECT min(" + ident(c.Name) + ")::TIMESTAMP AS t FROM " + files + " HAVING t < '" + from.String() + "'"
+		early := "SELECT min(" + Ident(c.Name) + ")::TIMESTAMP AS t FROM " + files + " HAVING t < '" + from.String() + "'"
 		err := t.each(ctx, early, []plan.Field{{Name: "t", Type: plan.T(plan.Timestamp)}}, func(b *Batch, i int) error {
 			return fmt.Errorf("%s: column %q of %s: %v: %s", t.rel.Owner, c.Name, url, plan.EventTime(b.Cols[0].Int[i]), s.hybridReason())
 		})

@@ -117,7 +117,7 @@ func (p *project) compareQuery(w *written) {
 		kind = plan.Timestamp
 	}
 	var got []*string
-	err := p.Scan(context.Background(), query("SELECT "+ident(w.Column)+" FROM "+duckdb.Quote(w.File)), []plan.Field{field(w.Column, kind)}, func(b *Batch) error {
+	err := p.Scan(context.Background(), query("SELECT "+Ident(w.Column)+" FROM "+duckdb.Quote(w.File)), []plan.Field{field(w.Column, kind)}, func(b *Batch) error {
 		for i := range b.N {
 			got = append(got, textOf(b.Cols[0].Value(i)))
 		}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -213,5 +212,8 @@ func (r *Reader) StoredCount(ctx context.Context, rel Relation) (int64, error) {
 // EngineVersion is the version of the library that runs queries, such as "v1.5.6".
 func EngineVersion() string { return duckdb.Version() }
 
-// ident makes s a quoted identifier of SQL.
-func ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+// Ident makes s a quoted identifier of SQL.
+func Ident(s string) string { return duckdb.Ident(s) }
+
+// Quote makes s a string literal of SQL.
+func Quote(s string) string { return duckdb.Quote(s) }

@@ -304,7 +304,7 @@ func (s *stored) column() Column {
 
 // unsupported completes "column x …" for a type that no plan type holds.
 func unsupported(typ, name string) string {
-	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, ident(name))
+	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, Ident(name))
 }
 
 // maxQueryDecimal is the largest precision of DuckDB's decimals. It reads longer ones in
@@ -318,5 +318,5 @@ func roundedDecimal(typ, name string, digits int) string {
 	if digits > maxQueryDecimal {
 		return what // there is no sql: alternative
 	}
-	return what + fmt.Sprintf(", or let sql: cast it, such as CAST(%s AS DOUBLE)", ident(name))
+	return what + fmt.Sprintf(", or let sql: cast it, such as CAST(%s AS DOUBLE)", Ident(name))
 }

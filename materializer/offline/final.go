@@ -39,7 +39,7 @@ func (t *trainer) changedLater(ctx context.Context, dir string, parts []*part) (
 	outputs := t.Set.Service.Outputs()
 	counts, fields := make([]string, len(outputs)), make([]plan.Field, len(outputs))
 	for i, o := range outputs {
-		name := `"` + strings.ReplaceAll(o.Name, `"`, `""`) + `"`
+		name := relation.Ident(o.Name)
 		fields[i] = plan.Field{Name: fmt.Sprintf("n%d", i), Type: plan.T(plan.Int)}
 		counts[i] = fmt.Sprintf("count(*) FILTER (final.%s IS DISTINCT FROM known.%s) AS n%d", name, name, i)
 	}
@@ -51,7 +51,7 @@ func (t *trainer) changedLater(ctx context.Context, dir string, parts []*part) (
 			return nil, err
 		}
 		rel := relation.Relation{Owner: "comparison with known values", SQL: fmt.Sprintf("SELECT %s FROM read_parquet(%s) AS final POSITIONAL JOIN read_parquet(%s) AS known",
-			strings.Join(counts, ", "), sqlText(final), sqlText(known))}
+			strings.Join(counts, ", "), relation.Quote(final), relation.Quote(known))}
 		err = t.Reader.Scan(ctx, rel, fields, func(b *relation.Batch) error {
 			for i := range changed {
 				changed[i] += b.Cols[i].Int[0]
@@ -64,5 +64,3 @@ func (t *trainer) changedLater(ctx context.Context, dir string, parts []*part) (
 	}
 	return changed, nil
 }
-
-func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
