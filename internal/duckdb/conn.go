@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -27,51 +28,67 @@ type Options struct {
 	Databases   []Database
 }
 
-// DB is an in-memory DuckDB that reads relations from files and servers. All
-// methods may be called concurrently, except Close, which comes last.
+// DB is an in-memory DuckDB that reads relations from files and servers. It starts with its first
+// statement. All methods may be called concurrently, except Close, which comes last.
 type DB struct {
-	db    mapping.Database
-	base  string // absolute
-	spill *spillDir
+	options Options
+	base    string // absolute
+	start   func() error
+	db      mapping.Database
+	spill   *spillDir // nil: not started
 	attachments
 }
 
-// Open starts DuckDB.
+// Open makes a database, without starting it: where only files are read that need no DuckDB, its
+// start, some 10 ms, would be most of the work.
 func Open(o Options) (*DB, error) {
 	base, err := filepath.Abs(o.BaseDir)
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: base directory %q: %w", o.BaseDir, err)
 	}
+	db := &DB{options: o, base: base, attachments: attachments{databases: o.Databases, attached: map[string]bool{}}}
+	db.start = sync.OnceValue(db.open)
+	return db, nil
+}
+
+func (db *DB) open() error {
 	var config mapping.Config
 	if mapping.CreateConfig(&config) == mapping.StateError {
-		return nil, errors.New("open DuckDB: it cannot allocate its configuration")
+		return errors.New("open DuckDB: it cannot allocate its configuration")
 	}
 	defer mapping.DestroyConfig(&config)
-	for _, s := range o.settings() {
+	for _, s := range db.options.settings() {
 		if mapping.SetConfig(config, s[0], s[1]) == mapping.StateError {
-			return nil, fmt.Errorf("open DuckDB: it does not accept %s = %s", s[0], s[1])
+			return fmt.Errorf("open DuckDB: it does not accept %s = %s", s[0], s[1])
 		}
 	}
-	db := &DB{base: base, attachments: attachments{databases: o.Databases, attached: map[string]bool{}}}
-	if db.spill, err = newSpillDir(o.TempDir); err != nil {
-		return nil, fmt.Errorf("open DuckDB: temporary directory: %w", err)
+	var err error
+	if db.spill, err = newSpillDir(db.options.TempDir); err != nil {
+		return fmt.Errorf("open DuckDB: temporary directory: %w", err)
 	}
 	var msg string
 	if mapping.OpenExt("", &db.db, config, &msg) == mapping.StateError {
-		return nil, errors.Join(fmt.Errorf("open DuckDB: %s", msg), db.Close())
+		return fmt.Errorf("open DuckDB: %s", msg)
 	}
 	session := strings.Join([]string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL preserve_insertion_order = true",
-		"SET GLOBAL file_search_path = " + Quote(base),
+		"SET GLOBAL file_search_path = " + Quote(db.base),
 		"SET GLOBAL temp_directory = " + Quote(db.spill.path),
 		// The cache does not notice a file that is rewritten within a second.
 		"SET GLOBAL enable_external_file_cache = false",
 	}, "; ")
-	if err := db.Exec(context.Background(), session); err != nil {
-		return nil, errors.Join(fmt.Errorf("open DuckDB: %w", err), db.Close())
+	c := &conn{}
+	if mapping.Connect(db.db, &c.c) == mapping.StateError {
+		return errors.New("open DuckDB: cannot connect to it")
 	}
-	return db, nil
+	defer c.close()
+	var res mapping.Result
+	defer mapping.DestroyResult(&res)
+	if mapping.Query(c.c, session, &res) == mapping.StateError {
+		return fmt.Errorf("open DuckDB: %s", mapping.ResultError(&res))
+	}
+	return nil
 }
 
 func (o Options) settings() [][2]string {
@@ -88,6 +105,9 @@ func (o Options) settings() [][2]string {
 
 // Close releases everything DuckDB holds.
 func (db *DB) Close() error {
+	if db.spill == nil {
+		return nil
+	}
 	mapping.Close(&db.db)
 	return db.spill.remove()
 }
@@ -127,6 +147,9 @@ func (db *DB) Exec(ctx context.Context, sql string) error {
 type conn struct{ c mapping.Connection }
 
 func (db *DB) connect() (*conn, error) {
+	if err := db.start(); err != nil {
+		return nil, err
+	}
 	c := &conn{}
 	if mapping.Connect(db.db, &c.c) == mapping.StateError {
 		return nil, errors.New("connect to DuckDB: it has been closed")

@@ -25,6 +25,9 @@ func open(t *testing.T, o Options) *DB {
 			t.Error(err)
 		}
 	})
+	if err := db.Exec(t.Context(), "SELECT 1"); err != nil { // which starts it
+		t.Fatal(err)
+	}
 	return db
 }
 
@@ -120,8 +123,35 @@ func TestCancelledStatementsEnd(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
-	if _, err := Open(Options{MemoryLimit: "lots"}); err == nil || !strings.Contains(err.Error(), "memory_limit = lots") {
-		t.Errorf("error %v", err)
+func TestASettingThatIsRefused(t *testing.T) {
+	db, err := Open(Options{MemoryLimit: "lots"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := db.Exec(t.Context(), "SELECT 1"); err == nil || !strings.Contains(err.Error(), "memory_limit = lots") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A database of which nothing is asked takes no time and leaves no files.
+func TestStartsWithTheFirstStatement(t *testing.T) {
+	dir := t.TempDir()
+	db, err := Open(Options{TempDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := spills(t, dir); len(names) > 0 {
+		t.Errorf("before a statement there are %q", names)
+	}
+	if err := db.Exec(t.Context(), "SELECT 1"); err != nil || len(spills(t, dir)) != 1 {
+		t.Errorf("%v, %q", err, spills(t, dir))
+	}
+	if err := db.Close(); err != nil || len(spills(t, dir)) != 0 {
+		t.Errorf("%v, %q", err, spills(t, dir))
 	}
 }

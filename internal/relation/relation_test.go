@@ -650,8 +650,13 @@ func TestOutOfMemoryIsOneLine(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
-	if _, err := Open(Options{MemoryLimit: "lots"}); err == nil || !strings.Contains(err.Error(), "memory_limit = lots") {
+func TestASettingThatDuckDBRefuses(t *testing.T) {
+	r, err := Open(Options{MemoryLimit: "lots"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Count(t.Context(), query("SELECT 1 AS x")); err == nil || !strings.Contains(err.Error(), "memory_limit = lots") {
 		t.Errorf("error %v", err)
 	}
 }
