@@ -65,16 +65,22 @@ func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
 	default:
 		pick(dst.Any, parts, func(p *PartResults) []plan.Value { return p.Aggs[agg].Any }, rows)
 	}
-	if slices.ContainsFunc(parts, func(p *PartResults) bool { return p.Aggs[agg].Null != nil }) {
-		mark(dst.SetNull, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Null }, rows)
-	}
-	if slices.ContainsFunc(parts, func(p *PartResults) bool { return p.Aggs[agg].Err != nil }) {
-		mark(dst.SetErr, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Err }, rows)
-	}
+	mark(dst.SetNull, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Null }, rows)
+	mark(dst.SetErr, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Err }, rows)
 }
+
+// manyParts reports whether it takes longer to look at each part once than at that of each row: with
+// little memory, results come in thousands of parts.
+func manyParts(parts []*PartResults, rows []At) bool { return len(parts) > len(rows)/4 }
 
 // pick copies a lane of the given rows to dst.
 func pick[T any](dst []T, parts []*PartResults, lane func(*PartResults) []T, rows []At) {
+	if manyParts(parts, rows) {
+		for i, r := range rows {
+			dst[i] = lane(parts[r.Part])[r.Row]
+		}
+		return
+	}
 	var few [64][]T
 	lanes := few[:0]
 	for _, p := range parts {
@@ -87,6 +93,9 @@ func pick[T any](dst []T, parts []*PartResults, lane func(*PartResults) []T, row
 
 // mark calls set(i) for each rows[i] whose bit is set.
 func mark(set func(i int), parts []*PartResults, bits func(*PartResults) vector.Bitmap, rows []At) {
+	if !manyParts(parts, rows) && !slices.ContainsFunc(parts, func(p *PartResults) bool { return bits(p) != nil }) {
+		return
+	}
 	for i, r := range rows {
 		if bits(parts[r.Part]).Get(int(r.Row)) {
 			set(i)
