@@ -11,10 +11,15 @@ export GOTOOLCHAIN := auto
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
   internal/servedlog inprocess materializer/online sdk server)
+# Those of them whose tests try many random histories, or a fault at any call. With the race detector they
+# are shorter (-short), so they run without it too.
+RANDOM := $(wildcard internal/eventlog internal/onlinestore materializer/online)
+# Packages whose tests load a real server for a minute; .ci/run runs them, make test does not.
+LOADS := internal/dev/bounds internal/dev/soak
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
-STATIC := $(wildcard inprocess materializer/online sdk server)
+STATIC := $(wildcard cmd/unskew-server inprocess internal/serving materializer/online sdk server)
 
 below = $(foreach dir,$1,./$(dir)/...)
 
@@ -25,6 +30,10 @@ help: ## list the targets
 .PHONY: build
 build: need-go need-c++ ## build bin/unskew
 	$(GO) build -trimpath -tags $(TAGS) -o bin/unskew ./cmd/unskew
+
+.PHONY: server
+server: need-go ## build bin/unskew-server, which only serves: static, without DuckDB
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/unskew-server ./cmd/unskew-server
 
 .PHONY: demo
 demo: build ## build, then show the whole path on the flights example
@@ -37,10 +46,14 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 
 .PHONY: test
 test: need-go need-c++ need-redis-server need-python ## run all tests, those of concurrent packages with the race detector
-	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT))))(/|$$)')
-	$(GO) test -race -tags $(TAGS) $(call below,$(CONCURRENT))
+	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(LOADS))))(/|$$)') $(call below,$(RANDOM))
+	$(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
 	@$(MAKE) --no-print-directory test-python
+
+.PHONY: test-load
+test-load: need-go need-c++ need-redis-server ## load a real server in short forms of make bench-bounds and make soak
+	$(GO) test -tags $(TAGS) $(call below,$(LOADS))
 
 # Tests of Python code have an environment of their own, made again when its requirements change.
 PYTHON := .cache/python/bin/python
@@ -143,8 +156,10 @@ check-vet: need-go need-c++
 	$(GO) vet -tags $(TAGS) ./...
 
 .PHONY: check-static
-check-static: need-go
+check-static: need-go server
 	CGO_ENABLED=0 $(GO) build $(call below,$(STATIC))
+	@size=$$(stat -c %s bin/unskew-server 2>/dev/null || stat -f %z bin/unskew-server); \
+	if [ $$size -gt 40000000 ]; then echo "check-static: bin/unskew-server has $$size bytes, more than 40 MB; go list -deps ./cmd/unskew-server shows what it contains" >&2; exit 1; fi
 
 .PHONY: check-lint
 check-lint: bin/tools/built need-c++

@@ -338,13 +338,19 @@ func onBooks(t *testing.T, property func(rt *rapid.T, p *project, defined *plan.
 
 // onBooksWith is onBooks for sources that declare something else, too.
 func onBooksWith(t *testing.T, more string, property func(rt *rapid.T, p *project, defined *plan.Plan, sent bool)) {
-	for _, knownAt := range []string{"", "known_at: seen"} {
-		t.Run("orders "+knownAt, func(t *testing.T) {
-			p := newProject(t)
-			defined := p.define(t, fmt.Sprintf(orders, knownAt+"\n"+more))
-			rapid.Check(t, func(rt *rapid.T) { property(rt, p, defined, knownAt != "") })
-		})
+	type book struct {
+		project *project
+		defined *plan.Plan
 	}
+	var books []book
+	for _, knownAt := range []string{"", "known_at: seen"} {
+		p := newProject(t)
+		books = append(books, book{p, p.define(t, fmt.Sprintf(orders, knownAt+"\n"+more))})
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		sent := rapid.IntRange(0, 1).Draw(rt, "known times")
+		property(rt, books[sent].project, books[sent].defined, sent == 1)
+	})
 }
 
 // Files, in any division, and a log are one history, whichever of the two has which of an

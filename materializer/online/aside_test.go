@@ -2,6 +2,7 @@ package online
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func largeClicks(from, n int, user int64) (rows []row) {
 // a crash at any call [p6].
 func TestP6_EntityThatCannotBeStored(t *testing.T) {
 	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		for nth := int64(1); ; nth++ {
+		for nth := 1 + rand.Int64N(stride()); ; nth += stride() {
 			r := newRig(t, open, defstest.Compile(t, definitions))
 			store := &faulty{Store: r.store, nth: nth, after: nth%2 == 0}
 			var told []registry.DeadLetter

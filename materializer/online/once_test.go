@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -114,7 +115,7 @@ func TestO7_CrashAtAnyCall(t *testing.T) {
 		want := reference(t, open)
 		for _, after := range []bool{false, true} {
 			ignored := 0
-			for nth := int64(1); ; nth++ {
+			for nth := 1 + rand.Int64N(stride()); ; nth += stride() {
 				r := busy(t, open)
 				store := &faulty{Store: r.store, nth: nth, after: after}
 				err := r.applier(func(c *Config) { c.Store, c.Batch = store, 16 }).CatchUp(t.Context())

@@ -343,6 +343,15 @@ func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
 	}
 }
 
+// stride is how many calls of a store lie between two that fail. The first is drawn, so that short runs
+// together try all.
+func stride() int64 {
+	if testing.Short() {
+		return 4
+	}
+	return 1
+}
+
 // faulty is a store whose nth call fails, counted from 1. With after, the call takes effect
 // before it fails.
 type faulty struct {

@@ -28,10 +28,28 @@ func WriteFiles(dir string, files map[string]string) error {
 	return nil
 }
 
-// BuildCommand builds the command into a folder, as it is for users, and returns its path.
-func BuildCommand(dir string) (path string, err error) {
+// BuildCommand builds the command as it is in the Python package, in bin/stripped of this module, and
+// returns its path. As `make wheel` builds it there too, it is linked once.
+func BuildCommand() (path string, err error) {
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(module)), "bin", "stripped")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// Tests of several packages may build it at the same time.
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", err
+	}
 	path = filepath.Join(dir, "unskew")
-	c := exec.Command("go", "build", "-tags", "duckdb_arrow", "-o", path, "github.com/unskew/unskew/cmd/unskew")
+	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-tags", "duckdb_arrow", "-o", path, "github.com/unskew/unskew/cmd/unskew")
 	c.Stderr = os.Stderr
 	return path, c.Run()
 }

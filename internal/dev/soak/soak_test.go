@@ -8,9 +8,9 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// A few seconds of each store, against the command as it is built for users.
+// A few seconds of each store, against the command as users have it.
 func TestShortSoak(t *testing.T) {
-	command, err := bench.BuildCommand(t.TempDir())
+	command, err := bench.BuildCommand()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -281,7 +282,11 @@ func TestP18_DamagedBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range b {
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	for i := rand.IntN(stride); i < len(b); i += stride {
 		spoiled := append([]byte{}, b...)
 		spoiled[i] ^= 0x41
 		if err := os.WriteFile(path, spoiled, 0o600); err != nil {
