@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	arrowmemory "github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/unskew/unskew/internal/arrowparquet"
 	"github.com/unskew/unskew/materializer/training"
 	"github.com/unskew/unskew/sdk"
 )
@@ -29,11 +31,12 @@ func echo(t *testing.T) *training.Queue {
 		if err := os.MkdirAll(out, 0o700); err != nil {
 			return err
 		}
-		err := os.WriteFile(filepath.Join(out, "manifest.json"), []byte(`{"files": [{"name": "data.parquet"}]}`), 0o600)
+		err := os.WriteFile(filepath.Join(out, "manifest.json"), fmt.Appendf(nil, `{"files": [{"name": "data.parquet", "rows": %d}]}`, spineRows), 0o600)
 		return errors.Join(err, os.Link(spine, filepath.Join(out, "data.parquet")))
 	}
 	q, err := training.Open(training.Config{
 		Dir: t.TempDir(), Check: func(training.Spec) error { return nil }, Build: build, Clock: time.Now, Log: slog.New(slog.DiscardHandler),
+		Arrow: training.Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},
 	})
 	if err != nil {
 		t.Fatal(err)

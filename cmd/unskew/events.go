@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/arrowparquet"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/records"
@@ -229,7 +230,7 @@ func (e *events) readArrow(ctx context.Context, src *plan.Source, f func(*eventR
 	if err != nil {
 		return err
 	}
-	_, err = ingest.ArrowToParquet(e, file)
+	_, err = arrowparquet.Write(e, file)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}

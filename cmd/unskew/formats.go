@@ -10,6 +10,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/diag"
+	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/validate"
 	"github.com/unskew/unskew/validate/perturb"
 )
@@ -117,7 +118,7 @@ func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) er
 	e.SetIndent("", "  ")
 	return e.Encode(m{
 		"version": "2.1.0", "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-		"runs": []m{{"tool": m{"driver": m{"name": "unskew", "version": release, "rules": rules}}, "results": results}},
+		"runs": []m{{"tool": m{"driver": m{"name": "unskew", "version": version.Release, "rules": rules}}, "results": results}},
 	})
 }
 

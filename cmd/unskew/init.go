@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/version"
 )
 
 // starter is the project that init writes.
@@ -28,7 +29,7 @@ const workflow = "ci.yml"
 
 // pinned returns this program's commit, as written to the workflow.
 func pinned() string {
-	return cmp.Or(commit(), "main # this build does not know its commit; pin a commit here")
+	return cmp.Or(version.Commit(), "main # this build does not know its commit; pin a commit here")
 }
 
 func newInit(o *options) *cobra.Command {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +52,7 @@ type deadLetter struct {
 }
 
 func newDeadLetter(v *plan.View, l registry.DeadLetter) deadLetter {
-	return deadLetter{v.Name, v.Source.Name, l.Position, l.At.String(), entityText(v.Entity, l.Entity), l.Reason}
+	return deadLetter{v.Name, v.Source.Name, l.Position, l.At.String(), entitykey.Text(v.Entity, l.Entity), l.Reason}
 }
 
 func (d deadLetter) String() string {
@@ -63,22 +61,6 @@ func (d deadLetter) String() string {
 		what = d.Entity
 	}
 	return fmt.Sprintf("view %s: %s, since position %d of the log of %s (%s): %s", d.View, what, d.Position, d.Source, d.At, d.Reason)
-}
-
-// entityText formats a key; for one that was truncated, its first bytes.
-func entityText(e *plan.Entity, key []byte) string {
-	if len(key) == 0 {
-		return ""
-	}
-	values, err := entitykey.Decode(key, e.Keys)
-	if err != nil {
-		return "key " + hex.EncodeToString(key[:min(len(key), 32)]) + "…"
-	}
-	parts := make([]string, len(values))
-	for i, v := range values {
-		parts[i] = fmt.Sprintf("%s=%v", e.Keys[i].Name, v)
-	}
-	return strings.Join(parts, " ")
 }
 
 func (o *options) deadLetters(c *cobra.Command) (err error) {

@@ -63,7 +63,7 @@ func newLogTrim(o *options) *cobra.Command {
 		Short: "Remove archived records from the log",
 		Long: `Shows which records can be removed from the logs of every stream source (or of one): those that are
 archived and that every view has applied. With --yes it removes them, after comparing each with
-the archive. Records are removed by whole files. Keep the archive: training and materializing
+the archive. Records are removed by whole files, and the newest is kept. Keep the archive: training and materializing
 read removed records from it.`,
 		Example:           "  unskew log trim\n  unskew log trim --older-than 7d --yes",
 		Args:              takes(0, 1),
@@ -78,7 +78,7 @@ read removed records from it.`,
 				if err != nil {
 					return err
 				}
-				s.Trimmable = int64(found.Trimmable(before) - found.Trimmed)
+				s.Trimming, s.Trimmable = true, int64(found.Trimmable(before)-found.Trimmed)
 				if yes {
 					s.Removed = s.Trimmable
 					_, err = r.Trim(ctx, src, before)
@@ -117,6 +117,7 @@ type logStatus struct {
 	Written   int64  `json:"written"`   // records, by this command
 	Trimmable int64  `json:"trimmable"` // records, before this command
 	Removed   int64  `json:"removed"`   // records, by this command
+	Trimming  bool   `json:"-"`         // the command is trim
 }
 
 func (s *logStatus) set(found online.LogStatus) {
@@ -136,6 +137,8 @@ func (s *logStatus) String() string {
 		text += fmt.Sprintf("%s removed from the log; ", quantity(s.Removed, "record"))
 	case s.Trimmable > 0:
 		text += fmt.Sprintf("%s can be removed from the log, --yes does; ", quantity(s.Trimmable, "record"))
+	case s.Trimming && s.End > 0:
+		text += "no record can be removed yet, see --help; "
 	}
 	if s.End == 0 {
 		return text + "the log is empty"

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/internal/version"
 )
 
 // Exit codes, the same for every command.
@@ -78,7 +80,7 @@ pushed rows, parity or, with train --strict, a training set; 2 it could not run 
 finish.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       version(),
+		Version:       version.Text(),
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())

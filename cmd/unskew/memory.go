@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/internal/serving"
+	"github.com/unskew/unskew/internal/text"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -34,13 +35,13 @@ func defaultMemory(fraction int64) int64 {
 }
 
 // parseMemory reads the value of a flag that bounds the memory of a training set.
-func parseMemory(flag, text string) (int64, error) {
-	n, err := parseSize(text)
+func parseMemory(flag, value string) (int64, error) {
+	n, err := text.ParseSize(value)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", flag, err)
 	}
 	if n < offline.LeastMemory {
-		return 0, fmt.Errorf("%s: %q is too little; reading and writing files takes %d MiB, so write at least %dMiB", flag, text, offline.LeastMemory>>20, offline.LeastMemory>>20)
+		return 0, fmt.Errorf("%s: %q is too little; reading and writing files takes %d MiB, so write at least %dMiB", flag, value, offline.LeastMemory>>20, offline.LeastMemory>>20)
 	}
 	return n, nil
 }
@@ -71,15 +72,6 @@ var ballast []byte
 // mostBallast lets the heap grow by 64 MiB between collections, at least.
 const mostBallast = 256 << 20
 
-// boundHeap has the collector work harder instead of letting the heap of a server grow beyond what it
-// needs besides a cache of the given size, and gives the memory of the start back to the machine.
-func boundHeap(cache int64) {
-	if !configured() {
-		debug.SetMemoryLimit(limits.HeapBytes + cache)
-	}
-	debug.FreeOSMemory()
-}
-
 // unboundHeap lifts the bound until restore is called, for a training set, whose memory has a limit of
 // its own.
 func unboundHeap() (restore func()) {
@@ -87,17 +79,10 @@ func unboundHeap() (restore func()) {
 	return func() { debug.SetMemoryLimit(old) }
 }
 
-// configured reports whether the environment configures the collector.
-func configured() bool {
-	_, percent := os.LookupEnv("GOGC")
-	_, limit := os.LookupEnv("GOMEMLIMIT")
-	return percent || limit
-}
-
 // collectBelow makes the collector keep the heap within its share of memory, unless the
 // environment configures the collector.
 func collectBelow(memory int64, queries bool) {
-	if configured() {
+	if serving.CollectorConfigured() {
 		return
 	}
 	debug.SetGCPercent(garbage)
@@ -116,7 +101,7 @@ func collectBelow(memory int64, queries bool) {
 // growBy limits the Go heap to what it has now and the heap's share of memory, for the time of a build
 // in a process that does other things too, unless the environment configures the collector.
 func growBy(memory int64, queries bool) (restore func()) {
-	if memory == 0 || configured() {
+	if memory == 0 || serving.CollectorConfigured() {
 		return func() {}
 	}
 	var heap runtime.MemStats
@@ -133,7 +118,7 @@ const maxGarbage = 200
 
 // collectLater raises the GC percentage, unless the environment configures the collector.
 func collectLater(percent int) {
-	if configured() {
+	if serving.CollectorConfigured() {
 		return
 	}
 	runtime.GC() // the percentage applies to the heap in use after this collection

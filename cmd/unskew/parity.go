@@ -16,6 +16,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -166,7 +167,7 @@ func (r *replay) train(ctx context.Context, dir string) error {
 	var err error
 	r.manifest, err = offline.Train(ctx, offline.Config{
 		Reader: r.reader, Log: r.log, Project: r.project.Name, Set: r.set, Out: dir, WithStatus: true,
-		Engine: celenv.Engine(), Version: release, Command: []string{"unskew", "train", r.set.Name, "--with-status"}, Progress: show.hear,
+		Engine: celenv.Engine(), Version: version.Release, Command: []string{"unskew", "train", r.set.Name, "--with-status"}, Progress: show.hear,
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestP17_ServeBeyondThisMachine(t *testing.T) {
 	var made struct{ Token, SHA256 string }
 	out, _ := p.run("token", "shop", "--json")
 	p.check(json.Unmarshal([]byte(out), &made))
-	p.write("callers.yaml", fmt.Sprintf("callers:\n- name: shop\n  roles: [read]\n  tokens: [\"%s\"]\n  certificates: [shop.internal]\n", made.SHA256))
+	p.write("callers.yaml", fmt.Sprintf("callers:\n- name: shop\n  roles: [read]\n  services: [churn_v1, churn_v2]\n  tokens: [\"%s\"]\n  certificates: [shop.internal]\n", made.SHA256))
 	failed := func(want string, args ...string) {
 		t.Helper()
 		var stderr bytes.Buffer
@@ -59,7 +59,7 @@ func TestP17_ServeBeyondThisMachine(t *testing.T) {
 	failed("permission_denied: caller shop has the roles read, and this needs the role push", "push", "payments", "new.jsonl", "-q", "--server", u.String())
 	failed("a token is not sent to 192.0.2.1 without TLS", "get", "churn_v1", "-k", "customer_id=1", "-r", "basket=1", "--server", "http://192.0.2.1")
 	p.check(s.terminate())
-	if log := s.log.String(); !strings.Contains(log, "request refused") || !strings.Contains(log, "without --client-ca") || strings.Contains(log, made.Token) {
+	if log := s.log.String(); !strings.Contains(log, "request refused") || !strings.Contains(log, "without --client-ca") || !strings.Contains(log, `did you mean \"churn_v1\"?`) || strings.Contains(log, made.Token) {
 		t.Errorf("the log: %s", log)
 	}
 	if text, err := os.ReadFile(p.dir + "/callers.yaml"); err != nil || strings.Contains(string(text), made.Token) {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -104,7 +103,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	m, err := offline.Train(c.Context(), offline.Config{
 		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
-		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: release, Command: commandLine(c), Progress: show.hear, Garbage: collectLater,
+		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: version.Release, Command: commandLine(c), Progress: show.hear, Garbage: collectLater,
 	})
 	strict := (*offline.StrictError)(nil)
 	if errors.As(err, &strict) {
@@ -210,25 +209,4 @@ func (t *trainProgress) finish() {
 	if t.phase != "" {
 		t.end(quantity(t.done, trainUnits[t.phase]))
 	}
-}
-
-// parseSize reads a number of bytes such as 512MB; an empty text is 0.
-func parseSize(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	upper := strings.ToUpper(strings.TrimSpace(text))
-	for _, u := range []struct {
-		suffix string
-		bytes  int64
-	}{{"GIB", 1 << 30}, {"MIB", 1 << 20}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1}} {
-		if number, ok := strings.CutSuffix(upper, u.suffix); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-			if err != nil || n <= 0 || n > 1e6*1e9 {
-				break
-			}
-			return int64(n * float64(u.bytes)), nil
-		}
-	}
-	return 0, fmt.Errorf("%q is not a size; write a number and a unit, like 512MB or 4GB", text)
 }

@@ -10,9 +10,11 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/arrowparquet"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/training"
 )
@@ -31,6 +33,7 @@ func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory 
 	return training.Open(training.Config{
 		Dir:   filepath.Join(backend.DataDir(p), "training"),
 		Check: t.check, Build: t.build, Clock: time.Now, Log: logger,
+		Arrow: training.Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},
 	})
 }
 
@@ -82,7 +85,7 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 	defer unboundHeap()()
 	_, err = offline.Train(ctx, offline.Config{
 		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final,
-		Memory: t.memory, Engine: celenv.Engine(), Version: release, Command: []string{"TrainingService.CreateTrainingSet"},
+		Memory: t.memory, Engine: celenv.Engine(), Version: version.Release, Command: []string{"TrainingService.CreateTrainingSet"},
 		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 	})
 	return err

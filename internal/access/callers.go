@@ -15,6 +15,7 @@ import (
 
 // Callers are the callers of a server.
 type Callers struct {
+	all           []*Caller
 	byToken       map[[sha256.Size]byte]*Caller
 	byCertificate map[string]*Caller // by the name in the certificate
 }
@@ -48,6 +49,16 @@ func (c *Callers) Authenticate(r *http.Request) (*Caller, error) {
 		}
 	}
 	return nil, ErrUnknown
+}
+
+// Limits lists the services and the sources that callers are limited to, sorted, each once.
+func (c *Callers) Limits() (services, sources []string) {
+	for _, caller := range c.all {
+		services, sources = append(services, caller.services...), append(sources, caller.sources...)
+	}
+	slices.Sort(services)
+	slices.Sort(sources)
+	return slices.Compact(services), slices.Compact(sources)
 }
 
 // certificateNames are the names that a certificate is issued to: its DNS names and URIs or, if it has
@@ -119,6 +130,7 @@ func (p *parser) caller(n *yamldoc.Node) {
 		p.Errorf(n.Pos, ruleCaller, "there are two callers %q; give each its own name", c.Name)
 	}
 	p.names[c.Name] = true
+	p.callers.all = append(p.callers.all, c)
 	for _, r := range o.Texts("roles") {
 		if !slices.Contains(Roles, Role(r)) {
 			p.Errorf(o.Get("roles").Pos, ruleCaller, "%q is not a role; the roles are read, push, train and admin", r)

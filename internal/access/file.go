@@ -79,6 +79,9 @@ func (f *File) Authenticate(r *http.Request) (*Caller, error) {
 	return f.callers.Load().Authenticate(r)
 }
 
+// Limits lists the services and the sources that callers are limited to; see Callers.Limits.
+func (f *File) Limits() (services, sources []string) { return f.callers.Load().Limits() }
+
 // ByCertificate returns the name of a caller that is known by a client certificate, the first in the
 // order of names, or "".
 func (f *File) ByCertificate() string {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"github.com/unskew/unskew/internal/limits"
 )
@@ -31,11 +34,21 @@ type Config struct {
 	Build func(ctx context.Context, s Spec, spine, out string, progress func(Progress)) error
 	Clock func() time.Time
 	Log   *slog.Logger
+	Arrow Arrow
 
 	MaxQueued int           // waiting jobs; default 16
 	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
 	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default limits.SpineBatch
 	Keep      time.Duration // how long results and unused spines are kept; default 24 h
+}
+
+// Arrow copies Arrow IPC streams to Parquet files and back, as package arrowparquet does.
+type Arrow struct {
+	// Write copies a stream to w and returns its number of rows.
+	Write func(r io.Reader, w io.Writer, opts ...ipc.Option) (rows int64, err error)
+	// Read writes the rows of a file from the given one on to w, and calls written after each batch with
+	// the number of the next row.
+	Read func(ctx context.Context, path string, from int64, w io.Writer, written func(next int64) error) error
 }
 
 // The default limits.

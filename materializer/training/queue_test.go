@@ -21,6 +21,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"github.com/unskew/unskew/internal/arrowparquet"
 )
 
 // bench is a queue whose builds wait for the test to tell them how to end.
@@ -39,6 +41,7 @@ func newBench(t *testing.T) *bench {
 	b.Config = Config{
 		Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), MaxQueued: 3, MaxSpine: 1 << 20, MaxBatch: 4 << 20, Keep: time.Hour,
 		Clock: func() time.Time { return time.Unix(b.now.Load(), 0) },
+		Arrow: Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},
 		Check: func(s Spec) error {
 			if s.TrainingSet == "" && s.Service == "" {
 				return &InvalidError{"nothing is named"}
@@ -119,7 +122,7 @@ func writeSet(out string) error {
 	if err := os.MkdirAll(out, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(out, "manifest.json"), []byte(`{"files": [{"name": "data.parquet"}]}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(out, "manifest.json"), fmt.Appendf(nil, `{"files": [{"name": "data.parquet", "rows": %d}]}`, setRows), 0o600); err != nil {
 		return err
 	}
 	f, err := os.Create(filepath.Join(out, "data.parquet"))

@@ -14,8 +14,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-
-	"github.com/unskew/unskew/internal/ingest"
 )
 
 func (q *Queue) spinesDir() string { return filepath.Join(q.cfg.Dir, "spines") }
@@ -44,7 +42,7 @@ func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 	hash := sha256.New()
 	limited := &limitedReader{r: r, left: q.cfg.MaxSpine}
 	bounded := &boundedMemory{Allocator: memory.DefaultAllocator, limit: q.cfg.MaxBatch}
-	rows, err = ingest.ArrowToParquet(io.TeeReader(limited, hash), tmp, ipc.WithAllocator(bounded))
+	rows, err = q.cfg.Arrow.Write(io.TeeReader(limited, hash), tmp, ipc.WithAllocator(bounded))
 	if err == nil { // bytes after the stream's end are hashed too
 		_, err = io.Copy(hash, limited)
 	}

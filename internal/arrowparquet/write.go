@@ -1,4 +1,6 @@
-package ingest
+// Package arrowparquet copies Parquet files to Arrow IPC streams and back, with Arrow's own reader and
+// writer. They are large, so a server that builds no training sets does without this package.
+package arrowparquet
 
 import (
 	"errors"
@@ -10,9 +12,9 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 )
 
-// ArrowToParquet copies an Arrow IPC stream into a Parquet file, so that it is read
+// Write copies an Arrow IPC stream into a Parquet file, so that it is read
 // with the conversions and errors of every other file, and returns the number of rows.
-func ArrowToParquet(r io.Reader, w io.Writer, opts ...ipc.Option) (rows int64, err error) {
+func Write(r io.Reader, w io.Writer, opts ...ipc.Option) (rows int64, err error) {
 	in, err := ipc.NewReader(r, opts...)
 	if err != nil {
 		return 0, fmt.Errorf("not an Arrow IPC stream: %w", err)

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/unskew/unskew/sdk"
+)
+
+// A project of files alone: unskew.lock says what types their columns have.
+var files = map[string]string{
+	"unskew.yaml": "project: shop\n",
+	"features/clicks.yaml": `kind: Entity
+name: user
+keys: [{name: user_id, type: int}]
+---
+kind: Source
+name: clicks
+stream: true
+event_time: at
+event_id: id
+columns: {user_id: {type: int}, at: {type: timestamp}, id: {type: string}}
+---
+kind: FeatureView
+name: user_clicks
+entity: user
+source: clicks
+features:
+  n: count("1d")
+---
+kind: FeatureService
+name: ranking
+features: [user_clicks]
+`,
+}
+
+func write(t *testing.T, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// start runs the command until the test ends and returns the URL it serves on.
+func start(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	c := newCommand()
+	c.SetArgs(args)
+	c.SetErr(w)
+	done := make(chan error, 1)
+	go func() {
+		err := c.ExecuteContext(ctx)
+		w.CloseWithError(io.EOF)
+		done <- err
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	log := bufio.NewReader(r)
+	for {
+		line, err := log.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the server ended: %v", err)
+		}
+		if _, address, ok := strings.Cut(line, " on http://"); ok {
+			go io.Copy(io.Discard, log)
+			return "http://" + strings.Fields(address)[0]
+		}
+	}
+}
+
+func TestServesAProject(t *testing.T) {
+	url := start(t, "-C", write(t, files), "--listen", "127.0.0.1:0")
+	client, err := sdk.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, err := client.ListServices(t.Context())
+	if err != nil || len(services) != 1 || services[0].Name != "ranking" {
+		t.Errorf("%+v, %v", services, err)
+	}
+	_, err = client.CreateTrainingSet(t.Context(), sdk.TrainingRequest{ID: "a", TrainingSet: "any"})
+	if err == nil || !strings.Contains(err.Error(), "only serves features") {
+		t.Errorf("a training set: %v", err)
+	}
+}
+
+func TestRefusesDefinitionsWithErrors(t *testing.T) {
+	broken := map[string]string{"unskew.yaml": files["unskew.yaml"], "features/clicks.yaml": strings.Replace(files["features/clicks.yaml"], "count(", "cuont(", 1)}
+	c := newCommand()
+	var log strings.Builder
+	c.SetArgs([]string{"-C", write(t, broken)})
+	c.SetErr(&log)
+	if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "have errors") || !strings.Contains(log.String(), "clicks.yaml:") {
+		t.Errorf("%v, %s", err, log.String())
+	}
+}

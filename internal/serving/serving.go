@@ -1,0 +1,224 @@
+// Package serving runs the server of a project: it opens the log and the store, applies events, watches
+// clocks, freshness and callers, and answers requests until it is told to stop. It needs no cgo.
+package serving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/materializer/online"
+	"github.com/unskew/unskew/materializer/training"
+	"github.com/unskew/unskew/server"
+)
+
+// Config says what is served.
+type Config struct {
+	Project *featuredefs.Project
+	Flags   Flags
+	Out     io.Writer // for the log, and the line that says where the server listens
+	// Training opens the queue of training sets; nil: the server builds none.
+	Training func(eventlog.Log, *slog.Logger) (*training.Queue, error)
+}
+
+// Run serves until ctx ends, then answers what is running, and returns.
+func Run(ctx context.Context, c Config) (err error) {
+	// Hangups are ignored from the beginning.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	near, err := c.Flags.check()
+	if err != nil {
+		return err
+	}
+	r := &run{Config: c, near: near, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+	r.work(func(ctx context.Context) error { return ignoreHangups(ctx, hangups, r.log) })
+	if r.secure, err = c.Flags.security(r.log); err != nil {
+		return err
+	}
+	ln, err := server.Listen(c.Flags.Listen, r.secure.secured())
+	if err != nil {
+		return err
+	}
+	if r.backend, err = backend.Of(c.Project).Open(ctx, nil); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	defer func() { err = errors.Join(err, r.backend.Close()) }()
+	if err := r.open(ctx); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	return r.serve(ctx, ln)
+}
+
+// run is a server and what works beside it.
+type run struct {
+	Config
+	near    int64 // bytes of the near cache
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	secure  security
+	backend *backend.Backend
+	server  *server.Server
+	workers []func(context.Context) error
+}
+
+// work adds something that runs until its context ends.
+func (r *run) work(f func(context.Context) error) { r.workers = append(r.workers, f) }
+
+// warns returns a function that logs errors under a message.
+func (r *run) warns(message string) func(error) {
+	return func(err error) { r.log.Warn(message, "reason", err) }
+}
+
+// open makes the server and its workers.
+func (r *run) open(ctx context.Context) error {
+	p, b := r.Project.Plan, r.backend
+	states, err := b.KeepingStates(ctx, r.near)
+	if err != nil {
+		return err
+	}
+	for _, text := range b.Warnings {
+		fmt.Fprintf(r.Out, "warning: %s\n", text)
+	}
+	r.secure.warn(p, r.log)
+	r.work(func(ctx context.Context) error { return r.secure.run(ctx, r.log) })
+	cfg := server.Config{
+		Clock: now, States: states, Log: r.log, Metrics: r.metrics, Grace: r.Flags.Grace, MaxStaleness: r.Flags.MaxStaleness,
+	}
+	r.secure.configure(&cfg)
+	if err := r.openEvents(ctx, &cfg); err != nil {
+		return err
+	}
+	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: now, CaughtUp: states.CaughtUp})
+	if err := cfg.Freshness.Register(r.metrics); err != nil {
+		return err
+	}
+	r.work(func(ctx context.Context) error {
+		return cfg.Freshness.Run(ctx, r.warns("it is not known how stale views are"))
+	})
+	if r.Training != nil {
+		queue, err := r.Training(b.Log, r.log)
+		if err != nil {
+			return err
+		}
+		cfg.Training = queue
+		r.work(queue.Run)
+	}
+	if r.server, err = server.New(cfg); err != nil {
+		return err
+	}
+	if err := r.server.Promote(p); err != nil {
+		return err
+	}
+	boundHeap(r.near)
+	// From here on it is known whether the server is ready; the tracker's Run reports an error.
+	_ = cfg.Freshness.Refresh(ctx, now())
+	return nil
+}
+
+// openEvents makes what takes, applies and archives events.
+func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
+	p, b := r.Project.Plan, r.backend
+	clocks, err := r.watchClocks(ctx)
+	if err != nil {
+		return err
+	}
+	clocks.Register(r.metrics)
+	r.work(clocks.Run)
+	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: now, Ready: clocks.Err, Aside: r.setAside})
+	if err != nil {
+		return err
+	}
+	applier.Register(r.metrics)
+	r.work(func(ctx context.Context) error { return applier.Run(ctx, r.warns("events wait in the log")) })
+	retention := online.NewRetention(p, b.Archive, b.Store, now)
+	retention.Register(r.metrics)
+	r.work(func(ctx context.Context) error {
+		return retention.Run(ctx, r.Project.Online.Retain, r.warns("records stay in the log"))
+	})
+	ingester, err := online.NewIngester(p, b.Log, now)
+	if err != nil {
+		return err
+	}
+	cfg.Ingester, cfg.Applying = ingester, applier
+	return nil
+}
+
+// setAside logs an event or entity that is in no state of a view.
+func (r *run) setAside(v *plan.View, l registry.DeadLetter) {
+	r.log.Error("event or entity set aside", "view", v.Name, "source", v.Source.Name, "position", l.Position,
+		"entity", entitykey.Text(v.Entity, l.Entity), "reason", l.Reason)
+}
+
+// watchClocks starts to watch the clocks that event times depend on. A server does not start
+// while one of them is wrong.
+func (r *run) watchClocks(ctx context.Context) (*clock.Watch, error) {
+	var sources []string
+	for _, s := range r.Project.Plan.Sources {
+		if s.Stream {
+			sources = append(sources, s.Name)
+		}
+	}
+	begin := time.Now()
+	w := clock.New(clock.Config{
+		Log: r.backend.Log, Sources: sources, Skew: r.backend.Skew, Now: now, Elapsed: func() time.Duration { return time.Since(begin) }, Report: r.log,
+	})
+	return w, w.Check(ctx)
+}
+
+// serve answers requests until ctx ends. Everything else works until the last one is answered.
+func (r *run) serve(ctx context.Context, ln net.Listener) error {
+	scheme := "http"
+	if r.secure.tls != nil {
+		scheme = "https"
+	}
+	fmt.Fprintf(r.Out, "serving project %s on %s://%s (%s)\n", r.Project.Name, scheme, ln.Addr(), r.backend.Name)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, working := errgroup.WithContext(work)
+	g.Go(func() error {
+		defer stop()
+		serving, end := context.WithCancel(working)
+		defer end()
+		defer context.AfterFunc(ctx, end)()
+		return r.server.Serve(serving, ln)
+	})
+	for _, f := range r.workers {
+		g.Go(func() error { return f(working) })
+	}
+	return g.Wait()
+}
+
+// ignoreHangups keeps a closed terminal, or a daemon that sends SIGHUP to have configuration read
+// again, from ending the server.
+func ignoreHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangups:
+			log.Info("hangup ignored; definitions are read at the start, so restart the server to serve others")
+		}
+	}
+}
+
+// now is the machine's time.
+func now() plan.EventTime { return plan.TimeOf(time.Now()) }
