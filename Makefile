@@ -130,7 +130,7 @@ bench-online: need-go need-redis-server ## measure reads of a server against one
 	@bin/bench-online
 
 bench-apply: need-go need-redis-server ## measure how fast pushed events reach states, compared with reading and writing as many bytes
-	@$(GO) build -o bin/bench-apply ./internal/dev/bench/apply
+	@$(GO) build -tags $(TAGS) -o bin/bench-apply ./internal/dev/bench/apply
 	@bin/bench-apply
 
 # Flags, such as -redis or -run, in BENCH.
