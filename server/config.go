@@ -28,7 +28,7 @@ import (
 // stateReader fetches the states of entities; all queries take one round trip. A view without live
 // state is *registry.NotMaterialized.
 type stateReader interface {
-	States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error)
+	States(ctx context.Context, queries []registry.Query, parts *registry.Parts) ([]registry.Answer, error)
 }
 
 // ingester validates rows of a source and appends the valid ones to the event log. It returns one

@@ -263,7 +263,7 @@ func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 // failing returns an error from every read; if the error is nil it panics.
 type failing struct{ err error }
 
-func (f failing) States(context.Context, []registry.Query) ([]registry.Answer, error) {
+func (f failing) States(context.Context, []registry.Query, *registry.Parts) ([]registry.Answer, error) {
 	if f.err == nil {
 		panic("the store panics")
 	}

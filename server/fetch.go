@@ -83,7 +83,7 @@ type fetched struct {
 	places wire.RowMap // for each row, the index of its entity; nil if row i has entity i
 }
 
-// fetch reads the states for all views of a query in at most one round trip. Unless at is plan.Never,
+// fetch reads the states for all views of a query, in at most one round trip unless they are large. Unless at is plan.Never,
 // values that were kept of states and are valid at that time stand in for them.
 func (s *service) fetch(ctx context.Context, q *query, states stateReader, at plan.EventTime) ([]fetched, error) {
 	for i := len(q.sets); i < len(s.sets); i++ {
@@ -100,11 +100,7 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 		}
 		q.queries = append(q.queries, one)
 	}
-	v := visitOf(ctx)
-	if err := v.reserveStates(ctx, s.estimate(q)); err != nil {
-		return nil, err
-	}
-	answers, err := states.States(ctx, q.queries)
+	answers, err := s.readStates(ctx, q, states)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +108,7 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 	for i := range answers {
 		q.fetched = append(q.fetched, fetched{answers[i], q.sets[s.setOf[i]].sharing()})
 	}
-	v.fetchedStates(s, q.fetched)
+	visitOf(ctx).fetchedStates(s, q.fetched)
 	return q.fetched, nil
 }
 

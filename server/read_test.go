@@ -248,7 +248,7 @@ func TestOneRoundTripAndEachStateOnce(t *testing.T) {
 	}
 	f.store.mu.Lock()
 	defer f.store.mu.Unlock()
-	if f.store.gets != 3 { // the first read also learns the generations
+	if f.store.gets != 4 { // the first read also learns the generations and how large states are
 		t.Errorf("two reads took %d round trips", f.store.gets)
 	}
 }
@@ -466,7 +466,7 @@ type blockedStates struct {
 	proceed <-chan struct{}
 }
 
-func (h *blockedStates) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
+func (h *blockedStates) States(ctx context.Context, queries []registry.Query, parts *registry.Parts) ([]registry.Answer, error) {
 	select {
 	case h.entered <- struct{}{}:
 	default:
@@ -476,7 +476,7 @@ func (h *blockedStates) States(ctx context.Context, queries []registry.Query) ([
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return h.stateReader.States(ctx, queries)
+	return h.stateReader.States(ctx, queries, parts)
 }
 
 // TestFailedPromotionKeepsThePlan: a plan that fails to compile changes nothing.

@@ -71,11 +71,11 @@ type panicking struct {
 	done atomic.Bool
 }
 
-func (e *panicking) States(ctx context.Context, queries []registry.Query) ([]registry.Answer, error) {
+func (e *panicking) States(ctx context.Context, queries []registry.Query, parts *registry.Parts) ([]registry.Answer, error) {
 	if e.done.CompareAndSwap(false, true) {
 		panic("secret state")
 	}
-	return e.stateReader.States(ctx, queries)
+	return e.stateReader.States(ctx, queries, parts)
 }
 
 // TestP2_PanicEndsOneRequest: the call returns an internal error, the panic is counted and

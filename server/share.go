@@ -40,16 +40,21 @@ func newShared(flag, what string, total int64, refused func(string)) *shared {
 
 // take gives n to a caller now, or returns an error. give must follow.
 func (s *shared) take(caller string, n int64) error {
+	if !s.try(caller, n) {
+		return s.refuse("")
+	}
+	return nil
+}
+
+// try gives n to a caller now if it may have it. give must follow if it does.
+func (s *shared) try(caller string, n int64) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	ok := s.fits(n) && s.fair(caller, n)
 	if ok {
 		s.add(caller, n)
 	}
-	s.mu.Unlock()
-	if !ok {
-		return s.refuse("")
-	}
-	return nil
+	return ok
 }
 
 func (s *shared) fits(n int64) bool { return s.used+n <= s.total }

@@ -162,7 +162,7 @@ func followWhile(ctx context.Context, r *Reader, views []*plan.View, live []atom
 				of, queries = append(of, i), append(queries, Query{View: views[i], Entities: names("x")})
 			}
 		}
-		answers, err := r.States(context.WithoutCancel(ctx), queries)
+		answers, err := r.States(context.WithoutCancel(ctx), queries, nil)
 		if err != nil && strings.Contains(err.Error(), "generations changed") {
 			continue
 		}
@@ -205,7 +205,7 @@ func many(t *testing.T, store onlinestore.Store, n int) (queries []Query) {
 
 func read1(t *testing.T, r *Reader, queries []Query) []Answer {
 	t.Helper()
-	answers, err := r.States(t.Context(), queries)
+	answers, err := r.States(t.Context(), queries, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestCollectedGenerationsAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	var none *NotMaterialized
-	if _, err := r.States(t.Context(), queries); !errors.As(err, &none) || none.View != queries[1].View {
+	if _, err := r.States(t.Context(), queries, nil); !errors.As(err, &none) || none.View != queries[1].View {
 		t.Errorf("%v", err)
 	}
 }

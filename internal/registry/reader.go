@@ -55,6 +55,16 @@ type Query struct {
 	At  plan.EventTime // kept values are valid at that time
 }
 
+// Parts divides a read of many states, so that the caller learns how large they are before all of them
+// are in memory.
+type Parts struct {
+	// First is how many states the first part has.
+	First int
+	// Next is called after each part but the last. done of all states were read and have so many bytes.
+	// It returns how many the next part has, at least 1. Its error ends the read, which returns it wrapped.
+	Next func(done, all, bytes int) (n int, err error)
+}
+
 // Answer has the states of a Query, all of one generation; nil for an entity without a state, and
 // for one of which a value was kept.
 type Answer struct {
@@ -68,9 +78,10 @@ type Answer struct {
 const switches = 5
 
 // States answers all queries in one round trip, or in up to three if a live generation has just
-// changed. If a value was kept of every entity, it makes none. For a view without live state the error
+// changed. If a value was kept of every entity, it makes none. If parts is not nil and there are more
+// states than the first part has, it makes one for each part. For a view without live state the error
 // is a *NotMaterialized.
-func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) {
+func (r *Reader) States(ctx context.Context, queries []Query, parts *Parts) ([]Answer, error) {
 	var few [12]liveRecord // not on the heap
 	known := few[:]
 	if len(queries) > len(few) {
@@ -84,7 +95,7 @@ func (r *Reader) States(ctx context.Context, queries []Query) ([]Answer, error) 
 			return f.answers(queries, known), nil
 		}
 		missing := f.missing(queries)
-		t, at := r.join(missing, known)
+		t, at := r.join(missing, known, parts)
 		if err := r.travel(ctx, t, at.leads); err != nil {
 			return nil, fmt.Errorf("read online state: %w", err)
 		}

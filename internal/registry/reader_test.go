@@ -52,7 +52,7 @@ func TestP4_ReaderSeesASwitchAtOnce(t *testing.T) {
 				promote(v)
 			}
 			store.gets.Store(0)
-			answers, err := r.States(t.Context(), queries)
+			answers, err := r.States(t.Context(), queries, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,16 +79,16 @@ func TestN6_ViewWithoutState(t *testing.T) {
 	queries := []Query{{View: a, Entities: [][]byte{[]byte("x")}}, {View: b, Entities: [][]byte{[]byte("x")}}}
 	for range 2 {
 		var none *NotMaterialized
-		if _, err := r.States(t.Context(), queries); !errors.As(err, &none) || none.View != b {
+		if _, err := r.States(t.Context(), queries, nil); !errors.As(err, &none) || none.View != b {
 			t.Fatalf("reading a view without state: %v", err)
 		}
 	}
 	build(t, store, Generation{View: b.Fingerprint, Number: 1}, "x")
-	answers, err := r.States(t.Context(), queries)
+	answers, err := r.States(t.Context(), queries, nil)
 	if err != nil || same(answers[0], g, queries[0].Entities) != nil || string(answers[1].States[0]) != string(state(answers[1].Generation, "x")) {
 		t.Errorf("%v, %v", answers, err)
 	}
-	if _, err := r.States(t.Context(), nil); err != nil {
+	if _, err := r.States(t.Context(), nil, nil); err != nil {
 		t.Errorf("no queries: %v", err)
 	}
 }
@@ -103,7 +103,7 @@ func TestReaderGivesUp(t *testing.T) {
 		number++
 		build(t, inner, Generation{View: v.Fingerprint, Number: number}, "x")
 	}
-	_, err := NewReader(store).States(t.Context(), []Query{{View: v, Entities: [][]byte{[]byte("x")}}})
+	_, err := NewReader(store).States(t.Context(), []Query{{View: v, Entities: [][]byte{[]byte("x")}}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "generations changed") {
 		t.Errorf("a read that never catches up: %v", err)
 	}
@@ -159,7 +159,7 @@ func readWhile(ctx context.Context, r *Reader, views []*plan.View, names []strin
 	}
 	newest := make([]uint64, len(views))
 	for ctx.Err() == nil {
-		answers, err := r.States(context.WithoutCancel(ctx), []Query{{View: views[0], Entities: entities}, {View: views[1], Entities: entities}})
+		answers, err := r.States(context.WithoutCancel(ctx), []Query{{View: views[0], Entities: entities}, {View: views[1], Entities: entities}}, nil)
 		if err != nil && strings.Contains(err.Error(), "generations changed") {
 			continue
 		}

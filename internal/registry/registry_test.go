@@ -176,7 +176,7 @@ func TestP2_DamagedValues(t *testing.T) {
 		if _, _, err := Next(t.Context(), store, v); err == nil {
 			t.Errorf("%s: Next takes a damaged record", name)
 		}
-		if _, err := NewReader(store).States(t.Context(), []Query{{View: v}}); err == nil {
+		if _, err := NewReader(store).States(t.Context(), []Query{{View: v}}, nil); err == nil {
 			t.Errorf("%s: the reader takes a damaged record", name)
 		}
 	}

@@ -24,6 +24,7 @@ type trip struct {
 	views  []*plan.View // whose live records it asks for
 	reads  int
 	states int           // how many of the keys
+	parts  *Parts        // nil: all in one
 	done   chan struct{} // closed when values and err are there; nil for a single read
 	values [][]byte
 	marks  []onlinestore.Seen // of the values, if the reader keeps values
@@ -48,17 +49,20 @@ type place struct {
 
 // join adds a read, which believes the known generations live, to the trip that is about to leave, or
 // to a new one, which it leads.
-func (r *Reader) join(queries []Query, known []liveRecord) (*trip, place) {
+func (r *Reader) join(queries []Query, known []liveRecord, parts *Parts) (*trip, place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keys := 0
 	for _, q := range queries {
 		keys += len(q.Entities)
 	}
-	shared := r.share && keys <= mostShared
+	if parts != nil && keys <= parts.First {
+		parts = nil
+	}
+	shared := r.share && keys <= mostShared && parts == nil
 	t := r.open
 	if t == nil || !shared || len(t.keys)+keys > mostOfTrip {
-		t = &trip{}
+		t = &trip{parts: parts}
 		if shared {
 			r.open = t
 		}
@@ -132,12 +136,7 @@ func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
 
 // get fetches the values of a trip.
 func (r *Reader) get(ctx context.Context, t *trip) {
-	if r.kept == nil {
-		t.values, t.err = r.store.Get(ctx, t.keys)
-	} else {
-		t.values, t.marks, t.err = r.kept.store.GetMarked(ctx, t.keys)
-	}
-	if t.err != nil {
+	if t.err = r.getParts(ctx, t); t.err != nil {
 		return
 	}
 	last := len(t.values) - 1
@@ -158,6 +157,50 @@ func (r *Reader) get(ctx context.Context, t *trip) {
 	if r.kept != nil && r.epoch == t.seen {
 		r.mark = t.marks[last]
 	}
+}
+
+// getParts fetches the values in the order of the keys. The live records and the epoch come with the
+// last part.
+func (r *Reader) getParts(ctx context.Context, t *trip) error {
+	n, bytes := t.states, 0
+	if t.parts != nil {
+		n = t.parts.First
+	}
+	for from := 0; ; {
+		to := from + n
+		if to >= t.states {
+			return r.getKeys(ctx, t, t.keys[from:])
+		}
+		if err := r.getKeys(ctx, t, t.keys[from:to]); err != nil {
+			return err
+		}
+		for _, v := range t.values[from:] {
+			bytes += len(v)
+		}
+		var err error
+		if n, err = t.parts.Next(to, t.states, bytes); err != nil {
+			return err
+		}
+		from = to
+	}
+}
+
+// getKeys fetches values in one round trip.
+func (r *Reader) getKeys(ctx context.Context, t *trip, keys [][]byte) error {
+	var marks []onlinestore.Seen
+	var values [][]byte
+	var err error
+	if r.kept == nil {
+		values, err = r.store.Get(ctx, keys)
+	} else {
+		values, marks, err = r.kept.store.GetMarked(ctx, keys)
+	}
+	if t.values == nil {
+		t.values, t.marks = values, marks
+		return err
+	}
+	t.values, t.marks = append(t.values, values...), append(t.marks, marks...)
+	return err
 }
 
 // during is the settled epoch under which the live records of this trip were the live ones, ""

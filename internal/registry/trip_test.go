@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func shared(t *testing.T) (*Reader, *counting, []*plan.View, []Generation) {
 	}
 	store := &counting{Store: inner}
 	r := NewReader(remote{store})
-	if _, err := r.States(t.Context(), []Query{{View: views[0]}, {View: views[1]}}); err != nil {
+	if _, err := r.States(t.Context(), []Query{{View: views[0]}, {View: views[1]}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	store.gets.Store(0)
@@ -43,7 +44,7 @@ type read struct {
 func (r *Reader) joined(queries ...Query) *read {
 	x := &read{queries: queries, known: make([]liveRecord, len(queries))}
 	r.believe(queries, x.known)
-	x.trip, x.at = r.join(queries, x.known)
+	x.trip, x.at = r.join(queries, x.known, nil)
 	return x
 }
 
@@ -207,7 +208,7 @@ func TestStormOfReads(t *testing.T) {
 		wg.Go(func() {
 			for i := range 200 {
 				x := []Query{{View: views[(w+i)%2], Entities: names(all[(w*7+i)%len(all)]...)}, {View: views[i%2], Entities: names(all[i%len(all)]...)}}
-				answers, err := r.States(t.Context(), x)
+				answers, err := r.States(t.Context(), x, nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -222,4 +223,51 @@ func TestStormOfReads(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("3200 reads, %d round trips", store.gets.Load())
+}
+
+// A read in parts tells after each of them how much there is, and ends when the caller wants no more.
+func TestReadsInParts(t *testing.T) {
+	r, store, views, live := shared(t)
+	queries := []Query{{View: views[0], Entities: names("x", "", "y", "z")}, {View: views[1], Entities: names("z", "x")}}
+	var told []string
+	size, next := len(state(live[0], "x")), []int{1, 9}
+	parts := &Parts{First: 2, Next: func(done, all, bytes int) (int, error) {
+		told = append(told, fmt.Sprint(done, all, bytes))
+		return next[(len(told)-1)%len(next)], nil
+	}}
+	read := func() {
+		t.Helper()
+		answers, err := r.States(t.Context(), queries, parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range answers {
+			if err := same(a, live[i], queries[i].Entities); err != nil {
+				t.Errorf("query %d: %v", i, err)
+			}
+		}
+	}
+	read()
+	if want := []string{fmt.Sprint(2, 5, 2*size), fmt.Sprint(3, 5, 3*size)}; !slices.Equal(told, want) || store.gets.Load() != 3 {
+		t.Errorf("%d round trips, told %q, want %q", store.gets.Load(), told, want)
+	}
+
+	// A switch between two parts is seen.
+	live[1].Number++
+	store.before = func() {
+		if store.gets.Load() == 5 {
+			build(t, store.Store, live[1], "x", "y", "z")
+		}
+	}
+	read()
+	store.before = nil
+
+	parts.Next = func(int, int, int) (int, error) { return 0, errBroken }
+	if _, err := r.States(t.Context(), queries, parts); !errors.Is(err, errBroken) {
+		t.Errorf("the caller's error became %v", err)
+	}
+	parts.First = 6
+	if _, err := r.States(t.Context(), queries, parts); err != nil {
+		t.Errorf("a read that is one part: %v", err)
+	}
 }

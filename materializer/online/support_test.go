@@ -295,7 +295,7 @@ func differences(a, b map[string]string) (out []string) {
 func (r *rig) read(view string, at plan.EventTime, key ...plan.Value) map[string]string {
 	r.t.Helper()
 	v := r.view(view)
-	answers, err := registry.NewReader(r.store).States(context.Background(), []registry.Query{{View: v, Entities: [][]byte{entity(v, key)}}})
+	answers, err := registry.NewReader(r.store).States(context.Background(), []registry.Query{{View: v, Entities: [][]byte{entity(v, key)}}}, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
