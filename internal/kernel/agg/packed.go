@@ -46,9 +46,9 @@ func firstWord(b []byte) uint64 {
 }
 
 // locate reports whether the cells of a slot are packed, as mode says, and records where
-// they are.
+// they are in x, which is zero.
 func (r *reader) locate(k cellKind, rows int, mode byte, x *packed) bool {
-	*x = packed{on: true}
+	x.on = true
 	n := rows
 	switch mode {
 	case cellsNone:
