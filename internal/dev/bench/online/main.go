@@ -24,7 +24,8 @@ import (
 // net/http handlers that do nothing, over HTTP/2 and HTTP/1. grpc_bound follows from it: the
 // largest grpc ratio that is possible in the row 1x50 with net/http's HTTP/2. near_cache is the ratio of
 // a server with a near cache to the same server without, for entities drawn from a Zipf distribution:
-// the lower one of 1x50 and 1x250.
+// the lower one of 1x50 and 1x250. near_bound is what it would be if the near cache took no time: the ratio of
+// a net/http handler that only writes as many bytes.
 type report struct {
 	Bench     string       `json:"bench"`
 	R1x50     bench.Figure `json:"r1x50"`
@@ -40,6 +41,7 @@ type report struct {
 	P99       bench.Figure `json:"p99_ratio_1x50"`
 	Near      bench.Figure `json:"near_cache"`
 	Near10x50 bench.Figure `json:"near_cache_10x50"`
+	NearBound bench.Figure `json:"near_bound"`
 }
 
 // options are what the flags set.

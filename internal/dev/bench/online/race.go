@@ -41,6 +41,8 @@ func table(r *report) []row {
 		{rows: 1, views: 2, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near, zipf: true},
 		{rows: 1, views: 10, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near, zipf: true, least: true},
 		{rows: 10, views: 2, connections: 16, ours: nearProto, against: compactProto, ratio: &r.Near10x50, zipf: true},
+		{rows: 1, views: 2, connections: 16, ours: bareHTTP1, against: compactProto, ratio: &r.NearBound, zipf: true},
+		{rows: 1, views: 10, connections: 16, ours: bareHTTP1, against: compactProto, ratio: &r.NearBound, zipf: true, least: true},
 	}
 }
 
@@ -65,8 +67,12 @@ func (t *tested) race(ctx context.Context, r row) error {
 		users = t.drawZipf(r.rows)
 	}
 	answered := make([]int, len(users))
-	if r.ours.ofFloor() { // its responses are to be as long as Connect's
-		c, err := t.prepare(connectProto, r, users, answered)
+	if r.ours.ofFloor() { // its responses are to be as long as those of the server
+		of := r.against
+		if of.ofFloor() {
+			of = connectProto
+		}
+		c, err := t.prepare(of, r, users, answered)
 		if err != nil {
 			return err
 		}
