@@ -4,6 +4,7 @@ package duckdb
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -92,5 +93,53 @@ func TestErrorsHideConnectionStrings(t *testing.T) {
 	err := db.Exec(context.Background(), "SELECT error('cannot connect to host=h password=it''s: refused')")
 	if err == nil || strings.Contains(err.Error(), "password") || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A database that no query can name says where it belongs, and one of a newer DuckDB how to write it.
+func TestDatabasesThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "shop.db")
+	aDatabase(t, path)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The storage version comes after the letters DUCK; before them is a checksum, the exclusive or of words times a constant.
+	words := func(i int) uint64 { return binary.LittleEndian.Uint64(raw[i:]) }
+	sum := words(0) ^ words(8)*0xbf58476d1ce4e5b9
+	raw[12] = 99
+	binary.LittleEndian.PutUint64(raw, sum^words(8)*0xbf58476d1ce4e5b9)
+	if err := os.WriteFile(filepath.Join(dir, "newer.db"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, Options{BaseDir: dir, Threads: 1, Databases: []Database{{Name: "newer", Type: "duckdb", Path: "newer.db"}}})
+	under := `neither a schema nor a database under attach: in unskew.yaml`
+	for sql, want := range map[string]string{
+		"FROM shop.t":      `the query names "shop", which is ` + under,
+		"FROM shop.main.t": `as in attach: {shop: {duckdb: data/shop.duckdb}}`,
+		"FROM newer.t":     `attach newer: the file was written by a newer DuckDB, in storage version 99; this program has DuckDB v1.`,
+		"FROM 'newer.db'":  `(STORAGE_VERSION 'v1.`,
+	} {
+		if _, err := attached(db, sql); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+// A query that needs more memory than it has, or more disk, says which limit that is.
+func TestQueriesThatNeedTooMuch(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, Options{MemoryLimit: "50MB", Threads: 1, TempDir: dir})
+	if err := db.Exec(context.Background(), "SET GLOBAL max_temp_directory_size = '1MB'"); err != nil {
+		t.Fatal(err)
+	}
+	for sql, want := range map[string]string{
+		"SELECT list(i) FROM range(20000000) t(i)":                            "a query needs more memory than its share of the limit, 50MB; allow more memory (--memory)",
+		"SELECT i, repeat('x', 500) AS x FROM range(1000000) t(i) ORDER BY x": "intermediate results do not fit on the disk of " + dir,
+	} {
+		if err := db.Query(context.Background(), sql, nil, func(arrow.RecordBatch) error { return nil }); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", sql, err)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -282,33 +281,3 @@ func takeError(ed mapping.ErrorData) error {
 	}
 	return fmt.Errorf("DuckDB's rows as Arrow: %s", mapping.ErrorDataMessage(ed))
 }
-
-// queryError makes DuckDB's message one line, without the text of the query and the
-// settings of a CSV reader, and without advice on options that users cannot set.
-func (db *DB) queryError(ctx context.Context, msg string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := extensionError(msg); err != nil {
-		return err
-	}
-	msg, _, _ = strings.Cut(db.redacted(msg), "\n\nLINE ")
-	var kept []string
-	for line := range strings.Lines(msg) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "delimiter = ") {
-			break
-		}
-		if line != "" && !slices.ContainsFunc(advice, func(p string) bool { return strings.HasPrefix(line, p) }) {
-			kept = append(kept, strings.TrimSuffix(line, "."))
-		}
-	}
-	msg = strings.Join(kept, "; ")
-	if strings.HasPrefix(msg, "Out of Memory") {
-		msg += "; allow more memory or fewer threads"
-	}
-	return errors.New(msg)
-}
-
-// advice lists the beginnings of lines of advice.
-var advice = []string{"Column ", "This type was ", "Select a different type ", "* ", "Possible ", "See also ", "This file is not utf-8"}

@@ -4,8 +4,6 @@ package duckdb
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -123,21 +121,5 @@ func (db *DB) glob(ctx context.Context, pattern string) ([]string, error) {
 // Quote makes s a string literal.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-var errNotInstalled = errors.New("is needed and not installed")
-
 // Ident makes s a quoted identifier.
 func Ident(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-// missingExtension is part of DuckDB's error for an extension that is not installed.
-const missingExtension = "Install it first using \"INSTALL "
-
-// extensionError says what to do about an extension that is not installed.
-func extensionError(msg string) error {
-	_, rest, ok := strings.Cut(msg, missingExtension)
-	if !ok {
-		return nil
-	}
-	name, _, _ := strings.Cut(rest, `"`)
-	return fmt.Errorf("the DuckDB extension %s %w, and Unskew installs nothing by itself; "+
-		"install it once with DuckDB %s: duckdb -c %q", name, errNotInstalled, Version(), "INSTALL "+name)
-}

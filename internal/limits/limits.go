@@ -28,6 +28,8 @@ const (
 	// StoreKeyBytes is a key of the online store: the prefix of a view's build and an entity's key.
 	StoreKeyBytes = KeyBytes + 1<<10
 	ShardBytes    = 1 << 10 // the name of a log's shard
+	// Deliveries is rows of one event id in a history: those that differ or, of a source with late columns, all.
+	Deliveries = 1 << 16
 )
 
 // Limits of what a server processes at a time. A cell is one value of a column; an element of a

@@ -2,11 +2,13 @@ package offline
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/limits"
 )
 
 // deliveryFile keeps deliveries in a scratch file, divided by the hashes of their ids, so that one part
@@ -42,28 +44,72 @@ func (d *deliveryFile) put(byID map[string]*deliveries) error {
 	return nil
 }
 
-// take adds a part to the deliveries of a resolver.
+// take adds a part to the deliveries of a resolver. It is an error if the part does not fit into memory.
 func (d *deliveryFile) take(part int, to *resolver) error {
-	for _, e := range d.parts[part] {
+	for i, e := range d.parts[part] {
+		if to.held += e.n; to.held > d.room() {
+			return d.noRoom(d.parts[part], i, to)
+		}
 		raw, err := d.scratch.read(e, nil)
 		if err != nil {
 			return err
 		}
 		for r := (&deliveryReader{src: raw}); len(r.src) > 0; {
-			id := string(r.text())
-			of := to.byID[id]
-			if of == nil {
-				of = &deliveries{}
-				to.byID[id] = of
+			if err := r.event(to); err != nil {
+				return err
 			}
-			r.deliveries(of, to.keepsRows())
 			if r.bad {
-				return d.scratch.failed(fmt.Errorf("a row with a repeated event id is malformed"))
+				return d.scratch.failed(errors.New("a row with a repeated event id is malformed"))
 			}
 		}
 	}
 	d.parts[part] = nil
 	return nil
+}
+
+// room is how much of a part, with what it takes beside its bytes, may be in memory.
+func (d *deliveryFile) room() int64 { return max(d.limit, LeastMemory/16) }
+
+// event adds the deliveries with one id to those of a resolver.
+func (r *deliveryReader) event(to *resolver) error {
+	id := string(r.text())
+	of := to.byID[id]
+	if of == nil {
+		of = &deliveries{}
+		to.byID[id] = of
+		to.held += idBytes
+	}
+	before := of.bytes()
+	r.deliveries(of, to.keepsRows())
+	if to.held += of.bytes() - before; of.number() > limits.Deliveries {
+		return to.tooMany(id)
+	}
+	return nil
+}
+
+// bytes is about what deliveries take, without the bytes of rows.
+func (of *deliveries) bytes() int64 {
+	return int64(len(of.rows)*deliveryBytes + len(of.bodies)*bodyBytes)
+}
+
+// noRoom is the error for a part that does not fit into memory, of which the first extents were read. It names the id with the most
+// rows among those that were read.
+func (d *deliveryFile) noRoom(part []extent, read int, of *resolver) error {
+	var taken, whole int64
+	for i, e := range part {
+		if whole += e.n; i <= read {
+			taken += e.n
+		}
+	}
+	most, rows := "", 0
+	for id, x := range of.byID {
+		if n := x.number(); n > rows || n == rows && id < most {
+			most, rows = id, n
+		}
+	}
+	times := 1 + float64(of.held)*float64(whole)/float64(taken)/float64(d.room())
+	return fmt.Errorf("source %s: the rows with repeated event ids need more memory than there is for them; allow %.0f times as much (--memory), "+
+		"or correct the ids: %.60q has at least %d rows", of.source.Name, times, most, rows)
 }
 
 func appendText(dst, text []byte) []byte {

@@ -103,8 +103,8 @@ func (h *History) logEnd(ctx context.Context) (eventlog.Position, error) {
 	return end, nil
 }
 
-// logBatch is how many records are read at a time.
-const logBatch = 2048
+// resolvedRows is how many events that were resolved from several rows are emitted at a time, at most.
+const resolvedRows = 2048
 
 type historyReader struct {
 	*History
@@ -373,9 +373,9 @@ func (r *historyReader) loggedEvents(records []eventlog.Record, b *vector.Batch,
 
 // readLog calls f with the log's records up to the position where reading began.
 func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) error) error {
+	var pages eventlog.Paging
 	for after := eventlog.Position(0); after < r.counts.LogEnd; {
-		limit := int(min(logBatch, r.counts.LogEnd-after))
-		records, err := r.Log.Read(ctx, r.Source.Name, after, limit)
+		records, err := r.Log.Read(ctx, r.Source.Name, after, pages.Next(r.counts.LogEnd-after))
 		if err != nil {
 			return fmt.Errorf("source %s: event log: %w", r.Source.Name, err)
 		}
@@ -383,6 +383,7 @@ func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) e
 			return fmt.Errorf("source %s: event log: no record after position %d, though its end was %d", r.Source.Name, after, r.counts.LogEnd)
 		}
 		after = records[len(records)-1].Position
+		pages.Read(records)
 		if err := f(records); err != nil {
 			return err
 		}
@@ -392,7 +393,7 @@ func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) e
 
 // readResolved emits the events that were resolved from several rows.
 func (r *historyReader) readResolved() error {
-	return r.resolve.each(logBatch, &r.counts, func(b *vector.Batch, from *ingest.Arrivals) error {
+	return r.resolve.each(resolvedRows, &r.counts, func(b *vector.Batch, from *ingest.Arrivals) error {
 		ev, _, err := r.in.Events(b, from)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -34,7 +35,10 @@ type resolver struct {
 type deliveries struct {
 	rows   []delivery
 	bodies []bodyCount
+	places map[eventlog.Digest]int // where in bodies each is, once there are more than fewBodies
 }
+
+const fewBodies = 32
 
 type bodyCount struct {
 	digest eventlog.Digest
@@ -94,7 +98,7 @@ func (r *resolver) add(ev *kernel.Events, i int, d delivery) error {
 			d.lateKnown = append(d.lateKnown, ev.ColumnKnown[r.source.Columns[c].Name][i])
 		}
 		of.rows = append(of.rows, d)
-		return r.hold(int64(len(d.row)) + deliveryBytes)
+		return r.hold(ev, i, of, int64(len(d.row))+deliveryBytes)
 	}
 	known := len(of.bodies)
 	of.count(r.bodyDigest(d.row), 1)
@@ -106,7 +110,7 @@ func (r *resolver) add(ev *kernel.Events, i int, d delivery) error {
 		}
 		of.rows = append(of.rows[:0], d)
 	}
-	return r.hold(grown)
+	return r.hold(ev, i, of, grown)
 }
 
 // About what a delivery, a body and an id take, without their bytes.
@@ -119,13 +123,29 @@ const (
 // keepsRows reports whether every row of an event is needed.
 func (r *resolver) keepsRows() bool { return len(r.late) > 0 || r.all }
 
-// hold counts bytes that byID takes, and moves everything to the file when there is no room.
-func (r *resolver) hold(n int64) error {
+// hold counts n bytes that byID takes more, for row i of ev, and moves everything to the file when there is no room.
+func (r *resolver) hold(ev *kernel.Events, i int, of *deliveries, n int64) error {
+	if of.number() > limits.Deliveries {
+		return r.tooMany(ev.ID[i])
+	}
 	r.held += n
 	if r.file == nil || r.held <= r.file.limit {
 		return nil
 	}
 	return r.spill()
+}
+
+// number is how many rows are kept of an event.
+func (of *deliveries) number() int { return max(len(of.rows), len(of.bodies)) }
+
+// tooMany is the error for an id that cannot be one of a single event.
+func (r *resolver) tooMany(id string) error {
+	differ := " that differ"
+	if r.keepsRows() {
+		differ = ""
+	}
+	return fmt.Errorf("source %s: more than %d rows%s have the event id %.60q in column %q, which is the limit; an event id is that of one event: "+
+		"correct the ids, or leave out event_id if the source has none", r.source.Name, limits.Deliveries, differ, id, r.source.EventID)
 }
 
 // spill moves the deliveries to the file.
@@ -186,13 +206,31 @@ func (r *resolver) columns(row []byte) [][]byte {
 }
 
 func (of *deliveries) count(d eventlog.Digest, rows int64) {
-	for i := range of.bodies {
-		if of.bodies[i].digest == d {
-			of.bodies[i].rows += rows
-			return
-		}
+	if i := of.place(d); i >= 0 {
+		of.bodies[i].rows += rows
+		return
 	}
 	of.bodies = append(of.bodies, bodyCount{d, rows})
+	switch n := len(of.bodies); {
+	case of.places != nil:
+		of.places[d] = n - 1
+	case n > fewBodies:
+		of.places = make(map[eventlog.Digest]int, 2*n)
+		for i, b := range of.bodies {
+			of.places[b.digest] = i
+		}
+	}
+}
+
+// place is where a digest is in bodies, -1 if it is not there.
+func (of *deliveries) place(d eventlog.Digest) int {
+	if of.places == nil {
+		return slices.IndexFunc(of.bodies, func(b bodyCount) bool { return b.digest == d })
+	}
+	if i, ok := of.places[d]; ok {
+		return i
+	}
+	return -1
 }
 
 // resolved is the event that deliveries made.
@@ -239,6 +277,7 @@ func (r *resolver) each(n int, counts *HistoryCounts, f func(b *vector.Batch, fr
 			return err
 		}
 		clear(r.byID)
+		r.held = 0
 	}
 	return nil
 }
@@ -246,7 +285,9 @@ func (r *resolver) each(n int, counts *HistoryCounts, f func(b *vector.Batch, fr
 // eachHeld is each for what is in memory.
 func (r *resolver) eachHeld(n int, counts *HistoryCounts, f func(b *vector.Batch, from *ingest.Arrivals) error) error {
 	fields := r.fields()
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(r.byID)), n) {
+	for rest := slices.Sorted(maps.Keys(r.byID)); len(rest) > 0; {
+		ids := rest[:r.batch(rest, n)]
+		rest = rest[len(ids):]
 		b := vector.NewBatch(fields, len(ids))
 		from := &ingest.Arrivals{Row: make([]plan.EventTime, len(ids)), Column: map[string][]plan.EventTime{}}
 		for _, c := range r.late {
@@ -270,6 +311,17 @@ func (r *resolver) eachHeld(n int, counts *HistoryCounts, f func(b *vector.Batch
 		}
 	}
 	return nil
+}
+
+// batch is how many of the events with the given ids make one batch: at most n, and fewer if their rows are long.
+func (r *resolver) batch(ids []string, n int) int {
+	bytes := 0
+	for i, id := range ids[:min(n, len(ids))] {
+		if bytes += len(r.byID[id].rows[0].row); bytes > eventlog.PageBytes {
+			return i + 1
+		}
+	}
+	return min(n, len(ids))
 }
 
 // fields is all columns of the source, in its order.
