@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/materializer/training"
 )
 
 // callerError is a mistake of the caller; its message is sent to the caller.
@@ -87,6 +88,9 @@ func (s *Server) coded(procedure string, err error) error {
 		return later(connect.CodeUnavailable, fmt.Errorf("the event log has not answered: %w", eventlog.ErrOutcomeUnknown))
 	case unavailable(err):
 		return later(connect.CodeUnavailable, errors.New(publicText(err)))
+	case errors.Is(err, training.ErrNoRoom):
+		s.cfg.Log.Error("there is no room for a training set", "procedure", procedure, "error", err)
+		return later(connect.CodeUnavailable, training.ErrNoRoom)
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.cfg.Timeout))
 	case errors.Is(err, context.Canceled):

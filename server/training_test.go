@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -132,11 +133,12 @@ func TestTrainingErrorsHaveCodes(t *testing.T) {
 		connect.CodeAlreadyExists:      training.ErrConflict,
 		connect.CodeResourceExhausted:  training.ErrFull,
 		connect.CodeFailedPrecondition: training.ErrNotReady,
+		connect.CodeUnavailable:        fmt.Errorf("%w: write /srv/data: no space left", training.ErrNoRoom),
 		connect.CodeInternal:           io.ErrUnexpectedEOF,
 	} {
 		c := trainingClient(t, &jobsOf{err: err}, connect.WithGRPC())
 		_, got := c.GetTrainingSet(t.Context(), connect.NewRequest(&unskewv1.GetTrainingSetRequest{Id: "a"}))
-		if connect.CodeOf(got) != want {
+		if connect.CodeOf(got) != want || strings.Contains(got.Error(), "/srv") {
 			t.Errorf("%v: %v", want, got)
 		}
 		stream, got := c.ReadTrainingSet(t.Context(), connect.NewRequest(&unskewv1.ReadTrainingSetRequest{Id: "a"}))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -88,5 +89,14 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 		Memory: t.memory, Engine: celenv.Engine(), Version: version.Release, Command: []string{"TrainingService.CreateTrainingSet"},
 		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 	})
-	return err
+	return ofUpload(err, uploaded)
+}
+
+// ofUpload names an uploaded spine as its sender knows it, instead of by its file.
+func ofUpload(err error, path string) error {
+	if err == nil || path == "" {
+		return err
+	}
+	const name = "the uploaded spine"
+	return errors.New(strings.NewReplacer(path, name, filepath.Base(path), name).Replace(err.Error()))
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/disktest"
 	"github.com/unskew/unskew/internal/relation"
 )
 
@@ -299,6 +300,33 @@ func TestFullDisk(t *testing.T) {
 		}
 		if left := p.listing(t); len(left) != 0 {
 			t.Errorf("left behind: %v", slices.Collect(maps.Keys(left)))
+		}
+	}
+}
+
+// A disk that is too small for what does not fit into memory, or for the training set, is an error that names
+// the directory, and nothing is left on it [p8].
+func TestP8_ADiskThatIsTooSmall(t *testing.T) {
+	p, set := newShop(t, 100, 3000)
+	for _, tc := range []struct {
+		memory, disk int64
+		full         string
+	}{{5000, 64 << 10, "bytes of intermediate results"}, {0, 64 << 10, "bytes of data.parquet"}, {0, 4 << 20, ""}, {5000, 16 << 20, ""}} {
+		dir := disktest.Small(t, tc.disk)
+		c := p.config(set)
+		c.Memory, c.Out = tc.memory, filepath.Join(dir, "out")
+		_, err := Train(t.Context(), c)
+		if tc.full == "" {
+			if err != nil {
+				t.Errorf("%d bytes of disk: %v", tc.disk, err)
+			}
+			continue
+		}
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "the disk of "+c.Out+" is full after") || !strings.Contains(err.Error(), tc.full) {
+			t.Errorf("%d bytes of memory: %v", tc.memory, err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("%d bytes of memory: %v are left, %v", tc.memory, left, err)
 		}
 	}
 }

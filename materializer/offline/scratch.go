@@ -80,11 +80,16 @@ func (s *scratch) failed(err error) error {
 	if absErr != nil {
 		dir = s.dir
 	}
-	if errors.Is(err, syscall.ENOSPC) {
+	if diskFull(err) {
 		return fmt.Errorf("the disk of %s is full after %d bytes of intermediate results; free some space, allow more memory or choose another output directory: %w",
 			dir, s.end.Load(), err)
 	}
 	return fmt.Errorf("intermediate results in %s: %w", dir, err)
+}
+
+// diskFull reports whether an error means that a disk, or what a user may have of it, is full.
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 func (s *scratch) close() {

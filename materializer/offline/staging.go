@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // staging writes files under temporary names in the output directory and renames them at
@@ -65,7 +64,7 @@ func (f *stagedFile) Write(p []byte) (int, error) {
 	n, err := f.to.Write(p)
 	f.sum.Write(p[:n])
 	f.size += int64(n)
-	if errors.Is(err, syscall.ENOSPC) {
+	if diskFull(err) {
 		err = fmt.Errorf("the disk of %s is full after %d bytes of %s; free some space or choose another output directory: %w",
 			filepath.Dir(f.file.Name()), f.size, f.name, err)
 	}

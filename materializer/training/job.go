@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -60,6 +61,7 @@ type Job struct {
 	Created  time.Time `json:"created"`
 	Started  time.Time `json:"started,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
+	Starts   int       `json:"starts,omitempty"` // how often it was begun, without those that a stopping server interrupted
 	Expires  time.Time `json:"expires,omitzero"`
 	Progress Progress  `json:"-"`
 }
@@ -70,7 +72,16 @@ var (
 	ErrConflict = errors.New("a training set with this id exists, but its request was a different one")
 	ErrFull     = errors.New("the queue of training sets is full")
 	ErrNotReady = errors.New("the training set is not finished")
+	ErrNoRoom   = errors.New("the disk on which the server keeps training sets is full")
 )
+
+// noRoom makes the error of a full disk an ErrNoRoom; others are as they were.
+func noRoom(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
+	return err
+}
 
 // InvalidError is the error of a request that can never succeed.
 type InvalidError struct{ Reason string }
@@ -90,7 +101,7 @@ func (j *Job) save(dir string) error {
 	path := filepath.Join(dir, jobFile)
 	tmp, err := os.CreateTemp(dir, jobFile+".*")
 	if err != nil {
-		return fmt.Errorf("save training set %s: %w", j.ID, err)
+		return noRoom(fmt.Errorf("save training set %s: %w", j.ID, err))
 	}
 	_, err = tmp.Write(append(text, '\n'))
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
@@ -98,7 +109,7 @@ func (j *Job) save(dir string) error {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("save training set %s: %w", j.ID, err), os.Remove(tmp.Name()))
+		return errors.Join(noRoom(fmt.Errorf("save training set %s: %w", j.ID, err)), os.Remove(tmp.Name()))
 	}
 	return nil
 }

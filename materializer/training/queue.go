@@ -37,7 +37,9 @@ type Config struct {
 	Arrow Arrow
 
 	MaxQueued int           // waiting jobs; default 16
+	MaxKept   int           // jobs that wait, run or have ended and are kept; default 1000
 	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
+	MaxSpines int64         // bytes of those that are kept, from which no more are taken; default 8 GiB
 	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default limits.SpineBatch
 	Keep      time.Duration // how long results and unused spines are kept; default 24 h
 }
@@ -54,7 +56,9 @@ type Arrow struct {
 // The default limits.
 const (
 	DefaultMaxQueued = 16
+	DefaultMaxKept   = 1000
 	DefaultMaxSpine  = 1 << 30
+	DefaultMaxSpines = 8 << 30
 	DefaultMaxBatch  = limits.SpineBatch
 	DefaultKeep      = 24 * time.Hour
 )
@@ -71,11 +75,16 @@ type Queue struct {
 	begun  time.Time          // start of its phase
 }
 
+// mostStarts is how often a job is begun that ends the whole process, as one may that takes too much memory.
+const mostStarts = 3
+
 // Open loads the jobs that an earlier queue left in the directory. A job that was running
-// then is queued again. Nothing runs until Run.
+// then is queued again, or fails if its process ended mostStarts times. Nothing runs until Run.
 func Open(c Config) (*Queue, error) {
 	c.MaxQueued = cmp.Or(c.MaxQueued, DefaultMaxQueued)
+	c.MaxKept = cmp.Or(c.MaxKept, DefaultMaxKept)
 	c.MaxSpine = cmp.Or(c.MaxSpine, DefaultMaxSpine)
+	c.MaxSpines = cmp.Or(c.MaxSpines, DefaultMaxSpines)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	c.Keep = cmp.Or(c.Keep, DefaultKeep)
 	q := &Queue{cfg: c, wake: make(chan struct{}, 1), jobs: map[string]*Job{}}
@@ -100,10 +109,13 @@ func Open(c Config) (*Queue, error) {
 		if j == nil {
 			continue
 		}
-		if j.State == Running {
-			j.State = Queued
-		}
 		q.jobs[j.ID] = j
+		if j.State != Running {
+			continue
+		}
+		if j.State = Queued; j.Starts >= mostStarts {
+			q.end(j, Failed, fmt.Sprintf("the server ended %d times while it built this training set, so it does not try again; its log, or that of the machine, says why", j.Starts))
+		}
 	}
 	q.signal()
 	return q, nil
@@ -143,17 +155,21 @@ func (q *Queue) Create(id string, s Spec) (Job, error) {
 	if n := q.queued(); n >= q.cfg.MaxQueued {
 		return Job{}, fmt.Errorf("%w: %d are waiting, which is the limit; try again when one has ended", ErrFull, n)
 	}
+	if len(q.jobs) >= q.cfg.MaxKept {
+		return Job{}, fmt.Errorf("%w: %d are kept, which is the limit; they expire %v after they have ended", ErrFull, len(q.jobs), q.cfg.Keep)
+	}
 	if s.Spine != "" {
 		if err := q.touchSpine(s.Spine); err != nil {
 			return Job{}, err
 		}
 	}
 	j := &Job{ID: id, Spec: s, State: Queued, Created: q.cfg.Clock()}
-	if err := os.MkdirAll(q.dir(id), 0o700); err != nil {
-		return Job{}, err
+	err := noRoom(os.MkdirAll(q.dir(id), 0o700))
+	if err == nil {
+		err = j.save(q.dir(id))
 	}
-	if err := j.save(q.dir(id)); err != nil {
-		return Job{}, err
+	if err != nil {
+		return Job{}, errors.Join(err, os.RemoveAll(q.dir(id)))
 	}
 	q.jobs[id] = j
 	q.signal()
@@ -269,6 +285,7 @@ func (q *Queue) run(ctx context.Context, j *Job) {
 		return
 	}
 	j.State, j.Started, q.cancel, q.begun = Running, q.cfg.Clock(), cancel, time.Time{}
+	j.Starts++
 	err := j.save(q.dir(j.ID))
 	id, spec := j.ID, j.Spec
 	q.mu.Unlock()
@@ -286,10 +303,19 @@ func (q *Queue) run(ctx context.Context, j *Job) {
 	case j.Error == canceled:
 		q.end(j, Canceled, "")
 	case ctx.Err() != nil: // the server is stopping; the job runs again after a restart
-		j.State, j.Started, j.Progress = Queued, time.Time{}, Progress{}
+		q.requeue(j)
 	default:
 		q.end(j, Failed, err.Error())
 		q.cfg.Log.Warn("training set failed", "id", id, "error", err)
+	}
+}
+
+// requeue makes a running job wait as before. The caller holds mu.
+func (q *Queue) requeue(j *Job) {
+	j.State, j.Started, j.Progress = Queued, time.Time{}, Progress{}
+	j.Starts--
+	if err := j.save(q.dir(j.ID)); err != nil {
+		q.cfg.Log.Error("saving the state of a training set failed", "id", j.ID, "error", err)
 	}
 }
 

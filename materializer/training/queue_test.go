@@ -23,6 +23,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"github.com/unskew/unskew/internal/arrowparquet"
+	"github.com/unskew/unskew/internal/disktest"
 )
 
 // bench is a queue whose builds wait for the test to tell them how to end.
@@ -275,6 +276,97 @@ func TestJobsSurviveARestart(t *testing.T) {
 	}
 	if _, err := os.Stat(b.queue.dir("unacknowledged")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// crash leaves the directory as a process does that is killed while it builds a job, and opens it again.
+func (b *bench) crash(t *testing.T, id string) {
+	t.Helper()
+	running, err := os.ReadFile(filepath.Join(b.queue.dir(id), jobFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.stop()
+	if err := <-b.done; err != nil {
+		t.Fatal(err)
+	}
+	b.done <- nil
+	if err := os.WriteFile(filepath.Join(b.queue.dir(id), jobFile), running, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.open(t)
+}
+
+// A job that ends its process every time is not begun for ever; one that stopping servers interrupt is.
+func TestP4_JobsThatEndTheServerFail(t *testing.T) {
+	b := newBench(t)
+	b.create(t, "patient", "set")
+	for range 2 * mostStarts {
+		<-b.started
+		b.restart(t)
+	}
+	<-b.started
+	b.finish <- nil
+	if j := b.ended(t, "patient"); j.State != Succeeded {
+		t.Errorf("%+v", j)
+	}
+	b.create(t, "deadly", "set")
+	for range mostStarts {
+		<-b.started
+		b.crash(t, "deadly")
+	}
+	if j := b.ended(t, "deadly"); j.State != Failed || !strings.Contains(j.Error, "ended 3 times") {
+		t.Errorf("%+v", j)
+	}
+	b.restart(t)
+	if j := b.ended(t, "deadly"); j.State != Failed {
+		t.Errorf("after a restart: %+v", j)
+	}
+}
+
+func TestKeptJobsAndSpinesAreBounded(t *testing.T) {
+	b := newBench(t)
+	b.queue.cfg.MaxKept, b.queue.cfg.MaxSpines = 2, 100
+	for _, id := range []string{"a", "b"} {
+		b.create(t, id, "set")
+		<-b.started
+		b.finish <- nil
+		b.ended(t, id)
+	}
+	if _, err := b.queue.Create("c", Spec{TrainingSet: "set"}); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "2 are kept") {
+		t.Error(err)
+	}
+	if _, _, err := b.queue.StoreSpine(stream(t, 3)); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := b.queue.StoreSpine(stream(t, 4)); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "at most 100 are kept") {
+		t.Error(err)
+	}
+}
+
+// On a full disk a job or a spine is refused for that reason, and leaves nothing.
+func TestP8_AFullDiskRefusesJobsAndSpines(t *testing.T) {
+	b := newBench(t)
+	b.Dir = disktest.Small(t, 1<<20)
+	b.restart(t)
+	free := disktest.Fill(t, b.Dir)
+	if _, err := b.queue.Create("a", Spec{TrainingSet: "set"}); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	if _, _, err := b.queue.StoreSpine(stream(t, 20_000)); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+	for _, dir := range []string{b.queue.spinesDir(), b.queue.jobsDir()} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("%v are left in %s, %v", left, dir, err)
+		}
+	}
+	free()
+	b.create(t, "a", "set")
+	<-b.started
+	b.finish <- nil
+	if j := b.ended(t, "a"); j.State != Succeeded {
+		t.Errorf("with room again: %+v", j)
 	}
 }
 

@@ -34,15 +34,19 @@ var spineName = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // The name is a hash of the bytes, so equal streams are stored once. An invalid stream, or
 // one over the limit, is an *InvalidError and stores nothing.
 func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
+	if n, err := q.spinesBytes(); err != nil || n >= q.cfg.MaxSpines {
+		return "", 0, errors.Join(err, fmt.Errorf("%w: uploaded spines take %d bytes, at most %d are kept; they expire %v after their last use", ErrFull, n, q.cfg.MaxSpines, q.cfg.Keep))
+	}
 	tmp, err := os.CreateTemp(q.spinesDir(), "upload-*")
 	if err != nil {
-		return "", 0, fmt.Errorf("store a spine: %w", err)
+		return "", 0, noRoom(fmt.Errorf("store a spine: %w", err))
 	}
 	defer func() { err = errors.Join(err, dropFile(tmp)) }()
 	hash := sha256.New()
 	limited := &limitedReader{r: r, left: q.cfg.MaxSpine}
 	bounded := &boundedMemory{Allocator: memory.DefaultAllocator, limit: q.cfg.MaxBatch}
-	rows, err = q.cfg.Arrow.Write(io.TeeReader(limited, hash), tmp, ipc.WithAllocator(bounded))
+	to := &fileWriter{f: tmp}
+	rows, err = q.cfg.Arrow.Write(io.TeeReader(limited, hash), to, ipc.WithAllocator(bounded))
 	if err == nil { // bytes after the stream's end are hashed too
 		_, err = io.Copy(hash, limited)
 	}
@@ -51,14 +55,47 @@ func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 		return "", 0, invalid("the spine is longer than %d bytes, which is the limit; put it in a file in the server's project and name that file", q.cfg.MaxSpine)
 	case limited.err != nil:
 		return "", 0, limited.err
+	case to.err != nil:
+		return "", 0, noRoom(fmt.Errorf("store a spine: %w", to.err))
 	case err != nil:
 		return "", 0, invalid("the spine: %v", err)
 	}
 	name = hex.EncodeToString(hash.Sum(nil))
-	if err := errors.Join(tmp.Sync(), os.Rename(tmp.Name(), q.spinePath(name))); err != nil {
-		return "", 0, fmt.Errorf("store a spine: %w", err)
+	if err := tmp.Sync(); err != nil {
+		return "", 0, noRoom(fmt.Errorf("store a spine: %w", err))
+	}
+	if err := os.Rename(tmp.Name(), q.spinePath(name)); err != nil {
+		return "", 0, noRoom(fmt.Errorf("store a spine: %w", err))
 	}
 	return name, rows, nil
+}
+
+// spinesBytes is what the uploaded spines take on the disk.
+func (q *Queue) spinesBytes() (n int64, err error) {
+	entries, err := os.ReadDir(q.spinesDir())
+	if err != nil {
+		return 0, fmt.Errorf("store a spine: %w", err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil { // else it has just expired
+			n += info.Size()
+		}
+	}
+	return n, nil
+}
+
+// fileWriter remembers the first error of a file, which tells it from one of what is written.
+type fileWriter struct {
+	f   *os.File
+	err error
+}
+
+func (w *fileWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // boundedMemory allocates up to a limit; beyond it it panics, and the Arrow stream reader

@@ -84,6 +84,7 @@ var Table = []Package{
 	{"internal/relation", "where rows come from: files and queries as batches of columns", "computes features",
 		[]string{"featuredefs/plan", "internal/duckdb", "internal/nearest", "internal/records", "internal/text", "internal/vector"}},
 	{"internal/parquetfile", "writes Parquet files, several row groups at a time, and small ones of rows, which it reads too", "knows features", []string{"featuredefs/plan", "internal/vector"}},
+	{"internal/disktest", "gives tests a disk that is full", "is imported by anything but tests", nil},
 	{"internal/pythontest", "gives tests a Python with pinned packages", "is imported by anything but tests", nil},
 	{"proto", "generated code of the wire contract in proto/", "is edited by hand", []string{"proto/unskew/*"}},
 	{"internal/wire", "values between the wire contract and columns", "", []string{"featuredefs/plan", "proto/unskew/*", "internal/vector"}},
@@ -180,7 +181,7 @@ var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid
 
 // TestPackages are imported only by tests and by each other.
 var TestPackages = []string{
-	"internal/redistest", "internal/pythontest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
+	"internal/redistest", "internal/disktest", "internal/pythontest", "internal/backend/backendtest", "internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest",
 }
 
 // Unreachable are pairs of packages of which the first must not import the second, not even

@@ -114,10 +114,13 @@ def test_callers_have_tokens(project, tmp_path):
 
 
 def test_a_server_that_is_not_there():
-    with unskew.Client("http://127.0.0.1:9", timeout=5) as client, pytest.raises(unskew.Unavailable, match="cannot be reached"):
+    with unskew.Client("http://127.0.0.1:9", timeout=5) as client, pytest.raises(unskew.Unavailable, match="is not available: .*refused"):
         client.list_services()
-    with pytest.raises(unskew.UnskewError, match="is not a URL"):
-        unskew.Client("127.0.0.1:7171")
+    with unskew.Client("http://[::1]", timeout=5) as client, pytest.raises(unskew.Unavailable, match=":80: .*refused"):
+        client.list_services()
+    for url, wrong in {"127.0.0.1:7171": "is not a URL", "http://h:99999": "Port out of range", "http://h:1/feast": "more than a host and a port"}.items():
+        with pytest.raises(unskew.UnskewError, match=wrong):
+            unskew.Client(url)
     with pytest.raises(unskew.UnskewError, match="without TLS"):
         unskew.Client("http://192.0.2.1:7171", token="secret")
     for token in ("secret\n", "sec ret", "sécret"):

@@ -23,11 +23,27 @@ def test_a_training_set_of_the_project(project):
     ts = project.training_set("returns")
     assert ts.parts == ["data"] and ts.label == "returned" and ts.service == "return_risk"
     table = ts.to_arrow()
+    assert table.schema.metadata[b"unskew.service_fingerprint"].decode() == ts.fingerprint
     assert len(table) == 236 and set(ts.features) < set(table.column_names)
     assert ts.to_pandas().shape == ts.to_polars().shape == (236, table.num_columns)
     assert ts.report["rows"] == 236 and [f["name"] for f in ts.report["features"]] == ts.features and ts.report["alarms"] == []
     assert ts.report_html.read_text().startswith("<!DOCTYPE html>") and "<iframe" in ts._repr_html_()
     assert ts.manifest["service_fingerprint"] == ts.fingerprint and ts.fingerprint[:12] in repr(ts)
+
+
+def test_mistakes_in_a_spine_are_those_of_the_frame(project):
+    wrong = {
+        "misspelt": ({"spine": {**SPINE, "custmer_id": [3, 4]}, "time": "askd_at"}, 'the frame has no column "askd_at"'),
+        "type": ({"spine": {**SPINE, "customer_id": ["a", "b"]}}, 'but the frame holds STRING'),
+        "null": ({"spine": {**SPINE, "asked_at": pa.nulls(2, pa.timestamp("us", tz="UTC"))}}, 'row 1 of the frame, column "asked_at"'),
+        "mixed": ({"spine": pd.DataFrame({"x": [1, "a"]})}, "spine: Could not convert 'a'"),
+        "time": ({"spine": SPINE, "time": None}, "needs spine, the rows to predict, and time"),
+        "both": ({"spine": SPINE, "name": "returns"}, "not both"),
+    }
+    for arguments, said in wrong.values():
+        with pytest.raises(unskew.UnskewError) as raised:
+            project.training_set(**{"service": "return_risk", "time": "asked_at", **arguments})
+        assert said in str(raised.value) and "/" not in str(raised.value), str(raised.value)
 
 
 def test_the_directory_is_temporary_unless_out_names_it(project, tmp_path):

@@ -69,6 +69,28 @@ def test_a_broken_stream_resumes(client):
     assert client._stream_part(ts.id, "data") == whole and len(calls) == 2
 
 
+def test_a_server_that_is_restarted_is_waited_for(client, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    real, calls = client._calls["GetTrainingSet"], []
+
+    def get(request, **kwargs):
+        calls.append(request.id)
+        if len(calls) <= 3:
+            raise unavailable()
+        return real(request, **kwargs)
+
+    client._calls["GetTrainingSet"] = get
+    ts = client.get_training_set("returns", progress=False)
+    assert len(ts.to_arrow()) == 236 and len(calls) > 3
+    assert ts.to_arrow().schema.metadata[b"unskew.service_fingerprint"].decode() == ts.fingerprint
+
+
+def test_a_training_set_that_fails_says_why(client):
+    with pytest.raises(unskew.TrainingSetFailed, match='the uploaded spine has no column "customer_id"') as raised:
+        client.get_training_set(service="return_risk", spine={"asked_at": SPINE["asked_at"]}, time="asked_at", progress=False)
+    assert "/" not in str(raised.value)
+
+
 def unavailable():
     import grpc
 
@@ -87,5 +109,3 @@ def test_errors_are_those_of_the_server(client):
         client.get_training_set("retruns", progress=False)
     with pytest.raises(unskew.InvalidArgument, match="is outside the project"):
         client.get_training_set(service="return_risk", spine_from="../x.csv", time="asked_at", progress=False)
-    with pytest.raises(unskew.ServerError, match="customer_id"):
-        client.get_training_set(service="return_risk", spine={"asked_at": SPINE["asked_at"]}, time="asked_at", progress=False)

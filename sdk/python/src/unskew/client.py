@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import sys
@@ -13,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import grpc
 import pyarrow as pa
 
 from . import wire
-from .errors import Canceled, InvalidArgument, ServerError, Unavailable, UnskewError, server_error
+from .errors import Canceled, InvalidArgument, ServerError, TrainingSetFailed, Unavailable, UnskewError, server_error
 from .frames import Frame, times_in_utc, to_arrow
 from .training import RemoteTrainingSet
 
@@ -32,12 +33,14 @@ _STATUSES = wire.enum_names("Status")
 _OUTCOMES = wire.enum_names("Outcome")
 _TRAINING_STATES = wire.enum_names("TrainingState")
 
-# Reads are retried, pushes are not: without an event id they would count twice.
+_REPEATABLE = ("CreateTrainingSet", "GetTrainingSet", "ListTrainingSets", "CancelTrainingSet")
+
+# Reads are retried, and so are training sets, whose creation is idempotent. Pushes are not: without an event id they would count twice.
 _SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
             {
-                "name": [{"service": "unskew.v1.FeatureService"}],
+                "name": [{"service": "unskew.v1.FeatureService"}, *({"service": "unskew.v1.TrainingService", "method": m} for m in _REPEATABLE)],
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.05s",
@@ -213,12 +216,7 @@ class Client:
         client_certificate: tuple[bytes, bytes] | None = None,
         timeout: float = 30.0,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UnskewError(f"server address {url!r} is not a URL such as http://127.0.0.1:7171")
-        target = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-        if ":" in parts.hostname:
-            target = f"[{parts.hostname}]:{parts.port}"
+        parts, target = _address(url)
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise UnskewError("the token has a space, a line break or another character that no token has; give the line that `unskew token` prints")
         options = [("grpc.service_config", _SERVICE_CONFIG), ("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
@@ -267,7 +265,7 @@ class Client:
         code = error.code().name.lower()
         said = error.details() or code
         if code == "unavailable":
-            said = f"the server at {self._url} cannot be reached: {said}"
+            said = f"the server at {self._url} is not available: {said}"
         return server_error("canceled" if code == "cancelled" else code, said)
 
     def list_services(self, *, timeout: float | None = None) -> list[Service]:
@@ -435,7 +433,8 @@ class Client:
             made = self._wait(made, progress)
         except BaseException:
             if id is None:
-                self.cancel_training_set(made.id)
+                with contextlib.suppress(ServerError):  # which would hide why it is canceled
+                    self.cancel_training_set(made.id)
             raise
         return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part, json.loads(made.report or "{}"))
 
@@ -463,12 +462,23 @@ class Client:
             if state == "SUCCEEDED":
                 return made
             if state == "FAILED":
-                raise ServerError(f"training set {made.id}: {made.error}")
+                raise TrainingSetFailed(f"training set {made.id[:12]} failed: {made.error}")
             if state == "CANCELED":
                 raise Canceled(f"training set {made.id} was canceled")
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
-            made = self._call("GetTrainingSet", self._requests["GetTrainingSet"](id=made.id), None).training_set
+            made = self._state_of(made.id)
+
+    def _state_of(self, id: str) -> Any:
+        """A training set on the server. A server that is being restarted is waited for: it goes on with what it had begun."""
+        until = time.monotonic() + _RESTART
+        while True:
+            try:
+                return self._call("GetTrainingSet", self._requests["GetTrainingSet"](id=id), None).training_set
+            except Unavailable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1.0)
 
     def _stream_part(self, id: str, part: str) -> pa.Table:
         """All rows of a part; if the connection breaks, the stream resumes after the last complete batch."""
@@ -496,8 +506,25 @@ class Client:
 
 
 _HOURS = 24 * 3600.0
+_RESTART = 60.0
 _READ_ATTEMPTS = 5
 _CHUNK = 256 << 10
+
+
+def _address(url: str) -> tuple[SplitResult, str]:
+    """The parts of a server's URL, and its address as gRPC takes it."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UnskewError(f"server address {url!r}: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UnskewError(f"server address {url!r} is not a URL such as http://127.0.0.1:7171")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UnskewError(f"server address {url!r} has more than a host and a port, which are all that gRPC takes")
+    if port is None:
+        port = 443 if parts.scheme == "https" else 80
+    return parts, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _progress_line(made: Any, state: str) -> str:

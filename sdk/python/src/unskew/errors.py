@@ -101,6 +101,12 @@ class InternalError(ServerError):
     code = "internal"
 
 
+class TrainingSetFailed(ServerError):
+    """The server could not build the training set; the message says why."""
+
+    code = "failed"
+
+
 _BY_CODE: dict[str, type[ServerError]] = {
     c.code: c
     for c in (

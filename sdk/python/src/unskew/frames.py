@@ -36,15 +36,15 @@ def to_arrow(frame: Frame, what: str) -> pa.Table:
         return given.to_arrow()
     if _is_a(frame, "polars", "LazyFrame"):
         return given.collect().to_arrow()
-    if _is_a(frame, "pandas", "DataFrame"):
-        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     try:
+        if _is_a(frame, "pandas", "DataFrame"):
+            return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         if isinstance(frame, Mapping):
             return pa.table(dict(frame))
         if isinstance(frame, Sequence) and all(isinstance(row, Mapping) for row in frame):
             return _of_rows(frame)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise UnskewError(f"{what}: {error}") from None
+        raise UnskewError(f"{what}: {'; '.join(map(str, error.args))}") from None
     raise UnskewError(
         f"{what} is a {type(frame).__name__}; give a pandas or polars DataFrame, an Arrow table, a dict of lists or a list of dicts"
     )

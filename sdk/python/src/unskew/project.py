@@ -163,12 +163,18 @@ class Project:
             memory: bytes that the engine may take, like ``"4GB"``.
             threads: threads of the engine; one for each core by default.
         """
+        if name is not None and (spine is not None or service is not None):
+            raise UnskewError("name a training set of the project, or give a spine and its service, not both")
+        if name is None and (spine is None) != (time is None):
+            raise UnskewError("a training set of a service needs spine, the rows to predict, and time, the name of the column with the time of each")
         arguments = ["train"]
         if name is not None:
             arguments.append(name)
         with contextlib.ExitStack() as stack:
+            path = None
             if spine is not None:
-                arguments += ["--spine", self._spine(spine, stack)]
+                path = self._spine(spine, stack)
+                arguments += ["--spine", path]
             for flag, value in (
                 ("service", service),
                 ("time", time),
@@ -187,7 +193,13 @@ class Project:
             if out is None:
                 keep = tempfile.TemporaryDirectory(prefix="unskew-training-")
                 out = keep.name
-            self._run(*arguments, "--out", os.path.abspath(out))
+            try:
+                self._run(*arguments, "--out", os.path.abspath(out))
+            except CommandFailed as error:
+                if path is None or isinstance(spine, (str, os.PathLike)):
+                    raise
+                said = str(error).replace(path, "the frame").replace(os.path.basename(path), "the frame")
+                raise CommandFailed(said, error.exit_code, error.command) from None
             return TrainingSet(out, keep)
 
     def _spine(self, spine: Frame | str | os.PathLike[str], stack: contextlib.ExitStack) -> str:

@@ -68,7 +68,10 @@ class AnyTrainingSet(ABC):
         return [Fold(self, fold) for fold in split.get("folds", [])]
 
     def to_arrow(self, part: str | None = None) -> pa.Table:
-        """The rows of a part, in the order of the spine: its columns, then the features. ``part`` may be left out where there is one."""
+        """The rows of a part, in the order of the spine: its columns, then the features. ``part`` may be left out where there is one.
+
+        The metadata of the schema has the service and its fingerprint.
+        """
         if part is None:
             if len(self.parts) != 1:
                 raise UnskewError(f"this training set is split; say which part: {', '.join(self.parts)}")
@@ -80,6 +83,11 @@ class AnyTrainingSet(ABC):
     @abstractmethod
     def _read(self, part: str) -> pa.Table:
         """The rows of a part that exists."""
+
+    def _named(self, table: pa.Table) -> pa.Table:
+        """The table with the service and its fingerprint in the metadata of its schema."""
+        names = {"unskew.service": self.service, "unskew.service_fingerprint": self.fingerprint}
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), **names})
 
     def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
         """A part as a pandas frame."""
@@ -184,7 +192,7 @@ class TrainingSet(AnyTrainingSet):
         return f'<iframe title="training set" srcdoc="{html.escape(page)}" width="100%" height="600" sandbox="allow-scripts" style="border:0"></iframe>'
 
     def _read(self, part: str) -> pa.Table:
-        return pq.read_table(self.path / f"{part}.parquet", memory_map=True)
+        return self._named(pq.read_table(self.path / f"{part}.parquet", memory_map=True))
 
 
 class RemoteTrainingSet(AnyTrainingSet):
@@ -208,5 +216,5 @@ class RemoteTrainingSet(AnyTrainingSet):
 
     def _read(self, part: str) -> pa.Table:
         if part not in self._tables:
-            self._tables[part] = self._stream(self.id, part)
+            self._tables[part] = self._named(self._stream(self.id, part))
         return self._tables[part]
