@@ -211,3 +211,39 @@ func TestNamesAreThoseOfTheContract(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// restarting is a server that is away for some answers before the training set has succeeded.
+type restarting struct {
+	unskewv1connect.UnimplementedTrainingServiceHandler
+	away int
+}
+
+func (r *restarting) GetTrainingSet(_ context.Context, req *connect.Request[unskewv1.GetTrainingSetRequest]) (*connect.Response[unskewv1.GetTrainingSetResponse], error) {
+	if r.away--; r.away >= 0 {
+		return nil, connect.NewError(connect.CodeUnavailable, errors.New("the server is draining"))
+	}
+	set := &unskewv1.TrainingSet{Id: req.Msg.GetId(), State: unskewv1.TrainingState_TRAINING_STATE_SUCCEEDED}
+	if set.GetId() == "bad" {
+		set.State, set.Error = unskewv1.TrainingState_TRAINING_STATE_FAILED, "no such column"
+	}
+	return connect.NewResponse(&unskewv1.GetTrainingSetResponse{TrainingSet: set}), nil
+}
+
+// A training set is waited for while its server is restarted.
+func TestWaitingOutlivesARestart(t *testing.T) {
+	_, handler := unskewv1connect.NewTrainingServiceHandler(&restarting{away: 3})
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	c, err := New(srv.URL, WithAttempts(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := 0
+	set, err := c.WaitForTrainingSet(t.Context(), "a", func(*TrainingSet) { heard++ })
+	if err != nil || set.State != TrainingSucceeded || heard != 1 {
+		t.Errorf("%+v, %v, heard %d times", set, err, heard)
+	}
+	if _, err := c.WaitForTrainingSet(t.Context(), "bad", nil); err == nil || err.Error() != "training set bad: no such column" {
+		t.Errorf("error %v", err)
+	}
+}

@@ -141,29 +141,35 @@ func (c *Client) GetTrainingSet(ctx context.Context, id string) (*TrainingSet, e
 	return newTrainingSet(res.Msg.GetTrainingSet()), nil
 }
 
-// trainingPoll is the polling interval of WaitForTrainingSet.
-const trainingPoll = 200 * time.Millisecond
+// trainingPoll is the polling interval of WaitForTrainingSet, and restart how long it waits for a server that is not available.
+const (
+	trainingPoll = 200 * time.Millisecond
+	restart      = time.Minute
+)
 
 // WaitForTrainingSet polls until the training set has succeeded. It returns an error if the
-// training set failed or was canceled. progress, if not nil, is called with every answer.
+// training set failed or was canceled. progress, if not nil, is called with every answer. A server that is
+// restarted goes on with its training sets, so one that is not available is asked again, for a minute.
 func (c *Client) WaitForTrainingSet(ctx context.Context, id string, progress func(*TrainingSet)) (*TrainingSet, error) {
 	tick := time.NewTicker(trainingPoll)
 	defer tick.Stop()
+	answered := time.Now()
 	for {
 		set, err := c.GetTrainingSet(ctx, id)
-		if err != nil {
+		switch {
+		case err == nil:
+			answered = time.Now()
+			if progress != nil {
+				progress(set)
+			}
+			if set.State == TrainingSucceeded {
+				return set, nil
+			}
+			if err := set.failure(); err != nil {
+				return nil, err
+			}
+		case connect.CodeOf(err) != connect.CodeUnavailable || time.Since(answered) > restart:
 			return nil, err
-		}
-		if progress != nil {
-			progress(set)
-		}
-		switch set.State {
-		case TrainingSucceeded:
-			return set, nil
-		case TrainingFailed:
-			return nil, fmt.Errorf("training set %s: %s", id, set.Error)
-		case TrainingCanceled:
-			return nil, fmt.Errorf("training set %s was canceled", id)
 		}
 		select {
 		case <-ctx.Done():
@@ -171,6 +177,17 @@ func (c *Client) WaitForTrainingSet(ctx context.Context, id string, progress fun
 		case <-tick.C:
 		}
 	}
+}
+
+// failure is the error of a training set that has ended without a result.
+func (s *TrainingSet) failure() error {
+	switch s.State {
+	case TrainingFailed:
+		return fmt.Errorf("training set %s: %s", s.ID, s.Error)
+	case TrainingCanceled:
+		return fmt.Errorf("training set %s was canceled", s.ID)
+	}
+	return nil
 }
 
 // CancelTrainingSet cancels a waiting or running training set.

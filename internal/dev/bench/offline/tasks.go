@@ -184,22 +184,31 @@ func tenthWindow(ctx context.Context, r *runner) error {
 	return nil
 }
 
-// manyViews measures how time and memory grow with the number of views over one source.
+// manyViews measures how time and memory grow with the number of views over one source, and what a limit on memory does to that.
 func manyViews(ctx context.Context, r *runner) error {
 	d := r.usual()
 	if err := r.make(ctx, d); err != nil {
 		return err
 	}
-	for _, n := range []int{1, 10, 50} {
+	for _, job := range []struct {
+		name  string
+		views int
+		flags []string
+	}{
+		{"1 view over one source", 1, nil},
+		{"10 views over one source", 10, nil},
+		{"50 views over one source", 50, nil},
+		{"50 views, --memory 1GiB", 50, []string{"--memory", "1GiB"}},
+	} {
 		var views [][]string
-		for i := range n {
+		for i := range job.views {
 			views = append(views, []string{fmt.Sprintf(`spend: sum(amount, "%dd/exact")`, i+1)})
 		}
-		u, err := r.train(ctx, d, d.definitions(views...))
+		u, err := r.train(ctx, d, d.definitions(views...), job.flags...)
 		if err != nil {
 			return err
 		}
-		line(fmt.Sprintf("%d views over one source", n), "unskew", u, "")
+		line(job.name, "unskew", u, "")
 	}
 	return nil
 }
