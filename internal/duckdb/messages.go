@@ -45,7 +45,7 @@ var (
 	missingExtension = regexp.MustCompile(`Install it first using "INSTALL ([^"]+)"`)
 	missingDatabase  = regexp.MustCompile(`(?:because schema|Catalog) "([^"]+)" does not exist`)
 	newerDatabase    = regexp.MustCompile(`read a database file with version number (\d+), but we can only read versions between \d+ and (\d+)`)
-	outOfMemory      = regexp.MustCompile(`^Out of Memory Error: ([^\n]*?)(?: \(([^)]*) used\))?[.\n]`)
+	outOfMemory      = regexp.MustCompile(`^Out of Memory Error: ([^\n(]+)`)
 	diskFull         = regexp.MustCompile(`max_temp_directory_size|No space left on device|(?i:disk quota exceeded)`)
 )
 
@@ -68,7 +68,7 @@ func (db *DB) knownError(msg string) error {
 		return fmt.Errorf("a query's intermediate results do not fit on the disk of %s; free some space, set TMPDIR to another directory, or allow more memory (--memory)", db.spill.path)
 	case outOfMemory.MatchString(msg):
 		return fmt.Errorf("a query needs more memory than its share of the limit, %s; allow more memory (--memory) or fewer threads (--threads), or let the query sort, join or group fewer rows at once: %s",
-			cmp.Or(db.options.MemoryLimit, "80 % of the machine's"), outOfMemory.FindStringSubmatch(msg)[1])
+			cmp.Or(db.options.MemoryLimit, "80 % of the machine's"), strings.TrimSpace(outOfMemory.FindStringSubmatch(msg)[1]))
 	}
 	return nil
 }

@@ -114,6 +114,9 @@ func Open(c Config) (*Queue, error) {
 			continue
 		}
 		if j.State = Queued; j.Starts >= mostStarts {
+			if err := os.RemoveAll(q.out(j.ID)); err != nil {
+				return nil, err
+			}
 			q.end(j, Failed, fmt.Sprintf("the server ended %d times while it built this training set, so it does not try again; its log, or that of the machine, says why", j.Starts))
 		}
 	}

@@ -313,6 +313,9 @@ func TestP4_JobsThatEndTheServerFail(t *testing.T) {
 	b.create(t, "deadly", "set")
 	for range mostStarts {
 		<-b.started
+		if err := os.MkdirAll(b.queue.out("deadly"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		b.crash(t, "deadly")
 	}
 	if j := b.ended(t, "deadly"); j.State != Failed || !strings.Contains(j.Error, "ended 3 times") {
@@ -321,6 +324,9 @@ func TestP4_JobsThatEndTheServerFail(t *testing.T) {
 	b.restart(t)
 	if j := b.ended(t, "deadly"); j.State != Failed {
 		t.Errorf("after a restart: %+v", j)
+	}
+	if _, err := os.Stat(b.queue.out("deadly")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what it had written is still there: %v", err)
 	}
 }
 
