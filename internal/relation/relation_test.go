@@ -233,7 +233,7 @@ func TestScanErrors(t *testing.T) {
 		{from("clicks.parquet"), field("amout", plan.Double), []string{"source clicks", "clicks.parquet", `"amout"`, `did you mean "amount"?`}},
 		{from("clicks.parquet"), field("user_id", plan.String), []string{"source clicks", "clicks.parquet", `"user_id"`, "declared as string", "INT64"}},
 		{from("clicks.parquet"), field("amount", plan.Int), []string{"row 2 of clicks.parquet", `"amount"`, "1.5", "not a whole number"}},
-		{from("clicks.parquet"), field("list", plan.Int), []string{`"list"`, "clicks.parquet", "LIST", "CAST("}},
+		{from("clicks.parquet"), field("list", plan.Int), []string{`"list"`, "clicks.parquet", "LIST", `SELECT "list"[1]`}},
 		{from("clicks.parquet"), field("big", plan.Int), []string{"source clicks: row 4 of clicks.parquet", `"big"`, "does not fit in an int"}},
 		{from("missing.parquet"), field("x", plan.Int), []string{"source clicks", "no file", "missing.parquet"}},
 		{from("truncated.parquet"), field("user_id", plan.Int), []string{"source clicks", "truncated.parquet"}},

@@ -3,6 +3,7 @@ package relation
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
@@ -304,7 +305,20 @@ func (s *stored) column() Column {
 
 // unsupported completes "column x …" for a type that no plan type holds.
 func unsupported(typ, name string) string {
-	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: convert it, such as CAST(%s AS VARCHAR)", typ, Ident(name))
+	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: %s", typ, conversion(typ, Ident(name)))
+}
+
+// conversion is an example of what a query makes of a column of a type that no plan type holds.
+func conversion(typ, column string) string {
+	switch {
+	case strings.HasPrefix(typ, "STRUCT"):
+		return fmt.Sprintf("read its fields, such as SELECT %s.x AS x", column)
+	case strings.HasPrefix(typ, "MAP"):
+		return fmt.Sprintf("read a value of it, such as SELECT %s['key'] AS x", column)
+	case typ == "LIST" || strings.HasSuffix(typ, "]"):
+		return fmt.Sprintf("read an element of it or its length, such as SELECT %s[1] AS first, len(%s) AS n", column, column)
+	}
+	return fmt.Sprintf("convert it, such as CAST(%s AS VARCHAR)", column)
 }
 
 // maxQueryDecimal is the largest precision of DuckDB's decimals. It reads longer ones in
