@@ -305,8 +305,8 @@ func TestFullDisk(t *testing.T) {
 }
 
 // A disk that is too small for what does not fit into memory, or for the training set, is an error that names
-// the directory, and nothing is left on it [p8].
-func TestP8_ADiskThatIsTooSmall(t *testing.T) {
+// the directory, and nothing is left on it [p9].
+func TestP9_ADiskThatIsTooSmall(t *testing.T) {
 	p, set := newShop(t, 100, 3000)
 	for _, tc := range []struct {
 		memory, disk int64

@@ -50,7 +50,7 @@ func eventsOf(r *resolver) (n int, counts HistoryCounts, err error) {
 }
 
 // An id that has more rows than one event can have is refused by name, in memory or not.
-func TestO5_AnIDOfTooManyRows(t *testing.T) {
+func TestP8_AnIDOfTooManyRows(t *testing.T) {
 	for _, outcome := range []bool{false, true} {
 		for _, limit := range []int64{0, 1 << 20} {
 			t.Run(fmt.Sprintf("outcome %v, %d bytes", outcome, limit), func(t *testing.T) {

@@ -298,7 +298,7 @@ func (b *bench) crash(t *testing.T, id string) {
 }
 
 // A job that ends its process every time is not begun for ever; one that stopping servers interrupt is.
-func TestP4_JobsThatEndTheServerFail(t *testing.T) {
+func TestJobsThatEndTheServerFail(t *testing.T) {
 	b := newBench(t)
 	b.create(t, "patient", "set")
 	for range 2 * mostStarts {
@@ -351,7 +351,7 @@ func TestKeptJobsAndSpinesAreBounded(t *testing.T) {
 }
 
 // On a full disk a job or a spine is refused for that reason, and leaves nothing.
-func TestP8_AFullDiskRefusesJobsAndSpines(t *testing.T) {
+func TestP9_AFullDiskRefusesJobsAndSpines(t *testing.T) {
 	b := newBench(t)
 	b.Dir = disktest.Small(t, 1<<20)
 	b.restart(t)

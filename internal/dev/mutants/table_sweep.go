@@ -193,6 +193,21 @@ var sweepMutants = []mutant{
 		tests: []string{"materializer/offline"},
 	},
 	{
+		name: "repeated-ids-lost", tag: "p8", breaks: "Rows with repeated ids that did not fit into memory are not read back.",
+		file: "materializer/offline/deliveryfile.go", old: "range d.parts[part] {\n\t\tif to", new: "range d.parts[part][:len(d.parts[part])/2] {\n\t\tif to",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "ids-without-limit", tag: "p8", breaks: "An event id may have any number of rows, all of them in memory.",
+		file: "materializer/offline/resolve.go", old: "if of.number() > limits.Deliveries {", new: "if of.number() < 0 {",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "full-disk-unnamed", tag: "p9", breaks: "A full disk is an error that does not say which disk.",
+		file: "materializer/offline/scratch.go", old: "errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)", new: "errors.Is(err, syscall.EDQUOT)",
+		tests: []string{"materializer/offline"},
+	},
+	{
 		name: "file-null-is-empty", tag: "n1", breaks: "A null list is written as an empty one.",
 		file: "internal/parquetfile/shred.go", old: "k.null(c, rep, c.def-1)\n\t\treturn\n\t}\n\tswitch a :=", new: "k.null(c, rep, c.def)\n\t\treturn\n\t}\n\tswitch a :=",
 		tests: []string{"internal/parquetfile"},
