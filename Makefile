@@ -35,6 +35,19 @@ build: need-go need-c++ ## build bin/unskew
 server: need-go ## build bin/unskew-server, which only serves: static, without DuckDB
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/unskew-server ./cmd/unskew-server
 
+# unskew links DuckDB's C++, so it is built for the platform at hand only.
+VERSION = $(shell sed -n 's/^const Release = "\(.*\)"/\1/p' internal/version/version.go)
+.PHONY: release
+release: need-go need-c++ ## build dist: unskew for this platform, unskew-server for Linux and macOS on amd64 and arm64, checksums
+	@rm -rf dist && mkdir dist
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+	  name=dist/unskew-server_$(VERSION)_$${target/\//_}; echo "$$name"; \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -trimpath -ldflags '-s -w' -o "$$name" ./cmd/unskew-server; \
+	done
+	@name=dist/unskew_$(VERSION)_$$($(GO) env GOOS)_$$($(GO) env GOARCH); echo "$$name"; \
+	  $(GO) build -trimpath -ldflags '-s -w' -tags $(TAGS) -o "$$name" ./cmd/unskew
+	@cd dist && { sha256sum * 2>/dev/null || shasum -a 256 *; } > ../dist.sums && mv ../dist.sums SHA256SUMS && cat SHA256SUMS
+
 .PHONY: demo
 demo: build ## build, then show the whole path on the flights example
 	bin/unskew demo

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -111,5 +112,42 @@ func TestRefusesDefinitionsWithErrors(t *testing.T) {
 	c.SetErr(&log)
 	if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "have errors") || !strings.Contains(log.String(), "clicks.yaml:") {
 		t.Errorf("%v, %s", err, log.String())
+	}
+}
+
+// The arguments in the image, and in the unit for systemd, are those of the command.
+func TestDeployedArguments(t *testing.T) {
+	for path, of := range map[string]func(line string) ([]string, bool){
+		"../../deploy/docker/Dockerfile": func(line string) (args []string, ok bool) {
+			list, ok := strings.CutPrefix(line, "CMD ")
+			return args, ok && json.Unmarshal([]byte(list), &args) == nil
+		},
+		"../../deploy/systemd/unskew.service": func(line string) ([]string, bool) {
+			command, ok := strings.CutPrefix(line, "ExecStart=")
+			return strings.Fields(command)[min(1, len(strings.Fields(command))):], ok
+		},
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for line := range strings.Lines(string(text)) {
+			args, ok := of(strings.TrimSpace(line))
+			if !ok {
+				continue
+			}
+			found = true
+			c := newCommand()
+			if err := c.ParseFlags(args); err != nil || c.Flags().NArg() > 0 || len(args) == 0 {
+				t.Errorf("%s: %v, %q", path, err, args)
+			}
+			if listen, _ := c.Flags().GetString("listen"); !strings.HasSuffix(listen, ":7171") {
+				t.Errorf("%s listens on %s", path, listen)
+			}
+		}
+		if !found {
+			t.Errorf("%s has no command", path)
+		}
 	}
 }

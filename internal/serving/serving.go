@@ -49,7 +49,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{Config: c, near: near, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+	r := newRun(c, near)
 	r.work(func(ctx context.Context) error { return ignoreHangups(ctx, hangups, r.log) })
 	if r.secure, err = c.Flags.security(r.log); err != nil {
 		return err
@@ -78,6 +78,10 @@ type run struct {
 	backend *backend.Backend
 	server  *server.Server
 	workers []func(context.Context) error
+}
+
+func newRun(c Config, near int64) *run {
+	return &run{Config: c, near: near, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
 }
 
 // work adds something that runs until its context ends.
