@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/nearest"
@@ -38,6 +39,7 @@ type service struct {
 	full, short []oneValue     // for each output, how one row is written, and how in a compact answer
 	sizes       []stateSize    // of the states of each view
 	readers     *pool
+	metrics     atomic.Pointer[readMetrics] // nil before the first read
 }
 
 func deploy(p *plan.Plan) (*deployment, error) {

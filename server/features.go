@@ -103,7 +103,7 @@ func (s *Server) computeOnce(ctx context.Context, svc *service, q *query, keep b
 		if err != nil {
 			return err
 		}
-		s.metrics.read(svc.plan.Name, q, a)
+		s.metrics.read(svc, q, a)
 		if s.cfg.Failed != nil {
 			r.explain(q, a, s.cfg.Failed)
 		}

@@ -195,6 +195,6 @@ func (s *Server) encodeKept(c *call, svc *service, states []fetched, now plan.Ev
 			statuses[status] += int(n)
 		}
 	}
-	s.metrics.values(svc.plan.Name, 1, &statuses)
+	s.metrics.values(svc, 1, &statuses)
 	return true, nil
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -25,6 +27,21 @@ type metrics struct {
 	statuses *prometheus.CounterVec
 	pushed   *prometheus.CounterVec
 	noRoom   *prometheus.CounterVec
+
+	mu sync.RWMutex
+	of map[string]*callMetrics // by procedure
+}
+
+// callMetrics are the metrics of a procedure's successful calls, which are looked up once.
+type callMetrics struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// readMetrics are the metrics of a feature service, which are looked up once.
+type readMetrics struct {
+	rows     prometheus.Counter
+	statuses [statusStale + 1]atomic.Value // of prometheus.Counter, from the first value on
 }
 
 // latencyBuckets range from a tenth of a millisecond to the default timeout.
@@ -32,6 +49,7 @@ var latencyBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .02
 
 func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	m := &metrics{
+		of: map[string]*callMetrics{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "unskew_requests_total",
 			Help: "Calls by procedure and result code (ok or a Connect error code)."}, []string{"procedure", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "unskew_request_seconds",
@@ -113,16 +131,32 @@ func registerProcess(reg *prometheus.Registry) error {
 }
 
 func (m *metrics) request(procedure string, err error, took time.Duration) {
-	code := "ok"
 	if err != nil {
-		code = connect.CodeOf(err).String()
+		m.requests.WithLabelValues(procedure, connect.CodeOf(err).String()).Inc()
+		m.seconds.WithLabelValues(procedure).Observe(took.Seconds())
+		return
 	}
-	m.requests.WithLabelValues(procedure, code).Inc()
-	m.seconds.WithLabelValues(procedure).Observe(took.Seconds())
+	x := m.call(procedure)
+	x.ok.Inc()
+	x.seconds.Observe(took.Seconds())
+}
+
+// call returns the metrics of a procedure.
+func (m *metrics) call(procedure string) *callMetrics {
+	m.mu.RLock()
+	x := m.of[procedure]
+	m.mu.RUnlock()
+	if x == nil {
+		x = &callMetrics{m.requests.WithLabelValues(procedure, "ok"), m.seconds.WithLabelValues(procedure)}
+		m.mu.Lock()
+		m.of[procedure] = x
+		m.mu.Unlock()
+	}
+	return x
 }
 
 // read counts the rows and statuses of an answer.
-func (m *metrics) read(service string, q *query, a *answer) {
+func (m *metrics) read(s *service, q *query, a *answer) {
 	var count [statusStale + 1]int
 	n := q.n
 	for o := range a.cols {
@@ -139,15 +173,26 @@ func (m *metrics) read(service string, q *query, a *answer) {
 			count[col.Status[places.Of(i)]]++
 		}
 	}
-	m.values(service, n, &count)
+	m.values(s, n, &count)
 }
 
 // values counts rows and their values by status.
-func (m *metrics) values(service string, rows int, count *[statusStale + 1]int) {
-	m.rows.WithLabelValues(service).Add(float64(rows))
-	for s, n := range count {
-		if n > 0 {
-			m.statuses.WithLabelValues(service, statusName(kernel.Status(s))).Add(float64(n))
+func (m *metrics) values(s *service, rows int, count *[statusStale + 1]int) {
+	x := s.metrics.Load()
+	if x == nil {
+		x = &readMetrics{rows: m.rows.WithLabelValues(s.plan.Name)}
+		s.metrics.Store(x)
+	}
+	x.rows.Add(float64(rows))
+	for status, n := range count {
+		if n == 0 {
+			continue
 		}
+		counter, ok := x.statuses[status].Load().(prometheus.Counter)
+		if !ok {
+			counter = m.statuses.WithLabelValues(s.plan.Name, statusName(kernel.Status(status)))
+			x.statuses[status].Store(counter)
+		}
+		counter.Add(float64(n))
 	}
 }
