@@ -62,6 +62,26 @@ type visit struct {
 // visitKey is the context key of a visit.
 type visitKey struct{}
 
+// visitContext is the context of a request with its visit.
+type visitContext struct {
+	context.Context
+	visit
+}
+
+// Value implements context.Context.
+func (c *visitContext) Value(key any) any {
+	if _, ok := key.(visitKey); ok {
+		return &c.visit
+	}
+	return c.Context.Value(key)
+}
+
+// visitBy begins the visit of a request, and returns the request with a context that has it.
+func (s *Server) visitBy(r *http.Request) (*visit, *http.Request) {
+	c := &visitContext{r.Context(), visit{budget: s.budget, caller: s.cfg.Caller(r)}}
+	return &c.visit, r.WithContext(c)
+}
+
 // visitOf returns the visit of a request.
 func visitOf(ctx context.Context) *visit {
 	v, ok := ctx.Value(visitKey{}).(*visit)
@@ -127,14 +147,14 @@ func hostOf(address string) string {
 func (s *Server) visited(next http.Handler) http.Handler {
 	refuse := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{budget: s.budget, caller: s.cfg.Caller(r)}
+		v, r := s.visitBy(r)
 		if err := s.budget.requests.take(v.caller, 1); err != nil {
 			s.refuseVisit(w, r, refuse, err)
 			return
 		}
 		v.requests = 1
 		defer v.end()
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -142,9 +162,9 @@ func (s *Server) visited(next http.Handler) http.Handler {
 // those about health. Their streams are counted.
 func (s *Server) uncounted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{budget: s.budget, caller: s.cfg.Caller(r)}
+		v, r := s.visitBy(r)
 		defer v.end()
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitKey{}, v)))
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -35,9 +35,9 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 func (s *Server) unary(ctx context.Context, procedure string, limit time.Duration, call func(context.Context) error) error {
 	return s.measured(ctx, procedure, func(ctx context.Context) error {
 		defer visitOf(ctx).decoded()
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		return s.recovered(ctx, call)
+		bounded := limitTime(ctx, limit)
+		defer bounded.end()
+		return s.recovered(bounded, call)
 	})
 }
 

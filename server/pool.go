@@ -27,10 +27,8 @@ func newPool(size int, first *reader) *pool {
 // reason, is not returned to the pool.
 func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 	p := s.readers
-	select {
-	case <-p.free:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := p.wait(ctx); err != nil {
+		return err
 	}
 	defer func() { p.free <- struct{}{} }()
 	r := p.take()
@@ -40,11 +38,40 @@ func (s *service) withReader(ctx context.Context, f func(*reader) error) error {
 			return err
 		}
 	}
-	r.stop = func() bool { return ctx.Err() != nil }
+	r.stop = stopAfter(ctx)
 	err := f(r)
 	r.reset()
 	p.put(r)
 	return err
+}
+
+// checksWithoutTimer is how often a limited context compares the time before a timer is cheaper.
+const checksWithoutTimer = 32
+
+// stopAfter returns a function that reports whether ctx has ended.
+func stopAfter(ctx context.Context) func() bool {
+	checks := 0
+	return func() bool {
+		if checks++; checks == checksWithoutTimer {
+			ctx.Done() // sets the timer
+		}
+		return ctx.Err() != nil
+	}
+}
+
+// wait waits until a reader may be lent.
+func (p *pool) wait(ctx context.Context) error {
+	select {
+	case <-p.free:
+		return nil
+	default:
+	}
+	select {
+	case <-p.free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // take returns the most recently used idle reader, or nil.

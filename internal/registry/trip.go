@@ -26,6 +26,7 @@ type trip struct {
 	states int           // how many of the keys
 	parts  *Parts        // nil: all in one
 	done   chan struct{} // closed when values and err are there; nil for a single read
+	slow   chan struct{} // closed when they are not there after patience; nil for a single read
 	values [][]byte
 	marks  []onlinestore.Seen // of the values, if the reader keeps values
 	err    error
@@ -40,6 +41,10 @@ const (
 	mostShared = 64
 	mostOfTrip = 256
 )
+
+// patience is how long a read waits for a trip before it watches its own context: nearly every trip is
+// over by then, and a context that nobody waits for needs no timer. So much later is a cancellation noticed.
+const patience = 8 * time.Millisecond
 
 // place is that of a read on a trip.
 type place struct {
@@ -68,7 +73,7 @@ func (r *Reader) join(queries []Query, known []liveRecord, parts *Parts) (*trip,
 		}
 	}
 	if t.reads++; t.reads == 2 {
-		t.done = make(chan struct{})
+		t.done, t.slow = make(chan struct{}), make(chan struct{})
 	}
 	at := place{first: len(t.keys), leads: t.reads == 1}
 	t.add(queries, known, keys)
@@ -122,9 +127,16 @@ func (r *Reader) travel(ctx context.Context, t *trip, leads bool) error {
 		}
 		// The others go on when this read is given up, and the store has its own time limit.
 		go func() {
+			late := time.AfterFunc(patience, func() { close(t.slow) })
 			r.get(context.WithoutCancel(ctx), t)
+			late.Stop()
 			close(t.done)
 		}()
+	}
+	select {
+	case <-t.done:
+		return t.err
+	case <-t.slow:
 	}
 	select {
 	case <-t.done:
