@@ -1,6 +1,7 @@
 package featuredefs
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/diag"
@@ -320,6 +321,9 @@ func (l *loader) unknownColumn(decl *sourceDecl, pos plan.Pos, name string) {
 	hint := ""
 	if !decl.complete && (s.From != "" || s.SQL != "") {
 		hint = "; if the data has it, declare its type under columns or lock it in " + LockFile
+	}
+	if strings.Contains(s.From, "**") {
+		hint += fmt.Sprintf("; folders like %s=… are a column if from: names them, as in %s=*/**", name, name)
 	}
 	l.Errorf(pos, lang.RuleUnknownName, "source %s has no column %q%s%s", s.Name, name, diag.DidYouMean(name, columnNames(s)), hint)
 }
