@@ -94,7 +94,7 @@ test-python: wheel ## install the wheel and test the Python package against a re
 # Where the processor can, the compiler fuses x*y+z for GOAMD64=v3 as it does for arm64.
 .PHONY: test-v3
 test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
-	@if grep -qw avx2 /proc/cpuinfo 2>/dev/null && grep -qw fma /proc/cpuinfo; then GOAMD64=v3 $(GO) test -tags $(TAGS) ./internal/kernel/...; \
+	@if grep -qw avx2 /proc/cpuinfo 2>/dev/null && grep -qw fma /proc/cpuinfo; then GOAMD64=v3 $(GO) test -short -tags $(TAGS) ./internal/kernel/...; \
 	else echo "test-v3: this processor does not run GOAMD64=v3, nothing tested"; fi
 
 FUZZTIME := 30s
