@@ -71,6 +71,9 @@ func testLoad(t *testing.T, s Storage) {
 }
 
 func testLoadCrash(t *testing.T, s Storage) {
+	if testing.Short() {
+		t.Skip("large loads take long with the race detector")
+	}
 	if s.Crash == nil {
 		return
 	}

@@ -67,6 +67,9 @@ func testCrash(t *testing.T, s Storage) {
 
 // testCrashLarge writes values so large that an implementation may handle them in another way.
 func testCrashLarge(t *testing.T, s Storage) {
+	if testing.Short() {
+		t.Skip("large values take long with the race detector")
+	}
 	if s.Crash == nil {
 		return
 	}

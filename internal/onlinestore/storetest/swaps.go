@@ -79,6 +79,9 @@ func testBinary(t *testing.T, s Storage) {
 }
 
 func testLarge(t *testing.T, s Storage) {
+	if testing.Short() {
+		t.Skip("large values take long with the race detector")
+	}
 	store := open(t, s)
 	large := strings.Repeat("\x00\r\n\xff0123456789ab", 1<<16) // 1 MiB
 	var writes []onlinestore.Write
