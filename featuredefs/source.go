@@ -46,7 +46,7 @@ type knownUse struct {
 func (l *loader) parseSource(n *yamldoc.Node) {
 	before := l.Errors
 	o := l.Object(n, "Source", "kind", "name", "from", "csv", "sql", "stream", "event_time", "known_at", "event_id",
-		"columns", "bad_rows", "max_ahead", "min_time", "dedup_window", "description")
+		"columns", "bad_rows", "max_ahead", "min_time", "dedup_window", "shards", "description")
 	s := &plan.Source{
 		Name:        o.Name(),
 		From:        o.Text("from"),
@@ -79,6 +79,7 @@ func (l *loader) parseSource(n *yamldoc.Node) {
 	if c := o.Get("columns"); c != nil {
 		l.parseColumns(decl, c)
 	}
+	s.Shards = l.parseShards(o, s)
 	l.checkRelation(o, s)
 	l.checkDedupWindow(decl)
 	if decl.broken = l.Errors > before; !decl.broken {

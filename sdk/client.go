@@ -193,7 +193,7 @@ func (c *Client) push(ctx context.Context, source string, cols []*unskewv1.Colum
 	}
 	out := make([]Pushed, len(res.Msg.GetRows()))
 	for i, r := range res.Msg.GetRows() {
-		out[i] = Pushed{Outcome: Outcome(r.GetOutcome()), Position: r.GetPosition(), Message: r.GetMessage()}
+		out[i] = Pushed{Outcome: Outcome(r.GetOutcome()), Shard: int(r.GetShard()), Position: r.GetPosition(), Message: r.GetMessage()}
 	}
 	return out, nil
 }
@@ -201,7 +201,8 @@ func (c *Client) push(ctx context.Context, source string, cols []*unskewv1.Colum
 // Pushed is the result for one pushed row.
 type Pushed struct {
 	Outcome  Outcome
-	Position uint64 // in the source's log, from 1; 0 for a rejected row
+	Shard    int    // of the source's log
+	Position uint64 // in the shard, from 1; 0 for a rejected row
 	Message  string // why it was rejected or conflicts
 }
 

@@ -3,6 +3,7 @@ package sdk
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,10 +44,11 @@ type Rows struct {
 
 // State describes the states of a view that the rows were computed from.
 type State struct {
-	View        string // the view's role in the service
-	Fingerprint string // of the view
-	Generation  uint64 // of its materialization
-	Positions   []uint64
+	View        string       // the view's role in the service
+	Fingerprint string       // of the view
+	Generation  uint64       // of its materialization
+	Positions   []uint64     // in the source's log, for each row; if it has several shards, the sum of Shards
+	Shards      [][]uint64   // positions in the shards of the log, for each row; nil if only the first has any
 	Newest      []time.Time  // newest visible time applied, for each row
 	Unknown     map[int]bool // rows whose entity has no state
 }
@@ -55,8 +57,8 @@ type State struct {
 type Freshness struct {
 	View       string    // the view's role in the service
 	Generation uint64    // of its materialization
-	Position   uint64    // in the source's log, up to which all events are applied, at least; 0 without a stream
-	Lag        uint64    // records of the log after Position
+	Position   uint64    // how many records of the source's log are applied, at least; 0 without a stream
+	Lag        uint64    // how many are not
 	Complete   time.Time // events that were stored before are applied; zero if unknown
 }
 
@@ -87,7 +89,8 @@ func newRows(service string, m *unskewv1.GetFeaturesResponse) (*Rows, error) {
 		r.features = append(r.features, f)
 	}
 	for _, s := range m.GetStates() {
-		if len(s.GetPositions()) != r.n || len(s.GetNewestMicros()) != r.n {
+		per := len(s.GetShardPositions())
+		if len(s.GetPositions()) != r.n || len(s.GetNewestMicros()) != r.n || per > 0 && per != r.n*int(s.GetShards()) {
 			return nil, fmt.Errorf("the server's answer for the states of view %s does not have the %d rows it announced", s.GetView(), r.n)
 		}
 		r.States = append(r.States, newState(s))
@@ -107,6 +110,9 @@ func newState(s *unskewv1.ViewState) State {
 		Newest: make([]time.Time, len(s.GetNewestMicros())), Unknown: map[int]bool{}}
 	for i, us := range s.GetNewestMicros() {
 		out.Newest[i] = time.UnixMicro(us).UTC()
+	}
+	if n := int(s.GetShards()); len(s.GetShardPositions()) > 0 {
+		out.Shards = slices.Collect(slices.Chunk(s.GetShardPositions(), n))
 	}
 	for _, i := range s.GetUnknown() {
 		out.Unknown[int(i)] = true

@@ -8,6 +8,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/logpos"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
@@ -138,16 +139,28 @@ func (v *viewReader) state() *unskewv1.ViewState {
 		View: v.ref.As, Fingerprint: v.ref.View.Fingerprint.String(), Generation: v.Generation.Number,
 		Positions: make([]uint64, n), NewestMicros: make([]int64, n),
 	}
+	built := v.Generation.Positions.Vector()
+	rows := make([]logpos.Vector, n)
 	for i := range n {
 		e := v.places.Of(i)
-		out.Positions[i] = v.Generation.Position
+		rows[i] = built
 		if v.stateBytes(e) == 0 {
 			out.Unknown = append(out.Unknown, uint32(i))
-			continue
+		} else {
+			applied, _ := v.appliedOf(e) // already known to decode
+			newest, _ := v.newestOf(e)
+			rows[i] = logpos.Max(built, applied)
+			out.NewestMicros[i] = int64(max(newest, plan.MinTime))
 		}
-		position, newest, _ := v.headOf(e) // already known to decode
-		out.Positions[i] = max(out.Positions[i], position)
-		out.NewestMicros[i] = int64(max(newest, plan.MinTime))
+		out.Positions[i] = rows[i].Sum()
+		out.Shards = max(out.Shards, uint32(len(rows[i])))
+	}
+	if out.Shards > 1 {
+		for _, row := range rows {
+			for k := range int(out.Shards) {
+				out.ShardPositions = append(out.ShardPositions, row.At(k))
+			}
+		}
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -212,7 +213,7 @@ func (m *memoryStore) write(t testing.TB, p *plan.Plan, events ...event) {
 				states[string(key)] = s
 			}
 			s.Apply(k.Eval(ev), []int32{int32(i)}, plan.MaxTime)
-			s.SetPosition(uint64(i + 1))
+			s.SetApplied(logpos.One(0, uint64(i+1)))
 		}
 		for key, s := range states {
 			m.data[string(g.StateKey([]byte(key)))] = s.Append(nil)

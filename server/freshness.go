@@ -111,7 +111,7 @@ func (q *query) judge(states []fetched, marks freshness.Marks, now plan.EventTim
 	for i := range states {
 		m, ok := marks.Of(states[i].Generation)
 		if !ok {
-			m = freshness.Mark{Generation: states[i].Generation, Position: states[i].Generation.Position, Complete: plan.Always}
+			m = freshness.Mark{Generation: states[i].Generation, Position: states[i].Generation.Positions.Vector().Sum(), Complete: plan.Always}
 			all = false
 		}
 		f := viewFreshness{Mark: m}

@@ -22,6 +22,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/redisconn"
@@ -158,7 +159,7 @@ func (c *keptCase) state(r *rand.Rand, k *kernel.View, user int, old []byte) ([]
 		ev.Batch.Cols[i].Set(0, v)
 	}
 	s.Apply(k.Eval(ev), []int32{0}, now)
-	s.SetPosition(s.Position() + 1)
+	s.SetApplied(logpos.One(0, s.Applied().At(0)+1))
 	return s.Append(nil), nil
 }
 

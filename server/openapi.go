@@ -97,7 +97,8 @@ func pushOperation(src *plan.Source) object {
 		"properties": object{"rows": object{"type": "array", "description": "One for each row of the request. A rejected row does not affect the others.",
 			"items": object{"type": "object", "required": []string{"outcome"}, "properties": object{
 				"outcome":  object{"enum": []string{"APPENDED", "FILLED", "DUPLICATE", "CONFLICT", "REJECTED"}},
-				"position": object{"type": "integer", "description": "The position of the event in the log."},
+				"position": object{"type": "integer", "description": "The position of the event in its shard of the log."},
+				"shard":    object{"type": "integer", "description": "The shard of the log, if it is not 0, the first."},
 				"message":  object{"type": "string", "description": "Why the row was rejected or conflicts."},
 			}}}},
 	})

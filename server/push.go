@@ -48,7 +48,7 @@ func (s *Server) push(ctx context.Context, req *connect.Request[pushRequest]) (*
 	}
 	res := &unskewv1.PushResponse{Rows: make([]*unskewv1.PushedRow, len(pushed))}
 	for i, r := range pushed {
-		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Position: r.Position, Message: r.Message}
+		res.Rows[i] = &unskewv1.PushedRow{Outcome: unskewv1.Outcome(r.Outcome), Shard: uint32(r.Shard), Position: r.Position, Message: r.Message}
 	}
 	s.countPushed(src.Name, pushed)
 	return connect.NewResponse(res), nil

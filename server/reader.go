@@ -7,6 +7,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/wire"
 )
 
@@ -158,7 +159,7 @@ func (v *viewReader) newest() (plan.EventTime, error) {
 		if v.stateBytes(e) == 0 {
 			continue
 		}
-		_, t, err := v.headOf(e)
+		t, err := v.newestOf(e)
 		if err != nil {
 			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
 		}
@@ -167,10 +168,18 @@ func (v *viewReader) newest() (plan.EventTime, error) {
 	return newest, nil
 }
 
-// headOf returns the position and the newest time of the state of entity e, which has one.
-func (v *viewReader) headOf(e int) (position uint64, newest plan.EventTime, err error) {
+// newestOf returns the newest time of the state of entity e, which has one.
+func (v *viewReader) newestOf(e int) (plan.EventTime, error) {
 	if k := v.kept(e); k != nil {
-		return k.Position, k.Newest, nil
+		return k.Newest, nil
 	}
-	return v.kernel.HeadOf(v.States[e])
+	return v.kernel.NewestOf(v.States[e])
+}
+
+// appliedOf returns the positions that the state of entity e, which has one, has applied.
+func (v *viewReader) appliedOf(e int) (logpos.Vector, error) {
+	if k := v.kept(e); k != nil {
+		return k.Applied, nil
+	}
+	return v.kernel.AppliedOf(v.States[e])
 }

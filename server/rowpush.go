@@ -84,6 +84,9 @@ func appendPushed(dst []byte, rows []ingest.Pushed) []byte {
 		if r.Position > 0 {
 			dst = strconv.AppendUint(append(dst, `,"position":`...), r.Position, 10)
 		}
+		if r.Shard > 0 {
+			dst = strconv.AppendInt(append(dst, `,"shard":`...), int64(r.Shard), 10)
+		}
 		if r.Message != "" {
 			dst = wire.AppendJSONString(append(dst, `,"message":`...), r.Message)
 		}

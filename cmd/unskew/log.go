@@ -10,6 +10,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -45,14 +46,15 @@ Exit code 1 if there are any.`,
 type deadLetter struct {
 	View     string `json:"view"`
 	Source   string `json:"source"`
-	Position uint64 `json:"position"`
+	Shard    int    `json:"shard,omitempty"`
+	Position uint64 `json:"position"` // in the shard; 0: it was set aside when the view was materialized
 	At       string `json:"at"`
 	Entity   string `json:"entity,omitempty"`
 	Reason   string `json:"reason"`
 }
 
 func newDeadLetter(v *plan.View, l registry.DeadLetter) deadLetter {
-	return deadLetter{v.Name, v.Source.Name, l.Position, l.At.String(), entitykey.Text(v.Entity, l.Entity), l.Reason}
+	return deadLetter{v.Name, v.Source.Name, l.Shard, l.Position, l.At.String(), entitykey.Text(v.Entity, l.Entity), l.Reason}
 }
 
 func (d deadLetter) String() string {
@@ -60,7 +62,11 @@ func (d deadLetter) String() string {
 	if d.Entity != "" {
 		what = d.Entity
 	}
-	return fmt.Sprintf("view %s: %s, since position %d of the log of %s (%s): %s", d.View, what, d.Position, d.Source, d.At, d.Reason)
+	since := "it was materialized"
+	if d.Position > 0 {
+		since = fmt.Sprintf("position %d of the log of %s", d.Position, eventlog.Shards{Source: d.Source}.Name(d.Shard))
+	}
+	return fmt.Sprintf("view %s: %s, since %s (%s): %s", d.View, what, since, d.At, d.Reason)
 }
 
 func (o *options) deadLetters(c *cobra.Command) (err error) {

@@ -78,10 +78,9 @@ read removed records from it.`,
 				if err != nil {
 					return err
 				}
-				s.Trimming, s.Trimmable = true, int64(found.Trimmable(before)-found.Trimmed)
+				s.Trimming, s.Trimmable = true, found.Trimmable(before)
 				if yes {
-					s.Removed = s.Trimmable
-					_, err = r.Trim(ctx, src, before)
+					s.Removed, err = r.Trim(ctx, src, before)
 				}
 				return err
 			})
@@ -104,27 +103,46 @@ func agoFlag(flag, span string) (plan.EventTime, error) {
 	return wallClock() - plan.EventTime(ago), nil
 }
 
-// logStatus is the status of a log as printed, after what the command did.
+// logStatus is the status of a log as printed, after what the command did. Positions are summed up over its shards.
 type logStatus struct {
-	Source    string `json:"source"`
-	End       uint64 `json:"end"`
-	Applied   uint64 `json:"applied"`
-	Slowest   string `json:"slowest_view,omitempty"`
-	Archived  uint64 `json:"archived"`
-	Files     int    `json:"archive_files"`
-	Bytes     int64  `json:"archive_bytes"`
-	Trimmed   uint64 `json:"trimmed"`
-	Written   int64  `json:"written"`   // records, by this command
-	Trimmable int64  `json:"trimmable"` // records, before this command
-	Removed   int64  `json:"removed"`   // records, by this command
-	Trimming  bool   `json:"-"`         // the command is trim
+	Source string `json:"source"`
+	places
+	Written   int64    `json:"written"`          // records, by this command
+	Trimmable int64    `json:"trimmable"`        // records, before this command
+	Removed   int64    `json:"removed"`          // records, by this command
+	Trimming  bool     `json:"-"`                // the command is trim
+	Shards    []places `json:"shards,omitempty"` // if there are several
+}
+
+// places says where the records of a log, or of one of its shards, are.
+type places struct {
+	End      uint64 `json:"end"`
+	Applied  uint64 `json:"applied"`
+	Slowest  string `json:"slowest_view,omitempty"`
+	Archived uint64 `json:"archived"`
+	Files    int    `json:"archive_files"`
+	Bytes    int64  `json:"archive_bytes"`
+	Trimmed  uint64 `json:"trimmed"`
 }
 
 func (s *logStatus) set(found online.LogStatus) {
-	s.End, s.Applied, s.Archived, s.Trimmed = uint64(found.End), uint64(found.Applied), uint64(found.Archived), uint64(found.Trimmed)
-	s.Files, s.Bytes = len(found.Files), found.Bytes()
-	if found.Slowest != nil {
-		s.Slowest = found.Slowest.Name
+	s.places, s.Shards = places{}, nil
+	most := uint64(0)
+	for k := range found.Shards {
+		of := &found.Shards[k]
+		p := places{End: uint64(of.End), Applied: uint64(of.Applied), Archived: uint64(of.Archived), Trimmed: uint64(of.Trimmed), Files: len(of.Files), Bytes: of.Bytes()}
+		if of.Slowest != nil {
+			p.Slowest = of.Slowest.Name
+		}
+		if lag := p.End - p.Applied; k == 0 || lag > most {
+			most, s.Slowest = lag, p.Slowest
+		}
+		s.End, s.Applied, s.Archived, s.Trimmed = s.End+p.End, s.Applied+p.Applied, s.Archived+p.Archived, s.Trimmed+p.Trimmed
+		s.Files, s.Bytes = s.Files+p.Files, s.Bytes+p.Bytes
+		s.Shards = append(s.Shards, p)
+	}
+	if len(s.Shards) == 1 {
+		s.Shards = nil
 	}
 }
 
@@ -140,17 +158,28 @@ func (s *logStatus) String() string {
 	case s.Trimming && s.End > 0:
 		text += "no record can be removed yet, see --help; "
 	}
-	if s.End == 0 {
-		return text + "the log is empty"
+	if s.Shards == nil {
+		return text + "the log " + s.places.String()
 	}
-	text += fmt.Sprintf("the log has positions %d to %d", s.Trimmed+1, s.End)
-	if s.Slowest != "" {
-		text += fmt.Sprintf(", applied up to %d (view %s)", s.Applied, s.Slowest)
+	text += fmt.Sprintf("the log has %s in %d shards", quantity(int64(s.End-s.Trimmed), "record"), len(s.Shards))
+	for k := range s.Shards {
+		text += fmt.Sprintf("\n  shard %d %s", k, s.Shards[k].String())
 	}
-	if s.Archived == 0 {
+	return text
+}
+
+func (p *places) String() string {
+	if p.End == 0 {
+		return "is empty"
+	}
+	text := fmt.Sprintf("has positions %d to %d", p.Trimmed+1, p.End)
+	if p.Slowest != "" {
+		text += fmt.Sprintf(", applied up to %d (view %s)", p.Applied, p.Slowest)
+	}
+	if p.Archived == 0 {
 		return text + ", none is archived"
 	}
-	return text + fmt.Sprintf(", archived up to %d in %s, %s", s.Archived, quantity(int64(s.Files), "file"), quantity(s.Bytes, "byte"))
+	return text + fmt.Sprintf(", archived up to %d in %s, %s", p.Archived, quantity(int64(p.Files), "file"), quantity(p.Bytes, "byte"))
 }
 
 // eachLog does something with the logs of the stream sources, or of the one in args, and prints their

@@ -12,8 +12,8 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
-	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 )
@@ -167,7 +167,7 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 	}
 	m.registered = append(m.registered, src)
 	m.progress.begin("register", "event ids of "+src.Name, 0)
-	none := eventlog.Position(0)
+	var none logpos.Vector
 	var n int64
 	err := offline.RegisterIDs(ctx, m.st.Log, src, m.to, src.DedupWindow, func(ctx context.Context, f func(*kernel.Events) error) error {
 		h := offline.History{Reader: m.reader, Source: src, Until: &none}
@@ -202,7 +202,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 			m.progress.begin("materialize", fmt.Sprintf("events into %s (%s)", v.Name, m.which), 0)
 			return nil
 		},
-		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
 			h.To = &m.to
 			var err error

@@ -15,6 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
@@ -206,14 +207,18 @@ func (r *replay) history(ctx context.Context, src *plan.Source, f func(*kernel.E
 	return err
 }
 
-// logEnd returns the position up to which training read a source's log.
-func (r *replay) logEnd(src *plan.Source) eventlog.Position {
+// logEnd returns the positions up to which training read a source's log.
+func (r *replay) logEnd(src *plan.Source) logpos.Vector {
 	for _, s := range r.manifest.Sources {
-		if s.Name == src.Name {
-			return eventlog.Position(s.LogEnd)
+		switch {
+		case s.Name != src.Name:
+		case s.LogEnds != nil:
+			return s.LogEnds
+		default:
+			return logpos.One(0, s.LogEnd)
 		}
 	}
-	return 0
+	return nil
 }
 
 // replayProgress converts the phases of a replay to lines. Pushes and reads alternate, so

@@ -207,7 +207,7 @@ func answered(rows []sdk.Pushed, n int) ([]ingest.Pushed, error) {
 		if !known {
 			return nil, fmt.Errorf("the server answered row %d of the batch with outcome %d, which this program does not know: is the server newer?", i+1, r.Outcome)
 		}
-		pushed[i] = ingest.Pushed{Outcome: outcome, Position: r.Position, Message: r.Message}
+		pushed[i] = ingest.Pushed{Outcome: outcome, Shard: r.Shard, Position: r.Position, Message: r.Message}
 	}
 	return pushed, nil
 }

@@ -64,15 +64,23 @@ func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
 	}
 	defer closeWith(&err, st)
 	r := setBackResult{Source: src.Name, To: at.String(), Views: []string{}}
-	newest, err := eventlog.Newest(c.Context(), st.Log, src.Name)
+	shards, err := eventlog.NewLayouts(st.Log).Find(c.Context(), src.Name)
+	if err != nil {
+		return err
+	}
+	newest, err := shards.Newest(c.Context(), st.Log)
 	if err != nil {
 		return err
 	}
 	if newest != plan.Always {
 		r.Newest = newest.String()
 	}
-	if r.Changed, err = st.Log.SetBack(c.Context(), src.Name, at); err != nil {
-		return err
+	for k := range shards.N {
+		changed, err := st.Log.SetBack(c.Context(), shards.Name(k), at)
+		if err != nil {
+			return err
+		}
+		r.Changed = r.Changed || changed
 	}
 	for _, v := range p.Plan.Views {
 		if v.Source == src && r.Changed {

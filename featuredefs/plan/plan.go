@@ -64,6 +64,7 @@ type Source struct {
 	SkipBadRows bool
 	MaxAhead    Micros     // a pushed event whose visible time lies farther than this after the append time is rejected
 	DedupWindow Micros     // how long the ids of pushed events are remembered, at least; 0 of a source without a stream or ids
+	Shards      int        // how many shards the log of pushed events has; 0: the default
 	MinTime     *EventTime // a row with an earlier event time is bad; nil: none, but see docs/semantics.md §2 about 1970
 	Keys        [][]string // the key columns of each view of the project over the source, each list once: a key that is too long makes a bad row
 	Description string

@@ -32,7 +32,8 @@ type Config struct {
 
 // Watch checks clocks and keeps the result of the last check. It is safe for concurrent use.
 type Watch struct {
-	cfg Config
+	cfg     Config
+	layouts *eventlog.Layouts
 
 	mu       sync.Mutex
 	checked  bool
@@ -47,7 +48,7 @@ type Watch struct {
 
 // New makes a Watch that has not checked anything yet.
 func New(cfg Config) *Watch {
-	return &Watch{cfg: cfg, ahead: map[string]plan.Micros{}, reported: map[string]bool{}}
+	return &Watch{cfg: cfg, layouts: eventlog.NewLayouts(cfg.Log), ahead: map[string]plan.Micros{}, reported: map[string]bool{}}
 }
 
 // Every is the interval between the checks of Run.
@@ -78,7 +79,7 @@ func (w *Watch) Check(ctx context.Context) error {
 	now, elapsed := w.cfg.Now(), w.cfg.Elapsed()
 	newest := map[string]plan.EventTime{}
 	for _, s := range w.cfg.Sources {
-		t, failed := eventlog.Newest(ctx, w.cfg.Log, s)
+		t, failed := w.newest(ctx, s)
 		if err = errors.Join(err, failed); failed == nil {
 			newest[s] = t
 		}
@@ -94,6 +95,15 @@ func (w *Watch) Check(ctx context.Context) error {
 		w.noteAhead(s, t, now)
 	}
 	return w.err
+}
+
+// newest is when the newest record of a source was stored.
+func (w *Watch) newest(ctx context.Context, source string) (plan.EventTime, error) {
+	shards, err := w.layouts.Find(ctx, source)
+	if err != nil {
+		return plan.Always, err
+	}
+	return shards.Newest(ctx, w.cfg.Log)
 }
 
 // Err is not nil if the last check found the clocks so far apart that the times of this machine

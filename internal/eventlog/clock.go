@@ -24,7 +24,7 @@ func (e *ClockError) Error() string {
 			e.Clock, e.Server, limits.ClockSkew)
 	}
 	return fmt.Sprintf("the newest event of %s was stored at %v, and this machine's clock says %v: either it was wrong then, or it is wrong now; nothing is stored, because it would be invisible until then. "+
-		"If the clock is right now, run: unskew log set-back %s", e.Shard, e.Newest, e.Clock, e.Shard)
+		"If the clock is right now, run: unskew log set-back %s", e.Shard, e.Newest, e.Clock, SourceOf(e.Shard))
 }
 
 // Correction says that every record up to a position counts as appended at Time at the latest,

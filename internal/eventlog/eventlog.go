@@ -1,7 +1,7 @@
 // Package eventlog is the durable, ordered, deduplicating log that every pushed
 // event goes through before it reaches a feature.
 //
-// A log is divided into shards (one for each stream source). Within a shard
+// A log is divided into shards, of which each stream source has one or more (see Shards). Within a shard
 // positions are dense and ascending from 1. The log stores payloads as opaque
 // bytes. Package eventlog/pebble embeds it, eventlog/redis puts it on a Redis
 // server; eventlog/logtest is the suite that both pass.
@@ -46,6 +46,7 @@ func (e *Entry) bodyDigest() Digest {
 // Record is an appended delivery. Appended is the log's clock at that moment,
 // never less than that of an earlier record of the shard.
 type Record struct {
+	Shard    int // of the shards of its source; 0 as a Log returns it
 	Position Position
 	Appended plan.EventTime
 	ID       string
@@ -102,13 +103,18 @@ type Log interface {
 	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
-	// Wait returns nil when the shard's End exceeds after, ctx's error when ctx ends, and ErrClosed
+	// Begun reports whether the shard exists: it has records, had records that were trimmed, or remembers ids.
+	Begun(ctx context.Context, shard string) (bool, error)
+	// Wait returns nil when the End of one of the shards exceeds the given position, ctx's error when ctx ends, and ErrClosed
 	// when the log is closed.
-	Wait(ctx context.Context, shard string, after Position) error
+	Wait(ctx context.Context, ends Ends) error
 	// Close waits for running calls, ends those in Wait, and releases the storage. Closing again
 	// does nothing.
 	Close() error
 }
+
+// Ends are positions by the name of the shard, of which there is at least one.
+type Ends map[string]Position
 
 // Clock returns the log's time. It is time.Now except in simulations. Several goroutines call it
 // concurrently.

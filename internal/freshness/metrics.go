@@ -12,7 +12,7 @@ var (
 	lagDesc = prometheus.NewDesc("unskew_view_lag_records",
 		"Records of the log that the view has not consumed, at the last look.", []string{"view"}, nil)
 	positionDesc = prometheus.NewDesc("unskew_view_position",
-		"Position in the log up to which the view has consumed it, at the last look.", []string{"view"}, nil)
+		"Records of the log that the view has consumed, at the last look; in a log with one shard, the position of the last.", []string{"view"}, nil)
 )
 
 // Register adds metrics of every view to reg.

@@ -17,6 +17,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/cron"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -40,8 +41,8 @@ const DefaultEvery = 250 * time.Millisecond
 // that are read after the Mark was.
 type Mark struct {
 	Generation registry.Generation
-	Position   uint64 // in the log, consumed by the view; 0 without a stream
-	Lag        uint64 // records of the log after Position
+	Position   uint64 // how many records of the log the view has consumed; 0 without a stream
+	Lag        uint64 // how many it has not
 	// Complete is plan.Always if nothing is known. Every event that was stored in the log before
 	// Complete is in the states or set aside.
 	Complete plan.EventTime
@@ -66,8 +67,9 @@ func (m Marks) Of(g registry.Generation) (mark Mark, ok bool) {
 
 // Tracker follows the views of a plan. It is safe for concurrent use.
 type Tracker struct {
-	cfg   Config
-	marks atomic.Pointer[Marks]
+	cfg     Config
+	layouts *eventlog.Layouts
+	marks   atomic.Pointer[Marks]
 
 	mu      sync.Mutex
 	plan    *plan.Plan
@@ -96,7 +98,7 @@ func New(cfg Config) *Tracker {
 	if cfg.Every == 0 {
 		cfg.Every = DefaultEvery
 	}
-	t := &Tracker{cfg: cfg, began: plan.Always, last: Last{Ended: plan.Always}}
+	t := &Tracker{cfg: cfg, layouts: eventlog.NewLayouts(cfg.Log), began: plan.Always, last: Last{Ended: plan.Always}}
 	t.marks.Store(&Marks{})
 	return t
 }
@@ -212,7 +214,7 @@ func (t *Tracker) finish(ctx context.Context, l *look, p *plan.Plan, runs map[*p
 // look compares the views of a plan with their sources. It reads the end of each log first, so that
 // a view that has consumed everything up to there contains all events stored before now.
 func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]*cron.Schedule, now plan.EventTime) (Marks, error) {
-	ends, err := t.ends(ctx, p)
+	ends, err := t.ends(ctx, p.Sources)
 	if err != nil {
 		return nil, err
 	}
@@ -232,13 +234,12 @@ func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]
 		if live[i].Generation.Number == 0 {
 			continue
 		}
-		m := Mark{Generation: live[i].Generation, Position: live[i].Offset}
+		m := Mark{Generation: live[i].Generation}
 		if v.Source.Stream {
-			if err = t.compareWithLog(ctx, &m, v.Source, ends[v.Source], now, found); err == nil {
-				err = found.check(ctx, &m, v.Source, live[i].Reached)
-			}
+			m.Position, m.Complete = live[i].Offset.Sum(), now
+			err = t.compareWithLog(ctx, &m, ends[v.Source], &live[i], found)
 		} else {
-			m.Position, m.Complete = 0, completeUntil(v.Source, runs[v.Source], m.Generation.Materialized)
+			m.Complete = completeUntil(v.Source, runs[v.Source], m.Generation.Materialized)
 		}
 		if err != nil {
 			return nil, err
@@ -248,16 +249,24 @@ func (t *Tracker) look(ctx context.Context, p *plan.Plan, runs map[*plan.Source]
 	return marks, nil
 }
 
+// end is the end of a source's log.
+type end struct {
+	shards eventlog.Shards
+	at     logpos.Vector
+}
+
 // ends returns the end of the log of every stream.
-func (t *Tracker) ends(ctx context.Context, p *plan.Plan) (map[*plan.Source]uint64, error) {
-	found := make([]eventlog.Position, len(p.Sources))
+func (t *Tracker) ends(ctx context.Context, sources []*plan.Source) (map[*plan.Source]end, error) {
+	found := make([]end, len(sources))
 	g, ctx := errgroup.WithContext(ctx)
-	for i, s := range p.Sources {
+	for i, s := range sources {
 		if !s.Stream {
 			continue
 		}
 		g.Go(func() (err error) {
-			found[i], err = t.cfg.Log.End(ctx, s.Name)
+			if found[i].shards, err = t.layouts.Find(ctx, s.Name); err == nil {
+				found[i].at, err = found[i].shards.Ends(ctx, t.cfg.Log)
+			}
 			if err != nil {
 				return fmt.Errorf("end of the log of source %s: %w", s.Name, err)
 			}
@@ -265,39 +274,54 @@ func (t *Tracker) ends(ctx context.Context, p *plan.Plan) (map[*plan.Source]uint
 		})
 	}
 	err := g.Wait()
-	ends := map[*plan.Source]uint64{}
-	for i, s := range p.Sources {
-		ends[s] = uint64(found[i])
+	ends := map[*plan.Source]end{}
+	for i, s := range sources {
+		ends[s] = found[i]
 	}
 	return ends, err
 }
 
-// compareWithLog fills in how far a view is behind its log, which ended at end before the view's
-// position was read.
-func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, s *plan.Source, end uint64, now plan.EventTime, found *records) error {
-	m.Complete = now
-	switch {
-	case m.Position > end: // the log has grown since, or is another one
-		later, err := t.cfg.Log.End(ctx, s.Name)
-		if err != nil {
-			return fmt.Errorf("end of the log of source %s: %w", s.Name, err)
+// compareWithLog fills in how far a view is behind its log, which ended at end before what the view has consumed
+// was read. A view is complete until the oldest record, of any shard, that it has not consumed.
+func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, end end, view *registry.Consumed, found *records) error {
+	for k := range end.shards.N {
+		name, at := end.shards.Name(k), view.Offset.At(k)
+		until, err := t.completeIn(ctx, name, at, end.at.At(k), found)
+		if err == nil && until != plan.Always {
+			var has bool
+			if has, err = found.has(ctx, name, view.Reached.At(k)); !has {
+				until = plan.Always
+			}
 		}
-		if m.Position > uint64(later) {
-			m.Complete = plan.Always
-		}
-	case m.Position < end:
-		m.Lag = end - m.Position
-		next, err := found.read(ctx, s, m.Position+1)
 		if err != nil {
 			return err
 		}
-		if next == nil {
-			m.Complete = plan.Always
-		} else {
-			m.Complete = min(now, next.Appended)
-		}
+		m.Lag += end.at.At(k) - min(at, end.at.At(k))
+		m.Complete = min(m.Complete, until)
 	}
 	return nil
+}
+
+// completeIn is until when states have the records of a shard that they have consumed up to a position; Never if they have
+// all, Always if that is not known.
+func (t *Tracker) completeIn(ctx context.Context, shard string, at, end uint64, found *records) (plan.EventTime, error) {
+	switch {
+	case at > end: // the log has grown since, or is another one
+		later, err := t.cfg.Log.End(ctx, shard)
+		if err != nil {
+			return plan.Always, fmt.Errorf("end of the log of source %s: %w", shard, err)
+		}
+		if at > uint64(later) {
+			return plan.Always, nil
+		}
+	case at < end:
+		next, err := found.read(ctx, shard, at+1)
+		if err != nil || next == nil {
+			return plan.Always, err
+		}
+		return next.Appended, nil
+	}
+	return plan.Never, nil
 }
 
 // records are those that a look has read. Views of a source mostly ask for the same ones.
@@ -307,37 +331,31 @@ type records struct {
 }
 
 type recordKey struct {
-	source   *plan.Source
+	shard    string
 	position uint64
 }
 
-func (r *records) read(ctx context.Context, s *plan.Source, position uint64) (*eventlog.Record, error) {
-	p := recordKey{s, position}
+func (r *records) read(ctx context.Context, shard string, position uint64) (*eventlog.Record, error) {
+	p := recordKey{shard, position}
 	if found, ok := r.at[p]; ok {
 		return found, nil
 	}
-	found, err := eventlog.At(ctx, r.log, s.Name, eventlog.Position(position))
+	found, err := eventlog.At(ctx, r.log, shard, eventlog.Position(position))
 	if err != nil {
-		return nil, fmt.Errorf("log of source %s at position %d: %w", s.Name, position, err)
+		return nil, fmt.Errorf("log of source %s at position %d: %w", shard, position, err)
 	}
 	r.at[p] = found
 	return found, nil
 }
 
-// check forgets what is known of a view if the log does not have the record that the view's
-// states were last made of: then it is another log, which the applier does not apply to them.
-func (r *records) check(ctx context.Context, m *Mark, s *plan.Source, reached registry.Reached) error {
-	if reached.Position == 0 || m.Complete == plan.Always {
-		return nil
+// has reports whether a shard has the record that a view's states were last made of. If it has not,
+// it is another log, which the applier does not apply to them.
+func (r *records) has(ctx context.Context, shard string, m registry.Mark) (bool, error) {
+	if m.Position == 0 {
+		return true, nil
 	}
-	last, err := r.read(ctx, s, reached.Position)
-	if err != nil {
-		return err
-	}
-	if last == nil || uint64(last.Mark()) != reached.Mark {
-		m.Complete = plan.Always
-	}
-	return nil
+	last, err := r.read(ctx, shard, m.Position)
+	return last != nil && uint64(last.Mark()) == m.Mark, err
 }
 
 // completeUntil is the time up to which the state of a view over a table is complete: when it was

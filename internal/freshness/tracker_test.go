@@ -11,6 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -65,13 +66,13 @@ func (f *tracked) append(n int) {
 
 func (f *tracked) consume(to uint64) {
 	f.t.Helper()
-	f.must(registry.SetOffset(f.t.Context(), f.Store, f.generation, to))
+	f.must(registry.SetOffset(f.t.Context(), f.Store, f.generation, logpos.One(0, to)))
 }
 
 // reach stores that the states were made of the record at a position.
 func (f *tracked) reach(to uint64) {
 	f.t.Helper()
-	f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{{}}, registry.Reached{Position: to, Mark: f.mark(to)}))
+	f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{nil}, registry.Reached{{Position: to, Mark: f.mark(to)}}))
 }
 
 // mark is that of the record at a position.
@@ -113,7 +114,7 @@ func TestP13_MarksFollowTheLog(t *testing.T) {
 		f.now++
 		f.expect(9, 0, f.now)
 		// A log that is as long as the view's own, and has another record there.
-		f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{{Position: 9, Mark: f.mark(9)}}, registry.Reached{Position: 10, Mark: 5}))
+		f.must(registry.Advance(f.t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{{{Position: 9, Mark: f.mark(9)}}}, registry.Reached{{Position: 10, Mark: 5}}))
 		f.append(1)
 		f.consume(10)
 		f.now++
@@ -255,4 +256,44 @@ func TestAnErrorIsReportedOnce(t *testing.T) {
 	if m, ok := f.Marks().Of(f.generation); !ok || m.Complete != noon {
 		t.Errorf("%+v, %v; want what was found before", m, ok)
 	}
+}
+
+// A view is as complete as it is in the shard that it is behind in most, and lags by what waits in all of them.
+func TestP13_MarksOfADividedLog(t *testing.T) {
+	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
+		f := follow(t, open)
+		src := f.plan.Sources[0]
+		src.Shards = 3
+		shards, err := eventlog.NewLayouts(f.Log).Begin(t.Context(), src)
+		f.must(err)
+		add := func(shard int) {
+			t.Helper()
+			_, err := f.Log.Append(t.Context(), shards.Name(shard), []eventlog.Entry{{Payload: []byte("x")}})
+			f.must(err)
+			f.now++
+		}
+		consume := func(v logpos.Vector) {
+			t.Helper()
+			f.must(registry.SetOffset(t.Context(), f.Store, f.generation, v))
+			f.now++
+		}
+		for _, shard := range []int{2, 0, 0, 2, 1} { // at noon and the microseconds after
+			add(shard)
+		}
+		f.expect(0, 5, noon)
+		consume(logpos.Vector{0, 0, 1})
+		f.expect(1, 4, noon+1)
+		consume(logpos.Vector{1, 1})
+		f.expect(3, 2, noon+2)
+		consume(logpos.Vector{2})
+		f.expect(4, 1, noon+3)
+		consume(logpos.Vector{0, 0, 2})
+		f.expect(5, 0, f.now)
+		// The record of one shard is another one.
+		f.must(registry.Advance(t.Context(), f.Store, []registry.Generation{f.generation}, []registry.Reached{nil}, registry.Reached{{}, {Position: 1, Mark: 5}}))
+		f.now++
+		f.expect(5, 0, plan.Always)
+		consume(logpos.Vector{0, 9})
+		f.expect(13, 0, plan.Always)
+	})
 }

@@ -5,6 +5,7 @@ package ingest
 // that event came from history.
 type Pushed struct {
 	Outcome  Outcome
+	Shard    int // of the source's log
 	Position uint64
 	Message  string // why the row was rejected or conflicts
 }

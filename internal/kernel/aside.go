@@ -9,16 +9,20 @@ import (
 )
 
 // asideFormat is the format of a record that is stored in place of a state that cannot be
-// stored: revision, format, fingerprint, newest (Always), reason, CRC-32C.
-const asideFormat = 0xff
+// stored: revision, format, fingerprint, newest (Always), reason, CRC-32C. asideFormat5 has the applied
+// positions behind the fingerprint, as format 5 of states has.
+const (
+	asideFormat  = 0xff
+	asideFormat5 = 0xfe
+)
 
-// SetAside replaces s by a record of why it cannot be stored. The record has the position and
+// SetAside replaces s by a record of why it cannot be stored. The record has the applied positions and
 // the reason, but no events. Every aggregate read from it is an error. No events may be
 // applied to it; only a new build from history restores the entity.
 func (s *State) SetAside(reason string) {
-	position := s.position
+	applied := s.applied
 	s.Reset()
-	s.position, s.aside = position, reason
+	s.applied, s.aside = applied, reason
 }
 
 // Aside is the reason for which the state was set aside, "" if it was not.
@@ -54,12 +58,20 @@ func (s *State) decodeAside(body []byte) error {
 	return nil
 }
 
-// appendHeader begins an encoding in the given format; seal appends the checksum of the
-// encoding that began at begin.
-func (s *State) appendHeader(dst []byte, format byte) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, s.position+1)
-	dst = append(dst, format)
-	return append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
+// appendHeader begins an encoding in the first of two formats, or in the second, which has applied
+// positions, if there are others than of the first shard. seal appends the checksum of the encoding that
+// began at begin.
+func (s *State) appendHeader(dst []byte, format, sharded byte) []byte {
+	first := s.applied.OnlyFirst()
+	if !first {
+		format = sharded
+	}
+	dst = append(binary.BigEndian.AppendUint64(dst, s.Revision()), format)
+	dst = append(dst, s.view.plan.Fingerprint[:fingerprintLen]...)
+	if first {
+		return dst
+	}
+	return s.applied.Append(dst)
 }
 
 func seal(dst []byte, begin int) []byte {

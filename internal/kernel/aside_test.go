@@ -7,6 +7,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 )
 
 // A state that is set aside has its position and the reason. Every aggregate read from it is an
@@ -15,16 +16,16 @@ func TestStatesThatAreSetAside(t *testing.T) {
 	k := compiled(t, strings.Replace(spending, "  n: count(\"7d\")\n", "  n: count(\"7d\")\n  twice: n * 2\n  safe: {expr: sum(qty), default: 7, on_error: default}\n", 1))
 	s := k.NewState()
 	apply(k, s, payments(k, 12, 1), plan.EventTime(30*plan.Day))
-	s.SetPosition(41)
+	s.SetApplied(logpos.One(0, 41))
 	whole := s.Append(nil)
 	s.SetAside("too large")
 	b := s.Append(nil)
-	if s.Position() != 41 || len(b) > len("too large")+header+10+checksum {
-		t.Fatalf("position %d, %d bytes", s.Position(), len(b))
+	if !s.Applied().Equal(logpos.One(0, 41)) || len(b) > len("too large")+header+10+checksum {
+		t.Fatalf("positions %d, %d bytes", s.Applied(), len(b))
 	}
 	again := k.NewState()
-	if err := again.Decode(b); err != nil || again.Aside() != "too large" || again.Position() != 41 || again.Newest() != plan.Always {
-		t.Fatalf("%v: %q at %d", err, again.Aside(), again.Position())
+	if err := again.Decode(b); err != nil || again.Aside() != "too large" || !again.Applied().Equal(logpos.One(0, 41)) || again.Newest() != plan.Always {
+		t.Fatalf("%v: %q at %d", err, again.Aside(), again.Applied())
 	}
 	for n := range b {
 		if err := k.NewState().Decode(b[:n]); err == nil {

@@ -136,7 +136,7 @@ func FuzzStateDecode(f *testing.F) {
 func checkState(t *testing.T, k *kernel.View, b []byte) {
 	s := k.NewState()
 	at := plan.EventTime(20 * plan.Day)
-	if _, newest, err := k.HeadOf(b); err == nil && newest.Valid() {
+	if newest, err := k.NewestOf(b); err == nil && newest.Valid() {
 		at = max(newest, 0) + plan.EventTime(plan.Day)
 	}
 	stored, readable := k.ReadStored([][]byte{b}, at)

@@ -288,7 +288,7 @@ func (k *View) resize(n int) {
 }
 
 // ReadStored is Read for encoded states, nil for an entity without events, all as of t, which
-// must be later than the newest time that HeadOf returns for each.
+// must be later than the newest time that NewestOf returns for each.
 func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) {
 	return k.readRows(len(states), t, func(i int) error { return k.readRow(i, states[i], t) })
 }

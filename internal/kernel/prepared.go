@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -15,8 +16,8 @@ import (
 // same features.
 type Prepared struct {
 	From, Until plan.EventTime
-	Position    uint64         // of the state, as HeadOf returns it
-	Newest      plan.EventTime // of the state, as HeadOf returns it
+	Applied     logpos.Vector  // of the state, as AppliedOf returns it
+	Newest      plan.EventTime // of the state, as NewestOf returns it
 	StateBytes  int            // length of the encoded state; 0 if there is none
 
 	known  bool
@@ -33,7 +34,7 @@ func (p *Prepared) ValidAt(t plan.EventTime) bool { return p.From <= t && t < p.
 
 // Bytes is about how much memory p takes.
 func (p *Prepared) Bytes() int {
-	n := preparedBytes + len(p.aside) + 8*(len(p.values)+len(p.null)+len(p.err))
+	n := preparedBytes + len(p.aside) + 8*(len(p.values)+len(p.null)+len(p.err)+len(p.Applied))
 	for _, s := range p.texts {
 		n += textBytes + len(s)
 	}
@@ -107,7 +108,8 @@ func (k *View) readKept(i int, p *Prepared, t plan.EventTime) {
 func (k *View) prepared(i int, b []byte, t plan.EventTime) *Prepared {
 	p := &Prepared{From: plan.Always, Until: plan.Never, Newest: plan.Always, StateBytes: len(b), known: k.events.Get(i)}
 	if b != nil {
-		p.Position, p.Newest, _ = k.HeadOf(b) // already known to decode
+		p.Newest, _ = k.NewestOf(b) // already known to decode
+		p.Applied, _ = k.AppliedOf(b)
 		if p.aside = strings.Clone(k.aside[i]); p.aside != "" {
 			return p
 		}

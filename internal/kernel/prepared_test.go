@@ -48,7 +48,7 @@ func (c *preparedCase) after(t *testing.T, at plan.EventTime) plan.EventTime {
 		if b == nil {
 			continue
 		}
-		_, newest, err := c.view.HeadOf(b)
+		newest, err := c.view.NewestOf(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel/window"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -15,13 +16,13 @@ import (
 // visible yet. It and its encoding depend only on the multiset of applied events. It is not
 // safe for concurrent use.
 type State struct {
-	view     *View
-	position uint64          // newest log position applied
-	newest   plan.EventTime  // newest visible time in the tiles; Always if there is none
-	events   uint64          // visible events of the entity, before any filter
-	series   []window.Series // by group of slots
-	pending  []pendingRow    // in any order; sorted when encoded
-	aside    string          // why it was set aside; "" for a state with its events
+	view    *View
+	applied logpos.Vector   // newest position of each shard of the log that is applied
+	newest  plan.EventTime  // newest visible time in the tiles; Always if there is none
+	events  uint64          // visible events of the entity, before any filter
+	series  []window.Series // by group of slots
+	pending []pendingRow    // in any order; sorted when encoded
+	aside   string          // why it was set aside; "" for a state with its events
 }
 
 // NewState makes the state of an entity without events.
@@ -35,17 +36,21 @@ func (k *View) NewState() *State {
 
 // Reset makes s the state of an entity without events and keeps its memory.
 func (s *State) Reset() {
-	s.position, s.newest, s.events, s.pending, s.aside = 0, plan.Always, 0, s.pending[:0], ""
+	s.applied, s.newest, s.events, s.pending, s.aside = s.applied[:0], plan.Always, 0, s.pending[:0], ""
 	for g := range s.series {
 		s.series[g].Clear()
 	}
 }
 
-// Position is the newest log position the state has applied, 0 for none.
-func (s *State) Position() uint64 { return s.position }
+// Applied is the newest position of each shard of the log that the state has applied. It is valid until s changes.
+func (s *State) Applied() logpos.Vector { return s.applied }
 
-// SetPosition records that everything up to position p of the log is applied.
-func (s *State) SetPosition(p uint64) { s.position = p }
+// SetApplied records which positions are applied. It copies them.
+func (s *State) SetApplied(v logpos.Vector) { s.applied = append(s.applied[:0], v...) }
+
+// Revision is what the encoding of s begins with: one more than the number of records up to the
+// applied positions. It grows with every position that grows.
+func (s *State) Revision() uint64 { return s.applied.Sum() + 1 }
 
 // Newest is the newest visible time among the folded events, Always if there are none. T of a
 // read must be later.
@@ -152,9 +157,10 @@ func (s *State) applyGroup(g int, rows *Rows, sel []int32, horizon plan.EventTim
 }
 
 // The encoding of a state, see docs/formats/state.md: revision, format,
-// fingerprint, newest, events, series, pending, CRC-32C.
+// fingerprint, applied positions (only in format 5), newest, events, series, pending, CRC-32C.
 const (
-	stateFormat    = 4
+	stateFormat5   = 5 // of a state that has applied records of another shard than the first
+	stateFormat    = 4 // of any other
 	stateFormat3   = 3 // read but not written
 	fingerprintLen = 16
 	stateHeader    = 8 + 1 + fingerprintLen
@@ -166,13 +172,13 @@ var (
 )
 
 // Append appends the canonical encoding of s. It begins with the revision that the online
-// store requires: the applied position plus one.
+// store requires.
 func (s *State) Append(dst []byte) []byte {
 	begin := len(dst)
 	if s.aside != "" {
-		return seal(s.appendAside(s.appendHeader(dst, asideFormat)), begin)
+		return seal(s.appendAside(s.appendHeader(dst, asideFormat, asideFormat5)), begin)
 	}
-	dst = s.appendHeader(dst, stateFormat)
+	dst = s.appendHeader(dst, stateFormat, stateFormat5)
 	dst = binary.AppendVarint(dst, int64(s.newest))
 	dst = binary.AppendUvarint(dst, s.events)
 	for g := range s.series {
@@ -205,33 +211,74 @@ func (s *State) Load(b []byte) error {
 	return err
 }
 
-// HeadOf is the position and the newest time of an encoded state. It does not check the rest.
-func (k *View) HeadOf(b []byte) (position uint64, newest plan.EventTime, err error) {
-	position, newest, _, err = k.head(b)
-	return position, newest, err
+// NewestOf is the newest time of an encoded state. It does not check the rest.
+func (k *View) NewestOf(b []byte) (plan.EventTime, error) {
+	h, err := k.head(b)
+	return h.newest, err
 }
 
-func (k *View) head(b []byte) (position uint64, newest plan.EventTime, body []byte, err error) {
-	if len(b) < stateHeader+4 {
-		return 0, 0, nil, errState
+// AppliedOf is the positions that an encoded state has applied. It does not check the rest.
+func (k *View) AppliedOf(b []byte) (logpos.Vector, error) {
+	h, err := k.head(b)
+	if err != nil {
+		return nil, err
 	}
-	if b[8] != stateFormat && b[8] != stateFormat3 && b[8] != asideFormat {
-		return 0, 0, nil, fmt.Errorf("state: format %d; this program reads %d and %d; run: unskew materialize --full --view %s",
-			b[8], stateFormat3, stateFormat, k.plan.Name)
+	var v logpos.Vector
+	return v, h.decodeApplied(&v)
+}
+
+// stateHead is the front of an encoded state.
+type stateHead struct {
+	revision uint64
+	sharded  bool   // there are encoded positions
+	applied  []byte // begins with them
+	newest   plan.EventTime
+	body     []byte // what follows
+}
+
+func (k *View) head(b []byte) (h stateHead, err error) {
+	if len(b) < stateHeader+4 {
+		return h, errState
+	}
+	if f := b[8]; f != stateFormat && f != stateFormat5 && f != stateFormat3 && f != asideFormat && f != asideFormat5 {
+		return h, fmt.Errorf("state: format %d; this program reads %d to %d; run: unskew materialize --full --view %s",
+			b[8], stateFormat3, stateFormat5, k.plan.Name)
 	}
 	if string(b[9:stateHeader]) != string(k.plan.Fingerprint[:fingerprintLen]) {
-		return 0, 0, nil, fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", k.plan.Name, b[9:15], k.plan.Fingerprint[:6])
+		return h, fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", k.plan.Name, b[9:15], k.plan.Fingerprint[:6])
 	}
-	n, body, ok := varint(b[stateHeader : len(b)-4])
-	if !ok {
-		return 0, 0, nil, errState
+	h.revision, h.body = binary.BigEndian.Uint64(b), b[stateHeader:len(b)-4]
+	ok := true
+	if h.sharded = b[8] == stateFormat5 || b[8] == asideFormat5; h.sharded {
+		h.applied = h.body
+		if h.body, ok = logpos.Skip(h.body); !ok {
+			return h, errState
+		}
 	}
-	return binary.BigEndian.Uint64(b) - 1, plan.EventTime(n), body, nil
+	n, body, ok := varint(h.body)
+	if !ok || h.revision == 0 {
+		return h, errState
+	}
+	h.newest, h.body = plan.EventTime(n), body
+	return h, nil
+}
+
+// decodeApplied decodes the applied positions into v.
+func (h *stateHead) decodeApplied(v *logpos.Vector) error {
+	*v = (*v)[:0]
+	if !h.sharded {
+		v.Raise(0, h.revision-1)
+		return nil
+	}
+	if _, ok := v.Decode(h.applied); !ok || v.OnlyFirst() || v.Sum()+1 != h.revision {
+		return errState
+	}
+	return nil
 }
 
 func (s *State) decode(b []byte, reading bool) error {
 	s.Reset()
-	position, newest, body, err := s.view.head(b)
+	h, err := s.view.head(b)
 	if err != nil {
 		return err
 	}
@@ -239,11 +286,15 @@ func (s *State) decode(b []byte, reading bool) error {
 	if crc32.Checksum(b[:len(b)-4], castagnoli) != sum {
 		return errors.New("state: checksum does not match, the stored bytes are damaged")
 	}
-	s.position, s.newest = position, newest
-	if b[8] == asideFormat {
-		return s.decodeAside(body)
+	if err := h.decodeApplied(&s.applied); err != nil {
+		return err
+	}
+	s.newest = h.newest
+	if b[8] == asideFormat || b[8] == asideFormat5 {
+		return s.decodeAside(h.body)
 	}
 	var ok bool
+	body := h.body
 	if s.events, body, ok = uvarint(body); !ok {
 		return errState
 	}

@@ -18,7 +18,8 @@ import (
 // limit, or an entity whose state could not be stored from that event on. The event stays in the
 // log. Dead letters are deleted with their generation.
 type DeadLetter struct {
-	Position uint64         // in the log of the view's source
+	Shard    int            // of the log of the view's source
+	Position uint64         // in that shard; 0: the entity was set aside when the view was materialized
 	At       plan.EventTime // when it was set aside
 	Entity   []byte         // its key, truncated to letterEntity bytes; nil for an event without an entity
 	Reason   string
@@ -29,6 +30,8 @@ const (
 	letterFormat = 1
 	// letterEntity is the number of bytes of an entity key that a letter stores.
 	letterEntity = 1 << 10
+	// positionBits is how many bits a position has in the key of a letter, below those of the shard.
+	positionBits = 56
 	letterHash   = 16 // bytes of the hash of the entity key in the letter's key
 )
 
@@ -42,10 +45,10 @@ func (g Generation) letters() []byte {
 var errLetter = errors.New("registry: a dead letter is damaged; materialize the view again")
 
 // LetterKey returns the key under which a dead letter is stored when a generation is loaded. There
-// is at most one letter for each entity and position.
+// is at most one letter for each entity, shard and position. The highest byte of the position is the shard.
 func (g Generation) LetterKey(l DeadLetter) []byte {
 	entity := sha256.Sum256(l.Entity)
-	return append(binary.BigEndian.AppendUint64(g.letters(), l.Position), entity[:letterHash]...)
+	return append(binary.BigEndian.AppendUint64(g.letters(), uint64(l.Shard)<<positionBits|l.Position), entity[:letterHash]...)
 }
 
 // Value encodes the letter: revision 1, format, time, length and bytes of the entity key, reason.
@@ -68,7 +71,8 @@ func decodeLetter(key, b []byte) (DeadLetter, error) {
 	if used <= 0 || n > uint64(len(rest)) {
 		return DeadLetter{}, errLetter
 	}
-	l := DeadLetter{Position: binary.BigEndian.Uint64(key[prefixLen:]), At: plan.EventTime(binary.BigEndian.Uint64(b[9:])), Reason: string(rest[n:])}
+	place := binary.BigEndian.Uint64(key[prefixLen:])
+	l := DeadLetter{Shard: int(place >> positionBits), Position: place & (1<<positionBits - 1), At: plan.EventTime(binary.BigEndian.Uint64(b[9:])), Reason: string(rest[n:])}
 	if n > 0 {
 		l.Entity = slices.Clone(rest[:n])
 	}
@@ -87,7 +91,7 @@ func SetAside(ctx context.Context, store onlinestore.Store, g Generation, letter
 	return nil
 }
 
-// DeadLetters returns the dead letters of g in the order of their positions.
+// DeadLetters returns the dead letters of g in the order of shards and positions.
 func DeadLetters(ctx context.Context, store onlinestore.Store, g Generation) ([]DeadLetter, error) {
 	var out []DeadLetter
 	err := store.Scan(ctx, g.letters(), func(key, value []byte) error {
@@ -101,5 +105,5 @@ func DeadLetters(ctx context.Context, store onlinestore.Store, g Generation) ([]
 }
 
 func (l DeadLetter) compare(m DeadLetter) int {
-	return cmp.Or(cmp.Compare(l.Position, m.Position), bytes.Compare(l.Entity, m.Entity))
+	return cmp.Or(cmp.Compare(l.Shard, m.Shard), cmp.Compare(l.Position, m.Position), bytes.Compare(l.Entity, m.Entity))
 }

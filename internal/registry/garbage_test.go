@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
@@ -43,7 +44,7 @@ func TestGarbage(t *testing.T) {
 		build(t, store, now, "a", "b", "c")
 		build(t, store, lost, "x")
 		build(t, store, empty)
-		if err := errors.Join(write(ctx, store, died, "a"), SetOffset(ctx, store, now, 5), SetOffset(ctx, store, lost, 6),
+		if err := errors.Join(write(ctx, store, died, "a"), SetOffset(ctx, store, now, logpos.One(0, 5)), SetOffset(ctx, store, lost, logpos.One(0, 6)),
 			SetAside(ctx, store, lost, []DeadLetter{{Position: 3, Reason: "r"}})); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
@@ -23,7 +24,7 @@ type Generation struct {
 	Number       uint64         // ascending from 1; also the revision of the record
 	Build        uint64         // distinguishes builds with the same number, of which at most one becomes live
 	Materialized plan.EventTime // the state has the events of history that are visible before this time
-	Position     uint64         // the state has the log up to this position
+	Positions    logpos.Fixed   // the state has the log up to these positions
 	Inputs       [32]byte       // identifies the history it was built from
 }
 
@@ -34,6 +35,8 @@ const (
 	prefixLen    = 1 + 32 + 8 + 8
 	recordLen    = 8 + 1 + 8 + 8 + 8 + 32
 	recordFormat = 1
+
+	recordFormat2 = 2 // followed by positions, of which not all are in the first shard
 )
 
 // Prefix returns the prefix of the keys of the generation's states.
@@ -61,25 +64,43 @@ func (g Generation) OffsetKey() []byte {
 func liveKey(view plan.Fingerprint) []byte { return append([]byte{livePrefix}, view[:]...) }
 
 func (g Generation) record() []byte {
+	positions := g.Positions.Vector()
+	first := positions.OnlyFirst()
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordLen), g.Number)
-	b = append(b, recordFormat)
+	if first {
+		b = append(b, recordFormat)
+	} else {
+		b = append(b, recordFormat2)
+	}
 	b = binary.BigEndian.AppendUint64(b, g.Build)
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Materialized))
-	b = binary.BigEndian.AppendUint64(b, g.Position)
-	return append(b, g.Inputs[:]...)
+	b = binary.BigEndian.AppendUint64(b, positions.At(0))
+	b = append(b, g.Inputs[:]...)
+	if first {
+		return b
+	}
+	return positions.Append(b)
 }
 
 func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
-	if len(b) != recordLen || b[8] != recordFormat {
-		return Generation{}, fmt.Errorf("registry: the record of view %s is damaged or of another format (%d bytes); restore the store or empty it and materialize again", view.Short(), len(b))
+	damaged := fmt.Errorf("registry: the record of view %s is damaged or of another format (%d bytes); restore the store or empty it and materialize again", view.Short(), len(b))
+	if len(b) < recordLen || b[8] != recordFormat && b[8] != recordFormat2 || b[8] == recordFormat && len(b) != recordLen {
+		return Generation{}, damaged
 	}
 	g := Generation{
 		View: view, Number: binary.BigEndian.Uint64(b),
 		Build:        binary.BigEndian.Uint64(b[9:]),
 		Materialized: plan.EventTime(binary.BigEndian.Uint64(b[17:])),
-		Position:     binary.BigEndian.Uint64(b[25:]),
+		Positions:    logpos.One(0, binary.BigEndian.Uint64(b[25:])).Fix(),
 	}
 	copy(g.Inputs[:], b[33:])
+	if b[8] == recordFormat2 {
+		var positions logpos.Vector
+		if rest, ok := positions.Decode(b[recordLen:]); !ok || len(rest) > 0 {
+			return Generation{}, damaged
+		}
+		g.Positions = positions.Fix()
+	}
 	return g, nil
 }
 
@@ -158,42 +179,56 @@ func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerpr
 	return nil
 }
 
-// SetOffset stores that the log was consumed for g up to position to. If another applier is ahead, it
-// does nothing.
-func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to uint64) error {
-	expect, err := offsetRevision(ctx, store, g)
-	if err != nil || expect > to {
-		return err
+// SetOffset stores that the log was consumed for g up to the given positions, in addition to what others
+// have stored.
+func SetOffset(ctx context.Context, store onlinestore.Store, g Generation, to logpos.Vector) error {
+	for {
+		got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
+		if err != nil {
+			return err
+		}
+		stored, expect, err := decodeOffset(g, got[0])
+		if err != nil || expect != onlinestore.Absent && stored.Covers(to) {
+			return err
+		}
+		done, err := store.Swap(ctx, []onlinestore.Write{{Key: g.OffsetKey(), Expect: expect, Value: offsetValue(logpos.Max(stored, to))}})
+		if err != nil || done[0] {
+			return err
+		}
 	}
-	_, err = store.Swap(ctx, []onlinestore.Write{{Key: g.OffsetKey(), Expect: expect, Value: binary.BigEndian.AppendUint64(nil, to+1)}})
-	return err
 }
 
-// offsetRevision is the revision of the stored offset of g.
-func offsetRevision(ctx context.Context, store onlinestore.Store, g Generation) (uint64, error) {
-	got, err := store.Get(ctx, [][]byte{g.OffsetKey()})
-	if err != nil {
-		return onlinestore.Absent, err
+// offsetValue encodes an offset: the revision, which is one more than the records consumed, and the positions
+// unless all are of the first shard.
+func offsetValue(v logpos.Vector) []byte {
+	b := binary.BigEndian.AppendUint64(nil, v.Sum()+1)
+	if v.OnlyFirst() {
+		return b
 	}
-	return decodeOffset(g, got[0])
+	return v.Append(b)
 }
 
-// decodeOffset decodes a stored offset: a revision and nothing else, the position plus one.
-func decodeOffset(g Generation, b []byte) (revision uint64, err error) {
+// decodeOffset decodes a stored offset, nil if there is none.
+func decodeOffset(g Generation, b []byte) (v logpos.Vector, revision uint64, err error) {
 	if b == nil {
-		return onlinestore.Absent, nil
+		return nil, onlinestore.Absent, nil
 	}
-	revision = onlinestore.Revision(b)
-	if revision == onlinestore.Absent || len(b) != 8 {
-		return 0, damagedPosition(g)
+	if revision = onlinestore.Revision(b); revision == onlinestore.Absent {
+		return nil, 0, damagedPosition(g)
 	}
-	return revision, nil
+	if len(b) == 8 {
+		return logpos.One(0, revision-1), revision, nil
+	}
+	if rest, ok := v.Decode(b[8:]); !ok || len(rest) > 0 || v.Sum()+1 != revision {
+		return nil, 0, damagedPosition(g)
+	}
+	return v, revision, nil
 }
 
 // Consumed is how far the log was consumed for the live generation of a view.
 type Consumed struct {
 	Generation Generation // Number is 0 if the view has no live state
-	Offset     uint64
+	Offset     logpos.Vector
 	Reached    Reached
 }
 
@@ -227,12 +262,12 @@ func ConsumedBy(ctx context.Context, store onlinestore.Store, views []*plan.View
 }
 
 // offset decodes the stored offset of g, nil if there is none.
-func (g Generation) offset(stored []byte) (uint64, error) {
-	revision, err := decodeOffset(g, stored)
-	if err != nil || revision == onlinestore.Absent {
-		return g.Position, err
+func (g Generation) offset(stored []byte) (logpos.Vector, error) {
+	v, _, err := decodeOffset(g, stored)
+	if err != nil {
+		return nil, err
 	}
-	return max(g.Position, revision-1), nil
+	return logpos.Max(g.Positions.Vector(), v), nil
 }
 
 func keysOf(views []*plan.View, key func(i int) []byte) [][]byte {

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
@@ -29,7 +30,7 @@ func TestGenerationsFollowOneAnother(t *testing.T) {
 		if number != 1 || live != nil || err != nil {
 			t.Fatalf("Next of a view without state: %d, %v, %v", number, live, err)
 		}
-		want := Generation{View: v.Fingerprint, Number: 1, Build: math.MaxUint64, Materialized: plan.Never, Position: 7, Inputs: [32]byte{3, 1}}
+		want := Generation{View: v.Fingerprint, Number: 1, Build: math.MaxUint64, Materialized: plan.Never, Positions: logpos.Vector{7, 0, 2}.Fix(), Inputs: [32]byte{3, 1}}
 		for range 3 {
 			if err := Promote(t.Context(), store, want); err != nil {
 				t.Fatal(err)
@@ -42,7 +43,7 @@ func TestGenerationsFollowOneAnother(t *testing.T) {
 			if number != want.Number+1 || *live != want || err != nil {
 				t.Fatalf("Next: %d, %+v, %v", number, live, err)
 			}
-			want = Generation{View: v.Fingerprint, Number: number, Materialized: plan.Always + plan.EventTime(number), Position: number << 60}
+			want = Generation{View: v.Fingerprint, Number: number, Materialized: plan.Always + plan.EventTime(number), Positions: logpos.One(0, number<<60).Fix()}
 		}
 		if _, err := Live(t.Context(), store, view("spend", 2)); !errors.As(err, &none) {
 			t.Errorf("a view of the same name with another fingerprint: %v", err)
@@ -90,8 +91,8 @@ func TestDropTouchesNothingElse(t *testing.T) {
 			for _, number := range []uint64{1, 2, 255, 256} {
 				for _, b := range []uint64{0, 1, math.MaxUint64} {
 					g := Generation{View: plan.Fingerprint{0: v}, Number: number, Build: b}
-					if err := errors.Join(write(t.Context(), store, g, entities...), SetOffset(t.Context(), store, g, 9),
-						Advance(t.Context(), store, []Generation{g}, make([]Reached, 1), Reached{9, 9})); err != nil {
+					if err := errors.Join(write(t.Context(), store, g, entities...), SetOffset(t.Context(), store, g, logpos.Vector{9, 1}),
+						Advance(t.Context(), store, []Generation{g}, make([]Reached, 1), Reached{{9, 9}})); err != nil {
 						t.Fatal(err)
 					}
 					all = append(all, g)
@@ -119,7 +120,7 @@ func TestDropTouchesNothingElse(t *testing.T) {
 				}
 			}
 			offset, reached, err := Progress(t.Context(), store, g)
-			if err != nil || (offset == 0) != dropped(g) || (reached == Reached{}) != dropped(g) {
+			if err != nil || (offset.Sum() == 0) != dropped(g) || (reached == nil) != dropped(g) {
 				t.Errorf("%+v: offset %d, reached %v, %v", g, offset, reached, err)
 			}
 		}
@@ -128,16 +129,16 @@ func TestDropTouchesNothingElse(t *testing.T) {
 
 func TestOffsetsNeverGoBack(t *testing.T) {
 	onEachStore(t, func(t *testing.T, store onlinestore.Store) {
-		g := Generation{View: plan.Fingerprint{0: 1}, Number: 1, Position: 5}
+		g := Generation{View: plan.Fingerprint{0: 1}, Number: 1, Positions: logpos.One(0, 5).Fix()}
 		expect := func(g Generation, want uint64) {
 			t.Helper()
-			if got, _, err := Progress(t.Context(), store, g); got != want || err != nil {
+			if got, _, err := Progress(t.Context(), store, g); !got.Equal(logpos.One(0, want)) || err != nil {
 				t.Errorf("offset %d, %v; want %d", got, err, want)
 			}
 		}
 		expect(g, 5)
 		for _, step := range []struct{ set, want uint64 }{{0, 5}, {3, 5}, {9, 9}, {9, 9}, {8, 9}, {1 << 60, 1 << 60}} {
-			if err := SetOffset(t.Context(), store, g, step.set); err != nil {
+			if err := SetOffset(t.Context(), store, g, logpos.One(0, step.set)); err != nil {
 				t.Fatal(err)
 			}
 			expect(g, step.want)
@@ -148,10 +149,10 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 		for i := range uint64(16) {
 			wg.Go(func() {
 				before, _, err := Progress(t.Context(), store, g)
-				if err := errors.Join(err, SetOffset(t.Context(), store, g, 10+i)); err != nil {
+				if err := errors.Join(err, SetOffset(t.Context(), store, g, logpos.One(int(i%3), 10+i))); err != nil {
 					t.Error(err)
 				}
-				if after, _, err := Progress(t.Context(), store, g); after < before || err != nil {
+				if after, _, err := Progress(t.Context(), store, g); !after.Covers(before) || after.At(int(i%3)) < 10+i || err != nil {
 					t.Errorf("the offset went from %d to %d, %v", before, after, err)
 				}
 			})
@@ -162,7 +163,7 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 
 // A damaged value is an error, not a panic [p2] and not a guess.
 func TestP2_DamagedValues(t *testing.T) {
-	g := Generation{View: plan.Fingerprint{0: 1}, Number: 1, Position: 5}
+	g := Generation{View: plan.Fingerprint{0: 1}, Number: 1, Positions: logpos.One(0, 5).Fix()}
 	good := g.record()
 	v := view("spend", 1)
 	for name, value := range map[string][]byte{
@@ -182,7 +183,7 @@ func TestP2_DamagedValues(t *testing.T) {
 	}
 	for name, value := range map[string][]byte{"empty": {}, "seven bytes": make([]byte, 7), "zero": make([]byte, 8), "nine bytes": {8: 1}} {
 		_, _, err := Progress(t.Context(), fixed{value: value}, g)
-		if err == nil || SetOffset(t.Context(), fixed{value: value}, g, 9) == nil {
+		if err == nil || SetOffset(t.Context(), fixed{value: value}, g, logpos.One(0, 9)) == nil {
 			t.Errorf("an offset that is %s is taken", name)
 		}
 	}
@@ -192,7 +193,7 @@ func TestRecordsKeepEveryField(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := Generation{
 			View: plan.Fingerprint{0: 1}, Number: rapid.Uint64Min(1).Draw(t, "number"), Build: rapid.Uint64().Draw(t, "build"),
-			Materialized: plan.EventTime(rapid.Int64().Draw(t, "materialized")), Position: rapid.Uint64().Draw(t, "position"),
+			Materialized: plan.EventTime(rapid.Int64().Draw(t, "materialized")), Positions: logpos.Vector(rapid.SliceOfN(rapid.Uint64Range(0, 1<<50), 0, 9).Draw(t, "positions")).Fix(),
 		}
 		copy(g.Inputs[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "inputs"))
 		if got, err := decodeRecord(g.View, g.record()); got != g || err != nil {

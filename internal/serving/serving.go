@@ -168,7 +168,7 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 
 // setAside logs an event or entity that is in no state of a view.
 func (r *run) setAside(v *plan.View, l registry.DeadLetter) {
-	r.log.Error("event or entity set aside", "view", v.Name, "source", v.Source.Name, "position", l.Position,
+	r.log.Error("event or entity set aside", "view", v.Name, "source", v.Source.Name, "shard", l.Shard, "position", l.Position,
 		"entity", entitykey.Text(v.Entity, l.Entity), "reason", l.Reason)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -28,9 +29,9 @@ type Backfill struct {
 	Log   eventlog.Log
 	Clock eventlog.Clock
 	// History reads the events of the view's source without redeliveries: those from
-	// files that are visible before To, and the log up to the given position. It is
+	// files that are visible before To, and the log up to the given positions. It is
 	// called once per pass.
-	History func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error
+	History func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error
 	// To is the time at which History ends; Never: it does not end. Events that are not
 	// visible yet are stored in the state as pending.
 	To plan.EventTime
@@ -84,7 +85,7 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		if reached, err = b.endOfLog(ctx); err != nil {
 			return nil, fmt.Errorf("log of source %s: %w", b.View.Source.Name, err)
 		}
-		g.Position = reached.Position
+		g.Positions = reached.Positions().Fix()
 	}
 	// The generation before the live one, and interrupted builds that had its number.
 	if number > 2 {
@@ -110,20 +111,31 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 	return r, nil
 }
 
-// endOfLog is the last record that the log has now.
+// endOfLog is the last record that each shard of the log has now.
 func (b *Backfill) endOfLog(ctx context.Context) (registry.Reached, error) {
-	end, err := b.Log.End(ctx, b.View.Source.Name)
-	if err != nil || end == 0 {
-		return registry.Reached{}, err
-	}
-	last, err := eventlog.At(ctx, b.Log, b.View.Source.Name, end)
+	shards, err := eventlog.NewLayouts(b.Log).Find(ctx, b.View.Source.Name)
 	if err != nil {
-		return registry.Reached{}, err
+		return nil, err
 	}
-	if last == nil {
-		return registry.Reached{}, fmt.Errorf("it ended at position %d a moment ago and has lost that record; run the command again", end)
+	var reached registry.Reached
+	for k := range shards.N {
+		end, err := b.Log.End(ctx, shards.Name(k))
+		if err != nil || end == 0 {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		last, err := eventlog.At(ctx, b.Log, shards.Name(k), end)
+		if err != nil {
+			return nil, err
+		}
+		if last == nil {
+			return nil, fmt.Errorf("%s ended at position %d a moment ago and has lost that record; run the command again", shards.Name(k), end)
+		}
+		reached.Raise(k, registry.Mark{Position: uint64(end), Mark: uint64(last.Mark())})
 	}
-	return registry.Reached{Position: uint64(end), Mark: uint64(last.Mark())}, nil
+	return reached, nil
 }
 
 func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
@@ -171,7 +183,7 @@ type buildState struct {
 
 func (w *build) pass(ctx context.Context, part uint64) error {
 	w.states = map[string]*buildState{}
-	err := w.History(ctx, eventlog.Position(w.result.Generation.Position), func(ev *kernel.Events) error {
+	err := w.History(ctx, w.result.Generation.Positions.Vector(), func(ev *kernel.Events) error {
 		w.add(ev, part)
 		if w.Progress != nil {
 			w.Progress(int64(ev.Batch.N))
@@ -207,7 +219,6 @@ func (w *build) add(ev *kernel.Events, part uint64) {
 		s := w.states[string(w.key)]
 		if s == nil {
 			s = &buildState{State: w.kernel.NewState()}
-			s.SetPosition(w.result.Generation.Position)
 			w.states[string(w.key)] = s
 		}
 		if len(s.rows) == 0 {
@@ -276,6 +287,6 @@ func (w *build) write() error {
 // setAside records that the state of an entity could not be stored.
 func (w *build) setAside(key []byte, reason string) error {
 	w.result.SetAside++
-	l := registry.DeadLetter{Position: w.result.Generation.Position, At: w.now, Entity: key, Reason: reason}
+	l := registry.DeadLetter{At: w.now, Entity: key, Reason: reason}
 	return w.loader.Put(w.result.Generation.LetterKey(l), l.Value())
 }

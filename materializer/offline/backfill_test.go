@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
@@ -118,14 +118,14 @@ func TestInterruptedBuildLeavesLiveUntouched(t *testing.T) {
 		}{
 			"history": {func(b *Backfill, _ func()) {
 				read := b.History
-				b.History = func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+				b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 					return errors.Join(read(ctx, until, f), planned)
 				}
 			}, planned},
 			"second pass": {func(b *Backfill, _ func()) {
 				read, passes := b.History, 0
 				b.Entities = 1
-				b.History = func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+				b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 					if passes++; passes == 2 {
 						return planned
 					}
@@ -174,7 +174,7 @@ func TestUpToDate(t *testing.T) {
 			b := l.backfill(plan.Never)
 			read := b.History
 			b.Inputs, b.Full = [32]byte{31: inputs}, full
-			b.History = func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+			b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 				reads++
 				return read(ctx, until, f)
 			}
@@ -225,7 +225,7 @@ func TestBuildsAtOnceDoNotMeet(t *testing.T) {
 		slow := l.backfill(plan.Never)
 		read := slow.History
 		var want map[string]string
-		slow.History = func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+		slow.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 			if err := read(ctx, until, f); err != nil {
 				return err
 			}
@@ -278,7 +278,7 @@ func TestPositionContinuesExactly(t *testing.T) {
 				if built == len(all) {
 					l.run(l.backfill(plan.Never))
 				}
-				if got := l.live().Position; got != uint64(built) {
+				if got := l.live().Positions.Vector().At(0); got != uint64(built) {
 					t.Errorf("a build after %d records is at position %d", built, got)
 				}
 				l.now.Store(int64(at))
@@ -326,15 +326,19 @@ func TestO9_BackfillKnowsItsLog(t *testing.T) {
 }
 
 // An event that is in the files and in the log is one event, whichever was first [o5].
-func TestO5_HistoryAndLogAreOne(t *testing.T) {
+func TestO5_HistoryAndLogAreOne(t *testing.T)         { testHistoryAndLog(t, 1) }
+func TestO5_HistoryAndADividedLogAreOne(t *testing.T) { testHistoryAndLog(t, 3) }
+
+func testHistoryAndLog(t *testing.T, shards int) {
 	onEachBackend(t, func(t *testing.T, open tills) {
 		l := open(t, fromFiles)
+		l.source().Shards = shards
 		list := paid(40)
 		l.writePayments("payments-0.parquet", list[:30]...)
 		l.push(list[20:]...)
 		l.register(plan.Never)
 		r := l.run(l.backfill(plan.Never))
-		if r.Events != 40 || r.Generation.Position != 20 {
+		if p := r.Generation.Positions.Vector(); r.Events != 40 || p.Sum() != 20 || len(p) != shards {
 			t.Errorf("%+v", r)
 		}
 		for i, p := range l.push(list...) {
@@ -383,7 +387,7 @@ func TestToEndsFilesNotTheLog(t *testing.T) {
 		want := l.folded(midnight + 1)
 		b := l.backfill(to)
 		b.Full = true
-		if r := l.run(b); r.Events != 40 || r.Generation.Position != uint64(40-before) {
+		if r := l.run(b); r.Events != 40 || r.Generation.Positions != logpos.One(0, uint64(40-before)).Fix() {
 			t.Errorf("built again: %+v", r)
 		}
 		expectSame(t, "built again", l.folded(midnight+1), want)
@@ -446,7 +450,7 @@ func TestBackfillWithoutALog(t *testing.T) {
 		b.Log, l.log = nil, nil
 		r := l.run(b)
 		l.log = log
-		if r.Events != 30 || r.Generation.Position != 0 || len(l.counts(midnight)) != int(r.Entities) {
+		if r.Events != 30 || r.Generation.Positions != (logpos.Fixed{}) || len(l.counts(midnight)) != int(r.Entities) {
 			t.Errorf("%+v", r)
 		}
 	})

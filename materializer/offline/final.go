@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 )
 
@@ -25,7 +25,7 @@ func (t *trainer) trainKnown(ctx context.Context) (dir string, err error) {
 	c := t.Config
 	c.Final, c.Strict, c.WithStatus, c.Out, c.Garbage = false, false, false, dir, nil
 	known := newTrainer(c)
-	known.until = map[string]eventlog.Position{}
+	known.until = map[string]logpos.Vector{}
 	for _, s := range t.sources {
 		known.until[s.plan.Name] = *s.history.Until
 	}

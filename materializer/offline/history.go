@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -22,14 +23,14 @@ type History struct {
 	Reader  *relation.Reader
 	Log     eventlog.Log // nil: without pushed events
 	Source  *plan.Source
-	Columns []string           // what the views read; time, known-time and id columns are always read
-	Final   bool               // every event known when it happened (--as-of final)
-	Until   *eventlog.Position // read the log no further; nil: to its end when reading begins
-	To      *plan.EventTime    // leave out rows of files that are visible at or after it; nil: none
+	Columns []string        // what the views read; time, known-time and id columns are always read
+	Final   bool            // every event known when it happened (--as-of final)
+	Until   *logpos.Vector  // read the log no further; nil: to its end when reading begins
+	To      *plan.EventTime // leave out rows of files that are visible at or after it; nil: none
 
 	suspects     idSet // what an earlier Read found, with the log up to suspectsEnd
 	registered   idSet // of these, those whose events the log has from files, perhaps of another time
-	suspectsEnd  eventlog.Position
+	suspectsEnd  logpos.Vector
 	haveSuspects bool
 
 	memory  int64    // bytes for ids, and for rows with repeated ids; 0: no limit
@@ -44,12 +45,12 @@ func (h *History) bound(memory int64, to *scratch) {
 // HistoryCounts says what became of the rows of a source.
 type HistoryCounts struct {
 	ingest.Counts
-	Filled      int64             // rows that filled late columns of an event that came with another row
-	Redelivered int64             // rows that brought nothing new to the event with their id
-	Conflicts   int64             // rows of which something was refused, because it contradicts another row with their id
-	LogEnd      eventlog.Position // the last record read
-	In1970      int64             // rows of files whose event time looks like seconds or milliseconds taken for microseconds
-	First1970   string            // where the first of them is
+	Filled      int64         // rows that filled late columns of an event that came with another row
+	Redelivered int64         // rows that brought nothing new to the event with their id
+	Conflicts   int64         // rows of which something was refused, because it contradicts another row with their id
+	LogEnd      logpos.Vector // the last record read of each shard
+	In1970      int64         // rows of files whose event time looks like seconds or milliseconds taken for microseconds
+	First1970   string        // where the first of them is
 }
 
 // Read calls f with every event once, and with the rows that fill late columns, in batches
@@ -88,17 +89,21 @@ func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker i
 	return r.counts, err
 }
 
-// logEnd is the position of the last record to read from the source's log.
-func (h *History) logEnd(ctx context.Context) (eventlog.Position, error) {
+// logEnd is the position of the last record to read from each shard of the source's log.
+func (h *History) logEnd(ctx context.Context) (logpos.Vector, error) {
 	if h.Log == nil || !h.Source.Stream {
-		return 0, nil
+		return nil, nil
 	}
 	if h.Until != nil {
 		return *h.Until, nil
 	}
-	end, err := h.Log.End(ctx, h.Source.Name)
+	shards, err := eventlog.NewLayouts(h.Log).Find(ctx, h.Source.Name)
 	if err != nil {
-		return 0, fmt.Errorf("source %s: event log: %w", h.Source.Name, err)
+		return nil, err
+	}
+	end, err := shards.Ends(ctx, h.Log)
+	if err != nil {
+		return nil, fmt.Errorf("source %s: event log: %w", h.Source.Name, err)
 	}
 	return end, nil
 }
@@ -155,7 +160,7 @@ func (r *historyReader) relation() relation.Relation { return relation.SourceRel
 // findSuspects collects ids that may occur more than once: those that occur repeatedly in
 // the files, and all ids of the log.
 func (r *historyReader) findSuspects(ctx context.Context) error {
-	if r.haveSuspects && r.suspectsEnd == r.counts.LogEnd {
+	if r.haveSuspects && r.suspectsEnd.Equal(r.counts.LogEnd) {
 		return nil
 	}
 	r.suspects.clear()
@@ -371,16 +376,26 @@ func (r *historyReader) loggedEvents(records []eventlog.Record, b *vector.Batch,
 	return ev, err
 }
 
-// readLog calls f with the log's records up to the position where reading began.
+// readLog calls f with the log's records up to the positions where reading began, shard by shard.
 func (r *historyReader) readLog(ctx context.Context, f func([]eventlog.Record) error) error {
+	shards := eventlog.Shards{Source: r.Source.Name, N: max(1, len(r.counts.LogEnd))}
+	for k, end := range r.counts.LogEnd {
+		if err := r.readShard(ctx, shards.Name(k), eventlog.Position(end), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *historyReader) readShard(ctx context.Context, shard string, end eventlog.Position, f func([]eventlog.Record) error) error {
 	var pages eventlog.Paging
-	for after := eventlog.Position(0); after < r.counts.LogEnd; {
-		records, err := r.Log.Read(ctx, r.Source.Name, after, pages.Next(r.counts.LogEnd-after))
+	for after := eventlog.Position(0); after < end; {
+		records, err := r.Log.Read(ctx, shard, after, pages.Next(end-after))
 		if err != nil {
 			return fmt.Errorf("source %s: event log: %w", r.Source.Name, err)
 		}
 		if len(records) == 0 {
-			return fmt.Errorf("source %s: event log: no record after position %d, though its end was %d", r.Source.Name, after, r.counts.LogEnd)
+			return fmt.Errorf("source %s: event log: no record after position %d of %s, though its end was %d", r.Source.Name, after, shard, end)
 		}
 		after = records[len(records)-1].Position
 		pages.Read(records)
@@ -476,8 +491,8 @@ func pick[E any](s []E, rows []int) []E {
 }
 
 // ViewHistory is the history of a view's source with the columns that the view reads, and
-// the log up to the given position.
-func ViewHistory(r *relation.Reader, log eventlog.Log, v *plan.View, until eventlog.Position) *History {
+// the log up to the given positions.
+func ViewHistory(r *relation.Reader, log eventlog.Log, v *plan.View, until logpos.Vector) *History {
 	return &History{Reader: r, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}
 }
 

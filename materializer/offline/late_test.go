@@ -21,6 +21,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog/archive"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/relation"
@@ -185,7 +186,7 @@ func (s *orderBook) history() *History {
 // materialize registers the files and builds the state from them and the log.
 func (s *orderBook) materialize() {
 	s.t.Helper()
-	none := eventlog.Position(0)
+	var none logpos.Vector
 	files := &History{Reader: s.reader, Source: s.source(), Until: &none}
 	for _, c := range s.source().Columns {
 		files.Columns = append(files.Columns, c.Name)
@@ -197,7 +198,7 @@ func (s *orderBook) materialize() {
 	}))
 	b := &Backfill{
 		View: s.plan.Views[0], Store: s.on.Store, Log: s.on.Log, Clock: s.clock, To: plan.Never, Full: true,
-		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 			_, err := ViewHistory(s.reader, s.on.Log, s.plan.Views[0], until).Read(ctx, f)
 			return err
 		},
@@ -236,7 +237,7 @@ func (s *orderBook) states(at plan.EventTime) map[string]string {
 			return err
 		}
 		state.Fold(at)
-		state.SetPosition(0)
+		state.SetApplied(nil)
 		out[string(key[len(g.Prefix()):])] = string(state.Append(nil))
 		return nil
 	}))

@@ -81,7 +81,8 @@ type SourceManifest struct {
 	Name        string           `json:"name"`
 	SQL         string           `json:"sql,omitempty"`
 	Inputs      []InputManifest  `json:"inputs"`
-	LogEnd      uint64           `json:"log_end,omitempty"` // position of the last record read from the event log
+	LogEnd      uint64           `json:"log_end,omitempty"`  // how many records were read from the event log
+	LogEnds     []uint64         `json:"log_ends,omitempty"` // position of the last one of each shard, if the log has several
 	Rows        int64            `json:"rows"`
 	Skipped     map[string]int64 `json:"skipped"` // by reason
 	Filled      int64            `json:"filled"`  // rows that filled late columns of an event that came with another row

@@ -23,6 +23,7 @@ func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to pla
 	if err != nil {
 		return err
 	}
+	layouts := eventlog.NewLayouts(log)
 	err = history(ctx, func(ev *kernel.Events) error {
 		var entries []eventlog.Entry
 		for i := range ev.Batch.N {
@@ -37,7 +38,7 @@ func RegisterIDs(ctx context.Context, log eventlog.Log, src *plan.Source, to pla
 		if len(entries) == 0 {
 			return nil
 		}
-		return log.Register(ctx, src.Name, entries)
+		return layouts.Register(ctx, src, entries)
 	})
 	if err != nil {
 		return fmt.Errorf("register the event ids of source %s: %w", src.Name, err)

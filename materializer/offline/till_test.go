@@ -13,6 +13,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -183,7 +184,7 @@ func (l *till) catchUp() {
 func (l *till) backfill(to plan.EventTime) *Backfill {
 	return &Backfill{
 		View: l.view, Store: l.store, Log: l.log, Clock: l.clock, To: to, Inputs: [32]byte{1},
-		History: func(ctx context.Context, until eventlog.Position, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
 			h := ViewHistory(l.db, l.log, l.view, until)
 			h.To = &to
 			_, err := h.Read(ctx, f)
@@ -205,7 +206,7 @@ func (l *till) run(b *Backfill) *BackfillResult {
 func (l *till) register(to plan.EventTime) {
 	l.t.Helper()
 	err := RegisterIDs(context.Background(), l.log, l.source(), to, 0, func(ctx context.Context, f func(*kernel.Events) error) error {
-		none := eventlog.Position(0)
+		var none logpos.Vector
 		h := History{Reader: l.db, Log: l.log, Source: l.source(), Until: &none}
 		for _, c := range l.source().Columns {
 			h.Columns = append(h.Columns, c.Name)
@@ -255,7 +256,7 @@ func (l *till) folded(at plan.EventTime) map[string]string {
 			l.t.Fatal(err)
 		}
 		s.Fold(at)
-		s.SetPosition(0)
+		s.SetApplied(nil)
 		out[key] = string(s.Append(nil))
 	}
 	return out

@@ -16,6 +16,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/report"
 )
@@ -84,10 +85,10 @@ type trainer struct {
 	freed     int         // memory that the events took, in percent of what is still in use once they are swept
 	derived   *failedRows // of each derived feature
 	shape     *report.Shape
-	counts    *report.Counts               // of the rows of the files
-	known     string                       // folder with the set of known values; "" unless Final
-	until     map[string]eventlog.Position // log positions up to which sources are read; of others, to the end
-	writer    func(io.Writer) io.Writer    // see staging
+	counts    *report.Counts            // of the rows of the files
+	known     string                    // folder with the set of known values; "" unless Final
+	until     map[string]logpos.Vector  // log positions up to which sources are read; of others, to the end
+	writer    func(io.Writer) io.Writer // see staging
 }
 
 // source is a source with the replays that read it.
@@ -203,7 +204,7 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 		}
 	}
 	s.history.Until = &end // every pass reads the same
-	s.rows += int64(end)
+	s.rows += int64(end.Sum())
 	t.sources = append(t.sources, s)
 	return s, nil
 }
@@ -354,9 +355,13 @@ func (t *trainer) manifest(parts []*part) *Manifest {
 
 func (t *trainer) sourceManifest(s *source) SourceManifest {
 	first, last := s.seen.text()
+	var ends []uint64
+	if !s.counts.LogEnd.OnlyFirst() {
+		ends = s.counts.LogEnd
+	}
 	return SourceManifest{
 		FirstEvent: first, LastEvent: last,
-		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: inputs(t.inputs.sources[s]), LogEnd: uint64(s.counts.LogEnd), Rows: s.counts.Rows,
+		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: inputs(t.inputs.sources[s]), LogEnd: s.counts.LogEnd.Sum(), LogEnds: ends, Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Filled: s.counts.Filled, Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
 		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
 	}

@@ -2,7 +2,7 @@
 //
 // For every live view it reads the log of the view's source, converts the records to rows
 // with the kernel, and applies them to the states of their entities. Each state contains the
-// log position that it has applied and is written by compare-and-set on that position, so
+// position of each shard of the log that it has applied and is written by compare-and-set on these, so
 // every event takes effect exactly once despite crashes, retries and concurrent appliers.
 package online
 
@@ -23,6 +23,7 @@ import (
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -58,6 +59,7 @@ type Config struct {
 // concurrently; several appliers may run on one store.
 type Applier struct {
 	cfg     Config
+	layouts *eventlog.Layouts
 	sources []*sourceApplier
 }
 
@@ -72,14 +74,16 @@ type Stats struct {
 
 // sourceApplier applies one source's log to the views over it.
 type sourceApplier struct {
-	cfg    *Config
-	source *plan.Source
-	ingest *ingest.Source
-	mu     sync.Mutex // held during a catch-up
-	views  []*viewApplier
-	batch  int                   // next batch size, if Config.Batch is 0
-	failed atomic.Pointer[error] // of the last catch-up by Run; nil: none
-	stats  struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
+	cfg     *Config
+	layouts *eventlog.Layouts
+	source  *plan.Source
+	ingest  *ingest.Source
+	mu      sync.Mutex      // held during a catch-up
+	shards  eventlog.Shards // of the log, as the last catch-up has found; N is 0 before
+	views   []*viewApplier
+	batch   int                   // next batch size, if Config.Batch is 0
+	failed  atomic.Pointer[error] // of the last catch-up by Run; nil: none
+	stats   struct{ records, applied, skipped, aside, conflicts atomic.Int64 }
 }
 
 // New prepares an applier for every view of the plan whose source is a stream. It reads
@@ -91,7 +95,7 @@ func New(cfg Config) (*Applier, error) {
 	if cfg.StateBytes == 0 {
 		cfg.StateBytes = limits.StateBytes
 	}
-	a := &Applier{cfg: cfg}
+	a := &Applier{cfg: cfg, layouts: eventlog.NewLayouts(cfg.Log)}
 	for _, src := range cfg.Plan.Sources {
 		if !src.Stream && !cfg.EverySource {
 			continue
@@ -100,7 +104,7 @@ func New(cfg Config) (*Applier, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := &sourceApplier{cfg: &a.cfg, source: src, ingest: in, batch: minBatch}
+		s := &sourceApplier{cfg: &a.cfg, layouts: a.layouts, source: src, ingest: in, batch: minBatch}
 		for _, v := range cfg.Plan.Views {
 			if v.Source != src {
 				continue
@@ -164,14 +168,17 @@ func worst(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// catchUp applies the source's log to every view and returns the end of the log.
-func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err error) {
+// catchUp applies the source's log to every view and returns the ends of its shards by name.
+func (s *sourceApplier) catchUp(ctx context.Context) (ends eventlog.Ends, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(); err != nil {
-			return 0, err
+			return nil, err
 		}
+	}
+	if s.shards, err = s.layouts.Begin(ctx, s.source); err != nil {
+		return nil, err
 	}
 	r := &catchingUp{sourceApplier: s}
 	for _, v := range s.views {
@@ -181,22 +188,26 @@ func (s *sourceApplier) catchUp(ctx context.Context) (end eventlog.Position, err
 		}
 		r.views = append(r.views, v)
 	}
-	// The end is read after the offsets because other appliers advance them; this way it is
+	// The ends are read after the offsets because other appliers advance them; this way they are
 	// never behind an offset.
-	if r.end, err = s.cfg.Log.End(ctx, s.source.Name); err != nil {
-		return 0, worst(append(r.errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
+	if r.end, err = s.shards.Ends(ctx, s.cfg.Log); err != nil {
+		return nil, worst(append(r.errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
 	}
 	r.keep(func(v *viewApplier) error { return v.checkEnd(r.end) })
 	if err := r.run(ctx); err != nil {
 		r.errs = append(r.errs, err)
 	}
-	return r.end, worst(r.errs)
+	ends = eventlog.Ends{}
+	for k := range s.shards.N {
+		ends[s.shards.Name(k)] = eventlog.Position(r.end.At(k))
+	}
+	return ends, worst(r.errs)
 }
 
 // catchingUp is one catch-up of a source.
 type catchingUp struct {
 	*sourceApplier
-	end   eventlog.Position
+	end   logpos.Vector
 	views []*viewApplier // that have not failed
 	errs  []error        // of the others
 }
@@ -209,10 +220,10 @@ func (r *catchingUp) keep(step func(*viewApplier) error) {
 }
 
 // offset is the least of those of the views, the end if there are none.
-func (r *catchingUp) offset() eventlog.Position {
+func (r *catchingUp) offset() logpos.Vector {
 	after := r.end
 	for _, v := range r.views {
-		after = min(after, v.offset)
+		after = logpos.Min(after, v.offset)
 	}
 	return after
 }
@@ -220,30 +231,31 @@ func (r *catchingUp) offset() eventlog.Position {
 // run applies the log up to its end, page by page.
 func (r *catchingUp) run(ctx context.Context) error {
 	after := r.offset()
-	if after == r.end && len(r.views) > 0 && r.end > 0 {
+	if after.Covers(r.end) && len(r.views) > 0 && r.end.Sum() > 0 {
 		// Nothing is new; the log may be another one even so.
-		p, err := r.read(ctx, r.end-1, 1)
+		p, err := r.read(ctx, before(r.end), r.end, 1)
 		if err == nil {
-			r.keep(func(v *viewApplier) error { return v.checkMark(ctx, p) })
+			r.keep(func(v *viewApplier) error { return v.checkMarks(ctx, p) })
 		}
 		return err
 	}
 	var next *readAhead
 	defer func() { next.wait() }()
-	for ; after < r.end; after = r.offset() {
+	for ; !after.Covers(r.end); after = r.offset() {
 		p, err := next.take(after)
 		if p == nil && err == nil {
-			p, err = r.read(ctx, after, r.size())
+			p, err = r.read(ctx, after, r.end, r.size())
 		}
 		if err != nil {
 			return err
 		}
-		r.adapt(p.fresh(), r.end-p.end())
-		next = r.startReading(ctx, p.end(), r.end)
-		if r.keep(func(v *viewApplier) error { return v.checkMark(ctx, p) }); len(r.views) == 0 {
+		fresh := p.fresh()
+		r.adapt(fresh, r.end.After(logpos.Max(after, p.end())))
+		next = r.startReading(ctx, logpos.Max(after, p.end()), r.end)
+		if r.keep(func(v *viewApplier) error { return v.checkMarks(ctx, p) }); len(r.views) == 0 {
 			return nil
 		}
-		b, err := r.prepare(ctx, p)
+		b, err := r.prepare(ctx, p, fresh)
 		if err != nil {
 			return err
 		}
@@ -252,20 +264,33 @@ func (r *catchingUp) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare decodes a page. Meanwhile it stores that the states of the views may reach its end.
-func (r *catchingUp) prepare(ctx context.Context, p *page) (*logBatch, error) {
+// before is the position before each of v.
+func before(v logpos.Vector) logpos.Vector {
+	out := make(logpos.Vector, len(v))
+	for k, p := range v {
+		out[k] = p - min(p, 1)
+	}
+	return out
+}
+
+// prepare decodes the fresh records of a page. Meanwhile it stores that the states of the views may reach its end.
+func (r *catchingUp) prepare(ctx context.Context, p *page, fresh []eventlog.Record) (*logBatch, error) {
 	var g errgroup.Group
 	g.Go(func() error { return r.advance(ctx, p) })
-	b, err := r.decode(p.fresh())
+	b, err := r.decode(p, fresh)
 	return b, errors.Join(err, g.Wait())
 }
 
 func (r *catchingUp) advance(ctx context.Context, p *page) error {
-	to := registry.Reached{Position: uint64(p.end()), Mark: uint64(p.at(p.end()).Mark())}
+	var to registry.Reached
+	for i := range p.shards {
+		last := p.shards[i].last()
+		to.Raise(last.Shard, registry.Mark{Position: uint64(last.Position), Mark: uint64(last.Mark())})
+	}
 	var generations []registry.Generation
 	var from []registry.Reached
 	for _, v := range r.views {
-		if v.offset < p.end() {
+		if !v.offset.Covers(p.end()) {
 			generations, from = append(generations, v.generation), append(from, v.reached)
 		}
 	}
@@ -273,8 +298,8 @@ func (r *catchingUp) advance(ctx context.Context, p *page) error {
 		return err
 	}
 	for _, v := range r.views {
-		if v.offset < p.end() && v.reached.Position < to.Position {
-			v.reached = to
+		if !v.offset.Covers(p.end()) {
+			v.reached = v.reached.Max(to)
 		}
 	}
 	return nil
@@ -319,59 +344,40 @@ func (s *sourceApplier) size() int {
 }
 
 // adapt chooses the next batch size from the records just read and the number still waiting.
-func (s *sourceApplier) adapt(records []eventlog.Record, lag eventlog.Position) {
+func (s *sourceApplier) adapt(records []eventlog.Record, lag uint64) {
 	bytes := 0
-	for _, r := range records {
-		bytes += len(r.Payload)
+	for i := range records {
+		bytes += len(records[i].Payload)
 	}
 	s.stats.records.Add(int64(len(records)))
 	switch {
 	case bytes > batchBytes:
 		s.batch = max(1, s.batch/2)
-	case lag > eventlog.Position(s.batch) && 2*bytes <= batchBytes:
+	case lag > uint64(s.batch) && 2*bytes <= batchBytes:
 		s.batch = min(2*s.batch, maxBatch)
 	case lag == 0:
 		s.batch = minBatch
 	}
 }
 
-// page is consecutive records of a log, the first of which was read before; position 1 was not.
-type page struct {
-	records []eventlog.Record
-	after   eventlog.Position // the last one that was read before
-}
-
-func (p *page) end() eventlog.Position { return p.records[len(p.records)-1].Position }
-
-// fresh returns the records that were not read before.
-func (p *page) fresh() []eventlog.Record { return p.records[min(p.after, 1):] }
-
-// at returns the record at a position, nil if it is not on the page.
-func (p *page) at(position eventlog.Position) *eventlog.Record {
-	if first := p.records[0].Position; position >= first && position <= p.end() {
-		return &p.records[position-first]
-	}
-	return nil
-}
-
 // readAhead is a read that runs while the previous page is applied; nil means none.
 type readAhead struct {
-	after eventlog.Position
+	after logpos.Vector
 	page  *page
 	err   error
 	done  chan struct{}
 }
 
-// startReading starts to read the records after a position; it returns nil at the end of the
+// startReading starts to read the records after positions; it returns nil at the end of the
 // log.
-func (s *sourceApplier) startReading(ctx context.Context, after, end eventlog.Position) *readAhead {
-	if after >= end {
+func (s *sourceApplier) startReading(ctx context.Context, after, end logpos.Vector) *readAhead {
+	if after.Covers(end) {
 		return nil
 	}
 	r, size := &readAhead{after: after, done: make(chan struct{})}, s.size()
 	go func() {
 		defer close(r.done)
-		r.page, r.err = s.read(ctx, after, size)
+		r.page, r.err = s.read(ctx, after, end, size)
 	}()
 	return r
 }
@@ -383,24 +389,10 @@ func (r *readAhead) wait() {
 	}
 }
 
-// take returns what was read if it follows the given position, else nothing.
-func (r *readAhead) take(after eventlog.Position) (*page, error) {
-	if r.wait(); r == nil || r.after != after {
+// take returns what was read if it follows the given positions, else nothing.
+func (r *readAhead) take(after logpos.Vector) (*page, error) {
+	if r.wait(); r == nil || !r.after.Equal(after) {
 		return nil, nil
 	}
 	return r.page, r.err
-}
-
-// read reads size records after a position, and the one at the position: by it a view sees
-// that this is the log that its states were made of.
-func (s *sourceApplier) read(ctx context.Context, after eventlog.Position, size int) (*page, error) {
-	again := min(after, 1)
-	records, err := s.cfg.Log.Read(ctx, s.source.Name, after-again, size+int(again))
-	if err != nil {
-		return nil, fmt.Errorf("log of source %s after position %d: %w", s.source.Name, after, err)
-	}
-	if len(records) <= int(again) {
-		return nil, fmt.Errorf("log of source %s: no record after position %d, although the log ends later", s.source.Name, after)
-	}
-	return &page{records, after}, nil
 }

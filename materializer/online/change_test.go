@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 )
@@ -231,7 +232,7 @@ func TestViewWithoutStateWaits(t *testing.T) {
 		// A build that contains the first 30 records continues after them, although another
 		// view over the source is further behind.
 		for v, position := range map[string]uint64{"spend": 30, "trade": 2} {
-			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Position: position}); err != nil {
+			if err := registry.Promote(t.Context(), r.store, registry.Generation{View: r.view(v).Fingerprint, Number: 1, Build: 7, Positions: logpos.One(0, position).Fix()}); err != nil {
 				t.Fatal(err)
 			}
 		}

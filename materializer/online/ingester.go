@@ -16,7 +16,7 @@ import (
 // Ingester validates pushed rows and appends them to the event log. It is safe for concurrent
 // use.
 type Ingester struct {
-	log     eventlog.Log
+	log     *eventlog.Layouts
 	clock   eventlog.Clock
 	sources map[string]*pushedSource
 	names   []string
@@ -41,7 +41,7 @@ func lateNames(s *plan.Source) string {
 
 // NewIngester returns an ingester for every stream source of p.
 func NewIngester(p *plan.Plan, log eventlog.Log, clock eventlog.Clock) (*Ingester, error) {
-	in := &Ingester{log: log, clock: clock, sources: map[string]*pushedSource{}}
+	in := &Ingester{log: eventlog.NewLayouts(log), clock: clock, sources: map[string]*pushedSource{}}
 	for _, s := range p.Sources {
 		src, err := ingest.NewSource(s)
 		if err != nil {
@@ -74,7 +74,8 @@ func (in *Ingester) source(name string) (*pushedSource, error) {
 // Push validates and appends the rows of a batch, which has all columns of the source, in
 // their order. It returns a result for each row; appended rows are durable. Invalid rows, and
 // rows that would become visible further in the future than the source allows, are rejected
-// and do not affect the others.
+// and do not affect the others. After an error some rows may be stored if the log has several shards;
+// pushing the same rows again is safe if the source has ids.
 func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([]ingest.Pushed, error) {
 	s, err := in.source(source)
 	if err != nil {
@@ -85,7 +86,7 @@ func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([
 	if err != nil || len(entries) == 0 {
 		return out, err
 	}
-	results, err := in.log.Append(ctx, source, entries)
+	results, err := in.log.Append(ctx, s.plan, entries)
 	if err != nil {
 		return nil, fmt.Errorf("append to the log of source %s: %w", source, err)
 	}
@@ -95,8 +96,8 @@ func (in *Ingester) Push(ctx context.Context, source string, b *vector.Batch) ([
 	return out, nil
 }
 
-func (s *pushedSource) pushed(r eventlog.Result, e *eventlog.Entry) ingest.Pushed {
-	p := ingest.Pushed{Outcome: ingest.Appended, Position: uint64(r.Position)}
+func (s *pushedSource) pushed(r eventlog.Placed, e *eventlog.Entry) ingest.Pushed {
+	p := ingest.Pushed{Outcome: ingest.Appended, Shard: r.Shard, Position: uint64(r.Position)}
 	switch r.Outcome {
 	case eventlog.Filled:
 		p.Outcome = ingest.Filled

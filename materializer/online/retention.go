@@ -2,7 +2,6 @@ package online
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,20 +16,27 @@ import (
 
 // Retention archives and trims the logs of the stream sources of a plan.
 type Retention struct {
-	plan   *plan.Plan
-	log    *archive.Log
-	store  onlinestore.Store
-	clock  eventlog.Clock
-	gauges map[string]*prometheus.GaugeVec // set by Register
+	plan    *plan.Plan
+	log     *archive.Log
+	layouts *eventlog.Layouts
+	store   onlinestore.Store
+	clock   eventlog.Clock
+	gauges  map[string]*prometheus.GaugeVec // set by Register
 }
 
 // NewRetention returns the retention of the plan's logs.
 func NewRetention(p *plan.Plan, log *archive.Log, store onlinestore.Store, clock eventlog.Clock) *Retention {
-	return &Retention{plan: p, log: log, store: store, clock: clock}
+	return &Retention{plan: p, log: log, layouts: eventlog.NewLayouts(log), store: store, clock: clock}
 }
 
 // LogStatus says where the records of a source's log are.
 type LogStatus struct {
+	Shards []ShardStatus // by number
+}
+
+// ShardStatus says where the records of a shard are.
+type ShardStatus struct {
+	Name     string
 	End      eventlog.Position // of the newest record
 	Applied  eventlog.Position // by every view
 	Slowest  *plan.View        // the view that has applied the least; nil if the source has no view
@@ -40,7 +46,7 @@ type LogStatus struct {
 }
 
 // Bytes is the size of the archive.
-func (s *LogStatus) Bytes() (n int64) {
+func (s *ShardStatus) Bytes() (n int64) {
 	for _, f := range s.Files {
 		n += f.Size
 	}
@@ -48,31 +54,44 @@ func (s *LogStatus) Bytes() (n int64) {
 }
 
 // Status checks the archive of a source and returns the status of its log.
-func (r *Retention) Status(ctx context.Context, src *plan.Source) (s LogStatus, err error) {
-	if s.Files, err = r.log.Files(ctx, src.Name); err != nil {
-		return s, err
-	}
-	if n := len(s.Files); n > 0 {
-		s.Archived = s.Files[n-1].Last
-	}
-	trimmed, err := r.log.Trimmed(ctx, src.Name)
+func (r *Retention) Status(ctx context.Context, src *plan.Source) (LogStatus, error) {
+	shards, err := r.layouts.Find(ctx, src.Name)
 	if err != nil {
+		return LogStatus{}, err
+	}
+	s := LogStatus{Shards: make([]ShardStatus, shards.N)}
+	for k := range s.Shards {
+		of := &s.Shards[k]
+		of.Name = shards.Name(k)
+		if of.Files, err = r.log.Files(ctx, of.Name); err != nil {
+			return s, err
+		}
+		if n := len(of.Files); n > 0 {
+			of.Archived = of.Files[n-1].Last
+		}
+		trimmed, err := r.log.Trimmed(ctx, of.Name)
+		if err != nil {
+			return s, err
+		}
+		of.Trimmed = trimmed.Position
+	}
+	// The ends are read after what views have applied, so they are not less.
+	if err := r.setApplied(ctx, src, s.Shards); err != nil {
 		return s, err
 	}
-	s.Trimmed = trimmed.Position
-	// The end is read after what views have applied, so it is not less.
-	if s.Applied, s.Slowest, err = r.applied(ctx, src); err != nil {
-		return s, err
-	}
-	if s.End, err = r.log.End(ctx, src.Name); err == nil && s.Slowest == nil {
-		s.Applied = s.End
+	ends, err := shards.Ends(ctx, r.log)
+	for k := range s.Shards {
+		of := &s.Shards[k]
+		if of.End = eventlog.Position(ends.At(k)); of.Slowest == nil {
+			of.Applied = of.End
+		}
 	}
 	return s, err
 }
 
-// applied returns the position up to which every view of a source has applied the log, and the view
+// setApplied sets the position up to which every view of the source has applied each shard, and the view
 // that is behind the others; 0 for a view without live state.
-func (r *Retention) applied(ctx context.Context, src *plan.Source) (eventlog.Position, *plan.View, error) {
+func (r *Retention) setApplied(ctx context.Context, src *plan.Source, shards []ShardStatus) error {
 	var views []*plan.View
 	for _, v := range r.plan.Views {
 		if v.Source == src {
@@ -80,30 +99,44 @@ func (r *Retention) applied(ctx context.Context, src *plan.Source) (eventlog.Pos
 		}
 	}
 	if len(views) == 0 {
-		return 0, nil, nil
+		return nil
 	}
 	consumed, err := registry.ConsumedBy(ctx, r.store, views)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	slowest := 0
-	for i := range consumed {
-		if consumed[i].Offset < consumed[slowest].Offset {
-			slowest = i
+	for k := range shards {
+		slowest := 0
+		for i := range consumed {
+			if consumed[i].Offset.At(k) < consumed[slowest].Offset.At(k) {
+				slowest = i
+			}
 		}
+		shards[k].Applied, shards[k].Slowest = eventlog.Position(consumed[slowest].Offset.At(k)), views[slowest]
 	}
-	return eventlog.Position(consumed[slowest].Offset), views[slowest], nil
+	return nil
 }
 
 // Archive writes the records of a source that were stored before a time, and are in no file yet, to
 // files.
 func (r *Retention) Archive(ctx context.Context, src *plan.Source, before plan.EventTime) ([]archive.File, error) {
-	return r.log.Archive(ctx, src.Name, before)
+	shards, err := r.layouts.Find(ctx, src.Name)
+	if err != nil {
+		return nil, err
+	}
+	var all []archive.File
+	for k := range shards.N {
+		files, err := r.log.Archive(ctx, shards.Name(k), before)
+		if all = append(all, files...); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
 }
 
-// Trimmable returns the last record that can be removed from the log of a source: it and all before it were stored
+// Trimmable returns the last record that can be removed from a shard: it and all before it were stored
 // before a time, are archived, and were applied by every view. Records are removed by whole files.
-func (s *LogStatus) Trimmable(before plan.EventTime) eventlog.Position {
+func (s *ShardStatus) Trimmable(before plan.EventTime) eventlog.Position {
 	to := s.Trimmed
 	for _, f := range s.Files {
 		if f.Last > to && f.Last <= s.Applied && f.Last < s.End && f.Appended < before {
@@ -113,20 +146,29 @@ func (s *LogStatus) Trimmable(before plan.EventTime) eventlog.Position {
 	return to
 }
 
-// Trim removes the records of a source that can be removed. It returns the last one that is not in the
-// log any more.
-func (r *Retention) Trim(ctx context.Context, src *plan.Source, before plan.EventTime) (eventlog.Position, error) {
+// Trimmable is how many records of the log can be removed.
+func (s *LogStatus) Trimmable(before plan.EventTime) (n int64) {
+	for k := range s.Shards {
+		n += int64(s.Shards[k].Trimmable(before) - s.Shards[k].Trimmed)
+	}
+	return n
+}
+
+// Trim removes the records of a source that can be removed. It returns how many it has removed.
+func (r *Retention) Trim(ctx context.Context, src *plan.Source, before plan.EventTime) (removed int64, err error) {
 	s, err := r.Status(ctx, src)
 	if err != nil {
 		return 0, err
 	}
-	to := s.Trimmable(before)
-	err = r.log.Trim(ctx, src.Name, to)
-	var back *eventlog.SetBackError
-	if errors.As(err, &back) {
-		return s.Trimmed, err
+	for k := range s.Shards {
+		of := &s.Shards[k]
+		to := of.Trimmable(before)
+		if err := r.log.Trim(ctx, of.Name, to); err != nil {
+			return removed, err
+		}
+		removed += int64(to - of.Trimmed)
 	}
-	return to, err
+	return removed, nil
 }
 
 // retainEvery is how often a server archives and trims, and refreshEvery how often it looks at
@@ -173,13 +215,16 @@ func (r *Retention) retain(ctx context.Context, src *plan.Source, before plan.Ev
 	if err != nil {
 		return err
 	}
-	oldest, err := eventlog.At(ctx, r.log, src.Name, s.Archived+1)
-	if err != nil {
-		return err
-	}
-	if oldest != nil && oldest.Appended < before-archivePause {
-		if _, err := r.Archive(ctx, src, before); err != nil {
+	for k := range s.Shards {
+		of := &s.Shards[k]
+		oldest, err := eventlog.At(ctx, r.log, of.Name, of.Archived+1)
+		if err != nil {
 			return err
+		}
+		if oldest != nil && oldest.Appended < before-archivePause {
+			if _, err := r.log.Archive(ctx, of.Name, before); err != nil {
+				return err
+			}
 		}
 	}
 	_, err = r.Trim(ctx, src, before)
@@ -191,8 +236,8 @@ func (r *Retention) Register(reg prometheus.Registerer) {
 	r.gauges = map[string]*prometheus.GaugeVec{}
 	for name, help := range map[string]string{
 		"unskew_log_records":           "Records in the log, without those that were trimmed.",
-		"unskew_log_first_position":    "Position of the first record in the log.",
-		"unskew_log_archived_position": "Position of the last record in the archive.",
+		"unskew_log_first_position":    "Position of the first record in the log, the sum of those of its shards.",
+		"unskew_log_archived_position": "Position of the last record in the archive, the sum of those of its shards.",
 		"unskew_log_archive_bytes":     "Size of the archive.",
 	} {
 		r.gauges[name] = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"source"})
@@ -206,10 +251,15 @@ func (r *Retention) refresh(ctx context.Context, src *plan.Source) error {
 	if err != nil || r.gauges == nil {
 		return err
 	}
-	for name, value := range map[string]float64{
-		"unskew_log_records": float64(s.End - s.Trimmed), "unskew_log_first_position": float64(s.Trimmed + 1),
-		"unskew_log_archived_position": float64(s.Archived), "unskew_log_archive_bytes": float64(s.Bytes()),
-	} {
+	gauges := map[string]float64{}
+	for k := range s.Shards {
+		of := &s.Shards[k]
+		gauges["unskew_log_records"] += float64(of.End - of.Trimmed)
+		gauges["unskew_log_first_position"] += float64(of.Trimmed + 1)
+		gauges["unskew_log_archived_position"] += float64(of.Archived)
+		gauges["unskew_log_archive_bytes"] += float64(of.Bytes())
+	}
+	for name, value := range gauges {
 		r.gauges[name].WithLabelValues(src.Name).Set(value)
 	}
 	return nil

@@ -30,10 +30,9 @@ func (a *Applier) Run(ctx context.Context, report func(error)) error {
 func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 	f := follow(ctx, s)
 	defer f.stop()
-	var end eventlog.Position
 	said := ""
 	for {
-		got, err := s.catchUp(f.ctx)
+		ends, err := s.catchUp(f.ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -51,8 +50,7 @@ func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 			report(err)
 		}
 		said = now
-		end = max(end, got)
-		if err := f.wait(end); err != nil {
+		if err := f.wait(ends); err != nil {
 			return err
 		}
 	}
@@ -82,11 +80,12 @@ func (f *follower) stop() {
 	}
 }
 
-// wait returns when the log has grown past end, but after Recheck at the latest.
-func (f *follower) wait(end eventlog.Position) error {
-	if f.grown == nil {
+// wait returns when a shard of the log has grown past its end, but after Recheck at the latest. Without ends, which are
+// not known, it waits as long as that.
+func (f *follower) wait(ends eventlog.Ends) error {
+	if f.grown == nil && ends != nil {
 		grown := make(chan error, 1)
-		go func() { grown <- f.source.cfg.Log.Wait(f.ctx, f.source.source.Name, end) }()
+		go func() { grown <- f.source.cfg.Log.Wait(f.ctx, ends) }()
 		f.grown = grown
 	}
 	select {

@@ -194,11 +194,11 @@ func (b *brokenLog) End(ctx context.Context, shard string) (eventlog.Position, e
 	return b.Log.End(ctx, shard)
 }
 
-func (b *brokenLog) Wait(ctx context.Context, shard string, after eventlog.Position) error {
+func (b *brokenLog) Wait(ctx context.Context, ends eventlog.Ends) error {
 	if !b.mended.Load() {
 		return errors.New("connection refused")
 	}
-	return b.Log.Wait(ctx, shard, after)
+	return b.Log.Wait(ctx, ends)
 }
 
 // A view without state is reported once and does not hold up the others.

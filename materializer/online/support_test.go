@@ -265,7 +265,7 @@ func (r *rig) states(exact bool, at plan.EventTime) map[string]string {
 				return err
 			}
 			s.Fold(at)
-			s.SetPosition(0)
+			s.SetApplied(nil)
 			out[name] = string(s.Append(nil))
 			return nil
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -24,14 +25,15 @@ type viewApplier struct {
 	kernel     *kernel.View
 	applier    *sourceApplier
 	generation registry.Generation
-	offset     eventlog.Position     // what the live generation has consumed of the log
+	base       logpos.Vector         // what the live generation had of the log when it was built
+	offset     logpos.Vector         // what it has consumed of the log
 	reached    registry.Reached      // what of the log its states may contain
 	states     chan *kernel.State    // free scratch states of concurrent updates
 	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
 }
 
-// entityRows are the rows of one entity in a batch, in log order.
+// entityRows are the rows of one entity in a batch, those of each shard in log order.
 type entityRows struct {
 	key  []byte
 	rows []int32
@@ -55,35 +57,48 @@ func (v *viewApplier) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.generation, v.offset, v.reached = g, eventlog.Position(offset), reached
+	v.generation, v.base, v.offset, v.reached = g, g.Positions.Vector(), offset, reached
 	return nil
 }
 
-// checkEnd makes sure that the log ends no earlier than what the states may contain.
-func (v *viewApplier) checkEnd(end eventlog.Position) error {
-	if to := max(uint64(v.offset), v.reached.Position); to > uint64(end) {
-		return v.anotherLog(fmt.Sprintf("its state has applied the log of source %s up to position %d, but the log ends at %d", v.applier.source.Name, to, end))
+// checkEnd makes sure that no shard of the log ends earlier than what the states may contain.
+func (v *viewApplier) checkEnd(end logpos.Vector) error {
+	for k, to := range logpos.Max(v.offset, v.reached.Positions()) {
+		if to > end.At(k) {
+			return v.anotherLog(fmt.Sprintf("its state has applied the log of source %s up to position %d, but the log ends at %d", v.applier.shards.Name(k), to, end.At(k)))
+		}
 	}
 	return nil
 }
 
-// checkMark makes sure that the log has, at the position that the states may reach, the record
+// checkMarks makes sure that the shards on a page have, at the positions that the states may reach, the records
 // that they were made of. In another log the positions are of other events, some of
 // which would be skipped as already applied.
-func (v *viewApplier) checkMark(ctx context.Context, p *page) error {
-	at := eventlog.Position(v.reached.Position)
-	if at == 0 || v.offset > p.end() {
+func (v *viewApplier) checkMarks(ctx context.Context, p *page) error {
+	for i := range p.shards {
+		if err := v.checkMark(ctx, &p.shards[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *viewApplier) checkMark(ctx context.Context, p *shardPage) error {
+	m := v.reached.At(p.shard())
+	at := eventlog.Position(m.Position)
+	if at == 0 || v.offset.At(p.shard()) > uint64(p.last().Position) {
 		return nil
 	}
+	name := v.applier.shards.Name(p.shard())
 	r := p.at(at)
 	if r == nil {
 		var err error
-		if r, err = eventlog.At(ctx, v.applier.cfg.Log, v.applier.source.Name, at); err != nil {
-			return fmt.Errorf("log of source %s at position %d: %w", v.applier.source.Name, at, err)
+		if r, err = eventlog.At(ctx, v.applier.cfg.Log, name, at); err != nil {
+			return fmt.Errorf("log of source %s at position %d: %w", name, at, err)
 		}
 	}
-	if r == nil || uint64(r.Mark()) != v.reached.Mark {
-		return v.anotherLog(fmt.Sprintf("position %d of the log of source %s holds another record than the one that its state has applied", at, v.applier.source.Name))
+	if r == nil || uint64(r.Mark()) != m.Mark {
+		return v.anotherLog(fmt.Sprintf("position %d of the log of source %s holds another record than the one that its state has applied", at, name))
 	}
 	return nil
 }
@@ -100,14 +115,14 @@ func (v *viewApplier) failed(err error) error {
 	return fmt.Errorf("view %s: %w", v.kernel.Plan().Name, err)
 }
 
-// consume applies a batch of records that begins at or before the view's offset.
+// consume applies a batch of records that begins at or before the view's offset in every shard.
 func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
-	if v.offset >= b.end {
+	if v.offset.Covers(b.end) {
 		return nil
 	}
 	v.letters = v.letters[:0]
 	for _, l := range b.left {
-		if l.Position > uint64(v.offset) {
+		if l.Position > v.offset.At(l.Shard) {
 			v.setAside(l, 1)
 		}
 	}
@@ -190,7 +205,7 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 			continue
 		}
 		if reason := limits.Key(len(key)); reason != "" {
-			v.setAside(registry.DeadLetter{Position: uint64(records[i].Position), Entity: key, Reason: reason}, 1)
+			v.setAside(registry.DeadLetter{Shard: records[i].Shard, Position: uint64(records[i].Position), Entity: key, Reason: reason}, 1)
 			continue
 		}
 		e, seen := index[string(key)]
@@ -307,37 +322,52 @@ type change struct {
 func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
 	s.Reset()
 	c := change{entityRows: of, expect: onlinestore.Absent}
-	applied := v.generation.Position
 	if old != nil {
 		if err := s.Decode(old); err != nil {
 			return change{}, err
 		}
-		c.expect = s.Position() + 1
-		applied = max(applied, s.Position())
+		c.expect = s.Revision()
 	}
-	for len(c.rows) > 0 && uint64(records[c.rows[0]].Position) <= applied {
-		c.rows = c.rows[1:]
-	}
+	applied := s.Applied()
+	c.rows = slices.DeleteFunc(c.rows, func(row int32) bool {
+		r := &records[row]
+		return uint64(r.Position) <= max(v.base.At(r.Shard), applied.At(r.Shard))
+	})
 	if len(c.rows) == 0 {
 		return c, nil
 	}
 	reason := s.Aside()
 	if reason == "" {
 		s.Apply(rows, c.rows, now)
-		s.SetPosition(uint64(records[c.rows[len(c.rows)-1]].Position))
+		for _, row := range c.rows {
+			applied.Raise(records[row].Shard, uint64(records[row].Position))
+		}
+		s.SetApplied(applied)
 		c.value, reason = s.Encode(nil, v.applier.cfg.StateBytes)
 	}
 	if reason != "" {
-		c.aside = &registry.DeadLetter{Position: s.Position(), Entity: of.key, Reason: reason}
+		c.aside = &registry.DeadLetter{Entity: of.key, Reason: reason}
+		c.aside.Shard, c.aside.Position = place(s.Applied())
 	}
 	return c, nil
 }
 
+// place is the last shard of which a state that was set aside has records, and the position there. It does not change
+// any more, so the entity has one dead letter.
+func place(applied logpos.Vector) (shard int, position uint64) {
+	for k, p := range applied {
+		if p > 0 {
+			shard, position = k, p
+		}
+	}
+	return shard, position
+}
+
 // commit stores the consumed offset. If it is lost, the records are only read again.
-func (v *viewApplier) commit(ctx context.Context, to eventlog.Position) error {
-	err := registry.SetOffset(ctx, v.applier.cfg.Store, v.generation, uint64(to))
+func (v *viewApplier) commit(ctx context.Context, to logpos.Vector) error {
+	err := registry.SetOffset(ctx, v.applier.cfg.Store, v.generation, to)
 	if err == nil {
-		v.offset = to
+		v.offset.RaiseTo(to)
 	}
 	return err
 }

@@ -30,7 +30,9 @@ type countingLog struct {
 func (l *countingLog) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
 	results, err := l.Log.Append(ctx, shard, entries)
 	for _, r := range results {
-		l.outcomes[r.Outcome]++
+		if shard == eventlog.SourceOf(shard) { // and not how many shards there are
+			l.outcomes[r.Outcome]++
+		}
 	}
 	return results, err
 }

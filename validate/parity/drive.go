@@ -14,6 +14,7 @@ import (
 type drive struct {
 	clock      clock
 	log        eventlog.Log
+	layouts    *eventlog.Layouts // of log
 	applier    *online.Applier
 	timelines  []*timeline
 	redelivers bool // there are redeliveries among the pushed events
@@ -52,7 +53,7 @@ func (d *drive) advance(ctx context.Context, t plan.EventTime) error {
 // append pushes deliveries. Unless there are redeliveries among them, the log must take each as
 // new, because it was empty at first.
 func (d *drive) append(ctx context.Context, src *plan.Source, entries []eventlog.Entry) error {
-	results, err := d.log.Append(ctx, src.Name, entries)
+	results, err := d.layouts.Append(ctx, src, entries)
 	if err != nil {
 		return fmt.Errorf("push to source %s: %w", src.Name, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/online"
@@ -134,7 +135,7 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, on.Close()) }()
-	d.log = on.Log
+	d.log, d.layouts = on.Log, eventlog.NewLayouts(on.Log)
 	stats = &Stats{}
 	if stats.Materialized, err = cfg.prepare(ctx, d, on.Store, rows[len(rows)-1].At); err != nil {
 		return nil, err
@@ -211,7 +212,7 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, store onlinestore.Store) (*offline.BackfillResult, error) {
 	b := offline.Backfill{
 		View: v, Store: store, Log: d.log, Clock: d.clock.read, To: cfg.From,
-		History: func(ctx context.Context, _ eventlog.Position, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, _ logpos.Vector, f func(*kernel.Events) error) error {
 			return cfg.before(ctx, v.Source, f)
 		},
 		Progress: func(n int64) { cfg.Progress(Materializing, n) },

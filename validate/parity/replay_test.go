@@ -167,6 +167,10 @@ func TestRandomProjectsAreServedAsTrained(t *testing.T) {
 				s.rows = s.rows[1:]
 			}
 		}
+		shards := rapid.SampledFrom([]int{1, 3, 8}).Draw(t, "shards")
+		for _, src := range s.plan.Sources {
+			src.Shards = shards
+		}
 		s.train()
 		s.check()
 		arrival := rapid.Permutation(s.events).Draw(t, "arrival")

@@ -36,7 +36,7 @@ var lateMutants = []mutant{
 	},
 	{
 		name: "slowest-is-the-first-view", tag: "p18", breaks: "What one view has applied decides for all.",
-		file: "materializer/online/retention.go", old: "consumed[i].Offset < consumed[slowest].Offset", new: "consumed[i].Offset < consumed[slowest].Offset && i < 0",
+		file: "materializer/online/retention.go", old: "consumed[i].Offset.At(k) < consumed[slowest].Offset.At(k)", new: "consumed[i].Offset.At(k) < consumed[slowest].Offset.At(k) && i < 0",
 		tests: []string{onlineTests},
 	},
 	{

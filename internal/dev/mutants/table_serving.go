@@ -24,12 +24,12 @@ var servingMutants = []mutant{
 	},
 	{
 		name: "waiting-events-are-fresh", tag: "p13", breaks: "A view that has not applied the end of its log counts as complete.",
-		file: "internal/freshness/tracker.go", old: "m.Complete = min(now, next.Appended)", new: "m.Complete = max(now, next.Appended)",
+		file: "internal/freshness/tracker.go", old: "m.Complete = min(m.Complete, until)", new: "m.Complete = max(m.Complete, min(until, m.Complete))",
 		tests: []string{freshTests},
 	},
 	{
 		name: "another-log-is-fresh", tag: "p13", breaks: "A view that has applied more than the log has counts as complete.",
-		file: "internal/freshness/tracker.go", old: "if m.Position > uint64(later) {", new: "if m.Position > uint64(later)+100 {",
+		file: "internal/freshness/tracker.go", old: "if at > uint64(later) {", new: "if at > uint64(later)+100 {",
 		tests: []string{freshTests},
 	},
 	{
@@ -49,7 +49,7 @@ var servingMutants = []mutant{
 	},
 	{
 		name: "a-longer-log-is-the-same", tag: "p13", breaks: "A view counts as complete by another log that is as long as its own.",
-		file: "internal/freshness/tracker.go", old: "if last == nil || uint64(last.Mark()) != reached.Mark {", new: "if last == nil || last.Mark() == 0 {",
+		file: "internal/freshness/tracker.go", old: "return last != nil && uint64(last.Mark()) == m.Mark, err", new: "return last != nil && last.Mark() != 0, err",
 		tests: []string{freshTests},
 	},
 	{

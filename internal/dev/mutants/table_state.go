@@ -98,22 +98,47 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "applied-twice", tag: "o7", breaks: "The last event a state has applied is applied again after a crash.",
-		file: "materializer/online/view.go", old: "uint64(records[c.rows[0]].Position) <= applied", new: "uint64(records[c.rows[0]].Position) < applied",
+		file: "materializer/online/view.go", old: "return uint64(r.Position) <= max(", new: "return uint64(r.Position) < max(",
 		tests: []string{onlineTests},
 	},
 	{
+		name: "shards-confused", tag: "o7", breaks: "Whether an event is applied is looked up in the first shard.",
+		file: "materializer/online/view.go", old: "applied.At(r.Shard))", new: "applied.At(0))",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "same-id-in-two-shards", tag: "o5", breaks: "Events go to shards by their place in the call, not by their id.",
+		file: "internal/eventlog/shards.go", old: "k = s.Of(entries[i].ID)", new: "k = i % s.N",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "shards-of-an-old-log", tag: "o5", breaks: "A log from before there were shards is divided while it has events.",
+		file: "internal/eventlog/shards.go", old: "	if old {\n", new: "	if old && n == 1 {\n",
+		tests: []string{"internal/eventlog/pebble"},
+	},
+	{
+		name: "offset-of-others-lost", tag: "o7", breaks: "Storing what was consumed of one shard forgets the others.",
+		file: registryFile, old: "offsetValue(logpos.Max(stored, to))", new: "offsetValue(to)",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "build-of-the-first-shard", tag: "o7", breaks: "A build contains the first shard of the log alone.",
+		file: "materializer/offline/backfill.go", old: "for k := range shards.N {", new: "for k := range min(1, shards.N) {",
+		tests: []string{"materializer/offline"},
+	},
+	{
 		name: "another-log-is-applied", tag: "o9", breaks: "A log whose records are not those that states were made of is applied to them.",
-		file: "materializer/online/view.go", old: "uint64(r.Mark()) != v.reached.Mark", new: "r == nil",
+		file: "materializer/online/view.go", old: "uint64(r.Mark()) != m.Mark", new: "r == nil",
 		tests: []string{onlineTests},
 	},
 	{
 		name: "states-before-their-mark", tag: "o9", breaks: "States are written without storing first how far they may reach.",
-		file: "materializer/online/applier.go", old: "to := registry.Reached{Position: uint64(p.end())", new: "to := registry.Reached{Position: uint64(r.offset())",
+		file: "materializer/online/applier.go", old: "registry.Mark{Position: uint64(last.Position), Mark", new: "registry.Mark{Position: uint64(p.shards[i].after), Mark",
 		tests: []string{onlineTests},
 	},
 	{
 		name: "backfill-without-mark", tag: "o9", breaks: "A build does not store which log it was made of.",
-		file: "materializer/offline/backfill.go", old: "make([]registry.Reached, 1), reached)", new: "make([]registry.Reached, 1), registry.Reached{})",
+		file: "materializer/offline/backfill.go", old: "make([]registry.Reached, 1), reached)", new: "make([]registry.Reached, 1), nil)",
 		tests: []string{"materializer/offline"},
 	},
 	{

@@ -17,7 +17,7 @@ const patience = 20 * time.Second
 // waiting calls Wait in a goroutine and gives its error.
 func waiting(ctx context.Context, l eventlog.Log, shard string, after eventlog.Position) <-chan error {
 	returned := make(chan error, 1)
-	go func() { returned <- l.Wait(ctx, shard, after) }()
+	go func() { returned <- l.Wait(ctx, eventlog.Ends{shard: after}) }()
 	return returned
 }
 
@@ -40,7 +40,7 @@ func testWait(t *testing.T, s Storage) {
 	if err := promptly(t, first, "a record came"); err != nil {
 		t.Errorf("Wait: %v", err)
 	}
-	if err := l.Wait(ctx, "s", 0); err != nil {
+	if err := l.Wait(ctx, eventlog.Ends{"s": 0}); err != nil {
 		t.Errorf("Wait for a record that is there: %v", err)
 	}
 	appendAll(t, l, "s", entry("a", "")) // a duplicate is not a record
@@ -70,7 +70,7 @@ func testWaitCancelled(t *testing.T, s Storage) {
 	if err := promptly(t, returned, "its context was cancelled"); !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait: %v, want context.Canceled", err)
 	}
-	if err := l.Wait(ctx, "s", 0); !errors.Is(err, context.Canceled) {
+	if err := l.Wait(ctx, eventlog.Ends{"s": 0}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait with a cancelled context: %v, want context.Canceled", err)
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), 30*time.Millisecond)
@@ -192,7 +192,7 @@ func follow(l eventlog.Log, total eventlog.Position) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for at := eventlog.Position(0); at < total; {
-		if err := l.Wait(ctx, "s", at); err != nil {
+		if err := l.Wait(ctx, eventlog.Ends{"s": at}); err != nil {
 			return err
 		}
 		records, err := l.Read(ctx, "s", at, 10)
@@ -238,7 +238,7 @@ func testClosed(t *testing.T, s Storage) {
 	_, readErr := l.Read(ctx, "s", 0, 1)
 	_, endErr := l.End(ctx, "s")
 	for what, err := range map[string]error{
-		"Append": appendErr, "Read": readErr, "End": endErr, "Wait": l.Wait(ctx, "s", 0),
+		"Append": appendErr, "Read": readErr, "End": endErr, "Wait": l.Wait(ctx, eventlog.Ends{"s": 0}),
 		"Register": l.Register(ctx, "s", []eventlog.Entry{entry("c", "")}),
 	} {
 		if !errors.Is(err, eventlog.ErrClosed) {

@@ -40,6 +40,10 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 	}{
 		{"Positions are dense and in order", testDense},
 		{"Shards are independent", testShards},
+		{"O5 a divided log has each id once", testDivided},
+		{"Entries without ids in a divided log", testDividedWithoutIDs},
+		{"The number of shards stays", testShardCount},
+		{"Wait for several shards", testWaitForSeveral},
 		{"Read pages and ends", testRead},
 		{"Payloads belong to the caller", testOwnership},
 		{"Empty and binary ids and payloads", testBinary},

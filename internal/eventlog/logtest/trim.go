@@ -77,7 +77,7 @@ func testTrim(t *testing.T, s Storage) {
 	if r := read(t, l, "s", 6, 1)[0]; r.Appended != 60 {
 		t.Errorf("a record was stored at %d, before those that were trimmed", r.Appended)
 	}
-	if err := l.Wait(t.Context(), "s", 7); err != nil {
+	if err := l.Wait(t.Context(), eventlog.Ends{"s": 7}); err != nil {
 		t.Error(err)
 	}
 }

@@ -160,8 +160,12 @@ func (l *Log) publish(g *group) {
 			continue
 		}
 		s.end, s.appended = e.position, e.appended
-		close(s.advanced)
-		s.advanced = make(chan struct{})
+		for grown := range s.waiting {
+			select {
+			case grown <- struct{}{}:
+			default: // another shard has grown
+			}
+		}
 	}
 }
 

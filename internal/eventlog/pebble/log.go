@@ -61,8 +61,8 @@ type shard struct {
 	appended    plan.EventTime
 	corrections eventlog.Corrections
 	trimmed     eventlog.Trimmed
-	segments    eventlog.Segments // shared by copies, never changed
-	advanced    chan struct{}     // closed and replaced when end grows
+	segments    eventlog.Segments          // shared by copies, never changed
+	waiting     map[chan struct{}]struct{} // of callers of Wait; each has room for one signal, which it gets when end grows
 }
 
 // Open opens or creates the log in dir. The error wraps a *LockedError if
@@ -112,19 +112,49 @@ func (l *Log) Register(ctx context.Context, shard string, entries []eventlog.Ent
 
 // End implements eventlog.Log.
 func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
-	end, _, err := l.durableEnd(ctx, shard)
-	return end, err
+	return l.durableEnd(ctx, shard)
+}
+
+// Begun implements eventlog.Log.
+func (l *Log) Begun(ctx context.Context, shard string) (bool, error) {
+	end, err := l.durableEnd(ctx, shard)
+	if err != nil || end > 0 {
+		return end > 0, err
+	}
+	if !l.gate.Enter() {
+		return false, eventlog.ErrClosed
+	}
+	defer l.gate.Leave()
+	for _, kind := range []byte{kindID, kindSegment, kindSegments} {
+		found, err := l.hasKeys(appendShard(nil, kind, shard))
+		if err != nil || found {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// hasKeys reports whether a key begins with prefix.
+func (l *Log) hasKeys(prefix []byte) (found bool, err error) {
+	it, err := l.db.NewIter(&cockroach.IterOptions{LowerBound: prefix, UpperBound: pebbledir.Successor(prefix)})
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = it.Close() }()
+	found = it.First()
+	return found, it.Error()
 }
 
 // Wait implements eventlog.Log.
-func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
+func (l *Log) Wait(ctx context.Context, ends eventlog.Ends) error {
+	grown := make(chan struct{}, 1)
+	defer l.stopWaiting(ends, grown)
 	for {
-		end, advanced, err := l.durableEnd(ctx, shard)
-		if err != nil || end > after {
+		if there, err := l.startWaiting(ctx, ends, grown); there || err != nil {
 			return err
 		}
 		select {
-		case <-advanced:
+		case <-grown: // perhaps not far enough
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-l.gate.Closing():
@@ -133,22 +163,54 @@ func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) e
 	}
 }
 
-// durableEnd returns the shard's end and the channel that closes when it grows.
-func (l *Log) durableEnd(ctx context.Context, name string) (eventlog.Position, <-chan struct{}, error) {
+// startWaiting has a channel signalled when one of the shards grows. It reports whether one has grown far enough.
+func (l *Log) startWaiting(ctx context.Context, ends eventlog.Ends, grown chan struct{}) (there bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return 0, nil, err
+		return false, err
 	}
 	if !l.gate.Enter() {
-		return 0, nil, eventlog.ErrClosed
+		return false, eventlog.ErrClosed
+	}
+	defer l.gate.Leave()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, after := range ends {
+		s, err := l.shardLocked(name)
+		if err != nil {
+			return false, err
+		}
+		there = there || s.end > after
+		s.waiting[grown] = struct{}{}
+	}
+	return there, nil
+}
+
+func (l *Log) stopWaiting(ends eventlog.Ends, grown chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name := range ends {
+		if s := l.shards[name]; s != nil {
+			delete(s.waiting, grown)
+		}
+	}
+}
+
+// durableEnd returns the shard's end.
+func (l *Log) durableEnd(ctx context.Context, name string) (eventlog.Position, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if !l.gate.Enter() {
+		return 0, eventlog.ErrClosed
 	}
 	defer l.gate.Leave()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, err := l.shardLocked(name)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	return s.end, s.advanced, nil
+	return s.end, nil
 }
 
 // shardLocked finds the shard or reads its end from the database. The caller
@@ -160,7 +222,7 @@ func (l *Log) shardLocked(name string) (*shard, error) {
 	if err := eventlog.CheckShard(name); err != nil {
 		return nil, err
 	}
-	s := &shard{name: name, appended: plan.Always, advanced: make(chan struct{})}
+	s := &shard{name: name, appended: plan.Always, waiting: map[chan struct{}]struct{}{}}
 	if err := l.readEnd(s); err != nil {
 		return nil, fmt.Errorf("read the end of shard %q: %w", name, err)
 	}

@@ -19,7 +19,7 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 		return nil, eventlog.ErrClosed
 	}
 	defer l.gate.Leave()
-	end, _, err := l.durableEnd(ctx, shard)
+	end, err := l.durableEnd(ctx, shard)
 	if err != nil || after >= end || limit <= 0 {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (l *Log) remove(shard string, to eventlog.Trimmed) error {
 
 // Trimmed implements eventlog.Log.
 func (l *Log) Trimmed(ctx context.Context, shard string) (eventlog.Trimmed, error) {
-	if _, _, err := l.durableEnd(ctx, shard); err != nil {
+	if _, err := l.durableEnd(ctx, shard); err != nil {
 		return eventlog.Trimmed{}, err
 	}
 	l.mu.Lock()

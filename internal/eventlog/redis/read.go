@@ -175,38 +175,93 @@ func decodeRecord(e rueidis.XRangeSlice, want eventlog.Position) (eventlog.Recor
 // that disappeared without closing the connection.
 const blockFor = 20 * time.Second
 
-// Wait implements eventlog.Log. Each call uses a connection of its own while it waits.
-func (l *Log) Wait(ctx context.Context, shard string, after eventlog.Position) error {
+// Begun implements eventlog.Log.
+func (l *Log) Begun(ctx context.Context, shard string) (bool, error) {
+	if err := l.enter(ctx); err != nil {
+		return false, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return false, err
+	}
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	n, err := l.conn.Do(ctx, l.conn.B().Exists().Key(l.keys(shard).head).Build()).AsInt64()
+	if err != nil {
+		return false, fmt.Errorf("look for shard %q: %w", shard, cause(ctx, err))
+	}
+	return n > 0, nil
+}
+
+// Wait implements eventlog.Log. Each call uses a connection of its own while it waits; in a cluster, where one command
+// cannot ask for the shards of several servers, one for each shard.
+func (l *Log) Wait(ctx context.Context, ends eventlog.Ends) error {
 	if err := l.enter(ctx); err != nil {
 		return err
 	}
 	defer l.conn.Gate.Leave()
-	if err := eventlog.CheckShard(shard); err != nil {
-		return err
+	for shard := range ends {
+		if err := eventlog.CheckShard(shard); err != nil {
+			return err
+		}
 	}
 	bound, release := l.conn.Gate.Bind(ctx)
 	defer release()
+	err := l.waitFor(bound, ends)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case bound.Err() != nil:
+		return eventlog.ErrClosed
+	}
+	return err
+}
+
+// waitFor waits until one of the shards has grown.
+func (l *Log) waitFor(ctx context.Context, ends eventlog.Ends) error {
+	if !l.conn.Cluster() || len(ends) == 1 {
+		return l.waitTogether(ctx, ends)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, len(ends))
+	for shard, after := range ends {
+		go func() { done <- l.waitTogether(ctx, eventlog.Ends{shard: after}) }()
+	}
+	err := <-done
+	cancel()
+	for range len(ends) - 1 {
+		<-done
+	}
+	return err
+}
+
+// waitTogether is waitFor for shards of one server.
+func (l *Log) waitTogether(ctx context.Context, ends eventlog.Ends) error {
 	for {
-		there, err := l.block(bound, shard, after)
+		there, err := l.block(ctx, ends)
 		switch {
 		case there:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case bound.Err() != nil:
-			return eventlog.ErrClosed
 		case err != nil:
-			return fmt.Errorf("wait for position %d of shard %q: %w", after+1, shard, err)
+			return fmt.Errorf("wait for records after %v: %w", ends, err)
 		}
 	}
 }
 
 // block waits on the server for at most blockFor and reports whether a record has arrived.
-func (l *Log) block(ctx context.Context, shard string, after eventlog.Position) (bool, error) {
+func (l *Log) block(ctx context.Context, ends eventlog.Ends) (bool, error) {
 	ctx, cancel := l.conn.BoundBy(ctx, 2*blockFor)
 	defer cancel()
-	answer := l.conn.Do(ctx, l.conn.B().Xread().Count(1).Block(blockFor.Milliseconds()).
-		Streams().Key(l.keys(shard).events).Id(streamID(after)).Build())
+	var streams, ids []string
+	for shard, after := range ends {
+		streams, ids = append(streams, l.keys(shard).events), append(ids, streamID(after))
+	}
+	answer := l.conn.Do(ctx, l.conn.B().Xread().Count(1).Block(blockFor.Milliseconds()).Streams().Key(streams...).Id(ids...).Build())
 	err := answer.Error()
 	if rueidis.IsRedisNil(err) {
 		return false, nil

@@ -159,7 +159,7 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 func TestWaitNoticesALostServer(t *testing.T) {
 	server, l := start(t)
 	returned := make(chan error, 1)
-	go func() { returned <- l.Wait(ctx, "s", 0) }()
+	go func() { returned <- l.Wait(ctx, eventlog.Ends{"s": 0}) }()
 	server.Kill()
 	if err := <-returned; err == nil {
 		t.Error("Wait returned without an error when the server died")

@@ -473,10 +473,10 @@ type ViewFreshness struct {
 	View string `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
 	// The materialization that the states belong to, counted from 1 for each fingerprint.
 	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Position in the source's log up to which all events are applied, at least; 0 without
-	// a stream.
+	// How many records of the source's log are applied, at least; 0 without a stream. In a
+	// log with one shard it is the position of the last of them.
 	Position uint64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
-	// Number of records in the log after that position.
+	// How many records of the log are not.
 	Lag uint64 `protobuf:"varint,4,opt,name=lag,proto3" json:"lag,omitempty"`
 	// Microseconds since the Unix epoch; absent if unknown.
 	CompleteMicros *int64 `protobuf:"varint,5,opt,name=complete_micros,json=completeMicros,proto3,oneof" json:"complete_micros,omitempty"`
@@ -559,8 +559,14 @@ type ViewState struct {
 	// The materialization the states belong to, counted from 1 for each fingerprint.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
 	// For each row, the position in the event log up to which the entity's events were
-	// applied; 0 when the state came from history alone.
+	// applied; 0 when the state came from history alone. In a log with several shards it is
+	// the sum of their positions.
 	Positions []uint64 `protobuf:"varint,3,rep,packed,name=positions,proto3" json:"positions,omitempty"`
+	// How many positions each row has in shard_positions; at most 1 if shard_positions is empty,
+	// because no row has a position in another shard than the first.
+	Shards uint32 `protobuf:"varint,7,opt,name=shards,proto3" json:"shards,omitempty"`
+	// For each row, the positions in the shards of the log, from the first on.
+	ShardPositions []uint64 `protobuf:"varint,8,rep,packed,name=shard_positions,json=shardPositions,proto3" json:"shard_positions,omitempty"`
 	// For each row, the newest visible time among the applied events, microseconds
 	// since the Unix epoch; that of year 1 for a state without a visible event.
 	NewestMicros []int64 `protobuf:"varint,4,rep,packed,name=newest_micros,json=newestMicros,proto3" json:"newest_micros,omitempty"`
@@ -624,6 +630,20 @@ func (x *ViewState) GetGeneration() uint64 {
 func (x *ViewState) GetPositions() []uint64 {
 	if x != nil {
 		return x.Positions
+	}
+	return nil
+}
+
+func (x *ViewState) GetShards() uint32 {
+	if x != nil {
+		return x.Shards
+	}
+	return 0
+}
+
+func (x *ViewState) GetShardPositions() []uint64 {
+	if x != nil {
+		return x.ShardPositions
 	}
 	return nil
 }
@@ -1026,14 +1046,16 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x04R\bposition\x12\x10\n" +
 	"\x03lag\x18\x04 \x01(\x04R\x03lag\x12,\n" +
 	"\x0fcomplete_micros\x18\x05 \x01(\x03H\x00R\x0ecompleteMicros\x88\x01\x01B\x12\n" +
-	"\x10_complete_micros\"\xbe\x01\n" +
+	"\x10_complete_micros\"\xff\x01\n" +
 	"\tViewState\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\x04R\n" +
 	"generation\x12\x1c\n" +
-	"\tpositions\x18\x03 \x03(\x04R\tpositions\x12#\n" +
+	"\tpositions\x18\x03 \x03(\x04R\tpositions\x12\x16\n" +
+	"\x06shards\x18\a \x01(\rR\x06shards\x12'\n" +
+	"\x0fshard_positions\x18\b \x03(\x04R\x0eshardPositions\x12#\n" +
 	"\rnewest_micros\x18\x04 \x03(\x03R\fnewestMicros\x12\x18\n" +
 	"\aunknown\x18\x05 \x03(\rR\aunknown\"\x15\n" +
 	"\x13ListServicesRequest\"M\n" +

@@ -195,9 +195,11 @@ func (x *PushResponse) GetRows() []*PushedRow {
 type PushedRow struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Outcome Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=unskew.v1.Outcome" json:"outcome,omitempty"`
-	// Position in the source's log, from 1: of the new entry, or for a duplicate or
+	// Position in its shard of the source's log, from 1: of the new entry, or for a duplicate or
 	// conflict of its event (0 if that came with the history); 0 for a rejected row.
 	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// The shard, from 0.
+	Shard uint32 `protobuf:"varint,4,opt,name=shard,proto3" json:"shard,omitempty"`
 	// Why a row was rejected or conflicts; empty otherwise.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -248,6 +250,13 @@ func (x *PushedRow) GetPosition() uint64 {
 	return 0
 }
 
+func (x *PushedRow) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
 func (x *PushedRow) GetMessage() string {
 	if x != nil {
 		return x.Message
@@ -265,10 +274,11 @@ const file_unskew_v1_ingest_service_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x06source\x128\n" +
 	"\acolumns\x18\x02 \x03(\v2\x11.unskew.v1.ColumnB\v\xbaH\b\x92\x01\x05\b\x01\x10\x90NR\acolumns\"8\n" +
 	"\fPushResponse\x12(\n" +
-	"\x04rows\x18\x01 \x03(\v2\x14.unskew.v1.PushedRowR\x04rows\"o\n" +
+	"\x04rows\x18\x01 \x03(\v2\x14.unskew.v1.PushedRowR\x04rows\"\x85\x01\n" +
 	"\tPushedRow\x12,\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x12.unskew.v1.OutcomeR\aoutcome\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x18\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05shard\x18\x04 \x01(\rR\x05shard\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage*\x8f\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +

@@ -11,8 +11,8 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/dev/bench"
 	"github.com/unskew/unskew/internal/dev/bench/workload"
-	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/materializer/offline"
 )
 
@@ -31,7 +31,7 @@ func bulk(ctx context.Context, kind string, n sizes) (rate, raw float64, passes 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	history := historyOf(p, n)
 	b := offline.Backfill{View: p.Views[0], Store: s.store, Log: s.log, Clock: now, To: plan.Never,
-		History: func(ctx context.Context, _ eventlog.Position, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, _ logpos.Vector, f func(*kernel.Events) error) error {
 			for _, ev := range history {
 				if err := f(ev); err != nil {
 					return err

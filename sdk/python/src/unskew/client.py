@@ -75,8 +75,9 @@ class PushedRow:
     """The result for one pushed row."""
 
     outcome: Outcome
-    position: int  #: in the source's log, from 1; 0 for a rejected row
+    position: int  #: in its shard of the source's log, from 1; 0 for a rejected row
     message: str  #: why it was rejected or conflicts
+    shard: int = 0  #: of the source's log
 
 
 @dataclass(frozen=True)
@@ -378,7 +379,7 @@ class Client:
                 if not pa.types.is_null(batch.schema.field(name).type):
                     request.columns.append(wire.column(name, batch.column(name), None, f"source {source}"))
             answer = self._call("Push", request, timeout)
-            pushed += [PushedRow(Outcome(r.outcome), r.position, r.message) for r in answer.rows]
+            pushed += [PushedRow(Outcome(r.outcome), r.position, r.message, r.shard) for r in answer.rows]
         return PushResult(tuple(pushed))
 
     def get_training_set(
