@@ -125,8 +125,12 @@ const DefaultShards = 1
 func (l *Layouts) Begin(ctx context.Context, src *plan.Source) (Shards, error) {
 	s, begun, err := l.find(ctx, src.Name)
 	if err == nil && !begun {
-		if err = l.store(ctx, src); err == nil {
-			s, begun, err = l.find(ctx, src.Name)
+		// Shards without a number may be of another writer who began the log meanwhile.
+		if err = l.store(ctx, src); err == nil || errors.Is(err, ErrDamaged) {
+			var failed error
+			if s, begun, failed = l.find(ctx, src.Name); begun || failed != nil {
+				err = failed
+			}
 		}
 	}
 	switch {

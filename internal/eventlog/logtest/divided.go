@@ -103,6 +103,17 @@ func testShardCount(t *testing.T, s Storage) {
 			t.Fatalf("the log has %v shards", counts)
 		}
 	}
+	for i := range 20 {
+		src := &plan.Source{Name: fmt.Sprint("begun at once ", i), Stream: true, Shards: 3}
+		for j := range 4 {
+			wg.Go(func() {
+				if _, err := eventlog.NewLayouts(l).Append(t.Context(), src, []eventlog.Entry{entry(fmt.Sprint(j), "")}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 	if found, err := eventlog.NewLayouts(l).Begin(t.Context(), dividedSource(0)); err != nil || found.N != counts[0] {
 		t.Errorf("a source that declares nothing: %+v, %v", found, err)
 	}
