@@ -10,34 +10,19 @@ import (
 	"github.com/unskew/unskew/internal/vector"
 )
 
-// LimitOpen limits the memory of each collector for events that it has not handed over to n bytes if that is
-// less than usual. The texts in its open blocks may take as much as these again.
-func (r *Replay) LimitOpen(n int64) {
-	r.openBytes = int(min(int64(r.openBytes), max(n, minOpenBytes)))
-	r.bufferBytes = int(min(int64(r.bufferBytes), max(n-2*maxOpenBytes, 0)))
-}
+// LimitOpen limits the memory of the open blocks of each collector, without their text, to n bytes if that is
+// less than usual.
+func (r *Replay) LimitOpen(n int64) { r.openBytes = int(min(int64(r.openBytes), max(n, minOpenBytes))) }
 
 // minOpenBytes is the least limit of open blocks.
 const minOpenBytes = 64 << 10
 
-// OpenBytes is the most that a collector takes for events that it has not handed over, with their text.
+// OpenBytes is the most that the open blocks of a collector take, with their text.
 func (r *Replay) OpenBytes() int {
-	n := r.openBytes
 	if r.layout.ids || r.ResultTexts() > 0 {
-		n *= 2
+		return 2 * r.openBytes
 	}
-	if r.merges() {
-		n += r.bufferBytes
-	}
-	return n
-}
-
-// OrderBytes is what the order of spine rows takes that collectors share, while it is made.
-func (r *Replay) OrderBytes(rows int) int64 {
-	if !r.merges() {
-		return 0
-	}
-	return 16 * int64(min(rows, mostRadix))
+	return r.openBytes
 }
 
 // EntityBytes is what a collector of the replay keeps for each entity of the spine.
@@ -45,11 +30,7 @@ func (r *Replay) EntityBytes() int {
 	if !r.onlyLatest() {
 		return 0
 	}
-	n := int(unsafe.Sizeof([FewEvents]plan.EventTime{}))
-	if r.merges() {
-		n += int(unsafe.Sizeof(mergeEntity{})) + 8
-	}
-	return n
+	return int(unsafe.Sizeof([FewEvents]plan.EventTime{}))
 }
 
 // Collector collects events for a replay: it evaluates the row expressions of the slots, finds
@@ -67,42 +48,20 @@ type Collector struct {
 	maxWords, maxText int // of a block
 
 	keyCols []*vector.Vector // scratch for the current batch
-	known   []int32          // rows that have an entity
+	of      []int32          // entity of each row
+	heads   []uint64         // first word of each row, without its entity
 	byPart  []int32          // rows to keep, by part
 	first   []int32          // where each part begins in byPart
 	lanes   []*rowExpr
-	batch   eventRows
-	pruner  *pruner      // nil: every event may be read
-	merger  *mergePruner // nil: batches are written to blocks as they come
-	merged  bool         // what is being written to blocks has been merged
-}
-
-// eventRows is events as columns: those of a batch, or of the buffer of a mergePruner.
-type eventRows struct {
-	of    []int32  // entity of each
-	heads []uint64 // first word of each, without its entity
-	time  []plan.EventTime
-	id    []string    // nil: there are none, or
-	ids   *textColumn // they are here
-	lanes []eventLane
-}
-
-func (e *eventRows) n() int { return len(e.of) }
-
-// eventLane is the values of a row expression.
-type eventLane struct {
-	values *vector.Vector
-	need   vector.Bitmap // rows that a slot needs; nil: all
-	texts  *textColumn   // not nil: the texts, instead of values
+	pruner  *pruner // nil: every event may be read
 }
 
 // openBlock is the block of a part to which events are appended; nil if there is none.
 type openBlock struct {
-	block  *Block
-	made   int  // number of blocks of the part so far
-	text   int  // bytes of text in the previous one
-	jumps  int  // jumps of the collector at the last event
-	merged bool // its events have been merged
+	block *Block
+	made  int // number of blocks of the part so far
+	text  int // bytes of text in the previous one
+	jumps int // jumps of the collector at the last event
 }
 
 // NewCollector makes a collector that passes every full block to keep, which owns it then. It
@@ -120,7 +79,6 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	c.lanes = view.lanes()
 	if c.pruner = r.newPruner(); c.pruner != nil {
 		c.maxWords = min(maxPrunedWords, maxOpenBytes/8/parts)
-		c.merger = r.newMergePruner(c.pruner)
 	}
 	return c, nil
 }
@@ -143,34 +101,17 @@ func (c *Collector) Add(at Place, ev *Events) error {
 	rows := c.view.Eval(ev)
 	c.tally.record(c.view, ev, rows)
 	c.keyCols = c.view.KeyColumns(ev, c.keyCols)
-	b := &c.batch
-	b.of, b.time, b.id = c.replay.division.tuple.entities.lookup(b.of[:0], c.keyCols, rows.n), rows.Time, rows.ID
+	c.of = c.replay.division.tuple.entities.lookup(c.of[:0], c.keyCols, rows.n)
+	c.divide(ev)
 	c.head(rows)
-	b.lanes = b.lanes[:0]
-	for _, x := range c.lanes {
-		b.lanes = append(b.lanes, eventLane{values: x.result, need: x.need})
-	}
-	c.list(ev)
 	if at != c.next {
 		c.jumps++
 	}
 	c.next = Place{at.File, at.Row + int64(rows.n)}
 	late := c.replay.layout.classes > 1 || rows.late()
-	if c.merger != nil {
-		if buffered, err := c.buffer(at, late); buffered || err != nil {
-			return err
-		}
-	}
-	c.divide(b.of, c.known)
-	return c.appendParts(late, at, b, rows)
-}
-
-// appendParts appends rows that have been divided to the open blocks of their parts. at is the place of row 0,
-// and rows has what only batches have, unless it is nil.
-func (c *Collector) appendParts(late bool, at Place, b *eventRows, rows *Rows) error {
 	for p := range c.open {
 		for sel := c.byPart[c.first[p]:c.first[p+1]]; len(sel) > 0; {
-			n, err := c.append(p, late, at, b, rows, sel)
+			n, err := c.append(p, late, at, rows, sel)
 			if err != nil {
 				return err
 			}
@@ -180,33 +121,27 @@ func (c *Collector) appendParts(late bool, at Place, b *eventRows, rows *Rows) e
 	return nil
 }
 
-// list lists the rows that have an entity of the spine, and counts those without a key.
-func (c *Collector) list(ev *Events) {
-	c.known = c.known[:0]
-	for i, e := range c.batch.of {
+// divide groups the rows that have an entity by part.
+func (c *Collector) divide(ev *Events) {
+	d := c.replay.division
+	clear(c.first)
+	for i, e := range c.of {
 		if e > 0 {
-			c.known = append(c.known, int32(i))
+			c.first[d.part(e)+1]++
 		} else if e == noKey && !ev.Fills(i) {
 			c.tally.NullKeys++
 		}
 	}
-}
-
-// divide groups rows, all of which have an entity, by part.
-func (c *Collector) divide(of, rows []int32) {
-	d := c.replay.division
-	clear(c.first)
-	for _, i := range rows {
-		c.first[d.part(of[i])+1]++
-	}
 	for p := range c.open {
 		c.first[p+1] += c.first[p]
 	}
-	c.byPart = grown(c.byPart, len(rows))
-	for _, i := range rows {
-		p := d.part(of[i])
-		c.byPart[c.first[p]] = i
-		c.first[p]++
+	c.byPart = grown(c.byPart, int(c.first[len(c.open)]))
+	for i, e := range c.of {
+		if e > 0 {
+			p := d.part(e)
+			c.byPart[c.first[p]] = int32(i)
+			c.first[p]++
+		}
 	}
 	// The loop moved each part's beginning to its end, which is the beginning of the next.
 	copy(c.first[1:], c.first)
@@ -215,9 +150,8 @@ func (c *Collector) divide(of, rows []int32) {
 
 // head computes the first word of every row without the entity: its first bits.
 func (c *Collector) head(rows *Rows) {
-	heads := slices.Grow(c.batch.heads[:0], rows.n)[:rows.n]
-	c.batch.heads = heads
-	clear(heads)
+	c.heads = slices.Grow(c.heads[:0], rows.n)[:rows.n]
+	clear(c.heads)
 	every := uint64(0) // bits that are set in all rows
 	c.eachBit(rows, func(i int, of vector.Bitmap) {
 		if word, shift := bit(i); word == 0 {
@@ -225,14 +159,14 @@ func (c *Collector) head(rows *Rows) {
 				every |= 1 << shift
 				return
 			}
-			for row := range heads {
-				heads[row] |= of[row>>6] >> (uint(row) & 63) & 1 << shift
+			for row := range c.heads {
+				c.heads[row] |= of[row>>6] >> (uint(row) & 63) & 1 << shift
 			}
 		}
 	})
 	if every != 0 {
-		for row := range heads {
-			heads[row] |= every
+		for row := range c.heads {
+			c.heads[row] |= every
 		}
 	}
 }
@@ -251,20 +185,17 @@ func (c *Collector) eachBit(rows *Rows, f func(i int, of vector.Bitmap)) {
 }
 
 // append appends rows to the open block of a part, as many as fit, and returns their number.
-func (c *Collector) append(part int, late bool, at Place, b *eventRows, rows *Rows, sel []int32) (int, error) {
+func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int32) (int, error) {
 	o, l := &c.open[part], &c.replay.layout
 	stride := l.stride(late)
-	if open := o.block; open != nil && (open.late != late || open.n > 0 && o.merged != c.merged || len(open.words)+stride > cap(open.words) || len(open.text) >= c.maxText) {
+	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= c.maxText) {
 		if err := c.flush(part); err != nil {
 			return 0, err
 		}
 	}
 	if o.block == nil || o.block.late != late {
 		words := min(minBlockWords<<min(o.made, 20), c.maxWords)
-		switch {
-		case c.merged:
-			words = min(words, maxBlockWords)
-		case c.pruner != nil && !late && o.made > 0:
+		if c.pruner != nil && !late && o.made > 0 {
 			words = c.maxWords // the block is used again
 		}
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
@@ -273,34 +204,33 @@ func (c *Collector) append(part int, late bool, at Place, b *eventRows, rows *Ro
 		}
 		o.made++
 	}
-	to := o.block
-	o.merged = c.merged
-	sel = sel[:min(len(sel), (cap(to.words)-len(to.words))/stride)]
-	if to.n == 0 || o.jumps != c.jumps {
-		to.runs = append(to.runs, run{Place{at.File, at.Row + int64(sel[0])}, to.n})
+	b := o.block
+	sel = sel[:min(len(sel), (cap(b.words)-len(b.words))/stride)]
+	if b.n == 0 || o.jumps != c.jumps {
+		b.runs = append(b.runs, run{Place{at.File, at.Row + int64(sel[0])}, b.n})
 		o.jumps = c.jumps
 	}
-	begin := len(to.words)
-	to.words = to.words[:begin+len(sel)*stride]
-	c.write(to, to.words[begin:], stride, b, rows, sel)
-	to.n += len(sel)
+	begin := len(b.words)
+	b.words = b.words[:begin+len(sel)*stride]
+	c.write(b, b.words[begin:], stride, rows, sel)
+	b.n += len(sel)
 	return len(sel), nil
 }
 
 // write writes rows to words.
-func (c *Collector) write(to *Block, words []uint64, stride int, b *eventRows, rows *Rows, sel []int32) {
+func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel []int32) {
 	l, d := &c.replay.layout, c.replay.division
 	for j, i := range sel {
-		words[j*stride] = b.heads[i] | uint64(uint32(d.localOf(b.of[i])))
+		words[j*stride] = c.heads[i] | uint64(uint32(d.localOf(c.of[i])))
 	}
 	if l.bits > firstBits {
 		c.writeBits(words, stride, rows, sel)
 	}
 	column := words[l.time():]
 	for j, i := range sel {
-		column[j*stride] = uint64(b.time[i])
+		column[j*stride] = uint64(rows.Time[i])
 	}
-	if to.late {
+	if b.late {
 		for class := range l.classes {
 			visible := rows.Visible
 			if class > 0 {
@@ -313,19 +243,17 @@ func (c *Collector) write(to *Block, words []uint64, stride int, b *eventRows, r
 		}
 	}
 	if l.ids {
-		column := words[l.id(to.late):]
+		column := words[l.id(b.late):]
 		for j, i := range sel {
 			column[j*stride] = 0
-			if b.ids != nil {
-				column[j*stride] = to.appendText(b.ids.at(i))
-			} else if b.id != nil {
-				column[j*stride] = to.appendText(b.id[i])
+			if rows.ID != nil {
+				column[j*stride] = b.appendText(rows.ID[i])
 			}
 		}
 	}
-	for i, x := range b.lanes {
+	for i, x := range c.lanes {
 		if lane := l.lanes[i]; lane.kind != plan.Bool {
-			to.writeLane(words[l.lane(to.late)+lane.at:], stride, lane.kind, x, sel)
+			b.writeLane(words[l.lane(b.late)+lane.at:], stride, lane.kind, x, sel)
 		}
 	}
 }
@@ -346,8 +274,8 @@ func (c *Collector) writeBits(words []uint64, stride int, rows *Rows, sel []int3
 
 // writeLane writes the values of a row expression. Strings and composite values of rows that
 // no slot needs are zeros.
-func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x eventLane, sel []int32) {
-	src, need := x.values, x.need
+func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x *rowExpr, sel []int32) {
+	src, need := x.result, x.need
 	switch kind {
 	case plan.Int:
 		for j, i := range sel {
@@ -358,22 +286,16 @@ func (b *Block) writeLane(column []uint64, stride int, kind plan.Kind, x eventLa
 			column[j*stride] = math.Float64bits(src.Double[i])
 		}
 	case plan.String:
-		if x.texts != nil {
-			for j, i := range sel {
-				column[j*stride] = b.appendText(x.texts.at(i))
-			}
-			return
-		}
 		for j, i := range sel {
 			column[j*stride] = 0
-			if need == nil || need.Get(int(i)) {
+			if need.Get(int(i)) {
 				column[j*stride] = b.appendText(src.Str[i])
 			}
 		}
 	default:
 		for j, i := range sel {
 			column[j*stride] = 0
-			if need == nil || need.Get(int(i)) {
+			if need.Get(int(i)) {
 				from := len(b.text)
 				b.text = plan.AppendCanonical(b.text, src.Value(int(i)))
 				column[j*stride] = textRef(from, len(b.text)-from)
@@ -392,7 +314,7 @@ func (b *Block) appendText(s string) uint64 {
 // flush passes the open block of a part to keep.
 func (c *Collector) flush(part int) error {
 	b := c.open[part].block
-	if c.pruner != nil && !b.late && !c.open[part].merged {
+	if c.pruner != nil && !b.late {
 		return c.flushPruned(part, b)
 	}
 	c.open[part].block, c.open[part].text = nil, len(b.text)
@@ -415,11 +337,6 @@ func (c *Collector) flushPruned(part int, b *Block) error {
 
 // Close flushes all open blocks. The collector must not be used afterwards.
 func (c *Collector) Close() (*Tally, error) {
-	if c.merger != nil {
-		if err := c.empty(); err != nil {
-			return nil, err
-		}
-	}
 	for part := range c.open {
 		if c.open[part].block != nil {
 			if err := c.flush(part); err != nil {

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
@@ -17,27 +16,24 @@ import (
 // from these. Collectors, sweepers and readers are for one goroutine each; any number of them
 // may run concurrently. The caller stores the blocks and the results.
 type Replay struct {
-	views       []*plan.View
-	merged      *plan.View // the slots and aggregates of all views
-	firstSlot   []int      // by view: its first slot in merged
-	firstAgg    []int      // by view: its first aggregate in merged
-	view        *View      // compiled from merged, for its structure only; never evaluated
-	division    *division
-	layout      layout
-	openBytes   int         // see LimitOpen
-	bufferBytes int         // memory of the buffer of a mergePruner
-	asOf        []asOfTimes // by part; nil if superseded events are not dropped
-	mergeOnce   sync.Once
-	mergeOrder  *mergeOrder // see mergePruner; nil if it is not made, or there is none
-	keepers     []int       // slots that keep partials, each with a bit in the layout, in order
-	bitOf       []int       // by slot: the bit of a keeper
-	classes     []int       // by class of visible times: one of its slots; unused for class 0
-	classOf     []int       // by slot
+	views     []*plan.View
+	merged    *plan.View // the slots and aggregates of all views
+	firstSlot []int      // by view: its first slot in merged
+	firstAgg  []int      // by view: its first aggregate in merged
+	view      *View      // compiled from merged, for its structure only; never evaluated
+	division  *division
+	layout    layout
+	openBytes int         // see LimitOpen
+	asOf      []asOfTimes // by part; nil if superseded events are not dropped
+	keepers   []int       // slots that keep partials, each with a bit in the layout, in order
+	bitOf     []int       // by slot: the bit of a keeper
+	classes   []int       // by class of visible times: one of its slots; unused for class 0
+	classOf   []int       // by slot
 }
 
 // NewReplay compiles a replay of views.
 func NewReplay(views ...*plan.View) (*Replay, error) {
-	r := &Replay{views: views, openBytes: maxOpenBytes, bufferBytes: mostBuffer}
+	r := &Replay{views: views, openBytes: maxOpenBytes}
 	var err error
 	if r.merged, err = mergedView(views); err != nil {
 		return nil, err

@@ -87,8 +87,8 @@ func inPieces(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.E
 	return inPiecesWithin(t, views, keys, at, batches, parts, collectors, file, 0)
 }
 
-// inPiecesWithin is inPieces with a limit on the memory for a part, unless it is 0, and after preparing the replay.
-func inPiecesWithin(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool, limit int, prepare ...func(*kernel.Replay)) string {
+// inPiecesWithin is inPieces with a limit on the memory for a part, unless it is 0.
+func inPiecesWithin(t *testing.T, views []*plan.View, keys *vector.Vector, at []plan.EventTime, batches []*kernel.Events, parts, collectors int, file bool, limit int) string {
 	t.Helper()
 	check := func(err error) {
 		if err != nil {
@@ -100,9 +100,6 @@ func inPiecesWithin(t *testing.T, views []*plan.View, keys *vector.Vector, at []
 	spine.Add([][]*vector.Vector{{keys}}, at)
 	r, err := kernel.NewReplay(views...)
 	check(err)
-	for _, f := range prepare {
-		f(r)
-	}
 	r.Begin(spine, 0, parts)
 	blocks := make([][]*kernel.Block, parts)
 	var all []*kernel.Collector

@@ -131,15 +131,6 @@ func (p *pruner) choose(part int, b *Block) {
 	slices.Reverse(p.kept)
 }
 
-// early reports whether an event is among the FewEvents earliest of its entity so far, and the time from which
-// events are not.
-func (p *pruner) early(entity int32, at plan.EventTime) (bool, plan.EventTime) {
-	d := p.replay.division
-	first := &p.earliest[d.part(entity)*d.entities()+int(d.localOf(entity))]
-	is := early(first, at)
-	return is, first[FewEvents-1]
-}
-
 // early reports whether an event is among the FewEvents earliest of its entity so far, of which first
 // has the times.
 func early(first *[FewEvents]plan.EventTime, at plan.EventTime) bool {

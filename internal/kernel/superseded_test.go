@@ -1,12 +1,10 @@
 package kernel_test
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"unsafe"
 
 	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -40,7 +38,8 @@ features:
   qty: latest(qty)
   text: latest(text)
   paid: latest(paid)
-%s  when: latest_time().where(paid)
+  list: latest([qty, qty + 1], "30s/exact")
+  when: latest_time().where(paid)
   large: latest(text + "!", "20s/5s").where(qty > 5)
 ---
 kind: FeatureView
@@ -51,35 +50,22 @@ features:
   n: count()
 `
 
-// latestViews are the views; with lists, events cannot be merged with the spine.
-func latestViews(t *testing.T, lists bool) []*plan.View {
-	t.Helper()
-	feature := ""
-	if lists {
-		feature = "  list: latest([qty, qty + 1], \"30s/exact\")\n"
-	}
-	return defstest.Compile(t, fmt.Sprintf(latestOnly, feature)).Views
-}
-
 // A replay that drops superseded events computes what one does that keeps them, whatever the
 // order of the events, with ties, nulls, filters and events that are known late.
 func TestSupersededEventsAreNotRead(t *testing.T) {
-	for seed := range uint64(40) {
-		views := latestViews(t, seed%2 == 0)
+	views := defstest.Compile(t, latestOnly).Views
+	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		const rows, people = 300, 12
 		keys, at := vector.New(plan.T(plan.String), rows), make([]plan.EventTime, rows)
 		for i := range rows {
 			keys.Str[i], at[i] = fmt.Sprint("p", random.IntN(people+1)), plan.EventTime(random.IntN(100))*1_000_000
 		}
-		batches := latestBatches(views[0].Source, people, random, seed%4 == 1)
+		batches := latestBatches(views[0].Source, people, random)
 		want := inPieces(t, views, keys, at, batches, 1, 1, false)
 		for _, parts := range []int{1, 4} {
-			for _, buffer := range []int{100, 1000, 1 << 20} {
-				got := inPiecesWithin(t, views[:1], keys, at, batches, parts, 2, parts == 4, 0, func(r *kernel.Replay) { r.BufferEvents(buffer) })
-				if got != want {
-					t.Fatalf("seed %d, %d parts, buffers of %d events: without superseded events the results differ", seed, parts, buffer)
-				}
+			if got := inPieces(t, views[:1], keys, at, batches, parts, 2, parts == 4); got != want {
+				t.Fatalf("seed %d, %d parts: without superseded events the results differ", seed, parts)
 			}
 		}
 	}
@@ -87,19 +73,8 @@ func TestSupersededEventsAreNotRead(t *testing.T) {
 
 // Of events in order of time, a replay of latest values hands over few more than it has spine rows.
 func TestSupersededEventsAreDropped(t *testing.T) {
+	view := defstest.Compile(t, latestOnly).Views[0]
 	const events, rows = 50_000, 100
-	if n := handedOver(t, latestViews(t, true)[0], events, rows); n == 0 || n > events/10 {
-		t.Errorf("%d events are handed over, of %d with %d spine rows", n, events, rows)
-	}
-	// Merged with the spine, in buffers of 1000, each row has one, and each buffer has a last one.
-	if n := handedOver(t, latestViews(t, false)[0], events, rows); n < rows-1 || n > rows+events/1000+kernel.FewEvents {
-		t.Errorf("%d events are handed over, of %d with %d spine rows", n, events, rows)
-	}
-}
-
-// handedOver is how many events collectors hand over, of an entity with a spine row every so many events.
-func handedOver(t *testing.T, view *plan.View, events, rows int) (n int) {
-	t.Helper()
 	keys, at := vector.New(plan.T(plan.String), rows), make([]plan.EventTime, rows)
 	for i := range rows {
 		keys.Str[i], at[i] = "p", plan.EventTime(i*events/rows)
@@ -110,78 +85,40 @@ func handedOver(t *testing.T, view *plan.View, events, rows int) (n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.BufferEvents(1000)
 	r.Begin(spine, 0, 1)
+	bytes := 0
 	c, err := r.NewCollector(func(_ int, b *kernel.Block) error {
-		n += b.Events()
+		bytes += b.Bytes()
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for first := 0; first < events; first += 1000 {
+	for n := 0; n < events; n += 1000 {
 		ev := emptyEvents(view.Source, 1000)
 		for i := range 1000 {
-			setEvent(ev, i, "p", plan.EventTime(first+i), fmt.Sprint(first+i), 9, "text")
+			setEvent(ev, i, "p", plan.EventTime(n+i), fmt.Sprint(n+i), int64(i), "text")
 		}
-		if err := c.Add(kernel.Place{Row: int64(first)}, ev); err != nil {
+		if err := c.Add(kernel.Place{Row: int64(n)}, ev); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return n
-}
-
-// What is buffered until it is merged is copied, unless its memory may be kept.
-func TestBufferedTextsAreCopied(t *testing.T) {
-	view := latestViews(t, false)[0]
-	keys := vector.Of(plan.T(plan.String), plan.StringValue("p"))
-	for _, kept := range []bool{false, true} {
-		spine := kernel.NewSpine(1)
-		spine.Add([][]*vector.Vector{{keys}}, []plan.EventTime{1 << 40})
-		r, err := kernel.NewReplay(view)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Begin(spine, 0, 1)
-		var raw []byte
-		c, err := r.NewCollector(func(_ int, b *kernel.Block) error {
-			raw = b.AppendTo(raw)
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		const n = 100
-		memory := []byte("text")
-		ev := emptyEvents(view.Source, n)
-		for i := range n {
-			setEvent(ev, i, "p", plan.EventTime(i), "id", 9, unsafe.String(&memory[0], len(memory)))
-		}
-		ev.Batch.Col("text").Kept = kept
-		if err := c.Add(kernel.Place{}, ev); err != nil {
-			t.Fatal(err)
-		}
-		copy(memory, "used")
-		if _, err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if used := bytes.Contains(raw, []byte("used")); used != kept {
-			t.Errorf("kept %v: blocks refer to memory that was used again: %v", kept, used)
-		}
+	if most := events / 10 * r.EventBytes(); bytes == 0 || bytes > most {
+		t.Errorf("%d bytes are handed over, of %d events with 100 spine rows; want at most %d", bytes, events, most)
 	}
 }
 
-// latestBatches makes events in order of time, but for some unless they are ordered, with ties; a few batches are known late.
-func latestBatches(src *plan.Source, people int, random *rand.Rand, ordered bool) []*kernel.Events {
+// latestBatches makes events in order of time but for some, with ties; a few batches are known late.
+func latestBatches(src *plan.Source, people int, random *rand.Rand) []*kernel.Events {
 	var batches []*kernel.Events
 	for n := range 40 {
 		ev := emptyEvents(src, 1+random.IntN(100))
 		for i := range ev.Batch.N {
 			ts := plan.EventTime(n*25+random.IntN(25)) * 100_000
-			if random.IntN(50) == 0 && !ordered {
+			if random.IntN(50) == 0 {
 				ts = plan.EventTime(random.IntN(100)) * 1_000_000
 			}
 			setEvent(ev, i, fmt.Sprint("p", random.IntN(people)), ts, fmt.Sprint(random.IntN(1000)), int64(random.IntN(10)), fmt.Sprint("text", random.IntN(20)))
@@ -189,12 +126,12 @@ func latestBatches(src *plan.Source, people int, random *rand.Rand, ordered bool
 				ev.Batch.Col("text").Set(i, plan.NullValue())
 			}
 		}
-		if random.IntN(8) == 0 && (!ordered || n%4 == 0) {
+		if random.IntN(8) == 0 {
 			for _, t := range ev.Time {
 				ev.Known = append(ev.Known, t+plan.EventTime(random.IntN(3_000_000)))
 			}
 		}
-		if ordered || random.IntN(2) == 0 {
+		if random.IntN(2) == 0 {
 			slices.Sort(ev.Time)
 		}
 		batches = append(batches, ev)

@@ -110,27 +110,3 @@ func (s *timeSorter) prepare(rows []int32, times []plan.EventTime) (digits int) 
 	}
 	return digits
 }
-
-// sortWords sorts words by their bits [from, to), equal ones in their order. It returns the memory of words or another.
-func sortWords(words []uint64, from, to uint) []uint64 {
-	other := make([]uint64, len(words))
-	for shift := from; shift < to; shift += radixBits {
-		var counts [radixSize]int32
-		mask := uint64(1)<<min(radixBits, to-shift) - 1
-		for _, w := range words {
-			counts[w>>shift&mask]++
-		}
-		next := int32(0)
-		for i, n := range counts {
-			counts[i] = next
-			next += n
-		}
-		for _, w := range words {
-			at := &counts[w>>shift&mask]
-			other[*at] = w
-			*at++
-		}
-		words, other = other, words
-	}
-	return words
-}

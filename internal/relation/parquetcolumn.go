@@ -104,7 +104,6 @@ func (c *columnReader) fill(n int) error {
 	}
 	c.begin(n)
 	c.vector.UTF8 = c.vector.Type.Kind == plan.String
-	c.vector.Kept = c.vector.Str != nil
 	for at := 0; at < n; {
 		p := &c.loaded[0]
 		m := min(n-at, p.left)
@@ -187,13 +186,13 @@ func (c *columnReader) values(p *pageReader, at, n int) error {
 	d := p.dictionary
 	if d == nil {
 		c.convert(c.vector, at, &p.page.values, p.value, n, c.report)
-		c.vector.UTF8, c.vector.Kept = c.vector.UTF8 && areUTF8(c.vector.Str[at:at+n]), false
+		c.vector.UTF8 = c.vector.UTF8 && areUTF8(c.vector.Str[at:at+n])
 		return nil
 	}
 	if d != c.dictionary {
 		c.convertDictionary(d)
 	}
-	c.vector.UTF8, c.vector.Kept = c.vector.UTF8 && c.entries.UTF8, c.vector.Kept && c.entries.Kept
+	c.vector.UTF8 = c.vector.UTF8 && c.entries.UTF8
 	indexes := p.page.values.Int32()[p.value : p.value+n]
 	for _, x := range indexes {
 		if uint(x) >= uint(c.entries.N) {
@@ -223,7 +222,7 @@ func (c *columnReader) convertDictionary(d *dictionary) {
 		}
 		c.badEntries[i] = badValue{text, reason}
 	})
-	c.entries.UTF8, c.entries.Kept = areUTF8(c.entries.Str), d.small
+	c.entries.UTF8 = areUTF8(c.entries.Str)
 }
 
 // areUTF8 reports whether all strings are UTF-8.

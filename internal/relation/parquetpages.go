@@ -11,7 +11,6 @@ import (
 	"math/bits"
 	"sync"
 
-	"github.com/DataDog/zstd"
 	arrowcompress "github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -29,7 +28,6 @@ type pages struct {
 	typ    parquet.Type
 	levels maxLevels
 	codec  compress.Codec // nil: none
-	zstd   bool           // codec is Zstandard
 	left   int64          // values of the chunk, with nulls, that no page had yet
 	most   int64          // bytes of a page; 0: no limit
 
@@ -57,11 +55,7 @@ func (l *maxLevels) add(e *format.SchemaElement) {
 type dictionary struct {
 	values encoding.Values
 	n      int
-	small  bool // so small that consumers may keep its strings: whoever keeps one keeps all of them
 }
-
-// smallDictionary is the size of a small dictionary, in bytes for each row of the row group.
-const smallDictionary = 8
 
 // page is a decoded data page. It has exactly as many values, or indexes into its dictionary,
 // as its levels say.
@@ -108,7 +102,7 @@ func openPages(in io.ReaderAt, typ parquet.Type, levels maxLevels, meta *format.
 	p.in.Reset(io.NewSectionReader(in, start, meta.TotalCompressedSize+omittedHeader))
 	p.decoder = thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(p.in))
 	if meta.Codec != format.Uncompressed {
-		p.codec, p.zstd = parquet.LookupCompressionCodec(meta.Codec), meta.Codec == format.Zstd
+		p.codec = parquet.LookupCompressionCodec(meta.Codec)
 	}
 	if meta.Codec == format.Lz4Raw {
 		p.codec = boundedLZ4{p.codec}
@@ -208,11 +202,6 @@ func (p *pages) decompress(data []byte, size int, m *pageMemory) ([]byte, error)
 		return data, nil
 	}
 	m.plain = resize(m.plain, size+decodeMargin)
-	if p.zstd {
-		if n, ok := decompressZstd(m.plain, data); ok {
-			return m.plain[:n], nil
-		}
-	}
 	plain, err := p.codec.Decode(m.plain, data)
 	if err != nil {
 		return nil, fmt.Errorf("a page cannot be decompressed: %w", err)
@@ -220,18 +209,6 @@ func (p *pages) decompress(data []byte, size int, m *pageMemory) ([]byte, error)
 	m.plain = plain[:cap(plain)]
 	return plain, nil
 }
-
-// decompressZstd decompresses data to dst with the library in C, which takes two thirds of the time of the decoder in Go. It
-// reports false if data are damaged or dst is too small; the decoder in Go, which decides what is read, is
-// asked then.
-func decompressZstd(dst, data []byte) (int, bool) {
-	c := zstdContexts.Get().(zstd.Ctx)
-	defer zstdContexts.Put(c)
-	n, err := c.DecompressInto(dst, data)
-	return n, err == nil
-}
-
-var zstdContexts = sync.Pool{New: func() any { return zstd.NewCtx() }}
 
 func (p *pages) decodeV1(h *format.PageHeader, m *pageMemory) (*page, error) {
 	d := &h.DataPageHeader.V
@@ -357,6 +334,6 @@ func (p *pages) decodeDictionary(h *format.PageHeader, m *pageMemory) error {
 	if err != nil {
 		return fmt.Errorf("dictionary: %w", err)
 	}
-	p.dictionary = &dictionary{values, n, int64(len(data)) <= smallDictionary*p.left}
+	p.dictionary = &dictionary{values, n}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // An optional(T) uses T's lane, with Null meaning none. A row whose Null or Err
 // bit is set has no value; its lane holds garbage. A nil Null or Err bitmap has
 // no row set. The maker of a vector owns its memory; lanes may alias Arrow
-// buffers, so a consumer that keeps strings clones them, unless Kept is set.
+// buffers, so a consumer that keeps strings clones them.
 type Vector struct {
 	Type   plan.Type
 	N      int
@@ -33,7 +33,6 @@ type Vector struct {
 	Null   Bitmap
 	Err    Bitmap
 	UTF8   bool // of strings: all of them, as far as rows have values, are known to be UTF-8
-	Kept   bool // of strings: their memory is not used again, so a consumer may keep them without cloning; it should not do so for long
 
 	null, err Bitmap // memory of SetNull and SetErr
 }
@@ -59,9 +58,9 @@ func New(t plan.Type, n int) *Vector {
 }
 
 // Resize sets the length to n, keeping lane memory where it suffices. Values
-// are unspecified afterwards; Null, Err, UTF8 and Kept are reset, and the memory of bitmaps is reused.
+// are unspecified afterwards; Null, Err and UTF8 are reset, and the memory of bitmaps is reused.
 func (v *Vector) Resize(n int) {
-	v.N, v.Null, v.Err, v.UTF8, v.Kept = n, nil, nil, false, false
+	v.N, v.Null, v.Err, v.UTF8 = n, nil, nil, false
 	switch Lane(v.Type) {
 	case plan.Bool:
 		v.Bits = grow(v.Bits, Words(n))

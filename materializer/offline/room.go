@@ -40,9 +40,6 @@ func (t *trainer) startReplays() error {
 		results += int64(t.spine.rows() * r.kernel.ResultBytes())
 	}
 	spine := t.spine.bytes(len(t.replays))
-	for _, r := range t.replays {
-		spine += r.kernel.OrderBytes(t.spine.rows())
-	}
 	t.freed = int(100 * events / max(1, results+spine+t.writingBytes()))
 	t.room = &room{scratch: t.scratch}
 	held := &resultRoom{scratch: t.scratch}

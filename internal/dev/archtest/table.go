@@ -172,7 +172,6 @@ var Owners = []struct {
 	{"github.com/spf13/cobra", []string{"cmd/unskew", "cmd/unskew-server"}},
 	{"github.com/spf13/pflag", []string{"internal/serving"}},
 	{"github.com/klauspost/compress", []string{"internal/records"}},
-	{"github.com/DataDog/zstd", []string{"internal/relation"}},
 	{"github.com/cespare/xxhash/v2", []string{"internal/kernel/agg"}},
 	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
 }
