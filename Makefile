@@ -57,10 +57,12 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 	@$(GO) build -o bin/conformance ./internal/dev/conformance
 	@bin/conformance
 
+# Tests that wait for processes and disks leave time for those of another package.
+AT_ONCE = -p $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 .PHONY: test
 test: need-go need-c++ need-redis-server need-python ## run all tests, those of concurrent packages with the race detector
-	$(GO) test -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(LOADS))))(/|$$)') $(call below,$(RANDOM))
-	$(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
+	$(GO) test $(AT_ONCE) -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(LOADS))))(/|$$)') $(call below,$(RANDOM))
+	$(GO) test $(AT_ONCE) -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
 	@$(MAKE) --no-print-directory test-python
 
