@@ -120,7 +120,11 @@ func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
 
 // apply begins to apply events.
 func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) (*online.Applier, error) {
-	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: now,
+	leases, err := f.backend.Leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: now, Leases: leases,
 		Aside: func(v *plan.View, l registry.DeadLetter) {
 			log.Error("event or entity set aside", "view", v.Name, "position", l.Position, "reason", l.Reason)
 		}})

@@ -16,6 +16,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog/archive"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	redislog "github.com/unskew/unskew/internal/eventlog/redis"
+	"github.com/unskew/unskew/internal/lease"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
@@ -42,6 +43,8 @@ type Backend struct {
 	// log, which has no other clock.
 	Skew func(ctx context.Context) (plan.Micros, error)
 
+	redis   *redisconn.Options  // nil: embedded
+	leases  *lease.Table        // nil: nobody asked for Leases
 	watched *redisstore.Watched // nil: the store is not watched on behalf of KeepingStates
 	after   func() error        // called after both are closed; may be nil
 }
@@ -91,7 +94,7 @@ func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &Backend{Log: log, Store: store, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
+	return &Backend{Log: log, Store: store, redis: &conn, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
 }
 
 // bound is how far clocks may differ; 0, for a simulated clock, is no bound.
@@ -143,9 +146,25 @@ func (b *Backend) KeepingStates(ctx context.Context, bytes int64) (*registry.Rea
 	return b.States(), nil
 }
 
+// Leases returns a new member of those who apply the logs on the server. It may be called once. It is nil for an embedded log, which one process has
+// for itself.
+func (b *Backend) Leases(ctx context.Context) (*lease.Member, error) {
+	if b.redis == nil {
+		return nil, nil
+	}
+	var err error
+	if b.leases, err = lease.Open(ctx, *b.redis); err != nil {
+		return nil, err
+	}
+	return lease.NewMember(b.leases, lease.Options{}), nil
+}
+
 // Close closes the log and the store.
 func (b *Backend) Close() error {
 	err := b.Log.Close()
+	if b.leases != nil {
+		err = errors.Join(err, b.leases.Close())
+	}
 	if b.watched != nil {
 		err = errors.Join(err, b.watched.Close())
 	}

@@ -147,7 +147,11 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 	}
 	clocks.Register(r.metrics)
 	r.work(clocks.Run)
-	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: now, Ready: clocks.Err, Aside: r.setAside})
+	leases, err := b.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: now, Ready: clocks.Err, Leases: leases, Aside: r.setAside})
 	if err != nil {
 		return err
 	}

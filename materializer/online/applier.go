@@ -8,10 +8,13 @@ package online
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +25,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/lease"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -50,6 +54,9 @@ type Config struct {
 	// Aside, if set, is called for every event and entity that is set aside; after a crash it
 	// may be called again for the same one. Calls may be concurrent.
 	Aside func(view *plan.View, l registry.DeadLetter)
+	// Leases divides the shards of each source among the appliers of a store. The applier's Run runs it. Nil: this applier
+	// applies all of them.
+	Leases *lease.Member
 	// EverySource also applies the logs of sources that are not streams: a replay pushes
 	// tables through the log too.
 	EverySource bool
@@ -78,8 +85,10 @@ type sourceApplier struct {
 	layouts *eventlog.Layouts
 	source  *plan.Source
 	ingest  *ingest.Source
-	mu      sync.Mutex      // held during a catch-up
-	shards  eventlog.Shards // of the log, as the last catch-up has found; N is 0 before
+	mu      sync.Mutex                  // held during a catch-up
+	shards  eventlog.Shards             // of the log, as the last catch-up has found; N is 0 before
+	share   atomic.Pointer[lease.Share] // of the shards; nil: all
+	all     bool                        // the catch-up is of all shards, whatever the share is
 	views   []*viewApplier
 	batch   int                   // next batch size, if Config.Batch is 0
 	failed  atomic.Pointer[error] // of the last catch-up by Run; nil: none
@@ -139,6 +148,9 @@ func (a *Applier) Stats() Stats {
 // without live state are among them only if there are no others.
 func (a *Applier) Err() error {
 	var errs []error
+	if a.cfg.Leases != nil {
+		errs = append(errs, a.cfg.Leases.Err())
+	}
 	for _, s := range a.sources {
 		if err := s.failed.Load(); err != nil {
 			errs = append(errs, *err)
@@ -147,13 +159,13 @@ func (a *Applier) Err() error {
 	return worst(errs)
 }
 
-// CatchUp applies everything that is in the log when it is called. A failing view or source
+// CatchUp applies everything that is in the log when it is called, whoever has leases. A failing view or source
 // does not hold up the others. The error wraps *registry.NotMaterialized only if there was no
 // other kind of error.
 func (a *Applier) CatchUp(ctx context.Context) error {
 	var errs []error
 	for _, s := range a.sources {
-		_, err := s.catchUp(ctx)
+		_, err := s.catchUp(ctx, true)
 		errs = append(errs, err)
 	}
 	return worst(errs)
@@ -168,17 +180,22 @@ func worst(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// catchUp applies the source's log to every view and returns the ends of its shards by name.
-func (s *sourceApplier) catchUp(ctx context.Context) (ends eventlog.Ends, err error) {
+// catchUp applies the source's log to every view: the shards that the applier has, or all of them. It returns the ends of these shards by name.
+func (s *sourceApplier) catchUp(ctx context.Context, all bool) (ends eventlog.Ends, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.all = all
 	if s.cfg.Ready != nil {
 		if err := s.cfg.Ready(); err != nil {
+			s.share.Load().Leave(notReadyPause)
 			return nil, err
 		}
 	}
 	if s.shards, err = s.layouts.Begin(ctx, s.source); err != nil {
 		return nil, err
+	}
+	if s.cfg.Leases != nil && !all && s.share.Load() == nil {
+		s.share.Store(s.cfg.Leases.Join(lease.Group{Name: s.group(), Parts: s.shards.N}))
 	}
 	r := &catchingUp{sourceApplier: s}
 	for _, v := range s.views {
@@ -190,24 +207,66 @@ func (s *sourceApplier) catchUp(ctx context.Context) (ends eventlog.Ends, err er
 	}
 	// The ends are read after the offsets because other appliers advance them; this way they are
 	// never behind an offset.
-	if r.end, err = s.shards.Ends(ctx, s.cfg.Log); err != nil {
+	if r.ends, err = s.shards.Ends(ctx, s.cfg.Log); err != nil {
 		return nil, worst(append(r.errs, fmt.Errorf("log of source %s: %w", s.source.Name, err)))
 	}
-	r.keep(func(v *viewApplier) error { return v.checkEnd(r.end) })
+	// Every applier notices another log in every shard, so that each server knows that events wait.
+	r.keep(func(v *viewApplier) error { return v.checkEnd(r.ends) })
+	r.hold()
 	if err := r.run(ctx); err != nil {
 		r.errs = append(r.errs, err)
 	}
+	if len(r.views) == 0 && len(r.errs) > 0 {
+		s.share.Load().Leave(failedPause)
+	}
 	ends = eventlog.Ends{}
 	for k := range s.shards.N {
-		ends[s.shards.Name(k)] = eventlog.Position(r.end.At(k))
+		if s.has(k) {
+			ends[s.shards.Name(k)] = eventlog.Position(r.ends.At(k))
+		}
 	}
 	return ends, worst(r.errs)
+}
+
+// How long an applier leaves a source to others that it cannot apply itself.
+const (
+	notReadyPause = 2 * time.Second // it is prolonged while it lasts
+	failedPause   = 10 * time.Second
+)
+
+// group names the appliers that do the same with the source's log: those that have the same versions of the views
+// over it. So a server waits for no other one that has other definitions. Views that both have are then applied by both.
+func (s *sourceApplier) group() string {
+	var prints []string
+	for _, v := range s.views {
+		prints = append(prints, string(v.kernel.Plan().Fingerprint[:]))
+	}
+	slices.Sort(prints)
+	sum := sha256.Sum256([]byte(strings.Join(prints, "")))
+	return s.source.Name + "/" + hex.EncodeToString(sum[:8])
+}
+
+// errNotHeld ends a catch-up, whose shards another applier has now. It is no failure.
+var errNotHeld = errors.New("another server applies the shards")
+
+// has reports whether the catch-up is of a shard.
+func (s *sourceApplier) has(shard int) bool { return s.all || s.share.Load().Has(shard) }
+
+// checkHeld returns errNotHeld if the applier has not all shards of which v has positions.
+func (s *sourceApplier) checkHeld(v logpos.Vector) error {
+	for k, p := range v {
+		if p > 0 && !s.has(k) {
+			return errNotHeld
+		}
+	}
+	return nil
 }
 
 // catchingUp is one catch-up of a source.
 type catchingUp struct {
 	*sourceApplier
-	end   logpos.Vector
+	ends  logpos.Vector  // of all shards
+	end   logpos.Vector  // of those that the applier has; 0 for others
 	views []*viewApplier // that have not failed
 	errs  []error        // of the others
 }
@@ -217,6 +276,16 @@ func (r *catchingUp) keep(step func(*viewApplier) error) {
 	var failures []error
 	r.views, failures = forEach(r.views, step)
 	r.errs = append(r.errs, failures...)
+}
+
+// hold sets the ends to those of the shards that the applier has now.
+func (r *catchingUp) hold() {
+	r.end = make(logpos.Vector, len(r.ends))
+	for k, p := range r.ends {
+		if r.has(k) {
+			r.end[k] = p
+		}
+	}
 }
 
 // offset is the least of those of the views, the end if there are none.
@@ -231,9 +300,9 @@ func (r *catchingUp) offset() logpos.Vector {
 // run applies the log up to its end, page by page.
 func (r *catchingUp) run(ctx context.Context) error {
 	after := r.offset()
-	if after.Covers(r.end) && len(r.views) > 0 && r.end.Sum() > 0 {
+	if after.Covers(r.end) && len(r.views) > 0 && r.ends.Sum() > 0 {
 		// Nothing is new; the log may be another one even so.
-		p, err := r.read(ctx, before(r.end), r.end, 1)
+		p, err := r.read(ctx, before(r.ends), r.ends, 1)
 		if err == nil {
 			r.keep(func(v *viewApplier) error { return v.checkMarks(ctx, p) })
 		}
@@ -249,6 +318,11 @@ func (r *catchingUp) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.checkHeld(p.end()) != nil {
+			r.hold()
+			next = nil
+			continue
+		}
 		fresh := p.fresh()
 		r.adapt(fresh, r.end.After(logpos.Max(after, p.end())))
 		next = r.startReading(ctx, logpos.Max(after, p.end()), r.end)
@@ -259,8 +333,22 @@ func (r *catchingUp) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.keep(func(v *viewApplier) error { return v.consume(ctx, b) })
+		if err := r.consume(ctx, b); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// consume applies a batch to the views. If the shards went to another applier meanwhile, the views go on without
+// them.
+func (r *catchingUp) consume(ctx context.Context, b *logBatch) error {
+	done, failures := forEach(r.views, func(v *viewApplier) error { return v.consume(ctx, b) })
+	if slices.ContainsFunc(failures, func(err error) bool { return errors.Is(err, errNotHeld) }) {
+		r.hold()
+		return nil
+	}
+	r.views, r.errs = done, append(r.errs, failures...)
 	return nil
 }
 

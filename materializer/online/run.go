@@ -3,6 +3,8 @@ package online
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,7 +17,24 @@ import (
 // or the store is closed. Other errors, such as an unreachable store or a view that has not
 // been materialized, are retried; each is reported once while it persists. report may be
 // called concurrently.
+//
+// With leases it applies the shards that it has, and gives them up when it ends.
 func (a *Applier) Run(ctx context.Context, report func(error)) error {
+	if a.cfg.Leases == nil {
+		return a.run(ctx, report)
+	}
+	leasing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.cfg.Leases.Run(leasing, report) })
+	g.Go(func() error {
+		defer stop() // nothing is applied any more
+		return a.run(ctx, report)
+	})
+	return g.Wait()
+}
+
+func (a *Applier) run(ctx context.Context, report func(error)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range a.sources {
 		g.Go(func() error { return s.run(ctx, report) })
@@ -32,7 +51,9 @@ func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 	defer f.stop()
 	said := ""
 	for {
-		ends, err := s.catchUp(f.ctx)
+		share := s.share.Load()
+		changed := share.Changed()
+		ends, err := s.catchUp(f.ctx, false)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -50,7 +71,10 @@ func (s *sourceApplier) run(ctx context.Context, report func(error)) error {
 			report(err)
 		}
 		said = now
-		if err := f.wait(ends); err != nil {
+		if share == nil && s.share.Load() != nil {
+			continue // it may have shards by now
+		}
+		if err := f.wait(ends, changed); err != nil {
 			return err
 		}
 	}
@@ -63,7 +87,9 @@ type follower struct {
 	cancel context.CancelFunc
 	source *sourceApplier
 	again  *time.Ticker
-	grown  chan error // result of the log's Wait in progress; nil if there is none
+	grown  chan error         // result of the log's Wait in progress; nil if there is none
+	shards []string           // that it waits for
+	leave  context.CancelFunc // ends it
 }
 
 func follow(ctx context.Context, s *sourceApplier) *follower {
@@ -75,23 +101,46 @@ func follow(ctx context.Context, s *sourceApplier) *follower {
 func (f *follower) stop() {
 	f.cancel()
 	f.again.Stop()
+	f.abandon()
+}
+
+// abandon ends the Wait in progress.
+func (f *follower) abandon() {
 	if f.grown != nil {
+		f.leave()
 		<-f.grown
+		f.grown = nil
 	}
 }
 
-// wait returns when a shard of the log has grown past its end, but after Recheck at the latest. Without ends, which are
-// not known, it waits as long as that.
-func (f *follower) wait(ends eventlog.Ends) error {
-	if f.grown == nil && ends != nil {
-		grown := make(chan error, 1)
-		go func() { grown <- f.source.cfg.Log.Wait(f.ctx, ends) }()
-		f.grown = grown
+// watch begins to wait for shards to grow past their ends, unless it waits for these shards already.
+func (f *follower) watch(ends eventlog.Ends) {
+	shards := slices.Sorted(maps.Keys(ends))
+	if f.grown != nil && slices.Equal(f.shards, shards) {
+		return
+	}
+	if f.abandon(); len(shards) == 0 {
+		return
+	}
+	ctx, leave := context.WithCancel(f.ctx)
+	grown := make(chan error, 1)
+	go func() { grown <- f.source.cfg.Log.Wait(ctx, ends) }()
+	f.grown, f.shards, f.leave = grown, shards, leave
+}
+
+// wait returns when a shard of the log has grown past its end or the applier has other shards than before, but after Recheck at the latest. Without
+// ends, which are not known, it waits as long as that.
+func (f *follower) wait(ends eventlog.Ends, changed <-chan struct{}) error {
+	if ends != nil {
+		f.watch(ends)
 	}
 	select {
 	case <-f.again.C:
 		return nil
+	case <-changed:
+		return nil
 	case err := <-f.grown:
+		f.leave()
 		f.grown = nil
 		if err == nil || errors.Is(err, eventlog.ErrClosed) {
 			return err

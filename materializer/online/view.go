@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,7 @@ type viewApplier struct {
 	base       logpos.Vector         // what the live generation had of the log when it was built
 	offset     logpos.Vector         // what it has consumed of the log
 	reached    registry.Reached      // what of the log its states may contain
+	batch      logpos.Vector         // end of the batch that is being applied
 	states     chan *kernel.State    // free scratch states of concurrent updates
 	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
@@ -120,13 +122,16 @@ func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
 	if v.offset.Covers(b.end) {
 		return nil
 	}
-	v.letters = v.letters[:0]
+	v.letters, v.batch = v.letters[:0], b.end
 	for _, l := range b.left {
 		if l.Position > v.offset.At(l.Shard) {
 			v.setAside(l, 1)
 		}
 	}
 	if err := v.apply(ctx, b.events, b.records, v.applier.cfg.Clock()); err != nil {
+		return err
+	}
+	if err := v.applier.checkHeld(b.end); err != nil {
 		return err
 	}
 	if err := v.recordLetters(ctx); err != nil {
@@ -161,7 +166,8 @@ func (v *viewApplier) recordLetters(ctx context.Context) error {
 
 func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
-	err := registry.Promote(ctx, store, registry.Generation{View: p.Fingerprint, Number: 1, Materialized: plan.Always})
+	// Whoever was stopped while the store was emptied must not write among the new states.
+	err := registry.Promote(ctx, store, registry.Generation{View: p.Fingerprint, Number: 1, Build: rand.Uint64(), Materialized: plan.Always})
 	if err != nil && !errors.Is(err, registry.ErrSuperseded) {
 		return registry.Generation{}, err
 	}
@@ -292,6 +298,10 @@ func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, reco
 		case c.aside != nil:
 			unwritten = append(unwritten, c)
 		}
+	}
+	// A server that was stopped for long should not write what it read before.
+	if err := v.applier.checkHeld(v.batch); err != nil {
+		return p, err
 	}
 	p.done, err = store.Swap(ctx, writes)
 	p.changes = append(p.changes, unwritten...)

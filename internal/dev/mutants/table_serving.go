@@ -3,10 +3,36 @@ package main
 const (
 	freshTests  = "internal/freshness"
 	serverTests = "server"
+	leaseTests  = "materializer/online"
 )
 
 // servingMutants break what a server says and keeps of states.
 var servingMutants = []mutant{
+	{
+		name: "late-writes-of-servers", tag: "o7", breaks: "A server whose leases have ended writes states that it read before.",
+		file: "materializer/online/view.go", old: "if err := v.applier.checkHeld(v.batch); err != nil {", new: "if err := v.applier.checkHeld(nil); err != nil {",
+		tests: []string{leaseTests},
+	},
+	{
+		name: "versions-share-leases", tag: "o7", breaks: "Servers with different versions of views share the shards, so each version misses events.",
+		file: "materializer/online/applier.go", old: "hex.EncodeToString(sum[:8])", new: "hex.EncodeToString(sum[:0])",
+		tests: []string{leaseTests},
+	},
+	{
+		name: "unable-servers-keep-leases", tag: "o7", breaks: "A server whose clock is wrong keeps the shards that it does not apply.",
+		file: "materializer/online/applier.go", old: "s.share.Load().Leave(notReadyPause)", new: "s.share.Load().Has(0)",
+		tests: []string{leaseTests},
+	},
+	{
+		name: "leases-end-by-one-clock", tag: "p13", breaks: "A lease lasts while the machine sleeps.",
+		file: "internal/lease/member.go", old: "!now.Before(d.steady) || !now.Round(0).Before(d.wall)", new: "!now.Before(d.steady)",
+		tests: []string{"internal/lease"},
+	},
+	{
+		name: "leases-of-a-later-clock", tag: "p13", breaks: "A lease that ends long after now counts, although the clock of Redis was set back.",
+		file: "internal/lease/lease.go", old: "expires <= s.now+longest.Microseconds()", new: "expires <= s.now+longest.Microseconds()*1000000",
+		tests: []string{"internal/lease"},
+	},
 	{
 		name: "unknown-paths-need-no-caller", tag: "p17", breaks: "A path that no rule names is answered without credentials.",
 		file: "server/access.go", old: "\treturn known\n", new: "\treturn anyone\n",
