@@ -104,6 +104,7 @@ func TestFingerprint_Invariant(t *testing.T) {
 		{"another column", "  qty: {type: int}\n", "  qty: {type: int}\n  unused: {type: string}\n"},
 		{"description of the service", "derived: {r", "description: x\nderived: {r"},
 		{"notation of the default", "default: 0.5", "default: 5.0e-1"},
+		{"its own name as the field", "  amount: {type: double}", "  amount: {type: double, field: amount}"},
 		{"max_ahead", "event_id: txn_id", "event_id: txn_id\nmax_ahead: 2h\nbad_rows: skip"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -165,6 +166,11 @@ func TestFingerprint_Sensitive(t *testing.T) {
 		{"sql", "from: data/*.parquet", "sql: SELECT * FROM x", "f g h kinds qty_sum r service"},
 		{"key column", "name: spend\n", "name: spend\nkeys: {user_id: qty}\n", "f g h kinds qty_sum r service"},
 		{"expression of a sibling's reader", "f > 1.0", "f > 2.0", "h service"},
+		{"field of a column", "  amount: {type: double}", "  amount: {type: double, field: payment.amount}", "f g h r service"},
+		{"field of a key", "  user_id: {type: int}", "  user_id: {type: int, field: user.id}", "f g h kinds qty_sum r service"},
+		{"field of the event time", "  ts: {type: timestamp}", "  ts: {type: timestamp, field: meta.ts}", "f g h kinds qty_sum r service"},
+		{"field of the event id", "  txn_id: {type: string}", "  txn_id: {type: string, field: meta.id}", "f g h kinds qty_sum r service"},
+		{"field of the known time", "  ingested_at: {type: timestamp}", "  ingested_at: {type: timestamp, field: meta.at}", "f g h kinds qty_sum r service"},
 		{"request", "request: {amount: double}", "request: {amount: double, x: int}", "service"},
 		{"derived", "request.amount / spend.g", "spend.g / request.amount", "r service"},
 	} {

@@ -110,9 +110,9 @@ func (l *loader) parseColumns(decl *sourceDecl, n *yamldoc.Node) {
 	for _, e := range n.Entries {
 		name := e.Key.Text
 		if name == "now" || name == "request" {
-			l.Errorf(e.Key.Pos, yamldoc.RuleReservedName, "column %q is reserved; rename it, for example with sql: SELECT … AS", name)
+			l.Errorf(e.Key.Pos, yamldoc.RuleReservedName, "column %q is reserved; give it another name, like %s_: {field: %s}", name, name, name)
 		}
-		o := l.Object(e.Value, "column "+name, "type", "outcome", "known_at")
+		o := l.Object(e.Value, "column "+name, "type", "field", "outcome", "known_at")
 		if o == nil {
 			continue
 		}
@@ -126,8 +126,15 @@ func (l *loader) parseColumns(decl *sourceDecl, n *yamldoc.Node) {
 			known := l.parseKnown(decl, k, "column "+name+".known_at")
 			c.Known = &known
 		}
+		if path := l.parsePath(decl, name, o); path != nil && (len(path) > 1 || path[0] != name) {
+			if decl.source.Paths == nil {
+				decl.source.Paths = map[string][]string{}
+			}
+			decl.source.Paths[name] = path
+		}
 		decl.columns = append(decl.columns, c)
 	}
+	l.checkPaths(decl)
 }
 
 // parseKnown reads a known_at: a column, {delay} or {schedule, delay}.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 )
@@ -54,7 +55,7 @@ func readOperation(s *service) object {
 		}
 		values[o.Name] = orNull(schema)
 	}
-	request := requestOf(rowSchema(s.rowFields, fieldNames(s.rowFields)))
+	request := requestOf(rowSchema(s.rowFields, nil, fieldNames(s.rowFields)))
 	request["properties"].(object)["features"] = object{"type": "array", "items": object{"enum": features}, "description": "The features to answer, in this order; all of them if left out."}
 	request["properties"].(object)["fingerprint"] = object{"type": "string",
 		"description": "The version that the caller's model was trained on, or at least its first twelve digits; it is an error if another version is live."}
@@ -92,7 +93,7 @@ func pushOperation(src *plan.Source) object {
 	if src.EventID != "" {
 		required = append(required, src.EventID)
 	}
-	return operation("push_"+src.Name, "Push events to "+src.Name, src.Description, requestOf(rowSchema(sourceFields(src), required)), object{
+	return operation("push_"+src.Name, "Push events to "+src.Name, src.Description, requestOf(rowSchema(sourceFields(src), src.Paths, required)), object{
 		"type": "object", "required": []string{"rows"},
 		"properties": object{"rows": object{"type": "array", "description": "One for each row of the request. A rejected row does not affect the others.",
 			"items": object{"type": "object", "required": []string{"outcome"}, "properties": object{
@@ -127,14 +128,40 @@ func requestOf(row object) object {
 			"description": fmt.Sprintf("At most %d, or fewer by the server's configuration or for rows of very many fields.", DefaultMaxRows)}}}
 }
 
-// rowSchema is the schema of a row with the given fields; required lists those that must be
-// present.
-func rowSchema(fields []plan.Field, required []string) object {
-	properties := object{}
+// rowSchema is the schema of a row with the given fields, some at paths; required lists those that must
+// be present.
+func rowSchema(fields []plan.Field, paths map[string][]string, required []string) object {
+	row := emptyObject()
 	for _, f := range fields {
-		properties[f.Name] = orNull(schemaOf(f.Type))
+		path, in := paths[f.Name], row
+		if path == nil {
+			path = []string{f.Name}
+		}
+		needed := slices.Contains(required, f.Name)
+		for _, name := range path[:len(path)-1] {
+			if in = in.member(name, needed, func() object { return orNull(emptyObject()) }); needed {
+				in["type"] = "object"
+			}
+		}
+		in.member(path[len(path)-1], needed, func() object { return orNull(schemaOf(f.Type)) })
 	}
-	return object{"type": "object", "required": required, "additionalProperties": false, "properties": properties}
+	return row
+}
+
+func emptyObject() object {
+	return object{"type": "object", "required": []string{}, "additionalProperties": false, "properties": object{}}
+}
+
+// member returns the schema of a member of an object, making it if there is none yet.
+func (o object) member(name string, required bool, schema func() object) object {
+	properties := o["properties"].(object)
+	if _, ok := properties[name]; !ok {
+		properties[name] = schema()
+	}
+	if names := o["required"].([]string); required && !slices.Contains(names, name) {
+		o["required"] = append(names, name)
+	}
+	return properties[name].(object)
 }
 
 func orNull(schema object) object {

@@ -20,7 +20,7 @@ func (s *Server) pushRows(ctx context.Context, name string, body []byte) ([]byte
 	if err := e.decode(body, "rows"); err != nil {
 		return nil, err
 	}
-	rows, err := e.parse(sourceFields(src), false, s.cfg.MaxRows)
+	rows, err := e.parse(sourceFields(src), src.Paths, false, s.cfg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (s *Server) readRows(ctx context.Context, name string, body []byte) (out []
 	if err := svc.checkFingerprint(e.fingerprint); err != nil {
 		return nil, err
 	}
-	rows, err := e.parse(svc.rowFields, true, s.cfg.MaxRows)
+	rows, err := e.parse(svc.rowFields, nil, true, s.cfg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

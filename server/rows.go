@@ -193,10 +193,11 @@ func onStaleOf(value []byte) (unskewv1.OnStale, error) {
 	return 0, fmt.Errorf(`on_stale is %s; it is "error" or "status"`, value)
 }
 
-// parse reads the rows of a request, whose objects have the given fields. Memory is reserved for
+// parse reads the rows of a request, whose objects have the given fields, some at paths (see
+// plan.Source). Memory is reserved for
 // every field of a row, so the number of values is limited as well as that of rows.
-func (e *envelope) parse(fields []plan.Field, complete bool, most int) (*records.Rows, error) {
-	o := records.Options{Format: records.JSON, Fields: fields, Pushed: true, Complete: complete, QuotedInts: true}
+func (e *envelope) parse(fields []plan.Field, paths map[string][]string, complete bool, most int) (*records.Rows, error) {
+	o := records.Options{Format: records.JSON, Fields: fields, Paths: paths, Pushed: true, Complete: complete, QuotedInts: true}
 	rows, err := records.All(e.rows, o, min(most, limits.RequestCells/max(1, len(fields))))
 	if many := (*records.TooManyRows)(nil); errors.As(err, &many) {
 		return nil, tooMuch("the request has more than %d rows, which is the limit for rows of %d fields; send it in parts", many.Most, len(fields))

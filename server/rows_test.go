@@ -348,7 +348,7 @@ func TestP6_RowsOfManyFields(t *testing.T) {
 	most := limits.RequestCells / len(fields)
 	for _, n := range []int{most, most + 1} {
 		e := envelope{rows: []byte("[" + strings.Repeat("{},", n-1) + "{}]")}
-		rows, err := e.parse(fields, false, DefaultMaxRows)
+		rows, err := e.parse(fields, nil, false, DefaultMaxRows)
 		if fits := n <= most; fits != (err == nil) || fits && rows.N != n || !fits && !strings.Contains(err.Error(), fmt.Sprintf("more than %d rows", most)) {
 			t.Errorf("%d rows of %d fields: %v", n, len(fields), err)
 		}

@@ -104,7 +104,7 @@ func (e *events) read(ctx context.Context, src *plan.Source, f func(*eventRows) 
 }
 
 func (e *events) readText(src *plan.Source, in *ingest.Source, f func(*eventRows) error) (err error) {
-	o := records.Options{Format: records.JSON, Fields: in.Fields(), Pushed: true}
+	o := records.Options{Format: records.JSON, Fields: in.Fields(), Paths: src.Paths, Pushed: true}
 	_, o.Dialect, _ = records.FormatOf(e.path, src.CSV)
 	if e.format == "csv" {
 		o.Format = records.CSV
@@ -152,7 +152,7 @@ func readParquet(ctx context.Context, src *plan.Source, path string, f func(*eve
 		return err
 	}
 	defer closeWith(&err, r)
-	rel := relation.Relation{Owner: "source " + src.Name, From: path, KeepBad: true}
+	rel := relation.Relation{Owner: "source " + src.Name, From: path, KeepBad: true, Paths: src.Paths, Pushed: true}
 	found, err := r.Columns(ctx, rel)
 	if err == nil {
 		err = unknownColumn(src, path, found)

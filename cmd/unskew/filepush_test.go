@@ -69,6 +69,7 @@ func (readers *textReaders) agree(t *testing.T, kind plan.Kind) {
 		for name, read := range map[string]func(string, plan.Kind) (meaning, bool, error){
 			"CSV file": readers.csvFile, "CSV spine": readers.csvSpine, "CSV push": readers.csvPush,
 			"JSON file": readers.jsonFile, "JSON push": readers.jsonPush, "test": readers.test,
+			"JSON file, in an object": readers.jsonFieldFile, "JSON push, in an object": readers.jsonFieldPush,
 		} {
 			got, can, err := read(s, kind)
 			if err != nil {
@@ -157,12 +158,21 @@ func jsonText(s string, k plan.Kind) (string, bool) {
 	return fmt.Sprintf("{\"x\": %s}\n", quoted), err == nil && utf8.ValidString(s)
 }
 
-func (r *textReaders) scan(file, content string, k plan.Kind, keepBad bool) (m meaning, err error) {
+// inObject is where the value is in an object.
+var inObject = map[string][]string{"x": {"outer", "inner.with dots", "X"}}
+
+// objectText is jsonText with the value in an object.
+func objectText(s string, k plan.Kind) (string, bool) {
+	content, can := jsonText(s, k)
+	return `{"outer": {"inner.with dots": ` + strings.ReplaceAll(strings.TrimSuffix(content, "\n"), `{"x"`, `{"X"`) + "}}\n", can
+}
+
+func (r *textReaders) scan(file, content string, k plan.Kind, keepBad bool, paths map[string][]string) (m meaning, err error) {
 	if err := os.WriteFile(filepath.Join(r.dir, file), []byte(content), 0o600); err != nil {
 		return m, err
 	}
 	rows := 0
-	rel := relation.Relation{Owner: "source s", From: file, KeepBad: keepBad}
+	rel := relation.Relation{Owner: "source s", From: file, KeepBad: keepBad, Paths: paths}
 	err = r.relation.Scan(context.Background(), rel, []plan.Field{fieldOf(k)}, func(b *relation.Batch) error {
 		rows += b.N
 		m = cellOf(b.Cols[0])
@@ -187,14 +197,14 @@ func cellOf(v *vector.Vector) meaning {
 
 func (r *textReaders) csvFile(s string, k plan.Kind) (meaning, bool, error) {
 	content, can := csvText(s, k)
-	m, err := r.scan("a.csv", content, k, true)
+	m, err := r.scan("a.csv", content, k, true, nil)
 	return m, can, err
 }
 
 // csvSpine reads a spine, where a bad cell is an error.
 func (r *textReaders) csvSpine(s string, k plan.Kind) (meaning, bool, error) {
 	content, can := csvText(s, k)
-	m, err := r.scan("spine.csv", content, k, false)
+	m, err := r.scan("spine.csv", content, k, false, nil)
 	if err != nil && strings.Contains(err.Error(), "line 2 of spine.csv") {
 		return meaning{bad: true}, can, nil
 	}
@@ -206,13 +216,13 @@ func (r *textReaders) jsonFile(s string, k plan.Kind) (meaning, bool, error) {
 	if !can {
 		return meaning{}, false, nil
 	}
-	m, err := r.scan("a.jsonl", content, k, true)
+	m, err := r.scan("a.jsonl", content, k, true, nil)
 	return m, can, err
 }
 
 // push reads what the command pushes.
-func (r *textReaders) push(format, content string, k plan.Kind) (m meaning, err error) {
-	src := &plan.Source{Name: "s", EventTime: "t", Columns: []plan.SourceColumn{
+func (r *textReaders) push(format, content string, k plan.Kind, paths map[string][]string) (m meaning, err error) {
+	src := &plan.Source{Name: "s", EventTime: "t", Paths: paths, Columns: []plan.SourceColumn{
 		{Field: plan.Field{Name: "t", Type: plan.T(plan.Timestamp)}}, {Field: plan.Field{Name: "y", Type: plan.T(plan.String)}}, {Field: fieldOf(k)}}}
 	in, err := ingest.NewSource(src)
 	if err != nil {
@@ -236,7 +246,7 @@ func (r *textReaders) push(format, content string, k plan.Kind) (m meaning, err 
 
 func (r *textReaders) csvPush(s string, k plan.Kind) (meaning, bool, error) {
 	content, can := csvText(s, k)
-	m, err := r.push("csv", content, k)
+	m, err := r.push("csv", content, k, nil)
 	return m, can, err
 }
 
@@ -245,7 +255,25 @@ func (r *textReaders) jsonPush(s string, k plan.Kind) (meaning, bool, error) {
 	if !can {
 		return meaning{}, false, nil
 	}
-	m, err := r.push("json", content, k)
+	m, err := r.push("json", content, k, nil)
+	return m, can, err
+}
+
+func (r *textReaders) jsonFieldFile(s string, k plan.Kind) (meaning, bool, error) {
+	content, can := objectText(s, k)
+	if !can {
+		return meaning{}, false, nil
+	}
+	m, err := r.scan("inside.jsonl", content, k, true, inObject)
+	return m, can, err
+}
+
+func (r *textReaders) jsonFieldPush(s string, k plan.Kind) (meaning, bool, error) {
+	content, can := objectText(s, k)
+	if !can {
+		return meaning{}, false, nil
+	}
+	m, err := r.push("json", content, k, inObject)
 	return m, can, err
 }
 

@@ -122,6 +122,19 @@ func (e *encoder) origin(v *View) {
 	e.str(s.EventID)
 	e.known(&s.Known)
 	e.strs(sqlTokens(s.SQL))
+	for _, name := range append([]string{s.EventTime, s.EventID, s.Known.Column}, v.KeyColumns...) {
+		e.path(s, name)
+	}
+}
+
+// path encodes where a column lies, if that is not under its own name. Nothing else that can follow
+// a column begins with the number -2.
+func (e *encoder) path(s *Source, column string) {
+	if path := s.Paths[column]; len(path) > 0 {
+		e.num(-2)
+		e.str(column)
+		e.strs(path)
+	}
 }
 
 func (e *encoder) known(k *Known) {
@@ -193,6 +206,10 @@ func (e *encoder) column(name string) {
 	e.str(name)
 	if c, ok := e.view.Source.Column(name); ok {
 		e.known(c.Known)
+		e.path(e.view.Source, name)
+		if c.Known != nil {
+			e.path(e.view.Source, c.Known.Column)
+		}
 	}
 }
 

@@ -52,15 +52,19 @@ type SourceColumn struct {
 
 // Source is a history relation, a stream, or both.
 type Source struct {
-	Name        string
-	From        string // path or glob, relative to the project, or URL; "" with SQL or for a stream-only source
-	CSV         CSV    // of From and of pushes
-	SQL         string
-	Stream      bool
-	EventTime   string // column
-	EventID     string // column or ""
-	Known       Known
-	Columns     []SourceColumn // all columns any view may read, the time, known-time and id columns among them
+	Name      string
+	From      string // path or glob, relative to the project, or URL; "" with SQL or for a stream-only source
+	CSV       CSV    // of From and of pushes
+	SQL       string
+	Stream    bool
+	EventTime string // column
+	EventID   string // column or ""
+	Known     Known
+	Columns   []SourceColumn // all columns any view may read, the time, known-time and id columns among them
+	// Paths has the columns that lie elsewhere than under their name in files, and in JSON and
+	// Parquet that are pushed: the name of a column there, or of fields of structs, from the outside in.
+	// Everywhere else, and in the log, a column is known by its own name.
+	Paths       map[string][]string
 	SkipBadRows bool
 	MaxAhead    Micros     // a pushed event whose visible time lies farther than this after the append time is rejected
 	DedupWindow Micros     // how long the ids of pushed events are remembered, at least; 0 of a source without a stream or ids

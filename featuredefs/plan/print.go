@@ -47,6 +47,9 @@ func (p *printer) source(s *Source) {
 		if c.Known != nil {
 			extra += ", known " + c.Known.String()
 		}
+		if path := s.Paths[c.Name]; len(path) > 0 {
+			extra += fmt.Sprintf(", at %q", path)
+		}
 		p.line("  %s %v%s", c.Name, c.Type, extra)
 	}
 }

@@ -2,7 +2,9 @@ package records
 
 import (
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,13 +30,18 @@ type Column struct {
 // Any other mixture is a string in CSV and has no type in JSON. The order of rows and files
 // does not matter.
 type Inference struct {
+	// Paths has the columns that lie elsewhere than under their name, as in Options. What they name
+	// is not a column of its own.
+	Paths map[string][]string
+
 	columns []*inferred
 	index   map[string]int
 }
 
 type inferred struct {
-	name string
-	seen class
+	name  string
+	found bool // a text has the name
+	seen  class
 }
 
 // class is a set of the forms that texts have.
@@ -57,24 +64,42 @@ const (
 	isNested
 )
 
+// Nested is Column.Why of a column of objects or arrays only.
+var Nested = isNested.names()
+
 // Read reads one more text. It may have columns that others lack.
 func (in *Inference) Read(src io.Reader, f Format, d plan.CSV) error {
 	if in.index == nil {
 		in.index = map[string]int{}
 	}
-	n := newNames(nil, false)
-	n.all = in.column
+	n := newNames(nil, nil, false)
+	for _, name := range slices.Sorted(maps.Keys(in.Paths)) {
+		n.place(in.Paths[name], in.column(name))
+	}
+	n.infer = func(text string) int {
+		if _, ok := in.Paths[text]; ok {
+			return -1
+		}
+		return in.column(text)
+	}
 	buf := newBuffer(src)
 	var scan scanner = newJSONScanner(n)
 	if f == CSV {
 		scan = newCSVScanner(d, n)
 	}
-	return each(buf, scan, func(p []byte, f *found) {
+	err := each(buf, scan, func(p []byte, f *found) {
 		for i := range f.cells {
 			c := &f.cells[i]
-			in.columns[c.column].seen |= classOf(p, c, d.Null)
+			if c.column >= 0 {
+				in.columns[c.column].seen |= classOf(p, c, d.Null)
+			}
 		}
 	})
+	for name, path := range in.Paths {
+		at := in.index[name]
+		in.columns[at].found = in.columns[at].found || n.has(path)
+	}
+	return err
 }
 
 // each calls f with the rows of a text, without bad rows.
@@ -110,12 +135,16 @@ func (in *Inference) column(name string) int {
 	return i
 }
 
-// Columns lists the columns in the order in which their names were first found.
+// Columns lists the columns that a text has: first those of Paths, in the order of their names, then
+// the others in the order in which their names were first found.
 func (in *Inference) Columns() []Column {
-	out := make([]Column, len(in.columns))
-	for i, c := range in.columns {
-		out[i] = Column{Name: c.name}
-		out[i].Kind, out[i].Why = c.seen.kind()
+	var out []Column
+	for _, c := range in.columns {
+		if _, placed := in.Paths[c.name]; placed && !c.found {
+			continue
+		}
+		kind, why := c.seen.kind()
+		out = append(out, Column{Name: c.name, Kind: kind, Why: why})
 	}
 	return out
 }

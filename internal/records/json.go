@@ -9,15 +9,13 @@ import (
 )
 
 // jsonScanner splits JSON into objects and their members: one object per line, or the
-// elements of one array.
+// elements of one array. Objects of one text mostly have the same names in the same order, so
+// names.last holds those of the previous object.
 type jsonScanner struct {
 	names *names
 	state jsonState
 	rows  int // objects begun so far
 	cells []cell
-	// Objects of one text mostly have the same names in the same order: last holds those of
-	// the previous object.
-	last []*name
 }
 
 type jsonState uint8
@@ -172,34 +170,42 @@ func (s *jsonScanner) object(p []byte, at int) (end int, err error) {
 		}
 		return end, &rowError{notAnObject}
 	}
+	end, wrong, err := s.members(p, at, 0, s.names)
+	if err != nil {
+		return end, err
+	}
+	return end, wrong
+}
+
+// members reads the members of the object that begins at at. wrong is as for member.
+func (s *jsonScanner) members(p []byte, at, depth int, n *names) (end int, wrong, err error) {
 	if at, err = follow(p, at+1); err != nil {
-		return at, err
+		return at, nil, err
 	}
 	if p[at] == '}' {
-		return at + 1, nil
+		return at + 1, nil, nil
 	}
-	var bad error
 	for j := 0; ; j++ {
-		end, wrong, err := s.member(p, at, j)
+		end, bad, err := s.member(p, at, depth, n, j)
 		if err != nil {
-			return end, err
+			return end, nil, err
 		}
-		if bad == nil {
-			bad = wrong
+		if wrong == nil {
+			wrong = bad
 		}
 		at = end + 1
 		if p[end] == '}' {
-			return at, bad
+			return at, wrong, nil
 		}
 		if at, err = follow(p, at); err != nil {
-			return at, err
+			return at, nil, err
 		}
 	}
 }
 
 // member reads a name and its value, and finds the comma or brace after them. wrong is an
 // error in the row that does not violate the grammar.
-func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
+func (s *jsonScanner) member(p []byte, at, depth int, n *names, j int) (end int, wrong, err error) {
 	if p[at] != '"' {
 		return at, nil, &syntaxError{at, "a name in double quotes is missing"}
 	}
@@ -207,7 +213,7 @@ func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
 	if err != nil {
 		return to, nil, err
 	}
-	name, err := s.name(p[at+1:to], escaped, j)
+	name, err := s.name(n, p[at+1:to], escaped, j)
 	if err != nil && !errors.As(err, new(*rowError)) {
 		return to, nil, err
 	}
@@ -218,13 +224,8 @@ func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
 	if at, err = follow(p, at); err != nil {
 		return at, nil, err
 	}
-	c, at, err := value(p, at, 0)
-	if err != nil {
+	if at, wrong, err = s.value(p, at, depth, name, wrong); err != nil {
 		return at, nil, err
-	}
-	if wrong == nil && name.column >= 0 {
-		c.column = name.column
-		s.cells = append(s.cells, c)
 	}
 	if at, err = follow(p, at); err != nil {
 		return at, nil, err
@@ -235,29 +236,46 @@ func (s *jsonScanner) member(p []byte, at, j int) (end int, wrong, err error) {
 	return at, wrong, nil
 }
 
+// value reads the value of a name, which is nil if wrong says what is wrong with it.
+func (s *jsonScanner) value(p []byte, at, depth int, of *name, wrong error) (int, error, error) {
+	if wrong == nil && of.inner != nil && p[at] == '{' {
+		return s.members(p, at, depth+1, of.inner)
+	}
+	c, end, err := value(p, at, depth)
+	switch {
+	case err != nil || wrong != nil:
+	case of.inner != nil && c.form != jsonNull:
+		wrong = &rowError{fmt.Sprintf("%s is not an object, so it has no %s", of.text, of.inner.readNames()[0])}
+	case of.column >= 0:
+		c.column = of.column
+		s.cells = append(s.cells, c)
+	}
+	return end, wrong, err
+}
+
 // name looks up the j-th name of an object.
-func (s *jsonScanner) name(raw []byte, escaped bool, j int) (n *name, err error) {
+func (s *jsonScanner) name(all *names, raw []byte, escaped bool, j int) (n *name, err error) {
 	if escaped {
 		if raw, err = unescape(bytes.Clone(raw)); err != nil {
 			return nil, &rowError{"the name of a column: " + err.Error()}
 		}
 	}
-	if j < len(s.last) && s.last[j].text == string(raw) {
-		n = s.last[j]
-	} else if n, err = s.lookUp(raw, j); err != nil {
+	if j < len(all.last) && all.last[j].text == string(raw) {
+		n = all.last[j]
+	} else if n, err = all.lookUp(raw, j); err != nil {
 		return nil, err
 	}
 	if n.row == s.rows {
-		return nil, &rowError{fmt.Sprintf("column %s occurs twice", text.Quote(n.text))}
+		return nil, &rowError{fmt.Sprintf("column %s occurs twice", text.Quote(all.path+n.text))}
 	}
 	n.row = s.rows
 	return n, nil
 }
 
-func (s *jsonScanner) lookUp(raw []byte, j int) (n *name, err error) {
-	n, ok := s.names.byText[string(raw)]
+func (n *names) lookUp(raw []byte, j int) (found *name, err error) {
+	found, ok := n.byText[string(raw)]
 	if !ok {
-		n, err = s.names.add(string(raw))
+		found, err = n.add(string(raw))
 		if wrong := (*nameError)(nil); errors.As(err, &wrong) {
 			return nil, &rowError{wrong.why}
 		}
@@ -265,10 +283,10 @@ func (s *jsonScanner) lookUp(raw []byte, j int) (n *name, err error) {
 			return nil, err
 		}
 	}
-	if j < len(s.last) {
-		s.last[j] = n
-	} else if j == len(s.last) && j < maxNames {
-		s.last = append(s.last, n)
+	if j < len(n.last) {
+		n.last[j] = found
+	} else if j == len(n.last) && j < maxNames {
+		n.last = append(n.last, found)
 	}
-	return n, nil
+	return found, nil
 }

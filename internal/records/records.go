@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,6 +25,9 @@ type Options struct {
 	Format  Format
 	Dialect plan.CSV // of CSV
 	Fields  []plan.Field
+	// Paths has the fields that the text has elsewhere than under their name; see plan.Source.
+	// CSV has no other than those of one name.
+	Paths map[string][]string
 	// Pushed rows may lack fields, which are then null, and must not have other names.
 	// Otherwise a header must have all fields, and other names are ignored.
 	Pushed bool
@@ -119,7 +120,7 @@ func NewReader(src io.Reader, o Options) *Reader {
 	for i, f := range o.Fields {
 		r.columns = append(r.columns, &column{kind: f.Type.Kind, vec: r.rows.Cols[i], null: o.Dialect.Null, raw: o.Raw[f.Name], quotedInts: o.QuotedInts})
 	}
-	r.names = newNames(o.Fields, o.Pushed)
+	r.names = newNames(o.Fields, o.Paths, o.Pushed)
 	if o.Format == CSV {
 		r.scan = newCSVScanner(o.Dialect, r.names)
 	} else {
@@ -130,12 +131,16 @@ func NewReader(src io.Reader, o Options) *Reader {
 
 // Seen reports whether the text has had a name for a field so far.
 func (r *Reader) Seen(f plan.Field) bool {
-	_, ok := r.names.byText[f.Name]
-	return ok
+	path := r.o.Paths[f.Name]
+	if path == nil {
+		path = []string{f.Name}
+	}
+	return r.names.has(path)
 }
 
-// Names lists the names that the text has had so far, in byte order.
-func (r *Reader) Names() []string { return slices.Sorted(maps.Keys(r.names.byText)) }
+// Names lists the names that the text has had so far, in byte order, those in objects whose
+// members are read too: merchant.city.
+func (r *Reader) Names() []string { return r.names.all() }
 
 // Next reads a batch; at the end it returns io.EOF. It returns the available rows rather than
 // waiting for more. After an error, further calls return it again.

@@ -3,16 +3,17 @@ package relation
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"iter"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// markDurations marks the duration columns. Parquet has no duration type: pandas and Arrow
-// store durations as 64-bit integers and record the type in an Arrow schema in the footer.
-// A schema that cannot be decoded is ignored.
-func markDurations(columns []stored, f *parquet.File) {
-	encoded, ok := f.Lookup("ARROW:schema")
+// markDurations marks the columns and fields of structs that are durations. Parquet has no duration
+// type: pandas and Arrow store durations as 64-bit integers and record the type in an Arrow schema in
+// the footer. A schema that cannot be decoded is ignored.
+func (t *parquetTable) markDurations(f *parquetFile, in *parquet.File) {
+	encoded, ok := in.Lookup("ARROW:schema")
 	if !ok {
 		return
 	}
@@ -21,11 +22,19 @@ func markDurations(columns []stored, f *parquet.File) {
 		return
 	}
 	durations := arrowDurations(raw)
-	for i := range columns {
-		c := &columns[i]
-		if nanos, ok := durations[c.name]; ok && c.kind == storedInt && c.physical == format.Int64 {
-			c.kind, c.perNano, c.text = storedDuration, nanos, "duration"
-		}
+	for i := range f.columns {
+		c := &f.columns[i]
+		c.markDuration(durations[c.name])
+	}
+	for column, c := range f.fields {
+		c.markDuration(arrowDuration(raw, t.rel.Paths[column]))
+	}
+}
+
+// markDuration makes a duration of an integer, in units of nanos; 0: it is none.
+func (s *stored) markDuration(nanos int64) {
+	if nanos > 0 && s.kind == storedInt && s.physical == format.Int64 {
+		s.kind, s.perNano, s.text = storedDuration, nanos, "duration"
 	}
 }
 
@@ -38,6 +47,7 @@ const (
 	fieldName     = 0 // field index in table Field
 	fieldTypeType = 2
 	fieldType     = 3
+	fieldChildren = 5
 	durationUnit  = 0 // field index in table Duration
 
 	typeDuration = 18 // value of the union Type
@@ -54,26 +64,73 @@ func arrowDurations(raw []byte) (nanos map[string]int64) {
 			nanos = nil // an offset points outside the buffer
 		}
 	}()
-	message := raw[arrowPrefix:]
-	schema := flatTable{message, int(binary.LittleEndian.Uint32(message))}.child(messageHeader)
 	nanos = map[string]int64{}
-	vector := schema.child(schemaFields)
-	for i := range vector.uint32(0) {
-		at := 4 + 4*int(i)
-		field := flatTable{message, vector.at + at + int(vector.uint32(at))}
-		kind, ok := field.field(fieldTypeType)
-		if !ok || message[kind] != typeDuration {
-			continue
+	for name, field := range arrowColumns(raw).fields() {
+		if unit := field.duration(); unit > 0 {
+			nanos[name] = unit
 		}
-		unit := uint16(1) // the default, which FlatBuffers does not write
-		duration := field.child(fieldType)
-		if at, ok := duration.field(durationUnit); ok {
-			unit = binary.LittleEndian.Uint16(message[at:])
-		}
-		name := field.child(fieldName)
-		nanos[string(message[name.at+4:][:name.uint32(0)])] = durationUnits[unit]
 	}
 	return nanos
+}
+
+// arrowDuration returns the unit of the duration at a path, 0 if there is none.
+func arrowDuration(raw []byte, path []string) (nanos int64) {
+	defer func() {
+		if recover() != nil {
+			nanos = 0
+		}
+	}()
+	list := arrowColumns(raw)
+	for depth, name := range path {
+		found := flatTable{}
+		for other, field := range list.fields() {
+			if other == name {
+				found = field
+				break
+			}
+		}
+		switch {
+		case found.buf == nil:
+			return 0
+		case depth == len(path)-1:
+			return found.duration()
+		}
+		list = found.child(fieldChildren)
+	}
+	return 0
+}
+
+// arrowColumns is the list of the columns of an encoded schema.
+func arrowColumns(raw []byte) flatTable {
+	message := raw[arrowPrefix:]
+	return flatTable{message, int(binary.LittleEndian.Uint32(message))}.child(messageHeader).child(schemaFields)
+}
+
+// fields yields the fields of a list with their names.
+func (t flatTable) fields() iter.Seq2[string, flatTable] {
+	return func(yield func(string, flatTable) bool) {
+		for i := range t.uint32(0) {
+			at := 4 + 4*int(i)
+			field := flatTable{t.buf, t.at + at + int(t.uint32(at))}
+			name := field.child(fieldName)
+			if !yield(string(t.buf[name.at+4:][:name.uint32(0)]), field) {
+				return
+			}
+		}
+	}
+}
+
+// duration returns the unit of a field of durations, 0 for another.
+func (t flatTable) duration() int64 {
+	kind, ok := t.field(fieldTypeType)
+	if !ok || t.buf[kind] != typeDuration {
+		return 0
+	}
+	unit := uint16(1) // the default, which FlatBuffers does not write
+	if at, ok := t.child(fieldType).field(durationUnit); ok {
+		unit = binary.LittleEndian.Uint16(t.buf[at:])
+	}
+	return durationUnits[unit]
 }
 
 // flatTable is a FlatBuffers table, vector or string at an offset in a buffer.

@@ -88,19 +88,16 @@ func sparkBefore(version string, major, minor int) bool {
 	return err != nil || first < major || first == major && second < minor
 }
 
-// mark sets the columns' validFrom.
-func (c calendar) mark(columns []stored) {
-	for i := range columns {
-		s := &columns[i]
-		s.validFrom = math.MinInt64
-		switch s.kind {
-		case storedDate:
-			s.validFrom = int64(c.dates)
-		case storedTimestamp:
-			s.validFrom = int64(c.timestamps)
-		case storedInt96:
-			s.validFrom = int64(c.int96)
-		}
+// mark sets the column's validFrom.
+func (c calendar) mark(s *stored) {
+	s.validFrom = math.MinInt64
+	switch s.kind {
+	case storedDate:
+		s.validFrom = int64(c.dates)
+	case storedTimestamp:
+		s.validFrom = int64(c.timestamps)
+	case storedInt96:
+		s.validFrom = int64(c.int96)
 	}
 }
 

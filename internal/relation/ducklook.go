@@ -97,7 +97,7 @@ func (t *parquetTable) wholeMicros(ctx context.Context, file *parquetFile, c *st
 // the converter reports.
 func (t *parquetTable) check(ctx context.Context, file *parquetFile, c *stored, convert converter) error {
 	s := &parquetScan{parquetTable: &parquetTable{rel: &Relation{Owner: t.rel.Owner}, files: []*parquetFile{file}},
-		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, optional: c.optional, convert: convert}}}}
+		fields: []plan.Field{{Name: c.name, Type: plan.T(plan.Timestamp)}}, sources: [][]source{{{leaf: c.leaf, levels: c.levels, convert: convert}}}}
 	return run(ctx, s, 1, mostInFlight, func(int, *Batch) error { return nil })
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -30,7 +32,8 @@ type parquetFile struct {
 	path    string
 	size    int64
 	columns []stored
-	nested  []stored // leaves below a top-level column, named by their path
+	nested  []stored                // leaves below a top-level column, named by their path
+	fields  map[string]*structField // by column, those that are fields of structs
 	groups  []rowGroup
 	rows    int64
 }
@@ -76,12 +79,15 @@ func (t *parquetTable) inspect(path string) (*parquetFile, error) {
 		return nil, err
 	}
 	f.nested = nestedLeaves(meta.Schema, f.columns)
-	markDurations(f.columns, in.File)
-	markUnread(f.columns, meta.RowGroups)
-	markUnread(f.nested, meta.RowGroups)
+	if f.fields, err = t.rel.findFields(meta.Schema); err != nil {
+		return nil, err
+	}
+	t.markDurations(f, in.File)
 	written := calendarOf(meta.KeyValueMetadata)
-	written.mark(f.columns)
-	written.mark(f.nested)
+	for s := range f.leaves() {
+		s.markUnread(meta.RowGroups)
+		written.mark(s)
+	}
 	for _, g := range meta.RowGroups {
 		sizes, least := make([]int64, len(g.Columns)), make([]int64, len(g.Columns))
 		for i := range g.Columns {
@@ -91,6 +97,24 @@ func (t *parquetTable) inspect(path string) (*parquetFile, error) {
 		f.rows += g.NumRows
 	}
 	return f, nil
+}
+
+// leaves yields all that was found in the schema; some leaves of it twice.
+func (f *parquetFile) leaves() iter.Seq[*stored] {
+	return func(yield func(*stored) bool) {
+		for _, list := range [][]stored{f.columns, f.nested} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+		for _, c := range f.fields {
+			if !yield(&c.stored) {
+				return
+			}
+		}
+	}
 }
 
 // openedParquet is an open file.
@@ -149,19 +173,55 @@ func damaged(panicked any, err error) error {
 
 func (t *parquetTable) columns(context.Context) ([]Column, error) {
 	var columns []Column
+	index := map[string]int{}
+	add := func(name string, c Column) {
+		c.Name = name
+		at, ok := index[name]
+		if !ok {
+			index[name] = len(columns)
+			columns = append(columns, c)
+			return
+		}
+		columns[at] = common(columns[at], c)
+	}
 	for _, f := range t.files {
 		for i := range f.columns {
-			c := f.columns[i].column()
-			at := slices.IndexFunc(columns, func(o Column) bool { return o.Name == c.Name })
-			switch {
-			case at < 0:
-				columns = append(columns, c)
-			default:
-				columns[at] = common(columns[at], c)
+			if c := &f.columns[i]; !t.rel.taken(c.name) {
+				add(c.name, c.column())
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.rel.Paths)) {
+			if c, ok := t.found(f, name); ok {
+				add(name, c)
 			}
 		}
 	}
-	return withPartitions(columns, t.partitions, t.paths.files)
+	return t.rel.withPartitions(columns, t.partitions, t.paths.files)
+}
+
+// found describes what a file has at the path of a column; ok is false if there is nothing.
+func (t *parquetTable) found(f *parquetFile, column string) (c Column, ok bool) {
+	if at, ok := f.fields[column]; ok {
+		c = at.column()
+		if at.problem != "" {
+			c.Unusable = at.problem
+		}
+		return c, !at.missing
+	}
+	s := f.column(t.rel.path(column)[0])
+	if s == nil {
+		return c, false
+	}
+	return s.column(), true
+}
+
+// column finds a column by its name in the file; nil if there is none.
+func (f *parquetFile) column(name string) *stored {
+	i := slices.IndexFunc(f.columns, func(s stored) bool { return s.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &f.columns[i]
 }
 
 // common merges the descriptions of a column that has type a in some files and b in others.
@@ -192,19 +252,11 @@ func (t *parquetTable) count(context.Context) (int64, error) {
 
 // source is where a declared column of a file comes from.
 type source struct {
-	leaf     int // -1: every row has the same value
-	optional bool
-	convert  converter
-	asIs     bool       // convert copies values of 64 bits
-	value    plan.Value // with leaf -1
-}
-
-// levels are those of a column without nesting.
-func (s *source) levels() maxLevels {
-	if s.optional {
-		return maxLevels{definition: 1}
-	}
-	return maxLevels{}
+	leaf    int // -1: every row has the same value
+	levels  maxLevels
+	convert converter
+	asIs    bool       // convert copies values of 64 bits
+	value   plan.Value // with leaf -1
 }
 
 func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, error) {
@@ -225,11 +277,14 @@ func (t *parquetTable) bind(_ context.Context, columns []plan.Field) (scan, erro
 
 // source decides how a column of a file is read.
 func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
-	i := slices.IndexFunc(f.columns, func(s stored) bool { return s.name == c.Name })
-	if i < 0 {
-		return t.absent(f, c)
+	var s *stored
+	if at, ok := f.fields[c.Name]; ok && at.problem != "" {
+		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, at.problem)
+	} else if ok {
+		s = &at.stored
+	} else if s = f.column(t.rel.path(c.Name)[0]); s == nil {
+		return t.absent(f, t.rel.inFiles(c))
 	}
-	s := &f.columns[i]
 	if s.kind == storedNull {
 		return source{leaf: -1}, nil
 	}
@@ -238,11 +293,11 @@ func (t *parquetTable) source(f *parquetFile, c plan.Field) (source, error) {
 	case ok && s.unread != "":
 		return source{}, t.unread(f, s)
 	case ok && f.mayBeHybrid(s):
-		return source{leaf: s.leaf, optional: s.optional, convert: refuseHybrid(s, convert)}, nil
+		return source{leaf: s.leaf, levels: s.levels, convert: refuseHybrid(s, convert)}, nil
 	case ok:
-		return source{leaf: s.leaf, optional: s.optional, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
+		return source{leaf: s.leaf, levels: s.levels, convert: convert, asIs: s.holdsLane(c.Type.Kind)}, nil
 	case s.kind == storedOther:
-		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, unsupported(s.text, s.name))
+		return source{}, fmt.Errorf("%s: column %q of %s %s", t.rel.Owner, c.Name, f.name, s.unsupported())
 	}
 	return source{}, t.rel.refused(f.name, c, s.text, fmt.Sprintf("; declare it as %v, or let sql: convert it", planKinds[s.kind]))
 }
@@ -262,7 +317,7 @@ func (t *parquetTable) absent(f *parquetFile, c plan.Field) (source, error) {
 		names[i] = s.name
 	}
 	for _, other := range t.files {
-		if slices.ContainsFunc(other.columns, func(s stored) bool { return s.name == c.Name }) {
+		if other.column(c.Name) != nil {
 			return source{}, fmt.Errorf("%s: %s has no column %q, other files of %s have; let sql: say where it should be null",
 				t.rel.Owner, f.name, c.Name, t.rel.From)
 		}

@@ -19,7 +19,7 @@ type arrowColumn struct {
 	lane
 	convert converter
 	chunk   file.ColumnChunkReader
-	levels  []int16 // 1: a value, 0: null
+	levels  []int16 // the chunk's MaxDefinitionLevel: a value; less: null
 
 	int32s  []int32
 	int64s  []int64
@@ -67,7 +67,9 @@ func (c *arrowColumn) fill(n int) error {
 		if read < rows {
 			levels := make([]byte, rows)
 			for i, l := range c.levels[:rows] {
-				levels[i] = byte(l)
+				if l == c.chunk.Descriptor().MaxDefinitionLevel() {
+					levels[i] = 1
+				}
 			}
 			c.scatter(levels, at, read)
 		}
@@ -79,11 +81,14 @@ func (c *arrowColumn) fill(n int) error {
 
 // wanted is how many values the levels of the rows that were read last say there are.
 func (c *arrowColumn) wanted(rows int) (n int) {
-	if c.chunk.Descriptor().MaxDefinitionLevel() == 0 {
+	most := c.chunk.Descriptor().MaxDefinitionLevel()
+	if most == 0 {
 		return rows
 	}
 	for _, l := range c.levels[:rows] {
-		n += int(l)
+		if l == most {
+			n++
+		}
 	}
 	return n
 }

@@ -79,7 +79,7 @@ func (r *groupReader) begin(chunks []parquet.ColumnChunk, in *openedParquet) (er
 			continue
 		}
 		meta := &in.Metadata().RowGroups[r.group].Columns[s.leaf].MetaData
-		r.columns[i] = &columnReader{lane: lane, pages: openPages(in.in, chunks[s.leaf].Type(), s.levels(), meta, r.file.groups[r.group].rows, r.most), convert: s.convert, asIs: s.asIs}
+		r.columns[i] = &columnReader{lane: lane, pages: openPages(in.in, chunks[s.leaf].Type(), s.levels, meta, r.file.groups[r.group].rows, r.most), convert: s.convert, asIs: s.asIs}
 	}
 	return nil
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// pages reads the pages of a column chunk. Pages of a column with repetition, or below an optional
-// group, are decoded without their levels, which is enough to check them. It decodes with parquet-go, but
+// pages reads the pages of a column chunk. Pages of a column with repetition are decoded without their
+// levels, which is enough to check them. It decodes with parquet-go, but
 // not with that library's reader of pages, which takes the values that a short page lacks
 // from whatever its buffers held before.
 type pages struct {
@@ -285,8 +285,8 @@ func (p *pages) take(rows int32) error {
 	return nil
 }
 
-// decodeLevels counts the page's values. It sets the levels of a column without nesting: nil if
-// all are 1.
+// decodeLevels counts the page's values. It sets the levels of a column without repetition, as 1 for a
+// value and 0 for null, wherever on the way to it the null is; nil if all are 1.
 func (d *page) decodeLevels(most maxLevels, repetition, definition []byte) error {
 	d.count = d.rows
 	if most.repetition > 0 {
@@ -308,14 +308,29 @@ func (d *page) decodeLevels(most maxLevels, repetition, definition []byte) error
 	}
 	levels := m.levels[:d.rows]
 	d.count = bytes.Count(levels, []byte{byte(most.definition)})
-	if most.definition > 1 || most.repetition > 0 {
+	if most.repetition > 0 || d.count == d.rows {
 		return nil
 	}
-	if d.count+bytes.Count(levels, []byte{0}) != d.rows {
-		return errors.New("definition levels: one is neither 0 nor 1")
+	if most.definition > 1 {
+		err = binaryLevels(levels, most.definition)
+	} else if d.count+bytes.Count(levels, []byte{0}) != d.rows {
+		err = errors.New("definition levels: one is neither 0 nor 1")
 	}
-	if d.count < d.rows {
-		d.levels = levels
+	d.levels = levels
+	return err
+}
+
+// binaryLevels makes 1 of the level of a value and 0 of those of nulls.
+func binaryLevels(levels []byte, most int) error {
+	for i, l := range levels {
+		switch {
+		case int(l) > most:
+			return fmt.Errorf("definition levels: one is %d, and at most %d can be", l, most)
+		case int(l) == most:
+			levels[i] = 1
+		default:
+			levels[i] = 0
+		}
 	}
 	return nil
 }

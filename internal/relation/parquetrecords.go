@@ -76,7 +76,7 @@ func (t *parquetTable) wholePages(ctx context.Context, pf *parquetFile) error {
 	for _, c := range pf.columns {
 		if c.flat {
 			s.fields = append(s.fields, plan.Field{Name: c.name, Type: plan.T(plan.Int)})
-			s.sources[0] = append(s.sources[0], source{leaf: c.leaf, optional: c.optional, convert: func(*vector.Vector, int, *encoding.Values, int, int, func(int, string, string)) {}})
+			s.sources[0] = append(s.sources[0], source{leaf: c.leaf, levels: c.levels, convert: func(*vector.Vector, int, *encoding.Values, int, int, func(int, string, string)) {}})
 		}
 	}
 	if err := run(ctx, s, runtime.GOMAXPROCS(0), t.inFlight, func(int, *Batch) error { return nil }); err != nil {

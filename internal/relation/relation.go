@@ -11,13 +11,16 @@ type Relation struct {
 	// KeepBad passes rows with unreadable cells to the callback, listed in Batch.Bad.
 	// Without it the first such row ends the scan with an error.
 	KeepBad bool
+	Paths   map[string][]string // see plan.Source
+	// Pushed makes it an error that a struct of which fields are read has others, as it is in JSON.
+	Pushed bool
 
 	raw map[string]bool // string columns that accept any JSON value as its text
 }
 
 // SourceRelation returns the history of s.
 func SourceRelation(s *plan.Source) Relation {
-	return Relation{Owner: "source " + s.Name, From: s.From, SQL: s.SQL, CSV: s.CSV, KeepBad: s.SkipBadRows}
+	return Relation{Owner: "source " + s.Name, From: s.From, SQL: s.SQL, CSV: s.CSV, KeepBad: s.SkipBadRows, Paths: s.Paths}
 }
 
 // SpineRelation returns the spine of a training set.

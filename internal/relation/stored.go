@@ -16,7 +16,6 @@ type stored struct {
 	name     string
 	leaf     int // index among the leaves of the file; unused for nested columns
 	levels   maxLevels
-	optional bool
 	flat     bool // it is a leaf of which every row has at most one value
 	kind     storedKind
 	physical format.Type
@@ -123,7 +122,7 @@ func nestedLeaves(elements []format.SchemaElement, columns []stored) (found []st
 }
 
 func storedType(e *format.SchemaElement) stored {
-	s := stored{name: e.Name, optional: e.RepetitionType.V == format.Optional, physical: e.Type.V}
+	s := stored{name: e.Name, physical: e.Type.V}
 	s.levels.add(e)
 	s.flat = e.NumChildren.V == 0 && e.RepetitionType.V != format.Repeated
 	switch {
@@ -252,23 +251,20 @@ func (s *stored) timestamp(t *format.TimestampType) {
 	}
 }
 
-// markUnread sets the columns' unread.
-func markUnread(columns []stored, groups []format.RowGroup) {
-	for i := range columns {
-		c := &columns[i]
-		for g := range groups {
-			if c.leaf >= len(groups[g].Columns) {
-				continue
-			}
-			chunk := &groups[g].Columns[c.leaf]
-			switch codec := chunk.MetaData.Codec; {
-			case chunk.CryptoMetadata.Value != nil:
-				c.unread = "is encrypted, which is not read; write it without encryption"
-			case codec == format.Lz4:
-				c.unread = "is compressed with LZ4 as Hadoop writes it, which is not read; " + readCodecs
-			case !slices.Contains([]format.CompressionCodec{format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd, format.Lz4Raw}, codec):
-				c.unread = fmt.Sprintf("is compressed with %v, which is not read; ", codec) + readCodecs
-			}
+// markUnread sets the column's unread.
+func (s *stored) markUnread(groups []format.RowGroup) {
+	for g := range groups {
+		if s.leaf >= len(groups[g].Columns) {
+			continue
+		}
+		chunk := &groups[g].Columns[s.leaf]
+		switch codec := chunk.MetaData.Codec; {
+		case chunk.CryptoMetadata.Value != nil:
+			s.unread = "is encrypted, which is not read; write it without encryption"
+		case codec == format.Lz4:
+			s.unread = "is compressed with LZ4 as Hadoop writes it, which is not read; " + readCodecs
+		case !slices.Contains([]format.CompressionCodec{format.Uncompressed, format.Snappy, format.Gzip, format.Brotli, format.Zstd, format.Lz4Raw}, codec):
+			s.unread = fmt.Sprintf("is compressed with %v, which is not read; ", codec) + readCodecs
 		}
 	}
 }
@@ -296,7 +292,7 @@ func (s *stored) column() Column {
 	case s.kind == storedNull:
 		c.Type = plan.T(plan.Null)
 	case s.kind == storedOther:
-		c.Unusable = unsupported(s.text, s.name)
+		c.Unusable = s.unsupported()
 	case s.kind == storedDecimal && s.precision > maxExactDecimal:
 		c.Unusable = roundedDecimal(s.text, s.name, s.precision)
 	}
@@ -304,6 +300,14 @@ func (s *stored) column() Column {
 }
 
 // unsupported completes "column x …" for a type that no plan type holds.
+func (s *stored) unsupported() string {
+	if s.text == "STRUCT" {
+		return fmt.Sprintf("is a STRUCT, which no type of a column holds; read a field of it as a column of a source, such as x: {field: %s}, or let sql: %s", fieldOf(s.name, "x"), conversion(s.text, Ident(s.name)))
+	}
+	return unsupported(s.text, s.name)
+}
+
+// unsupported completes "column x …" for a type that no plan type holds, in a query.
 func unsupported(typ, name string) string {
 	return fmt.Sprintf("is a %s, which no type of a column holds; let sql: %s", typ, conversion(typ, Ident(name)))
 }

@@ -92,7 +92,7 @@ func (rel *Relation) failed(err error) error {
 
 // missing is the error for a column that does not exist.
 func (rel *Relation) missing(place, name string, there []string) error {
-	return fmt.Errorf("%s: %s has no column %q%s; it has %s", rel.Owner, place, name, nearest.Hint(name, there), strings.Join(there, ", "))
+	return fmt.Errorf("%s: %s has no column %q%s; it has %s", rel.Owner, place, name, nearest.Hint(name, there), some(there))
 }
 
 // refused is the error for a column whose type is not the declared one.

@@ -67,7 +67,7 @@ func (t *textTable) columns(ctx context.Context) ([]Column, error) {
 	if t.found != nil {
 		return t.found, nil
 	}
-	in := &records.Inference{}
+	in := &records.Inference{Paths: t.rel.Paths}
 	for _, path := range t.paths.files {
 		if err := t.infer(ctx, in, path); err != nil {
 			return nil, t.failed(path, err)
@@ -76,6 +76,8 @@ func (t *textTable) columns(ctx context.Context) ([]Column, error) {
 	for _, c := range in.Columns() {
 		column := Column{Field: plan.Field{Name: c.Name, Type: plan.T(c.Kind)}}
 		switch {
+		case c.Why == records.Nested:
+			column.Unusable = fmt.Sprintf("holds objects or arrays, which no type of a column holds; read a member of an object as a column of a source, such as x: {field: %s}, or let sql: read it", fieldOf(c.Name, "x"))
 		case c.Why != "":
 			column.Unusable = fmt.Sprintf("holds %s, which no type of a column holds together; let sql: read it", c.Why)
 		case c.Kind == plan.Invalid:
@@ -84,7 +86,7 @@ func (t *textTable) columns(ctx context.Context) ([]Column, error) {
 		t.found = append(t.found, column)
 	}
 	var err error
-	t.found, err = withPartitions(t.found, t.partitions, t.paths.files)
+	t.found, err = t.rel.withPartitions(t.found, t.partitions, t.paths.files)
 	return t.found, err
 }
 
@@ -103,9 +105,15 @@ func (t *textTable) infer(ctx context.Context, in *records.Inference, path strin
 
 // withPartitions adds the partition columns that the files do not have. Their types are
 // inferred as for a CSV column with the same texts.
-func withPartitions(columns []Column, names, files []string) ([]Column, error) {
+func (rel *Relation) withPartitions(columns []Column, names, files []string) ([]Column, error) {
 	for _, name := range names {
-		if slices.ContainsFunc(columns, func(c Column) bool { return c.Name == name }) {
+		as := name
+		for column, path := range rel.Paths {
+			if len(path) == 1 && path[0] == name {
+				as = column
+			}
+		}
+		if slices.ContainsFunc(columns, func(c Column) bool { return c.Name == as }) || as == name && rel.taken(name) {
 			continue
 		}
 		text := "x\n"
@@ -122,7 +130,7 @@ func withPartitions(columns []Column, names, files []string) ([]Column, error) {
 		if kind == plan.Invalid {
 			kind = plan.Null
 		}
-		columns = append(columns, Column{Field: plan.Field{Name: name, Type: plan.T(kind)}})
+		columns = append(columns, Column{Field: plan.Field{Name: as, Type: plan.T(kind)}})
 	}
 	return columns, nil
 }
@@ -181,7 +189,7 @@ func (s *textScan) close() error {
 	}
 	for _, f := range s.fields {
 		if seen, ok := s.seen[f.Name]; ok && !seen {
-			return s.rel.missing(s.rel.From, f.Name, slices.Sorted(maps.Keys(s.names)))
+			return s.rel.missing(s.rel.From, place(s.rel.path(f.Name)), slices.Sorted(maps.Keys(s.names)))
 		}
 	}
 	return nil
@@ -246,13 +254,14 @@ type textReader struct {
 func (r *textReader) splitFields() error {
 	r.fixed = make([]plan.Value, len(r.fields))
 	for i, f := range r.fields {
-		if slices.Contains(r.table.partitions, f.Name) {
-			has, err := r.has(f.Name)
+		at := r.table.rel.inFiles(f)
+		if _, inside := r.table.rel.Paths[at.Name]; slices.Contains(r.table.partitions, at.Name) && !(inside && at.Name == f.Name) {
+			has, err := r.has(f)
 			if err != nil {
 				return err
 			}
 			if !has {
-				if r.fixed[i], err = partitionValue(r.path, f); err != nil {
+				if r.fixed[i], err = partitionValue(r.path, at); err != nil {
 					return fmt.Errorf("column %q, which the path holds: %w", f.Name, err)
 				}
 				continue
@@ -268,9 +277,9 @@ func (r *textReader) splitFields() error {
 	return r.header(r.inFile)
 }
 
-// has reports whether the file has a column.
-func (r *textReader) has(name string) (bool, error) {
-	field := plan.Field{Name: name, Type: plan.T(plan.String)}
+// has reports whether the file has a column, of whatever type.
+func (r *textReader) has(field plan.Field) (bool, error) {
+	field.Type = plan.T(plan.String)
 	f, rows, err := r.open([]plan.Field{field})
 	if err != nil {
 		return false, err
@@ -326,7 +335,7 @@ func (r *textReader) open(fields []plan.Field) (*textFile, *records.Reader, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	o := records.Options{Fields: fields, Raw: r.table.rel.raw}
+	o := records.Options{Fields: fields, Paths: r.table.rel.Paths, Raw: r.table.rel.raw}
 	o.Format, o.Dialect, _ = records.FormatOf(r.path, r.table.rel.CSV)
 	return f, records.NewReader(f, o), nil
 }

@@ -80,7 +80,7 @@ func (r *run) perturbSource(ctx context.Context, src *plan.Source, views []plan.
 		err = end
 	}
 	changed := *src
-	changed.From, changed.SQL, changed.CSV = f.out.path, "", plan.CSV{}
+	changed.From, changed.SQL, changed.CSV, changed.Paths = f.out.path, "", plan.CSV{}, nil
 	return &changed, err
 }
 

@@ -1,8 +1,9 @@
 package main
 
 const (
-	textTests    = "internal/text"
-	recordsTests = "internal/records"
+	textTests     = "internal/text"
+	recordsTests  = "internal/records"
+	relationTests = "internal/relation"
 )
 
 // textMutants break the reading of text: what a text means, and where rows and cells
@@ -92,6 +93,31 @@ var textMutants = []mutant{
 		name: "json-last-wins", tag: "n10", breaks: "Of two members with one name the last counts.",
 		file: "internal/records/json.go", old: "if n.row == s.rows {", new: "if n.row > s.rows {",
 		tests: []string{recordsTests},
+	},
+	{
+		name: "json-last-object-wins", tag: "n10", breaks: "A member of an object that a column is read from may occur twice.",
+		file: "internal/records/json.go", old: "return s.members(p, at, depth+1, of.inner)", new: "end, _, err := s.members(p, at, depth+1, of.inner)\n\t\treturn end, nil, err",
+		tests: []string{relationTests},
+	},
+	{
+		name: "struct-null-is-a-value", tag: "n10", breaks: "A field of a struct that is there has a value, even if it is null.",
+		file: "internal/relation/parquetpages.go", old: "case int(l) == most:", new: "case int(l) >= most-1:",
+		tests: []string{relationTests},
+	},
+	{
+		name: "struct-any-case", tag: "n5", breaks: "Of fields that differ only in case one is read.",
+		file: "internal/relation/structs.go", old: "caseCollision(names); ok && a != b", new: "caseCollision(names); ok && a == \"\"",
+		tests: []string{relationTests},
+	},
+	{
+		name: "struct-unknown-field", tag: "n9", breaks: "A pushed struct may have a field that no column is.",
+		file: "internal/relation/structs.go", old: "if rel.Pushed {", new: "if rel.Pushed && depth == 0 {",
+		tests: []string{relationTests},
+	},
+	{
+		name: "fingerprint-without-field", tag: "n9", breaks: "A column that is read from another field has the same fingerprint.",
+		file: "featuredefs/plan/fingerprint.go", old: "len(path) > 0 {", new: "len(path) > 1<<20 {",
+		tests: []string{defsTests},
 	},
 	{
 		name: "json-numbers-in-strings", tag: "n8", breaks: "A string with digits in it is an int.",

@@ -80,6 +80,28 @@ def values(t, kind, column):
     return [text(kind, v) for v in column.to_pylist()]
 
 
+def nest(columns, fields, rows, encodings, dictionary):
+    """Moves some columns into structs, and some of these into structs in them. Returns each column's path."""
+    paths = {f.name: [f.name] for f in fields}
+    for depth, outer in enumerate(rnd.sample(["s", "with.dots", "S"], rnd.randint(0, 3))):
+        inside = [i for i in range(len(fields)) if rnd.random() < 0.4]
+        if not inside or (outer.lower() == "s" and any(f.name.lower() == "s" for i, f in enumerate(fields) if i not in inside)):
+            continue
+        mask = None if rnd.random() < 0.3 else pa.array([rnd.random() < 0.3 for _ in range(rows)], pa.bool_())
+        struct = pa.StructArray.from_arrays([columns[i] for i in inside], fields=[fields[i] for i in inside], mask=mask)
+        names = [fields[i].name for i in inside]
+        for label, path in paths.items():
+            if path[0] in names:
+                was, path[:0] = ".".join(path), [outer]
+                if was in encodings:
+                    encodings[".".join(path)] = encodings.pop(was)
+                if was in dictionary:
+                    dictionary[dictionary.index(was)] = ".".join(path)
+        columns[:] = [c for i, c in enumerate(columns) if i not in inside] + [struct]
+        fields[:] = [f for i, f in enumerate(fields) if i not in inside] + [pa.field(outer, struct.type, nullable=mask is not None or rnd.random() < 0.5)]
+    return paths
+
+
 def write(path, names, rows):
     columns, fields, kinds = [], [], {}
     exact = any("ns" in n for n in names)
@@ -107,10 +129,12 @@ def write(path, names, rows):
             dictionary.append(label)
         elif encoding != "RLE" or layout["data_page_version"] == "2.0":
             encodings[label] = encoding
+    paths = nest(columns, fields, rows, encodings, dictionary)
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     int96 = rnd.random() < 0.2
     if int96:
-        encodings = {c: e for c, e in encodings.items() if kinds[c][0] != "timestamp"}
+        times = [".".join(p) for c, p in paths.items() if kinds[c][0] == "timestamp"]
+        encodings = {c: e for c, e in encodings.items() if c not in times}
     pq.write_table(
         table, path, row_group_size=max(1, rnd.choice([rows, rows // 3])), data_page_size=rnd.choice([100, 5000, 1 << 20]),
         dictionary_pagesize_limit=rnd.choice([200, 1 << 20]), use_dictionary=dictionary, column_encoding=encodings or None,
@@ -118,9 +142,11 @@ def write(path, names, rows):
         store_schema=True, **layout)
     back = pq.read_table(path)
     for label, (kind, name) in kinds.items():
-        t = back.schema.field(label).type
-        print(json.dumps({"file": os.path.basename(path), "column": label, "kind": kind, "type": name, "layout": str(layout),
-                          "values": values(t, kind, back.column(label))}))
+        column = back.column(paths[label][0])
+        for inner in paths[label][1:]:
+            column = pa.chunked_array([c.flatten()[c.type.get_field_index(inner)] for c in column.chunks], column.type.field(inner).type)
+        print(json.dumps({"file": os.path.basename(path), "column": label, "path": paths[label], "kind": kind, "type": name, "layout": str(layout),
+                          "values": values(column.type, kind, column)}))
 
 
 names = sorted(TYPES)
