@@ -113,6 +113,12 @@ type Log interface {
 	Close() error
 }
 
+// Counting is a Log that knows without counting how many ids it remembers.
+type Counting interface {
+	Log
+	Remembered(ctx context.Context, shard string) (int64, error)
+}
+
 // Ends are positions by the name of the shard, of which there is at least one.
 type Ends map[string]Position
 

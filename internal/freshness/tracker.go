@@ -41,8 +41,9 @@ const DefaultEvery = 250 * time.Millisecond
 // that are read after the Mark was.
 type Mark struct {
 	Generation registry.Generation
-	Position   uint64 // how many records of the log the view has consumed; 0 without a stream
-	Lag        uint64 // how many it has not
+	Position   uint64   // how many records of the log the view has consumed; 0 without a stream
+	Lag        uint64   // how many it has not
+	Lags       []uint64 // of them in each shard
 	// Complete is plan.Always if nothing is known. Every event that was stored in the log before
 	// Complete is in the states or set aside.
 	Complete plan.EventTime
@@ -296,7 +297,8 @@ func (t *Tracker) compareWithLog(ctx context.Context, m *Mark, end end, view *re
 		if err != nil {
 			return err
 		}
-		m.Lag += end.at.At(k) - min(at, end.at.At(k))
+		lag := end.at.At(k) - min(at, end.at.At(k))
+		m.Lag, m.Lags = m.Lag+lag, append(m.Lags, lag)
 		m.Complete = min(m.Complete, until)
 	}
 	return nil

@@ -89,6 +89,7 @@ type sourceApplier struct {
 	shards  eventlog.Shards             // of the log, as the last catch-up has found; N is 0 before
 	share   atomic.Pointer[lease.Share] // of the shards; nil: all
 	all     bool                        // the catch-up is of all shards, whatever the share is
+	parts   atomic.Int64                // how many shards there are
 	views   []*viewApplier
 	batch   int                   // next batch size, if Config.Batch is 0
 	failed  atomic.Pointer[error] // of the last catch-up by Run; nil: none
@@ -194,6 +195,7 @@ func (s *sourceApplier) catchUp(ctx context.Context, all bool) (ends eventlog.En
 	if s.shards, err = s.layouts.Begin(ctx, s.source); err != nil {
 		return nil, err
 	}
+	s.parts.Store(int64(s.shards.N))
 	if s.cfg.Leases != nil && !all && s.share.Load() == nil {
 		s.share.Store(s.cfg.Leases.Join(lease.Group{Name: s.group(), Parts: s.shards.N}))
 	}

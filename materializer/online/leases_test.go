@@ -9,10 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/eventlog/archive"
 	"github.com/unskew/unskew/internal/lease"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/redisconn"
@@ -137,12 +140,55 @@ func TestAppliersShareShards(t *testing.T) {
 	if x, y := a.Stats(), b.Stats(); x.Records == 0 || y.Records == 0 || x.Records+y.Records != 50 || x.Applied+y.Applied != 90 {
 		t.Errorf("%+v, %+v", x, y)
 	}
+	for name, want := range map[string]float64{"unskew_applier_lease_held": 8, "unskew_applier_leases_taken_total": 8} {
+		if got := gauge(t, a.Applier, name); got < want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	// The log knows how many ids it remembers.
+	retention := NewRetention(r.plan, archive.Over(r.log, t.TempDir()), r.store, r.clock)
+	reg := prometheus.NewRegistry()
+	retention.Register(reg)
+	clicks, _ := r.plan.Source("clicks")
+	if err := retention.refresh(t.Context(), clicks); err != nil {
+		t.Fatal(err)
+	}
+	if got := total(t, reg, "unskew_log_remembered_ids"); got != 40 {
+		t.Errorf("%v ids are remembered, want 40", got)
+	}
+	if got := total(t, reg, "unskew_log_shard_records"); got != 40 {
+		t.Errorf("the shards have %v records, want 40", got)
+	}
 	// One that leaves in order is replaced at once; nothing waits for its leases to end.
 	a.stop()
 	await(t, "the other one has all", func() bool { return b.has() == 8 })
 	if got := b.sources[0].share.Load().Stats().TakenOff; got != 0 {
 		t.Errorf("%d shards were taken off the other one", got)
 	}
+}
+
+// gauge adds up the values of a metric of an applier.
+func gauge(t *testing.T, a *Applier, name string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	a.Register(reg)
+	return total(t, reg, name)
+}
+
+func total(t *testing.T, reg *prometheus.Registry, name string) (sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // dying is a store that an applier uses until the nth call, at which it dies: the call may still take effect, later ones do not.

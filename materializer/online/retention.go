@@ -3,6 +3,7 @@ package online
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ type Retention struct {
 	store   onlinestore.Store
 	clock   eventlog.Clock
 	gauges  map[string]*prometheus.GaugeVec // set by Register
+	shards  *prometheus.GaugeVec            // records of each shard; set by Register
 }
 
 // NewRetention returns the retention of the plan's logs.
@@ -239,10 +241,13 @@ func (r *Retention) Register(reg prometheus.Registerer) {
 		"unskew_log_first_position":    "Position of the first record in the log, the sum of those of its shards.",
 		"unskew_log_archived_position": "Position of the last record in the archive, the sum of those of its shards.",
 		"unskew_log_archive_bytes":     "Size of the archive.",
+		"unskew_log_remembered_ids":    "Ids of events that the log remembers. Absent with an embedded log, which would have to count them.",
 	} {
 		r.gauges[name] = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"source"})
 		reg.MustRegister(r.gauges[name])
 	}
+	r.shards = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "unskew_log_shard_records", Help: "Records in the shard of the log, without those that were trimmed."}, []string{"source", "shard"})
+	reg.MustRegister(r.shards)
 }
 
 // refresh updates the metrics of a source.
@@ -258,6 +263,14 @@ func (r *Retention) refresh(ctx context.Context, src *plan.Source) error {
 		gauges["unskew_log_first_position"] += float64(of.Trimmed + 1)
 		gauges["unskew_log_archived_position"] += float64(of.Archived)
 		gauges["unskew_log_archive_bytes"] += float64(of.Bytes())
+		r.shards.WithLabelValues(src.Name, strconv.Itoa(k)).Set(float64(of.End - of.Trimmed))
+		n, known, err := r.log.Remembered(ctx, of.Name)
+		if err != nil {
+			return err
+		}
+		if known {
+			gauges["unskew_log_remembered_ids"] += float64(n)
+		}
 	}
 	for name, value := range gauges {
 		r.gauges[name].WithLabelValues(src.Name).Set(value)

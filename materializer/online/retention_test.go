@@ -116,12 +116,12 @@ func TestRetentionOfAServer(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	families, err := metrics.Gather()
-	if err != nil || len(families) != 4 {
+	if err != nil || len(families) != 5 { // ids are not counted
 		t.Fatalf("%d metrics, %v", len(families), err)
 	}
 	for _, f := range families {
 		want := map[string]float64{
-			"unskew_log_records": float64(20 - s.Trimmed), "unskew_log_first_position": float64(s.Trimmed + 1),
+			"unskew_log_records": float64(20 - s.Trimmed), "unskew_log_shard_records": float64(20 - s.Trimmed), "unskew_log_first_position": float64(s.Trimmed + 1),
 			"unskew_log_archived_position": float64(s.Archived), "unskew_log_archive_bytes": float64(s.Bytes()),
 		}[f.GetName()]
 		if got := f.GetMetric()[0].GetGauge().GetValue(); got != want {

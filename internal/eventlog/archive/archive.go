@@ -73,6 +73,16 @@ func (l *Log) Read(ctx context.Context, shard string, after eventlog.Position, l
 	return out, nil
 }
 
+// Remembered returns how many ids a shard remembers; known is false if the log would have to count them.
+func (l *Log) Remembered(ctx context.Context, shard string) (n int64, known bool, err error) {
+	counting, known := l.Log.(eventlog.Counting)
+	if !known {
+		return 0, false, nil
+	}
+	n, err = counting.Remembered(ctx, shard)
+	return n, true, err
+}
+
 // archived returns one or more records after a position that was trimmed, at most limit of them.
 func (l *Log) archived(ctx context.Context, name string, trimmed eventlog.Trimmed, after eventlog.Position, limit int) ([]eventlog.Record, error) {
 	if err := ctx.Err(); err != nil {

@@ -129,6 +129,42 @@ func testTrimSetBack(t *testing.T, s Storage) {
 	wantRecords(t, read(t, l, "s", 2, 1), "c=x ")
 }
 
+// testTrimBesideSetBack: of a call that trims a record and one that sets its time back, one is refused, however
+// they meet.
+func testTrimBesideSetBack(t *testing.T, s Storage) {
+	l := openAt(t, s, steps(100, 200, 300))
+	var trimmed, set int
+	for round := range 60 {
+		shard := fmt.Sprint("s", round)
+		appendAll(t, l, shard, entry("", ""), entry("", ""))
+		appendAll(t, l, shard, entry("", ""))
+		first := read(t, l, shard, 0, 1)[0].Appended
+		done := make(chan error, 1)
+		go func() { done <- l.Trim(context.Background(), shard, 1) }()
+		for range round % 8 { // at another moment each time
+			read(t, l, shard, 2, 1)
+		}
+		did, failed := l.SetBack(t.Context(), shard, first-1)
+		cut := <-done
+		var back *eventlog.SetBackError
+		if cut != nil && !errors.As(cut, &back) {
+			t.Fatal(cut)
+		}
+		at, err := l.Trimmed(t.Context(), shard)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case did == (at.Position > 0), did == (failed != nil):
+			t.Fatalf("round %d: set back: %v, %v; trimmed up to %d: %v", round, did, failed, at.Position, cut)
+		case did:
+			set++
+		default:
+			trimmed++
+		}
+	}
+	t.Logf("set back %d times, trimmed %d times", set, trimmed)
+}
+
 // testTrimCrash: what was acknowledged is trimmed after a crash, and everything else is there.
 func testTrimCrash(t *testing.T, s Storage) {
 	if s.Crash == nil {

@@ -13,50 +13,67 @@ import (
 // Trim implements eventlog.Log. It waits for the running commit. Removing takes one step, however
 // many records there are.
 func (l *Log) Trim(ctx context.Context, shard string, to eventlog.Position) error {
-	trimmed, err := l.Trimmed(ctx, shard)
-	if err != nil || to <= trimmed.Position {
-		return err
+	for {
+		trimmed, err := l.Trimmed(ctx, shard)
+		if err != nil || to <= trimmed.Position {
+			return err
+		}
+		corrections, err := l.checkTrim(ctx, shard, trimmed.Position, to)
+		if err != nil {
+			return err
+		}
+		last, err := eventlog.At(ctx, l, shard, to)
+		if last == nil || err != nil {
+			return err // nil: another call was faster
+		}
+		if done, err := l.trim(ctx, shard, eventlog.TrimmedTo(last), corrections); done || err != nil {
+			return err
+		}
 	}
-	if err := l.checkTrim(ctx, shard, trimmed.Position, to); err != nil {
-		return err
-	}
-	last, err := eventlog.At(ctx, l, shard, to)
-	if err != nil {
-		return err
-	}
+}
+
+// trim removes records, unless times were set back since there were so many corrections; then it returns false.
+func (l *Log) trim(ctx context.Context, shard string, to eventlog.Trimmed, corrections int) (done bool, err error) {
 	if !l.gate.Enter() {
-		return eventlog.ErrClosed
+		return false, eventlog.ErrClosed
 	}
 	defer l.gate.Leave()
 	select {
 	case l.leading <- struct{}{}:
 		defer func() { <-l.leading }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	return l.remove(shard, eventlog.TrimmedTo(last))
+	l.mu.Lock()
+	now := len(l.shards[shard].corrections)
+	l.mu.Unlock()
+	if now != corrections {
+		return false, nil
+	}
+	return true, l.remove(shard, to)
 }
 
-// checkTrim makes sure that the records after `after` can be removed up to a position.
-func (l *Log) checkTrim(ctx context.Context, shard string, after, to eventlog.Position) error {
+// checkTrim makes sure that the records after `after` can be removed up to a position. It returns
+// how many corrections of times there are.
+func (l *Log) checkTrim(ctx context.Context, shard string, after, to eventlog.Position) (int, error) {
 	l.mu.Lock()
 	s := l.shards[shard]
 	end, corrections := s.end, s.corrections
 	l.mu.Unlock()
 	if to >= end {
-		return eventlog.CannotTrim(shard, to, end)
+		return 0, eventlog.CannotTrim(shard, to, end)
 	}
 	for len(corrections) > 0 && after < to {
 		page, err := l.readRange(ctx, shard, after+1, min(to, after+ctxEvery))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if err := corrections.CheckTrim(shard, page); err != nil {
-			return err
+			return 0, err
 		}
 		after += eventlog.Position(len(page))
 	}
-	return nil
+	return len(corrections), nil
 }
 
 // remove removes the records up to `to`. The caller leads.

@@ -93,19 +93,23 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	if err := eventlog.CheckShard(shard); err != nil {
 		return false, err
 	}
-	trimmed, err := l.trimmed(ctx, shard)
-	if err != nil {
-		return false, err
+	for {
+		trimmed, err := l.trimmed(ctx, shard)
+		if err != nil {
+			return false, err
+		}
+		if err := trimmed.CheckSetBack(shard, to); err != nil {
+			return false, err
+		}
+		k := l.keys(shard)
+		n, err := l.write(ctx, setBackScript, []string{k.head, k.back}, []string{encodeTime(to), encodeTrimmed(trimmed)}).AsInt64()
+		if err != nil {
+			return false, writeError("set back", shard, err)
+		}
+		if n >= 0 {
+			return n == 1, nil
+		}
 	}
-	if err := trimmed.CheckSetBack(shard, to); err != nil {
-		return false, err
-	}
-	k := l.keys(shard)
-	n, err := l.write(ctx, setBackScript, []string{k.head, k.back}, []string{encodeTime(to)}).AsInt64()
-	if err != nil {
-		return false, writeError("set back", shard, err)
-	}
-	return n == 1, nil
 }
 
 func (l *Log) backCommand(shard string) rueidis.Completed {
@@ -117,6 +121,10 @@ func decodeBack(answer rueidis.RedisResult) (eventlog.Corrections, error) {
 	if err != nil {
 		return nil, err
 	}
+	return correctionsOf(fields)
+}
+
+func correctionsOf(fields map[string]string) (eventlog.Corrections, error) {
 	var out eventlog.Corrections
 	for position, at := range fields {
 		to, err := strconv.ParseUint(position, 10, 64)

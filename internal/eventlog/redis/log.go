@@ -50,7 +50,7 @@ type Log struct {
 	lists map[string]string // by shard: the segments of ids, encoded, as last seen
 }
 
-var _ eventlog.Log = (*Log)(nil)
+var _ eventlog.Counting = (*Log)(nil)
 
 // The scripts, which make Append and Register atomic.
 var (

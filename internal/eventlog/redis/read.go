@@ -193,6 +193,24 @@ func (l *Log) Begun(ctx context.Context, shard string) (bool, error) {
 	return n > 0, nil
 }
 
+// Remembered implements eventlog.Counting.
+func (l *Log) Remembered(ctx context.Context, shard string) (int64, error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.conn.Gate.Leave()
+	if err := eventlog.CheckShard(shard); err != nil {
+		return 0, err
+	}
+	ctx, cancel := l.conn.Bound(ctx)
+	defer cancel()
+	n, err := l.conn.Do(ctx, l.conn.B().Hget().Key(l.keys(shard).head).Field("ids").Build()).AsInt64()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return 0, fmt.Errorf("count the ids of shard %q: %w", shard, cause(ctx, err))
+	}
+	return n, nil
+}
+
 // Wait implements eventlog.Log. Each call uses a connection of its own while it waits; in a cluster, where one command
 // cannot ask for the shards of several servers, one for each shard.
 func (l *Log) Wait(ctx context.Context, ends eventlog.Ends) error {

@@ -43,7 +43,7 @@ func (l *Log) Trim(ctx context.Context, shard string, to eventlog.Position) erro
 }
 
 // trim removes at most trimStep records after those that were trimmed. It returns what is trimmed
-// then, perhaps by another process.
+// then, perhaps by another process; that is what was trimmed before if times were set back meanwhile.
 func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to eventlog.Position) (eventlog.Trimmed, error) {
 	last, err := l.Read(ctx, shard, to-1, 1)
 	var meanwhile *eventlog.TrimmedError
@@ -57,7 +57,8 @@ func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to 
 		return from, err
 	}
 	defer l.conn.Gate.Leave()
-	if err := l.checkSetBack(ctx, shard, from.Position, to); err != nil {
+	back, err := l.checkSetBack(ctx, shard, from.Position, to)
+	if err != nil {
 		if now, failed := l.trimmed(ctx, shard); failed == nil && now.Position > from.Position {
 			return now, nil // by another process, so records were missing
 		}
@@ -65,7 +66,11 @@ func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to 
 	}
 	done := eventlog.TrimmedTo(&last[0])
 	k := l.keys(shard)
-	n, err := l.write(ctx, trimScript, []string{k.events, k.head}, []string{encodeTrimmed(from), encodeTrimmed(done), streamID(done.Position + 1)}).AsInt64()
+	args := []string{encodeTrimmed(from), encodeTrimmed(done), streamID(done.Position + 1)}
+	for position, at := range back {
+		args = append(args, position, at)
+	}
+	n, err := l.write(ctx, trimScript, []string{k.events, k.head, k.back}, args).AsInt64()
 	switch {
 	case err != nil:
 		return from, fmt.Errorf("trim shard %q: %w", shard, err)
@@ -75,30 +80,34 @@ func (l *Log) trim(ctx context.Context, shard string, from eventlog.Trimmed, to 
 	return done, nil
 }
 
-// checkSetBack returns an error if the time of one of the records after `after` up to `to` was set back.
-func (l *Log) checkSetBack(ctx context.Context, shard string, after, to eventlog.Position) error {
+// checkSetBack returns an error if the time of one of the records after `after` up to `to` was set back. It also returns
+// the corrections as they are stored.
+func (l *Log) checkSetBack(ctx context.Context, shard string, after, to eventlog.Position) (back map[string]string, err error) {
 	bound, cancel := l.conn.Bound(ctx)
 	defer cancel()
-	corrections, err := decodeBack(l.conn.Do(bound, l.backCommand(shard)))
+	if back, err = l.conn.Do(bound, l.backCommand(shard)).AsStrMap(); err != nil {
+		return nil, cause(bound, err)
+	}
+	corrections, err := correctionsOf(back)
 	if err != nil {
-		return cause(bound, err)
+		return nil, err
 	}
 	var pages eventlog.Paging
 	for len(corrections) > 0 && after < to {
 		page, err := l.stored(ctx, shard, after, pages.Next(to-after))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := corrections.CheckTrim(shard, page); err != nil {
-			return err
+			return nil, err
 		}
 		if len(page) == 0 {
-			return nil // trimmed by another process, as the script will find
+			return back, nil // trimmed by another process, as the script will find
 		}
 		pages.Read(page)
 		after = page[len(page)-1].Position
 	}
-	return nil
+	return back, nil
 }
 
 // stored reads records with the times with which they were stored.
