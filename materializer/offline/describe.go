@@ -46,7 +46,7 @@ func position(p plan.Pos) string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
 // describe makes the report of a training set whose manifest is complete except for its warnings.
 // changed counts, for each output of a final set, the rows with another known value.
-func (t *trainer) describe(m *Manifest, changed []int64) *report.Report {
+func (t *trainer) describe(m *Manifest, changes report.Changes) *report.Report {
 	r := &report.Report{
 		Project: m.Project, TrainingSet: m.TrainingSet, Service: m.Service, ServiceFingerprint: m.ServiceFingerprint, AsOf: m.AsOf,
 		SpineRows: m.Spine.Rows, First: m.Spine.First, Last: m.Spine.Last, Warnings: m.Warnings, Label: t.describeLabel(m),
@@ -74,7 +74,7 @@ func (t *trainer) describe(m *Manifest, changed []int64) *report.Report {
 	}
 	r.Timeline = t.timeline()
 	r.Entities = append(r.Entities, t.entityRows()...)
-	r.Finish(t.counts, changed)
+	r.Finish(t.counts, changes)
 	return r
 }
 

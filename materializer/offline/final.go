@@ -11,26 +11,51 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/report"
 )
 
 // knownPattern is the pattern of the names of folders with the known values of a final training set.
 const knownPattern = ".known-*" + partialSuffix
 
-// trainKnown trains the set with known times in a folder below the output directory, which the
-// caller removes.
-func (t *trainer) trainKnown(ctx context.Context) (dir string, err error) {
+// trainKnown trains the set with the values that were known so much time after each row's, in a
+// folder below the output directory, which the caller removes.
+func (t *trainer) trainKnown(ctx context.Context, after plan.Micros) (dir string, err error) {
 	if dir, err = os.MkdirTemp(t.Out, knownPattern); err != nil {
 		return "", err
 	}
 	c := t.Config
 	c.Final, c.Strict, c.WithStatus, c.Out, c.Garbage = false, false, false, dir, nil
 	known := newTrainer(c)
+	known.early = after
 	known.until = map[string]logpos.Vector{}
 	for _, s := range t.sources {
 		known.until[s.plan.Name] = *s.history.Until
 	}
 	_, err = known.train(ctx)
 	return dir, err
+}
+
+// trainComparisons trains what a final set is compared with: what was known at each row's time, and
+// what was known once its label was, if the spine says when that is.
+func (t *trainer) trainComparisons(ctx context.Context) (err error) {
+	if t.known, err = t.trainKnown(ctx, 0); err != nil || t.partition.horizon.span == 0 {
+		return err
+	}
+	t.labelled, err = t.trainKnown(ctx, t.partition.horizon.span)
+	return err
+}
+
+// changes compares the files with the sets of trainComparisons.
+func (t *trainer) changes(ctx context.Context, parts []*part) (c report.Changes, err error) {
+	if !t.Final {
+		return c, nil
+	}
+	if c.Later, err = t.changedLater(ctx, t.known, parts); err != nil || t.labelled == "" {
+		return c, err
+	}
+	c.Horizon = t.partition.horizon.span
+	c.AfterLabel, err = t.changedLater(ctx, t.labelled, parts)
+	return c, err
 }
 
 // changedLater counts, for each output, the rows of the files whose final value differs from the

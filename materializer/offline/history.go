@@ -25,6 +25,7 @@ type History struct {
 	Source  *plan.Source
 	Columns []string        // what the views read; time, known-time and id columns are always read
 	Final   bool            // every event known when it happened (--as-of final)
+	Early   plan.Micros     // events and late columns are known so much earlier, but not before they happened
 	Until   *logpos.Vector  // read the log no further; nil: to its end when reading begins
 	To      *plan.EventTime // leave out rows of files that are visible at or after it; nil: none
 
@@ -428,10 +429,33 @@ func (r *historyReader) emit(worker int, at kernel.Place, ev *kernel.Events) err
 	if ev.Batch.N == 0 {
 		return nil
 	}
-	if r.Final {
+	switch {
+	case r.Final:
 		final(ev)
+	case r.Early > 0:
+		early(ev, r.Early)
 	}
 	return r.f(worker, at, ev)
+}
+
+// early makes every event and every late column known earlier. Read as of T, the events then are what
+// was known of the events before T at T and so much time.
+func early(ev *kernel.Events, by plan.Micros) {
+	for i, k := range ev.Known {
+		ev.Known[i] = knownEarly(k, ev.Time[i], by)
+	}
+	for _, times := range ev.ColumnKnown {
+		for i, k := range times {
+			times[i] = knownEarly(k, ev.Time[i], by)
+		}
+	}
+}
+
+func knownEarly(k, t plan.EventTime, by plan.Micros) plan.EventTime {
+	if k == plan.Never {
+		return k
+	}
+	return max(t, k-plan.EventTime(by))
 }
 
 // final makes every event and every late column known at the event time.

@@ -117,6 +117,40 @@ func TestFinalSetsNameWhatServingCannotHave(t *testing.T) {
 	}
 }
 
+// TestFinalSetsNameWhatChangesAfterTheLabel: a value that is late is one that serving cannot have; one that
+// changes only once the label is known may follow from the label. With one row, of 12:00, whose label is known at 14:00.
+func TestFinalSetsNameWhatChangesAfterTheLabel(t *testing.T) {
+	const orders = `('a', '2025-01-01 10:00:00', 2, '2025-01-01 10:00:01'), ('b', '2025-01-01 11:00:00', 9, '2025-01-01 %s'), ('c', '2025-01-01 11:30:00', 1, '2025-01-01 %s')`
+	const later, after = "known_later", "changed_after_label"
+	for _, c := range []struct {
+		b, c string // when these orders are known
+		want []string
+	}{
+		{"11:59:59", "11:59:59", nil},
+		{"13:59:59", "11:59:59", []string{"v.n " + later, "v.total " + later, "v.most " + later}},
+		{"14:00:00", "11:59:59", []string{"v.n " + later, "v.n " + after, "v.total " + later, "v.total " + after, "v.most " + later, "v.most " + after}},
+		{"13:00:00", "20:00:00", []string{"v.n " + later, "v.n " + after, "v.total " + later, "v.total " + after, "v.last " + later, "v.last " + after, "v.most " + later}},
+	} {
+		p := newProject(t)
+		p.copyTo(t, "orders.parquet", "SELECT id, 1::BIGINT AS user_id, ts::TIMESTAMP AS ts, amount::DOUBLE AS amount, seen::TIMESTAMP AS seen FROM (VALUES "+fmt.Sprintf(orders, c.b, c.c)+") v(id, ts, amount, seen)")
+		p.copyTo(t, "spine.parquet", "SELECT 1::BIGINT AS user_id, TIMESTAMP '2025-01-01 12:00:00' AS at, 1::BIGINT AS bought, TIMESTAMP '2025-01-01 14:00:00' AS bought_at")
+		text := strings.Replace(lateText, "time: at}", "time: at, label: bought, label_known_at: bought_at}", 1)
+		set, _ := p.define(t, fmt.Sprintf(text, "known_at: seen")).TrainingSet("set")
+		config := p.config(set)
+		config.Final = true
+		var got []string
+		for _, a := range p.train(t, config).Alarms {
+			got = append(got, a.Feature+" "+a.Kind)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("b known at %s, c at %s: %q, want %q", c.b, c.c, got, c.want)
+		}
+		if left, _ := filepath.Glob(filepath.Join(config.Out, ".*")); left != nil {
+			t.Errorf("it leaves %q", left)
+		}
+	}
+}
+
 // A table that a nightly job copies to serving is as old in training as it is there.
 func TestW2_TrainingWaitsForTheBatch(t *testing.T) {
 	const orders = `('a', 1, '2025-01-01 01:00:00', 1, NULL), ('b', 1, '2025-01-01 02:00:00', 2, NULL), ('c', 1, '2025-01-01 03:00:00', 4, NULL)`

@@ -87,6 +87,8 @@ type trainer struct {
 	shape     *report.Shape
 	counts    *report.Counts            // of the rows of the files
 	known     string                    // folder with the set of known values; "" unless Final
+	labelled  string                    // folder with the set of the values known with the labels; "" unless Final and the spine says when that is
+	early     plan.Micros               // see History
 	until     map[string]logpos.Vector  // log positions up to which sources are read; of others, to the end
 	writer    func(io.Writer) io.Writer // see staging
 }
@@ -120,12 +122,15 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	defer t.stage.abandon()
 	t.scratch = &scratch{dir: t.Out}
 	defer t.scratch.close()
-	defer func() { os.RemoveAll(t.known) }()
+	defer func() {
+		os.RemoveAll(t.known)
+		os.RemoveAll(t.labelled)
+	}()
 	if err := t.startReplays(); err != nil {
 		return nil, err
 	}
 	if t.Final {
-		if t.known, err = t.trainKnown(ctx); err != nil {
+		if err := t.trainComparisons(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -188,7 +193,7 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 			return s, nil
 		}
 	}
-	s := &source{plan: p, history: &History{Reader: t.Reader, Log: t.Log, Source: p, Final: t.Final}}
+	s := &source{plan: p, history: &History{Reader: t.Reader, Log: t.Log, Source: p, Final: t.Final, Early: t.early}}
 	if p.From != "" || p.SQL != "" {
 		n, err := t.Reader.Count(ctx, relation.SourceRelation(p))
 		if err != nil {
@@ -270,19 +275,15 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 		return nil, err
 	}
 	m := t.manifest(parts)
-	var changed []int64
-	if t.Final {
-		var err error
-		if changed, err = t.changedLater(ctx, t.known, parts); err != nil {
-			return nil, err
-		}
+	changes, err := t.changes(ctx, parts)
+	if err != nil {
+		return nil, err
 	}
-	r := t.describe(m, changed)
+	r := t.describe(m, changes)
 	m.Alarms, m.Notes = r.Alarms, r.Notes
 	if t.Strict && len(m.Warnings)+len(m.Alarms) > 0 {
 		return nil, &StrictError{m}
 	}
-	var err error
 	if m.ReportFiles, err = writeReport(r, t.stage); err != nil {
 		return nil, err
 	}

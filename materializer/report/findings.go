@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/unskew/unskew/featuredefs/plan"
 )
 
 // Kinds of findings.
@@ -11,6 +13,7 @@ const (
 	alarmAUC         = "auc"
 	alarmInformation = "mutual_information"
 	alarmKnownLater  = "known_later"
+	alarmAfterLabel  = "changed_after_label"
 	noteNoValue      = "no_value"
 	noteConstant     = "constant"
 	noteErrors       = "errors"
@@ -28,10 +31,31 @@ const (
 	minConstant = 100
 )
 
+// Changes counts, for each output of a set of final values, the rows whose value was another before; the
+// zero value is for a set of known values.
+type Changes struct {
+	Later      []int64     // as known at the row's time
+	AfterLabel []int64     // as known Horizon later, when the label was; nil: it is not said when that is
+	Horizon    plan.Micros // of labels
+}
+
+// find appends the alarms about output i.
+func (c *Changes) find(i int, f *Feature, alarms []Finding) []Finding {
+	share := func(rows int64) string { return percent(Number(rows) / Number(f.Rates.Rows)) }
+	if c.Later != nil && c.Later[i] > 0 {
+		text := fmt.Sprintf("the value of %s of the rows became known only after the row's time; serving cannot have it", share(c.Later[i]))
+		alarms = append(alarms, Finding{alarmKnownLater, f.Name, f.Definition, text})
+	}
+	if c.AfterLabel != nil && c.AfterLabel[i] > 0 {
+		text := fmt.Sprintf("the value of %s of the rows changes only after the label is known, more than %v after the row's time; it may be an effect of the label", share(c.AfterLabel[i]), c.Horizon)
+		alarms = append(alarms, Finding{alarmAfterLabel, f.Name, f.Definition, text})
+	}
+	return alarms
+}
+
 // Finish adds the features, alarms and notes. The parts, the label, the times and the entities
-// must be set already. changed counts, for each output of a set of final values, the rows whose known
-// value differs; nil for a set of known values.
-func (r *Report) Finish(c *Counts, changed []int64) {
+// must be set already.
+func (r *Report) Finish(c *Counts, changes Changes) {
 	var parts []string
 	for i := range r.Parts {
 		parts = append(parts, r.Parts[i].Name)
@@ -44,10 +68,7 @@ func (r *Report) Finish(c *Counts, changed []int64) {
 		if kind := a.tooGood(); kind != "" {
 			r.Alarms = append(r.Alarms, r.alarm(&f, kind))
 		}
-		if changed != nil && changed[i] > 0 {
-			text := fmt.Sprintf("the value of %s of the rows became known only after the row's time; serving cannot have it", percent(Number(changed[i])/Number(f.Rates.Rows)))
-			r.Alarms = append(r.Alarms, Finding{alarmKnownLater, f.Name, f.Definition, text})
-		}
+		r.Alarms = changes.find(i, &f, r.Alarms)
 		r.Notes = append(r.Notes, f.notes()...)
 	}
 	r.Notes = append(r.Notes, r.coldStarts(c)...)

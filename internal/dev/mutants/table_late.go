@@ -10,6 +10,16 @@ const (
 // lateMutants break outcomes that arrive later, and what is remembered of events until then.
 var lateMutants = []mutant{
 	{
+		name: "label-known-at-once", tag: "w1", breaks: "A value that is late, but known before the label, changes after the label.",
+		file: "materializer/offline/final.go", old: "t.trainKnown(ctx, t.partition.horizon.span)", new: "t.trainKnown(ctx, 0*t.partition.horizon.span)",
+		tests: []string{offlineTests},
+	},
+	{
+		name: "label-horizon-of-rows-only", tag: "w1", breaks: "What is known with the label is known before it happened.",
+		file: "materializer/offline/history.go", old: "return max(t, k-plan.EventTime(by))", new: "return k - plan.EventTime(2*by)",
+		tests: []string{offlineTests},
+	},
+	{
 		name: "history-of-old-events-is-not-noted", tag: "p15", breaks: "What files hold of an event that is remembered, and as old as forgotten ones, may be pushed again as new.",
 		file: "internal/eventlog/redis/write.go", old: "ids = append(ids, e.ID) // the server may remember it", new: "",
 		tests: []string{"internal/eventlog/redis"},
