@@ -1,18 +1,20 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/serving"
+	"github.com/unskew/unskew/internal/text"
 	"github.com/unskew/unskew/materializer/training"
 )
 
 func newServe(o *options) *cobra.Command {
 	var f serving.Flags
-	var memory string
+	var memory, results string
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve features and accept events over Connect, gRPC and HTTP/JSON",
@@ -29,26 +31,32 @@ and then finishes the requests that are running. A hangup is ignored.
 
 If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log.
 
-Requested training sets are built one at a time and kept for a day in the data folder. If an
+Requested training sets are built one at a time and kept for a day in the data folder, or
+until newer ones need the room of --training-results. If an
 interrupt stops a build, the build runs again after the next start.`,
 		Example: `  unskew serve
   curl -s localhost:7171/openapi.json
   curl -s localhost:7171/v1/services/return_risk:read -H 'Content-Type: application/json' \
     -d '{"rows": [{"customer_id": 3, "amount": 20}]}'`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, f, memory) },
+		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c, f, memory, results) },
 	}
 	f.Register(c.Flags())
 	c.Flags().StringVar(&memory, "training-memory", "", "use at most `SIZE` of memory for training sets, besides what serving takes (default: a quarter of the machine's)")
+	c.Flags().StringVar(&results, "training-results", "64GiB", "keep results of at most `SIZE`, removing those that ended first")
 	return c
 }
 
-func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory string) (err error) {
+func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, trainingResults string) (err error) {
 	memory := defaultMemory(4)
 	if trainingMemory != "" {
 		if memory, err = parseMemory("--training-memory", trainingMemory); err != nil {
 			return err
 		}
+	}
+	results, err := text.ParseSize(trainingResults)
+	if err != nil {
+		return fmt.Errorf("--training-results: %w", err)
 	}
 	p, err := o.load(c, nil)
 	if err != nil {
@@ -57,7 +65,7 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory string
 	return serving.Run(c.Context(), serving.Config{
 		Project: p, Flags: f, Out: c.ErrOrStderr(),
 		Training: func(events eventlog.Log, log *slog.Logger) (*training.Queue, error) {
-			return o.openTraining(p, events, memory, log)
+			return o.openTraining(p, events, memory, results, log)
 		},
 	})
 }

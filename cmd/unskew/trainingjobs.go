@@ -29,12 +29,13 @@ type trainingJobs struct {
 }
 
 // openTraining opens the queue of training sets, next to the project's embedded stores.
-func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory int64, logger *slog.Logger) (*training.Queue, error) {
+func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
 	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
 	return training.Open(training.Config{
 		Dir:   filepath.Join(backend.DataDir(p), "training"),
 		Check: t.check, Build: t.build, Clock: time.Now, Log: logger,
-		Arrow: training.Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},
+		MaxResults: results,
+		Arrow:      training.Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},
 	})
 }
 

@@ -5,19 +5,24 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/redistest"
+	"github.com/unskew/unskew/materializer/training"
 )
 
 var update = flag.Bool("update", false, "write docs/metrics.md")
@@ -57,7 +62,9 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	defstest.Write(t, dir, served)
 	t.Setenv(backend.EnvRedisAddresses, redistest.Start(t).Address)
 	p := defstest.Load(t, dir, featuredefs.Options{})
-	r := newRun(Config{Project: p, Out: io.Discard}, 1<<20)
+	r := newRun(Config{Project: p, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
+		return training.Open(training.Config{Dir: filepath.Join(dir, "training"), Clock: time.Now})
+	}}, 1<<20)
 	var err error
 	if r.backend, err = backend.Of(p).Open(t.Context(), nil); err != nil {
 		t.Fatal(err)

@@ -124,6 +124,7 @@ func (r *run) open(ctx context.Context) error {
 			return err
 		}
 		cfg.Training = queue
+		registerTraining(r.metrics, queue)
 		r.work(queue.Run)
 	}
 	if r.server, err = server.New(cfg); err != nil {

@@ -64,11 +64,13 @@ type Job struct {
 	Starts   int       `json:"starts,omitempty"` // how often it was begun, without those that a stopping server interrupted
 	Expires  time.Time `json:"expires,omitzero"`
 	Progress Progress  `json:"-"`
+
+	bytes int64 // of the result
 }
 
 // The errors of a queue.
 var (
-	ErrNotFound = errors.New("there is no such training set")
+	ErrNotFound = errors.New("there is no such training set; it may have expired, or made room for newer ones")
 	ErrConflict = errors.New("a training set with this id exists, but its request was a different one")
 	ErrFull     = errors.New("the queue of training sets is full")
 	ErrNotReady = errors.New("the training set is not finished")

@@ -36,12 +36,13 @@ type Config struct {
 	Log   *slog.Logger
 	Arrow Arrow
 
-	MaxQueued int           // waiting jobs; default 16
-	MaxKept   int           // jobs that wait, run or have ended and are kept; default 1000
-	MaxSpine  int64         // bytes of one uploaded spine; default 1 GiB
-	MaxSpines int64         // bytes of those that are kept, from which no more are taken; default 8 GiB
-	MaxBatch  int64         // bytes of memory for one of its batches, decompressed; default limits.SpineBatch
-	Keep      time.Duration // how long results and unused spines are kept; default 24 h
+	MaxQueued  int           // waiting jobs; default 16
+	MaxKept    int           // jobs that wait, run or have ended and are kept; default 1000
+	MaxSpine   int64         // bytes of one uploaded spine; default 1 GiB
+	MaxSpines  int64         // bytes of those that are kept, from which no more are taken; default 8 GiB
+	MaxResults int64         // bytes of all results; those that ended first are removed to keep it; default 64 GiB
+	MaxBatch   int64         // bytes of memory for one of its batches, decompressed; default limits.SpineBatch
+	Keep       time.Duration // how long results and unused spines are kept; default 24 h
 }
 
 // Arrow copies Arrow IPC streams to Parquet files and back, as package arrowparquet does.
@@ -55,12 +56,13 @@ type Arrow struct {
 
 // The default limits.
 const (
-	DefaultMaxQueued = 16
-	DefaultMaxKept   = 1000
-	DefaultMaxSpine  = 1 << 30
-	DefaultMaxSpines = 8 << 30
-	DefaultMaxBatch  = limits.SpineBatch
-	DefaultKeep      = 24 * time.Hour
+	DefaultMaxQueued  = 16
+	DefaultMaxKept    = 1000
+	DefaultMaxSpine   = 1 << 30
+	DefaultMaxSpines  = 8 << 30
+	DefaultMaxResults = 64 << 30
+	DefaultMaxBatch   = limits.SpineBatch
+	DefaultKeep       = 24 * time.Hour
 )
 
 // Queue runs one job at a time, so each has the machine and its memory to itself. Its methods
@@ -69,10 +71,12 @@ type Queue struct {
 	cfg  Config
 	wake chan struct{} // signals that a job is waiting
 
-	mu     sync.Mutex
-	jobs   map[string]*Job
-	cancel context.CancelFunc // of the running job
-	begun  time.Time          // start of its phase
+	mu      sync.Mutex
+	jobs    map[string]*Job
+	cancel  context.CancelFunc // of the running job
+	begun   time.Time          // start of its phase
+	reading map[string]int     // how many reads each result has now
+	removed int64              // results that made room for others
 }
 
 // mostStarts is how often a job is begun that ends the whole process, as one may that takes too much memory.
@@ -85,9 +89,10 @@ func Open(c Config) (*Queue, error) {
 	c.MaxKept = cmp.Or(c.MaxKept, DefaultMaxKept)
 	c.MaxSpine = cmp.Or(c.MaxSpine, DefaultMaxSpine)
 	c.MaxSpines = cmp.Or(c.MaxSpines, DefaultMaxSpines)
+	c.MaxResults = cmp.Or(c.MaxResults, DefaultMaxResults)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	c.Keep = cmp.Or(c.Keep, DefaultKeep)
-	q := &Queue{cfg: c, wake: make(chan struct{}, 1), jobs: map[string]*Job{}}
+	q := &Queue{cfg: c, wake: make(chan struct{}, 1), jobs: map[string]*Job{}, reading: map[string]int{}}
 	for _, dir := range []string{q.jobsDir(), q.spinesDir()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
@@ -110,6 +115,9 @@ func Open(c Config) (*Queue, error) {
 			continue
 		}
 		q.jobs[j.ID] = j
+		if j.State.Ended() {
+			j.bytes = sizeOf(q.out(j.ID))
+		}
 		if j.State != Running {
 			continue
 		}
@@ -120,6 +128,7 @@ func Open(c Config) (*Queue, error) {
 			q.end(j, Failed, fmt.Sprintf("the server ended %d times while it built this training set, so it does not try again; its log, or that of the machine, says why", j.Starts))
 		}
 	}
+	q.makeRoom("")
 	q.signal()
 	return q, nil
 }
@@ -298,11 +307,19 @@ func (q *Queue) run(ctx context.Context, j *Job) {
 	if err == nil {
 		err = q.cfg.Build(jobCtx, spec, q.spinePath(spec.Spine), q.out(id), func(p Progress) { q.progress(j, p) })
 	}
+	bytes := int64(0)
+	if err == nil {
+		if bytes = sizeOf(q.out(id)); bytes > q.cfg.MaxResults {
+			err = errors.Join(q.tooLarge(bytes), os.RemoveAll(q.out(id)))
+		}
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case err == nil:
+		j.bytes = bytes
 		q.end(j, Succeeded, "")
+		q.makeRoom(id)
 	case j.Error == canceled:
 		q.end(j, Canceled, "")
 	case ctx.Err() != nil: // the server is stopping; the job runs again after a restart

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -347,6 +348,78 @@ func TestKeptJobsAndSpinesAreBounded(t *testing.T) {
 	}
 	if _, _, err := b.queue.StoreSpine(stream(t, 4)); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "at most 100 are kept") {
 		t.Error(err)
+	}
+}
+
+// TestResultsAreBounded: of results with too many bytes those that ended first go, and never one that is
+// being read.
+func TestResultsAreBounded(t *testing.T) {
+	b := newBench(t)
+	run := func(id string) {
+		t.Helper()
+		b.now.Add(1)
+		b.create(t, id, "set")
+		<-b.started
+		b.finish <- nil
+		b.ended(t, id)
+	}
+	kept := func(when string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, j := range b.queue.List() {
+			if _, err := os.Stat(b.queue.out(j.ID)); err == nil {
+				got = append(got, j.ID)
+			}
+		}
+		slices.Sort(got)
+		if dirs, err := os.ReadDir(b.queue.jobsDir()); err != nil || !slices.Equal(got, want) || len(dirs) != len(want) {
+			t.Errorf("%s: %q are kept, in %d folders (%v), want %q", when, got, len(dirs), err, want)
+		}
+	}
+	run("d") // whose id is not in the order of time
+	one := b.queue.Results().Bytes
+	if one == 0 {
+		t.Fatal("a result has no bytes")
+	}
+	b.MaxResults = 2*one + one/2
+	b.restart(t)
+	run("c")
+	kept("two", "c", "d")
+	run("b")
+	kept("three", "b", "c")
+	if _, err := b.queue.Get("d"); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "made room for newer ones") {
+		t.Error(err)
+	}
+	run("d")
+	kept("the first again", "b", "d")
+	err := b.queue.Read(context.Background(), "b", "", 0, io.Discard, func(next int64) error {
+		if next == setRows {
+			run("a")
+			kept("while the oldest is read", "a", "b")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if r := b.queue.Results(); r.Bytes != 2*one || r.Limit != b.MaxResults || r.Removed != 3 {
+		t.Errorf("%+v", r)
+	}
+	b.MaxResults = one
+	b.restart(t)
+	kept("after a restart with a lower limit", "a")
+	b.MaxResults = one - 1
+	b.restart(t)
+	kept("after one with a limit that none keeps")
+	b.now.Add(1)
+	b.create(t, "large", "set")
+	<-b.started
+	b.finish <- nil
+	if j := b.ended(t, "large"); j.State != Failed || !strings.Contains(j.Error, fmt.Sprintf("its result has %d bytes, and the server keeps at most %d", one, one-1)) {
+		t.Errorf("%+v", j)
+	}
+	if _, err := os.Stat(b.queue.out("large")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

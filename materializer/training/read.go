@@ -47,6 +47,7 @@ func notReady(j *Job) error {
 // Read writes a part of a finished training set to w as an Arrow IPC stream, starting at row
 // from. After each batch it calls written with the number of the next row of the part.
 func (q *Queue) Read(ctx context.Context, id, part string, from int64, w io.Writer, written func(next int64) error) error {
+	defer q.hold(id)()
 	path, rows, err := q.partFile(id, part)
 	if err != nil {
 		return err
