@@ -7,6 +7,8 @@ TAGS := duckdb_arrow
 GO := go
 # The toolchain that go.mod names is fetched where the installed one is older.
 export GOTOOLCHAIN := auto
+# One set of flags for everything, so that what one target compiled serves the others; binaries name no path of this machine.
+export GOFLAGS := -trimpath $(GOFLAGS)
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
 CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
@@ -14,8 +16,10 @@ CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate inte
 # Those of them whose tests try many random histories, or a fault at any call. With the race detector they
 # are shorter (-short), so they run without it too.
 RANDOM := $(wildcard internal/eventlog internal/onlinestore materializer/online)
-# Packages whose tests load a real server for a minute; .ci/run runs them, make test does not.
+# Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on large data;
+# .ci/run runs them, make test does not.
 LOADS := internal/dev/bounds internal/dev/soak
+LARGE := ^TestP8_PeakOfTheProcess$$
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
@@ -29,11 +33,11 @@ help: ## list the targets
 
 .PHONY: build
 build: need-go need-c++ ## build bin/unskew
-	$(GO) build -trimpath -tags $(TAGS) -o bin/unskew ./cmd/unskew
+	$(GO) build -tags $(TAGS) -o bin/unskew ./cmd/unskew
 
 .PHONY: server
 server: need-go ## build bin/unskew-server, which only serves: static, without DuckDB
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/unskew-server ./cmd/unskew-server
+	CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o bin/unskew-server ./cmd/unskew-server
 
 # unskew links DuckDB's C++, so it is built for the platform at hand only.
 VERSION = $(shell sed -n 's/^const Release = "\(.*\)"/\1/p' internal/version/version.go)
@@ -42,10 +46,10 @@ release: need-go need-c++ ## build dist: unskew for this platform, unskew-server
 	@rm -rf dist && mkdir dist
 	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
 	  name=dist/unskew-server_$(VERSION)_$${target/\//_}; echo "$$name"; \
-	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -trimpath -ldflags '-s -w' -o "$$name" ./cmd/unskew-server; \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -ldflags '-s -w' -o "$$name" ./cmd/unskew-server; \
 	done
 	@name=dist/unskew_$(VERSION)_$$($(GO) env GOOS)_$$($(GO) env GOARCH); echo "$$name"; \
-	  $(GO) build -trimpath -ldflags '-s -w' -tags $(TAGS) -o "$$name" ./cmd/unskew
+	  $(GO) build -ldflags '-s -w' -tags $(TAGS) -o "$$name" ./cmd/unskew
 	@cd dist && { sha256sum * 2>/dev/null || shasum -a 256 *; } > ../dist.sums && mv ../dist.sums SHA256SUMS && cat SHA256SUMS
 
 .PHONY: demo
@@ -61,13 +65,15 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 AT_ONCE = -p $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 .PHONY: test
 test: need-go need-c++ need-redis-server need-python ## run all tests, those of concurrent packages with the race detector
-	$(GO) test $(AT_ONCE) -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(LOADS))))(/|$$)') $(call below,$(RANDOM))
+	$(GO) test $(AT_ONCE) -tags $(TAGS) -skip '$(LARGE)' $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(LOADS))))(/|$$)') $(call below,$(RANDOM))
 	$(GO) test $(AT_ONCE) -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
 	@$(MAKE) --no-print-directory test-python
 
 .PHONY: test-load
-test-load: need-go need-c++ need-redis-server ## load a real server in short forms of make bench-bounds and make soak
+test-load: need-go need-c++ need-redis-server ## load a real server in short forms of make bench-bounds and make soak, and train on large data
+	$(GO) test -tags $(TAGS) -run '$(LARGE)' ./cmd/unskew
+	$(GO) test -tags $(TAGS) -run '^TestP7_RebuildsHaveTheSameBytes$$' ./materializer/offline -rebuilds 100
 	$(GO) test -tags $(TAGS) $(call below,$(LOADS))
 
 # Tests of Python code have an environment of their own, made again when its requirements change.
@@ -80,7 +86,7 @@ $(PYTHON): sdk/python/requirements.txt | need-python
 .PHONY: wheel
 wheel: need-go need-c++ $(PYTHON) ## build the Python package with the stripped binary in it: bin/wheel/unskew-*.whl
 	@mkdir -p bin/stripped
-	$(GO) build -trimpath -ldflags '-s -w' -tags $(TAGS) -o bin/stripped/unskew ./cmd/unskew
+	$(GO) build -ldflags '-s -w' -tags $(TAGS) -o bin/stripped/unskew ./cmd/unskew
 	@$(PYTHON) sdk/python/wheel.py bin/stripped/unskew bin/wheel
 
 .PHONY: notebook
@@ -155,7 +161,7 @@ bench-bounds: build need-redis-server ## load a server in the ways in which serv
 
 # Flags, such as -spill or a smaller -events, in BENCH.
 bench-offline: build ## compare the speed of training sets with that of SQL in DuckDB, on the same files
-	@$(GO) build -trimpath -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
+	@$(GO) build -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
 	bin/bench-offline -unskew bin/unskew $(BENCH)
 
 .PHONY: check

@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 )
 
@@ -61,32 +60,31 @@ func drawAhead(t *rapid.T) (files, pushed []orderRow) {
 // values, and live state equals a new build at every later time, on both logs, for any batches and
 // any servers, some with clocks that are behind [w7].
 func TestW7_FilesAheadOfPushes(t *testing.T) {
-	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		p := newProject(t)
-		defined := p.define(t, fmt.Sprintf(orders, "known_at: seen"))
-		rapid.Check(t, func(rt *rapid.T) {
-			s, closeBook := openBook(rt, p, defined, open)
-			defer closeBook()
-			files, pushed := drawAhead(rt)
-			s.writeFile(p, "orders-0.parquet", files)
-			s.materialize()
-			for len(pushed) > 0 {
-				s.now.Add(int64(second) * rapid.Int64Range(0, 15).Draw(rt, "later"))
-				n := rapid.IntRange(1, min(3, len(pushed))).Draw(rt, "at once")
-				s.push(pushed[:n]...)
-				pushed = pushed[n:]
-				switch rapid.IntRange(0, 5).Draw(rt, "then") {
-				case 0, 1, 2:
-					s.catchUpAs(rapid.IntRange(1, 4).Draw(rt, "batch"), second*plan.EventTime(rapid.Int64Range(-20, 0).Draw(rt, "ahead")))
-				case 3:
-					s.materialize()
-				}
+	anyKind := backendtest.Any(t)
+	p := newProject(t)
+	defined := p.define(t, fmt.Sprintf(orders, "known_at: seen"))
+	rapid.Check(t, func(rt *rapid.T) {
+		s, closeBook := openBook(rt, p, defined, anyKind(rt))
+		defer closeBook()
+		files, pushed := drawAhead(rt)
+		s.writeFile(p, "orders-0.parquet", files)
+		s.materialize()
+		for len(pushed) > 0 {
+			s.now.Add(int64(second) * rapid.Int64Range(0, 15).Draw(rt, "later"))
+			n := rapid.IntRange(1, min(3, len(pushed))).Draw(rt, "at once")
+			s.push(pushed[:n]...)
+			pushed = pushed[n:]
+			switch rapid.IntRange(0, 5).Draw(rt, "then") {
+			case 0, 1, 2:
+				s.catchUpAs(rapid.IntRange(1, 4).Draw(rt, "batch"), second*plan.EventTime(rapid.Int64Range(-20, 0).Draw(rt, "ahead")))
+			case 3:
+				s.materialize()
 			}
-			s.now.Add(int64(second) * rapid.Int64Range(0, 40).Draw(rt, "last"))
-			s.catchUpAs(rapid.IntRange(1, 4).Draw(rt, "batch"), 0)
-			s.expect(s.history(), s.kept, moments(s.kept))
-			s.compareWithRebuilt()
-		})
+		}
+		s.now.Add(int64(second) * rapid.Int64Range(0, 40).Draw(rt, "last"))
+		s.catchUpAs(rapid.IntRange(1, 4).Draw(rt, "batch"), 0)
+		s.expect(s.history(), s.kept, moments(s.kept))
+		s.compareWithRebuilt()
 	})
 }
 

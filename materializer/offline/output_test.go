@@ -193,7 +193,7 @@ func TestP7_RebuildIsIdentical(t *testing.T) {
 	for i, try := range []struct {
 		threads int
 		memory  int64
-	}{{1, 0}, {2, 0}, {3, 0}, {2, 8 << 20}, {1, 2 << 20}} {
+	}{{1, 0}, {2, 0}, {3, 0}, {2, 8 << 20}, {1, 4 << 20}} {
 		if i == 2 {
 			p.rename(t, map[string]string{"orders-0.parquet": "orders-9.parquet"})
 		}

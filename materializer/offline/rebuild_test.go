@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	rebuilds    = flag.Int("rebuilds", 30, "number of rebuilds of one training set, for each format of its files")
+	rebuilds    = flag.Int("rebuilds", 12, "number of rebuilds of one training set, for each format of its files")
 	rebuildSeed = flag.Uint64("rebuild-seed", rand.Uint64(), "seed of the rebuilds")
 )
 

@@ -180,11 +180,10 @@ func drawDeliveries(t *rapid.T, conflicts, sent bool) []row {
 // crashes in between. At every read time the values are the oracle's, and the states equal
 // those of applying the whole log at once [w7], [o7].
 func TestW7_O7_DeliveriesInAnyOrder(t *testing.T) {
+	open := backendtest.Any(t)
 	for _, knownAt := range []string{"", "known_at: seen"} {
 		p := defstest.Compile(t, fmt.Sprintf(orders, knownAt))
-		backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-			rapid.Check(t, func(rt *rapid.T) { checkRandomDeliveries(rt, open, p, knownAt != "") })
-		})
+		rapid.Check(t, func(rt *rapid.T) { checkRandomDeliveries(rt, open(rt), p, knownAt != "") })
 	}
 }
 
@@ -239,16 +238,16 @@ func checkRandomDeliveries(t *rapid.T, open backend.Opener, p *plan.Plan, sent b
 // same bytes, except for the position [w7].
 func TestW7_StatesDoNotDependOnTheOrderOfDeliveries(t *testing.T) {
 	p := defstest.Compile(t, fmt.Sprintf(orders, ""))
-	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		rapid.Check(t, func(rt *rapid.T) {
-			rows := drawDeliveries(rt, false, false)
-			at := noon + plan.EventTime(rapid.Int64Range(0, 100).Draw(rt, "read at"))*second
-			one := delivered(rt, open, p, rows, at, false)
-			two := delivered(rt, open, p, rapid.Permutation(rows).Draw(rt, "other arrival"), at, true)
-			for _, d := range differences(one, two) {
-				rt.Fatal(d)
-			}
-		})
+	anyKind := backendtest.Any(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		open := anyKind(rt)
+		rows := drawDeliveries(rt, false, false)
+		at := noon + plan.EventTime(rapid.Int64Range(0, 100).Draw(rt, "read at"))*second
+		one := delivered(rt, open, p, rows, at, false)
+		two := delivered(rt, open, p, rapid.Permutation(rows).Draw(rt, "other arrival"), at, true)
+		for _, d := range differences(one, two) {
+			rt.Fatal(d)
+		}
 	})
 }
 

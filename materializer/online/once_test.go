@@ -239,25 +239,25 @@ func TestConflictsWithoutEnd(t *testing.T) {
 
 // Events in any order, any batches and any number of shards give equal states [o1], [o3].
 func TestO3_OrderDoesNotMatter(t *testing.T) {
-	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		undivided := divided(t, 1)
-		plans := []*plan.Plan{undivided, divided(t, 3), divided(t, 8)}
-		clicks, _ := traffic()
-		rapid.Check(t, func(rt *rapid.T) {
-			p := rapid.SampledFrom(plans).Draw(rt, "plan")
-			rows := rapid.SliceOfNDistinct(rapid.SampledFrom(clicks), 1, 12, func(r row) string { return r["id"].Str() }).Draw(rt, "events")
-			for i := range rows {
-				if rapid.IntRange(0, 4).Draw(rt, "ahead") == 0 {
-					rows[i] = rows[i].with("ts", plan.TimestampValue(noon+plan.EventTime(rapid.Int64Range(0, 3e6).Draw(rt, "by"))))
-				}
+	anyKind := backendtest.Any(t)
+	undivided := divided(t, 1)
+	plans := []*plan.Plan{undivided, divided(t, 3), divided(t, 8)}
+	clicks, _ := traffic()
+	rapid.Check(t, func(rt *rapid.T) {
+		open := anyKind(rt)
+		p := rapid.SampledFrom(plans).Draw(rt, "plan")
+		rows := rapid.SliceOfNDistinct(rapid.SampledFrom(clicks), 1, 12, func(r row) string { return r["id"].Str() }).Draw(rt, "events")
+		for i := range rows {
+			if rapid.IntRange(0, 4).Draw(rt, "ahead") == 0 {
+				rows[i] = rows[i].with("ts", plan.TimestampValue(noon+plan.EventTime(rapid.Int64Range(0, 3e6).Draw(rt, "by"))))
 			}
-			at := noon + plan.EventTime(rapid.Int64Range(0, 100e6).Draw(rt, "read at"))
-			one := applied(rt, open, undivided, rows, false, at)
-			two := applied(rt, open, p, rapid.Permutation(rows).Draw(rt, "arrival"), true, at)
-			for _, d := range differences(one, two) {
-				rt.Fatal(d)
-			}
-		})
+		}
+		at := noon + plan.EventTime(rapid.Int64Range(0, 100e6).Draw(rt, "read at"))
+		one := applied(rt, open, undivided, rows, false, at)
+		two := applied(rt, open, p, rapid.Permutation(rows).Draw(rt, "arrival"), true, at)
+		for _, d := range differences(one, two) {
+			rt.Fatal(d)
+		}
 	})
 }
 

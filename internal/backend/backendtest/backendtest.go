@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/redisconn"
@@ -18,6 +20,15 @@ import (
 func Each(t *testing.T, test func(t *testing.T, open backend.Opener)) {
 	t.Run("embedded", func(t *testing.T) { test(t, backend.InMemory) })
 	t.Run("redis", func(t *testing.T) { test(t, OnRedis(redistest.Start(t))) })
+}
+
+// Any returns a function with which each case of a random test draws the kind of log and store
+// that it uses.
+func Any(t *testing.T) func(*rapid.T) backend.Opener {
+	openers := map[string]backend.Opener{"embedded": backend.InMemory, "redis": OnRedis(redistest.Start(t))}
+	return func(t *rapid.T) backend.Opener {
+		return openers[rapid.SampledFrom([]string{"embedded", "redis"}).Draw(t, "log and store")]
+	}
 }
 
 // OnRedis opens logs and stores on a server, each in a namespace of its own.
