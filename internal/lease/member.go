@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/unskew/unskew/internal/eventlog"
 )
 
 // Member takes part in dividing the work. It is safe for concurrent use; Run is called once.
@@ -187,7 +189,7 @@ func (m *Member) Run(ctx context.Context, report func(error)) error {
 		if ctx.Err() != nil {
 			return m.release(context.WithoutCancel(ctx))
 		}
-		if errors.Is(err, errClosed) {
+		if errors.Is(err, eventlog.ErrClosed) {
 			return err
 		}
 		now := ""

@@ -3,12 +3,12 @@ package lease
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/redis/rueidis"
 
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
@@ -39,8 +39,6 @@ func (t *Table) Close() error {
 	return nil
 }
 
-var errClosed = errors.New("leases: the connection is closed")
-
 // change is a change that the script makes if what is stored is as expected.
 type change struct{ what, field, expected string }
 
@@ -53,10 +51,10 @@ func giving(p part, token int64) change {
 }
 
 // exchange announces a member, unless about is "", which removes it, makes changes, and returns which of them were made and what is
-// stored then.
+// stored then. An error of a server that cannot be reached wraps eventlog.ErrUnavailable.
 func (t *Table) exchange(ctx context.Context, lasts int64, id, about string, changes []change) (done []bool, s state, err error) {
 	if !t.conn.Gate.Enter() {
-		return nil, s, errClosed
+		return nil, s, fmt.Errorf("leases: %w", eventlog.ErrClosed)
 	}
 	defer t.conn.Gate.Leave()
 	ctx, cancel := t.conn.Bound(ctx)
@@ -67,7 +65,10 @@ func (t *Table) exchange(ctx context.Context, lasts int64, id, about string, cha
 	}
 	answer := script.Exec(ctx, t.conn, []string{t.key}, args)
 	if done, s, err = decodeAnswer(answer, len(changes)); err != nil {
-		return nil, s, fmt.Errorf("leases under the key %s: %w", t.key, redisconn.Cause(ctx, err))
+		if err = redisconn.Cause(ctx, err); redisconn.Unavailable(err) {
+			err = fmt.Errorf("%w: %w", eventlog.ErrUnavailable, err)
+		}
+		return nil, s, fmt.Errorf("leases under the key %s: %w", t.key, err)
 	}
 	return done, s, nil
 }

@@ -76,7 +76,7 @@ var Table = []Package{
 	{"internal/pebbledir", "opens a directory with an embedded database", "", nil},
 	{"internal/redisconn", "connects to Redis and checks that the server keeps what it is given", "", []string{"internal/gate"}},
 	{"internal/redistest", "starts a real redis-server for a test", "is imported by anything but tests", nil},
-	{"internal/lease", "divides the shards of logs among the servers that apply them", "protects data", []string{"internal/redisconn"}},
+	{"internal/lease", "divides the shards of logs among the servers that apply them", "protects data", []string{"internal/eventlog", "internal/redisconn"}},
 	{"internal/backend", "opens the event log and the online store of a configuration", "",
 		[]string{"internal/eventlog", "internal/eventlog/archive", "internal/eventlog/pebble", "internal/eventlog/redis", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
 			"internal/redisconn", "internal/registry", "featuredefs", "featuredefs/plan", "internal/limits", "internal/lease"}},
@@ -174,7 +174,7 @@ var Owners = []struct {
 	{"github.com/spf13/pflag", []string{"internal/serving"}},
 	{"github.com/klauspost/compress", []string{"internal/records"}},
 	{"github.com/cespare/xxhash/v2", []string{"internal/kernel/agg"}},
-	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest"}},
+	{"pgregory.net/rapid", []string{"internal/oracle/gen", "internal/eventlog/logtest", "internal/onlinestore/storetest", "internal/backend/backendtest"}},
 }
 
 // TestModules may be imported by the tests of every package; vfs is for in-memory databases,
