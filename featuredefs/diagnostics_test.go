@@ -35,7 +35,7 @@ func TestDiagnostics(t *testing.T) {
 			compareWant(t, p, archive, render(t, diagnostics))
 		})
 	}
-	ofData := []diag.RuleID{featuredefs.RuleSchema.ID, featuredefs.RuleLockMismatch.ID, featuredefs.RuleBadRow.ID, featuredefs.RuleTimeIn1970.ID}
+	ofData := []diag.RuleID{featuredefs.RuleSchema.ID, featuredefs.RuleLockMismatch.ID, featuredefs.RuleBadRow.ID, featuredefs.RuleLogShards.ID, featuredefs.RuleTimeIn1970.ID}
 	for _, r := range featuredefs.Rules() {
 		if !covered[r.ID] && !slices.Contains(ofData, r.ID) {
 			t.Errorf("no project in testdata/diagnostics shows rule %s", r.ID)

@@ -72,5 +72,5 @@ func (g *ignore) covers(d diag.Diagnostic) bool {
 
 // needsData reports whether the findings of a rule are complete only if the data was read.
 func needsData(rule diag.RuleID) bool {
-	return slices.ContainsFunc([]diag.Rule{RuleSchema, RuleLockMismatch, RuleBadRow, RuleTimeIn1970}, func(r diag.Rule) bool { return r.ID == rule })
+	return slices.ContainsFunc([]diag.Rule{RuleSchema, RuleLockMismatch, RuleBadRow, RuleLogShards, RuleTimeIn1970}, func(r diag.Rule) bool { return r.ID == rule })
 }

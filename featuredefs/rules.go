@@ -26,6 +26,7 @@ var (
 	RuleSplit           = diag.Rule{ID: "split", Severity: diag.Error, Purpose: "The parts of a split cover all rows."}
 	RuleTestEvent       = diag.Rule{ID: "test-event", Severity: diag.Error, Purpose: "An event of a test has columns of its source, with values of their types."}
 	RuleTestExpectation = diag.Rule{ID: "test-expectation", Severity: diag.Error, Purpose: "An expectation names keys, a time and features, with values of their types."}
+	RuleLogShards       = diag.Rule{ID: "log-shards", Severity: diag.Error, Purpose: "A source declares as many shards as its log has."}
 	RuleBadRow          = diag.Rule{ID: "bad-row", Severity: diag.Error, Purpose: "The first rows of sources and spines can be read."}
 	RuleTimeIn1970      = diag.Rule{ID: "time-in-1970", Severity: diag.Warning, Purpose: "Seconds and milliseconds are not read as microseconds."}
 	RuleIgnore          = diag.Rule{ID: "ignore", Severity: diag.Error, Purpose: "A comment that ignores a warning names its rule and a reason, and is placed at the warning."}
@@ -50,6 +51,7 @@ func Rules() []diag.Rule {
 		RuleSplit,
 		RuleTestEvent,
 		RuleTestExpectation,
+		RuleLogShards,
 		RuleBadRow,
 		RuleTimeIn1970,
 		RuleIgnore,

@@ -70,6 +70,8 @@ func (s *Server) coded(procedure string, err error) error {
 		caller *callerError
 		none   *registry.NotMaterialized
 		clock  *eventlog.ClockError
+		apart  *eventlog.DividingError
+		shards *eventlog.ShardsError
 	)
 	switch {
 	case errors.As(err, &caller) && caller.later:
@@ -82,6 +84,11 @@ func (s *Server) coded(procedure string, err error) error {
 		return connect.NewError(connect.CodeFailedPrecondition, none)
 	case errors.As(err, &clock):
 		return later(connect.CodeUnavailable, clock)
+	case errors.As(err, &apart):
+		return later(connect.CodeUnavailable, apart)
+	case errors.As(err, &shards):
+		s.cfg.Log.Error("events are refused", "procedure", procedure, "error", err)
+		return later(connect.CodeUnavailable, shards)
 	case errors.Is(err, errNoPlan):
 		return later(connect.CodeUnavailable, err)
 	case errors.Is(err, eventlog.ErrOutcomeUnknown):

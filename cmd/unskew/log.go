@@ -18,12 +18,12 @@ import (
 func newLog(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "log",
-		Short: "Inspect, correct, archive and trim the event log",
-		Long:  `Inspects, corrects, archives and trims the log of pushed events.`,
+		Short: "Inspect, correct, archive, trim and divide the event log",
+		Long:  `Inspects, corrects, archives, trims and divides the log of pushed events.`,
 		Args:  takes(0, 0),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newLogStatus(o), newLogArchive(o), newLogTrim(o), newDeadLetters(o), newSetBack(o))
+	c.AddCommand(newLogStatus(o), newLogArchive(o), newLogTrim(o), newLogReshard(o), newDeadLetters(o), newSetBack(o))
 	return c
 }
 

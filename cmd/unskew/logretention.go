@@ -123,6 +123,7 @@ type places struct {
 	Files    int    `json:"archive_files"`
 	Bytes    int64  `json:"archive_bytes"`
 	Trimmed  uint64 `json:"trimmed"`
+	Closed   bool   `json:"closed,omitempty"` // it takes no more events
 }
 
 func (s *logStatus) set(found online.LogStatus) {
@@ -130,7 +131,7 @@ func (s *logStatus) set(found online.LogStatus) {
 	most := uint64(0)
 	for k := range found.Shards {
 		of := &found.Shards[k]
-		p := places{End: uint64(of.End), Applied: uint64(of.Applied), Archived: uint64(of.Archived), Trimmed: uint64(of.Trimmed), Files: len(of.Files), Bytes: of.Bytes()}
+		p := places{End: uint64(of.End), Applied: uint64(of.Applied), Archived: uint64(of.Archived), Trimmed: uint64(of.Trimmed), Files: len(of.Files), Bytes: of.Bytes(), Closed: k < found.First}
 		if of.Slowest != nil {
 			p.Slowest = of.Slowest.Name
 		}
@@ -164,6 +165,9 @@ func (s *logStatus) String() string {
 	text += fmt.Sprintf("the log has %s in %d shards", quantity(int64(s.End-s.Trimmed), "record"), len(s.Shards))
 	for k := range s.Shards {
 		text += fmt.Sprintf("\n  shard %d %s", k, s.Shards[k].String())
+		if s.Shards[k].Closed {
+			text += "; it takes no more events"
+		}
 	}
 	return text
 }

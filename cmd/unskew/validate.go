@@ -140,9 +140,13 @@ func (o *options) check(c *cobra.Command, offline bool) (p *featuredefs.Project,
 		return nil, nil, err
 	}
 	defer closeWith(&err, reader)
-	return o.compile(c.Context(), reader, func(p *plan.Plan) (diag.Diagnostics, error) {
+	p, found, err = o.compile(c.Context(), reader, func(p *plan.Plan) (diag.Diagnostics, error) {
 		return checkData(c.Context(), reader, p)
 	})
+	if err == nil && !found.HasErrors() {
+		found = append(found, checkLogs(c.Context(), p)...)
+	}
+	return p, found, err
 }
 
 // profile prints the cost of every expression in the plan.

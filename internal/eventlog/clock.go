@@ -69,8 +69,8 @@ func (c Corrections) Correct(records []Record, stored func(Position) (plan.Event
 func (c Corrections) correctVersions(versions []Version, stored func(Position) (plan.EventTime, error)) error {
 	for i := range versions {
 		v := &versions[i]
-		if v.Position == 0 {
-			continue
+		if v.Position == 0 || v.Position.moved() {
+			continue // it has the corrected time of another shard
 		}
 		at, err := stored(v.Position)
 		if err != nil {

@@ -99,12 +99,23 @@ type Log interface {
 	Trimmed(ctx context.Context, shard string) (Trimmed, error)
 	// SetBack corrects the times of records that were appended by a clock that ran ahead: every
 	// record up to the end of the shard counts as appended at the given time at the latest, which
-	// must not be before that of a trimmed record. It reports whether that changed any. State that was computed from these records must be rebuilt.
+	// must not be before that of a trimmed record. It reports whether that changed any. What would change a sealed shard fails with ErrSealed. State that was computed from these records must be rebuilt.
 	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
 	// Begun reports whether the shard exists: it has records, had records that were trimmed, or remembers ids.
 	Begun(ctx context.Context, shard string) (bool, error)
+	// SetState changes which entries a shard takes, see ShardState.Next. A shard that was never Adopting is Taking. Emptied removes
+	// its ids.
+	SetState(ctx context.Context, shard string, to ShardState) error
+	// Segments is the list of segments of the ids that a shard remembers.
+	Segments(ctx context.Context, shard string) (Segments, error)
+	// IDs calls f with the ids that a sealed shard remembers, some at a time, until f returns an error. An id may come twice. Times are
+	// corrected as those of records. The ids belong to f.
+	IDs(ctx context.Context, shard string, f func(ids []KeptID) error) error
+	// Adopt stores ids of other shards in a shard that has not begun, which is Adopting then, with a list of segments that has theirs. It can
+	// be repeated. It fails with ErrAdopted if the shard has begun otherwise or is Opened.
+	Adopt(ctx context.Context, shard string, list Segments, ids []KeptID) error
 	// Wait returns nil when the End of one of the shards exceeds the given position, ctx's error when ctx ends, and ErrClosed
 	// when the log is closed.
 	Wait(ctx context.Context, ends Ends) error

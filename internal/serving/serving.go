@@ -146,6 +146,14 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 	if err != nil {
 		return err
 	}
+	layouts := eventlog.NewLayouts(b.Log)
+	for _, src := range p.Sources {
+		if src.Stream {
+			if err := layouts.Check(ctx, src); err != nil {
+				return err
+			}
+		}
+	}
 	clocks.Register(r.metrics)
 	r.work(clocks.Run)
 	leases, err := b.Leases(ctx)

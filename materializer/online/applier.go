@@ -192,13 +192,17 @@ func (s *sourceApplier) catchUp(ctx context.Context, all bool) (ends eventlog.En
 			return nil, err
 		}
 	}
+	// It may have been divided anew.
+	if _, err := s.layouts.Find(ctx, s.source.Name); err != nil {
+		return nil, err
+	}
 	if s.shards, err = s.layouts.Begin(ctx, s.source); err != nil {
 		return nil, err
 	}
-	s.parts.Store(int64(s.shards.N))
-	if s.cfg.Leases != nil && !all && s.share.Load() == nil {
+	if s.cfg.Leases != nil && !all && (s.share.Load() == nil || s.parts.Load() != int64(s.shards.N)) {
 		s.share.Store(s.cfg.Leases.Join(lease.Group{Name: s.group(), Parts: s.shards.N}))
 	}
+	s.parts.Store(int64(s.shards.N))
 	r := &catchingUp{sourceApplier: s}
 	for _, v := range s.views {
 		if err := v.start(ctx); err != nil {

@@ -16,6 +16,8 @@ import (
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/eventlog/archive"
+	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/lease"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/redisconn"
@@ -231,7 +233,7 @@ func TestO7_AnotherApplierGoesOn(t *testing.T) {
 	server := redistest.Start(t)
 	open := backendtest.OnRedis(server)
 	want := reference(t, open, 3)
-	for nth := int64(2); ; nth += 7 {
+	for nth := int64(2); ; nth += 13 {
 		r := newRig(t, open, divided(t, 3))
 		r.pushTraffic()
 		r.set(noon + second)
@@ -430,5 +432,72 @@ func TestTakeover(t *testing.T) {
 	took := time.Since(begun)
 	if t.Logf("taken over in %v", took); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// While servers run, a log is divided anew: they go on with the new shards, and every event counts once, also one that is
+// filled from another shard than its own.
+func TestReshardingBesideServers(t *testing.T) {
+	server := redistest.Start(t)
+	open := backendtest.OnRedis(server)
+	r := newRig(t, open, divided(t, 0))
+	now := noon + second
+	fresh := freshness.New(freshness.Config{Log: r.log, Store: r.store, Clock: func() plan.EventTime { return now }})
+	if err := fresh.Follow(r.plan); err != nil {
+		t.Fatal(err)
+	}
+	a, b := r.lease(t, server, shortLeases, nil), r.lease(t, server, shortLeases, nil)
+	clicks, visits := traffic()
+	r.push("visits", visits...)
+	late := func(c row, refund float64) row {
+		return c.with("refund", plan.DoubleValue(refund)).with("refund_at", c["ts"])
+	}
+	n := []int{3, 1, 8}
+	for i, c := range clicks {
+		r.push("clicks", c)
+		if i%10 == 5 && len(n) > 0 {
+			if _, _, err := eventlog.Reshard(t.Context(), r.log, "clicks", n[0], noon+second, nil); err != nil {
+				t.Fatal(err)
+			}
+			n = n[1:]
+			got := r.push("clicks", clicks[i-2], late(clicks[i-3], float64(i)), late(clicks[i-3], float64(i)))
+			if got[0].Outcome != ingest.Duplicate || got[1].Outcome != ingest.Filled || got[2].Outcome != ingest.Duplicate {
+				t.Fatalf("%+v", got)
+			}
+		}
+	}
+	await(t, "everything is applied", func() bool { return r.applied(t) })
+	for user := range int64(4) {
+		r.agree("spend", noon+second, plan.IntValue(user))
+	}
+	if err := fresh.Refresh(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
+	m, ok := fresh.Marks().Of(r.live("spend"))
+	if !ok || m.Complete != noon+second || m.Lag != 0 || m.Position != 43 || len(m.Lags) != 13 {
+		t.Errorf("%+v, %v", m, ok)
+	}
+	// What is not applied in a new shard is missed.
+	a.stop()
+	b.stop()
+	r.push("clicks", click("waits", 1, noon, 1, "US"))
+	now++
+	if err := fresh.Refresh(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if m, _ := fresh.Marks().Of(r.live("spend")); m.Lag != 1 || m.Complete != noon {
+		t.Errorf("%+v", m)
+	}
+	// A server that begins reads all of it, and one that applies everything anew gets the same.
+	r.set(noon + second)
+	r.catchUp(r.applier(nil))
+	got := r.states(true, 0)
+	if err := r.store.DeletePrefix(t.Context(), []byte("s")); err != nil {
+		t.Fatal(err)
+	}
+	r.loseOffsets()
+	r.catchUp(r.applier(nil))
+	for _, d := range differences(got, r.states(true, 0)) {
+		t.Error(d)
 	}
 }

@@ -34,6 +34,7 @@ func NewRetention(p *plan.Plan, log *archive.Log, store onlinestore.Store, clock
 // LogStatus says where the records of a source's log are.
 type LogStatus struct {
 	Shards []ShardStatus // by number
+	First  int           // of the shards that take events
 }
 
 // ShardStatus says where the records of a shard are.
@@ -61,7 +62,7 @@ func (r *Retention) Status(ctx context.Context, src *plan.Source) (LogStatus, er
 	if err != nil {
 		return LogStatus{}, err
 	}
-	s := LogStatus{Shards: make([]ShardStatus, shards.N)}
+	s := LogStatus{Shards: make([]ShardStatus, shards.N), First: shards.First}
 	for k := range s.Shards {
 		of := &s.Shards[k]
 		of.Name = shards.Name(k)

@@ -4,6 +4,7 @@ const (
 	freshTests  = "internal/freshness"
 	serverTests = "server"
 	leaseTests  = "materializer/online"
+	logTests    = "internal/eventlog/pebble"
 )
 
 // servingMutants break what a server says and keeps of states.
@@ -12,6 +13,26 @@ var servingMutants = []mutant{
 		name: "late-writes-of-servers", tag: "o7", breaks: "A server whose leases have ended writes states that it read before.",
 		file: "materializer/online/view.go", old: "if err := v.applier.checkHeld(v.batch); err != nil {", new: "if err := v.applier.checkHeld(nil); err != nil {",
 		tests: []string{leaseTests},
+	},
+	{
+		name: "ids-move-before-the-seal", tag: "o5", breaks: "Ids are copied to new shards while the old ones still take events.",
+		file: "internal/eventlog/reshard.go", old: "r.seal, r.adopt, r.open,", new: "r.adopt, r.seal, r.open,",
+		tests: []string{logTests},
+	},
+	{
+		name: "moved-ids-are-forgotten", tag: "o5", breaks: "What the segments of ids remember is lost when a log is divided anew.",
+		file: "internal/eventlog/reshard.go", old: "max(merged.Forgotten, list.Forgotten)", new: "min(merged.Forgotten, list.Forgotten)",
+		tests: []string{logTests},
+	},
+	{
+		name: "dividing-changes-its-mind", tag: "o7", breaks: "An interrupted division can be completed with another number of shards.",
+		file: "internal/eventlog/reshard.go", old: "case l.pending != 0:", new: "case l.pending < 0:",
+		tests: []string{logTests},
+	},
+	{
+		name: "servers-keep-the-old-shards", tag: "p13", breaks: "Freshness does not notice the new shards of a log.",
+		file: "internal/eventlog/shards.go", old: "end > 0 && int(end) == known.records {", new: "end > 0 && known.records > 0 {",
+		tests: []string{logTests},
 	},
 	{
 		name: "versions-share-leases", tag: "o7", breaks: "Servers with different versions of views share the shards, so each version misses events.",

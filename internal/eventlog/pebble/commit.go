@@ -195,6 +195,11 @@ func (g *group) addAll(requests []*request) (err error) {
 		}
 	}()
 	for _, r := range requests {
+		// Only the leader changes states, so it may read them without the lock.
+		if !r.shard.state.Takes() {
+			r.err = fmt.Errorf("write to shard %q: nothing was stored: %w", r.shard.name, eventlog.ErrSealed)
+			continue
+		}
 		if r.err = g.checkClock(r); r.err != nil {
 			continue
 		}

@@ -37,6 +37,9 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	if err := s.trimmed.CheckSetBack(shard, to); err != nil {
 		return false, err
 	}
+	if !s.state.Takes() {
+		return false, fmt.Errorf("set back shard %q: nothing was stored: %w", shard, eventlog.ErrSealed)
+	}
 	value := binary.BigEndian.AppendUint64(nil, uint64(to)^signBit)
 	if err := l.db.Set(appendBackKey(nil, shard, s.end), value, cockroach.Sync); err != nil {
 		return false, fmt.Errorf("set back shard %q: %w", shard, err)

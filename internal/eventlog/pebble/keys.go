@@ -12,10 +12,11 @@ import (
 // The byte format of keys and values is docs/formats/eventlog.md.
 
 const (
-	format = "unskew eventlog 3"
+	format = "unskew eventlog 4"
 	// The older ones lack keys that this one may have, and are otherwise the same, so Open only
-	// changes the marker: 2 has no segments of ids, 1 no records that fill either, and ids without
+	// changes the marker: 3 has no states of shards, 2 no segments of ids, 1 no records that fill either, and ids without
 	// versions.
+	format3 = "unskew eventlog 3"
 	format2 = "unskew eventlog 2"
 	format1 = "unskew eventlog 1"
 )
@@ -29,6 +30,7 @@ const (
 	kindTrimmed  = 't' // the last record that was trimmed
 	kindVersions = 'v' // of the event that a record filled
 	kindBack     = 'c' // a correction of times
+	kindState    = 'x' // which entries a shard takes
 )
 
 func appendVersionsKey(dst []byte, shard string, p eventlog.Position) []byte {

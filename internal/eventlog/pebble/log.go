@@ -61,7 +61,8 @@ type shard struct {
 	appended    plan.EventTime
 	corrections eventlog.Corrections
 	trimmed     eventlog.Trimmed
-	segments    eventlog.Segments          // shared by copies, never changed
+	segments    eventlog.Segments // shared by copies, never changed
+	state       eventlog.ShardState
 	waiting     map[chan struct{}]struct{} // of callers of Wait; each has room for one signal, which it gets when end grows
 }
 
@@ -69,7 +70,7 @@ type shard struct {
 // someone has it open.
 func Open(dir string, o Options) (*Log, error) {
 	db, err := pebbledir.Open(dir, format, pebbledir.Options{
-		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes, Older: []string{format1, format2},
+		FS: o.FS, Logger: o.Logger, CacheBytes: cacheBytes, MemTableBytes: memTableBytes, Older: []string{format1, format2, format3},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("event log: %w", err)
@@ -125,7 +126,7 @@ func (l *Log) Begun(ctx context.Context, shard string) (bool, error) {
 		return false, eventlog.ErrClosed
 	}
 	defer l.gate.Leave()
-	for _, kind := range []byte{kindID, kindSegment, kindSegments} {
+	for _, kind := range []byte{kindID, kindSegment, kindSegments, kindState} {
 		found, err := l.hasKeys(appendShard(nil, kind, shard))
 		if err != nil || found {
 			return found, err
@@ -232,6 +233,9 @@ func (l *Log) shardLocked(name string) (*shard, error) {
 	}
 	if s.trimmed, err = l.trimmed(name); err != nil {
 		return nil, fmt.Errorf("read what was trimmed of shard %q: %w", name, err)
+	}
+	if s.state, err = l.state(name); err != nil {
+		return nil, fmt.Errorf("read the state of shard %q: %w", name, err)
 	}
 	l.shards[name] = s
 	return s, nil

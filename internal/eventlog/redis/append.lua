@@ -26,7 +26,8 @@ local function version(known, position, fields)
   return known .. string.char(#position) .. position .. fields
 end
 
-local h = redis.call('HMGET', head, 'end', 'appended', 'ids', 'segments', 'trimmed')
+local h = redis.call('HMGET', head, 'end', 'appended', 'ids', 'segments', 'trimmed', 'state')
+if h[6] and h[6] ~= 'opened' then return redis.error_reply('SEALED the shard takes no events') end
 local last, appended, count = h[1] or '0', h[2], h[3] or '0'
 if (h[4] or '') ~= ARGV[2] then return { 'list', h[4] or '' } end
 

@@ -150,6 +150,8 @@ func writeError(what, shard string, err error) error {
 	switch {
 	case errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "DAMAGED"):
 		return fmt.Errorf("%s shard %q: %w: something removed them from redis (eviction, a deletion, an old backup); nothing was stored", what, shard, eventlog.ErrDamaged)
+	case errors.As(err, &answer) && strings.HasPrefix(answer.Error(), "SEALED"):
+		return fmt.Errorf("%s shard %q: nothing was stored: %w", what, shard, eventlog.ErrSealed)
 	case redisconn.Refused(err):
 		return fmt.Errorf("%s shard %q: nothing was stored: %w", what, shard, err)
 	}

@@ -204,9 +204,13 @@ func (l *Log) Remembered(ctx context.Context, shard string) (int64, error) {
 	}
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
-	n, err := l.conn.Do(ctx, l.conn.B().Hget().Key(l.keys(shard).head).Field("ids").Build()).AsInt64()
+	text, err := l.conn.Do(ctx, l.conn.B().Hget().Key(l.keys(shard).head).Field("ids").Build()).ToString()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return 0, fmt.Errorf("count the ids of shard %q: %w", shard, cause(ctx, err))
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		n = 0 // no head, or a shard whose ids others have
 	}
 	return n, nil
 }

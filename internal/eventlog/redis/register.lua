@@ -8,7 +8,8 @@
 -- Returns 'OK'; or 'list' and the list of segments if it is not as expected; or 'stale' and then, of each id that is not as expected, its decimal number,
 --   counted from 0, its value and its segment.
 local ids, head = KEYS[1], KEYS[2]
-local h = redis.call('HMGET', head, 'ids', 'segments')
+local h = redis.call('HMGET', head, 'ids', 'segments', 'state')
+if h[3] and h[3] ~= 'opened' then return redis.error_reply('SEALED the shard takes no events') end
 if (h[2] or '') ~= ARGV[1] then return { 'list', h[2] or '' } end
 
 local segments, at = segmentsOf(ids, 3)
