@@ -202,11 +202,11 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 			m.progress.begin("materialize", fmt.Sprintf("events into %s (%s)", v.Name, m.which), 0)
 			return nil
 		},
-		History: func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
 			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
 			h.To = &m.to
 			var err error
-			counts, err = h.Read(ctx, f)
+			counts, err = h.ReadBy(ctx, workers, f)
 			return err
 		},
 	}

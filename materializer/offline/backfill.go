@@ -1,22 +1,17 @@
 package offline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math/rand/v2"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
-	"github.com/unskew/unskew/internal/vector"
 )
 
 // Backfill builds the online state of one view from history and makes it live.
@@ -30,8 +25,8 @@ type Backfill struct {
 	Clock eventlog.Clock
 	// History reads the events of the view's source without redeliveries: those from
 	// files that are visible before To, and the log up to the given positions. It is
-	// called once per pass.
-	History func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error
+	// called once per pass, and calls f by so many workers, numbered from 0, concurrently.
+	History func(ctx context.Context, until logpos.Vector, workers int, f func(worker int, ev *kernel.Events) error) error
 	// To is the time at which History ends; Never: it does not end. Events that are not
 	// visible yet are stored in the state as pending.
 	To plan.EventTime
@@ -44,10 +39,12 @@ type Backfill struct {
 	// Entities bounds how many states are in memory at a time (0: 50 000); more
 	// entities take several passes over the history.
 	Entities int
+	Threads  int // 0: one for each core
 	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
 	// whose state would be larger is set aside.
 	StateBytes int
-	// Progress, when set, is called after every batch with the number of events read.
+	// Progress, when set, is called after every batch with the number of events read. Calls do
+	// not overlap.
 	Progress func(events int64)
 }
 
@@ -136,157 +133,4 @@ func (b *Backfill) endOfLog(ctx context.Context) (registry.Reached, error) {
 		reached.Raise(k, registry.Mark{Position: uint64(end), Mark: uint64(last.Mark())})
 	}
 	return reached, nil
-}
-
-func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
-	k, err := kernel.NewView(b.View)
-	if err != nil {
-		return err
-	}
-	loader, err := b.Store.Load(ctx)
-	if err != nil {
-		return err
-	}
-	w := &build{Backfill: b, result: r, kernel: k, loader: loader, parts: 1, seed: maphash.MakeSeed(), now: b.Clock()}
-	for part := uint64(0); part < w.parts && err == nil; part++ {
-		err = w.pass(ctx, part)
-	}
-	if closeErr := loader.Close(); err == nil {
-		err = closeErr
-	}
-	r.Passes = int(w.parts)
-	return err
-}
-
-// build is a running backfill: pass p of parts builds the states of the entities
-// whose hash is p modulo parts. Whenever too many states are in memory, the first pass
-// doubles parts and drops the states that belong to later passes.
-type build struct {
-	*Backfill
-	result *BackfillResult
-	kernel *kernel.View
-	loader onlinestore.Loader
-	seed   maphash.Seed
-	parts  uint64
-	states map[string]*buildState
-	now    plan.EventTime
-	keys   []*vector.Vector
-	key    []byte
-}
-
-// buildState is a state being built and the rows of its entity in the batch at hand.
-type buildState struct {
-	*kernel.State
-	rows    []int32
-	applied int64
-}
-
-func (w *build) pass(ctx context.Context, part uint64) error {
-	w.states = map[string]*buildState{}
-	err := w.History(ctx, w.result.Generation.Positions.Vector(), func(ev *kernel.Events) error {
-		w.add(ev, part)
-		if w.Progress != nil {
-			w.Progress(int64(ev.Batch.N))
-		}
-		return ctx.Err()
-	})
-	if err != nil {
-		return err
-	}
-	return w.write()
-}
-
-// add applies one batch of events to the states of the pass.
-func (w *build) add(ev *kernel.Events, part uint64) {
-	first := part == 0
-	rows := w.kernel.Eval(ev)
-	if first {
-		w.count(ev, rows)
-	}
-	w.keys = w.kernel.KeyColumns(ev, w.keys)
-	var touched []*buildState
-	for i := range ev.Batch.N {
-		var ok bool
-		if w.key, ok = entitykey.AppendRow(w.key[:0], w.keys, i); !ok {
-			if first && !ev.Fills(i) {
-				w.result.NullKeys++
-			}
-			continue
-		}
-		if maphash.Bytes(w.seed, w.key)%w.parts != part {
-			continue
-		}
-		s := w.states[string(w.key)]
-		if s == nil {
-			s = &buildState{State: w.kernel.NewState()}
-			w.states[string(w.key)] = s
-		}
-		if len(s.rows) == 0 {
-			touched = append(touched, s)
-		}
-		s.rows = append(s.rows, int32(i))
-		if !ev.Fills(i) {
-			s.applied++
-		}
-	}
-	for _, s := range touched {
-		s.Apply(rows, s.rows, w.now)
-		s.rows = s.rows[:0]
-	}
-	if first {
-		w.divide()
-	}
-}
-
-func (w *build) count(ev *kernel.Events, rows *kernel.Rows) {
-	w.result.Events += int64(ev.Batch.N - ev.Filling.Count())
-	if w.result.RowErrors == nil {
-		w.result.RowErrors = make([]int, len(w.View.Slots))
-	}
-	for i := range w.result.RowErrors {
-		w.result.RowErrors[i] += rows.Errors(i)
-	}
-}
-
-// divide leaves half of the entities to later passes until few enough are in memory.
-func (w *build) divide() {
-	limit := w.Entities
-	if limit == 0 {
-		limit = 50_000
-	}
-	for len(w.states) > limit {
-		w.parts *= 2
-		for key := range w.states {
-			if maphash.String(w.seed, key)%w.parts != 0 {
-				delete(w.states, key)
-			}
-		}
-	}
-}
-
-// write puts the states of the pass into the store.
-func (w *build) write() error {
-	var value []byte
-	for key, s := range w.states {
-		var reason string
-		if value, reason = s.Encode(value[:0], cmp.Or(w.StateBytes, limits.StateBytes)); reason != "" {
-			if err := w.setAside([]byte(key), reason); err != nil {
-				return err
-			}
-		}
-		if err := w.loader.Put(w.result.Generation.StateKey([]byte(key)), value); err != nil {
-			return err
-		}
-		w.result.Entities++
-		w.result.Applied += s.applied
-		w.result.Bytes += int64(len(value))
-	}
-	return nil
-}
-
-// setAside records that the state of an entity could not be stored.
-func (w *build) setAside(key []byte, reason string) error {
-	w.result.SetAside++
-	l := registry.DeadLetter{At: w.now, Entity: key, Reason: reason}
-	return w.loader.Put(w.result.Generation.LetterKey(l), l.Value())
 }

@@ -17,14 +17,14 @@ import (
 	"github.com/unskew/unskew/materializer/online"
 )
 
-// A backfill in several passes, over files cut in other ways, builds the same
-// bytes as one in a single pass, and counts every event once [p7].
+// A backfill in several passes and by several workers, over files cut in other ways, builds the same
+// bytes as one in a single pass by one worker, and counts every event once [p7].
 func TestP7_PassesDoNotMatter(t *testing.T) {
 	onEachBackend(t, func(t *testing.T, open tills) {
 		all := append(paid(200), payment{"none", 0, midnight - 1, 5, "US"}, payment{"tied", 3, midnight - 2, 2, "US"}, payment{"too", 3, midnight - 2, 2, "US"})
 		var want map[string]string
 		var first *BackfillResult
-		for _, shape := range []struct{ entities, files int }{{0, 1}, {9, 1}, {4, 1}, {2, 1}, {1, 3}, {2, 7}} {
+		for _, shape := range []struct{ entities, files, threads int }{{0, 1, 1}, {9, 1, 2}, {4, 1, 1}, {2, 1, 3}, {1, 3, 2}, {0, 7, 4}, {2, 7, 4}, {2, 7, 1}} {
 			l := open(t, fromFiles)
 			list := append([]payment(nil), all...)
 			if shape.files > 1 {
@@ -34,11 +34,11 @@ func TestP7_PassesDoNotMatter(t *testing.T) {
 				l.writePayments(fmt.Sprintf("payments-%d.parquet", i), list[i*len(list)/shape.files:(i+1)*len(list)/shape.files]...)
 			}
 			b := l.backfill(plan.Never)
-			b.Entities = shape.entities
+			b.Entities, b.Threads = shape.entities, shape.threads
 			progress := int64(0)
 			b.Progress = func(n int64) { progress += n }
 			r := l.run(b)
-			if shape.entities == 0 {
+			if first == nil {
 				want, first = l.bytes(l.live()), r
 				if r.Passes != 1 || r.Events != 203 || r.Applied != 202 || r.NullKeys != 1 || int(r.Entities) != len(l.counts(midnight)) {
 					t.Errorf("%+v", r)
@@ -118,18 +118,18 @@ func TestInterruptedBuildLeavesLiveUntouched(t *testing.T) {
 		}{
 			"history": {func(b *Backfill, _ func()) {
 				read := b.History
-				b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
-					return errors.Join(read(ctx, until, f), planned)
+				b.History = func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
+					return errors.Join(read(ctx, until, workers, f), planned)
 				}
 			}, planned},
 			"second pass": {func(b *Backfill, _ func()) {
 				read, passes := b.History, 0
 				b.Entities = 1
-				b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
+				b.History = func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
 					if passes++; passes == 2 {
 						return planned
 					}
-					return read(ctx, until, f)
+					return read(ctx, until, workers, f)
 				}
 			}, planned},
 			"cancelled":  {func(b *Backfill, cancel func()) { b.Progress = func(int64) { cancel() } }, context.Canceled},
@@ -174,9 +174,9 @@ func TestUpToDate(t *testing.T) {
 			b := l.backfill(plan.Never)
 			read := b.History
 			b.Inputs, b.Full = [32]byte{31: inputs}, full
-			b.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
+			b.History = func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
 				reads++
-				return read(ctx, until, f)
+				return read(ctx, until, workers, f)
 			}
 			return l.run(b)
 		}
@@ -225,8 +225,8 @@ func TestBuildsAtOnceDoNotMeet(t *testing.T) {
 		slow := l.backfill(plan.Never)
 		read := slow.History
 		var want map[string]string
-		slow.History = func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
-			if err := read(ctx, until, f); err != nil {
+		slow.History = func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
+			if err := read(ctx, until, workers, f); err != nil {
 				return err
 			}
 			l.run(l.backfill(plan.Never))

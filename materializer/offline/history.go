@@ -66,6 +66,11 @@ func (h *History) Read(ctx context.Context, f func(*kernel.Events) error) (Histo
 	return h.ReadParallel(ctx, 1, func(_ int, _ kernel.Place, ev *kernel.Events) error { return f(ev) })
 }
 
+// ReadBy is Read by several workers, numbered from 0, that call f concurrently.
+func (h *History) ReadBy(ctx context.Context, workers int, f func(worker int, ev *kernel.Events) error) (HistoryCounts, error) {
+	return h.ReadParallel(ctx, workers, func(worker int, _ kernel.Place, ev *kernel.Events) error { return f(worker, ev) })
+}
+
 // ReadParallel is Read by several workers, numbered from 0, that call f concurrently. at is
 // the position of the batch in the history.
 func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker int, at kernel.Place, ev *kernel.Events) error) (HistoryCounts, error) {

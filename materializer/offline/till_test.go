@@ -184,10 +184,10 @@ func (l *till) catchUp() {
 func (l *till) backfill(to plan.EventTime) *Backfill {
 	return &Backfill{
 		View: l.view, Store: l.store, Log: l.log, Clock: l.clock, To: to, Inputs: [32]byte{1},
-		History: func(ctx context.Context, until logpos.Vector, f func(*kernel.Events) error) error {
+		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
 			h := ViewHistory(l.db, l.log, l.view, until)
 			h.To = &to
-			_, err := h.Read(ctx, f)
+			_, err := h.ReadBy(ctx, workers, f)
 			return err
 		},
 	}

@@ -212,8 +212,8 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, store onlinestore.Store) (*offline.BackfillResult, error) {
 	b := offline.Backfill{
 		View: v, Store: store, Log: d.log, Clock: d.clock.read, To: cfg.From,
-		History: func(ctx context.Context, _ logpos.Vector, f func(*kernel.Events) error) error {
-			return cfg.before(ctx, v.Source, f)
+		History: func(ctx context.Context, _ logpos.Vector, _ int, f func(int, *kernel.Events) error) error {
+			return cfg.before(ctx, v.Source, func(ev *kernel.Events) error { return f(0, ev) })
 		},
 		Progress: func(n int64) { cfg.Progress(Materializing, n) },
 	}

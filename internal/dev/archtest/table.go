@@ -168,7 +168,7 @@ var Owners = []struct {
 	{"google.golang.org/protobuf", []string{"proto/*", "internal/dev/conformance", "internal/wire", "server", "sdk", "internal/dev/bench/online", "internal/dev/bounds"}},
 	{"buf.build", []string{"proto/unskew/*"}},
 	{"github.com/prometheus/client_golang", []string{"internal/clock", "internal/freshness", "internal/serving", "materializer/online", "server"}},
-	{"golang.org/x/sync", []string{"inprocess", "internal/eventlog", "internal/freshness", "internal/serving", "materializer/*", "internal/dev/bench/offline"}},
+	{"golang.org/x/sync", []string{"inprocess", "internal/eventlog", "internal/freshness", "internal/serving", "materializer/*", "internal/dev/bench/apply", "internal/dev/bench/offline"}},
 	{"golang.org/x/term", []string{"cmd/unskew"}},
 	{"github.com/spf13/cobra", []string{"cmd/unskew", "cmd/unskew-server"}},
 	{"github.com/spf13/pflag", []string{"internal/serving"}},

@@ -127,6 +127,16 @@ var stateMutants = []mutant{
 		tests: []string{"materializer/offline"},
 	},
 	{
+		name: "build-adds-rows-again", tag: "p7", breaks: "A worker of a build adds rows of its batch before to a state again.",
+		file: "materializer/offline/build.go", old: "state.rows = state.rows[:0]", new: "_ = state",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "build-counts-every-pass", tag: "p7", breaks: "A build counts rows without a key in each pass.",
+		file: "materializer/offline/build.go", old: "if part == 0 && !ev.Fills(i) {", new: "if !ev.Fills(i) {",
+		tests: []string{"materializer/offline"},
+	},
+	{
 		name: "another-log-is-applied", tag: "o9", breaks: "A log whose records are not those that states were made of is applied to them.",
 		file: "materializer/online/view.go", old: "uint64(r.Mark()) != m.Mark", new: "r == nil",
 		tests: []string{onlineTests},

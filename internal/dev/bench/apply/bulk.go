@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/dev/bench"
@@ -31,13 +33,20 @@ func bulk(ctx context.Context, kind string, n sizes) (rate, raw float64, passes 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	history := historyOf(p, n)
 	b := offline.Backfill{View: p.Views[0], Store: s.store, Log: s.log, Clock: now, To: plan.Never,
-		History: func(ctx context.Context, _ logpos.Vector, f func(*kernel.Events) error) error {
-			for _, ev := range history {
-				if err := f(ev); err != nil {
-					return err
-				}
+		History: func(_ context.Context, _ logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
+			var g errgroup.Group
+			var next atomic.Int64
+			for worker := range workers {
+				g.Go(func() error {
+					for i := next.Add(1) - 1; i < int64(len(history)); i = next.Add(1) - 1 {
+						if err := f(worker, history[i]); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
 			}
-			return nil
+			return g.Wait()
 		}}
 	begin := time.Now()
 	r, err := b.Run(ctx)

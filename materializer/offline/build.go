@@ -1,0 +1,339 @@
+package offline
+
+import (
+	"cmp"
+	"context"
+	"hash/maphash"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// build is a running backfill: pass p of parts builds the states of the entities
+// whose hash is p modulo parts. Whenever too many states are in memory, the first pass
+// doubles parts and drops the states that belong to later passes.
+//
+// Several workers read the history and evaluate what they read. The entities are divided among
+// stripes, more of them than workers, and a worker adds its rows stripe by stripe. States do not
+// depend on the order in which they get their events.
+type build struct {
+	*Backfill
+	result  *BackfillResult
+	loader  onlinestore.Loader
+	seed    maphash.Seed
+	now     plan.EventTime
+	workers []*buildWorker
+	stripes []*stripe
+
+	dividing sync.RWMutex // held for reading while rows are added, for writing while parts is doubled
+	parts    uint64       // a power of two
+	states   atomic.Int64 // in memory
+	progress sync.Mutex
+	putting  sync.Mutex // guards loader
+}
+
+// stripe is the states of some of the entities of a pass.
+type stripe struct {
+	mu      sync.Mutex
+	kernel  *kernel.View
+	states  map[string]*buildState
+	touched []*buildState // scratch
+}
+
+// buildState is a state being built and the rows of its entity in the batch at hand.
+type buildState struct {
+	*kernel.State
+	rows    []int32
+	applied int64
+}
+
+// buildWorker evaluates batches.
+type buildWorker struct {
+	kernel    *kernel.View
+	keys      []*vector.Vector
+	key       []byte    // the encoded keys of the rows of a batch
+	ends      []int     // where each of them ends in key
+	rows      [][]int32 // by stripe: rows of the batch
+	events    int64     // of the history, counted in the first pass
+	nullKeys  int64     // counted in the first pass
+	rowErrors []int     // by slot, counted in the first pass
+}
+
+// stripesPerWorker is how many stripes there are for each worker, so that workers seldom wait for each other.
+const stripesPerWorker = 4
+
+func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
+	w := &build{Backfill: b, result: r, parts: 1, seed: maphash.MakeSeed(), now: b.Clock()}
+	if err := w.makeWorkers(); err != nil {
+		return err
+	}
+	var err error
+	if w.loader, err = b.Store.Load(ctx); err != nil {
+		return err
+	}
+	for part := uint64(0); part < w.parts && err == nil; part++ {
+		err = w.pass(ctx, part)
+	}
+	if closeErr := w.loader.Close(); err == nil {
+		err = closeErr
+	}
+	w.addCounts()
+	return err
+}
+
+func (w *build) makeWorkers() error {
+	threads := w.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	for range threads {
+		k, err := kernel.NewView(w.View)
+		if err != nil {
+			return err
+		}
+		w.workers = append(w.workers, &buildWorker{kernel: k, rowErrors: make([]int, len(w.View.Slots))})
+	}
+	for range threads * stripesPerWorker {
+		k, err := kernel.NewView(w.View)
+		if err != nil {
+			return err
+		}
+		w.stripes = append(w.stripes, &stripe{kernel: k})
+	}
+	for _, o := range w.workers {
+		o.rows = make([][]int32, len(w.stripes))
+	}
+	return nil
+}
+
+// addCounts adds what the workers counted to the result.
+func (w *build) addCounts() {
+	r := w.result
+	r.Passes, r.RowErrors = int(w.parts), make([]int, len(w.View.Slots))
+	for _, o := range w.workers {
+		r.Events += o.events
+		r.NullKeys += o.nullKeys
+		for i, n := range o.rowErrors {
+			r.RowErrors[i] += n
+		}
+	}
+}
+
+func (w *build) pass(ctx context.Context, part uint64) error {
+	w.states.Store(0)
+	for _, s := range w.stripes {
+		s.states = map[string]*buildState{}
+	}
+	err := w.History(ctx, w.result.Generation.Positions.Vector(), len(w.workers), func(worker int, ev *kernel.Events) error {
+		w.add(worker, ev, part)
+		if part == 0 {
+			w.divide()
+		}
+		if w.Progress != nil {
+			w.progress.Lock()
+			defer w.progress.Unlock()
+			w.Progress(int64(ev.Batch.N))
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	return w.write(ctx)
+}
+
+// add applies one batch of events to the states of the pass.
+func (w *build) add(worker int, ev *kernel.Events, part uint64) {
+	o := w.workers[worker]
+	rows := o.kernel.Eval(ev)
+	if part == 0 {
+		o.count(ev, rows)
+	}
+	w.dividing.RLock()
+	defer w.dividing.RUnlock()
+	o.assign(w, ev, part)
+	for i := range w.stripes {
+		n := (i + worker*stripesPerWorker) % len(w.stripes) // each begins at another one
+		if len(o.rows[n]) > 0 {
+			w.states.Add(w.stripes[n].add(o, rows, ev, o.rows[n], w.now))
+		}
+	}
+}
+
+func (o *buildWorker) count(ev *kernel.Events, rows *kernel.Rows) {
+	o.events += int64(ev.Batch.N - ev.Filling.Count())
+	for i := range o.rowErrors {
+		o.rowErrors[i] += rows.Errors(i)
+	}
+}
+
+// assign divides the rows of a batch whose entities belong to the pass among the stripes.
+func (o *buildWorker) assign(w *build, ev *kernel.Events, part uint64) {
+	o.keys = o.kernel.KeyColumns(ev, o.keys)
+	o.key, o.ends = o.key[:0], o.ends[:0]
+	for n := range o.rows {
+		o.rows[n] = o.rows[n][:0]
+	}
+	for i := range ev.Batch.N {
+		begin := len(o.key)
+		var ok bool
+		if o.key, ok = entitykey.AppendRow(o.key, o.keys, i); !ok {
+			if part == 0 && !ev.Fills(i) {
+				o.nullKeys++
+			}
+			o.key = o.key[:begin]
+		} else if h := maphash.Bytes(w.seed, o.key[begin:]); h%w.parts == part {
+			n := (h >> 32) % uint64(len(w.stripes))
+			o.rows[n] = append(o.rows[n], int32(i))
+		}
+		o.ends = append(o.ends, len(o.key))
+	}
+}
+
+// keyOf is the encoded key of a row, valid until the next batch.
+func (o *buildWorker) keyOf(row int32) []byte {
+	begin := 0
+	if row > 0 {
+		begin = o.ends[row-1]
+	}
+	return o.key[begin:o.ends[row]]
+}
+
+// add applies rows of a worker's batch and returns the number of new states.
+func (s *stripe) add(o *buildWorker, rows *kernel.Rows, ev *kernel.Events, of []int32, now plan.EventTime) (made int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.touched = s.touched[:0]
+	for _, row := range of {
+		key := o.keyOf(row)
+		state := s.states[string(key)]
+		if state == nil {
+			state = &buildState{State: s.kernel.NewState()}
+			s.states[string(key)] = state
+			made++
+		}
+		if len(state.rows) == 0 {
+			s.touched = append(s.touched, state)
+		}
+		state.rows = append(state.rows, row)
+		if !ev.Fills(int(row)) {
+			state.applied++
+		}
+	}
+	for _, state := range s.touched {
+		state.Apply(rows, state.rows, now)
+		state.rows = state.rows[:0]
+	}
+	return made
+}
+
+// divide leaves half of the entities to later passes until few enough are in memory.
+func (w *build) divide() {
+	most := int64(cmp.Or(w.Entities, 50_000))
+	if w.states.Load() <= most {
+		return
+	}
+	w.dividing.Lock()
+	defer w.dividing.Unlock()
+	for w.states.Load() > most {
+		w.parts *= 2
+		for _, s := range w.stripes {
+			for key := range s.states {
+				if maphash.String(w.seed, key)%w.parts != 0 {
+					delete(s.states, key)
+					w.states.Add(-1)
+				}
+			}
+		}
+	}
+}
+
+// write puts the states of the pass into the store.
+func (w *build) write(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range w.workers {
+		g.Go(func() error {
+			p := pairs{build: w}
+			for n := next.Add(1) - 1; n < int64(len(w.stripes)); n = next.Add(1) - 1 {
+				if err := p.addStripe(ctx, w.stripes[n]); err != nil {
+					return err
+				}
+			}
+			return p.flush()
+		})
+	}
+	return g.Wait()
+}
+
+// pairsBytes is how many bytes of keys and values a worker encodes until it hands them to the store.
+const pairsBytes = 256 << 10
+
+// pairs are encoded states that the store has not got yet.
+type pairs struct {
+	*build
+	bytes []byte
+	ends  []int // of keys and values in bytes, in turns
+	part  BackfillResult
+}
+
+func (p *pairs) addStripe(ctx context.Context, s *stripe) error {
+	for key, state := range s.states {
+		generation := &p.result.Generation
+		p.end(append(p.bytes, generation.StateKey([]byte(key))...))
+		begin := len(p.bytes)
+		value, reason := state.Encode(p.bytes, cmp.Or(p.StateBytes, limits.StateBytes))
+		p.end(value)
+		p.part.Bytes += int64(len(value) - begin)
+		p.part.Entities++
+		p.part.Applied += state.applied
+		if reason != "" {
+			l := registry.DeadLetter{At: p.now, Entity: []byte(key), Reason: reason}
+			p.end(append(p.bytes, generation.LetterKey(l)...))
+			p.end(append(p.bytes, l.Value()...))
+			p.part.SetAside++
+		}
+		if len(p.bytes) >= pairsBytes {
+			if err := p.flush(); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end ends a key or value, which is what bytes has more than before.
+func (p *pairs) end(bytes []byte) {
+	p.bytes = bytes
+	p.ends = append(p.ends, len(bytes))
+}
+
+// flush hands the pairs to the store and adds what they count to the result.
+func (p *pairs) flush() error {
+	p.putting.Lock()
+	defer p.putting.Unlock()
+	begin := 0
+	for i := 0; i < len(p.ends); i += 2 {
+		if err := p.loader.Put(p.bytes[begin:p.ends[i]], p.bytes[p.ends[i]:p.ends[i+1]]); err != nil {
+			return err
+		}
+		begin = p.ends[i+1]
+	}
+	r := p.result
+	r.Entities, r.Applied, r.Bytes, r.SetAside = r.Entities+p.part.Entities, r.Applied+p.part.Applied, r.Bytes+p.part.Bytes, r.SetAside+p.part.SetAside
+	p.bytes, p.ends, p.part = p.bytes[:0], p.ends[:0], BackfillResult{}
+	return nil
+}
