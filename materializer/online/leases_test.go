@@ -130,6 +130,7 @@ func (r *rig) pushTraffic() {
 
 // Appliers share the shards of a log; each event is read by one of them and the states are those of a single applier.
 func TestAppliersShareShards(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	open := backendtest.OnRedis(server)
 	want := reference(t, open, 8)
@@ -230,6 +231,7 @@ func (d *dying) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, e
 
 // Wherever an applier dies, the other one goes on with its shards, and every event counts once.
 func TestO7_AnotherApplierGoesOn(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	open := backendtest.OnRedis(server)
 	want := reference(t, open, 3)
@@ -286,6 +288,7 @@ func (h *held) Swap(ctx context.Context, writes []onlinestore.Write) ([]bool, er
 // An applier that was stopped between reading and writing writes nothing when it goes on after its leases have ended,
 // whether another one has gone on or not, and whether the store is still the same.
 func TestAppliersWithoutLeasesWriteNothing(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	open := backendtest.OnRedis(server)
 	want := reference(t, open, 3)
@@ -328,6 +331,7 @@ func TestAppliersWithoutLeasesWriteNothing(t *testing.T) {
 
 // A server with another version of a view applies it, although the shards are held by servers without this version.
 func TestOtherVersionsAreNotStarved(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	r := newRig(t, backendtest.OnRedis(server), divided(t, 2))
 	a := r.lease(t, server, lease.Options{}, nil)
@@ -353,6 +357,7 @@ func TestOtherVersionsAreNotStarved(t *testing.T) {
 
 // Who cannot apply leaves the shards to others; what is wrong with the log, every server knows.
 func TestServersThatCannotApply(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	r := newRig(t, backendtest.OnRedis(server), divided(t, 3))
 	var clock atomic.Pointer[error]
@@ -397,6 +402,7 @@ func TestServersThatCannotApply(t *testing.T) {
 
 // Servers whose clocks differ share as others do: leases are judged by the clock of Redis.
 func TestP13_ClocksOfAppliersDiffer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	r := newRig(t, backendtest.OnRedis(server), divided(t, 4))
 	var all []*leased
@@ -438,6 +444,7 @@ func TestTakeover(t *testing.T) {
 // While servers run, a log is divided anew: they go on with the new shards, and every event counts once, also one that is
 // filled from another shard than its own.
 func TestReshardingBesideServers(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	open := backendtest.OnRedis(server)
 	r := newRig(t, open, divided(t, 0))

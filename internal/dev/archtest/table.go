@@ -138,7 +138,7 @@ var Table = []Package{
 	{"internal/dev/bench/apply", "measures the applier against reading and writing as many bytes", "",
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/eventlog", "internal/eventlog/pebble",
 			"internal/eventlog/redis", "internal/ingest", "internal/kernel", "internal/onlinestore", "internal/onlinestore/pebble",
-			"internal/onlinestore/redis", "internal/registry", "materializer/offline", "materializer/online", "internal/logpos"}},
+			"internal/onlinestore/redis", "internal/registry", "materializer/offline", "materializer/online", "internal/logpos", "internal/lease", "internal/redisconn"}},
 	{"internal/dev/bounds", "loads a real server in the ways in which servers are brought down", "",
 		[]string{"internal/dev/bench", "proto/unskew/*", "sdk"}},
 	{"internal/dev/soak", "runs a real server for long and checks that nothing grows", "",

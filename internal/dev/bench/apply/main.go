@@ -24,6 +24,8 @@ type report struct {
 	Redis       int          `json:"redis_per_s"`
 	TenViews    int          `json:"ten_views_per_s"`
 	Visible     bench.Figure `json:"visible_p99_ms"`
+	Shards8     bench.Figure `json:"shards_8_ratio"`     // one applier, against one shard
+	Appliers2   bench.Figure `json:"two_appliers_ratio"` // of 8 shards, against one applier
 	BulkPebble  bench.Figure `json:"bulk_pebble_ratio"`
 	BulkRedis   bench.Figure `json:"bulk_redis_ratio"`
 }
@@ -88,6 +90,14 @@ func run(ctx context.Context, n sizes) error {
 		}
 		*r.ratio, *r.rate = bench.Figure(f.rate/f.floor), int(f.rate)
 		fmt.Printf("%-34s %12.0f %12.0f %7.2f %14.1f\n", name, f.rate, f.floor, f.rate/f.floor, f.cpu)
+	}
+	if strings.HasPrefix("divided", n.only) {
+		one, two, err := divided(ctx, n)
+		if err != nil {
+			return fmt.Errorf("logs of several shards: %w", err)
+		}
+		out.Shards8, out.Appliers2 = bench.Figure(one), bench.Figure(two)
+		fmt.Printf("8 shards against one: %.2f; two appliers of 8 shards against one: %.2f\n", one, two)
 	}
 	for kind, ratio := range map[string]*bench.Figure{"pebble": &out.BulkPebble, "redis": &out.BulkRedis} {
 		name := "bulk, " + kind
