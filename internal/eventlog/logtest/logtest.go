@@ -44,6 +44,7 @@ func Run(t *testing.T, create func(t *testing.T) Storage) {
 		{"Entries without ids in a divided log", testDividedWithoutIDs},
 		{"The number of shards stays", testShardCount},
 		{"O5 a log that is divided anew has each id once", testReshard},
+		{"O5 no event comes while a log is divided anew", testReshardSealsFirst},
 		{"O7 dividing anew can be interrupted", testReshardInterrupted},
 		{"O5 pushes beside dividing anew", testReshardConcurrently},
 		{"Wait for several shards", testWaitForSeveral},

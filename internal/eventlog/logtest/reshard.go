@@ -121,21 +121,63 @@ func testReshard(t *testing.T, s Storage) {
 		t.Fatalf("the old shards ended at %v and end at %v, %v", ends, still, err)
 	}
 	// Ids are forgotten as they were, and what is refused stays refused.
-	clock.set(2000)
-	if got := outcomes(t, old, src, kept("new", 2000, 100)); !strings.HasPrefix(got[0], "appended") {
-		t.Fatal(got)
-	}
-	for i := range 40 {
-		if got := outcomes(t, old, src, entries[i]); strings.HasPrefix(got[0], "appended") {
-			t.Fatalf("entry %d counts twice", i)
+	for at := plan.EventTime(2000); at < 2002; at++ {
+		clock.set(at)
+		for i := range 40 {
+			if got := outcomes(t, old, src, kept(fmt.Sprint("new", at, "/", i), at, 100)); !strings.HasPrefix(got[0], "appended") {
+				t.Fatal(got)
+			}
 		}
 	}
+	refusedAgain := func() {
+		t.Helper()
+		for i := range 40 {
+			if got := outcomes(t, old, src, entries[i]); !strings.HasPrefix(got[0], "expired") {
+				t.Fatalf("entry %d, whose id is forgotten, is %s", i, got)
+			}
+		}
+	}
+	refusedAgain()
 	if got := outcomes(t, old, src, forever); !strings.HasPrefix(got[0], "duplicate") {
 		t.Fatal(got)
 	}
 	reshard(t, l, 2)
+	refusedAgain()
 	if got := outcomes(t, old, src, forever, late("history", "x", "")); !strings.HasPrefix(got[0], "duplicate") || !strings.HasPrefix(got[1], "duplicate") {
 		t.Fatal(got)
+	}
+}
+
+// during is a log that calls f after it has told the ids of a shard.
+type during struct {
+	eventlog.Log
+	f func()
+}
+
+func (d *during) IDs(ctx context.Context, shard string, each func([]eventlog.KeptID) error) error {
+	err := d.Log.IDs(ctx, shard, each)
+	d.f()
+	return err
+}
+
+// An event that comes while ids are moved is refused, so its id is not left behind.
+func testReshardSealsFirst(t *testing.T, s Storage) {
+	l := open(t, s)
+	src, layouts := dividedSource(0), eventlog.NewLayouts(l)
+	outcomes(t, layouts, src, entry("before", "x"))
+	refused := 0
+	between := &during{l, func() {
+		var dividing *eventlog.DividingError
+		if _, err := layouts.Append(context.Background(), src, []eventlog.Entry{entry("between", "x")}); errors.As(err, &dividing) {
+			refused++
+		}
+	}}
+	if _, _, err := eventlog.Reshard(t.Context(), between, "orders", 2, plan.Never, nil); err != nil || refused != 1 {
+		t.Fatalf("%d pushes were refused, %v", refused, err)
+	}
+	if got := outcomes(t, layouts, src, entry("between", "x"), entry("between", "x"), entry("before", "x")); !strings.HasPrefix(got[0], "appended") ||
+		!strings.HasPrefix(got[1], "duplicate") || got[2] != "duplicate 0/1" {
+		t.Error(got)
 	}
 }
 
