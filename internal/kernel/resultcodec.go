@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
@@ -162,10 +163,22 @@ func (c *chunkReader) lane(v *vector.Vector) {
 func (p *PartResults) Bytes() int {
 	n := 8 * (len(p.Known) + len(p.Few))
 	for _, v := range p.Aggs {
-		n += 8*(len(v.Null)+len(v.Err)+len(v.Bits)+len(v.Int)+len(v.Double)) + 16*len(v.Str) + 40*len(v.Any)
+		n += 8*(len(v.Null)+len(v.Err)+len(v.Bits)+len(v.Int)+len(v.Double)) + 16*len(v.Str)
 		for _, s := range v.Str {
 			n += len(s)
 		}
+		for _, x := range v.Any {
+			n += bytesOf(x)
+		}
+	}
+	return n
+}
+
+// bytesOf is what a value takes in memory, with its elements.
+func bytesOf(v plan.Value) int {
+	n := int(unsafe.Sizeof(v)) + len(v.Str())
+	for _, e := range v.List() {
+		n += bytesOf(e)
 	}
 	return n
 }

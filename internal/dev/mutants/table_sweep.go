@@ -28,6 +28,11 @@ var sweepMutants = []mutant{
 		tests: []string{oracleTests},
 	},
 	{
+		name: "results-without-elements", tag: "p8", breaks: "The elements of lists in results take no memory.",
+		file: "internal/kernel/resultcodec.go", old: "\t\tn += bytesOf(e)\n", new: "\t\tn += 0 * bytesOf(e)\n",
+		tests: []string{"internal/kernel"},
+	},
+	{
 		name: "superseded-across-a-row", tag: "o1", breaks: "An event that a spine row reads is dropped because the entity has a later one in the same block.",
 		file: "internal/kernel/superseded.go", old: "s.from = times[later-1]", new: "s.from = times[0]",
 		tests: []string{"internal/kernel"},
