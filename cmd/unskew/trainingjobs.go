@@ -31,8 +31,12 @@ type trainingJobs struct {
 // openTraining opens the queue of training sets, next to the project's embedded stores.
 func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
 	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
+	dir, err := filepath.Abs(filepath.Join(backend.DataDir(p), "training")) // relative paths of spines are those of the project
+	if err != nil {
+		return nil, err
+	}
 	return training.Open(training.Config{
-		Dir:   filepath.Join(backend.DataDir(p), "training"),
+		Dir:   dir,
 		Check: t.check, Build: t.build, Clock: time.Now, Log: logger,
 		MaxResults: results,
 		Arrow:      training.Arrow{Write: arrowparquet.Write, Read: arrowparquet.Read},

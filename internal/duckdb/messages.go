@@ -53,7 +53,7 @@ var (
 func (db *DB) knownError(msg string) error {
 	if m := missingExtension.FindStringSubmatch(msg); m != nil {
 		return fmt.Errorf("the DuckDB extension %s %w, and Unskew installs nothing by itself; "+
-			"install it once with DuckDB %s: duckdb -c %q; without it, copy the data to Parquet and read that with from:", m[1], errNotInstalled, Version(), "INSTALL "+m[1])
+			"install it once with DuckDB %s: duckdb -c %q; without it, copy the data to Parquet, which from: reads", m[1], errNotInstalled, Version(), "INSTALL "+m[1])
 	}
 	if m := missingDatabase.FindStringSubmatch(msg); m != nil {
 		return fmt.Errorf("the query names %q, which is neither a schema nor a database under attach: in unskew.yaml; "+
