@@ -16,10 +16,10 @@ CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate inte
 # Those of them whose tests try many random histories, or a fault at any call. With the race detector they
 # are shorter (-short), so they run without it too.
 RANDOM := $(wildcard internal/eventlog internal/onlinestore materializer/online)
-# Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on large data;
+# Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on much data;
 # .ci/run runs them, make test does not.
 LOADS := internal/dev/bounds internal/dev/soak
-LARGE := ^TestP8_PeakOfTheProcess$$
+LARGE := ^(TestP8_PeakOfTheProcess|TestO7_KilledWhileSpilling)$$
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
 # Packages whose binaries are built without cgo.
