@@ -11,7 +11,7 @@ export GOTOOLCHAIN := auto
 export GOFLAGS := -trimpath $(GOFLAGS)
 
 # Packages whose code runs in several goroutines; their tests run with the race detector.
-CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/onlinestore internal/redisconn internal/registry internal/relation \
+CONCURRENT := $(wildcard internal/eventlog internal/freshness internal/gate internal/lease internal/onlinestore internal/redisconn internal/registry internal/relation \
   internal/servedlog inprocess materializer/online sdk server)
 # Those of them whose tests try many random histories, or a fault at any call. With the race detector they
 # are shorter (-short), so they run without it too.
