@@ -99,7 +99,8 @@ type Log interface {
 	Trimmed(ctx context.Context, shard string) (Trimmed, error)
 	// SetBack corrects the times of records that were appended by a clock that ran ahead: every
 	// record up to the end of the shard counts as appended at the given time at the latest, which
-	// must not be before that of a trimmed record. It reports whether that changed any. What would change a sealed shard fails with ErrSealed. State that was computed from these records must be rebuilt.
+	// must not be before that of a trimmed record. It reports whether that changed any; if it would change one of a sealed
+	// shard, it fails with ErrSealed. State that was computed from these records must be rebuilt.
 	SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error)
 	// End is the position of the newest record, 0 for an empty shard.
 	End(ctx context.Context, shard string) (Position, error)
