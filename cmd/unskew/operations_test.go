@@ -44,7 +44,7 @@ func TestOperationsStepByStep(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "shop/redis/pid")); err == nil {
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGTERM)
+			_ = syscall.Kill(pid, syscall.SIGKILL) // when asked to end it saves first, and refuses if its folder is gone
 		}
 	}
 	text, err := os.ReadFile(output.Name())
