@@ -23,6 +23,7 @@ const (
 	Defaulted     Status = Status(unskewv1.Status_STATUS_DEFAULTED)      // the declared default; see Feature.Reason
 	Failed        Status = Status(unskewv1.Status_STATUS_ERROR)          // the expression failed
 	Stale         Status = Status(unskewv1.Status_STATUS_STALE)          // staler than MaxStaleness; see Feature.Reason
+	Lost          Status = Status(unskewv1.Status_STATUS_LOST)           // the store has lost the entity's state
 )
 
 // String returns the status's name in the contract, without the prefix.

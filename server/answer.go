@@ -244,7 +244,7 @@ func (s *service) appendOutputJSON(dst []byte, o int, q *query, a *answer, compa
 }
 
 // statusTexts are the contract's names of the statuses, in quotes.
-var statusTexts = func() (texts [statusStale + 1]string) {
+var statusTexts = func() (texts [statusCount]string) {
 	for s := range texts {
 		texts[s] = `"` + unskewv1.Status(s).String() + `"`
 	}

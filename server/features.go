@@ -147,10 +147,8 @@ func (v *viewReader) state() *unskewv1.ViewState {
 		if v.stateBytes(e) == 0 {
 			out.Unknown = append(out.Unknown, uint32(i))
 		} else {
-			applied, _ := v.appliedOf(e) // already known to decode
-			newest, _ := v.newestOf(e)
-			rows[i] = logpos.Max(built, applied)
-			out.NewestMicros[i] = int64(max(newest, plan.MinTime))
+			rows[i] = logpos.Max(built, v.appliedOf(e))
+			out.NewestMicros[i] = int64(max(v.newestOf(e, plan.Always), plan.MinTime))
 		}
 		out.Positions[i] = rows[i].Sum()
 		out.Shards = max(out.Shards, uint32(len(rows[i])))

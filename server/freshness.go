@@ -19,6 +19,9 @@ import (
 // kernel does not know it, because training sets are never stale.
 const statusStale = kernel.Failed + 1
 
+// statusCount is one more than the greatest status.
+const statusCount = kernel.Lost + 1
+
 // demand is what a request says about freshness.
 type demand struct {
 	most   plan.Micros // staleness that the request accepts; 0: any

@@ -34,7 +34,7 @@ const keptRowBytes = 64
 type segment struct {
 	bytes    []byte
 	form     form
-	statuses [statusStale + 1]int32 // how many of the outputs have each
+	statuses [statusCount]int32 // how many of the outputs have each
 }
 
 // form is what the bytes of a segment depend on besides the row.
@@ -80,10 +80,10 @@ func readsNow(v *plan.View, feature int) (reads bool) {
 	return reads
 }
 
-// read computes the features of the view as of t.
+// read computes the features of the view as of t. The error is errMoved.
 func (v *viewReader) read(t plan.EventTime) (*kernel.Features, error) {
 	if len(v.Kept) == 0 {
-		return v.kernel.ReadStored(v.States, t)
+		return v.kernel.ReadStored(v.States, t), nil
 	}
 	n := len(v.States)
 	v.prepared, v.wanted = slices.Grow(v.prepared[:0], n)[:n], slices.Grow(v.wanted[:0], n)[:n]
@@ -95,7 +95,7 @@ func (v *viewReader) read(t plan.EventTime) (*kernel.Features, error) {
 			return nil, errMoved
 		}
 	}
-	return v.kernel.ReadPrepared(v.States, v.prepared, v.wanted, t)
+	return v.kernel.ReadPrepared(v.States, v.prepared, v.wanted, t), nil
 }
 
 // keep keeps what the current request has prepared and encoded.
@@ -189,7 +189,7 @@ func (s *Server) encodeKept(c *call, svc *service, states []fetched, now plan.Ev
 	if c.answer, err = svc.append(c.answer[:0], &c.query, a, how); err != nil {
 		return false, err
 	}
-	var statuses [statusStale + 1]int
+	var statuses [statusCount]int
 	for _, x := range svc.runs {
 		for status, n := range states[x.ref].kept(0).statuses {
 			statuses[status] += int(n)

@@ -41,7 +41,7 @@ type callMetrics struct {
 // readMetrics are the metrics of a feature service, which are looked up once.
 type readMetrics struct {
 	rows     prometheus.Counter
-	statuses [statusStale + 1]atomic.Value // of prometheus.Counter, from the first value on
+	statuses [statusCount]atomic.Value // of prometheus.Counter, from the first value on
 }
 
 // latencyBuckets range from a tenth of a millisecond to the default timeout.
@@ -157,7 +157,7 @@ func (m *metrics) call(procedure string) *callMetrics {
 
 // read counts the rows and statuses of an answer.
 func (m *metrics) read(s *service, q *query, a *answer) {
-	var count [statusStale + 1]int
+	var count [statusCount]int
 	n := q.n
 	for o := range a.cols {
 		col, places := a.cols[o], a.places[o]
@@ -177,7 +177,7 @@ func (m *metrics) read(s *service, q *query, a *answer) {
 }
 
 // values counts rows and their values by status.
-func (m *metrics) values(s *service, rows int, count *[statusStale + 1]int) {
+func (m *metrics) values(s *service, rows int, count *[statusCount]int) {
 	x := s.metrics.Load()
 	if x == nil {
 		x = &readMetrics{rows: m.rows.WithLabelValues(s.plan.Name)}

@@ -81,7 +81,7 @@ func readOperation(s *service) object {
 
 // rowStatuses are the statuses in row-shaped answers. PRESENT is left out there.
 func rowStatuses() []string {
-	list := []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR"}
+	list := []string{"EMPTY", "UNKNOWN_ENTITY", "DEFAULTED:EMPTY", "DEFAULTED:UNKNOWN_ENTITY", "ERROR", "LOST"}
 	for _, s := range append([]string{"PRESENT"}, list...) {
 		list = append(list, "STALE:"+s)
 	}

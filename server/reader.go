@@ -103,11 +103,7 @@ type answer struct {
 func (r *reader) read(ctx context.Context, q *query, states []fetched, t plan.EventTime) (*answer, error) {
 	for i, v := range r.views {
 		v.fetched = states[i]
-		newest, err := v.newest()
-		if err != nil {
-			return nil, fmt.Errorf("view %s: %w", v.ref.View.Name, err)
-		}
-		t = max(t, newest+1)
+		t = max(t, v.newest(t)+1)
 	}
 	a := &r.answer
 	for i, v := range r.views {
@@ -145,41 +141,36 @@ func (r *reader) explain(q *query, a *answer, failed func(output string, row int
 			continue
 		}
 		for row := range q.n {
-			if at := a.places[o].Of(row); a.cols[o].Status[at] == kernel.Failed {
+			if at := a.places[o].Of(row); a.cols[o].Status[at] == kernel.Failed || a.cols[o].Status[at] == kernel.Lost {
 				failed(r.service.outputs[o].Name, row, r.derive.ErrorText(a.features, a.derived, o, at))
 			}
 		}
 	}
 }
 
-// newest returns the newest visible time in the fetched states, or plan.Always if there are none.
-func (v *viewReader) newest() (plan.EventTime, error) {
+// newest returns the newest visible time in the fetched states if it is since or later, else any earlier time.
+func (v *viewReader) newest(since plan.EventTime) plan.EventTime {
 	newest := plan.Always
 	for e := range v.States {
-		if v.stateBytes(e) == 0 {
-			continue
+		if v.stateBytes(e) > 0 {
+			newest = max(newest, v.newestOf(e, since))
 		}
-		t, err := v.newestOf(e)
-		if err != nil {
-			return 0, fmt.Errorf("state of entity %d of the request: %w", e, err)
-		}
-		newest = max(newest, t)
 	}
-	return newest, nil
+	return newest
 }
 
-// newestOf returns the newest time of the state of entity e, which has one.
-func (v *viewReader) newestOf(e int) (plan.EventTime, error) {
+// newestOf returns the newest time of the state of entity e, which has one, if it is since or later.
+func (v *viewReader) newestOf(e int, since plan.EventTime) plan.EventTime {
 	if k := v.kept(e); k != nil {
-		return k.Newest, nil
+		return k.Newest
 	}
-	return v.kernel.NewestOf(v.States[e])
+	return v.kernel.NewestOf(v.States[e], since)
 }
 
 // appliedOf returns the positions that the state of entity e, which has one, has applied.
-func (v *viewReader) appliedOf(e int) (logpos.Vector, error) {
+func (v *viewReader) appliedOf(e int) logpos.Vector {
 	if k := v.kept(e); k != nil {
-		return k.Applied, nil
+		return k.Applied
 	}
 	return v.kernel.AppliedOf(v.States[e])
 }

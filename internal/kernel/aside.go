@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -16,6 +17,33 @@ const (
 	asideFormat5 = 0xfe
 )
 
+// lostFormat is the format of a record that says that the store has lost the state of an entity:
+// revision, format, fingerprint, newest (Always), reason, CRC-32C.
+const lostFormat = 0xfd
+
+// missing says why there is no state of an entity that has events.
+type missing struct {
+	reason string
+	lost   bool // by the store; else it was set aside
+}
+
+func (m missing) String() string {
+	if m.lost {
+		return "the entity's state is lost: " + m.reason
+	}
+	return "the entity's state was set aside: " + m.reason
+}
+
+// AppendLost appends the record of a lost state. Its revision is any that the key has never had. No
+// events may be applied to it; features that need them have the status Lost.
+func AppendLost(dst []byte, view plan.Fingerprint, revision uint64, reason string) []byte {
+	begin := len(dst)
+	dst = append(binary.BigEndian.AppendUint64(dst, revision), lostFormat)
+	dst = append(dst, view[:fingerprintLen]...)
+	dst = binary.AppendVarint(dst, int64(plan.Always))
+	return seal(append(dst, reason...), begin)
+}
+
 // SetAside replaces s by a record of why it cannot be stored. The record has the applied positions and
 // the reason, but no events. Every aggregate read from it is an error. No events may be
 // applied to it; only a new build from history restores the entity.
@@ -27,6 +55,9 @@ func (s *State) SetAside(reason string) {
 
 // Aside is the reason for which the state was set aside, "" if it was not.
 func (s *State) Aside() string { return s.aside }
+
+// Lost reports whether s is the record of a state that the store has lost; Aside is the reason.
+func (s *State) Lost() bool { return s.lost }
 
 // Encode is Append with checks, for storing the state. If Decode would refuse the state, or
 // its encoding is longer than limit bytes, Encode sets it aside and encodes the record of that
@@ -58,6 +89,10 @@ func (s *State) decodeAside(body []byte) error {
 	return nil
 }
 
+// ErrDamaged is wrapped by errors of stored bytes that are not, or not any more, what a program
+// like this one wrote for the view. States of a format that this program does not know are no such.
+var ErrDamaged = errors.New("the stored state is damaged")
+
 // appendHeader begins an encoding in the first of two formats, or in the second, which has applied
 // positions, if there are others than of the first shard. seal appends the checksum of the encoding that
 // began at begin.
@@ -78,13 +113,13 @@ func seal(dst []byte, begin int) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[begin:], castagnoli))
 }
 
-// readAside makes every aggregate of row i an error.
-func (k *View) readAside(i int, reason string) {
+// readMissing makes every aggregate of row i an error.
+func (k *View) readMissing(i int, m missing) {
 	for _, v := range k.aggs {
 		v.SetErr(i)
 	}
-	if k.aside == nil {
-		k.aside = map[int]string{}
+	if k.missing == nil {
+		k.missing = map[int]missing{}
 	}
-	k.aside[i] = reason
+	k.missing[i] = m
 }

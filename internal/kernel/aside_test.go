@@ -50,10 +50,7 @@ func TestStatesThatAreSetAside(t *testing.T) {
 			t.Errorf("the default of an error is %v", col.Vec.Value(0))
 		}
 	}
-	stored, err := k.ReadStored([][]byte{b, whole, nil}, at)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored := k.ReadStored([][]byte{b, whole, nil}, at)
 	for c, feature := range k.Plan().Features {
 		if status := stored.Cols[c].Status; status[0] != kernel.Failed || status[1] == kernel.Failed || status[2] == kernel.Failed {
 			t.Errorf("%s, as stored: %v", feature.Name, status)

@@ -19,6 +19,9 @@ type Features struct {
 	// Known is, in the results of a View, the rows whose entity has a visible event, before
 	// any filter. A Service needs it for its views.
 	Known vector.Bitmap
+	// Lost is the rows whose entity's state is lost; nil if there are none. Only a read of stored
+	// states sets it.
+	Lost vector.Bitmap
 	// Few is the rows of Known whose entity has fewer than FewEvents visible events. Only a
 	// replay's Reader sets it.
 	Few  vector.Bitmap
@@ -32,7 +35,7 @@ type FeatureColumn struct {
 	Vec    *vector.Vector
 	Status []Status
 	Reason []Status // of a default: Empty or UnknownEntity; 0 elsewhere
-	Errors int      // number of rows whose status is Failed
+	Errors int      // number of rows whose status is Failed or Lost
 	Absent int      // number of rows whose status is not Present; set by View and Service
 
 	present int // how many of the first rows are Present in the memory of Status and Reason
@@ -56,9 +59,9 @@ type outerFeature struct {
 	inputs  []*vector.Vector
 }
 
-// newOuter compiles the outer expressions of a view; aside is the reason why the state of a
-// row was set aside, "" if it was not.
-func newOuter(v *plan.View, aside func(row int) string) (*outer, error) {
+// newOuter compiles the outer expressions of a view; why says why there is no state of a row,
+// if there is none.
+func newOuter(v *plan.View, why func(row int) (missing, bool)) (*outer, error) {
 	o, err := compileOuter(v.Features, v.Order, func(e *plan.Expr) plan.Type {
 		switch e.Kind {
 		case plan.Aggregate:
@@ -73,8 +76,8 @@ func newOuter(v *plan.View, aside func(row int) string) (*outer, error) {
 	}
 	o.cause = func(leaf *plan.Expr, row int) string {
 		if leaf.Kind == plan.Aggregate {
-			if reason := aside(row); reason != "" {
-				return "the entity's state was set aside: " + reason
+			if m, ok := why(row); ok {
+				return m.String()
 			}
 			return aggregateError(&v.Slots[v.Aggregates[leaf.Index].Slot])
 		}
@@ -131,9 +134,12 @@ func (o *outer) checkStop() {
 	}
 }
 
-// eval computes n rows as of the given times. resolve returns the vector of a leaf; known
-// reports whether an entity that feature f reads has visible events as of row i.
-func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, known func(f, i int) bool) *Features {
+// sources says of the entities that a feature reads, by feature and row, whether one has visible events, and
+// whether the state of one is lost; lost is nil if none is.
+type sources struct{ known, lost func(f, i int) bool }
+
+// eval computes n rows as of the given times. resolve returns the vector of a leaf.
+func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vector.Vector, from sources) *Features {
 	o.now.Resize(n)
 	for i, t := range at {
 		o.now.Int[i] = int64(t)
@@ -150,7 +156,7 @@ func (o *outer) eval(n int, at []plan.EventTime, resolve func(*plan.Expr) *vecto
 				of.inputs[i] = v
 			}
 		}
-		o.out.Cols[f].fill(of, f, of.eval(n), known)
+		o.out.Cols[f].fill(of, f, of.eval(n), from)
 	}
 	return &o.out
 }
@@ -164,7 +170,7 @@ func (of *outerFeature) eval(n int) *vector.Vector {
 
 // fill sets the values of feature number f from its result, with statuses, defaults and
 // canonical NaNs.
-func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, known func(f, i int) bool) {
+func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, from sources) {
 	n := result.N
 	if of.plain && of.plan.Default == nil {
 		if c.Vec != result {
@@ -192,23 +198,32 @@ func (c *FeatureColumn) fill(of *outerFeature, f int, result *vector.Vector, kno
 	for i := range c.Status {
 		if !result.Valid(i) {
 			c.Absent++
-			c.withoutValue(of.plan, i, result.IsErr(i), known(f, i))
+			if result.IsErr(i) {
+				c.failed(of.plan, i, from.lost != nil && from.lost(f, i))
+			} else {
+				c.withoutValue(of.plan, i, from.known(f, i))
+			}
 		}
 	}
 }
 
-// withoutValue sets the status of a row without a value, and its default if there is one.
-func (c *FeatureColumn) withoutValue(f *plan.Feature, i int, failed, known bool) {
-	if failed {
-		c.Status[i] = Failed
-		c.Errors++
-		if f.OnErrorDefault && f.Default != nil {
-			c.put(i, *f.Default)
-			return
-		}
-		c.Vec.SetErr(i)
+// failed sets the status of a row whose expression failed; lost says that it read a state that is lost. Then
+// no default stands in, because nobody would notice.
+func (c *FeatureColumn) failed(f *plan.Feature, i int, lost bool) {
+	c.Status[i] = Failed
+	c.Errors++
+	switch {
+	case lost:
+		c.Status[i] = Lost
+	case f.OnErrorDefault && f.Default != nil:
+		c.put(i, *f.Default)
 		return
 	}
+	c.Vec.SetErr(i)
+}
+
+// withoutValue sets the status of a row without a value, and its default if there is one.
+func (c *FeatureColumn) withoutValue(f *plan.Feature, i int, known bool) {
 	c.Status[i] = UnknownEntity
 	if known {
 		c.Status[i] = Empty
@@ -268,7 +283,7 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 			continue
 		}
 		if s.aside != "" {
-			k.readAside(i, s.aside)
+			k.readMissing(i, missing{s.aside, s.lost})
 			continue
 		}
 		s.Fold(at[i])
@@ -279,7 +294,7 @@ func (k *View) Read(states []*State, at []plan.EventTime) *Features {
 
 // resize makes room for the values of n rows and discards the previous ones.
 func (k *View) resize(n int) {
-	clear(k.aside)
+	clear(k.missing)
 	for _, v := range k.aggs {
 		if v.N != n || v.Null != nil || v.Err != nil {
 			v.Resize(n)
@@ -288,13 +303,14 @@ func (k *View) resize(n int) {
 }
 
 // ReadStored is Read for encoded states, nil for an entity without events, all as of t, which
-// must be later than the newest time that NewestOf returns for each.
-func (k *View) ReadStored(states [][]byte, t plan.EventTime) (*Features, error) {
-	return k.readRows(len(states), t, func(i int) error { return k.readRow(i, states[i], t) })
+// must be later than the newest time that NewestOf returns for each. An encoding that cannot be read
+// is a lost state.
+func (k *View) ReadStored(states [][]byte, t plan.EventTime) *Features {
+	return k.readRows(len(states), t, func(i int) { k.readRow(i, states[i], t) })
 }
 
 // readRows reads n rows as of t, each by read, and evaluates the outer expressions.
-func (k *View) readRows(n int, t plan.EventTime, read func(i int) error) (*Features, error) {
+func (k *View) readRows(n int, t plan.EventTime, read func(i int)) *Features {
 	k.resize(n)
 	if k.stored == nil {
 		k.stored = k.NewState()
@@ -303,33 +319,33 @@ func (k *View) readRows(n int, t plan.EventTime, read func(i int) error) (*Featu
 	k.events.Zero()
 	for i := range n {
 		k.at[i] = t
-		if err := read(i); err != nil {
-			return nil, fmt.Errorf("state of entity %d: %w", i, err)
-		}
+		read(i)
 	}
 	k.stored.Reset() // so that it does not keep the last encoding alive
-	return k.finish(k.aggs, k.at, k.events.Get), nil
+	return k.finish(k.aggs, k.at, k.events.Get)
 }
 
 // readRow reads row i from an encoded state.
-func (k *View) readRow(i int, b []byte, t plan.EventTime) error {
+func (k *View) readRow(i int, b []byte, t plan.EventTime) {
 	if b == nil {
 		k.readEmpty(i)
-		return nil
+		return
 	}
 	k.outer.checkStop()
+	m := missing{}
 	if err := k.stored.Load(b); err != nil {
-		return err
+		m = missing{err.Error(), true}
+	} else {
+		m = missing{k.stored.aside, k.stored.lost}
 	}
-	if reason := k.stored.Aside(); reason != "" {
-		k.readAside(i, reason)
+	if m.reason != "" {
+		k.readMissing(i, m)
 		k.events.Put(i, true)
-		return nil
+		return
 	}
 	k.stored.Fold(t)
 	k.stored.readAggregates(k.aggs, i, t)
 	k.events.Put(i, k.stored.events > 0)
-	return nil
 }
 
 // readEmpty reads row i from an entity without events.
@@ -349,11 +365,22 @@ func (k *View) finish(aggs []*vector.Vector, at []plan.EventTime, known func(i i
 	for i := range at {
 		rows.Put(i, known(i))
 	}
-	k.outer.out.Known = rows
+	k.outer.out.Known, k.outer.out.Lost = rows, nil
+	from := sources{known: func(_, i int) bool { return rows.Get(i) }}
+	for i, m := range k.missing {
+		if !m.lost {
+			continue
+		}
+		if k.outer.out.Lost == nil {
+			k.outer.out.Lost = vector.NewBitmap(len(at))
+			from.lost = func(_, i int) bool { return k.outer.out.Lost.Get(i) }
+		}
+		k.outer.out.Lost.Set(i)
+	}
 	return k.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
 		if leaf.Kind == plan.Aggregate {
 			return aggs[leaf.Index]
 		}
 		return k.outer.out.Cols[leaf.Index].Vec
-	}, func(_, i int) bool { return rows.Get(i) })
+	}, from)
 }

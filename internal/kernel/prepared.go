@@ -20,13 +20,13 @@ type Prepared struct {
 	Newest      plan.EventTime // of the state, as NewestOf returns it
 	StateBytes  int            // length of the encoded state; 0 if there is none
 
-	known  bool
-	aside  string
-	values []uint64 // by wanted aggregate: a number, or an index in texts or boxed
-	null   vector.Bitmap
-	err    vector.Bitmap
-	texts  []string
-	boxed  []plan.Value
+	known   bool
+	missing missing  // its reason is "" if there is a state
+	values  []uint64 // by wanted aggregate: a number, or an index in texts or boxed
+	null    vector.Bitmap
+	err     vector.Bitmap
+	texts   []string
+	boxed   []plan.Value
 }
 
 // ValidAt reports whether the values are those as of t.
@@ -34,7 +34,7 @@ func (p *Prepared) ValidAt(t plan.EventTime) bool { return p.From <= t && t < p.
 
 // Bytes is about how much memory p takes.
 func (p *Prepared) Bytes() int {
-	n := preparedBytes + len(p.aside) + 8*(len(p.values)+len(p.null)+len(p.err)+len(p.Applied))
+	n := preparedBytes + len(p.missing.reason) + 8*(len(p.values)+len(p.null)+len(p.err)+len(p.Applied))
 	for _, s := range p.texts {
 		n += textBytes + len(s)
 	}
@@ -55,17 +55,15 @@ const (
 
 // ReadPrepared is ReadStored in which row i is prepared[i] unless that is nil; prepared[i] must be
 // valid at t. Another row for which want is set is prepared, too.
-func (k *View) ReadPrepared(states [][]byte, prepared []*Prepared, want []bool, t plan.EventTime) (*Features, error) {
-	return k.readRows(len(states), t, func(i int) error {
+func (k *View) ReadPrepared(states [][]byte, prepared []*Prepared, want []bool, t plan.EventTime) *Features {
+	return k.readRows(len(states), t, func(i int) {
 		if p := prepared[i]; p != nil {
 			k.readKept(i, p, t)
-			return nil
+			return
 		}
-		if err := k.readRow(i, states[i], t); err != nil || !want[i] {
-			return err
+		if k.readRow(i, states[i], t); want[i] {
+			prepared[i] = k.prepared(i, states[i], t)
 		}
-		prepared[i] = k.prepared(i, states[i], t)
-		return nil
 	})
 }
 
@@ -75,8 +73,8 @@ func (k *View) readKept(i int, p *Prepared, t plan.EventTime) {
 		panic("kernel: prepared values are read at a time at which they are not valid")
 	}
 	k.events.Put(i, p.known)
-	if p.aside != "" {
-		k.readAside(i, p.aside)
+	if p.missing.reason != "" {
+		k.readMissing(i, p.missing)
 		return
 	}
 	for n, a := range k.wanted {
@@ -108,9 +106,9 @@ func (k *View) readKept(i int, p *Prepared, t plan.EventTime) {
 func (k *View) prepared(i int, b []byte, t plan.EventTime) *Prepared {
 	p := &Prepared{From: plan.Always, Until: plan.Never, Newest: plan.Always, StateBytes: len(b), known: k.events.Get(i)}
 	if b != nil {
-		p.Newest, _ = k.NewestOf(b) // already known to decode
-		p.Applied, _ = k.AppliedOf(b)
-		if p.aside = strings.Clone(k.aside[i]); p.aside != "" {
+		p.Newest, p.Applied = k.NewestOf(b, plan.Always), k.AppliedOf(b)
+		if p.missing = k.missing[i]; p.missing.reason != "" {
+			p.missing.reason = strings.Clone(p.missing.reason)
 			return p
 		}
 		p.From, p.Until = k.stored.validity(t)

@@ -112,6 +112,22 @@ func (s *Service) DeriveShared(views []*Features, index [][]int32, request *vect
 			spreadRows(x.col, views[x.ref].Cols[x.feature].Vec, index[x.ref])
 		}
 	}
+	// of reports whether one of the views that derived feature d reads has the bit of row i.
+	of := func(bits func(*Features) vector.Bitmap, d, i int) bool {
+		return slices.ContainsFunc(s.behind[d], func(v int) bool {
+			b, row := bits(views[v]), i
+			if index[v] != nil {
+				row = int(index[v][i])
+			}
+			return b != nil && b.Get(row)
+		})
+	}
+	from := sources{known: func(d, i int) bool {
+		return len(s.behind[d]) == 0 || of(func(f *Features) vector.Bitmap { return f.Known }, d, i)
+	}}
+	if slices.ContainsFunc(views, func(f *Features) bool { return f.Lost != nil }) {
+		from.lost = func(d, i int) bool { return of(func(f *Features) vector.Bitmap { return f.Lost }, d, i) }
+	}
 	return s.outer.eval(len(at), at, func(leaf *plan.Expr) *vector.Vector {
 		if leaf.Kind == plan.Request {
 			return request.Col(leaf.Name)
@@ -124,14 +140,7 @@ func (s *Service) DeriveShared(views []*Features, index [][]int32, request *vect
 			return s.spreadOf(f.Ref, f.Feature).col
 		}
 		return views[f.Ref].Cols[f.Feature].Vec
-	}, func(d, i int) bool {
-		return len(s.behind[d]) == 0 || slices.ContainsFunc(s.behind[d], func(v int) bool {
-			if index[v] != nil {
-				return views[v].Known.Get(int(index[v][i]))
-			}
-			return views[v].Known.Get(i)
-		})
-	})
+	}, from)
 }
 
 // spreadRows sets row i of dst to row index[i] of src.

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -22,7 +21,8 @@ type State struct {
 	events  uint64          // visible events of the entity, before any filter
 	series  []window.Series // by group of slots
 	pending []pendingRow    // in any order; sorted when encoded
-	aside   string          // why it was set aside; "" for a state with its events
+	aside   string          // why it was set aside or is lost; "" for a state with its events
+	lost    bool
 }
 
 // NewState makes the state of an entity without events.
@@ -36,7 +36,7 @@ func (k *View) NewState() *State {
 
 // Reset makes s the state of an entity without events and keeps its memory.
 func (s *State) Reset() {
-	s.applied, s.newest, s.events, s.pending, s.aside = s.applied[:0], plan.Always, 0, s.pending[:0], ""
+	s.applied, s.newest, s.events, s.pending, s.aside, s.lost = s.applied[:0], plan.Always, 0, s.pending[:0], "", false
 	for g := range s.series {
 		s.series[g].Clear()
 	}
@@ -79,7 +79,7 @@ func (s *State) Tiles() int {
 // pending row becomes visible later than every row in the tiles.
 func (s *State) Apply(rows *Rows, sel []int32, horizon plan.EventTime) {
 	if s.aside != "" {
-		panic("kernel: Apply to a state that was set aside")
+		panic("kernel: Apply to a state that was set aside or is lost")
 	}
 	horizon = max(horizon, s.newest+1)
 	s.Fold(horizon)
@@ -168,13 +168,16 @@ const (
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	errState   = errors.New("state: truncated or malformed")
+	errState   = fmt.Errorf("state: truncated or malformed: %w", ErrDamaged)
 )
 
 // Append appends the canonical encoding of s. It begins with the revision that the online
 // store requires.
 func (s *State) Append(dst []byte) []byte {
 	begin := len(dst)
+	if s.lost {
+		panic("kernel: the record of a lost state is made by AppendLost")
+	}
 	if s.aside != "" {
 		return seal(s.appendAside(s.appendHeader(dst, asideFormat, asideFormat5)), begin)
 	}
@@ -211,26 +214,35 @@ func (s *State) Load(b []byte) error {
 	return err
 }
 
-// NewestOf is the newest time of an encoded state. It does not check the rest.
-func (k *View) NewestOf(b []byte) (plan.EventTime, error) {
+// NewestOf is the newest time of an encoded state; Always if it is before since or the state cannot be
+// read.
+func (k *View) NewestOf(b []byte, since plan.EventTime) plan.EventTime {
 	h, err := k.head(b)
-	return h.newest, err
+	if err != nil || h.newest < since || !intact(b) {
+		return plan.Always
+	}
+	return h.newest
 }
 
-// AppliedOf is the positions that an encoded state has applied. It does not check the rest.
-func (k *View) AppliedOf(b []byte) (logpos.Vector, error) {
+// AppliedOf is the positions that an encoded state has applied, none if it cannot be read. It does
+// not check the rest.
+func (k *View) AppliedOf(b []byte) logpos.Vector {
 	h, err := k.head(b)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	var v logpos.Vector
-	return v, h.decodeApplied(&v)
+	if h.decodeApplied(&v) != nil {
+		return nil
+	}
+	return v
 }
 
 // stateHead is the front of an encoded state.
 type stateHead struct {
 	revision uint64
 	sharded  bool   // there are encoded positions
+	lost     bool   // it is the record of a lost state
 	applied  []byte // begins with them
 	newest   plan.EventTime
 	body     []byte // what follows
@@ -240,15 +252,19 @@ func (k *View) head(b []byte) (h stateHead, err error) {
 	if len(b) < stateHeader+4 {
 		return h, errState
 	}
-	if f := b[8]; f != stateFormat && f != stateFormat5 && f != stateFormat3 && f != asideFormat && f != asideFormat5 {
+	if f := b[8]; f != stateFormat && f != stateFormat5 && f != stateFormat3 && f != asideFormat && f != asideFormat5 && f != lostFormat {
+		if !intact(b) {
+			return h, fmt.Errorf("state: format %d, and the checksum does not match: %w", b[8], ErrDamaged)
+		}
 		return h, fmt.Errorf("state: format %d; this program reads %d to %d; run: unskew materialize --full --view %s",
 			b[8], stateFormat3, stateFormat5, k.plan.Name)
 	}
 	if string(b[9:stateHeader]) != string(k.plan.Fingerprint[:fingerprintLen]) {
-		return h, fmt.Errorf("state: belongs to another version of view %s (%x, not %x)", k.plan.Name, b[9:15], k.plan.Fingerprint[:6])
+		return h, fmt.Errorf("state: belongs to another version of view %s (%x, not %x): %w", k.plan.Name, b[9:15], k.plan.Fingerprint[:6], ErrDamaged)
 	}
 	h.revision, h.body = binary.BigEndian.Uint64(b), b[stateHeader:len(b)-4]
 	ok := true
+	h.lost = b[8] == lostFormat
 	if h.sharded = b[8] == stateFormat5 || b[8] == asideFormat5; h.sharded {
 		h.applied = h.body
 		if h.body, ok = logpos.Skip(h.body); !ok {
@@ -266,6 +282,9 @@ func (k *View) head(b []byte) (h stateHead, err error) {
 // decodeApplied decodes the applied positions into v.
 func (h *stateHead) decodeApplied(v *logpos.Vector) error {
 	*v = (*v)[:0]
+	if h.lost {
+		return nil
+	}
 	if !h.sharded {
 		v.Raise(0, h.revision-1)
 		return nil
@@ -276,21 +295,27 @@ func (h *stateHead) decodeApplied(v *logpos.Vector) error {
 	return nil
 }
 
+// intact reports whether an encoding has the checksum that it ends with.
+func intact(b []byte) bool {
+	n := len(b) - 4
+	return crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
+}
+
 func (s *State) decode(b []byte, reading bool) error {
 	s.Reset()
 	h, err := s.view.head(b)
 	if err != nil {
 		return err
 	}
-	sum := binary.BigEndian.Uint32(b[len(b)-4:])
-	if crc32.Checksum(b[:len(b)-4], castagnoli) != sum {
-		return errors.New("state: checksum does not match, the stored bytes are damaged")
+	if !intact(b) {
+		return fmt.Errorf("state: checksum does not match: %w", ErrDamaged)
 	}
 	if err := h.decodeApplied(&s.applied); err != nil {
 		return err
 	}
 	s.newest = h.newest
-	if b[8] == asideFormat || b[8] == asideFormat5 {
+	if b[8] == asideFormat || b[8] == asideFormat5 || b[8] == lostFormat {
+		s.lost = h.lost
 		return s.decodeAside(h.body)
 	}
 	var ok bool
@@ -309,7 +334,7 @@ func (s *State) decode(b []byte, reading bool) error {
 			body, err = series.Decode(body, s.newest)
 		}
 		if err != nil {
-			return fmt.Errorf("state: group %d: %w", g, err)
+			return fmt.Errorf("state: group %d: %w: %w", g, err, ErrDamaged)
 		}
 	}
 	if err := s.decodePending(body); err != nil {

@@ -13,16 +13,18 @@ const (
 	UnknownEntity Status = 3 // none; no event of the entity is visible
 	Defaulted     Status = 4 // none, and the declared default took its place; the reason is kept
 	Failed        Status = 5 // the expression failed
+	// 6 is STALE, which the kernel does not know.
+	Lost Status = 7 // unknown; the store has lost the entity's state
 )
 
-var statusNames = [...]string{"", "PRESENT", "EMPTY", "UNKNOWN_ENTITY", "DEFAULTED", "ERROR"}
+var statusNames = [...]string{1: "PRESENT", 2: "EMPTY", 3: "UNKNOWN_ENTITY", 4: "DEFAULTED", 5: "ERROR", 7: "LOST"}
 
 func (s Status) String() string { return statusNames[s] }
 
 // ParseStatus reads a status by its name.
 func ParseStatus(name string) (Status, error) {
 	for s, n := range statusNames {
-		if s > 0 && n == name {
+		if n != "" && n == name {
 			return Status(s), nil
 		}
 	}

@@ -14,15 +14,15 @@ import (
 // View is a compiled feature view. It owns scratch memory, so it is for one goroutine at a
 // time; compile one for each.
 type View struct {
-	plan   *plan.View
-	exprs  []*rowExpr // of all slots, without duplicates
-	slots  []slot
-	groups []group // slots by the levels of their tiles
-	outer  *outer
-	rows   Rows             // scratch of Eval
-	aggs   []*vector.Vector // scratch of Read, one per windowed aggregate
-	wanted []int            // the aggregates that are read
-	aside  map[int]string   // by row of the last Read: why its state was set aside
+	plan    *plan.View
+	exprs   []*rowExpr // of all slots, without duplicates
+	slots   []slot
+	groups  []group // slots by the levels of their tiles
+	outer   *outer
+	rows    Rows             // scratch of Eval
+	aggs    []*vector.Vector // scratch of Read, one per windowed aggregate
+	wanted  []int            // the aggregates that are read
+	missing map[int]missing  // by row of the last Read: why there is no state
 
 	// scratch of ReadStored
 	stored *State
@@ -94,7 +94,7 @@ func NewView(v *plan.View) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.outer, err = newOuter(v, func(row int) string { return k.aside[row] }); err != nil {
+	if k.outer, err = newOuter(v, func(row int) (missing, bool) { m, ok := k.missing[row]; return m, ok }); err != nil {
 		return nil, fmt.Errorf("view %s: %w", v.Name, err)
 	}
 	for _, a := range v.Aggregates {

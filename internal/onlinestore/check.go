@@ -43,8 +43,8 @@ func CheckWrites(writes []Write) error {
 		if err := CheckPair(w.Key, w.Value); err != nil {
 			return fmt.Errorf("write %d: %w", i, err)
 		}
-		if r := Revision(w.Value); r <= w.Expect {
-			return fmt.Errorf("write %d: the revision of key %q would go from %d to %d: it must grow", i, w.Key, w.Expect, r)
+		if r := Revision(w.Value); r == w.Expect {
+			return fmt.Errorf("write %d: the revision of key %q would stay %d: it must change", i, w.Key, r)
 		}
 	}
 	return nil

@@ -15,7 +15,8 @@ import (
 const Absent uint64 = 0
 
 // Write replaces the value of Key if its revision is Expect. Value begins with
-// the new revision, which must exceed Expect.
+// the new revision, which must be another one. Nobody may write two different values of a key with the same
+// revision, or a writer that read the first would replace the second.
 type Write struct {
 	Key    []byte
 	Expect uint64

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -89,6 +90,51 @@ func SetAside(ctx context.Context, store onlinestore.Store, g Generation, letter
 		return fmt.Errorf("record dead letters of %s: %w", g.View.Short(), err)
 	}
 	return nil
+}
+
+// lostPrefix begins the reason of a letter of an entity whose state is lost.
+const lostPrefix = "lost: "
+
+// repairedPrefix begins the reason of such a letter once the state is back.
+const repairedPrefix = "repaired at "
+
+// Repaired reports whether nothing is missing any more.
+func (l DeadLetter) Repaired() bool { return strings.HasPrefix(l.Reason, repairedPrefix) }
+
+// LostLetter is the letter of an entity whose state is lost, for the reason given, since a record of the log.
+func LostLetter(shard int, position uint64, entity []byte, reason string) DeadLetter {
+	return DeadLetter{Shard: shard, Position: position, Entity: entity, Reason: lostPrefix + reason}
+}
+
+// FoundAgain notes in the letters of lost entities whose states are back that they are. whole reports whether a stored state, which is nil if
+// there is none, is a state of the generation.
+func FoundAgain(ctx context.Context, store onlinestore.Store, g Generation, whole func(state []byte) bool, now plan.EventTime) error {
+	letters, err := DeadLetters(ctx, store, g)
+	if err != nil {
+		return err
+	}
+	letters = slices.DeleteFunc(letters, func(l DeadLetter) bool { return !strings.HasPrefix(l.Reason, lostPrefix) })
+	keys := make([][]byte, len(letters))
+	for i, l := range letters {
+		keys[i] = g.StateKey(l.Entity) // a key that is truncated has no state
+	}
+	states, err := store.Get(ctx, keys)
+	if err != nil {
+		return err
+	}
+	var writes []onlinestore.Write
+	for i, l := range letters {
+		if !whole(states[i]) {
+			continue
+		}
+		key := g.LetterKey(l)
+		l.Reason = fmt.Sprintf("%s%v; was %s", repairedPrefix, now, l.Reason)
+		value := l.Value()
+		binary.BigEndian.PutUint64(value, 2)
+		writes = append(writes, onlinestore.Write{Key: key, Expect: 1, Value: value})
+	}
+	_, err = store.Swap(ctx, writes)
+	return err
 }
 
 // DeadLetters returns the dead letters of g in the order of shards and positions.

@@ -18,7 +18,7 @@ type Garbage struct {
 	Generation                // only View, Number and Build are set
 	Gone       bool           // no view of the plan has this definition
 	Live       bool           // the build is the live one of a removed definition
-	Keys       int64          // number of states, dead letters and log positions
+	Keys       int64          // number of states, dead letters, log positions and parts of the index
 	Bytes      int64          // of keys and values
 	Since      plan.EventTime // when FindGarbage first found it
 }
@@ -59,7 +59,7 @@ func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.Vie
 		return nil, err
 	}
 	found := map[Generation]*Garbage{}
-	for _, prefix := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix} {
+	for _, prefix := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
 		err := store.Scan(ctx, []byte{prefix}, func(key, value []byte) error {
 			b, err := buildOf(key)
 			if err != nil {

@@ -32,6 +32,7 @@ type liveRecord struct {
 	record     []byte    // nil: not known
 	epoch      string    // settled epoch under which the record is the live one; "": not known
 	asked      time.Time // when the record was read last
+	index      *Index    // nil: the generation has none
 }
 
 // recordAge is how long a reader relies on the epoch. Then it asks for the live record again, so
@@ -65,8 +66,8 @@ type Parts struct {
 	Next func(done, all, bytes int) (n int, err error)
 }
 
-// Answer has the states of a Query, all of one generation; nil for an entity without a state, and
-// for one of which a value was kept.
+// Answer has the states of a Query, all of one generation; nil for an entity that never had a state, and
+// for one of which a value was kept. Where the store has lost a state, there is the record of that.
 type Answer struct {
 	Generation Generation
 	States     [][]byte
@@ -100,6 +101,9 @@ func (r *Reader) States(ctx context.Context, queries []Query, parts *Parts) ([]A
 			return nil, fmt.Errorf("read online state: %w", err)
 		}
 		answers, current, err := r.match(missing, known, at.first, t)
+		if err == nil && current {
+			current, err = r.markLost(ctx, missing, known, answers)
+		}
 		if err != nil || current {
 			f.complete(answers, queries, known)
 			return answers, err
@@ -142,7 +146,7 @@ func (r *Reader) match(queries []Query, known []liveRecord, first int, t *trip) 
 			if err != nil {
 				return nil, false, err
 			}
-			fresh = liveRecord{generation: g, prefix: g.Prefix(), record: record}
+			fresh = liveRecord{generation: g, prefix: g.Prefix(), record: record, index: OpenIndex(r.store, g)}
 		}
 		fresh.epoch, fresh.asked = t.during(), t.left
 		r.mu.Lock()

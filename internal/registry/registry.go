@@ -26,6 +26,8 @@ type Generation struct {
 	Materialized plan.EventTime // the state has the events of history that are visible before this time
 	Positions    logpos.Fixed   // the state has the log up to these positions
 	Inputs       [32]byte       // identifies the history it was built from
+	Indexed      bool           // it has an index of its entities, see Index
+	Depth        uint8          // at which the index has its first buckets
 }
 
 const (
@@ -37,6 +39,7 @@ const (
 	recordFormat = 1
 
 	recordFormat2 = 2 // followed by positions, of which not all are in the first shard
+	recordFormat3 = 3 // followed by the depth of the index, and by positions as in format 2 unless all are in the first shard
 )
 
 // Prefix returns the prefix of the keys of the generation's states.
@@ -67,15 +70,21 @@ func (g Generation) record() []byte {
 	positions := g.Positions.Vector()
 	first := positions.OnlyFirst()
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, recordLen), g.Number)
-	if first {
+	switch {
+	case g.Indexed:
+		b = append(b, recordFormat3)
+	case first:
 		b = append(b, recordFormat)
-	} else {
+	default:
 		b = append(b, recordFormat2)
 	}
 	b = binary.BigEndian.AppendUint64(b, g.Build)
 	b = binary.BigEndian.AppendUint64(b, uint64(g.Materialized))
 	b = binary.BigEndian.AppendUint64(b, positions.At(0))
 	b = append(b, g.Inputs[:]...)
+	if g.Indexed {
+		b = append(b, g.Depth)
+	}
 	if first {
 		return b
 	}
@@ -84,7 +93,7 @@ func (g Generation) record() []byte {
 
 func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
 	damaged := fmt.Errorf("registry: the record of view %s is damaged or of another format (%d bytes); restore the store or empty it and materialize again", view.Short(), len(b))
-	if len(b) < recordLen || b[8] != recordFormat && b[8] != recordFormat2 || b[8] == recordFormat && len(b) != recordLen {
+	if len(b) < recordLen || b[8] < recordFormat || b[8] > recordFormat3 || b[8] == recordFormat && len(b) != recordLen {
 		return Generation{}, damaged
 	}
 	g := Generation{
@@ -94,9 +103,16 @@ func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
 		Positions:    logpos.One(0, binary.BigEndian.Uint64(b[25:])).Fix(),
 	}
 	copy(g.Inputs[:], b[33:])
-	if b[8] == recordFormat2 {
+	rest := b[recordLen:]
+	if b[8] == recordFormat3 {
+		if len(rest) == 0 || rest[0] > deepest {
+			return Generation{}, damaged
+		}
+		g.Indexed, g.Depth, rest = true, rest[0], rest[1:]
+	}
+	if b[8] == recordFormat2 || len(rest) > 0 {
 		var positions logpos.Vector
-		if rest, ok := positions.Decode(b[recordLen:]); !ok || len(rest) > 0 {
+		if rest, ok := positions.Decode(rest); !ok || len(rest) > 0 {
 			return Generation{}, damaged
 		}
 		g.Positions = positions.Fix()
@@ -160,7 +176,7 @@ func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 
 // Drop removes the state of a build that is not live.
 func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
-	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey(), g.ReachedKey()} {
+	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey(), g.ReachedKey(), g.indexes()} {
 		if err := store.DeletePrefix(ctx, prefix); err != nil {
 			return err
 		}
@@ -171,7 +187,7 @@ func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 // DropNumber removes the states of all builds with a number, which must not be live any more,
 // including interrupted ones.
 func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
-	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix} {
+	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
 		if err := store.DeletePrefix(ctx, numberPrefix(kind, view, number)); err != nil {
 			return err
 		}

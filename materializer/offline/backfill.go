@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
@@ -46,7 +48,13 @@ type Backfill struct {
 	// Progress, when set, is called after every batch with the number of events read. Calls do
 	// not overlap.
 	Progress func(events int64)
+
+	only func(entity uint64) bool // by hash of its key, whether its state is built; nil: all are
+	seen map[uint64]bool          // if not nil, gets the hashes of all entities
 }
+
+// stateBytes bounds one state.
+func (b *Backfill) stateBytes() int { return cmp.Or(b.StateBytes, limits.StateBytes) }
 
 // BackfillResult says what a backfill did.
 type BackfillResult struct {
@@ -91,7 +99,8 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		}
 	}
 	r := &BackfillResult{Generation: g}
-	if err = b.load(ctx, r); err == nil {
+	err = b.load(ctx, r)
+	if g = r.Generation; err == nil {
 		err = registry.Advance(ctx, b.Store, []registry.Generation{g}, make([]registry.Reached, 1), reached)
 	}
 	if err == nil {

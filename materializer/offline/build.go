@@ -13,7 +13,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -39,7 +38,9 @@ type build struct {
 	parts    uint64       // a power of two
 	states   atomic.Int64 // in memory
 	progress sync.Mutex
-	putting  sync.Mutex // guards loader
+	putting  sync.Mutex // guards loader and entities
+	seeing   sync.Mutex // guards seen
+	entities []uint64   // hashes of those that have a state
 }
 
 // stripe is the states of some of the entities of a pass.
@@ -83,6 +84,9 @@ func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
 	}
 	for part := uint64(0); part < w.parts && err == nil; part++ {
 		err = w.pass(ctx, part)
+	}
+	if err == nil {
+		err = registry.LoadIndex(w.loader, &r.Generation, w.entities)
 	}
 	if closeErr := w.loader.Close(); err == nil {
 		err = closeErr
@@ -192,12 +196,26 @@ func (o *buildWorker) assign(w *build, ev *kernel.Events, part uint64) {
 				o.nullKeys++
 			}
 			o.key = o.key[:begin]
-		} else if h := maphash.Bytes(w.seed, o.key[begin:]); h%w.parts == part {
+		} else if h := maphash.Bytes(w.seed, o.key[begin:]); h%w.parts == part && w.takes(o.key[begin:], part) {
 			n := (h >> 32) % uint64(len(w.stripes))
 			o.rows[n] = append(o.rows[n], int32(i))
 		}
 		o.ends = append(o.ends, len(o.key))
 	}
+}
+
+// takes reports whether the state of an entity is built.
+func (w *build) takes(entity []byte, part uint64) bool {
+	if w.only == nil {
+		return true
+	}
+	hash := registry.EntityHash(entity)
+	if w.seen != nil && part == 0 {
+		w.seeing.Lock()
+		w.seen[hash] = true
+		w.seeing.Unlock()
+	}
+	return w.only(hash)
 }
 
 // keyOf is the encoded key of a row, valid until the next batch.
@@ -282,9 +300,10 @@ const pairsBytes = 256 << 10
 // pairs are encoded states that the store has not got yet.
 type pairs struct {
 	*build
-	bytes []byte
-	ends  []int // of keys and values in bytes, in turns
-	part  BackfillResult
+	bytes    []byte
+	ends     []int // of keys and values in bytes, in turns
+	entities []uint64
+	part     BackfillResult
 }
 
 func (p *pairs) addStripe(ctx context.Context, s *stripe) error {
@@ -292,10 +311,11 @@ func (p *pairs) addStripe(ctx context.Context, s *stripe) error {
 		generation := &p.result.Generation
 		p.end(append(p.bytes, generation.StateKey([]byte(key))...))
 		begin := len(p.bytes)
-		value, reason := state.Encode(p.bytes, cmp.Or(p.StateBytes, limits.StateBytes))
+		value, reason := state.Encode(p.bytes, p.stateBytes())
 		p.end(value)
 		p.part.Bytes += int64(len(value) - begin)
 		p.part.Entities++
+		p.entities = append(p.entities, registry.EntityHash([]byte(key)))
 		p.part.Applied += state.applied
 		if reason != "" {
 			l := registry.DeadLetter{At: p.now, Entity: []byte(key), Reason: reason}
@@ -334,6 +354,7 @@ func (p *pairs) flush() error {
 	}
 	r := p.result
 	r.Entities, r.Applied, r.Bytes, r.SetAside = r.Entities+p.part.Entities, r.Applied+p.part.Applied, r.Bytes+p.part.Bytes, r.SetAside+p.part.SetAside
-	p.bytes, p.ends, p.part = p.bytes[:0], p.ends[:0], BackfillResult{}
+	p.build.entities = append(p.build.entities, p.entities...)
+	p.bytes, p.ends, p.entities, p.part = p.bytes[:0], p.ends[:0], p.entities[:0], BackfillResult{}
 	return nil
 }

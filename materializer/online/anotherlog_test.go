@@ -173,9 +173,8 @@ func TestO9_MarksAreStoredBeforeStates(t *testing.T) {
 				}
 				err = r.store.Scan(context.Background(), g.Prefix(), func(_, value []byte) error {
 					checked.Add(1)
-					applied, err := views[name].AppliedOf(value)
-					if err != nil || !reached.Positions().Covers(applied) {
-						t.Errorf("view %s: a state reaches %d, stored is %v, %v", name, applied, reached, err)
+					if applied := views[name].AppliedOf(value); !reached.Positions().Covers(applied) {
+						t.Errorf("view %s: a state reaches %d, stored is %v", name, applied, reached)
 					}
 					return nil
 				})

@@ -60,6 +60,8 @@ type Config struct {
 	// EverySource also applies the logs of sources that are not streams: a replay pushes
 	// tables through the log too.
 	EverySource bool
+	// Only, if set, says of which entities events are applied.
+	Only func(entity []byte) bool
 }
 
 // Applier applies the log to every view of the plan. Its methods may be called
@@ -75,7 +77,7 @@ type Stats struct {
 	Records   int64 // read from the log, counted once for each source
 	Applied   int64 // events added to a state
 	Skipped   int64 // events that have no entity in a view because a key is null
-	SetAside  int64 // events in no state of a view: over a limit, or of an entity that was set aside
+	SetAside  int64 // events in no state of a view: over a limit, or of an entity that was set aside or is lost
 	Conflicts int64 // states that another applier wrote first; they were read again and retried
 }
 

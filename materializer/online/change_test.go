@@ -120,42 +120,6 @@ func TestLogOfAChangedSchema(t *testing.T) {
 	})
 }
 
-// A state that cannot be decoded stops its view, with an error that names the entity, but no
-// other view.
-func TestDamagedStateStopsItsViewOnly(t *testing.T) {
-	backendtest.Each(t, func(t *testing.T, open backend.Opener) {
-		r := newRig(t, open, defstest.Compile(t, definitions))
-		r.push("clicks", click("a", 1, noon-second, 1, "US"))
-		r.set(noon + 1)
-		a := r.applier(nil)
-		r.catchUp(a)
-		key := r.live("spend").StateKey(entity(r.view("spend"), []plan.Value{alice}))
-		got, err := r.store.Get(t.Context(), [][]byte{key})
-		if err != nil {
-			t.Fatal(err)
-		}
-		bad := got[0]
-		expected := onlinestore.Revision(bad)
-		bad[7]++
-		if done, err := r.store.Swap(t.Context(), []onlinestore.Write{{Key: key, Expect: expected, Value: bad}}); err != nil || !done[0] {
-			t.Fatal(done, err)
-		}
-		r.push("clicks", click("b", 1, noon-second, 2, "US"), click("c", 2, noon-second, 4, "US"))
-		r.push("visits", row{"user": alice, "ts": plan.TimestampValue(noon)})
-		r.set(noon + 3)
-		for range 2 {
-			err := a.CatchUp(t.Context())
-			for _, part := range []string{"view spend", "checksum"} {
-				if err == nil || !strings.Contains(err.Error(), part) {
-					t.Errorf("a damaged state: %v; it does not say %q", err, part)
-				}
-			}
-		}
-		expect(t, r.read("trade", noon+3, plan.StringValue("US"), plan.StringValue("US-shop")), map[string]string{"n": "3 PRESENT"})
-		expect(t, r.read("visiting", noon+3, alice), map[string]string{"n": "1 PRESENT"})
-	})
-}
-
 // If the log is replaced or truncated under the state, new events would be skipped as already
 // applied.
 func TestLogThatLostRecords(t *testing.T) {

@@ -19,7 +19,7 @@ func (a *Applier) Register(reg prometheus.Registerer) {
 			{"unskew_applier_records_total", "Records read from the log.", s.stats.records.Load},
 			{"unskew_applier_applied_total", "Events added to a state, counted for each view.", s.stats.applied.Load},
 			{"unskew_applier_null_keys_total", "Events that have no entity in a view because a key is null.", s.stats.skipped.Load},
-			{"unskew_applier_set_aside_total", "Events in no state of a view: over a limit, or of an entity whose state cannot be stored.", s.stats.aside.Load},
+			{"unskew_applier_set_aside_total", "Events in no state of a view: over a limit, or of an entity whose state cannot be stored or is lost.", s.stats.aside.Load},
 			{"unskew_applier_conflicts_total", "States that another applier wrote first.", s.stats.conflicts.Load},
 			{"unskew_applier_leases_taken_total", "Shards that this server began to apply.", func() int64 { return s.leaseStats().Taken }},
 			{"unskew_applier_leases_taken_over_total", "Shards that this server took because the lease of another one had ended.", func() int64 { return s.leaseStats().TakenOff }},

@@ -109,7 +109,7 @@ func TestRunNoticesABuildWithoutEvents(t *testing.T) {
 		for number := uint64(2); number < 5; number++ {
 			g := r.live("spend")
 			g.Number, g.Build = number, number
-			if err := registry.Promote(t.Context(), r.store, g); err != nil {
+			if err := errors.Join(registry.BeginIndex(t.Context(), r.store, g), registry.Promote(t.Context(), r.store, g)); err != nil {
 				t.Fatal(err)
 			}
 			n.until(t, func() bool { return n.count("spend") == "13 PRESENT" && r.live("spend") == g })

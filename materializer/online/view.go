@@ -30,6 +30,8 @@ type viewApplier struct {
 	offset     logpos.Vector         // what it has consumed of the log
 	reached    registry.Reached      // what of the log its states may contain
 	batch      logpos.Vector         // end of the batch that is being applied
+	index      *registry.Index       // of the generation; nil if it has none
+	indexed    [][]byte              // entities of the batch to be added to the index
 	states     chan *kernel.State    // free scratch states of concurrent updates
 	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
@@ -49,6 +51,9 @@ func (v *viewApplier) start(ctx context.Context) error {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
 	g, err := registry.Live(ctx, store, p)
 	var none *registry.NotMaterialized
+	if errors.As(err, &none) && v.generation.Number > 0 {
+		return fmt.Errorf("the online store has lost the state of the view (generation %d): restore the store, or build it from what there still is: unskew materialize --full --view %s", v.generation.Number, p.Name)
+	}
 	if errors.As(err, &none) && (v.applier.cfg.EverySource || p.Source.From == "" && p.Source.SQL == "") {
 		g, err = v.begin(ctx)
 	}
@@ -58,6 +63,9 @@ func (v *viewApplier) start(ctx context.Context) error {
 	offset, reached, err := registry.Progress(ctx, store, g)
 	if err != nil {
 		return err
+	}
+	if v.generation != g {
+		v.index = registry.OpenIndex(store, g)
 	}
 	v.generation, v.base, v.offset, v.reached = g, g.Positions.Vector(), offset, reached
 	return nil
@@ -122,7 +130,7 @@ func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
 	if v.offset.Covers(b.end) {
 		return nil
 	}
-	v.letters, v.batch = v.letters[:0], b.end
+	v.letters, v.batch, v.indexed = v.letters[:0], b.end, v.indexed[:0]
 	for _, l := range b.left {
 		if l.Position > v.offset.At(l.Shard) {
 			v.setAside(l, 1)
@@ -136,6 +144,12 @@ func (v *viewApplier) consume(ctx context.Context, b *logBatch) error {
 	}
 	if err := v.recordLetters(ctx); err != nil {
 		return err
+	}
+	// The states are there by now. After a crash before the offset is stored, these are found again.
+	if v.index != nil && len(v.indexed) > 0 {
+		if err := v.index.Add(ctx, v.indexed); err != nil {
+			return err
+		}
 	}
 	return v.commit(ctx, b.end)
 }
@@ -167,7 +181,11 @@ func (v *viewApplier) recordLetters(ctx context.Context) error {
 func (v *viewApplier) begin(ctx context.Context) (registry.Generation, error) {
 	p, store := v.kernel.Plan(), v.applier.cfg.Store
 	// Whoever was stopped while the store was emptied must not write among the new states.
-	err := registry.Promote(ctx, store, registry.Generation{View: p.Fingerprint, Number: 1, Build: rand.Uint64(), Materialized: plan.Always})
+	g := registry.Generation{View: p.Fingerprint, Number: 1, Build: rand.Uint64(), Materialized: plan.Always, Indexed: true}
+	if err := registry.BeginIndex(ctx, store, g); err != nil {
+		return registry.Generation{}, err
+	}
+	err := registry.Promote(ctx, store, g)
 	if err != nil && !errors.Is(err, registry.ErrSuperseded) {
 		return registry.Generation{}, err
 	}
@@ -208,6 +226,9 @@ func (v *viewApplier) byEntity(ev *kernel.Events, records []eventlog.Record) []e
 			if !ev.Fills(i) {
 				v.applier.stats.skipped.Add(1)
 			}
+			continue
+		}
+		if only := v.applier.cfg.Only; only != nil && !only(key) {
 			continue
 		}
 		if reason := limits.Key(len(key)); reason != "" {
@@ -256,10 +277,16 @@ func (v *viewApplier) update(ctx context.Context, rows *kernel.Rows, records []e
 			switch {
 			case c.value != nil && !p.done[i]:
 				again = append(again, c.entityRows)
+				continue
 			case c.aside != nil:
 				v.setAside(*c.aside, len(c.rows))
+			case c.lost:
+				v.applier.stats.aside.Add(int64(len(c.rows)))
 			default:
 				v.applier.stats.applied.Add(int64(len(c.rows)))
+			}
+			if c.index {
+				v.indexed = append(v.indexed, c.key)
 			}
 		}
 	}
@@ -283,19 +310,23 @@ func (v *viewApplier) updatePortion(ctx context.Context, rows *kernel.Rows, reco
 	if err != nil {
 		return p, err
 	}
+	lost, err := v.lookForLost(ctx, todo, old)
+	if err != nil {
+		return p, err
+	}
 	state := v.takeState()
 	defer func() { v.states <- state }()
 	var writes []onlinestore.Write
 	var unwritten []change
 	for i := range todo {
-		c, err := v.change(state, old[i], rows, records, todo[i], now)
+		c, err := v.change(state, old[i], lost[i], rows, records, todo[i], now)
 		switch {
 		case err != nil:
 			return p, fmt.Errorf("entity %x: %w", todo[i].key, err)
 		case c.value != nil:
 			writes = append(writes, onlinestore.Write{Key: keys[i], Expect: c.expect, Value: c.value, Seen: seen[i]})
 			p.changes = append(p.changes, c)
-		case c.aside != nil:
+		case c.aside != nil || c.index:
 			unwritten = append(unwritten, c)
 		}
 	}
@@ -325,27 +356,49 @@ type change struct {
 	expect uint64
 	value  []byte
 	aside  *registry.DeadLetter // set if the rows are in no state
+	lost   bool                 // the state is lost, and was before
+	index  bool                 // the entity may not be in the index
 }
 
 // change applies rows to a state. A state that cannot be stored is replaced by a marker that
-// the entity is set aside; no rows are added to such a state.
-func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
+// the entity is set aside, one that is lost by a record of that; no rows are added to these. lost is the reason why
+// a state that is absent is lost, "" if there was none.
+func (v *viewApplier) change(s *kernel.State, old []byte, lost string, rows *kernel.Rows, records []eventlog.Record, of entityRows, now plan.EventTime) (change, error) {
 	s.Reset()
-	c := change{entityRows: of, expect: onlinestore.Absent}
+	c := change{entityRows: of, expect: onlinestore.Revision(old)}
 	if old != nil {
-		if err := s.Decode(old); err != nil {
+		switch err := s.Decode(old); {
+		case errors.Is(err, kernel.ErrDamaged):
+			lost = err.Error()
+		case err != nil:
 			return change{}, err
 		}
-		c.expect = s.Revision()
 	}
 	applied := s.Applied()
+	again := 0
 	c.rows = slices.DeleteFunc(c.rows, func(row int32) bool {
 		r := &records[row]
-		return uint64(r.Position) <= max(v.base.At(r.Shard), applied.At(r.Shard))
+		if uint64(r.Position) <= v.base.At(r.Shard) {
+			return true
+		}
+		if uint64(r.Position) > applied.At(r.Shard) {
+			return false
+		}
+		again++
+		return true
 	})
-	if len(c.rows) == 0 {
+	// Whoever applied rows before may have been stopped before it added the entity to the index.
+	if c.index = again > 0; len(c.rows) == 0 {
 		return c, nil
 	}
+	if s.Lost() {
+		c.lost, lost = true, s.Aside()
+	}
+	if lost != "" {
+		c.loseState(v.kernel.Plan(), &records[c.rows[0]], lost)
+		return c, nil
+	}
+	c.index = c.index || old == nil
 	reason := s.Aside()
 	if reason == "" {
 		s.Apply(rows, c.rows, now)
@@ -360,6 +413,39 @@ func (v *viewApplier) change(s *kernel.State, old []byte, rows *kernel.Rows, rec
 		c.aside.Shard, c.aside.Position = place(s.Applied())
 	}
 	return c, nil
+}
+
+// loseState makes the record of a lost state, with another revision than any before. So whoever has read the one before, to put the state
+// back that it has rebuilt, notices that events were left out since.
+func (c *change) loseState(of *plan.View, first *eventlog.Record, reason string) {
+	c.value = kernel.AppendLost(nil, of.Fingerprint, registry.LostRevision(), reason)
+	if !c.lost {
+		l := registry.LostLetter(first.Shard, uint64(first.Position), c.key, reason)
+		c.aside = &l
+	}
+}
+
+// lookForLost returns why the state of each entity that has none is lost, "" for others.
+func (v *viewApplier) lookForLost(ctx context.Context, todo []entityRows, states [][]byte) ([]string, error) {
+	lost := make([]string, len(todo))
+	if v.index == nil {
+		return lost, nil
+	}
+	var absent [][]byte
+	var of []int
+	for i := range todo {
+		if states[i] == nil {
+			absent, of = append(absent, todo[i].key), append(of, i)
+		}
+	}
+	if len(absent) == 0 {
+		return lost, nil
+	}
+	has, err := v.index.Look(ctx, absent)
+	for n, p := range has {
+		lost[of[n]] = p.LostReason()
+	}
+	return lost, err
 }
 
 // place is the last shard of which a state that was set aside has records, and the position there. It does not change

@@ -81,7 +81,7 @@ var Table = []Package{
 		[]string{"internal/eventlog", "internal/eventlog/archive", "internal/eventlog/pebble", "internal/eventlog/redis", "internal/onlinestore", "internal/onlinestore/pebble", "internal/onlinestore/redis",
 			"internal/redisconn", "internal/registry", "featuredefs", "featuredefs/plan", "internal/limits", "internal/lease"}},
 	{"internal/backend/backendtest", "opens logs and stores of each kind for tests", "", []string{"internal/backend", "internal/eventlog", "internal/redisconn", "internal/redistest"}},
-	{"internal/registry", "which build of each view's state is live, and where it lies", "", []string{"featuredefs/plan", "internal/onlinestore", "internal/logpos"}},
+	{"internal/registry", "which build of each view's state is live, where it lies, and which entities it has", "", []string{"featuredefs/plan", "internal/kernel", "internal/onlinestore", "internal/logpos"}},
 	{"internal/duckdb", "runs queries over files, servers and databases; the only cgo", "computes features", nil},
 	{"internal/relation", "where rows come from: files and queries as batches of columns", "computes features",
 		[]string{"featuredefs/plan", "internal/duckdb", "internal/nearest", "internal/records", "internal/text", "internal/vector"}},

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	testTimeout = 2 * time.Minute // of the tests of one package
-	stepTimeout = 8 * time.Minute // of building and testing
+	testTimeout = 5 * time.Minute  // of the tests of one package
+	stepTimeout = 20 * time.Minute // of building and testing
 )
 
 // sandbox runs tests of the sources at root with mutants applied.

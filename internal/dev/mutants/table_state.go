@@ -98,12 +98,12 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "applied-twice", tag: "o7", breaks: "The last event a state has applied is applied again after a crash.",
-		file: "materializer/online/view.go", old: "return uint64(r.Position) <= max(", new: "return uint64(r.Position) < max(",
+		file: "materializer/online/view.go", old: "if uint64(r.Position) > applied.At(r.Shard) {", new: "if uint64(r.Position) >= applied.At(r.Shard) {",
 		tests: []string{onlineTests},
 	},
 	{
 		name: "shards-confused", tag: "o7", breaks: "Whether an event is applied is looked up in the first shard.",
-		file: "materializer/online/view.go", old: "applied.At(r.Shard))", new: "applied.At(0))",
+		file: "materializer/online/view.go", old: "applied.At(r.Shard) {", new: "applied.At(0) {",
 		tests: []string{onlineTests},
 	},
 	{
@@ -203,7 +203,37 @@ var stateMutants = []mutant{
 	},
 	{
 		name: "read-before-newest", tag: "b1", breaks: "A reading is as of the newest event, which it then does not see.",
-		file: "server/reader.go", old: "t = max(t, newest+1)", new: "t = max(t, newest)",
+		file: "server/reader.go", old: "t = max(t, v.newest(t)+1)", new: "t = max(t, v.newest(t))",
 		tests: []string{"server"},
+	},
+	{
+		name: "lost-is-new", tag: "o10", breaks: "An entity whose state is gone begins again.",
+		file: "materializer/online/view.go", old: "if lost != \"\" {\n\t\tc.loseState", new: "if lost != \"\" && old != nil {\n\t\tc.loseState",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "lost-record-stays", tag: "o10", breaks: "The record of a lost state does not change when another event is left out, so a repair misses that event.",
+		file: "materializer/online/view.go", old: "c.value = kernel.AppendLost(nil, of.Fingerprint, registry.LostRevision(), reason)\n\tif !c.lost {", new: "if !c.lost {\n\t\tc.value = kernel.AppendLost(nil, of.Fingerprint, registry.LostRevision(), reason)",
+		tests: []string{"materializer/offline"},
+	},
+	{
+		name: "lost-has-default", tag: "o10", breaks: "A default stands in for a state that is lost.",
+		file: "internal/kernel/features.go", old: "case lost:\n\t\tc.Status[i] = Lost\n\tcase", new: "case lost && f.Default == nil:\n\t\tc.Status[i] = Lost\n\tcase",
+		tests: []string{"internal/kernel"},
+	},
+	{
+		name: "index-below-undivided", tag: "o10", breaks: "An entity is added below a place of the index that is not divided yet, where a later division forgets it.",
+		file: "internal/registry/index.go", old: "&& !found[idOf(h, at[i]-1)].divided:", new: "&& b.lost():",
+		tests: []string{"internal/registry"},
+	},
+	{
+		name: "index-forgets-after-crash", tag: "o10", breaks: "An entity whose first page was applied before a crash is not added to the index.",
+		file: "materializer/online/view.go", old: "if c.index = again > 0; len(c.rows)", new: "if len(c.rows)",
+		tests: []string{onlineTests},
+	},
+	{
+		name: "read-trusts-absence", tag: "o10", breaks: "A read takes an absent state for none without asking the index.",
+		file: "internal/registry/lost.go", old: "if known[i].index == nil {\n\t\t\tcontinue", new: "if known[i].index != nil {\n\t\t\tcontinue",
+		tests: []string{"internal/registry"},
 	},
 }

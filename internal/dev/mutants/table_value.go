@@ -43,7 +43,7 @@ var valueMutants = []mutant{
 	},
 	{
 		name: "default-hides-errors", tag: "n1", breaks: "A failed feature gets its default without having asked for it.",
-		file: featuresFile, old: "if f.OnErrorDefault && f.Default != nil {", new: "if f.Default != nil {",
+		file: featuresFile, old: "case f.OnErrorDefault && f.Default != nil:", new: "case f.Default != nil:",
 		tests: []string{oracleTests},
 	},
 	{

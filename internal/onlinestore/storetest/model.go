@@ -27,8 +27,12 @@ func someWrite(t *rapid.T, m map[string]string) onlinestore.Write {
 	if rapid.Bool().Draw(t, "other") {
 		expect = rapid.SampledFrom([]uint64{0, 1, 2, at + 1, 1 << 53}).Draw(t, "expect")
 	}
-	step := rapid.SampledFrom([]uint64{1, 2, 1 << 53, 1<<53 + 1}).Draw(t, "step")
-	return write(key, expect, expect+step, rapid.SampledFrom([]string{"", "x", "\x00"}).Draw(t, "rest"))
+	step := rapid.SampledFrom([]uint64{1, 2, 1 << 53, 1<<53 + 1, 1 << 63}).Draw(t, "step")
+	next := expect + step
+	if next == onlinestore.Absent {
+		next = 1
+	}
+	return write(key, expect, next, rapid.SampledFrom([]string{"", "x", "\x00"}).Draw(t, "rest"))
 }
 
 // testModel makes random calls and compares every answer with a map's.

@@ -94,6 +94,9 @@ const (
 	// The value, which may be null, is staler than the request accepts. Only for requests
 	// with ON_STALE_STATUS; all rows of an output are STALE or none is.
 	Status_STATUS_STALE Status = 6
+	// Null, and not known: the store has lost what it had of the entity, or cannot read it. A
+	// value that needs nothing of it has its own status.
+	Status_STATUS_LOST Status = 7
 )
 
 // Enum value maps for Status.
@@ -106,6 +109,7 @@ var (
 		4: "STATUS_DEFAULTED",
 		5: "STATUS_ERROR",
 		6: "STATUS_STALE",
+		7: "STATUS_LOST",
 	}
 	Status_value = map[string]int32{
 		"STATUS_UNSPECIFIED":    0,
@@ -115,6 +119,7 @@ var (
 		"STATUS_DEFAULTED":      4,
 		"STATUS_ERROR":          5,
 		"STATUS_STALE":          6,
+		"STATUS_LOST":           7,
 	}
 )
 
@@ -1083,7 +1088,7 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\aOnStale\x12\x18\n" +
 	"\x14ON_STALE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eON_STALE_ERROR\x10\x01\x12\x13\n" +
-	"\x0fON_STALE_STATUS\x10\x02*\x9b\x01\n" +
+	"\x0fON_STALE_STATUS\x10\x02*\xac\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATUS_PRESENT\x10\x01\x12\x10\n" +
@@ -1091,7 +1096,8 @@ const file_unskew_v1_feature_service_proto_rawDesc = "" +
 	"\x15STATUS_UNKNOWN_ENTITY\x10\x03\x12\x14\n" +
 	"\x10STATUS_DEFAULTED\x10\x04\x12\x10\n" +
 	"\fSTATUS_ERROR\x10\x05\x12\x10\n" +
-	"\fSTATUS_STALE\x10\x062\x93\x02\n" +
+	"\fSTATUS_STALE\x10\x06\x12\x0f\n" +
+	"\vSTATUS_LOST\x10\a2\x93\x02\n" +
 	"\x0eFeatureService\x12L\n" +
 	"\vGetFeatures\x12\x1d.unskew.v1.GetFeaturesRequest\x1a\x1e.unskew.v1.GetFeaturesResponse\x12T\n" +
 	"\fListServices\x12\x1e.unskew.v1.ListServicesRequest\x1a\x1f.unskew.v1.ListServicesResponse\"\x03\x90\x02\x01\x12]\n" +

@@ -184,10 +184,7 @@ func check(ctx context.Context, store onlinestore.Store, p *plan.Plan, n sizes, 
 			if err != nil {
 				return err
 			}
-			f, err := k.ReadStored(values, later)
-			if err != nil {
-				return err
-			}
+			f := k.ReadStored(values, later)
 			for w, want := range workload.ByHand(all, later) {
 				count, sum, distinct := f.Cols[5*w].Vec.Int[0], f.Cols[5*w+1].Vec.Double[0], f.Cols[5*w+4].Vec.Int[0]
 				if count != want.Count || sum != want.Sum || distinct != want.Distinct {

@@ -182,7 +182,7 @@ class OnlineFeatures:
 
     @cached_property
     def statuses(self) -> pa.Table:
-        """The status of every value: PRESENT, EMPTY, UNKNOWN_ENTITY, DEFAULTED, ERROR or STALE."""
+        """The status of every value: PRESENT, EMPTY, UNKNOWN_ENTITY, DEFAULTED, ERROR, STALE or LOST."""
         return pa.table({o.column.name: pa.array([_STATUSES.get(s, str(s)) for s in o.statuses]) for o in self._answer.outputs})
 
     @cached_property
