@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,11 +33,13 @@ func newDeadLetters(o *options) *cobra.Command {
 		Use:   "dead-letters",
 		Short: "List the events and entities that were set aside",
 		Long: `Lists what is in the log but in no state of a view, and why: events over a limit that was
-introduced after they were logged, and entities whose state is too large for the store. They
-hold up nothing else. Every feature of such an entity reads as ERROR. The events stay in the
-log: after the definitions are changed, unskew materialize --full rebuilds the states.
+introduced after they were logged, entities whose state is too large for the store, and entities
+whose state the store has lost. They hold up nothing else. Every feature of such an entity reads as
+ERROR, or LOST. The events stay in the log: after the definitions are changed, unskew materialize
+--full rebuilds the states; unskew repair rebuilds those that are lost, which stay in the list as
+repaired.
 
-Exit code 1 if there are any.`,
+Exit code 1 if there are any that are not repaired.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.deadLetters(c) },
 	}
@@ -51,10 +54,11 @@ type deadLetter struct {
 	At       string `json:"at"`
 	Entity   string `json:"entity,omitempty"`
 	Reason   string `json:"reason"`
+	Repaired bool   `json:"repaired"`
 }
 
 func newDeadLetter(v *plan.View, l registry.DeadLetter) deadLetter {
-	return deadLetter{v.Name, v.Source.Name, l.Shard, l.Position, l.At.String(), entitykey.Text(v.Entity, l.Entity), l.Reason}
+	return deadLetter{v.Name, v.Source.Name, l.Shard, l.Position, l.At.String(), entitykey.Text(v.Entity, l.Entity), l.Reason, l.Repaired()}
 }
 
 func (d deadLetter) String() string {
@@ -95,7 +99,7 @@ func (o *options) deadLetters(c *cobra.Command) (err error) {
 		}
 		fmt.Fprintln(c.OutOrStdout(), quantity(int64(len(all)), "dead letter"))
 	}
-	if err == nil && len(all) > 0 {
+	if err == nil && slices.ContainsFunc(all, func(l deadLetter) bool { return !l.Repaired }) {
 		err = &findings{}
 	}
 	return err

@@ -193,22 +193,14 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 		return nil, err
 	}
 	var counts offline.HistoryCounts
-	b := offline.Backfill{
-		View: v, Store: m.st.Store, Log: m.st.Log, Clock: wallClock, To: m.to, Inputs: inputs, Full: m.full, Progress: m.progress.add,
-		Before: func(ctx context.Context) error {
-			if err := m.register(ctx, v.Source); err != nil {
-				return err
-			}
-			m.progress.begin("materialize", fmt.Sprintf("events into %s (%s)", v.Name, m.which), 0)
-			return nil
-		},
-		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
-			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
-			h.To = &m.to
-			var err error
-			counts, err = h.ReadBy(ctx, workers, f)
+	b := m.backfill(v, inputs, &counts)
+	b.Full = m.full
+	b.Before = func(ctx context.Context) error {
+		if err := m.register(ctx, v.Source); err != nil {
 			return err
-		},
+		}
+		m.progress.begin("materialize", fmt.Sprintf("events into %s (%s)", v.Name, m.which), 0)
+		return nil
 	}
 	r, err := b.Run(ctx)
 	if err != nil {
@@ -219,6 +211,19 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	}
 	done := newMaterialized(v, r, counts)
 	return &done, nil
+}
+
+// backfill is a build of a view, which counts the rows of its source.
+func (m *materialization) backfill(v *plan.View, inputs [32]byte, counts *offline.HistoryCounts) offline.Backfill {
+	return offline.Backfill{
+		View: v, Store: m.st.Store, Log: m.st.Log, Clock: wallClock, To: m.to, Inputs: inputs, Progress: m.progress.add,
+		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) (err error) {
+			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
+			h.To = &m.to
+			*counts, err = h.ReadBy(ctx, workers, f)
+			return err
+		},
+	}
 }
 
 // inputs identifies the history that a view is built from: the contents of the files and the

@@ -15,7 +15,7 @@ import (
 // Redis namespace of their own. Close removes them. It is an Opener.
 func (c Config) Scratch(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	if c.Redis == nil {
-		return scratchEmbedded(clock)
+		return Temporary(clock)
 	}
 	conn := *c.Redis
 	conn.Namespace = "unskew.scratch." + rand.Text()
@@ -27,7 +27,8 @@ func (c Config) Scratch(ctx context.Context, clock eventlog.Clock) (*Backend, er
 	return b, nil
 }
 
-func scratchEmbedded(clock eventlog.Clock) (*Backend, error) {
+// Temporary opens an empty embedded log and store in a temporary directory, which Close removes.
+func Temporary(clock eventlog.Clock) (*Backend, error) {
 	dir, err := os.MkdirTemp("", "unskew-")
 	if err != nil {
 		return nil, err
