@@ -287,3 +287,17 @@ func TestP14_GraceBeforeTheEnd(t *testing.T) {
 	default:
 	}
 }
+
+// A log that has lost records is said to be, in every protocol, without what its error tells of the store.
+func TestO9_DamagedLogsAreDataLoss(t *testing.T) {
+	f, store, _ := startWatched(t, func(*Config) {})
+	damaged := fmt.Errorf("append to shard %q: %w: dial 10.1.2.3", "payments", eventlog.ErrDamaged)
+	store.err.Store(&damaged)
+	for name, opts := range protocolOptions {
+		keys, request := row(1)
+		_, err := f.client(t, opts...).GetFeatures(t.Context(), "fraud_v1", keys, request)
+		if connect.CodeOf(err) != connect.CodeDataLoss || !strings.Contains(err.Error(), "has lost records or ids") || strings.Contains(err.Error(), "10.1.2.3") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -59,6 +59,10 @@ func TestP5_MissingRecordsAreNoticed(t *testing.T) {
 			if _, err := l.Append(ctx, "s", []eventlog.Entry{{ID: "c"}}); !errors.Is(err, eventlog.ErrDamaged) {
 				t.Errorf("Append: %v, want ErrDamaged", err)
 			}
+			// Its ids must not become those of other shards.
+			if err := l.SetState(ctx, "s", eventlog.Sealed); !errors.Is(err, eventlog.ErrDamaged) {
+				t.Errorf("SetState: %v, want ErrDamaged", err)
+			}
 			records, err := l.Read(ctx, "s", 0, 10)
 			if c.reads && (err != nil || len(records) != 2) || !c.reads && !errors.Is(err, eventlog.ErrDamaged) {
 				t.Errorf("Read: %d records, %v", len(records), err)

@@ -19,7 +19,7 @@ var (
 
 	//go:embed state.lua
 	stateSource string
-	stateScript = rueidis.NewLuaScript(stateSource)
+	stateScript = rueidis.NewLuaScript(segmentsSource + stateSource)
 )
 
 // stateNames are the stored names of states, by state.
@@ -73,15 +73,16 @@ func (l *Log) SetState(ctx context.Context, shard string, to eventlog.ShardState
 		if err := state.Next(shard, to); err != nil || state == to {
 			return err
 		}
-		args := []string{name, stateNames[to]}
+		segments, removed := segmentList{to: list}, "0"
 		if to == eventlog.Emptied {
-			args = append(args, "")
+			segments, removed = segmentList{}, "1"
 			for _, g := range list.List {
-				args = append(args, segmentText(g.Number))
+				segments.gone = append(segments.gone, g.Number)
 			}
 		}
+		args := append(append([]string{name, stateNames[to]}, segments.appendArgs(nil)[2:]...), removed)
 		k := l.keys(shard)
-		done, err := l.write(ctx, stateScript, []string{k.ids, k.head}, args).AsInt64()
+		done, err := l.write(ctx, stateScript, []string{k.events, k.ids, k.head}, args).AsInt64()
 		if err != nil {
 			return writeError("change the state of", shard, err)
 		}
