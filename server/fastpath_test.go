@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -189,6 +190,14 @@ func requests(t *testing.T) map[string]asked {
 	return out
 }
 
+// drawn is all of the requests, or with -short one in four of them.
+func drawn(all map[string]asked) map[string]asked {
+	if testing.Short() {
+		maps.DeleteFunc(all, func(string, asked) bool { return rand.IntN(4) > 0 })
+	}
+	return all
+}
+
 // inTime matches metrics that measure time and therefore always differ.
 var inTime = regexp.MustCompile(`(?m)^unskew_request_seconds_(bucket|sum).*\n`)
 
@@ -237,6 +246,7 @@ func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 			n := 0
 			all := requests(t)
 			maps.Copy(all, grpcRequests(t))
+			all = drawn(all)
 			for name, a := range all {
 				code, header, body := a.exchange(straights)
 				wantCode, wantHeader, wantBody := a.exchange(connects)
@@ -253,8 +263,8 @@ func TestFastPathAnswersAsConnectDoes(t *testing.T) {
 			if logs[0].String() != logs[1].String() {
 				t.Errorf("log\n%s\nwant\n%s", &logs[0], &logs[1])
 			}
-			if what == "well" && n < 200 {
-				t.Errorf("%d requests were answered", n)
+			if what == "well" && n < len(all)/20 {
+				t.Errorf("%d of %d requests were answered", n, len(all))
 			}
 		})
 	}

@@ -125,8 +125,8 @@ func TestGRPCFastPathOverConnections(t *testing.T) {
 		clients[major] = &http.Client{Transport: &http.Transport{Protocols: version, DisableCompression: true}}
 		defer clients[major].CloseIdleConnections()
 	}
-	n := 0
-	for name, a := range grpcRequests(t) {
+	n, all := 0, drawn(grpcRequests(t))
+	for name, a := range all {
 		if a.cut || !strings.HasPrefix(a.remote, "127.") {
 			continue
 		}
@@ -135,8 +135,8 @@ func TestGRPCFastPathOverConnections(t *testing.T) {
 		}
 		n++
 	}
-	if n < 500 {
-		t.Errorf("%d requests were compared", n)
+	if n < len(all)/2 {
+		t.Errorf("%d of %d requests were compared", n, len(all))
 	}
 }
 

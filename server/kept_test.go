@@ -32,7 +32,7 @@ import (
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 )
 
-var keptReads = flag.Int("kept.reads", 3000, "how many reads TestP16 compares with reads that keep nothing, for each kind of store")
+var keptReads = flag.Int("kept.reads", 3000, "how many reads TestP16 compares with reads that keep nothing, for each kind of store; with -short a third")
 
 // near has windows whose tails move every second, every type of value, features that depend on the time
 // of the read itself and that fail, defaults, and services with and without such features.
@@ -313,10 +313,14 @@ func (c *keptCase) run(t *testing.T, seed uint64, disturb func(ctx context.Conte
 			}
 		}
 	})
+	enough := int64(*keptReads)
+	if testing.Short() {
+		enough /= 3
+	}
 	for w := range 3 {
 		readers.Go(func() {
 			r := rand.New(rand.NewPCG(seed, 2+uint64(w)))
-			for n := 0; ctx.Err() == nil && compared.Load() < int64(*keptReads); n++ {
+			for n := 0; ctx.Err() == nil && compared.Load() < enough; n++ {
 				same, err := c.compare(ctx, r)
 				fail(err)
 				if same {

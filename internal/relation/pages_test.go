@@ -47,7 +47,11 @@ func TestN13_ShortPages(t *testing.T) {
 		if w.Kind != "nested" {
 			p.fillPools(w.File, kindsByName[w.Kind])
 		}
-		for _, change := range []pageChange{cutOne, cutSome, cutAll, cutHalf, moreRows} {
+		changes := []pageChange{cutOne, cutSome, cutAll, cutHalf, moreRows}
+		if testing.Short() {
+			changes = changes[rnd.IntN(len(changes)):][:1]
+		}
+		for _, change := range changes {
 			file := strings.TrimSuffix(w.File, ".parquet") + "-" + change.name + ".parquet"
 			p.write(file, string(change.apply(t, rnd, whole)))
 			names = append(names, file)
@@ -77,8 +81,8 @@ func TestN13_ShortPages(t *testing.T) {
 		}
 	}
 	t.Logf("%d files refused, %d read as pyarrow does", refused, equal)
-	if refused < 300 {
-		t.Errorf("only %d files were refused", refused)
+	if refused < len(names)/3 {
+		t.Errorf("only %d of %d files were refused", refused, len(names))
 	}
 }
 

@@ -362,7 +362,7 @@ func (r *rig) agree(view string, at plan.EventTime, key ...plan.Value) {
 // together try all.
 func stride() int64 {
 	if testing.Short() {
-		return 4
+		return 8
 	}
 	return 1
 }

@@ -93,9 +93,6 @@ func testBinary(t *testing.T, s Storage) {
 }
 
 func testLarge(t *testing.T, s Storage) {
-	if testing.Short() {
-		t.Skip("large values take long with the race detector")
-	}
 	l := open(t, s)
 	large := bytes.Repeat([]byte("\x00\r\n\xff0123456789ab"), 1<<16) // 1 MiB
 	longID := strings.Repeat("\x00i", eventlog.MaxIDBytes/2)
