@@ -14,10 +14,10 @@ export GOFLAGS := -trimpath $(GOFLAGS)
 # longest come first: what begins last keeps one core busy only.
 CONCURRENT := $(wildcard server materializer/online internal/relation internal/eventlog internal/onlinestore internal/registry internal/freshness internal/gate \
   internal/lease internal/redisconn internal/servedlog inprocess sdk)
-# Packages whose tests try many random histories, a fault at any call, or all combinations of what a caller may do.
-# make test runs them shorter (-short): fewer draws, of which each run makes others. make test-load, which .ci/run
+# Packages whose tests try many random histories, a fault or a kill at any time, or all combinations of what a caller
+# may do. make test runs them shorter (-short): fewer draws, of which each run makes others. make test-load, which .ci/run
 # runs as well, has all of them; those that are CONCURRENT are then without the race detector.
-RANDOM := $(wildcard materializer/offline validate/parity server materializer/online internal/relation internal/eventlog internal/onlinestore/redis)
+RANDOM := $(wildcard cmd/unskew materializer/offline validate/parity server materializer/online internal/relation internal/eventlog internal/onlinestore/redis)
 # What this does with values beyond 32 MiB takes long with the race detector, so make test has it without as well.
 LARGE_VALUES := internal/onlinestore/pebble
 # Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on much data;
@@ -69,8 +69,8 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 AT_ONCE = -p $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 .PHONY: test
 test: need-go need-c++ need-redis-server need-python ## run all tests, random ones in a short form, those of concurrent packages with the race detector
-	$(GO) test $(AT_ONCE) -tags $(TAGS) -skip '$(LARGE)' $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(RANDOM) $(LOADS))))(/|$$)') $(call below,$(LARGE_VALUES))
-	$(GO) test $(AT_ONCE) -short -tags $(TAGS) $(call below,$(filter-out $(CONCURRENT),$(RANDOM)))
+	$(GO) test $(AT_ONCE) -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(RANDOM) $(LOADS))))(/|$$)') $(call below,$(LARGE_VALUES))
+	$(GO) test $(AT_ONCE) -short -tags $(TAGS) -skip '$(LARGE)' $(call below,$(filter-out $(CONCURRENT),$(RANDOM)))
 	$(GO) test $(AT_ONCE) -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
 	@$(MAKE) --no-print-directory test-v3
 	@$(MAKE) --no-print-directory test-python
@@ -78,7 +78,6 @@ test: need-go need-c++ need-redis-server need-python ## run all tests, random on
 .PHONY: test-load
 test-load: need-go need-c++ need-redis-server need-python ## run in full the tests that make test shortens, load a real server as make bench-bounds and make soak do, train on large data
 	$(GO) test $(AT_ONCE) -tags $(TAGS) $(call below,$(RANDOM))
-	$(GO) test -tags $(TAGS) -run '$(LARGE)' ./cmd/unskew
 	$(GO) test -tags $(TAGS) -run '^TestP7_RebuildsHaveTheSameBytes$$' ./materializer/offline -rebuilds 100
 	$(GO) test -tags $(TAGS) $(call below,$(LOADS))
 

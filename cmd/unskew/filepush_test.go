@@ -80,7 +80,7 @@ func (readers *textReaders) agree(t *testing.T, kind plan.Kind) {
 			}
 		}
 	})
-	if values == 0 {
+	if values == 0 && !testing.Short() { // few draws may have none
 		t.Errorf("no text of a %v was drawn", kind)
 	}
 }

@@ -34,6 +34,15 @@ import (
 // kills is the number of points of a run at which it is killed.
 const kills = 4
 
+// killedAt numbers these points, with -short every second one from a drawn one on.
+func killedAt() []int {
+	if testing.Short() {
+		first := rand.IntN(2)
+		return []int{first, first + 2}
+	}
+	return []int{0, 1, 2, 3}
+}
+
 // pushed is the number of events that are pushed or in the history.
 const pushed = 15_000
 
@@ -150,7 +159,7 @@ func (p *testProject) feed(lines []string, args ...string) (*exec.Cmd, io.WriteC
 // began to work and when it ended. f must report a kill at least once.
 func eachKill(t *testing.T, begun, took time.Duration, f func(t *testing.T, after time.Duration) bool) {
 	killed := 0
-	for i := range kills {
+	for _, i := range killedAt() {
 		begun = min(begun, took/2)
 		after := begun + (took-begun)*time.Duration(i+1)/(kills+1)
 		t.Run(fmt.Sprintf("%d of %d", i+1, kills+1), func(t *testing.T) {
@@ -302,7 +311,7 @@ func (want *pushing) verify(p *testProject) {
 
 func TestO7_KilledWhilePushing(t *testing.T) {
 	want := newPushing(t)
-	for i := range kills {
+	for _, i := range killedAt() {
 		n := pushed * (i + 1) / (kills + 1)
 		t.Run(fmt.Sprintf("after %d lines", n), func(t *testing.T) {
 			q := (&testProject{t, want.dir}).again()
@@ -320,8 +329,8 @@ func TestO7_KilledWhilePushing(t *testing.T) {
 // Events that are all in the log are applied.
 func TestO7_KilledWhileApplying(t *testing.T) {
 	want := newPushing(t)
-	for _, after := range []time.Duration{0, 5, 20, 50} {
-		after *= time.Millisecond
+	for _, i := range killedAt() {
+		after := []time.Duration{0, 5, 20, 50}[i] * time.Millisecond
 		t.Run(after.String(), func(t *testing.T) {
 			q := (&testProject{t, want.dir}).again()
 			c, in := q.feed(want.lines, "push", "payments", "-q")
@@ -336,7 +345,7 @@ func TestO7_KilledWhileApplying(t *testing.T) {
 // A server applies while it takes events.
 func TestO7_KilledServer(t *testing.T) {
 	want := newPushing(t)
-	for i := range kills {
+	for _, i := range killedAt() {
 		n := pushed * (i + 1) / (kills + 1)
 		t.Run(fmt.Sprintf("after %d lines", n), func(t *testing.T) {
 			q := (&testProject{t, want.dir}).again()

@@ -164,13 +164,19 @@ func TestP14_RestartsLoseNoRequest(t *testing.T) {
 	})
 	var answered atomic.Int64
 	failures := make(chan string, 100)
+	pause := 100 * time.Microsecond // less than a request takes
+	if testing.Short() {
+		pause = 5 * time.Millisecond
+	}
 	for range 4 {
 		done.Go(func() {
+			next := time.NewTicker(pause)
+			defer next.Stop()
 			for {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-next.C:
 				}
 				status, _, text, err := ask(b.pick()+"/v1/services/churn_v1:read", readBody)
 				if err == nil && status == http.StatusOK {
