@@ -17,7 +17,7 @@ CONCURRENT := $(wildcard server materializer/online internal/relation internal/e
 # Packages whose tests try many random histories, a fault or a kill at any time, or all combinations of what a caller
 # may do. make test runs them shorter (-short): fewer draws, of which each run makes others. make test-load, which .ci/run
 # runs as well, has all of them; those that are CONCURRENT are then without the race detector.
-RANDOM := $(wildcard cmd/unskew materializer/offline validate/parity server materializer/online internal/relation internal/eventlog internal/onlinestore/redis)
+RANDOM := $(wildcard cmd/unskew materializer/offline validate/parity server materializer/online internal/relation internal/eventlog internal/onlinestore)
 # What this does with values beyond 32 MiB takes long with the race detector, so make test has it without as well.
 LARGE_VALUES := internal/onlinestore/pebble
 # Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on much data;
