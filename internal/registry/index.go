@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"sort"
+	"sync"
 	"sync/atomic"
 
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -23,19 +25,25 @@ type Index struct {
 	store      onlinestore.Store
 	generation Generation
 	hint       atomic.Int32 // the depth at which the last bucket was found
+
+	mu     sync.Mutex
+	looked map[bucketID]*bucket // that LookToAdd has read since the last Add
 }
 
 const (
 	indexPrefix = 'x'
 	// A bucket that would have more hashes than bucketMost is divided. A build makes buckets with about
 	// bucketAverage.
-	bucketMost    = 512
-	bucketAverage = 192
+	bucketMost    = 256
+	bucketAverage = 96
+	// mostLooked bounds how many buckets are kept for Add, about 4 MB.
+	mostLooked = 4096
 	// deepest is a depth at which buckets are not divided. It is never reached unless hashes are alike.
 	deepest = 48
 
 	leafFormat    = 1 // followed by hashes in ascending order, 8 bytes each
 	dividedFormat = 2
+	hashBytes     = 8
 	bucketHead    = 8 + 1
 	bucketSum     = 4
 )
@@ -90,32 +98,30 @@ func (g Generation) bucketKey(id bucketID) []byte {
 // bucket is what is stored at a place.
 type bucket struct {
 	id       bucketID
-	revision uint64   // Absent: nothing
-	divided  bool     // its hashes are in its children
-	hashes   []uint64 // ascending
-	damaged  bool     // what is stored cannot be read
+	revision uint64 // Absent: nothing
+	divided  bool   // its hashes are in its children
+	hashes   []byte // ascending, hashBytes each
+	damaged  bool   // what is stored cannot be read
 }
 
 func (b *bucket) encode(revision uint64) []byte {
-	out := binary.BigEndian.AppendUint64(make([]byte, 0, bucketHead+8*len(b.hashes)+bucketSum), revision)
+	out := binary.BigEndian.AppendUint64(make([]byte, 0, bucketHead+len(b.hashes)+bucketSum), revision)
 	if b.divided {
 		out = append(out, dividedFormat)
 	} else {
-		out = append(out, leafFormat)
-		for _, h := range b.hashes {
-			out = binary.BigEndian.AppendUint64(out, h)
-		}
+		out = append(append(out, leafFormat), b.hashes...)
 	}
 	return binary.BigEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
 }
 
+// decodeBucket refers to value.
 func decodeBucket(id bucketID, value []byte) bucket {
 	b := bucket{id: id, revision: onlinestore.Revision(value)}
 	if value == nil {
 		return b
 	}
 	n := len(value) - bucketSum
-	if n < bucketHead || crc32.Checksum(value[:n], castagnoli) != binary.BigEndian.Uint32(value[n:]) || (n-bucketHead)%8 != 0 {
+	if n < bucketHead || crc32.Checksum(value[:n], castagnoli) != binary.BigEndian.Uint32(value[n:]) || (n-bucketHead)%hashBytes != 0 {
 		b.damaged = true
 		return b
 	}
@@ -123,13 +129,41 @@ func decodeBucket(id bucketID, value []byte) bucket {
 	case dividedFormat:
 		b.divided = true
 	case leafFormat:
-		for rest := value[bucketHead:n]; len(rest) > 0; rest = rest[8:] {
-			b.hashes = append(b.hashes, binary.BigEndian.Uint64(rest))
-		}
+		b.hashes = value[bucketHead:n]
 	default:
 		b.damaged = true
 	}
 	return b
+}
+
+func (b *bucket) len() int { return len(b.hashes) / hashBytes }
+
+func (b *bucket) at(i int) uint64 { return binary.BigEndian.Uint64(b.hashes[i*hashBytes:]) }
+
+// has reports whether a hash is in the bucket.
+func (b *bucket) has(hash uint64) bool {
+	i := sort.Search(b.len(), func(i int) bool { return b.at(i) >= hash })
+	return i < b.len() && b.at(i) == hash
+}
+
+// list returns the hashes.
+func (b *bucket) list() []uint64 {
+	out := make([]uint64, b.len())
+	for i := range out {
+		out[i] = b.at(i)
+	}
+	return out
+}
+
+// packed sorts hashes and returns them as a bucket stores them, each once.
+func packed(hashes []uint64) []byte {
+	slices.Sort(hashes)
+	hashes = slices.Compact(hashes)
+	out := make([]byte, 0, len(hashes)*hashBytes)
+	for _, h := range hashes {
+		out = binary.BigEndian.AppendUint64(out, h)
+	}
+	return out
 }
 
 // lost reports whether the place should have a bucket and has none that can be read.
@@ -216,6 +250,10 @@ const (
 
 // Look returns what the index knows of each entity.
 func (x *Index) Look(ctx context.Context, entities [][]byte) ([]Presence, error) {
+	return x.look(ctx, entities, false)
+}
+
+func (x *Index) look(ctx context.Context, entities [][]byte, keep bool) ([]Presence, error) {
 	hashes := hashesOf(entities)
 	buckets, err := x.find(ctx, hashes)
 	if err != nil {
@@ -223,11 +261,21 @@ func (x *Index) Look(ctx context.Context, entities [][]byte) ([]Presence, error)
 	}
 	out := make([]Presence, len(entities))
 	for i, b := range buckets {
-		switch _, has := slices.BinarySearch(b.hashes, hashes[i]); {
+		switch {
 		case b.lost():
 			out[i] = Gone
-		case has:
+		case b.has(hashes[i]):
 			out[i] = Had
+		}
+	}
+	if keep {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.looked == nil || len(x.looked) > mostLooked {
+			x.looked = map[bucketID]*bucket{}
+		}
+		for _, b := range buckets {
+			x.looked[b.id] = b
 		}
 	}
 	return out, nil
@@ -261,7 +309,7 @@ func (x *Index) All(ctx context.Context) (hashes []uint64, complete bool, err er
 				below(child)
 			}
 		default:
-			hashes = append(hashes, b.hashes...)
+			hashes = append(hashes, b.list()...)
 		}
 	}
 	for n := range uint64(1) << x.generation.Depth {
@@ -285,9 +333,53 @@ func hashesOf(entities [][]byte) []uint64 {
 // indexRetries bounds how often buckets are read again because another writer changed them.
 const indexRetries = 1000
 
+// LookToAdd is Look by a writer that will Add some of the entities, in any number of concurrent calls. Add need not
+// read what they have read.
+func (x *Index) LookToAdd(ctx context.Context, entities [][]byte) ([]Presence, error) {
+	return x.look(ctx, entities, true)
+}
+
 // Add adds entities. Where a part of the index is lost it adds nothing: Restore brings that back.
 func (x *Index) Add(ctx context.Context, entities [][]byte) error {
-	return x.add(ctx, hashesOf(entities), false)
+	x.mu.Lock()
+	looked := x.looked
+	x.looked = nil
+	x.mu.Unlock()
+	hashes := hashesOf(entities)
+	left, err := x.addTo(ctx, looked, hashes)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return x.add(ctx, left, false)
+}
+
+// addTo adds hashes to buckets that were read before, and returns those of which it did not.
+func (x *Index) addTo(ctx context.Context, looked map[bucketID]*bucket, hashes []uint64) (left []uint64, err error) {
+	if len(looked) == 0 {
+		return hashes, nil
+	}
+	to := map[*bucket][]uint64{}
+	for _, h := range hashes {
+		b := x.lookedUp(looked, h)
+		switch {
+		case b == nil || b.lost() || b.divided:
+			left = append(left, h)
+		case !b.has(h):
+			to[b] = append(to[b], h)
+		}
+	}
+	missed, err := x.write(ctx, to)
+	return append(left, missed...), err
+}
+
+// lookedUp is the bucket of a hash among those that were read, nil if it is not there.
+func (x *Index) lookedUp(looked map[bucketID]*bucket, hash uint64) *bucket {
+	for depth := min(deepest, x.hint.Load()+1); depth >= int32(x.generation.Depth); depth-- {
+		if b := looked[idOf(hash, uint8(depth))]; b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 // Restore adds all entities of the generation, by their hashes, and makes the parts of the index that are lost again.
@@ -299,60 +391,47 @@ func (x *Index) add(ctx context.Context, hashes []uint64, restore bool) error {
 		if err != nil {
 			return err
 		}
-		changed := map[bucketID]*bucket{}
-		var todo []uint64
+		of, to := map[bucketID]*bucket{}, map[*bucket][]uint64{}
 		for i, h := range hashes {
 			b := buckets[i]
-			if b.lost() && !restore {
-				continue
+			if same := of[b.id]; same != nil {
+				b = same
 			}
-			if c := changed[b.id]; c != nil {
-				b = c
+			if of[b.id] = b; (restore || !b.lost()) && !b.has(h) {
+				to[b] = append(to[b], h)
 			}
-			if _, has := slices.BinarySearch(b.hashes, h); has {
-				continue
-			}
-			todo = append(todo, h)
-			changed[b.id] = b
 		}
-		if len(todo) == 0 {
-			return nil
-		}
-		if err := x.write(ctx, changed, todo); err != nil {
+		if hashes, err = x.write(ctx, to); err != nil || len(hashes) == 0 {
 			return err
 		}
-		hashes = todo // those that were written are found when they are looked for again
 	}
 	return fmt.Errorf("other writers changed the index of entities %d times meanwhile", indexRetries)
 }
 
-// write adds hashes to the buckets that they belong to, as far as nobody else changes these, and divides those
-// that are full.
-func (x *Index) write(ctx context.Context, changed map[bucketID]*bucket, add []uint64) error {
-	more := map[bucketID][]uint64{}
-	for _, h := range add {
-		for depth := x.generation.Depth; ; depth++ {
-			if id := idOf(h, depth); changed[id] != nil {
-				more[id] = append(more[id], h)
-				break
-			}
-		}
-	}
+// write adds hashes to their buckets, and divides those that are full. It returns the hashes that it did not add, because the
+// bucket was divided or changed by another writer.
+func (x *Index) write(ctx context.Context, to map[*bucket][]uint64) (left []uint64, err error) {
 	var writes []onlinestore.Write
-	for id, b := range changed {
-		if len(b.hashes) >= bucketMost && id.depth < deepest {
-			if err := x.divide(ctx, id); err != nil {
-				return err
+	var of []*bucket
+	for b, hashes := range to {
+		if b.len() >= bucketMost && b.id.depth < deepest {
+			left = append(left, hashes...)
+			if err := x.divide(ctx, b.id); err != nil {
+				return nil, err
 			}
 			continue
 		}
-		full := bucket{id: id, hashes: slices.Concat(b.hashes, more[id])}
-		slices.Sort(full.hashes)
-		full.hashes = slices.Compact(full.hashes)
-		writes = append(writes, onlinestore.Write{Key: x.generation.bucketKey(id), Expect: b.revision, Value: full.encode(b.revision + 1)})
+		full := bucket{id: b.id, hashes: packed(append(b.list(), hashes...))}
+		writes = append(writes, onlinestore.Write{Key: x.generation.bucketKey(b.id), Expect: b.revision, Value: full.encode(b.revision + 1)})
+		of = append(of, b)
 	}
-	_, err := x.store.Swap(ctx, writes)
-	return indexWritten(err)
+	done, err := x.store.Swap(ctx, writes)
+	for i, ok := range done {
+		if !ok {
+			left = append(left, to[of[i]]...)
+		}
+	}
+	return left, indexWritten(err)
 }
 
 // divide writes the children of a bucket and then, in its place, that they are there. It does nothing if another writer
@@ -372,9 +451,9 @@ func (x *Index) divide(ctx context.Context, id bucketID) error {
 	var writes []onlinestore.Write
 	for _, child := range ids {
 		part := bucket{id: child}
-		for _, h := range whole.hashes {
-			if idOf(h, child.depth) == child {
-				part.hashes = append(part.hashes, h)
+		for i := range whole.len() {
+			if h := whole.at(i); idOf(h, child.depth) == child {
+				part.hashes = binary.BigEndian.AppendUint64(part.hashes, h)
 			}
 		}
 		revision := children[child].revision
@@ -424,7 +503,7 @@ func LoadIndex(loader onlinestore.Loader, g *Generation, hashes []uint64) error 
 		for end < len(hashes) && idOf(hashes[end], g.Depth) == b.id {
 			end++
 		}
-		b.hashes, hashes = hashes[:end], hashes[end:]
+		b.hashes, hashes = packed(hashes[:end]), hashes[end:]
 		if err := loader.Put(g.bucketKey(b.id), b.encode(1)); err != nil {
 			return err
 		}

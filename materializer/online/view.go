@@ -441,7 +441,7 @@ func (v *viewApplier) lookForLost(ctx context.Context, todo []entityRows, states
 	if len(absent) == 0 {
 		return lost, nil
 	}
-	has, err := v.index.Look(ctx, absent)
+	has, err := v.index.LookToAdd(ctx, absent)
 	for n, p := range has {
 		lost[of[n]] = p.LostReason()
 	}
