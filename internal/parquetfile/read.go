@@ -1,0 +1,196 @@
+package parquetfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// SchemaOf returns the schema of a file with columns of the given types. Every column may have nulls.
+func SchemaOf(fields []plan.Field) (*Schema, error) {
+	list := make([]arrow.Field, len(fields))
+	for i, f := range fields {
+		t, err := ArrowType(f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+		list[i] = arrow.Field{Name: f.Name, Type: t, Nullable: true}
+	}
+	return NewSchema(arrow.NewSchema(list, nil))
+}
+
+// Reader reads a file that was written with the schema of SchemaOf.
+type Reader struct {
+	fields []plan.Field
+	schema *Schema
+	file   *parquet.File
+}
+
+// NewReader opens a file, which must have the given columns.
+func NewReader(from io.ReaderAt, size int64, fields []plan.Field) (r *Reader, err error) {
+	defer recovered(&err)
+	r = &Reader{fields: fields}
+	if r.schema, err = SchemaOf(fields); err != nil {
+		return nil, err
+	}
+	if r.file, err = parquet.OpenFile(from, size, parquet.SkipBloomFilters(true)); err != nil {
+		return nil, err
+	}
+	want := parquet.NewSchema("schema", newGroup(r.schema.columns, make([]encoding.Encoding, len(r.schema.leaves))))
+	if !slices.EqualFunc(r.file.Schema().Columns(), want.Columns(), slices.Equal) {
+		return nil, fmt.Errorf("it has the columns %s", joined(r.file.Schema().Columns()))
+	}
+	return r, nil
+}
+
+func joined(columns [][]string) string {
+	names := make([]string, len(columns))
+	for i, path := range columns {
+		names[i] = strings.Join(path, "/")
+	}
+	return strings.Join(names, ", ")
+}
+
+// Groups is the number of row groups.
+func (r *Reader) Groups() int { return len(r.file.RowGroups()) }
+
+// Group reads a row group.
+func (r *Reader) Group(i int) (b *vector.Batch, err error) {
+	defer recovered(&err)
+	group := r.file.RowGroups()[i]
+	leaves := make([]leafReader, len(r.schema.leaves))
+	for leaf, chunk := range group.ColumnChunks() {
+		if leaves[leaf].values, err = valuesOf(chunk); err != nil {
+			return nil, fmt.Errorf("column %s: %w", r.schema.leaves[leaf].field.Name, err)
+		}
+	}
+	b = vector.NewBatch(r.fields, int(group.NumRows()))
+	for c, column := range r.schema.columns {
+		for row := range b.N {
+			b.Cols[c].Set(row, column.read(leaves, r.fields[c].Type))
+		}
+	}
+	for leaf := range leaves {
+		if len(leaves[leaf].values) > 0 {
+			return nil, errors.New("it has more values than rows")
+		}
+	}
+	return b, nil
+}
+
+// valuesOf reads all values of a column chunk, whose texts are in memory of their own.
+func valuesOf(chunk parquet.ColumnChunk) (all []parquet.Value, err error) {
+	pages := chunk.Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	for {
+		page, err := pages.ReadPage()
+		if err == io.EOF {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		from := len(all)
+		all = append(all, make([]parquet.Value, page.NumValues())...)
+		n, err := page.Values().ReadValues(all[from:])
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if from+n < len(all) {
+			return nil, fmt.Errorf("a page has %d of %d values", n, len(all)-from)
+		}
+		for i := from; i < len(all); i++ {
+			all[i] = all[i].Clone()
+		}
+		parquet.Release(page)
+	}
+}
+
+// leafReader has the values of a leaf that are not read yet.
+type leafReader struct{ values []parquet.Value }
+
+func (l *leafReader) next() parquet.Value {
+	v := l.values[0]
+	l.values = l.values[1:]
+	return v
+}
+
+// first is the first leaf of a column.
+func (c *column) first() int {
+	for c.leaf < 0 {
+		c = c.children[0]
+	}
+	return c.leaf
+}
+
+// skip drops what stands for a null or an empty list.
+func (c *column) skip(leaves []leafReader) {
+	if c.leaf >= 0 {
+		leaves[c.leaf].next()
+		return
+	}
+	for _, child := range c.children {
+		child.skip(leaves)
+	}
+}
+
+// read reads the next value of a column. See sink for the levels.
+func (c *column) read(leaves []leafReader, t plan.Type) plan.Value {
+	first := &leaves[c.first()]
+	switch level := first.values[0].DefinitionLevel(); {
+	case level < int(c.def):
+		c.skip(leaves)
+		return plan.NullValue()
+	case c.leaf >= 0:
+		return valueOf(first.next(), t)
+	case level == int(c.def):
+		c.skip(leaves)
+		return collection(t, nil, nil)
+	}
+	var keys, elems []plan.Value
+	for more := true; more; more = len(first.values) > 0 && first.values[0].RepetitionLevel() == int(c.rep)+1 {
+		if t.Kind == plan.Map {
+			keys = append(keys, c.children[0].read(leaves, *t.Key))
+		}
+		elems = append(elems, c.children[len(c.children)-1].read(leaves, *t.Elem))
+	}
+	return collection(t, keys, elems)
+}
+
+func collection(t plan.Type, keys, elems []plan.Value) plan.Value {
+	if t.Kind == plan.Map {
+		return plan.MapValue(keys, elems)
+	}
+	return plan.ListValue(elems)
+}
+
+// valueOf returns a value that is not null.
+func valueOf(v parquet.Value, t plan.Type) plan.Value {
+	switch t.Kind {
+	case plan.Bool:
+		return plan.BoolValue(v.Boolean())
+	case plan.Uint:
+		return plan.UintValue(v.Uint64())
+	case plan.Double:
+		return plan.DoubleValue(v.Double())
+	case plan.String:
+		return plan.StringValue(string(v.ByteArray()))
+	case plan.Bytes:
+		return plan.BytesValue(v.ByteArray())
+	case plan.Timestamp:
+		return plan.TimestampValue(plan.EventTime(v.Int64()))
+	case plan.Duration:
+		return plan.DurationValue(time.Duration(v.Int64()))
+	}
+	return plan.IntValue(v.Int64())
+}
