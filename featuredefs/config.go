@@ -55,7 +55,7 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	for _, extra := range docs[1:] {
 		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s must have one document; put definitions into %s/", ConfigFile, FeaturesDir)
 	}
-	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "log", "attach")
+	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "log", "served_log", "attach")
 	if o == nil {
 		return
 	}
@@ -74,6 +74,9 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	}
 	if n := o.Get("online"); n != nil {
 		l.parseOnline(n)
+	}
+	if n := o.Get("served_log"); n != nil {
+		l.parseServedLog(n)
 	}
 	if n := o.Get("attach"); n != nil {
 		l.parseDatabases(n)

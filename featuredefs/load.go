@@ -47,6 +47,8 @@ type Project struct {
 	Dir    string
 	Name   string
 	Online Online
+	// ServedLog says what a server records of its answers.
+	ServedLog ServedLog
 	// Databases are those that sql: can name.
 	Databases []Database
 	// Plan has all definitions that, with everything they refer to, are without errors. It is
@@ -106,6 +108,7 @@ type loader struct {
 	training scope[*trainingDecl]
 	tests    []*testDecl
 	comments []yamldoc.Comment // of all definitions
+	recorded []*yamldoc.Node   // names of services in served_log
 }
 
 // scope is the definitions of one kind, in order and by name.
@@ -290,6 +293,9 @@ func (l *loader) compile() error {
 	}
 	for _, s := range l.services.list {
 		l.compileService(c, s)
+	}
+	for _, name := range l.recorded {
+		l.services.lookup(&l.Reader, "service", name)
 	}
 	for _, t := range l.training.list {
 		l.compileTraining(t)

@@ -126,6 +126,28 @@ func TestLoad_UnreadableFileIsAnError(t *testing.T) {
 	}
 }
 
+func TestServedLogConfig(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\nserved_log: {rate: 0.5%, retain: 90d, hash_keys: {file: secrets/served}}\n")
+	got := loadClean(t, dir, featuredefs.Options{}).ServedLog
+	if got.Rate != 0.005 || got.Retain != 90*plan.Day || got.HashFile != filepath.FromSlash("secrets/served") || got.HashEnv != "" || got.Services != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestParseRate(t *testing.T) {
+	for text, want := range map[string]float64{"0%": 0, "1%": 0.01, "0.1%": 0.001, "100%": 1} {
+		if got, err := featuredefs.ParseRate(text); err != nil || got != want {
+			t.Errorf("%s is %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "1", "%", "-1%", "101%", "NaN%", "1 %", "one%"} {
+		if got, err := featuredefs.ParseRate(text); err == nil || !strings.Contains(err.Error(), "like 1%") {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	for _, c := range []struct {
 		name, text string

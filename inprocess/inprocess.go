@@ -28,6 +28,7 @@ import (
 	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/sdk"
 	"github.com/unskew/unskew/server"
@@ -74,7 +75,7 @@ func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f.stop = stop
 	unlink := context.AfterFunc(ctx, stop) // until Open returns
-	err = f.start(work, p.Plan, o)
+	err = f.start(work, p, o)
 	if unlink(); err == nil {
 		err = ctx.Err()
 	}
@@ -85,7 +86,8 @@ func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 }
 
 // start makes the parts of f and runs them until ctx ends.
-func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
+func (f *Features) start(ctx context.Context, project *featuredefs.Project, o Options) error {
+	p := project.Plan
 	states, err := f.backend.KeepingStates(ctx, cmp.Or(o.NearCache, limits.NearCacheBytes))
 	if err != nil {
 		return err
@@ -103,6 +105,9 @@ func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
 		}
 		cfg.Ingester, cfg.Applying = ingester, applier
 	}
+	if cfg.Served, err = f.record(ctx, project, o.Log); err != nil {
+		return err
+	}
 	srv, err := server.New(cfg)
 	if err != nil {
 		return err
@@ -116,6 +121,18 @@ func (f *Features) start(ctx context.Context, p *plan.Plan, o Options) error {
 	f.handler = srv.Handler()
 	f.client, err = f.NewClient()
 	return err
+}
+
+// record begins to record answers, if the project says so.
+func (f *Features) record(ctx context.Context, p *featuredefs.Project, log *slog.Logger) (*servedlog.Log, error) {
+	c, err := backend.ServedLog(p)
+	if err != nil || !c.On() {
+		return nil, err
+	}
+	c.Log = log
+	l := servedlog.New(c)
+	f.running.Go(func() error { return l.Run(ctx) })
+	return l, nil
 }
 
 // apply begins to apply events.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/inprocess"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/sdk"
 )
 
@@ -128,5 +129,43 @@ func TestOpenRefuses(t *testing.T) {
 	defer f.Close()
 	if _, err := inprocess.Open(t.Context(), dir, inprocess.Options{}); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("a store that is open: %v", err)
+	}
+}
+
+// With served_log in the project, what is answered is recorded; a secret that is missing is an error.
+func TestAnswersAreRecorded(t *testing.T) {
+	dir := write(t, definitions)
+	config := "project: shop\nserved_log: {services: {fraud_v1: 100%}, hash_keys: {env: SERVED_SECRET}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "unskew.yaml"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := inprocess.Open(t.Context(), dir, inprocess.Options{}); err == nil || !strings.Contains(err.Error(), "the environment variable SERVED_SECRET has 0 bytes") {
+		t.Errorf("without a secret: %v %v", f, err)
+	}
+	t.Setenv("SERVED_SECRET", "0123456789abcdef")
+	f := open(t, dir)
+	if _, err := f.Client().GetFeatures(t.Context(), "fraud_v1", []sdk.Column{sdk.Ints("user_id", 7, 8)}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files, err := servedlog.List(filepath.Join(dir, ".unskew", "served"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	s, err := servedlog.Open(files[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 0
+	for r, err := range s.Rows() {
+		if n++; err != nil || len(r.Keys[0].Str()) != 64 || r.Outputs[0].Status != "PRESENT" {
+			t.Errorf("%+v %v", r, err)
+		}
+	}
+	if n != 2 || !s.KeysHashed {
+		t.Errorf("%d rows", n)
 	}
 }

@@ -26,8 +26,9 @@ type query struct {
 	queries  []registry.Query // of the views
 	fetched  []fetched        // of the views
 	demand
-	fresh []viewFreshness // of each view, once its states are fetched
-	stale []bool          // for each output of the service, whether it is STALE; nil: none is
+	fresh   []viewFreshness // of each view, once its states are fetched
+	sampled []int           // the rows that the served log records
+	stale   []bool          // for each output of the service, whether it is STALE; nil: none is
 }
 
 // reset drops the references to the bound request, so that it can be collected.

@@ -57,6 +57,11 @@ type visit struct {
 	budget                                          *budget
 	caller                                          string
 	requests, arriving, decoding, fetching, writing int64
+
+	// for the served log
+	header http.Header
+	answer http.ResponseWriter
+	began  time.Time // zero unless there is one
 }
 
 // visitKey is the context key of a visit.
@@ -152,7 +157,7 @@ func (s *Server) visited(next http.Handler) http.Handler {
 			s.refuseVisit(w, r, refuse, err)
 			return
 		}
-		v.requests = 1
+		v.requests, v.header, v.answer = 1, r.Header, w
 		defer v.end()
 		next.ServeHTTP(w, r)
 	})

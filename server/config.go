@@ -22,6 +22,7 @@ import (
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -49,6 +50,8 @@ type Config struct {
 	// Freshness knows how stale the views are and whether log and store answer; nil: this server
 	// does not know, and is ready without. Its clock is Clock.
 	Freshness *freshness.Tracker
+	// Served records a sample of what is answered; nil: nothing is recorded.
+	Served *servedlog.Log
 	// Access knows the callers; nil: everyone on this machine may do everything, and the server listens
 	// nowhere else.
 	Access authenticator

@@ -8,6 +8,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/internal/wire"
 )
 
@@ -39,15 +40,22 @@ type service struct {
 	full, short []oneValue     // for each output, how one row is written, and how in a compact answer
 	sizes       []stateSize    // of the states of each view
 	readers     *pool
+	served      *servedlog.Stream           // nil: no row is recorded
+	fieldsOnly  []int                       // the request fields that are no keys
 	metrics     atomic.Pointer[readMetrics] // nil before the first read
 }
 
-func deploy(p *plan.Plan) (*deployment, error) {
+func deploy(p *plan.Plan, served *servedlog.Log) (*deployment, error) {
 	d := &deployment{plan: p, services: map[string]*service{}}
 	for _, ps := range p.Services {
 		s, err := newService(ps)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", ps.Name, err)
+		}
+		if served != nil {
+			if s.served, err = served.Stream(ps); err != nil {
+				return nil, err
+			}
 		}
 		d.services[ps.Name] = s
 		d.names = append(d.names, ps.Name)
@@ -81,6 +89,11 @@ func newService(p *plan.Service) (*service, error) {
 			s.sets = append(s.sets, index)
 		}
 		s.setOf = append(s.setOf, set)
+	}
+	for i, f := range p.Request {
+		if !slices.ContainsFunc(p.Keys, func(key plan.Field) bool { return key.Name == f.Name }) {
+			s.fieldsOnly = append(s.fieldsOnly, i)
+		}
 	}
 	first, err := newReader(s)
 	if err != nil {

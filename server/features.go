@@ -50,11 +50,19 @@ func (s *Server) read(ctx context.Context, c *call) error {
 	if c.query.demand, err = s.demandOf(c.request.MaxStalenessMicros, c.request.OnStale, c.request.WithFreshness); err != nil {
 		return err
 	}
-	whole := func(states []fetched, now plan.EventTime) (bool, error) { return s.encodeKept(c, svc, states, now) }
-	if err := s.compute(ctx, svc, &c.query, whole, func(a *answer) error { return s.encode(c, svc, a) }); err != nil {
-		return err
+	whole := func(states []fetched, now plan.EventTime) (bool, error) {
+		done, err := s.encodeKept(c, svc, states, now)
+		if done {
+			err = visitOf(ctx).write(len(c.answer))
+		}
+		return done, err
 	}
-	return visitOf(ctx).write(len(c.answer))
+	return s.compute(ctx, svc, &c.query, whole, func(a *answer) error {
+		if err := s.encode(c, svc, a); err != nil {
+			return err
+		}
+		return visitOf(ctx).write(len(c.answer))
+	})
 }
 
 // compute runs a bound query. The answer is valid only inside use. whole, if given, may answer from
@@ -64,6 +72,9 @@ func (s *Server) compute(ctx context.Context, svc *service, q *query, whole func
 		return err
 	}
 	defer visitOf(ctx).doneStates()
+	if svc.sample(q); len(q.sampled) > 0 {
+		whole = nil // a record needs the values
+	}
 	err := s.computeOnce(ctx, svc, q, s.keeps, whole, use)
 	if errors.Is(err, errMoved) {
 		err = s.computeOnce(ctx, svc, q, false, nil, use)
@@ -111,6 +122,7 @@ func (s *Server) computeOnce(ctx context.Context, svc *service, q *query, keep b
 		if err := use(a); err != nil {
 			return err
 		}
+		r.record(ctx, q, a, now)
 		r.keep()
 		return nil
 	})
@@ -143,12 +155,11 @@ func (v *viewReader) state() *unskewv1.ViewState {
 	rows := make([]logpos.Vector, n)
 	for i := range n {
 		e := v.places.Of(i)
-		rows[i] = built
-		if v.stateBytes(e) == 0 {
-			out.Unknown = append(out.Unknown, uint32(i))
+		known, positions, newest := v.stateOf(e, built)
+		if rows[i] = positions; known {
+			out.NewestMicros[i] = int64(newest)
 		} else {
-			rows[i] = logpos.Max(built, v.appliedOf(e))
-			out.NewestMicros[i] = int64(max(v.newestOf(e, plan.Always), plan.MinTime))
+			out.Unknown = append(out.Unknown, uint32(i))
 		}
 		out.Positions[i] = rows[i].Sum()
 		out.Shards = max(out.Shards, uint32(len(rows[i])))
@@ -161,4 +172,13 @@ func (v *viewReader) state() *unskewv1.ViewState {
 		}
 	}
 	return out
+}
+
+// stateOf describes the stored state of entity e: whether there is one, the positions of the log up to which
+// it has events, which are built if there is none, and the newest time of it.
+func (v *viewReader) stateOf(e int, built logpos.Vector) (known bool, positions logpos.Vector, newest plan.EventTime) {
+	if v.stateBytes(e) == 0 {
+		return false, built, 0
+	}
+	return true, logpos.Max(built, v.appliedOf(e)), max(v.newestOf(e, plan.Always), plan.MinTime)
 }

@@ -32,7 +32,8 @@ type liveFixture struct {
 	clock   *atomic.Int64
 }
 
-func startLive(t *testing.T, open backend.Opener) *liveFixture {
+// startLive starts it; change may modify the configuration of the server first.
+func startLive(t *testing.T, open backend.Opener, change ...func(*Config)) *liveFixture {
 	t.Helper()
 	f := &liveFixture{clock: new(atomic.Int64)}
 	f.clock.Store(int64(noon))
@@ -58,6 +59,9 @@ func startLive(t *testing.T, open backend.Opener) *liveFixture {
 	f.fixture = start(t, func(c *Config) {
 		c.Clock, c.States, c.Ingester = now, f.backend.States(), ingester
 		c.Freshness = freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: now})
+		for _, f := range change {
+			f(c)
+		}
 	})
 	return f
 }

@@ -34,7 +34,11 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 // unary runs a call with a time limit.
 func (s *Server) unary(ctx context.Context, procedure string, limit time.Duration, call func(context.Context) error) error {
 	return s.measured(ctx, procedure, func(ctx context.Context) error {
-		defer visitOf(ctx).decoded()
+		v := visitOf(ctx)
+		defer v.decoded()
+		if s.cfg.Served != nil {
+			v.began = time.Now()
+		}
 		bounded := limitTime(ctx, limit)
 		defer bounded.end()
 		return s.recovered(bounded, call)

@@ -8,6 +8,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/internal/wire"
 )
 
@@ -22,13 +23,15 @@ type reader struct {
 	at     []plan.EventTime
 	states [][]int32 // for each view, the mapping from row to entity
 	answer answer
+	served servedlog.Row
 }
 
 // viewReader is the kernel of one view in one role of the service, with the states fetched for the
 // current request.
 type viewReader struct {
-	ref    plan.ViewRef
-	kernel *kernel.View
+	ref         plan.ViewRef
+	fingerprint string // of the view
+	kernel      *kernel.View
 	fetched
 
 	// of each entity, if the reader of states keeps values
@@ -45,7 +48,7 @@ func newReader(s *service) (*reader, error) {
 			return nil, err
 		}
 		k.Only(s.featuresOf(i))
-		r.views = append(r.views, &viewReader{ref: ref, kernel: k})
+		r.views = append(r.views, &viewReader{ref: ref, fingerprint: ref.View.Fingerprint.String(), kernel: k})
 	}
 	var err error
 	if r.derive, err = kernel.NewService(s.plan); err != nil {

@@ -59,7 +59,7 @@ func New(cfg Config) (*Server, error) {
 // Promote compiles p and makes it live: every call uses one plan from beginning to end. After an
 // error the previous plan stays live.
 func (s *Server) Promote(p *plan.Plan) error {
-	d, err := deploy(p)
+	d, err := deploy(p, s.cfg.Served)
 	if err != nil {
 		return err
 	}

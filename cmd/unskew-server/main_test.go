@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/sdk"
 )
 
@@ -149,5 +151,49 @@ func TestDeployedArguments(t *testing.T) {
 		if !found {
 			t.Errorf("%s has no command", path)
 		}
+	}
+}
+
+// --served-log records what is answered; when the server has ended, all of it is in files.
+func TestServedLog(t *testing.T) {
+	dir := write(t, files)
+	t.Run("serve", func(t *testing.T) {
+		c, err := sdk.New(start(t, "-C", dir, "--listen", "127.0.0.1:0", "--served-log", "100%"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			_, err := c.GetFeatures(t.Context(), "ranking", []sdk.Column{sdk.Ints("user_id", 1, 2, 3)}, nil)
+			if err == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal(err) // the view has not come to life
+			}
+		}
+	})
+	segments, err := servedlog.List(filepath.Join(dir, ".unskew", "served"))
+	if err != nil || len(segments) != 1 || segments[0].Service != "ranking" {
+		t.Fatal(segments, err)
+	}
+	s, err := servedlog.Open(segments[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := 0
+	for _, err := range s.Rows() {
+		if n++; err != nil {
+			t.Error(err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d rows", n)
+	}
+	c := newCommand()
+	c.SetArgs([]string{"-C", dir, "--served-log", "2"})
+	c.SetErr(io.Discard)
+	if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), `--served-log: "2" is not a rate`) {
+		t.Error(err)
 	}
 }

@@ -29,7 +29,8 @@ be served, log and store answer, and events are applied. On an interrupt the ser
 ready at once, goes on answering for the time of --grace, so that callers can go elsewhere,
 and then finishes the requests that are running. A hangup is ignored.
 
-If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log.
+If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log. With
+served_log: {rate: 1%}, or --served-log, a sample of what is answered is recorded.
 
 Requested training sets are built one at a time and kept for a day in the data folder, or
 until newer ones need the room of --training-results. If an

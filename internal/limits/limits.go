@@ -49,18 +49,20 @@ const (
 
 // Limits of what a server does for all callers together.
 const (
-	InFlight       = 512       // requests that are being answered
-	Connections    = 1024      // that are open
-	NearCacheBytes = 64 << 20  // default of what is kept of states between reads
-	HTTP2Streams   = 64        // of one connection
-	Streams        = 32        // uploads, downloads and watches
-	ArrivingBytes  = 64 << 20  // large requests as they arrive
-	DecodingBytes  = 256 << 20 // memory for requests that are being decoded, estimated
-	FetchingBytes  = 96 << 20  // states of reads
-	AnsweringCells = 8 << 20   // answers that are being computed
-	WritingBytes   = 96 << 20  // large answers until they are sent
-	Uploads        = 3         // spines that are being uploaded
-	Scrapes        = 4         // of metrics
+	InFlight       = 512      // requests that are being answered
+	Connections    = 1024     // that are open
+	NearCacheBytes = 64 << 20 // default of what is kept of states between reads
+	HTTP2Streams   = 64       // of one connection
+	// ServedQueueBytes is sampled rows that are not in the served log yet.
+	ServedQueueBytes = 32 << 20
+	Streams          = 32        // uploads, downloads and watches
+	ArrivingBytes    = 64 << 20  // large requests as they arrive
+	DecodingBytes    = 256 << 20 // memory for requests that are being decoded, estimated
+	FetchingBytes    = 96 << 20  // states of reads
+	AnsweringCells   = 8 << 20   // answers that are being computed
+	WritingBytes     = 96 << 20  // large answers until they are sent
+	Uploads          = 3         // spines that are being uploaded
+	Scrapes          = 4         // of metrics
 	// HeapBytes is the size from which the garbage collector works harder instead of letting the
 	// heap of a server grow. It is no limit.
 	HeapBytes = 224 << 20

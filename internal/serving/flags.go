@@ -24,6 +24,7 @@ type Flags struct {
 	Grace        time.Duration
 	MaxStaleness time.Duration
 	NearCache    string // a size
+	ServedLog    string // a rate; "": that of unskew.yaml
 }
 
 // Register adds the flags to those of a command.
@@ -36,6 +37,7 @@ func (f *Flags) Register(to *pflag.FlagSet) {
 	to.StringSliceVar(&f.Hosts, "host", nil, "without --callers, also answer requests for `NAME`, to which a proxy on this machine has been called")
 	to.DurationVar(&f.Grace, "grace", 0, "answer for `TIME` after an interrupt while not ready, as in 10s")
 	to.DurationVar(&f.MaxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
+	to.StringVar(&f.ServedLog, "served-log", "", "record `RATE` of the rows that are answered, as in 1%, for services without a rate in unskew.yaml (default: served_log there)")
 	to.StringVar(&f.NearCache, "near-cache", fmt.Sprintf("%dMiB", limits.NearCacheBytes>>20), "keep what reads have made of states, in at most `SIZE` of memory; 0 keeps nothing")
 }
 

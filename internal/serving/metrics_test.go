@@ -62,6 +62,7 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	defstest.Write(t, dir, served)
 	t.Setenv(backend.EnvRedisAddresses, redistest.Start(t).Address)
 	p := defstest.Load(t, dir, featuredefs.Options{})
+	p.ServedLog.Rate = 1
 	r := newRun(Config{Project: p, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
 		return training.Open(training.Config{Dir: filepath.Join(dir, "training"), Clock: time.Now})
 	}}, 1<<20)

@@ -111,6 +111,9 @@ func (r *run) open(ctx context.Context) error {
 	if err := r.openEvents(ctx, &cfg); err != nil {
 		return err
 	}
+	if err := r.openServed(&cfg); err != nil {
+		return err
+	}
 	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: now, CaughtUp: states.CaughtUp})
 	if err := cfg.Freshness.Register(r.metrics); err != nil {
 		return err

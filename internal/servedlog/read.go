@@ -1,0 +1,124 @@
+package servedlog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/parquetfile"
+)
+
+// File is a complete segment, by its name.
+type File struct {
+	Path        string
+	Service     string
+	Fingerprint string    // its first digits
+	Begun       time.Time // about when its first row was served
+}
+
+// List returns the segments in the folder of a log, by day and name. A folder that is missing has none.
+func List(dir string) ([]File, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "????-??-??", "*"+extension))
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, path := range paths {
+		if service, fingerprint, begun, ok := parseName(filepath.Base(path)); ok {
+			files = append(files, File{path, service, fingerprint, begun})
+		}
+	}
+	return files, nil
+}
+
+// Segment is an open segment.
+type Segment struct {
+	Service, Fingerprint   string
+	Keys, Request, Outputs []plan.Field
+	Views                  []string       // roles
+	KeysHashed             bool           // keys are HMACs, so rows cannot be recomputed
+	First, Last            plan.EventTime // the least and the greatest time of a read
+
+	layout layout
+	path   string
+	file   *os.File
+	in     *parquetfile.Reader
+}
+
+// Open opens a segment. The error is fs.ErrNotExist if it has been removed, because of its age, since it
+// was listed.
+func Open(path string) (_ *Segment, err error) {
+	s := &Segment{path: path}
+	if s.file, err = os.Open(path); err != nil {
+		return nil, fmt.Errorf("served log: %w", err)
+	}
+	if err := s.read(); err != nil {
+		return nil, errors.Join(s.failed(err), s.file.Close())
+	}
+	return s, nil
+}
+
+func (s *Segment) failed(err error) error {
+	return fmt.Errorf("served log: %s cannot be read (%w); move it away if it is damaged", s.path, err)
+}
+
+// read reads the metadata.
+func (s *Segment) read() error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	text, err := parquetfile.Metadata(s.file, info.Size(), metadataKey)
+	if err != nil {
+		return err
+	}
+	var m metadata
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return fmt.Errorf("its metadata: %w", err)
+	}
+	if m.Format != format {
+		return fmt.Errorf("it has format %d and this program reads %d: use a newer version", m.Format, format)
+	}
+	s.Service, s.Fingerprint, s.Views, s.KeysHashed, s.First, s.Last = m.Service, m.Fingerprint, m.Views, m.KeysHashed, plan.EventTime(m.First), plan.EventTime(m.Last)
+	for _, x := range []struct {
+		to   *[]plan.Field
+		from []field
+	}{{&s.Keys, m.Keys}, {&s.Request, m.Request}, {&s.Outputs, m.Outputs}} {
+		for _, f := range x.from {
+			t, err := plan.ParseType(f.Type)
+			if err != nil {
+				return err
+			}
+			*x.to = append(*x.to, plan.Field{Name: f.Name, Type: t})
+		}
+	}
+	s.layout = layout{s.Keys, s.Request, s.Outputs, s.Views}
+	s.in, err = parquetfile.NewReader(s.file, info.Size(), s.layout.fields())
+	return err
+}
+
+// Rows are the rows in the order in which they were served, about. After an error there are no more.
+func (s *Segment) Rows() iter.Seq2[*Row, error] {
+	return func(yield func(*Row, error) bool) {
+		for g := range s.in.Groups() {
+			b, err := s.in.Group(g)
+			if err != nil {
+				yield(nil, s.failed(err))
+				return
+			}
+			for i := range b.N {
+				if !yield(s.layout.rowOf(b, i), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Close closes the file.
+func (s *Segment) Close() error { return s.file.Close() }
