@@ -128,9 +128,9 @@ func TestLoad_UnreadableFileIsAnError(t *testing.T) {
 
 func TestServedLogConfig(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\nserved_log: {rate: 0.5%, retain: 90d, hash_keys: {file: secrets/served}}\n")
+	writeFile(t, filepath.Join(dir, "unskew.yaml"), "project: p\nserved_log: {rate: 0.5%, retain: 90d, folder: var/served, hash_keys: {file: secrets/served}}\n")
 	got := loadClean(t, dir, featuredefs.Options{}).ServedLog
-	if got.Rate != 0.005 || got.Retain != 90*plan.Day || got.HashFile != filepath.FromSlash("secrets/served") || got.HashEnv != "" || got.Services != nil {
+	if got.Rate != 0.005 || got.Retain != 90*plan.Day || got.HashFile != filepath.FromSlash("secrets/served") || got.HashEnv != "" || got.Folder != filepath.FromSlash("var/served") || got.Services != nil {
 		t.Errorf("%+v", got)
 	}
 }

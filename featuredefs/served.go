@@ -15,6 +15,7 @@ type ServedLog struct {
 	Rate     float64            // the part of rows that is recorded, from 0 to 1
 	Services map[string]float64 // of services that have another one
 	Retain   plan.Micros        // how long it is kept; 0: the default
+	Folder   string             // relative to the project; "": served in the data folder
 	// HashEnv is the environment variable, and HashFile the file relative to the project, with the secret of
 	// the HMACs that replace entity keys. If both are "", keys are recorded as they are.
 	HashEnv, HashFile string
@@ -32,7 +33,7 @@ func ParseRate(text string) (float64, error) {
 
 // parseServedLog reads served_log.
 func (l *loader) parseServedLog(n *yamldoc.Node) {
-	o := l.Object(n, "served_log", "rate", "services", "retain", "hash_keys")
+	o := l.Object(n, "served_log", "rate", "services", "retain", "folder", "hash_keys")
 	if o == nil {
 		return
 	}
@@ -44,6 +45,7 @@ func (l *loader) parseServedLog(n *yamldoc.Node) {
 		s.Services = l.serviceRates(services)
 	}
 	s.Retain, _ = o.Span("retain")
+	s.Folder = filepath.FromSlash(o.Text("folder"))
 	if h := o.Get("hash_keys"); h != nil {
 		l.parseHashKeys(h)
 	}

@@ -135,7 +135,7 @@ func TestOpenRefuses(t *testing.T) {
 // With served_log in the project, what is answered is recorded; a secret that is missing is an error.
 func TestAnswersAreRecorded(t *testing.T) {
 	dir := write(t, definitions)
-	config := "project: shop\nserved_log: {services: {fraud_v1: 100%}, hash_keys: {env: SERVED_SECRET}}\n"
+	config := "project: shop\nserved_log: {services: {fraud_v1: 100%}, folder: recorded, hash_keys: {env: SERVED_SECRET}}\n"
 	if err := os.WriteFile(filepath.Join(dir, "unskew.yaml"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestAnswersAreRecorded(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files, err := servedlog.List(filepath.Join(dir, ".unskew", "served"))
+	files, err := servedlog.List(filepath.Join(dir, "recorded"))
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}

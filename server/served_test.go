@@ -156,8 +156,8 @@ func expectServed(t *testing.T, what string, got []*servedlog.Row, rows *sdk.Row
 func TestP20_TheServedLogHasWhatCallersGot(t *testing.T) {
 	log := record(t, servedlog.Config{Rate: 1})
 	f := start(t, func(c *Config) { c.Served = log.Log })
-	keys, request := row(1, 2, 99)
-	request[0] = sdk.Doubles("amount", math.NaN(), math.Copysign(0, -1), 2.5)
+	keys, request := row(1, 2, 1, 99) // two rows share their entities
+	request[0] = sdk.Doubles("amount", math.NaN(), math.Copysign(0, -1), 2.5, 0)
 	answers := map[string]*sdk.Rows{}
 	ask := func(name string, opts ...sdk.Option) {
 		for kind, read := range map[string][]sdk.ReadOption{"all": nil, "some": {sdk.Only("echo", "user_spend.last_country")}, "states": {sdk.WithStates()}} {

@@ -36,15 +36,22 @@ func Of(p *featuredefs.Project) Config {
 }
 
 // archiveDir returns the folder of records that were archived.
-func archiveDir(p *featuredefs.Project) string {
-	switch dir := p.Online.Archive; {
-	case dir == "":
-		return filepath.Join(DataDir(p), "archive")
-	case filepath.IsAbs(dir):
-		return dir
-	default:
-		return filepath.Join(p.Dir, dir)
+func archiveDir(p *featuredefs.Project) string { return folder(p, p.Online.Archive, "archive") }
+
+// folder returns the folder that unskew.yaml declares, or the default one in the data folder.
+func folder(p *featuredefs.Project, declared, name string) string {
+	if declared == "" {
+		return filepath.Join(DataDir(p), name)
 	}
+	return inProject(p, declared)
+}
+
+// inProject is a path that may be relative to the project.
+func inProject(p *featuredefs.Project, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.Dir, path)
 }
 
 // DataDir returns the folder of the project's embedded data and other local state.
@@ -53,10 +60,7 @@ func DataDir(p *featuredefs.Project) string {
 	if override := os.Getenv(EnvDataDir); override != "" {
 		dir = override
 	}
-	if filepath.IsAbs(dir) {
-		return dir
-	}
-	return filepath.Join(p.Dir, dir)
+	return inProject(p, dir)
 }
 
 // redisOf applies the environment to what unskew.yaml says of Redis.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -16,7 +15,7 @@ import (
 const leastSecret = 16
 
 // ServedLogDir is the folder of a project's served log.
-func ServedLogDir(p *featuredefs.Project) string { return filepath.Join(DataDir(p), "served") }
+func ServedLogDir(p *featuredefs.Project) string { return folder(p, p.ServedLog.Folder, "served") }
 
 // ServedLog returns what unskew.yaml says of the served log, with the secret of hash_keys.
 func ServedLog(p *featuredefs.Project) (servedlog.Config, error) {
@@ -28,15 +27,11 @@ func ServedLog(p *featuredefs.Project) (servedlog.Config, error) {
 	where := "the environment variable " + s.HashEnv
 	secret := []byte(os.Getenv(s.HashEnv))
 	if s.HashFile != "" {
-		path := s.HashFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
-		}
+		where = inProject(p, s.HashFile)
 		var err error
-		if secret, err = os.ReadFile(path); err != nil {
+		if secret, err = os.ReadFile(where); err != nil {
 			return c, fmt.Errorf("served_log.hash_keys: %w", err)
 		}
-		where = path
 	}
 	if c.Secret = bytes.TrimSpace(secret); len(c.Secret) < leastSecret {
 		return c, fmt.Errorf("served_log.hash_keys: %s has %d bytes; put a random secret of at least %d there, such as the output of openssl rand -hex 32", where, len(c.Secret), leastSecret)

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
@@ -64,17 +65,26 @@ func joined(columns [][]string) string {
 // Groups is the number of row groups.
 func (r *Reader) Groups() int { return len(r.file.RowGroups()) }
 
-// Group reads a row group.
-func (r *Reader) Group(i int) (b *vector.Batch, err error) {
+// Group reads a row group, which must have the given number of rows and at most so many values in a column,
+// elements of lists included: what a damaged file says of itself is not believed.
+func (r *Reader) Group(i, rows, most int) (b *vector.Batch, err error) {
 	defer recovered(&err)
-	group := r.file.RowGroups()[i]
+	group, stored := r.file.RowGroups()[i], r.file.Metadata().RowGroups[i]
+	if n := group.NumRows(); n != int64(rows) {
+		return nil, fmt.Errorf("it has %d rows instead of %d", n, rows)
+	}
 	leaves := make([]leafReader, len(r.schema.leaves))
 	for leaf, chunk := range group.ColumnChunks() {
-		if leaves[leaf].values, err = valuesOf(chunk); err != nil {
+		if codec := stored.Columns[leaf].MetaData.Codec; codec != format.Zstd {
+			err = fmt.Errorf("it is compressed with %v", codec)
+		} else {
+			leaves[leaf].values, err = valuesOf(chunk, most)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", r.schema.leaves[leaf].field.Name, err)
 		}
 	}
-	b = vector.NewBatch(r.fields, int(group.NumRows()))
+	b = vector.NewBatch(r.fields, rows)
 	for c, column := range r.schema.columns {
 		for row := range b.N {
 			b.Cols[c].Set(row, column.read(leaves, r.fields[c].Type))
@@ -88,8 +98,8 @@ func (r *Reader) Group(i int) (b *vector.Batch, err error) {
 	return b, nil
 }
 
-// valuesOf reads all values of a column chunk, whose texts are in memory of their own.
-func valuesOf(chunk parquet.ColumnChunk) (all []parquet.Value, err error) {
+// valuesOf reads all values of a column chunk, at most so many. Their texts are in memory of their own.
+func valuesOf(chunk parquet.ColumnChunk, most int) (all []parquet.Value, err error) {
 	pages := chunk.Pages()
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	for {
@@ -101,6 +111,9 @@ func valuesOf(chunk parquet.ColumnChunk) (all []parquet.Value, err error) {
 			return nil, err
 		}
 		from := len(all)
+		if page.NumValues() > int64(most-from) {
+			return nil, fmt.Errorf("it has more than %d values", most)
+		}
 		all = append(all, make([]parquet.Value, page.NumValues())...)
 		n, err := page.Values().ReadValues(all[from:])
 		if err != nil && err != io.EOF {

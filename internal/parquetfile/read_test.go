@@ -75,7 +75,7 @@ func TestReaderReadsWhatWasWritten(t *testing.T) {
 			r.Fatalf("%d groups, want %d", in.Groups(), len(groups))
 		}
 		for g, want := range groups {
-			got, err := in.Group(g)
+			got, err := in.Group(g, want.N, 1000)
 			if err != nil || got.N != want.N {
 				r.Fatalf("%d rows, want %d: %v", got.N, want.N, err)
 			}
@@ -124,13 +124,22 @@ func writeBatches(t rapid.TB, fields []plan.Field, groups []*vector.Batch) []byt
 	return out.Bytes()
 }
 
-// A file with other columns, and one that is cut off, are errors.
+// A file with other columns, one that is cut off, and one with another number of rows are errors.
 func TestReaderRefusesOtherFiles(t *testing.T) {
 	fields := []plan.Field{{Name: "a", Type: plan.T(plan.Int)}}
 	b := vector.NewBatch(fields, 1)
 	file := writeBatches(t, fields, []*vector.Batch{b})
 	if _, err := NewReader(bytes.NewReader(file), int64(len(file)), []plan.Field{{Name: "b", Type: plan.T(plan.Int)}}); err == nil {
 		t.Error("other columns were accepted")
+	}
+	in, err := NewReader(bytes.NewReader(file), int64(len(file)), fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range [][2]int{{2, 10}, {1, 0}} {
+		if _, err := in.Group(0, n[0], n[1]); err == nil {
+			t.Errorf("%v rows and values were accepted", n)
+		}
 	}
 	if _, err := NewReader(bytes.NewReader(file), int64(len(file)-1), fields); err == nil {
 		t.Error("a file without its end was accepted")

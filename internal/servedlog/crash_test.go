@@ -55,7 +55,7 @@ func TestP20_ACrashLosesOneSegment(t *testing.T) {
 	}
 
 	var text bytes.Buffer
-	now := time.Now()
+	now := time.Now().Add(5 * time.Minute)
 	l, s := open(t, Config{Dir: dir, Clock: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&text, nil))}, service("fraud_v1"))
 	s.Write(rowWith(3))
 	l.write()

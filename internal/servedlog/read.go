@@ -11,6 +11,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // File is a complete segment, by its name.
@@ -45,6 +46,7 @@ type Segment struct {
 	First, Last            plan.EventTime // the least and the greatest time of a read
 
 	layout layout
+	groups []group
 	path   string
 	file   *os.File
 	in     *parquetfile.Reader
@@ -84,6 +86,10 @@ func (s *Segment) read() error {
 	if m.Format != format {
 		return fmt.Errorf("it has format %d and this program reads %d: use a newer version", m.Format, format)
 	}
+	if again, err := m.encode(); err != nil || string(again) != text {
+		return errors.Join(errors.New("its metadata do not have their checksum"), err)
+	}
+	s.groups = m.Groups
 	s.Service, s.Fingerprint, s.Views, s.KeysHashed, s.First, s.Last = m.Service, m.Fingerprint, m.Views, m.KeysHashed, plan.EventTime(m.First), plan.EventTime(m.Last)
 	for _, x := range []struct {
 		to   *[]plan.Field
@@ -98,7 +104,9 @@ func (s *Segment) read() error {
 		}
 	}
 	s.layout = layout{s.Keys, s.Request, s.Outputs, s.Views}
-	s.in, err = parquetfile.NewReader(s.file, info.Size(), s.layout.fields())
+	if s.in, err = parquetfile.NewReader(s.file, info.Size(), s.layout.fields()); err == nil && s.in.Groups() != len(s.groups) {
+		err = fmt.Errorf("it has %d row groups and checksums of %d", s.in.Groups(), len(s.groups))
+	}
 	return err
 }
 
@@ -106,7 +114,7 @@ func (s *Segment) read() error {
 func (s *Segment) Rows() iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		for g := range s.in.Groups() {
-			b, err := s.in.Group(g)
+			b, err := s.group(g)
 			if err != nil {
 				yield(nil, s.failed(err))
 				return
@@ -118,6 +126,26 @@ func (s *Segment) Rows() iter.Seq2[*Row, error] {
 			}
 		}
 	}
+}
+
+// group reads a row group and compares it with its checksum: a flipped bit must not look like a difference between
+// what was served and what should have been.
+func (s *Segment) group(g int) (*vector.Batch, error) {
+	want := s.groups[g]
+	b, err := s.in.Group(g, want.Rows, want.Bytes) // a value has at least one byte
+	if err != nil {
+		return nil, err
+	}
+	rows := make([][]byte, b.N)
+	for i := range rows {
+		for _, v := range b.Cols {
+			rows[i] = plan.AppendCanonical(rows[i], v.Value(i))
+		}
+	}
+	if groupOf(rows) != want {
+		return nil, fmt.Errorf("row group %d does not have its checksum", g)
+	}
+	return b, nil
 }
 
 // Close closes the file.

@@ -1,6 +1,8 @@
 package servedlog
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +43,43 @@ type metadata struct {
 	Views       []string `json:"views"`
 	First       int64    `json:"first"` // the least and the greatest request.read_at
 	Last        int64    `json:"last"`
+	Groups      []group  `json:"groups"`
+	SHA256      string   `json:"sha256"` // of this object, with "" here
+}
+
+// encode returns the text of the metadata, with its digest.
+func (m metadata) encode() ([]byte, error) {
+	m.SHA256 = ""
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	m.SHA256 = digestOf(text)
+	return json.Marshal(m)
+}
+
+func digestOf(rows ...[]byte) string {
+	h := sha256.New()
+	for _, r := range rows {
+		_, _ = h.Write(r) // never fails
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// group is what is known of a row group.
+type group struct {
+	Rows   int    `json:"rows"`
+	Bytes  int    `json:"bytes"`  // of its values in canonical form
+	SHA256 string `json:"sha256"` // of these
+}
+
+// groupOf describes encoded rows.
+func groupOf(rows [][]byte) group {
+	g := group{Rows: len(rows), SHA256: digestOf(rows...)}
+	for _, r := range rows {
+		g.Bytes += len(r)
+	}
+	return g
 }
 
 type field struct {
@@ -65,6 +104,7 @@ type segment struct {
 	rows        int
 	size        int64
 	first, last plan.EventTime // of the times of the reads
+	groups      []group
 }
 
 // Write implements io.Writer for the Parquet writer.
@@ -114,13 +154,13 @@ func (g *segment) write(rows []queued) (err error) {
 			return err
 		}
 	}
-	group := g.parquet.NewRowGroup()
+	out := g.parquet.NewRowGroup()
 	for c, v := range b.Cols {
-		if err := group.Vector(c, v, 0, b.N); err != nil {
+		if err := out.Vector(c, v, 0, b.N); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(group.Finish(), group.Commit()); err != nil {
+	if err := errors.Join(out.Finish(), out.Commit()); err != nil {
 		return err
 	}
 	for i, at := range b.Col("request.read_at").Int {
@@ -130,6 +170,11 @@ func (g *segment) write(rows []queued) (err error) {
 			g.first, g.last = min(g.first, t), max(g.last, t)
 		}
 	}
+	encoded := make([][]byte, len(rows))
+	for i := range rows {
+		encoded[i] = rows[i].row
+	}
+	g.groups = append(g.groups, groupOf(encoded))
 	g.rows += b.N
 	return nil
 }
@@ -137,10 +182,12 @@ func (g *segment) write(rows []queued) (err error) {
 // finish makes the file durable and gives it its name.
 func (g *segment) finish(dir string) error {
 	s := g.stream
-	text, err := json.Marshal(metadata{
+	m := metadata{
 		Format: format, Service: s.service, Fingerprint: s.fingerprint, Keys: fieldsAsText(s.layout.keys), KeysHashed: s.log.cfg.Secret != nil,
 		Request: fieldsAsText(s.layout.request), Outputs: fieldsAsText(s.layout.outputs), Views: s.layout.views, First: int64(g.first), Last: int64(g.last),
-	})
+		Groups: g.groups,
+	}
+	text, err := m.encode()
 	if err != nil {
 		return err
 	}

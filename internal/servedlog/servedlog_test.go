@@ -3,6 +3,7 @@ package servedlog
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math"
@@ -13,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -258,7 +258,7 @@ func TestKeysAreHidden(t *testing.T) {
 func TestP20_AFullQueueDropsWithoutWaiting(t *testing.T) {
 	l, s := open(t, Config{QueueBytes: 10 << 10}, service("fraud_v1"))
 	written := 0
-	for s.Write(rowWith(int64(written))) {
+	for written < 1000 && s.Write(rowWith(int64(written))) {
 		written++
 	}
 	for range 10 {
@@ -303,30 +303,27 @@ func TestSegmentsEndBySize(t *testing.T) {
 
 // Rows are visible after the configured time, and when the server ends; what comes then is counted.
 func TestRowsBecomeVisible(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "served")
-	synctest.Test(t, func(t *testing.T) {
-		l, s := open(t, Config{Dir: dir}, service("fraud_v1"))
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- l.Run(ctx) }()
-		s.Write(rowWith(1))
-		<-time.After(defaultVisible + time.Second)
-		synctest.Wait()
-		if got := users(readAll(t, dir)); !slices.Equal(got, []int64{1}) {
-			t.Errorf("after a minute: %v", got)
+	l, s := open(t, Config{Visible: 10 * time.Millisecond}, service("fraud_v1"))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	s.Write(rowWith(1))
+	for deadline := time.Now().Add(10 * time.Second); !slices.Equal(users(readAll(t, l.cfg.Dir)), []int64{1}); {
+		if time.Now().After(deadline) {
+			t.Fatal("the row does not become visible")
 		}
-		s.Write(rowWith(2))
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if got := users(readAll(t, dir)); !slices.Equal(got, []int64{1, 2}) {
-			t.Errorf("in the end: %v", got)
-		}
-		if s.Write(rowWith(3)) || l.metrics.droppedRows(dropStopped) != 1 {
-			t.Error("a row was taken when nobody writes it")
-		}
-	})
+	}
+	s.Write(rowWith(2))
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := users(readAll(t, l.cfg.Dir)); !slices.Equal(got, []int64{1, 2}) {
+		t.Errorf("in the end: %v", got)
+	}
+	if s.Write(rowWith(3)) || l.metrics.droppedRows(dropStopped) != 1 || len(temporaries(t, l.cfg.Dir)) > 0 {
+		t.Error("a row was taken when nobody writes it, or a segment was not completed")
+	}
 }
 
 // Each service has its own segments, also under another fingerprint.
@@ -492,4 +489,64 @@ func TestDamagedSegments(t *testing.T) {
 			t.Errorf("%d bytes: %v %v", len(bad), g, err)
 		}
 	}
+}
+
+// A flipped bit is an error, or in a part of the file that does not matter: no value is read as another one.
+func TestFlippedBitsAreNoticed(t *testing.T) {
+	types, lists := values()
+	l, s := open(t, Config{}, service("fraud_v1", types...))
+	for i := range 50 {
+		r := rowWith(int64(i))
+		for o, v := range lists[i%len(lists)] {
+			r.Outputs = append(r.Outputs, Output{Value: v, Status: []string{"PRESENT", "EMPTY", "LOST"}[(i+o)%3]})
+		}
+		s.Write(r)
+	}
+	l.flush()
+	files, err := List(l.cfg.Dir)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	path := files[0].Path
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := contents(path)
+	random, noticed := rand.New(rand.NewPCG(3, 4)), 0
+	for range *flips {
+		bit := random.IntN(8 * len(whole))
+		whole[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		switch got := contents(path); {
+		case got == "":
+			noticed++
+		case got != want:
+			t.Fatalf("bit %d of %d: another content is read", bit, 8*len(whole))
+		}
+		whole[bit/8] ^= 1 << (bit % 8)
+	}
+	t.Logf("%d of %d were noticed", noticed, *flips)
+}
+
+var flips = flag.Int("flips", 150, "how many bits TestFlippedBitsAreNoticed flips")
+
+// contents is what is read of a segment, "" if it cannot be read.
+func contents(path string) string {
+	s, err := Open(path)
+	if err != nil {
+		return ""
+	}
+	defer s.Close()
+	b := fmt.Appendf(nil, "%s %s %v %v %v %v %v\n", s.Service, s.Fingerprint, s.Keys, s.Outputs, s.Views, s.First, s.Last)
+	stream := &Stream{log: &Log{}, service: s.Service, fingerprint: s.Fingerprint}
+	for r, err := range s.Rows() {
+		if err != nil {
+			return ""
+		}
+		b = stream.append(b, r)
+	}
+	return string(b)
 }
