@@ -58,14 +58,14 @@ const (
 	Streams          = 32        // uploads, downloads and watches
 	ArrivingBytes    = 64 << 20  // large requests as they arrive
 	DecodingBytes    = 256 << 20 // memory for requests that are being decoded, estimated
-	FetchingBytes    = 96 << 20  // states of reads
+	FetchingBytes    = 88 << 20  // states of reads
 	AnsweringCells   = 8 << 20   // answers that are being computed
 	WritingBytes     = 96 << 20  // large answers until they are sent
 	Uploads          = 3         // spines that are being uploaded
 	Scrapes          = 4         // of metrics
 	// HeapBytes is the size from which the garbage collector works harder instead of letting the
 	// heap of a server grow. It is no limit.
-	HeapBytes = 224 << 20
+	HeapBytes = 176 << 20
 	// CallerShare bounds the part of one caller: at most so many times what would be left for others.
 	CallerShare = 3
 	// CallerQueue bounds what the requests of one caller may wait for: so many times the whole.
