@@ -72,13 +72,9 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 			return fmt.Errorf("--to: %w", err)
 		}
 	}
-	views := p.Plan.Views
-	if view != "" {
-		v, err := pick("view", view, views, func(v *plan.View) string { return v.Name })
-		if err != nil {
-			return err
-		}
-		views = []*plan.View{v}
+	views, err := chosenViews(p.Plan, view)
+	if err != nil {
+		return err
 	}
 	if len(views) == 0 {
 		return errors.New("there is nothing to materialize: the project has no view")
@@ -89,6 +85,18 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 	defer closeWith(&err, m.st)
 	warn(c.ErrOrStderr(), m.st)
 	return m.run(c, views)
+}
+
+// chosenViews are the view with a name, or all if it is "".
+func chosenViews(p *plan.Plan, name string) ([]*plan.View, error) {
+	if name == "" {
+		return p.Views, nil
+	}
+	v, err := pick("view", name, p.Views, func(v *plan.View) string { return v.Name })
+	if err != nil {
+		return nil, err
+	}
+	return []*plan.View{v}, nil
 }
 
 // materialized is the printed result for a view, including counts of its source's rows.

@@ -94,13 +94,9 @@ func (o *options) repair(c *cobra.Command, view string, check bool) (err error) 
 	if err != nil {
 		return err
 	}
-	views := p.Plan.Views
-	if view != "" {
-		v, err := pick("view", view, views, func(v *plan.View) string { return v.Name })
-		if err != nil {
-			return err
-		}
-		views = []*plan.View{v}
+	views, err := chosenViews(p.Plan, view)
+	if err != nil {
+		return err
 	}
 	m := &materialization{o: o, reader: reader, progress: newProgress(c.ErrOrStderr(), o.quiet)}
 	if m.st, err = backend.Of(p).Open(c.Context(), nil); err != nil {

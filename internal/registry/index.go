@@ -40,6 +40,8 @@ const (
 	mostLooked = 4096
 	// deepest is a depth at which buckets are not divided. It is never reached unless hashes are alike.
 	deepest = 48
+	// deepestFirst is the greatest depth of the first buckets of a build.
+	deepestFirst = 24
 
 	leafFormat    = 1 // followed by hashes in ascending order, 8 bytes each
 	dividedFormat = 2
@@ -491,7 +493,7 @@ func LoadIndex(loader onlinestore.Loader, g *Generation, hashes []uint64) error 
 	slices.Sort(hashes)
 	hashes = slices.Compact(hashes)
 	g.Indexed, g.Depth = true, 0
-	for g.Depth < deepest/2 && len(hashes)>>g.Depth > bucketAverage {
+	for g.Depth < deepestFirst && len(hashes)>>g.Depth > bucketAverage {
 		g.Depth++
 	}
 	for n := range uint64(1) << g.Depth {

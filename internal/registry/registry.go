@@ -105,7 +105,7 @@ func decodeRecord(view plan.Fingerprint, b []byte) (Generation, error) {
 	copy(g.Inputs[:], b[33:])
 	rest := b[recordLen:]
 	if b[8] == recordFormat3 {
-		if len(rest) == 0 || rest[0] > deepest {
+		if len(rest) == 0 || rest[0] > deepestFirst {
 			return Generation{}, damaged
 		}
 		g.Indexed, g.Depth, rest = true, rest[0], rest[1:]

@@ -96,6 +96,9 @@ func (r *Repair) Run(ctx context.Context) (*RepairResult, error) {
 	return &w.result, err
 }
 
+// repairRounds bounds how often the history is read because parts of the index are lost again.
+const repairRounds = 5
+
 // rebuild builds what is lost and puts it back.
 func (w *repair) rebuild(ctx context.Context) error {
 	if w.lost != nil && len(w.lost) == 0 {
@@ -106,7 +109,11 @@ func (w *repair) rebuild(ctx context.Context) error {
 			w.View.Source.Name, w.live.Number, w.View.Name)
 	}
 	// While a part of the index was lost, appliers took entities that were new for lost ones.
-	for known := false; !known && (w.lost == nil || len(w.lost) > 0); {
+	known := false
+	for round := 0; !known && (w.lost == nil || len(w.lost) > 0); round++ {
+		if round == repairRounds {
+			return fmt.Errorf("the store loses parts of the index as often as they are restored (%d times); see to it that it keeps what it has", round)
+		}
 		known = w.lost != nil
 		if err := w.build(ctx); err != nil {
 			return err
@@ -257,7 +264,7 @@ func (w *repair) putBack(ctx context.Context) error {
 
 // putSome puts the states of some entities back. It returns those whose record was changed meanwhile.
 func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte, err error) {
-	expect, todo, err := w.records(ctx, entities)
+	expect, missing, err := w.records(ctx, entities)
 	if err != nil {
 		return nil, err
 	}
@@ -267,12 +274,12 @@ func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte,
 			return nil, err
 		}
 	}
-	states, err := w.Scratch.Get(ctx, keysOf(todo, w.beside.StateKey))
+	states, err := w.Scratch.Get(ctx, keysOf(missing, w.beside.StateKey))
 	if err != nil {
 		return nil, err
 	}
-	writes, letters := make([]onlinestore.Write, len(todo)), make([]registry.DeadLetter, 0)
-	for i, entity := range todo {
+	writes, letters := make([]onlinestore.Write, len(missing)), make([]registry.DeadLetter, 0)
+	for i, entity := range missing {
 		value, aside, err := w.moved(states[i])
 		if err != nil {
 			return nil, fmt.Errorf("entity %x: %w", entity, err)
@@ -286,11 +293,11 @@ func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte,
 	if err != nil {
 		return nil, err
 	}
-	for i := range todo {
+	for i := range missing {
 		if done[i] {
 			w.result.Repaired++
 		} else {
-			left = append(left, todo[i])
+			left = append(left, missing[i])
 		}
 	}
 	return left, registry.SetAside(ctx, w.Store, w.live, letters)
@@ -298,29 +305,29 @@ func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte,
 
 // records makes what is stored of lost entities records of that, unless it is absent, and returns the revisions. An entity that is whole, since
 // somebody else repaired it, is left out.
-func (w *repair) records(ctx context.Context, entities [][]byte) (expect []uint64, todo [][]byte, err error) {
+func (w *repair) records(ctx context.Context, entities [][]byte) (expect []uint64, missing [][]byte, err error) {
 	stored, err := w.Store.Get(ctx, keysOf(entities, w.live.StateKey))
 	if err != nil {
 		return nil, nil, err
 	}
 	var writes []onlinestore.Write
-	var of []int // the place in todo of each write
+	var of []int // the place in missing of each write
 	state := w.kernel.NewState()
 	for i, b := range stored {
 		if b == nil {
-			expect, todo = append(expect, onlinestore.Absent), append(todo, entities[i])
+			expect, missing = append(expect, onlinestore.Absent), append(missing, entities[i])
 			continue
 		}
 		err := state.Decode(b)
 		switch {
 		case err == nil && state.Lost():
-			expect, todo = append(expect, onlinestore.Revision(b)), append(todo, entities[i])
+			expect, missing = append(expect, onlinestore.Revision(b)), append(missing, entities[i])
 		case errors.Is(err, kernel.ErrDamaged):
 			revision := registry.LostRevision()
 			writes = append(writes, onlinestore.Write{Key: w.live.StateKey(entities[i]), Expect: onlinestore.Revision(b),
 				Value: kernel.AppendLost(nil, w.live.View, revision, err.Error())})
-			of = append(of, len(todo))
-			expect, todo = append(expect, revision), append(todo, entities[i])
+			of = append(of, len(missing))
+			expect, missing = append(expect, revision), append(missing, entities[i])
 		case err != nil:
 			return nil, nil, err
 		}
@@ -331,7 +338,7 @@ func (w *repair) records(ctx context.Context, entities [][]byte) (expect []uint6
 			expect[of[n]] = 0
 		}
 	}
-	return expect, todo, err
+	return expect, missing, err
 }
 
 // moved is a state of the store beside as the live generation has it: with the positions that it has applied beyond those
