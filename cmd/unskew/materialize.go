@@ -226,7 +226,7 @@ func (m *materialization) backfill(v *plan.View, inputs [32]byte, counts *offlin
 	return offline.Backfill{
 		View: v, Store: m.st.Store, Log: m.st.Log, Clock: wallClock, To: m.to, Inputs: inputs, Progress: m.progress.add,
 		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) (err error) {
-			h := offline.ViewHistory(m.reader, m.st.Log, v, until)
+			h := offline.ViewHistory(m.reader, m.st.Log, until, v)
 			h.To = &m.to
 			*counts, err = h.ReadBy(ctx, workers, f)
 			return err

@@ -65,6 +65,12 @@ func (s *Spine) Entities(tuple int) int { return int(s.tuples[tuple].entities.n)
 // must not be modified.
 func (s *Spine) Entity(tuple int) []int32 { return s.tuples[tuple].entity }
 
+// Find appends to dst the entity of each of n rows of keys in a tuple, as Entity numbers them: 0 for one that is not in the
+// spine, a negative number for a row without one. Once a replay has begun with the spine, it is safe for concurrent use.
+func (s *Spine) Find(dst []int32, tuple int, keys []*vector.Vector, n int) []int32 {
+	return s.tuples[tuple].entities.lookup(dst, keys, n)
+}
+
 // division divides the entities of a tuple into parts: with n parts, a power of two, entity e
 // belongs to part e modulo n and has the local number e/n there.
 type division struct {

@@ -519,10 +519,13 @@ func pick[E any](s []E, rows []int) []E {
 	return out
 }
 
-// ViewHistory is the history of a view's source with the columns that the view reads, and
-// the log up to the given positions.
-func ViewHistory(r *relation.Reader, log eventlog.Log, v *plan.View, until logpos.Vector) *History {
-	return &History{Reader: r, Log: log, Source: v.Source, Until: &until, Columns: viewColumns(v)}
+// ViewHistory is the history of the source of views with the columns that they read, and the log up to the given positions.
+func ViewHistory(r *relation.Reader, log eventlog.Log, until logpos.Vector, views ...*plan.View) *History {
+	h := &History{Reader: r, Log: log, Source: views[0].Source, Until: &until}
+	for _, v := range views {
+		h.Columns = append(h.Columns, viewColumns(v)...)
+	}
+	return h
 }
 
 // viewColumns lists the columns of the source that a view reads, some perhaps twice.

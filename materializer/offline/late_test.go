@@ -199,7 +199,7 @@ func (s *orderBook) materialize() {
 	b := &Backfill{
 		View: s.plan.Views[0], Store: s.on.Store, Log: s.on.Log, Clock: s.clock, To: plan.Never, Full: true,
 		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
-			_, err := ViewHistory(s.reader, s.on.Log, s.plan.Views[0], until).ReadBy(ctx, workers, f)
+			_, err := ViewHistory(s.reader, s.on.Log, until, s.plan.Views[0]).ReadBy(ctx, workers, f)
 			return err
 		},
 	}

@@ -185,7 +185,7 @@ func (l *till) backfill(to plan.EventTime) *Backfill {
 	return &Backfill{
 		View: l.view, Store: l.store, Log: l.log, Clock: l.clock, To: to, Inputs: [32]byte{1},
 		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) error {
-			h := ViewHistory(l.db, l.log, l.view, until)
+			h := ViewHistory(l.db, l.log, until, l.view)
 			h.To = &to
 			_, err := h.ReadBy(ctx, workers, f)
 			return err

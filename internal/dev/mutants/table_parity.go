@@ -1,0 +1,32 @@
+package main
+
+const recomputeTests = "internal/recompute"
+
+// parityMutants are mistakes in computing answers again.
+var parityMutants = []mutant{
+	{
+		name: "parity-positions-of-one-shard", tag: "p21", breaks: "Positions of one shard decide about the events of all.",
+		file: "internal/recompute/chain.go", old: "cmp.Compare(c.positions[row].At(shard), p)", new: "cmp.Compare(c.positions[row].At(0), p)",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-one-order", tag: "p21", breaks: "Later rows are taken to have applied whatever earlier ones have.",
+		file: "internal/recompute/chain.go", old: "return positions[row].Covers(positions[before]) && (", new: "return (",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-events-of-the-build-twice", tag: "p21", breaks: "Records that a build began with are applied again.",
+		file: "internal/recompute/track.go", old: "if e > 0 && !b.inBuild(i) {", new: "if e > 0 {",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-lag-is-late", tag: "p21", breaks: "Events that were there and not applied are said to have come late.",
+		file: "internal/recompute/explain.go", old: "case f.served && !applied && f.arrived < x.read:", new: "case f.served && !applied && f.arrived < x.read-x.read:",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-compute-is-data", tag: "p21", breaks: "Values are compared with those that training sees only.",
+		file: "internal/recompute/compare.go", old: "c.compute.eval(c.pass, func(r *role) *track { return &r.compute },", new: "c.compute.eval(c.pass, func(r *role) *track { return &r.known },",
+		tests: []string{recomputeTests},
+	},
+}

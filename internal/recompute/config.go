@@ -1,0 +1,104 @@
+package recompute
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/registry"
+)
+
+// Config says what is computed again, and from what.
+type Config struct {
+	Service *plan.Service
+	Units   []Unit
+	// From and To bound the times of the reads: From <= read_at < To.
+	From, To plan.EventTime
+	// Builds are the live builds of the views of the service, by fingerprint. A view without one has no entry.
+	Builds  map[plan.Fingerprint]Build
+	Log     eventlog.Log // nil: there is none
+	History History
+	Threads int   // 0: one for each core
+	Memory  int64 // bytes for events and results, from which rows are taken in several passes; 0: 1 GiB
+	// Progress, if set, hears what is done. Calls do not overlap.
+	Progress func(Progress)
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Phase string // "rows", "events", "compare" or "explain"
+	Done  int64  // rows or events
+}
+
+// Build is a build of a view's state and what is known of it.
+type Build struct {
+	registry.Generation
+	// InputsChanged says that the history is not, or may not be, the one that it was built from.
+	InputsChanged bool
+	// Aside has the keys of entities that were set aside, so that their values are errors.
+	Aside map[string]bool
+}
+
+// History calls f with events of the source of some views, which have one source: with the columns that the views read and the
+// others that deliveries need, resolved as for training (docs/semantics.md §2). f is called by so many workers, numbered from 0,
+// concurrently, with batches that are valid during the call.
+type History func(ctx context.Context, views []*plan.View, r Range, workers int, f func(worker int, ev *kernel.Events) error) error
+
+// Range is a part of a history: the rows of files that are visible before To, and the log up to Until.
+type Range struct {
+	To    plan.EventTime // Never: all rows
+	Until logpos.Vector
+}
+
+// Cause is why a value differs. Their order is that in which they are decided.
+type Cause string
+
+// The causes; docs/parity.md describes them.
+const (
+	Version   Cause = "version"
+	Lost      Cause = "lost"
+	Default   Cause = "default"
+	Source    Cause = "source"
+	Duplicate Cause = "duplicate"
+	Clock     Cause = "clock"
+	Lag       Cause = "lag"
+	Late      Cause = "late"
+	Outcome   Cause = "outcome"
+	Unknown   Cause = "unknown"
+	Compute   Cause = "compute"
+)
+
+// Reason is why a value was not compared.
+type Reason string
+
+// The reasons.
+const (
+	compared     Reason = ""
+	otherFields  Reason = "other_fields" // the version that served has other keys, request fields or outputs
+	keysHashed   Reason = "keys_hashed"
+	otherBuild   Reason = "other_build"
+	trimmed      Reason = "trimmed"
+	setAside     Reason = "set_aside"
+	manyOrders   Reason = "many_orders"
+	otherVersion Reason = "other_version"
+)
+
+const (
+	defaultMemory = 1 << 30
+	maxPasses     = 1 << 12
+)
+
+func (c *Config) complete() {
+	if c.Threads <= 0 {
+		c.Threads = runtime.GOMAXPROCS(0)
+	}
+	if c.Memory <= 0 {
+		c.Memory = defaultMemory
+	}
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+}

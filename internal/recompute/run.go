@@ -1,0 +1,94 @@
+package recompute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/logpos"
+)
+
+// run is a run over all rows.
+type run struct {
+	cfg     Config
+	shapes  []shape   // of the units
+	reach   [][]reach // of the outputs
+	from    [][]int   // of the outputs, those that they derive their values from
+	ends    map[string]logpos.Vector
+	tallies []*tally
+	mu      sync.Mutex
+}
+
+// Run computes the rows again and reports what differs.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	cfg.complete()
+	r := &run{cfg: cfg, reach: reaches(cfg.Service), from: inherits(cfg.Service), ends: map[string]logpos.Vector{}}
+	rows := int64(0)
+	for i := range cfg.Units {
+		u := &cfg.Units[i]
+		r.shapes = append(r.shapes, shapeOf(u, cfg.Service))
+		rows += int64(u.Rows)
+	}
+	if err := r.findEnds(ctx); err != nil {
+		return nil, err
+	}
+	for passes := passesFor(rows, cfg.Service, cfg.Memory); ; passes *= 2 {
+		err := r.passesOf(ctx, passes)
+		if !errors.Is(err, errNoRoom) {
+			if err != nil {
+				return nil, err
+			}
+			return r.makeReport(), nil
+		}
+		if passes >= maxPasses {
+			return nil, fmt.Errorf("the events of one in %d entities do not fit into %d MiB; allow more memory", passes, cfg.Memory>>20)
+		}
+	}
+}
+
+// findEnds notes how far the logs are read: all passes read the same.
+func (r *run) findEnds(ctx context.Context) error {
+	for i := range r.cfg.Service.Views {
+		src := r.cfg.Service.Views[i].View.Source
+		if _, done := r.ends[src.Name]; done || !src.Stream || r.cfg.Log == nil {
+			continue
+		}
+		shards, err := eventlog.NewLayouts(r.cfg.Log).Find(ctx, src.Name)
+		if err != nil {
+			return err
+		}
+		if r.ends[src.Name], err = shards.Ends(ctx, r.cfg.Log); err != nil {
+			return fmt.Errorf("source %s: event log: %w", src.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *run) passesOf(ctx context.Context, passes int) error {
+	r.tallies = nil
+	for n := range passes {
+		p := &pass{run: r, number: n, passes: passes}
+		p.held.most = r.cfg.Memory
+		for i := range r.cfg.Service.Views {
+			ref := &r.cfg.Service.Views[i]
+			of := &role{ref: ref, number: i}
+			of.build, of.built = r.cfg.Builds[ref.View.Fingerprint]
+			p.roles = append(p.roles, of)
+		}
+		for _, step := range []func(context.Context) error{p.gather, p.compute, func(ctx context.Context) error { return p.compareAll(ctx, false) }, p.explainAll} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// report tells of progress.
+func (r *run) report(p Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg.Progress(p)
+}
