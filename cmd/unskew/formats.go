@@ -125,33 +125,46 @@ func sarifFormat(w io.Writer, _ *featuredefs.Project, found diag.Diagnostics) er
 // junitFormat writes one failed test case for each finding, and a passing one if there are no
 // errors, as CI systems read test reports.
 func junitFormat(w io.Writer, p *featuredefs.Project, found diag.Diagnostics) error {
-	type failure struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-	type testcase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		Failure *failure `xml:"failure,omitempty"`
-	}
-	type suite struct {
-		XMLName  xml.Name   `xml:"testsuite"`
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Cases    []testcase `xml:"testcase"`
-	}
-	s := suite{Name: "unskew validate " + p.Name}
+	s := junitSuite{Name: "unskew validate " + p.Name}
 	for _, d := range found {
 		if d.Severity == diag.Error {
-			s.Failures++
-			s.Cases = append(s.Cases, testcase{d.Pos.File, fmt.Sprintf("%s at line %d", d.Rule, d.Pos.Line), &failure{d.Message, d.Render()}})
+			s.Cases = append(s.Cases, junitCase{d.Pos.File, fmt.Sprintf("%s at line %d", d.Rule, d.Pos.Line), &junitFailure{d.Message, d.Render()}})
 		}
 	}
-	if s.Failures == 0 {
-		s.Cases = append(s.Cases, testcase{Class: p.Name, Name: "definitions"})
+	if len(s.Cases) == 0 {
+		s.Cases = append(s.Cases, junitCase{Class: p.Name, Name: "definitions"})
 	}
-	s.Tests = len(s.Cases)
+	return s.write(w)
+}
+
+// junitSuite is a test report as CI systems read it.
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Failure *junitFailure `xml:"failure,omitempty"`
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// write counts the cases and writes the suite.
+func (s junitSuite) write(w io.Writer) error {
+	s.Tests, s.Failures = len(s.Cases), 0
+	for _, c := range s.Cases {
+		if c.Failure != nil {
+			s.Failures++
+		}
+	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}

@@ -24,44 +24,76 @@ import (
 
 // parityFlags are the flags of parity.
 type parityFlags struct {
-	replay bool
-	set    string
-	from   string
-	rows   int
+	replay, served   bool
+	set, from, to    string
+	rows             int
+	junit, failBelow string
+	memory           string
+	threads          int
 }
 
 func newParity(o *options) *cobra.Command {
 	f := &parityFlags{}
 	c := &cobra.Command{
-		Use:   "parity --replay",
-		Short: "Prove that served values equal the training set",
-		Long: `Builds a training set, then drives the same history through the online path (event log,
-applier, online store, server on a loopback port) under a simulated clock, reads the
-features of sampled rows at their own times, and compares every value and status with the
+		Use:   "parity (--served [SERVICE] | --replay)",
+		Short: "Prove that served values equal those of training",
+		Long: `With --served, computes again what servers of the project have recorded in the served log
+(served_log: in unskew.yaml), bit for bit, and twice. Compute parity is over exactly the events
+that the states had applied: every value must be equal. Data parity is over all events that are
+known now, as training sees them: each difference has a cause, with the events that make it.
+docs/parity.md says what the causes mean and how to mend them. History is read once. The
+embedded log and store are open in one process only, so stop the server, or use Redis.
+
+With --replay, builds a training set, then drives the same history through the online path
+(event log, applier, online store, server on a loopback port) under a simulated clock, reads
+the features of sampled rows at their own times, and compares every value and status with the
 training set, bit by bit. The history is what train reads: files, and events pushed to the
 project's log, which are known from when the log stored them. The replay uses a temporary
-store of the project's kind; the project's own store is only read.
+store of the project's kind; the project's own store is only read. With --from, history before
+that time is materialized and the rest is pushed event by event, and only rows at or after that
+time are read. Without it, everything is pushed.
 
-With --from, history before that time is materialized and the rest is pushed event by
-event, and only rows at or after that time are read. Without it, everything is pushed.
-
-Exit code 1 if anything differs, 2 if there was nothing to replay, because no event is
-visible to any of the rows read.`,
-		Example: "  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z",
-		Args:    takes(0, 0),
-		RunE:    func(c *cobra.Command, _ []string) error { return o.parity(c, f) },
+Exit code 1 if a replayed value differs; if a served one differs from that over the same
+events because of the program (compute) or a wrong default; or if fewer than --fail-below of
+the served values are those of training. Exit code 2 if there was nothing to compare.`,
+		Example: `  unskew parity --served fraud_v1 --from 2025-03-01T00:00:00Z --fail-below 99.9%
+  unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z`,
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.served {
+				return o.parityServed(c, f, args)
+			}
+			return o.parity(c, f, args)
+		},
 	}
-	c.Flags().BoolVar(&f.replay, "replay", false, "replay history through the online path")
-	c.Flags().StringVar(&f.set, "training-set", "", "training set `NAME` (default: the only one)")
-	c.Flags().StringVar(&f.from, "from", "", "push what became known at or after `TIME`, and materialize everything before (default: push all)")
-	c.Flags().IntVar(&f.rows, "rows", 1000, "read `N` rows, evenly spaced; 0: all")
+	flags := c.Flags()
+	flags.BoolVar(&f.served, "served", false, "compute recorded answers again")
+	flags.BoolVar(&f.replay, "replay", false, "replay history through the online path")
+	flags.StringVar(&f.set, "training-set", "", "with --replay, training set `NAME` (default: the only one)")
+	flags.StringVar(&f.from, "from", "", "with --served, only answers from `TIME` on; with --replay, push what became known from then on, and materialize everything before (default: all)")
+	flags.StringVar(&f.to, "to", "", "with --served, only answers before `TIME` (default: all)")
+	flags.IntVar(&f.rows, "rows", 1000, "with --replay, read `N` rows, evenly spaced; 0: all")
+	flags.StringVar(&f.junit, "junit", "", "with --served, also write a test report in JUnit's format to `FILE`")
+	flags.StringVar(&f.failBelow, "fail-below", "", "with --served, fail if fewer values are those of training than `RATE`, like 99.9%")
+	flags.StringVar(&f.memory, "memory", "", "with --served, use about `SIZE` of memory, like 4GB; with less, the history is read several times (default: half of the machine's)")
+	flags.IntVar(&f.threads, "threads", 0, "with --served, use `N` threads (default: one for each core)")
+	c.MarkFlagsMutuallyExclusive("served", "replay")
+	for _, flag := range []string{"to", "junit", "fail-below", "memory", "threads"} {
+		c.MarkFlagsMutuallyExclusive("replay", flag)
+	}
+	c.MarkFlagsMutuallyExclusive("served", "rows")
+	c.MarkFlagsMutuallyExclusive("served", "training-set")
 	completeFlag(c, "training-set", o.completes(trainingSetNames))
 	return c
 }
 
-func (o *options) parity(c *cobra.Command, f *parityFlags) (err error) {
-	if !f.replay {
-		return errors.New("add --replay, the only kind of parity check so far")
+func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err error) {
+	switch {
+	case !f.replay:
+		return errors.New("add --served, to compute what servers have recorded again, or --replay, to replay history before a release")
+	case len(args) > 0:
+		return fmt.Errorf("unexpected argument %q; --replay takes a training set: --training-set NAME", args[0])
 	}
 	if f.rows < 0 {
 		return fmt.Errorf("--rows %d: give a number of rows, or 0 for all", f.rows)

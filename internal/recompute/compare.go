@@ -259,8 +259,10 @@ func (x *rowCompare) value(o int, served *servedlog.OutputColumns) (unexplained 
 	}
 	switch {
 	case cause != "":
-	case why != compared:
+	case why == otherVersion || why == otherBuild:
 		cause = Version
+	case why != compared:
+		cause = Unknown
 	case !x.explain:
 		return true
 	default:

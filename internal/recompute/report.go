@@ -23,6 +23,7 @@ type Report struct {
 	NotComputed map[Reason]int64 `json:"not_computed"`
 	NotInData   int64            `json:"not_in_data"`
 	Features    []Feature        `json:"features"`
+	Days        []Day            `json:"days"`     // of all features
 	Entities    []Entity         `json:"entities"` // those with most values that differ from training's
 	Examples    []Example        `json:"examples"` // the newest of each feature and cause
 }
@@ -62,7 +63,7 @@ type Distance struct {
 	sum float64
 }
 
-// Day is what was found of one feature on one day, in UTC, of reads.
+// Day is what was found on one day, in UTC, of reads.
 type Day struct {
 	Day     string `json:"day"`
 	Compute Tally  `json:"compute"`
@@ -112,7 +113,7 @@ func (r *run) makeReport() *Report {
 		t.merge(of)
 	}
 	s := r.cfg.Service
-	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Entities: []Entity{}, Examples: []Example{}}
+	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Days: []Day{}, Entities: []Entity{}, Examples: []Example{}}
 	if t.rows > 0 {
 		out.First, out.Last = t.first.String(), t.last.String()
 	}
@@ -122,6 +123,7 @@ func (r *run) makeReport() *Report {
 		out.Compute.merge(&f.Compute)
 		out.Data.merge(&f.Data)
 		out.Features = append(out.Features, f)
+		out.Days = addDays(out.Days, f.Days)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(t.entities), func(a, b string) int {
 		return cmp.Or(cmp.Compare(t.entities[b], t.entities[a]), cmp.Compare(a, b))
@@ -157,3 +159,20 @@ func (t *tally) feature(o int) (f Feature) {
 	}
 	return f
 }
+
+// addDays adds the counts of days, which are in order, to others.
+func addDays(to, days []Day) []Day {
+	for i := range days {
+		d := &days[i]
+		at, found := slices.BinarySearchFunc(to, d.Day, func(have Day, day string) int { return cmp.Compare(have.Day, day) })
+		if !found {
+			to = slices.Insert(to, at, Day{Day: d.Day})
+		}
+		to[at].Compute.merge(&d.Compute)
+		to[at].Data.merge(&d.Data)
+	}
+	return to
+}
+
+// Wrong is how many values are not those of the events that had been applied, for no reason outside the program.
+func (r *Report) Wrong() int64 { return r.Compute.Causes[Compute] + r.Compute.Causes[Default] }

@@ -1,0 +1,358 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/recompute"
+	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/offline"
+)
+
+// period is what --from and --to say.
+func (f *parityFlags) period() (from, to plan.EventTime, err error) {
+	from, to = plan.Always, plan.Never
+	if f.from != "" {
+		if from, err = plan.ParseTime(f.from); err != nil {
+			return from, to, fmt.Errorf("--from: %w", err)
+		}
+	}
+	if f.to != "" {
+		if to, err = plan.ParseTime(f.to); err != nil {
+			return from, to, fmt.Errorf("--to: %w", err)
+		}
+	}
+	if from >= to {
+		return from, to, fmt.Errorf("--from %s is not before --to %s", f.from, f.to)
+	}
+	return from, to, nil
+}
+
+// parityServed computes recorded answers of a service again.
+func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) (err error) {
+	from, to, err := f.period()
+	if err != nil {
+		return err
+	}
+	least := 0.0
+	if f.failBelow != "" {
+		if least, err = featuredefs.ParseRate(f.failBelow); err != nil {
+			return fmt.Errorf("--fail-below: %w", err)
+		}
+	}
+	memory, err := (&trainFlags{memory: f.memory}).bytes()
+	if err != nil {
+		return err
+	}
+	reader, err := o.openReader(memory, f.threads)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
+	if err != nil {
+		return err
+	}
+	service, err := pick("feature service", strings.Join(args, ""), p.Plan.Services, func(s *plan.Service) string { return s.Name })
+	if err != nil {
+		return err
+	}
+	s := &servedParity{o: o, reader: reader, project: p, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	report, err := s.run(c, recompute.Config{Service: service, From: from, To: to, Threads: f.threads, Memory: memory / 2})
+	if err != nil {
+		return err
+	}
+	return o.tell(c, f, report, least)
+}
+
+// servedParity computes recorded answers again.
+type servedParity struct {
+	o        *options
+	reader   *relation.Reader
+	project  *featuredefs.Project
+	st       *backend.Backend
+	progress *progress
+}
+
+func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute.Report, err error) {
+	dir := backend.ServedLogDir(s.project)
+	if cfg.Units, err = recompute.Find(dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
+		return nil, err
+	}
+	if len(cfg.Units) == 0 {
+		return nil, fmt.Errorf("no answer of service %s in that time is in %s; servers record them with served_log: {rate: 1%%} in unskew.yaml or serve --served-log 1%%, a minute later at most", cfg.Service.Name, dir)
+	}
+	if s.st, err = backend.Of(s.project).Open(c.Context(), nil); err != nil {
+		return nil, err
+	}
+	defer closeWith(&err, s.st)
+	warn(c.ErrOrStderr(), s.st)
+	cfg.Log, cfg.History, cfg.Progress = s.st.Log, s.history, s.hear()
+	cfg.Builds = map[plan.Fingerprint]recompute.Build{}
+	for i := range cfg.Service.Views {
+		v := cfg.Service.Views[i].View
+		b, err := s.build(c.Context(), v)
+		if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("view %s: %w", v.Name, err)
+		}
+		cfg.Builds[v.Fingerprint] = b
+	}
+	report, err := recompute.Run(c.Context(), cfg)
+	if err == nil && report.Rows == 0 {
+		err = fmt.Errorf("no answer of service %s in that time is in %s", cfg.Service.Name, dir)
+	}
+	return report, err
+}
+
+// build is the live build of a view.
+func (s *servedParity) build(ctx context.Context, v *plan.View) (b recompute.Build, err error) {
+	if b.Generation, err = registry.Live(ctx, s.st.Store, v); err != nil {
+		return b, err
+	}
+	inputs, err := (&materialization{reader: s.reader, to: b.Materialized}).inputs(ctx, v.Source)
+	if err != nil {
+		return b, err
+	}
+	b.InputsChanged = b.Inputs != [32]byte{} && b.Inputs != inputs
+	letters, err := registry.DeadLetters(ctx, s.st.Store, b.Generation)
+	for _, l := range letters {
+		if l.Entity != nil && !l.Repaired() {
+			if b.Aside == nil {
+				b.Aside = map[string]bool{}
+			}
+			b.Aside[string(l.Entity)] = true
+		}
+	}
+	return b, err
+}
+
+func (s *servedParity) history(ctx context.Context, views []*plan.View, r recompute.Range, workers int, f func(worker int, ev *kernel.Events) error) error {
+	h := offline.ViewHistory(s.reader, s.st.Log, r.Until, views...)
+	h.To = &r.To
+	_, err := h.ReadBy(ctx, workers, f)
+	return err
+}
+
+// hear shows the phases of a run. Each may come several times.
+func (s *servedParity) hear() func(recompute.Progress) {
+	phase := ""
+	units := map[string]string{"rows": "rows", "events": "events", "compare": "rows", "explain": "rows"}
+	return func(p recompute.Progress) {
+		if p.Phase != phase {
+			phase = p.Phase
+			s.progress.begin(phase, units[phase], 0)
+		}
+		s.progress.add(p.Done)
+	}
+}
+
+// tell prints a report and says whether it is good.
+func (o *options) tell(c *cobra.Command, f *parityFlags, r *recompute.Report, least float64) error {
+	below := r.Data.Rate() < least
+	if f.junit != "" {
+		if err := writeServedJUnit(f.junit, r, f.failBelow, below); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		if err := printJSON(c, r); err != nil {
+			return err
+		}
+	} else if err := printServed(c, r); err != nil {
+		return err
+	}
+	switch {
+	case r.Wrong() > 0:
+		return &findings{quantity(r.Wrong(), "served value") + " cannot be had from the events behind them; see docs/parity.md"}
+	case below:
+		return &findings{fmt.Sprintf("%s of the served values are those of training, less than %s", percent(&r.Data), f.failBelow)}
+	}
+	return nil
+}
+
+// percent is the part of values that are equal. It is 100% only if all are.
+func percent(t *recompute.Tally) string {
+	text := fmt.Sprintf("%.4f", 100*t.Rate())
+	if t.Different > 0 && text == "100.0000" {
+		text = "99.9999"
+	}
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text + "%"
+}
+
+// listed lists counts, the largest first.
+func listed[K ~string](of map[K]int64) string {
+	var keys []K
+	for k := range of {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b K) int { return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b)) })
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = fmt.Sprintf("%s %s", k, count(of[k]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func tallied(t *recompute.Tally) string {
+	text := fmt.Sprintf("%s compared, %s different", count(t.Compared), count(t.Different))
+	if t.Different > 0 {
+		text += fmt.Sprintf(", %s equal: %s", percent(t), listed(t.Causes))
+	}
+	return text
+}
+
+func printServed(c *cobra.Command, r *recompute.Report) error {
+	out := c.OutOrStdout()
+	if err := printDifferent(c, r); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "service %s: %s served from %s to %s\n", r.Service, quantity(r.Rows, "row"), r.First, r.Last)
+	fmt.Fprintf(out, "compute parity: %s\n", tallied(&r.Compute))
+	if len(r.NotComputed) > 0 {
+		fmt.Fprintf(out, "not computed: %s\n", listed(r.NotComputed))
+	}
+	_, err := fmt.Fprintf(out, "data parity: %s\n", tallied(&r.Data))
+	return err
+}
+
+// printDifferent prints what differs, in detail; nothing if nothing does.
+func printDifferent(c *cobra.Command, r *recompute.Report) error {
+	if r.Compute.Different+r.Data.Different == 0 {
+		return nil
+	}
+	out := c.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "feature\tcompared\tequal\tcauses\tstatuses\tlargest distance")
+	for i := range r.Features {
+		f := &r.Features[i]
+		if f.Compute.Different+f.Data.Different == 0 {
+			continue
+		}
+		distance := "-"
+		if f.Distance != nil {
+			distance = fmt.Sprintf("%g (%.3g%%)", f.Distance.Max, 100*f.Distance.MaxRelative)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, count(f.Data.Compared), percent(&f.Data), listed(f.Data.Causes), cmp.Or(listed(f.Statuses), "-"), distance)
+	}
+	if len(r.Days) > 1 {
+		fmt.Fprintln(w, "\nday\tcompared\tequal\tcauses")
+		for i := range r.Days {
+			d := &r.Days[i]
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Day, count(d.Data.Compared), percent(&d.Data), cmp.Or(listed(d.Data.Causes), "-"))
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nentities with most differences:")
+	for _, e := range r.Entities {
+		fmt.Fprintf(out, "  %s: %s\n", e.Keys, count(e.Different))
+	}
+	fmt.Fprintln(out, "\nnewest differences:")
+	for i := range r.Examples[:min(len(r.Examples), shownServed)] {
+		printExample(c, &r.Examples[i])
+	}
+	if more := len(r.Examples) - shownServed; more > 0 {
+		fmt.Fprintf(out, "  and %d more with --json\n", more)
+	}
+	fmt.Fprintln(out)
+	return nil
+}
+
+// shownServed is how many examples are printed as text.
+const shownServed = 10
+
+func printExample(c *cobra.Command, e *recompute.Example) {
+	out := c.OutOrStdout()
+	sees := "training sees"
+	if e.Comparison == "compute" {
+		sees = "the same events give"
+	}
+	fmt.Fprintf(out, "  %s: %s of %s, request %s row %d at %s\n    served %s, %s %s\n", e.Cause, e.Feature, e.Keys, e.RequestID, e.Row, e.ReadAt, cellText(&e.Served), sees, cellText(&e.Want))
+	for _, ev := range e.Events {
+		fmt.Fprintf(out, "    %s\n", eventText(&ev))
+	}
+}
+
+func cellText(v *recompute.Cell) string {
+	text := v.Value + " " + v.Status
+	if v.Reason != "" {
+		text += " for " + v.Reason
+	}
+	if v.Bits != "" {
+		text += " [" + v.Bits + "]"
+	}
+	return text
+}
+
+func eventText(e *recompute.Event) string {
+	text := "an event"
+	if e.ID != "" {
+		text = "event " + e.ID
+	}
+	if e.Column != "" {
+		text += ", column " + e.Column
+	}
+	text += fmt.Sprintf(" (%s) at %s", e.View, e.Time)
+	if e.Known != "" {
+		text += ", known " + e.Known
+	}
+	switch {
+	case e.Position > 0:
+		text += fmt.Sprintf(", stored %s at position %d", e.Arrived, e.Position)
+		if e.Shard > 0 {
+			text += fmt.Sprintf(" of shard %d", e.Shard)
+		}
+	case !e.Served:
+		text += ", not in the log"
+	}
+	in := "training sees it"
+	if e.Served {
+		in = "serving had it"
+	}
+	return fmt.Sprintf("%s: %s; %s", e.Cause, text, in)
+}
+
+// writeServedJUnit writes a test case for each feature, which fails if a value cannot be had from the events behind it, and one for
+// the rate.
+func writeServedJUnit(path string, r *recompute.Report, least string, below bool) (err error) {
+	s := junitSuite{Name: "unskew parity " + r.Service}
+	for i := range r.Features {
+		f := &r.Features[i]
+		k := junitCase{Class: r.Service, Name: f.Name}
+		if n := f.Compute.Causes[recompute.Compute] + f.Compute.Causes[recompute.Default]; n > 0 {
+			k.Failure = &junitFailure{quantity(n, "value") + " cannot be had from the events behind them", tallied(&f.Compute)}
+		}
+		s.Cases = append(s.Cases, k)
+	}
+	rate := junitCase{Class: r.Service, Name: "data parity"}
+	if below {
+		rate.Failure = &junitFailure{percent(&r.Data) + " are those of training, less than " + least, tallied(&r.Data)}
+	}
+	s.Cases = append(s.Cases, rate)
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, file)
+	return s.write(file)
+}
