@@ -89,9 +89,12 @@ type servedParity struct {
 
 func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute.Report, err error) {
 	dir := backend.ServedLogDir(s.project)
-	if cfg.Units, err = recompute.Find(dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
+	units, closeUnits, err := recompute.Find(dir, cfg.Service.Name, cfg.From, cfg.To)
+	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, closeUnits()) }()
+	cfg.Units = units
 	if len(cfg.Units) == 0 {
 		return nil, fmt.Errorf("no answer of service %s in that time is in %s; servers record them with served_log: {rate: 1%%} in unskew.yaml or serve --served-log 1%%, a minute later at most", cfg.Service.Name, dir)
 	}

@@ -1,12 +1,14 @@
 package parquetfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/parquet-go/parquet-go"
@@ -66,27 +68,25 @@ func joined(columns [][]string) string {
 func (r *Reader) Groups() int { return len(r.file.RowGroups()) }
 
 // Group reads a row group, which must have the given number of rows and at most so many values in a column,
-// elements of lists included: what a damaged file says of itself is not believed.
-func (r *Reader) Group(i, rows, most int) (b *vector.Batch, err error) {
+// elements of lists included: what a damaged file says of itself is not believed. Columns for which want is false are nil; a want that
+// is nil wants all.
+func (r *Reader) Group(i, rows, most int, want func(column int) bool) (b *vector.Batch, err error) {
 	defer recovered(&err)
-	group, stored := r.file.RowGroups()[i], r.file.Metadata().RowGroups[i]
+	group := r.file.RowGroups()[i]
 	if n := group.NumRows(); n != int64(rows) {
 		return nil, fmt.Errorf("it has %d rows instead of %d", n, rows)
 	}
+	b = &vector.Batch{N: rows, Fields: r.fields, Cols: make([]*vector.Vector, len(r.fields))}
 	leaves := make([]leafReader, len(r.schema.leaves))
-	for leaf, chunk := range group.ColumnChunks() {
-		if codec := stored.Columns[leaf].MetaData.Codec; codec != format.Zstd {
-			err = fmt.Errorf("it is compressed with %v", codec)
-		} else {
-			leaves[leaf].values, err = valuesOf(chunk, most)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("column %s: %w", r.schema.leaves[leaf].field.Name, err)
-		}
-	}
-	b = vector.NewBatch(r.fields, rows)
 	for c, column := range r.schema.columns {
-		for row := range b.N {
+		if want != nil && !want(c) {
+			continue
+		}
+		if err := r.readLeaves(i, c, most, leaves); err != nil {
+			return nil, err
+		}
+		b.Cols[c] = vector.New(r.fields[c].Type, rows)
+		for row := range rows {
 			b.Cols[c].Set(row, column.read(leaves, r.fields[c].Type))
 		}
 	}
@@ -96,6 +96,26 @@ func (r *Reader) Group(i, rows, most int) (b *vector.Batch, err error) {
 		}
 	}
 	return b, nil
+}
+
+// readLeaves reads the leaves of a column of a row group.
+func (r *Reader) readLeaves(i, c, most int, leaves []leafReader) (err error) {
+	end := len(leaves)
+	if c+1 < len(r.schema.columns) {
+		end = r.schema.columns[c+1].first()
+	}
+	chunks, stored := r.file.RowGroups()[i].ColumnChunks(), r.file.Metadata().RowGroups[i]
+	for leaf := r.schema.columns[c].first(); leaf < end; leaf++ {
+		if codec := stored.Columns[leaf].MetaData.Codec; codec != format.Zstd {
+			err = fmt.Errorf("it is compressed with %v", codec)
+		} else {
+			leaves[leaf].values, err = valuesOf(chunks[leaf], most)
+		}
+		if err != nil {
+			return fmt.Errorf("column %s: %w", r.schema.leaves[leaf].field.Name, err)
+		}
+	}
+	return nil
 }
 
 // valuesOf reads all values of a column chunk, at most so many. Their texts are in memory of their own.
@@ -123,10 +143,21 @@ func valuesOf(chunk parquet.ColumnChunk, most int) (all []parquet.Value, err err
 			return nil, fmt.Errorf("a page has %d of %d values", n, len(all)-from)
 		}
 		for i := from; i < len(all); i++ {
-			all[i] = all[i].Clone()
+			all[i] = cloneOf(all[i], all[:i])
 		}
 		parquet.Release(page)
 	}
+}
+
+// cloneOf returns a value with memory of its own, which it may share with the one before: most texts, such as names, are those
+// of the row before.
+func cloneOf(v parquet.Value, before []parquet.Value) parquet.Value {
+	if v.Kind() == parquet.ByteArray && len(before) > 0 {
+		if last := before[len(before)-1]; last.Kind() == parquet.ByteArray && bytes.Equal(last.ByteArray(), v.ByteArray()) {
+			return last.Level(v.RepetitionLevel(), v.DefinitionLevel(), v.Column())
+		}
+	}
+	return v.Clone()
 }
 
 // leafReader has the values of a leaf that are not read yet.
@@ -197,7 +228,7 @@ func valueOf(v parquet.Value, t plan.Type) plan.Value {
 	case plan.Double:
 		return plan.DoubleValue(v.Double())
 	case plan.String:
-		return plan.StringValue(string(v.ByteArray()))
+		return plan.StringValue(unsafe.String(unsafe.SliceData(v.ByteArray()), len(v.ByteArray()))) // nobody changes it, see cloneOf
 	case plan.Bytes:
 		return plan.BytesValue(v.ByteArray())
 	case plan.Timestamp:

@@ -75,7 +75,7 @@ func TestReaderReadsWhatWasWritten(t *testing.T) {
 			r.Fatalf("%d groups, want %d", in.Groups(), len(groups))
 		}
 		for g, want := range groups {
-			got, err := in.Group(g, want.N, 1000)
+			got, err := in.Group(g, want.N, 1000, nil)
 			if err != nil || got.N != want.N {
 				r.Fatalf("%d rows, want %d: %v", got.N, want.N, err)
 			}
@@ -137,7 +137,7 @@ func TestReaderRefusesOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range [][2]int{{2, 10}, {1, 0}} {
-		if _, err := in.Group(0, n[0], n[1]); err == nil {
+		if _, err := in.Group(0, n[0], n[1], nil); err == nil {
 			t.Errorf("%v rows and values were accepted", n)
 		}
 	}

@@ -189,8 +189,8 @@ var faults = []fault{
 		}
 	}, left: "trimmed 2"},
 	{name: "a clock that jumped", to: plan.Never, run: func(s *site, x *serving) { s.read(x, 1) }, change: func(c *recompute.Config) {
-		read := c.Units[0].Read
-		c.Units[0].Read = func() (*servedlog.Batch, error) {
+		read := c.Units[0].Sources
+		c.Units[0].Sources = func() (*servedlog.Batch, error) {
 			b, err := read()
 			b.AsOf.Int[0] -= int64(5 * minute)
 			return b, err

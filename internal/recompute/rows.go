@@ -72,7 +72,7 @@ func (p *pass) gather(ctx context.Context) error {
 			if u.shape.why != compared {
 				return ctx.Err()
 			}
-			b, err := u.unit.Read()
+			b, err := u.unit.Sources()
 			if err != nil {
 				return err
 			}

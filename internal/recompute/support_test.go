@@ -370,9 +370,11 @@ func (s *site) recompute(change ...func(*recompute.Config)) *recompute.Report {
 	}
 	cfg := recompute.Config{Service: s.plan.Services[0], From: plan.Always, To: plan.Never, Builds: map[plan.Fingerprint]recompute.Build{}, Log: s.on.Log, History: s.history, Threads: 2}
 	var err error
-	if cfg.Units, err = recompute.Find(s.served.Dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
+	var end func() error
+	if cfg.Units, end, err = recompute.Find(s.served.Dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
 		s.t.Fatal(err)
 	}
+	defer end()
 	for _, v := range s.plan.Views {
 		g, err := registry.Live(context.Background(), s.on.Store, v)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/servedlog"
@@ -16,58 +17,119 @@ type Unit struct {
 	KeysHashed             bool
 	Keys, Request, Outputs []plan.Field
 	Read                   func() (*servedlog.Batch, error)
+	Sources                func() (*servedlog.Batch, error) // without request fields and outputs
 }
 
 // Find returns the rows of a service in a served log that were read from a time on and before another. Some of the rows may
-// be of other times.
-func Find(dir, service string, from, to plan.EventTime) ([]Unit, error) {
+// be of other times. The units keep some files open until close is called.
+func Find(dir, service string, from, to plan.EventTime) (units []Unit, close func() error, err error) {
 	files, err := servedlog.List(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var units []Unit
+	open := &openFiles{}
 	for _, f := range files {
 		if f.Service != service {
 			continue
 		}
-		of, err := unitsOf(f.Path, from, to)
+		of, err := open.units(f.Path, from, to)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it was removed because of its age
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, errors.Join(err, open.close())
 		}
 		units = append(units, of...)
 	}
-	return units, nil
+	return units, open.close, nil
 }
 
-// unitsOf are the row groups of a segment.
-func unitsOf(path string, from, to plan.EventTime) (units []Unit, err error) {
-	s, err := servedlog.Open(path)
+// openFiles keeps the segments open that were read last: each has several units, and opening one takes long.
+type openFiles struct {
+	mu   sync.Mutex
+	list []*openFile // the latest first
+}
+
+type openFile struct {
+	path    string
+	segment *servedlog.Segment
+	users   int
+}
+
+// mostOpen is how many segments are open that nobody reads, and one.
+const mostOpen = 8
+
+// use calls f with a segment.
+func (o *openFiles) use(path string, f func(*servedlog.Segment) error) error {
+	x, err := o.open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if s.Last < from || s.First >= to {
-		return nil, nil
+	err = f(x.segment)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	x.users--
+	for i := len(o.list) - 1; i >= mostOpen; i-- {
+		if o.list[i].users == 0 {
+			err = errors.Join(err, o.list[i].segment.Close())
+			o.list = slices.Delete(o.list, i, i+1)
+		}
 	}
-	for g, rows := range s.Groups() {
-		units = append(units, Unit{
-			Rows: rows, Fingerprint: s.Fingerprint, KeysHashed: s.KeysHashed, Keys: s.Keys, Request: s.Request, Outputs: s.Outputs,
-			Read: func() (*servedlog.Batch, error) { return readGroup(path, g) },
+	return err
+}
+
+func (o *openFiles) open(path string) (*openFile, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := slices.IndexFunc(o.list, func(x *openFile) bool { return x.path == path })
+	x := &openFile{path: path}
+	if i >= 0 {
+		x = o.list[i]
+		o.list = slices.Delete(o.list, i, i+1)
+	} else {
+		var err error
+		if x.segment, err = servedlog.Open(path); err != nil {
+			return nil, err
+		}
+	}
+	x.users++
+	o.list = slices.Insert(o.list, 0, x)
+	return x, nil
+}
+
+func (o *openFiles) close() (err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, x := range o.list {
+		err = errors.Join(err, x.segment.Close())
+	}
+	o.list = nil
+	return err
+}
+
+// units are the row groups of a segment.
+func (o *openFiles) units(path string, from, to plan.EventTime) (units []Unit, err error) {
+	read := func(g int, f func(*servedlog.Segment, int) (*servedlog.Batch, error)) (b *servedlog.Batch, err error) {
+		err = o.use(path, func(s *servedlog.Segment) (err error) {
+			b, err = f(s, g)
+			return err
 		})
+		return b, err
 	}
-	return units, nil
-}
-
-func readGroup(path string, g int) (b *servedlog.Batch, err error) {
-	s, err := servedlog.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.Group(g)
+	err = o.use(path, func(s *servedlog.Segment) error {
+		if s.Last < from || s.First >= to {
+			return nil
+		}
+		for g, rows := range s.Groups() {
+			units = append(units, Unit{
+				Rows: rows, Fingerprint: s.Fingerprint, KeysHashed: s.KeysHashed, Keys: s.Keys, Request: s.Request, Outputs: s.Outputs,
+				Read:    func() (*servedlog.Batch, error) { return read(g, (*servedlog.Segment).Group) },
+				Sources: func() (*servedlog.Batch, error) { return read(g, (*servedlog.Segment).Sources) },
+			})
+		}
+		return nil
+	})
+	return units, err
 }
 
 // shape is how the rows of a unit relate to the service as it is now.

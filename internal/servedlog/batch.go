@@ -47,6 +47,18 @@ func (s *Segment) Group(g int) (*Batch, error) {
 	return s.layout.batchOf(b), nil
 }
 
+// Sources is Group without request fields and outputs, which are nil. It does not compare the rows with their checksum; Group does.
+func (s *Segment) Sources(g int) (*Batch, error) {
+	l := &s.layout
+	keys := len(header) + len(l.keys)
+	views := keys + len(l.request) + 3*len(l.outputs)
+	b, err := s.in.Group(g, s.groups[g].Rows, s.groups[g].Bytes, func(c int) bool { return c < keys || c >= views })
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	return l.batchOf(b), nil
+}
+
 // batchOf names the columns of a row group.
 func (l *layout) batchOf(b *vector.Batch) *Batch {
 	out := &Batch{N: b.N, RequestID: b.Cols[0], Row: b.Cols[1], ReadAt: b.Cols[5], AsOf: b.Cols[6]}

@@ -132,12 +132,14 @@ func (s *Segment) Rows() iter.Seq2[*Row, error] {
 // what was served and what should have been.
 func (s *Segment) group(g int) (*vector.Batch, error) {
 	want := s.groups[g]
-	b, err := s.in.Group(g, want.Rows, want.Bytes) // a value has at least one byte
+	b, err := s.in.Group(g, want.Rows, want.Bytes, nil) // a value has at least one byte
 	if err != nil {
 		return nil, err
 	}
 	rows := make([][]byte, b.N)
+	each := want.Bytes/max(1, want.Rows) + 64 // about
 	for i := range rows {
+		rows[i] = make([]byte, 0, each)
 		for _, v := range b.Cols {
 			rows[i] = plan.AppendCanonical(rows[i], v.Value(i))
 		}
