@@ -67,6 +67,13 @@ the served values are those of training. Exit code 2 if there was nothing to com
 			return o.parity(c, f, args)
 		},
 	}
+	f.add(c)
+	completeFlag(c, "training-set", o.completes(trainingSetNames))
+	return c
+}
+
+// add declares the flags.
+func (f *parityFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.BoolVar(&f.served, "served", false, "compute recorded answers again")
 	flags.BoolVar(&f.replay, "replay", false, "replay history through the online path")
@@ -84,8 +91,6 @@ the served values are those of training. Exit code 2 if there was nothing to com
 	}
 	c.MarkFlagsMutuallyExclusive("served", "rows")
 	c.MarkFlagsMutuallyExclusive("served", "training-set")
-	completeFlag(c, "training-set", o.completes(trainingSetNames))
-	return c
 }
 
 func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/relation"
@@ -216,7 +217,18 @@ func (s *site) end() {
 }
 
 // serve starts a server of a plan.
-func (s *site) serve(p *plan.Plan) *serving {
+func (s *site) serve(p *plan.Plan) *serving { return s.serveFrom(p, registry.NewReader(s.on.Store)) }
+
+// serveKept starts a server that keeps states which it has read, if the store can tell of changes.
+func (s *site) serveKept(p *plan.Plan) *serving {
+	store, ok := s.on.Store.(onlinestore.Watching)
+	if !ok {
+		return s.serve(p)
+	}
+	return s.serveFrom(p, registry.NewKeepingReader(store, 1<<20))
+}
+
+func (s *site) serveFrom(p *plan.Plan, states *registry.Reader) *serving {
 	s.t.Helper()
 	x := &serving{log: servedlog.New(s.served)}
 	ctx, stop := context.WithCancel(context.Background())
@@ -224,7 +236,7 @@ func (s *site) serve(p *plan.Plan) *serving {
 	running.Go(func() { _ = x.log.Run(ctx) })
 	x.end = func() { stop(); running.Wait() }
 	srv, err := server.New(server.Config{
-		Clock: func() plan.EventTime { return s.clock() + plan.EventTime(x.ahead.Load()) }, States: registry.NewReader(s.on.Store), Served: x.log,
+		Clock: func() plan.EventTime { return s.clock() + plan.EventTime(x.ahead.Load()) }, States: states, Served: x.log,
 	})
 	if err == nil {
 		err = srv.Promote(p)
