@@ -10,19 +10,13 @@ export GOTOOLCHAIN := auto
 # One set of flags for everything, so that what one target compiled serves the others; binaries name no path of this machine.
 export GOFLAGS := -trimpath $(GOFLAGS)
 
-# Packages whose code runs in several goroutines; their tests run with the race detector. Those that take
+# Packages whose code runs in several goroutines; make test runs their tests with the race detector. Those that take
 # longest come first: what begins last keeps one core busy only.
-CONCURRENT := $(wildcard server materializer/online internal/relation internal/eventlog internal/onlinestore internal/registry internal/freshness internal/gate \
+CONCURRENT := $(wildcard server materializer/online internal/eventlog internal/relation internal/onlinestore internal/registry internal/freshness internal/gate \
   internal/lease internal/redisconn internal/servedlog inprocess sdk)
-# Packages whose tests try many random histories, a fault or a kill at any time, or all combinations of what a caller
-# may do. make test runs them shorter (-short): fewer draws, of which each run makes others. make test-load, which .ci/run
-# runs as well, has all of them; those that are CONCURRENT are then without the race detector.
-RANDOM := $(wildcard cmd/unskew materializer/offline validate/parity server materializer/online internal/relation internal/eventlog internal/onlinestore)
-# What this does with values beyond 32 MiB takes long with the race detector, so make test has it without as well.
-LARGE_VALUES := internal/onlinestore/pebble
-# Packages whose tests load a real server for a minute, and tests of cmd/unskew that train on much data;
-# .ci/run runs them, make test does not.
+# Packages whose tests load a real server for a minute, which make test-load runs by themselves.
 LOADS := internal/dev/bounds internal/dev/soak
+# Tests that make test leaves to make test-load: training on much data.
 LARGE := ^(TestP8_PeakOfTheProcess|TestO7_KilledWhileSpilling)$$
 # Packages whose code must not fuse floating-point operations.
 UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest featuredefs
@@ -65,20 +59,27 @@ conformance: need-go ## run the CEL specification's own tests through cel-go and
 	@$(GO) build -o bin/conformance ./internal/dev/conformance
 	@bin/conformance
 
-# Tests that wait for processes and disks leave time for those of another package.
-AT_ONCE = -p $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# What go test is to test: all packages but those of a list.
+but = $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $1)))(/|$$)')
+
+# Many tests wait for processes, disks or one another, so the parts run beside each other. Random tests, and those that
+# try a fault or a kill at any place, are shorter here (-short): fewer draws, of which each run makes others.
 .PHONY: test
 test: need-go need-c++ need-redis-server need-python ## run all tests, random ones in a short form, those of concurrent packages with the race detector
-	$(GO) test $(AT_ONCE) -tags $(TAGS) $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $(CONCURRENT) $(RANDOM) $(LOADS))))(/|$$)') $(call below,$(LARGE_VALUES))
-	$(GO) test $(AT_ONCE) -short -tags $(TAGS) -skip '$(LARGE)' $(call below,$(filter-out $(CONCURRENT),$(RANDOM)))
-	$(GO) test $(AT_ONCE) -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
-	@$(MAKE) --no-print-directory test-v3
-	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory -j test-race test-plain test-python
+
+# The wheel comes before the tests that are compiled from the same packages, so that nothing is compiled twice.
+.PHONY: test-race test-plain
+test-race: need-go need-c++ need-redis-server need-python
+	$(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
+test-plain: need-go need-c++ need-redis-server need-python | wheel
+	$(GO) test -short -tags $(TAGS) -skip '$(LARGE)' $(call but,$(CONCURRENT) $(LOADS))
 
 .PHONY: test-load
-test-load: need-go need-c++ need-redis-server need-python ## run in full the tests that make test shortens, load a real server as make bench-bounds and make soak do, train on large data
-	$(GO) test $(AT_ONCE) -tags $(TAGS) $(call below,$(RANDOM))
+test-load: need-go need-c++ need-redis-server need-python ## run in full what make test shortens, without the race detector; load a real server as make bench-bounds and make soak do
+	$(GO) test -tags $(TAGS) $(call but,$(LOADS))
 	$(GO) test -tags $(TAGS) -run '^TestP7_RebuildsHaveTheSameBytes$$' ./materializer/offline -rebuilds 100
+	@$(MAKE) --no-print-directory test-v3
 	$(GO) test -tags $(TAGS) $(call below,$(LOADS))
 
 # Tests of Python code have an environment of their own, made again when its requirements change.
@@ -107,7 +108,7 @@ test-python: wheel ## install the wheel and test the Python package against a re
 # Where the processor can, the compiler fuses x*y+z for GOAMD64=v3 as it does for arm64.
 .PHONY: test-v3
 test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
-	@if grep -qw avx2 /proc/cpuinfo 2>/dev/null && grep -qw fma /proc/cpuinfo; then GOAMD64=v3 $(GO) test -short -tags $(TAGS) ./internal/kernel/...; \
+	@if grep -qw avx2 /proc/cpuinfo 2>/dev/null && grep -qw fma /proc/cpuinfo; then GOAMD64=v3 $(GO) test -tags $(TAGS) ./internal/kernel/...; \
 	else echo "test-v3: this processor does not run GOAMD64=v3, nothing tested"; fi
 
 FUZZTIME := 30s
