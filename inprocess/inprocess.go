@@ -66,7 +66,7 @@ func Open(ctx context.Context, dir string, o Options) (*Features, error) {
 		err := found.Errors().Render(&text)
 		return nil, cmp.Or(err, fmt.Errorf("the definitions in %s have errors:\n%s", dir, text.String()))
 	}
-	b, err := backend.Of(p).Open(ctx, nil)
+	b, err := backend.Of(p).OpenAlone(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -72,7 +71,7 @@ func (o *options) gc(c *cobra.Command, grace string, yes bool) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
@@ -94,9 +93,9 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	if err != nil {
 		return err
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
-		return orServer(err)
+		return err
 	}
 	defer closeWith(&err, st)
 	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Failed: failed,

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -78,7 +77,7 @@ func (o *options) deadLetters(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return err
 	}

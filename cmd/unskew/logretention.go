@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/materializer/online"
 )
 
@@ -197,7 +196,7 @@ func (o *options) eachLog(c *cobra.Command, args []string, do func(context.Conte
 	if err != nil {
 		return err
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return err
 	}

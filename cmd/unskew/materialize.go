@@ -79,7 +79,7 @@ func (o *options) materialize(c *cobra.Command, view, to string, full bool) (err
 	if len(views) == 0 {
 		return errors.New("there is nothing to materialize: the project has no view")
 	}
-	if m.st, err = backend.Of(p).Open(c.Context(), nil); err != nil {
+	if m.st, err = openStores(c, p); err != nil {
 		return err
 	}
 	defer closeWith(&err, m.st)

@@ -41,8 +41,8 @@ func newParity(o *options) *cobra.Command {
 (served_log: in unskew.yaml), bit for bit, and twice. Compute parity is over exactly the events
 that the states had applied: every value must be equal. Data parity is over all events that are
 known now, as training sees them: each difference has a cause, with the events that make it.
-docs/parity.md says what the causes mean and how to mend them. History is read once. The
-embedded log and store are open in one process only, so stop the server, or use Redis.
+docs/parity.md says what the causes mean and how to mend them. History is read once, and
+servers go on meanwhile.
 
 With --replay, builds a training set, then drives the same history through the online path
 (event log, applier, online store, server on a loopback port) under a simulated clock, reads

@@ -98,7 +98,7 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 	if len(cfg.Units) == 0 {
 		return nil, fmt.Errorf("no answer of service %s in that time is in %s; servers record them with served_log: {rate: 1%%} in unskew.yaml or serve --served-log 1%%, a minute later at most", cfg.Service.Name, dir)
 	}
-	if s.st, err = backend.Of(s.project).Open(c.Context(), nil); err != nil {
+	if s.st, err = openStores(c, s.project); err != nil {
 		return nil, err
 	}
 	defer closeWith(&err, s.st)

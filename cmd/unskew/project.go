@@ -22,7 +22,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/nearest"
-	"github.com/unskew/unskew/internal/pebbledir"
 	"github.com/unskew/unskew/internal/relation"
 )
 
@@ -139,6 +138,15 @@ func hasStores(p *featuredefs.Project) bool {
 	return err == nil
 }
 
+// openStores opens the project's log and store, or joins the server that has them open.
+func openStores(c *cobra.Command, p *featuredefs.Project) (*backend.Backend, error) {
+	of := backend.Of(p)
+	of.Waiting = func(dir string) {
+		fmt.Fprintf(c.ErrOrStderr(), "waiting for another command to end, which has the directory %s open\n", dir)
+	}
+	return of.Open(c.Context(), nil)
+}
+
 // warn prints warnings about risky settings of the servers.
 func warn(w io.Writer, b *backend.Backend) {
 	for _, text := range b.Warnings {
@@ -196,14 +204,6 @@ func orStart(err error) error {
 	}
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return fmt.Errorf("%w; let SSL_CERT_FILE name a PEM file with the authority of the server's certificate", err)
-	}
-	return err
-}
-
-// orServer adds to the error of a locked store that the server holding it can be used.
-func orServer(err error) error {
-	if locked := (*pebbledir.LockedError)(nil); errors.As(err, &locked) {
-		return fmt.Errorf("%w, or use that server with --server", err)
 	}
 	return err
 }

@@ -87,9 +87,9 @@ func (o *options) push(c *cobra.Command, source, file, format, url string) (err 
 		}
 		send = remotePusher(client, source)
 	} else {
-		st, err := backend.Of(p).Open(c.Context(), nil)
+		st, err := openStores(c, p)
 		if err != nil {
-			return orServer(err)
+			return err
 		}
 		defer closeWith(&err, st)
 		warn(c.ErrOrStderr(), st)

@@ -99,7 +99,7 @@ func (o *options) repair(c *cobra.Command, view string, check bool) (err error) 
 		return err
 	}
 	m := &materialization{o: o, reader: reader, progress: newProgress(c.ErrOrStderr(), o.quiet)}
-	if m.st, err = backend.Of(p).Open(c.Context(), nil); err != nil {
+	if m.st, err = openStores(c, p); err != nil {
 		return err
 	}
 	defer closeWith(&err, m.st)

@@ -76,7 +76,7 @@ func (o *options) reshard(c *cobra.Command, args []string, n int) (err error) {
 			return fmt.Errorf("source %s declares no number of shards; give one: unskew log reshard %s --shards 8", src.Name, src.Name)
 		}
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return err
 	}
@@ -113,6 +113,7 @@ func checkLogs(ctx context.Context, p *featuredefs.Project) (found diag.Diagnost
 		}
 	}
 	of := backend.Of(p)
+	of.Patience = patience
 	if len(declared) == 0 {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
@@ -58,7 +57,7 @@ func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
 			return fmt.Errorf("--to %v is in the future; give a time in the past", at)
 		}
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/version"
@@ -168,7 +167,7 @@ func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *pla
 	if !stream || !hasStores(p) {
 		return nil, nothing, nil
 	}
-	st, err := backend.Of(p).Open(c.Context(), nil)
+	st, err := openStores(c, p)
 	if err != nil {
 		return nil, nothing, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -23,6 +24,7 @@ import (
 	redisstore "github.com/unskew/unskew/internal/onlinestore/redis"
 	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/storehost"
 )
 
 // Config names a log and a store.
@@ -30,6 +32,10 @@ type Config struct {
 	Redis   *redisconn.Options // nil: embedded
 	Dir     string             // of the embedded log and store
 	Archive string             // of records that were trimmed from the log; "": nothing is trimmed
+	// Waiting is called if Open waits for another process that has the embedded store open and does not share it; nil: nobody is told.
+	Waiting func(dir string)
+	// Patience is how long Open waits for such a process; 0: until its context ends.
+	Patience time.Duration
 }
 
 // Backend is an open log and store.
@@ -43,6 +49,8 @@ type Backend struct {
 	// log, which has no other clock.
 	Skew func(ctx context.Context) (plan.Micros, error)
 
+	dir     string              // of an embedded log and store on disk
+	host    *storehost.Info     // of the process that shares them; nil: this process has opened them
 	redis   *redisconn.Options  // nil: embedded
 	leases  *lease.Table        // nil: nobody asked for Leases
 	watched *redisstore.Watched // nil: the store is not watched on behalf of KeepingStates
@@ -53,7 +61,8 @@ type Backend struct {
 // clock, appending fails if clocks differ too much; see eventlog.ClockError.
 type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
 
-// Open opens the log and the store of the configuration; it is an Opener.
+// Open opens the log and the store of the configuration; it is an Opener. If a server has the embedded ones open, it returns those, shared
+// by the server (Hosted). It waits for any other process that has them open.
 func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	b, err := c.open(ctx, clock)
 	if err == nil && c.Archive != "" {
@@ -67,11 +76,11 @@ func (c Config) open(ctx context.Context, clock eventlog.Clock) (*Backend, error
 	if c.Redis != nil {
 		return openRedis(ctx, *c.Redis, clock)
 	}
-	b, err := openEmbedded(c.Dir, nil, clock)
+	b, err := c.openOrJoin(ctx, clock)
 	if err != nil {
 		return nil, err
 	}
-	b.Name = "embedded store in " + c.Dir
+	b.dir, b.Name = c.Dir, "embedded store in "+c.Dir
 	return b, nil
 }
 

@@ -58,7 +58,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.backend, err = backend.Of(c.Project).Open(ctx, nil); err != nil {
+	if r.backend, err = backend.Of(c.Project).OpenAlone(ctx); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	defer func() { err = errors.Join(err, r.backend.Close()) }()
@@ -210,7 +210,15 @@ func (r *run) serve(ctx context.Context, ln net.Listener) error {
 	if r.secure.tls != nil {
 		scheme = "https"
 	}
-	fmt.Fprintf(r.Out, "serving project %s on %s://%s (%s)\n", r.Project.Name, scheme, ln.Addr(), r.backend.Name)
+	url := fmt.Sprintf("%s://%s", scheme, ln.Addr())
+	share, err := r.backend.Share("unskew serve on " + url)
+	if err != nil {
+		r.log.Warn("other commands on this machine have to wait until the server ends", "reason", err)
+	}
+	if share != nil {
+		r.work(share)
+	}
+	fmt.Fprintf(r.Out, "serving project %s on %s (%s)\n", r.Project.Name, url, r.backend.Name)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, working := errgroup.WithContext(work)

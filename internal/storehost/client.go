@@ -1,0 +1,168 @@
+package storehost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/gate"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/version"
+)
+
+// Client calls a host. Its log and its store are closed separately; neither closes those of the host.
+type Client struct {
+	Log   eventlog.Log
+	Store onlinestore.Store
+	Host  Info
+}
+
+// dialTimeout bounds how long a host may take to say who it is.
+const dialTimeout = 10 * time.Second
+
+// Dial finds the host of the embedded data in a folder. The error is ErrNoHost if there is none, and a
+// *VersionError for a host that is another version of the program.
+func Dial(ctx context.Context, dir string) (*Client, error) {
+	transport := &http.Transport{
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return connectTo(ctx, dir) },
+		MaxIdleConnsPerHost: 64,
+		DisableCompression:  true,
+	}
+	c := &http.Client{Transport: transport}
+	log := &remoteLog{side{http: c, gate: gate.New(), closed: eventlog.ErrClosed, unavailable: eventlog.ErrUnavailable, unknown: eventlog.ErrOutcomeUnknown}}
+	store := &remoteStore{side{http: c, gate: gate.New(), closed: onlinestore.ErrClosed, unavailable: onlinestore.ErrUnavailable, unknown: onlinestore.ErrOutcomeUnknown}}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	host, err := call[none, Info](ctx, &log.side, "/info", false, none{})
+	if err != nil {
+		return nil, err
+	}
+	if host.Protocol != protocol || host.Version != version.Release {
+		transport.CloseIdleConnections()
+		return nil, &VersionError{host}
+	}
+	return &Client{Log: log, Store: store, Host: host}, nil
+}
+
+// connectTo connects to the socket of a folder.
+func connectTo(ctx context.Context, dir string) (net.Conn, error) {
+	conn, err := connectSocket(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, ErrNoHost
+	}
+	return conn, err
+}
+
+// argument wraps the argument of a call, as gob sends nothing for a zero value by itself.
+type argument[T any] struct{ Arg T }
+
+// side is what the log and the store of a client have in common.
+type side struct {
+	http                         *http.Client
+	gate                         *gate.Gate
+	closed, unavailable, unknown error
+}
+
+// Close waits for running calls, and ends those that wait.
+func (s *side) Close() error {
+	if s.gate.Close() {
+		s.http.CloseIdleConnections()
+	}
+	return nil
+}
+
+// enter begins a call. The caller calls leave when it is done.
+func (s *side) enter(ctx context.Context) (bound context.Context, leave func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	if !s.gate.Enter() {
+		return nil, nil, s.closed
+	}
+	bound, release := s.gate.Bind(ctx)
+	return bound, func() { release(); s.gate.Leave() }, nil
+}
+
+// failed is the error of a call that had no answer. changes says that the call may have changed something.
+func (s *side) failed(ctx context.Context, err error, changes bool) error {
+	select {
+	case <-s.gate.Closing():
+		return s.closed
+	default:
+	}
+	if errors.Is(err, ErrNoHost) {
+		return fmt.Errorf("%w: the process that had the data folder open has ended", errors.Join(ErrNoHost, s.unavailable))
+	}
+	switch cancelled := ctx.Err(); {
+	case cancelled != nil:
+		err = cancelled
+	case connect.CodeOf(err) == connect.CodeDeadlineExceeded: // the host knows the deadline and may notice first
+		err = context.DeadlineExceeded
+	default:
+		err = fmt.Errorf("%w: the process that has the data folder open: %w", s.unavailable, err)
+	}
+	if changes {
+		err = fmt.Errorf("%w: %w", s.unknown, err)
+	}
+	return err
+}
+
+func (s *side) url(name string) string { return "http://host" + name }
+
+// clientOptions are those of every call: both sides are on one machine, so compression would only cost time.
+var clientOptions = []connect.ClientOption{connect.WithCodec(gobCodec{}), connect.WithAcceptCompression("gzip", nil, nil)}
+
+// call makes a call with one answer.
+func call[Arg, Value any](ctx context.Context, s *side, name string, changes bool, arg Arg) (Value, error) {
+	var zero Value
+	bound, leave, err := s.enter(ctx)
+	if err != nil {
+		return zero, err
+	}
+	defer leave()
+	c := connect.NewClient[argument[Arg], reply[Value]](s.http, s.url(name), clientOptions...)
+	response, err := c.CallUnary(bound, connect.NewRequest(&argument[Arg]{arg}))
+	if err != nil {
+		return zero, s.failed(ctx, err, changes)
+	}
+	return response.Msg.Value, response.Msg.Fault.err()
+}
+
+// each makes a call that is answered in chunks, and calls f with each of them until it returns an error, which each returns.
+func each[Arg, Item any](ctx context.Context, s *side, name string, arg Arg, f func([]Item) error) error {
+	bound, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	c := connect.NewClient[argument[Arg], chunk[Item]](s.http, s.url(name), clientOptions...)
+	answer, err := c.CallServerStream(bound, connect.NewRequest(&argument[Arg]{arg}))
+	if err != nil {
+		return s.failed(ctx, err, false)
+	}
+	defer func() { _ = answer.Close() }()
+	for answer.Receive() {
+		part := answer.Msg()
+		if len(part.Items) > 0 {
+			if err := f(part.Items); err != nil {
+				return err
+			}
+		}
+		if part.Last {
+			return part.Fault.err()
+		}
+	}
+	err = answer.Err()
+	if err == nil {
+		err = errors.New("the answer ended early")
+	}
+	return s.failed(ctx, err, false)
+}
