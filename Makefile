@@ -13,7 +13,7 @@ export GOFLAGS := -trimpath $(GOFLAGS)
 # Packages whose code runs in several goroutines; make test runs their tests with the race detector. Those that take
 # longest come first: what begins last keeps one core busy only.
 CONCURRENT := $(wildcard server materializer/online internal/eventlog internal/relation internal/onlinestore internal/registry internal/freshness internal/gate \
-  internal/lease internal/redisconn internal/servedlog inprocess sdk)
+  internal/lease internal/redisconn internal/servedlog internal/storehost inprocess sdk)
 # Packages whose tests load a real server for a minute, which make test-load runs by themselves.
 LOADS := internal/dev/bounds internal/dev/soak
 # Tests that make test leaves to make test-load: training on much data.
