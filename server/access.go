@@ -39,6 +39,7 @@ var prefixes = []struct {
 	{"/" + unskewv1connect.TrainingServiceName + "/", access.Train},
 	{"/grpc.health.v1.Health/", anyone},
 	{"/metrics", access.Admin},
+	{parityPath, access.Admin},
 }
 
 // probes are the paths that orchestrators ask.

@@ -169,12 +169,12 @@ func TestP17_Callers(t *testing.T) {
 
 // TestP17_EveryPathNeedsACaller except those of probes, and every procedure has a role.
 func TestP17_EveryPathNeedsACaller(t *testing.T) {
-	for _, path := range append([]string{"/", "/elsewhere", openAPIPath, "/metrics", servicesPath + "x:read", sourcesPath + "x:push", "/livezz/../metrics"}, procedures...) {
+	for _, path := range append([]string{"/", "/elsewhere", openAPIPath, "/metrics", parityPath, servicesPath + "x:read", sourcesPath + "x:push", "/livezz/../metrics"}, procedures...) {
 		role := roleFor(path)
 		if probe := strings.HasPrefix(path, "/grpc.health.v1.Health/"); (role == anyone) != probe {
 			t.Errorf("%s needs the role %q", path, role)
 		}
-		if strings.HasPrefix(path, "/unskew.v1.") && role == known {
+		if (strings.HasPrefix(path, "/unskew.v1.") || path == parityPath) && role == known {
 			t.Errorf("any caller may call %s", path)
 		}
 	}

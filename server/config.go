@@ -52,6 +52,8 @@ type Config struct {
 	Freshness *freshness.Tracker
 	// Served records a sample of what is answered; nil: nothing is recorded.
 	Served *servedlog.Log
+	// Parity answers GET /parity: whether what was served is what training sees; nil: nobody has looked.
+	Parity http.Handler
 	// Access knows the callers; nil: everyone on this machine may do everything, and the server listens
 	// nowhere else.
 	Access authenticator

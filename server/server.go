@@ -106,8 +106,14 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: limits.Scrapes}))
+	if s.cfg.Parity != nil {
+		mux.Handle("GET "+parityPath, s.cfg.Parity)
+	}
 	return mux
 }
+
+// parityPath answers whether what was served is what training sees. It names entities, so it is not for everyone.
+const parityPath = "/parity"
 
 // options are the options of all Connect handlers.
 func (s *Server) options() []connect.HandlerOption {

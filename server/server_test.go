@@ -370,3 +370,22 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("two servers count into one registry")
 	}
 }
+
+// What was found of served values is at /parity, if somebody looks.
+func TestParityIsAnswered(t *testing.T) {
+	for _, looks := range []bool{false, true} {
+		f := start(t, func(c *Config) {
+			if looks {
+				c.Parity = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+			}
+		})
+		res, err := http.Get(f.url + parityPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if found := res.StatusCode == http.StatusTeapot; found != looks {
+			t.Errorf("looks %v: %s", looks, res.Status)
+		}
+	}
+}

@@ -15,9 +15,9 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/recompute"
-	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 )
@@ -103,18 +103,10 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 	}
 	defer closeWith(&err, s.st)
 	warn(c.ErrOrStderr(), s.st)
-	cfg.Log, cfg.History, cfg.Progress = s.st.Log, s.history, s.hear()
-	cfg.Builds = map[plan.Fingerprint]recompute.Build{}
-	for i := range cfg.Service.Views {
-		v := cfg.Service.Views[i].View
-		b, err := s.build(c.Context(), v)
-		if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("view %s: %w", v.Name, err)
-		}
-		cfg.Builds[v.Fingerprint] = b
+	from := past{s.reader, s.st.Log}
+	cfg.Log, cfg.History, cfg.Progress = s.st.Log, from.history, s.hear()
+	if cfg.Builds, err = recompute.FindBuilds(c.Context(), s.st.Store, cfg.Service, from.inputs); err != nil {
+		return nil, err
 	}
 	report, err := recompute.Run(c.Context(), cfg)
 	if err == nil && report.Rows == 0 {
@@ -123,30 +115,18 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 	return report, err
 }
 
-// build is the live build of a view.
-func (s *servedParity) build(ctx context.Context, v *plan.View) (b recompute.Build, err error) {
-	if b.Generation, err = registry.Live(ctx, s.st.Store, v); err != nil {
-		return b, err
-	}
-	inputs, err := (&materialization{reader: s.reader, to: b.Materialized}).inputs(ctx, v.Source)
-	if err != nil {
-		return b, err
-	}
-	b.InputsChanged = b.Inputs != [32]byte{} && b.Inputs != inputs
-	letters, err := registry.DeadLetters(ctx, s.st.Store, b.Generation)
-	for _, l := range letters {
-		if l.Entity != nil && !l.Repaired() {
-			if b.Aside == nil {
-				b.Aside = map[string]bool{}
-			}
-			b.Aside[string(l.Entity)] = true
-		}
-	}
-	return b, err
+// past reads what states were built from.
+type past struct {
+	reader *relation.Reader
+	log    eventlog.Log
 }
 
-func (s *servedParity) history(ctx context.Context, views []*plan.View, r recompute.Range, workers int, f func(worker int, ev *kernel.Events) error) error {
-	h := offline.ViewHistory(s.reader, s.st.Log, r.Until, views...)
+func (p past) inputs(ctx context.Context, src *plan.Source, to plan.EventTime) ([32]byte, error) {
+	return (&materialization{reader: p.reader, to: to}).inputs(ctx, src)
+}
+
+func (p past) history(ctx context.Context, views []*plan.View, r recompute.Range, workers int, f func(worker int, ev *kernel.Events) error) error {
+	h := offline.ViewHistory(p.reader, p.log, r.Until, views...)
 	h.To = &r.To
 	_, err := h.ReadBy(ctx, workers, f)
 	return err

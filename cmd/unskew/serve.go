@@ -7,8 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/serving"
 	"github.com/unskew/unskew/internal/text"
+	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/training"
 )
 
@@ -30,7 +32,9 @@ ready at once, goes on answering for the time of --grace, so that callers can go
 and then finishes the requests that are running. A hangup is ignored.
 
 If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log. With
-served_log: {rate: 1%}, or --served-log, a sample of what is answered is recorded.
+served_log: {rate: 1%}, or --served-log, a sample of what is answered is recorded. With
+--parity the server computes what it has recorded again, over exactly the events behind it and
+as training sees them, a minute later: /parity and metrics say what differs, and why.
 
 Requested training sets are built one at a time and kept for a day in the data folder, or
 until newer ones need the room of --training-results. If an
@@ -63,10 +67,22 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 	if err != nil {
 		return err
 	}
-	return serving.Run(c.Context(), serving.Config{
+	cfg := serving.Config{
 		Project: p, Flags: f, Out: c.ErrOrStderr(),
 		Training: func(events eventlog.Log, log *slog.Logger) (*training.Queue, error) {
 			return o.openTraining(p, events, memory, results, log)
 		},
-	})
+	}
+	if f.Parity {
+		reader, failed := o.openReader(offline.LeastMemory, 1)
+		if failed != nil {
+			return failed
+		}
+		defer closeWith(&err, reader)
+		cfg.Past = func(events eventlog.Log) (recompute.History, recompute.Inputs) {
+			from := past{reader, events}
+			return from.history, from.inputs
+		}
+	}
+	return serving.Run(c.Context(), cfg)
 }

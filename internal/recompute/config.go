@@ -21,6 +21,10 @@ type Config struct {
 	Builds  map[plan.Fingerprint]Build
 	Log     eventlog.Log // nil: there is none
 	History History
+	// OneIn takes only the rows of one in so many entities; 0: all. With Fewer, it is raised if their events do not fit into
+	// memory, where otherwise rows are taken in several passes.
+	OneIn   int
+	Fewer   bool
 	Threads int   // 0: one for each core
 	Memory  int64 // bytes for events and results, from which rows are taken in several passes; 0: 1 GiB
 	// Progress, if set, hears what is done. Calls do not overlap.
@@ -81,6 +85,7 @@ const (
 	keysHashed   Reason = "keys_hashed"
 	otherBuild   Reason = "other_build"
 	trimmed      Reason = "trimmed"
+	noFiles      Reason = "no_files"
 	setAside     Reason = "set_aside"
 	manyOrders   Reason = "many_orders"
 	otherVersion Reason = "other_version"
@@ -98,6 +103,7 @@ func (c *Config) complete() {
 	if c.Memory <= 0 {
 		c.Memory = defaultMemory
 	}
+	c.OneIn = max(c.OneIn, 1)
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}

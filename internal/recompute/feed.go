@@ -94,13 +94,16 @@ func (x *reading) read(ctx context.Context, roles []*role, of Range, f func(*rol
 	return x.gone(err, roles, unread)
 }
 
-// gone tells roles that their records were trimmed, if that is what an error says. It returns other errors.
+// gone tells roles that their events cannot be read, if an error says so. It returns other errors.
 func (x *reading) gone(err error, roles []*role, unread func(*role, Reason)) error {
-	if none := (*eventlog.TrimmedError)(nil); !errors.As(err, &none) {
+	why := trimmed
+	if none := (*eventlog.TrimmedError)(nil); errors.Is(err, errNoFiles) {
+		why = noFiles
+	} else if !errors.As(err, &none) {
 		return err
 	}
 	for _, r := range roles {
-		unread(r, trimmed)
+		unread(r, why)
 	}
 	return nil
 }
@@ -148,9 +151,21 @@ func (x *reading) readLog(ctx context.Context, roles []*role) error {
 }
 
 func (x *reading) readShard(ctx context.Context, of eventlog.Shards, k int, after, end eventlog.Position, to chan<- page) error {
+	return eachPage(ctx, x.cfg.Log, of, k, after, end, func(records []eventlog.Record) error {
+		select {
+		case to <- page{k, records}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// eachPage calls f with the records of a shard after a position, up to another.
+func eachPage(ctx context.Context, log eventlog.Log, of eventlog.Shards, k int, after, end eventlog.Position, f func([]eventlog.Record) error) error {
 	var sizes eventlog.Paging
 	for after < end {
-		records, err := x.cfg.Log.Read(ctx, of.Name(k), after, sizes.Next(end-after))
+		records, err := log.Read(ctx, of.Name(k), after, sizes.Next(end-after))
 		if err == nil && len(records) == 0 {
 			err = fmt.Errorf("no record after position %d of %s, though its end was %d", after, of.Name(k), end)
 		}
@@ -159,38 +174,42 @@ func (x *reading) readShard(ctx context.Context, of eventlog.Shards, k int, afte
 		}
 		after = records[len(records)-1].Position
 		sizes.Read(records)
-		select {
-		case to <- page{k, records}:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := f(records); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// decode makes events of pages, as whoever applies them does.
+// eventsOf makes events of records, as whoever applies them does, with the records of their rows.
+func eventsOf(in *ingest.Source, records []eventlog.Record) (*kernel.Events, []eventlog.Record, error) {
+	rows, arrivals, err := in.Read(records)
+	if err != nil {
+		return nil, nil, err
+	}
+	ev, _, bad, err := in.Logged(rows, arrivals)
+	if err != nil || len(bad) == 0 {
+		return ev, records, err
+	}
+	out := map[int]bool{}
+	for _, b := range bad {
+		out[b.Row] = true
+	}
+	var kept []eventlog.Record
+	for i, r := range records {
+		if !out[i] {
+			kept = append(kept, r)
+		}
+	}
+	return ev, kept, nil
+}
+
+// decode hands the events of pages to roles.
 func (x *reading) decode(ctx context.Context, in *ingest.Source, worker int, roles []*role, from <-chan page) error {
 	for p := range from {
-		rows, arrivals, err := in.Read(p.records)
+		ev, kept, err := eventsOf(in, p.records)
 		if err != nil {
 			return err
-		}
-		ev, _, bad, err := in.Logged(rows, arrivals)
-		if err != nil {
-			return err
-		}
-		kept := p.records
-		if len(bad) > 0 {
-			out := map[int]bool{}
-			for _, b := range bad {
-				out[b.Row] = true
-			}
-			kept = nil
-			for i, r := range p.records {
-				if !out[i] {
-					kept = append(kept, r)
-				}
-			}
 		}
 		for _, r := range roles {
 			b := &logged{Events: ev, shard: p.shard, records: kept, build: r.build.Positions.Vector().At(p.shard)}

@@ -14,6 +14,7 @@ type Report struct {
 	Service     string `json:"service"`
 	Fingerprint string `json:"fingerprint"`
 	Rows        int64  `json:"rows"`
+	OneIn       int    `json:"one_in"`          // of so many entities the rows were taken
 	First       string `json:"first,omitempty"` // the first and the last read
 	Last        string `json:"last,omitempty"`
 	// Compute compares the values with those over exactly the events that had been applied, Data with those that training sees.
@@ -113,7 +114,7 @@ func (r *run) makeReport() *Report {
 		t.merge(of)
 	}
 	s := r.cfg.Service
-	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Days: []Day{}, Entities: []Entity{}, Examples: []Example{}}
+	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), OneIn: r.cfg.OneIn, Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Days: []Day{}, Entities: []Entity{}, Examples: []Example{}}
 	if t.rows > 0 {
 		out.First, out.Last = t.first.String(), t.last.String()
 	}

@@ -117,7 +117,8 @@ func (p *pass) take(u *rowsOf, b *servedlog.Batch) {
 
 // has reports whether a row belongs to the pass: rows are divided by their keys.
 func (p *pass) has(keys []*vector.Vector, row int) bool {
-	if p.passes == 1 {
+	one := p.cfg.OneIn
+	if p.passes*one == 1 {
 		return true
 	}
 	var memory [64]byte
@@ -128,7 +129,7 @@ func (p *pass) has(keys []*vector.Vector, row int) bool {
 	for _, c := range key {
 		x = (x ^ uint64(c)) * 0x100000001b3
 	}
-	return (x^x>>32)%uint64(p.passes) == uint64(p.number)
+	return (x^x>>32)%uint64(p.passes*one) == uint64(p.number*one)
 }
 
 // join numbers the rows of all units and makes the spine.

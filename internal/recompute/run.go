@@ -34,7 +34,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := r.findEnds(ctx); err != nil {
 		return nil, err
 	}
-	for passes := passesFor(rows, cfg.Service, cfg.Memory); ; passes *= 2 {
+	for passes := passesFor(rows/int64(r.cfg.OneIn), cfg.Service, r.cfg.Memory); ; {
+		if cfg.Fewer {
+			r.cfg.OneIn, passes = r.cfg.OneIn*passes, 1
+		}
 		err := r.passesOf(ctx, passes)
 		if !errors.Is(err, errNoRoom) {
 			if err != nil {
@@ -42,8 +45,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			}
 			return r.makeReport(), nil
 		}
-		if passes >= maxPasses {
-			return nil, fmt.Errorf("the events of one in %d entities do not fit into %d MiB; allow more memory", passes, cfg.Memory>>20)
+		if passes *= 2; passes*r.cfg.OneIn > maxPasses {
+			return nil, fmt.Errorf("the events of one in %d entities do not fit into %d MiB; allow more memory", passes/2*r.cfg.OneIn, r.cfg.Memory>>20)
 		}
 	}
 }

@@ -380,19 +380,18 @@ func (s *site) recompute(change ...func(*recompute.Config)) *recompute.Report {
 	for _, x := range s.servers {
 		x.end()
 	}
-	cfg := recompute.Config{Service: s.plan.Services[0], From: plan.Always, To: plan.Never, Builds: map[plan.Fingerprint]recompute.Build{}, Log: s.on.Log, History: s.history, Threads: 2}
+	cfg := recompute.Config{Service: s.plan.Services[0], From: plan.Always, To: plan.Never, Log: s.on.Log, History: s.history, Threads: 2}
 	var err error
 	var end func() error
 	if cfg.Units, end, err = recompute.Find(s.served.Dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
 		s.t.Fatal(err)
 	}
 	defer end()
-	for _, v := range s.plan.Views {
-		g, err := registry.Live(context.Background(), s.on.Store, v)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		cfg.Builds[v.Fingerprint] = recompute.Build{Generation: g, InputsChanged: g.Inputs != [32]byte{} && g.Inputs != s.inputs(v.Source)}
+	cfg.Builds, err = recompute.FindBuilds(context.Background(), s.on.Store, cfg.Service, func(_ context.Context, src *plan.Source, _ plan.EventTime) ([32]byte, error) {
+		return s.inputs(src), nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
 	}
 	for _, f := range change {
 		f(&cfg)

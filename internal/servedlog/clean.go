@@ -52,8 +52,8 @@ func (l *Log) removeOld(day string, before time.Time) {
 	}
 	kept := 0
 	for _, e := range entries {
-		_, _, begun, ok := parseName(e.Name())
-		if !ok || !begun.Before(before) {
+		f, ok := parseName(e.Name())
+		if !ok || !f.Begun.Before(before) {
 			kept++
 			continue
 		}

@@ -20,6 +20,7 @@ type File struct {
 	Service     string
 	Fingerprint string    // its first digits
 	Begun       time.Time // about when its first row was served
+	Process     string    // the Log that wrote it
 }
 
 // List returns the segments in the folder of a log, by day and name. A folder that is missing has none.
@@ -30,8 +31,9 @@ func List(dir string) ([]File, error) {
 	}
 	var files []File
 	for _, path := range paths {
-		if service, fingerprint, begun, ok := parseName(filepath.Base(path)); ok {
-			files = append(files, File{path, service, fingerprint, begun})
+		if f, ok := parseName(filepath.Base(path)); ok {
+			f.Path = path
+			files = append(files, f)
 		}
 	}
 	return files, nil

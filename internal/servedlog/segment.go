@@ -221,12 +221,12 @@ func (g *segment) remove() error {
 }
 
 // parseName reads the name of a segment.
-func parseName(name string) (service, fingerprint string, begun time.Time, ok bool) {
+func parseName(name string) (f File, ok bool) {
 	base, isSegment := strings.CutSuffix(name, extension)
 	parts := strings.Split(base, "-")
 	if !isSegment || len(parts) != 5 {
-		return "", "", time.Time{}, false
+		return f, false
 	}
 	begun, err := time.Parse(timeForm, parts[2])
-	return parts[0], parts[1], begun, err == nil
+	return File{Service: parts[0], Fingerprint: parts[1], Begun: begun, Process: parts[3]}, err == nil
 }

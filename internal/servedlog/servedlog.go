@@ -112,6 +112,12 @@ func New(c Config) *Log {
 	return &Log{cfg: c, metrics: newMetrics(), process: hex.EncodeToString(id[:]), wake: make(chan struct{}, 1), open: map[*Stream]*segment{}}
 }
 
+// Process is the name of this log in those of its segments.
+func (l *Log) Process() string { return l.process }
+
+// Dir is the folder of the segments.
+func (l *Log) Dir() string { return l.cfg.Dir }
+
 // enqueue adds a row, and wakes Run if there is enough for a row group. It returns why the row was dropped
 // instead, "" if it was not.
 func (l *Log) enqueue(q queued) string {

@@ -63,7 +63,7 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	t.Setenv(backend.EnvRedisAddresses, redistest.Start(t).Address)
 	p := defstest.Load(t, dir, featuredefs.Options{})
 	p.ServedLog.Rate = 1
-	r := newRun(Config{Project: p, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
+	r := newRun(Config{Project: p, Flags: Flags{Parity: true}, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
 		return training.Open(training.Config{Dir: filepath.Join(dir, "training"), Clock: time.Now})
 	}}, 1<<20)
 	var err error

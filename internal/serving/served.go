@@ -1,10 +1,12 @@
 package serving
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/server"
 )
@@ -21,11 +23,43 @@ func (r *run) openServed(cfg *server.Config) error {
 		}
 	}
 	if !c.On() {
+		if r.Flags.Parity {
+			return errors.New("--parity needs recorded answers; add --served-log 1%, or served_log: {rate: 1%} in unskew.yaml")
+		}
 		return nil
 	}
 	c.Log = r.log
 	log := servedlog.New(c)
 	r.work(log.Run)
 	cfg.Served = log
+	if r.Flags.Parity {
+		if err := r.openParity(cfg); err != nil {
+			return err
+		}
+	}
 	return log.Register(r.metrics)
+}
+
+// openParity makes what computes recorded answers again.
+func (r *run) openParity(cfg *server.Config) error {
+	c := recompute.ShadowConfig{
+		Plan: r.Project.Plan, Served: cfg.Served, Log: r.backend.Log, Store: r.backend.Store, Warn: r.warns("recorded answers were not computed again"), Wrong: r.wrong,
+	}
+	if r.Past != nil {
+		c.History, c.Inputs = r.Past(r.backend.Log)
+	}
+	shadow := recompute.NewShadow(c)
+	r.work(shadow.Run)
+	cfg.Parity = shadow
+	return shadow.Register(r.metrics)
+}
+
+// wrong logs that values cannot be had from the events behind them. It does not log these, nor whose they are.
+func (r *run) wrong(found *recompute.Report) {
+	for _, e := range found.Examples {
+		if e.Cause == recompute.Compute || e.Cause == recompute.Default {
+			r.log.Error("served values are not those of the events behind them; see GET /parity", "service", found.Service, "values", found.Wrong(), "feature", e.Feature, "cause", e.Cause, "request", e.RequestID, "row", e.Row)
+			return
+		}
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
 	"github.com/unskew/unskew/materializer/training"
@@ -37,6 +38,8 @@ type Config struct {
 	Out     io.Writer // for the log, and the line that says where the server listens
 	// Training opens the queue of training sets; nil: the server builds none.
 	Training func(eventlog.Log, *slog.Logger) (*training.Queue, error)
+	// Past reads what states were built from, for --parity; nil: only what is in the log can be read.
+	Past func(eventlog.Log) (recompute.History, recompute.Inputs)
 }
 
 // Run serves until ctx ends, then answers what is running, and returns.

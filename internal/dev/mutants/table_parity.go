@@ -29,4 +29,14 @@ var parityMutants = []mutant{
 		file: "internal/recompute/compare.go", old: "c.compute.eval(c.pass, func(r *role) *track { return &r.compute },", new: "c.compute.eval(c.pass, func(r *role) *track { return &r.known },",
 		tests: []string{recomputeTests},
 	},
+	{
+		name: "parity-of-others", tag: "p21", breaks: "Servers that share a folder all check the rows of all.",
+		file: "internal/recompute/shadow.go", old: "if f.Process != s.cfg.Served.Process() {", new: "if f.Process == \"\" {",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-rows-twice", tag: "p21", breaks: "A server checks the same rows in every round.",
+		file: "internal/recompute/shadow.go", old: "	s.done = there\n", new: "	_ = there\n",
+		tests: []string{recomputeTests},
+	},
 }

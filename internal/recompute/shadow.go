@@ -1,0 +1,241 @@
+package recompute
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/servedlog"
+)
+
+// ShadowConfig says what a Shadow computes again, and what it may take for that.
+type ShadowConfig struct {
+	Plan    *plan.Plan
+	Served  *servedlog.Log // of this process; what other servers record is theirs
+	Log     eventlog.Log
+	Store   onlinestore.Store
+	History History          // nil: LogHistory
+	Inputs  Inputs           // nil: nothing is known of changed files
+	Clock   func() time.Time // nil: time.Now
+	Warn    func(error)      // hears why a round failed
+	Wrong   func(r *Report)  // hears of values that cannot be had from the events behind them
+	Rows    int64            // of a round, about; of more, those of fewer entities are taken. 0: 20,000
+	Memory  int64            // bytes for events and results; 0: 64 MiB
+	Look    time.Duration    // how often it is looked for new segments; 0: 5 s
+	Share   float64          // of the time for which rounds may run; 0: 0.05
+}
+
+func (c *ShadowConfig) complete() {
+	if c.History == nil {
+		c.History = LogHistory(c.Log)
+	}
+	if c.Rows == 0 {
+		c.Rows = 20_000
+	}
+	if c.Memory == 0 {
+		c.Memory = 64 << 20
+	}
+	if c.Look == 0 {
+		c.Look = 5 * time.Second
+	}
+	if c.Share == 0 {
+		c.Share = 0.05
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+}
+
+// Shadow computes again what a server has recorded, in rounds, while it serves. Its methods are safe for concurrent use.
+type Shadow struct {
+	cfg     ShadowConfig
+	metrics *shadowMetrics
+	mu      sync.Mutex
+	done    map[string]bool // segments, by path
+	status  ShadowStatus
+}
+
+// ShadowStatus is what a Shadow has found so far.
+type ShadowStatus struct {
+	Rounds      int64           `json:"rounds"`
+	LastRound   string          `json:"last_round,omitempty"`
+	TookSeconds float64         `json:"took_seconds"`
+	Failed      string          `json:"failed,omitempty"` // why the last round failed
+	Services    []ShadowService `json:"services"`
+}
+
+// ShadowService is what was found of a service.
+type ShadowService struct {
+	Service string `json:"service"`
+	Rows    int64  `json:"rows"` // computed since the server was started
+	Compute Tally  `json:"compute"`
+	Data    Tally  `json:"data"`
+	// Different is the newest report with differences.
+	Different *Report `json:"different,omitempty"`
+}
+
+// NewShadow returns a Shadow that does nothing before Run.
+func NewShadow(c ShadowConfig) *Shadow {
+	c.complete()
+	s := &Shadow{cfg: c, metrics: newShadowMetrics(c.Plan), done: map[string]bool{}, status: ShadowStatus{Services: []ShadowService{}}}
+	for _, svc := range c.Plan.Services {
+		s.status.Services = append(s.status.Services, ShadowService{Service: svc.Name})
+	}
+	return s
+}
+
+// Run does rounds until ctx ends, and returns nil. A round takes what has been recorded since the one before.
+func (s *Shadow) Run(ctx context.Context) error {
+	for pause := s.cfg.Look; ; {
+		wait := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return nil
+		case <-wait.C:
+		}
+		began := s.cfg.Clock()
+		err := s.Round(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Warn(err)
+		}
+		pause = max(s.cfg.Look, time.Duration(float64(s.cfg.Clock().Sub(began))*(1/s.cfg.Share-1)))
+	}
+}
+
+// Round computes what has been recorded since the last one.
+func (s *Shadow) Round(ctx context.Context) error {
+	began := s.cfg.Clock()
+	files, err := s.fresh()
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	for _, svc := range s.cfg.Plan.Services {
+		if failed := s.service(ctx, svc, files); failed != nil {
+			err = errors.Join(err, fmt.Errorf("service %s: %w", svc.Name, failed))
+		}
+	}
+	took := s.cfg.Clock().Sub(began)
+	s.metrics.round(took, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Rounds++
+	s.status.LastRound, s.status.TookSeconds, s.status.Failed = plan.TimeOf(began).String(), took.Seconds(), ""
+	if err != nil {
+		s.status.Failed = err.Error()
+	}
+	return err
+}
+
+// fresh lists the segments of this process that no round had. A failing round is not repeated.
+func (s *Shadow) fresh() ([]servedlog.File, error) {
+	files, err := servedlog.List(s.cfg.Served.Dir())
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var fresh []servedlog.File
+	there := map[string]bool{}
+	for _, f := range files {
+		if f.Process != s.cfg.Served.Process() {
+			continue
+		}
+		there[f.Path] = true
+		if !s.done[f.Path] {
+			fresh = append(fresh, f)
+		}
+	}
+	s.done = there
+	return fresh, nil
+}
+
+// service computes the rows of a service in some segments.
+func (s *Shadow) service(ctx context.Context, svc *plan.Service, files []servedlog.File) (err error) {
+	open := &openFiles{}
+	defer func() { err = errors.Join(err, open.close()) }()
+	cfg := Config{Service: svc, From: plan.Always, To: plan.Never, Log: s.cfg.Log, History: s.cfg.History, Threads: 1, Memory: s.cfg.Memory, Fewer: true}
+	rows := int64(0)
+	for _, f := range files {
+		if f.Service != svc.Name {
+			continue
+		}
+		units, err := open.units(f.Path, cfg.From, cfg.To)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, u := range units {
+			rows += int64(u.Rows)
+		}
+		cfg.Units = append(cfg.Units, units...)
+	}
+	if rows == 0 {
+		return nil
+	}
+	cfg.OneIn = int((rows + s.cfg.Rows - 1) / s.cfg.Rows)
+	if cfg.Builds, err = FindBuilds(ctx, s.cfg.Store, svc, s.cfg.Inputs); err != nil {
+		return err
+	}
+	r, err := Run(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	s.found(r)
+	if r.Wrong() > 0 && s.cfg.Wrong != nil {
+		s.cfg.Wrong(r)
+	}
+	return nil
+}
+
+// found adds a report.
+func (s *Shadow) found(r *Report) {
+	s.metrics.add(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.status.Services {
+		to := &s.status.Services[i]
+		if to.Service != r.Service {
+			continue
+		}
+		to.Rows += r.Rows
+		to.Compute.merge(&r.Compute)
+		to.Data.merge(&r.Data)
+		if r.Compute.Different+r.Data.Different > 0 {
+			to.Different = r
+		}
+	}
+}
+
+// Status is what was found so far. The reports in it must not be changed.
+func (s *Shadow) Status() ShadowStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.status
+	out.Services = slices.Clone(s.status.Services)
+	for i := range out.Services {
+		of := &out.Services[i]
+		of.Compute.Causes, of.Data.Causes = maps.Clone(of.Compute.Causes), maps.Clone(of.Data.Causes)
+	}
+	return out
+}
+
+// ServeHTTP answers with the status as JSON.
+func (s *Shadow) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	text, err := json.MarshalIndent(s.Status(), "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(text, '\n')) // the caller may have gone
+}
