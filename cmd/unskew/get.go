@@ -118,7 +118,12 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 	if err != nil {
 		return err
 	}
-	return f(ctx, client)
+	if err = f(ctx, client); err != nil {
+		if ended := st.HostEnded(c.Context()); ended != nil {
+			return ended // which the answer only calls unavailable
+		}
+	}
+	return err
 }
 
 func (o *options) get(c *cobra.Command, client *sdk.Client, why *reasons, service string, a getArgs) error {

@@ -37,6 +37,17 @@ func (c Config) OpenAlone(ctx context.Context) (*Backend, error) {
 // Hosted reports whether the log and the store are shared by a server, which applies the events of the log.
 func (b *Backend) Hosted() bool { return b.host != nil }
 
+// HostEnded returns an error that says so if the log and the store were shared by a server that has ended.
+func (b *Backend) HostEnded(ctx context.Context) error {
+	if b.host == nil {
+		return nil
+	}
+	if _, err := b.Log.Begun(ctx, "any"); errors.Is(err, storehost.ErrNoHost) {
+		return err
+	}
+	return nil
+}
+
 // Share lets other processes of this user open an embedded log and store that this process has open, while run runs. command describes
 // this process to them. For other logs and stores run is nil.
 func (b *Backend) Share(command string) (run func(context.Context) error, err error) {

@@ -48,11 +48,17 @@ func TestEmbeddedStoresAreShared(t *testing.T) {
 	if _, err := c.OpenAlone(t.Context()); !errors.As(err, &hosted) || hosted.Host.Command != "unskew serve on http://127.0.0.1:7171" {
 		t.Errorf("a second server: %v", err)
 	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
+	if err := errors.Join(server.HostEnded(t.Context()), other.HostEnded(t.Context())); err != nil {
+		t.Errorf("the server works: %v", err)
 	}
 	stop()
 	if err := errors.Join(<-ended, server.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := other.HostEnded(t.Context()); err == nil || err.Error() != "the event log is not available: the server that had the data folder open has ended; run the command again" {
+		t.Errorf("after the server has ended: %v", err)
+	}
+	if err := other.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,7 +28,7 @@ type Client struct {
 // dialTimeout bounds how long a host may take to say who it is.
 const dialTimeout = 10 * time.Second
 
-// Dial finds the host of the embedded data in a folder. The error is ErrNoHost if there is none, and a
+// Dial finds the host of the embedded data in a folder. The error is ErrNoHost if there is none or it is ending, and a
 // *VersionError for a host that is another version of the program.
 func Dial(ctx context.Context, dir string) (*Client, error) {
 	transport := &http.Transport{
@@ -43,7 +43,8 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	defer cancel()
 	host, err := call[none, Info](ctx, &log.side, "/info", false, none{})
 	if err != nil {
-		return nil, err
+		transport.CloseIdleConnections()
+		return nil, notHosted(ctx, err)
 	}
 	if host.Protocol != protocol || host.Version != version.Release {
 		transport.CloseIdleConnections()
@@ -52,13 +53,40 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	return &Client{Log: log, Store: store, Host: host}, nil
 }
 
+// notHosted is the error of a Dial whose first call had no answer.
+func notHosted(ctx context.Context, err error) error {
+	var refused *connectError
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("join the process that has the data folder open: %w", refused.err)
+	case errors.Is(err, ErrNoHost):
+		return ErrNoHost
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("the process that has the data folder open does not answer within %v; if it is suspended, let it go on or end it", dialTimeout)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return ErrNoHost // it ended between the connection and the answer
+}
+
+// connectError is why a socket that is there could not be connected to.
+type connectError struct{ err error }
+
+func (e *connectError) Error() string { return e.err.Error() }
+func (e *connectError) Unwrap() error { return e.err }
+
 // connectTo connects to the socket of a folder.
 func connectTo(ctx context.Context, dir string) (net.Conn, error) {
 	conn, err := connectSocket(ctx, dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+	switch {
+	case err == nil:
+		return conn, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, ErrNoHost
+	case ctx.Err() != nil:
+		return nil, err
 	}
-	return conn, err
+	return nil, &connectError{err}
 }
 
 // argument wraps the argument of a call, as gob sends nothing for a zero value by itself.
@@ -99,7 +127,7 @@ func (s *side) failed(ctx context.Context, err error, changes bool) error {
 	default:
 	}
 	if errors.Is(err, ErrNoHost) {
-		return fmt.Errorf("%w: the process that had the data folder open has ended", errors.Join(ErrNoHost, s.unavailable))
+		return &endedError{s.unavailable}
 	}
 	switch cancelled := ctx.Err(); {
 	case cancelled != nil:
@@ -107,13 +135,30 @@ func (s *side) failed(ctx context.Context, err error, changes bool) error {
 	case connect.CodeOf(err) == connect.CodeDeadlineExceeded: // the host knows the deadline and may notice first
 		err = context.DeadlineExceeded
 	default:
-		err = fmt.Errorf("%w: the process that has the data folder open: %w", s.unavailable, err)
+		// Only the text of err is kept: its code says something else to those who see it in the answer of another call.
+		err = fmt.Errorf("%w: the server that has the data folder open: %s", s.unavailable, textOf(err))
 	}
 	if changes {
 		err = fmt.Errorf("%w: %w", s.unknown, err)
 	}
 	return err
 }
+
+// textOf is what went wrong with a call.
+func textOf(err error) string {
+	if c := (*connect.Error)(nil); errors.As(err, &c) {
+		return c.Message()
+	}
+	return err.Error()
+}
+
+// endedError says that there is no host any more. It is ErrNoHost and the contract's error.
+type endedError struct{ unavailable error }
+
+func (e *endedError) Error() string {
+	return e.unavailable.Error() + ": the server that had the data folder open has ended; run the command again"
+}
+func (e *endedError) Unwrap() []error { return []error{ErrNoHost, e.unavailable} }
 
 func (s *side) url(name string) string { return "http://host" + name }
 

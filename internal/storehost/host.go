@@ -40,12 +40,12 @@ func New(dir, command string, log eventlog.Log, store onlinestore.Store) (*Host,
 	}, nil
 }
 
-// Run answers calls until ctx ends, then ends those that wait and lets the others finish. It must
-// return before log and store are closed.
+// Run answers calls until ctx ends, then ends those that wait or stream and lets the others finish. It
+// must return before log and store are closed.
 func (h *Host) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// Calls end with the host, but only those that wait or stream notice that.
+	// Calls end with the host, but only those that wait notice that; see ends.
 	srv := &http.Server{
 		Handler: h.handler(), ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -135,7 +135,7 @@ func (h *Host) handleStore(mux *http.ServeMux) {
 			return to.add(pair{bytes.Clone(key), bytes.Clone(value)}, pairBytes(key, value))
 		})
 	})
-	mux.Handle("/store/load", connect.NewClientStreamHandler("/store/load", h.load, handlerOptions()...))
+	mux.Handle("/store/load", ends(0, connect.NewClientStreamHandler("/store/load", h.load, handlerOptions()...)))
 }
 
 // load runs a bulk load, which is durable if the caller says that it is complete.
@@ -156,7 +156,34 @@ func (h *Host) load(ctx context.Context, in *connect.ClientStream[chunk[pair]]) 
 	if err == nil {
 		err = errors.Join(in.Err(), io.ErrUnexpectedEOF)
 	}
+	if err := ending(ctx, err); err != nil {
+		return nil, err
+	}
 	return connect.NewResponse(&reply[none]{Fault: faultOf(err)}), nil
+}
+
+// answerPatience is how long a host that ends waits for a process to take an answer.
+const answerPatience = 5 * time.Second
+
+// ends keeps a process that does not send or does not read, such as one that is suspended, from keeping the host from ending: when the host
+// ends, the call gets nothing more, and its answer must be taken within so long.
+func ends(patience time.Duration, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		conn := http.NewResponseController(w)
+		done := make(chan struct{})
+		stop := context.AfterFunc(q.Context(), func() {
+			defer close(done)
+			// These fail only if the connection is gone.
+			_ = conn.SetReadDeadline(time.Now())
+			_ = conn.SetWriteDeadline(time.Now().Add(patience))
+		})
+		defer func() {
+			if !stop() {
+				<-done
+			}
+		}()
+		h.ServeHTTP(w, q)
+	})
 }
 
 // maxMessage is what one call may have: an append and as much again.
@@ -181,23 +208,23 @@ func ending(ctx context.Context, err error) error {
 
 // unary adds a call with one answer.
 func unary[Arg, Value any](mux *http.ServeMux, name string, f func(context.Context, *Arg) (Value, error)) {
-	mux.Handle(name, connect.NewUnaryHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]]) (*connect.Response[reply[Value]], error) {
+	mux.Handle(name, ends(answerPatience, connect.NewUnaryHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]]) (*connect.Response[reply[Value]], error) {
 		v, err := f(ctx, &q.Msg.Arg)
 		if err := ending(ctx, err); err != nil {
 			return nil, err
 		}
 		return connect.NewResponse(&reply[Value]{Value: v, Fault: faultOf(err)}), nil
-	}, handlerOptions()...))
+	}, handlerOptions()...)))
 }
 
 // stream adds a call that is answered in chunks.
 func stream[Arg, Item any](mux *http.ServeMux, name string, f func(context.Context, *Arg, *gather[Item]) error) {
-	mux.Handle(name, connect.NewServerStreamHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]], out *connect.ServerStream[chunk[Item]]) error {
+	mux.Handle(name, ends(0, connect.NewServerStreamHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]], out *connect.ServerStream[chunk[Item]]) error {
 		to := &gather[Item]{send: out.Send}
 		err := f(ctx, &q.Msg.Arg, to)
 		if err := ending(ctx, err); err != nil {
 			return err
 		}
 		return to.end(err)
-	}, handlerOptions()...))
+	}, handlerOptions()...)))
 }
