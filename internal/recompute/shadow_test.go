@@ -77,7 +77,7 @@ func TestP21_ServersCheckThemselves(t *testing.T) {
 	}
 	got := shadow.Status()
 	svc := got.Services[0]
-	if got.Rounds != 1 || svc.Rows != 3 || svc.Compute.Compared != 66 || causes(svc.Compute.Causes) != "compute 2" || wrong != 2 || svc.Different == nil {
+	if got.Rounds != 1 || svc.Rows != 3 || svc.Compute.Compared != 81 || causes(svc.Compute.Causes) != "compute 2" || wrong != 2 || svc.Different == nil {
 		t.Errorf("%+v, %d wrong", got, wrong)
 	}
 	w := httptest.NewRecorder()
@@ -96,7 +96,7 @@ func TestP21_ServersCheckThemselves(t *testing.T) {
 			values[f.GetName()] += m.GetCounter().GetValue()
 		}
 	}
-	if values["unskew_parity_compared_values_total"] != 132 || values["unskew_parity_different_values_total"] != 4 || values["unskew_parity_rows_total"] != 3 || values["unskew_parity_rounds_total"] != 1 {
+	if values["unskew_parity_compared_values_total"] != 162 || values["unskew_parity_different_values_total"] != 4 || values["unskew_parity_rows_total"] != 3 || values["unskew_parity_rounds_total"] != 1 {
 		t.Error(values)
 	}
 }
@@ -116,7 +116,7 @@ func TestServersWithoutFilesCheckWhatTheyCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	svc := shadow.Status().Services[0]
-	if svc.Compute.Compared != 6 || svc.Compute.Different != 0 || causes(svc.Data.Causes) != "lag 2" || causes(svc.Different.NotComputed) != "no_files 38" {
+	if svc.Compute.Compared != 6 || svc.Compute.Different != 0 || causes(svc.Data.Causes) != "lag 2" || causes(svc.Different.NotComputed) != "no_files 48" {
 		t.Errorf("%+v", svc)
 	}
 }

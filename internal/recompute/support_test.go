@@ -92,6 +92,8 @@ features:
   last_3: latest_n(country, 3, "1h")
   charged: sum(chargeback, "1d")
   risk: sum(chargeback, "1d") / sum(amount, "1d")
+  inverse: 100 / count("1m/1s")
+  safe: {expr: '100 / count("10m")', default: 7, on_error: default}
 ---
 kind: FeatureView
 name: trade
@@ -132,6 +134,7 @@ derived:
   ratio: request.amount / (spend.mean + 1.0)
   both: spend.n + receiver.n
   echo: request.note
+  failing: spend.inverse + 1
 `
 
 const (
@@ -188,11 +191,19 @@ func newSite(t defstest.T, open backend.Opener, definitions string, files map[st
 	if s.in, err = online.NewIngester(s.plan, s.on.Log, s.clock); err != nil {
 		t.Fatal(err)
 	}
-	if s.applier, err = online.New(online.Config{Plan: s.plan, Log: s.on.Log, Store: s.on.Store, Clock: s.clock}); err != nil {
-		t.Fatal(err)
-	}
+	s.applier = s.newApplier(0)
 	s.served = servedlog.Config{Dir: filepath.Join(dir, "served"), Rate: 1, Clock: func() time.Time { return s.clock().Time() }}
 	return s
+}
+
+// newApplier makes an applier that sets states of more than so many bytes aside.
+func (s *site) newApplier(stateBytes int) *online.Applier {
+	s.t.Helper()
+	a, err := online.New(online.Config{Plan: s.plan, Log: s.on.Log, Store: s.on.Store, Clock: s.clock, StateBytes: stateBytes})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
 }
 
 func (s *site) clock() plan.EventTime { return plan.EventTime(s.now.Load()) }
