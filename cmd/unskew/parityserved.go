@@ -109,8 +109,12 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 		return nil, err
 	}
 	report, err := recompute.Run(c.Context(), cfg)
-	if err == nil && report.Rows == 0 {
+	switch {
+	case err != nil:
+	case report.Rows == 0:
 		err = fmt.Errorf("no answer of service %s in that time is in %s", cfg.Service.Name, dir)
+	case report.Compute.Compared+report.Data.Compared == 0:
+		err = fmt.Errorf("of %s nothing could be compared: %s; see docs/parity.md", quantity(report.Rows, "row"), listed(report.NotComputed))
 	}
 	return report, err
 }

@@ -272,6 +272,6 @@ func (p *pass) compute(ctx context.Context) error {
 			}
 		}
 	}
-	p.held.bytes.Store(0) // of the events there are only results now, for which rowBytes accounts
+	p.held.swept()
 	return nil
 }

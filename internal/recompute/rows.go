@@ -56,7 +56,7 @@ type pass struct {
 	spine          *kernel.Spine
 	read           []plan.EventTime
 	roles          []*role
-	held           held // bytes of events
+	held           held
 	marked         []marked
 }
 
@@ -76,7 +76,9 @@ func (p *pass) gather(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			p.take(u, b)
+			if err := p.take(u, b); err != nil {
+				return err
+			}
 			p.report(Progress{"rows", int64(b.N)})
 			return ctx.Err()
 		})
@@ -89,7 +91,7 @@ func (p *pass) gather(ctx context.Context) error {
 }
 
 // take takes the rows of a unit that belong to the pass.
-func (p *pass) take(u *rowsOf, b *servedlog.Batch) {
+func (p *pass) take(u *rowsOf, b *servedlog.Batch) error {
 	for i := range b.N {
 		if at := plan.EventTime(b.ReadAt.Int[i]); at >= p.cfg.From && at < p.cfg.To && p.has(b.Keys, i) {
 			u.sel = append(u.sel, i)
@@ -100,19 +102,27 @@ func (p *pass) take(u *rowsOf, b *servedlog.Batch) {
 		u.asOf = append(u.asOf, plan.EventTime(b.AsOf.Int[i]))
 		u.read = append(u.read, plan.EventTime(b.ReadAt.Int[i]))
 	}
+	bytes := 0
+	for _, k := range u.keys.Cols {
+		for _, text := range k.Str {
+			bytes += len(text)
+		}
+	}
 	if !u.shape.views {
-		return
+		return p.held.keep(bytes)
 	}
 	for v := range b.Views {
 		c := &b.Views[v]
 		of := viewRows{}
 		for _, i := range u.sel {
 			of.positions = append(of.positions, c.PositionsOf(i))
+			bytes += 8 * len(of.positions[len(of.positions)-1])
 			of.generation = append(of.generation, uint64(c.Generation.Int[i]))
 			of.build = append(of.build, uint64(c.Build.Int[i]))
 		}
 		u.views = append(u.views, of)
 	}
+	return p.held.keep(bytes)
 }
 
 // has reports whether a row belongs to the pass: rows are divided by their keys.

@@ -34,13 +34,13 @@ type replay struct {
 	blocks     [][]*kernel.Block // by part
 }
 
-// held counts the bytes of events.
+// held counts bytes besides those that rowBytes accounts for: of events, and of what stays when they are swept.
 type held struct {
-	bytes atomic.Int64
-	most  int64
+	bytes, kept atomic.Int64
+	most        int64
 }
 
-// errNoRoom says that the events of a pass do not fit into memory.
+// errNoRoom says that the rows and events of a pass do not fit into memory.
 var errNoRoom = errors.New("the events do not fit into memory")
 
 func (h *held) add(n int) error {
@@ -49,6 +49,15 @@ func (h *held) add(n int) error {
 	}
 	return nil
 }
+
+// keep is add for what stays.
+func (h *held) keep(n int) error {
+	h.kept.Add(int64(n))
+	return h.add(n)
+}
+
+// swept drops what does not stay.
+func (h *held) swept() { h.bytes.Store(h.kept.Load()) }
 
 // parts is into how many parts a replay divides its entities.
 const parts = 32
@@ -80,7 +89,11 @@ func (r *replay) keep(part int, b *kernel.Block) error {
 	r.mu.Lock()
 	r.blocks[part] = append(r.blocks[part], b)
 	r.mu.Unlock()
-	return r.held.add(b.Bytes())
+	if r.kernel.ResultTexts() == 0 {
+		return r.held.add(b.Bytes())
+	}
+	// Texts of results are in the memory of the events.
+	return errors.Join(r.held.add(b.Bytes()-b.TextBytes()), r.held.keep(b.TextBytes()))
 }
 
 func (r *replay) add(worker int, ev *kernel.Events) error {

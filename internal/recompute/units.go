@@ -20,6 +20,9 @@ type Unit struct {
 	Sources                func() (*servedlog.Batch, error) // without request fields and outputs
 }
 
+// segmentSpan is longer than a segment is written, with all that the clocks of servers differ.
+const segmentSpan = plan.EventTime(plan.Hour)
+
 // Find returns the rows of a service in a served log that were read from a time on and before another. Some of the rows may
 // be of other times. The units keep some files open until close is called.
 func Find(dir, service string, from, to plan.EventTime) (units []Unit, close func() error, err error) {
@@ -29,7 +32,7 @@ func Find(dir, service string, from, to plan.EventTime) (units []Unit, close fun
 	}
 	open := &openFiles{}
 	for _, f := range files {
-		if f.Service != service {
+		if begun := plan.TimeOf(f.Begun); f.Service != service || begun-segmentSpan > to || begun+segmentSpan < from {
 			continue
 		}
 		of, err := open.units(f.Path, from, to)
