@@ -77,9 +77,21 @@ func tree(args []string) error {
 	})
 }
 
-// fetch URL prints the status and body that a server answers with.
+// fetch URL [BODY [HEADER VALUE]] prints the status and body that a server answers with. A body is JSON, and posted.
 func fetch(args []string) error {
-	r, err := http.Get(args[0])
+	method, body := http.MethodGet, ""
+	if len(args) > 1 {
+		method, body = http.MethodPost, args[1]
+	}
+	q, err := http.NewRequest(method, args[0], strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	q.Header.Set("Content-Type", "application/json")
+	if len(args) > 3 {
+		q.Header.Set(args[2], args[3])
+	}
+	r, err := http.DefaultClient.Do(q)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // ExprKind says which fields of an Expr are meaningful.
 type ExprKind uint8
 
@@ -68,6 +70,17 @@ func (e *Expr) Walk(f func(*Expr)) {
 	}
 	f(e)
 	e.Children(func(c *Expr) { c.Walk(f) })
+}
+
+// Columns are the columns of the source that the view reads, each once, in order.
+func (v *View) Columns() []string {
+	names := slices.Clone(v.KeyColumns)
+	for i := range v.Slots {
+		s := &v.Slots[i]
+		names = append(names, Columns(s.Arg, s.By, s.Group, s.Filter)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Columns lists the distinct source columns the expressions read, in order of

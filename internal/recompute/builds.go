@@ -21,7 +21,7 @@ func FindBuilds(ctx context.Context, store onlinestore.Store, s *plan.Service, i
 	out := map[plan.Fingerprint]Build{}
 	for i := range s.Views {
 		v := s.Views[i].View
-		b, err := findBuild(ctx, store, v, inputs)
+		b, err := FindBuild(ctx, store, v, inputs)
 		if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
 			continue
 		}
@@ -33,7 +33,8 @@ func FindBuilds(ctx context.Context, store onlinestore.Store, s *plan.Service, i
 	return out, nil
 }
 
-func findBuild(ctx context.Context, store onlinestore.Store, v *plan.View, inputs Inputs) (b Build, err error) {
+// FindBuild returns the live build of a view. The error is a *registry.NotMaterialized if there is none.
+func FindBuild(ctx context.Context, store onlinestore.Store, v *plan.View, inputs Inputs) (b Build, err error) {
 	if b.Generation, err = registry.Live(ctx, store, v); err != nil {
 		return b, err
 	}

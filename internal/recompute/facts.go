@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"strings"
 	"sync"
 
@@ -60,7 +59,7 @@ const factBytes = 320
 func (p *pass) explainAll(ctx context.Context) error {
 	any := false
 	for _, r := range p.roles {
-		r.facts = &facts{columns: columnsOf(r.ref.View), wanted: map[int32]bool{}, held: &p.held, of: map[factKey]*fact{}, by: map[int32][]*fact{},
+		r.facts = &facts{columns: r.ref.View.Columns(), wanted: map[int32]bool{}, held: &p.held, of: map[factKey]*fact{}, by: map[int32][]*fact{},
 			equal: [2]map[factKey]int{{}, {}}}
 		entity := p.spine.Entity(r.number)
 		for i, m := range p.marked {
@@ -113,17 +112,6 @@ func (p *pass) note(r *role, ev *kernel.Events, b *logged, served bool) error {
 		}
 	}
 	return nil
-}
-
-// columnsOf are the columns that a view reads, in order.
-func columnsOf(v *plan.View) []string {
-	names := slices.Clone(v.KeyColumns)
-	for i := range v.Slots {
-		s := &v.Slots[i]
-		names = append(names, plan.Columns(s.Arg, s.By, s.Group, s.Filter)...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 func contentOf(cols []*vector.Vector, i int, t plan.EventTime) uint64 {

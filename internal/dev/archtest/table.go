@@ -68,6 +68,8 @@ var Table = []Package{
 	{"internal/eventlog/archive", "keeps trimmed records of a log in Parquet files and reads both as one history", "", []string{"featuredefs/plan", "internal/eventlog", "internal/parquetfile", "internal/pebbledir"}},
 	{"internal/servedlog", "records a sample of what was answered in Parquet files, and reads them", "makes a request wait",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/limits", "internal/logpos", "internal/parquetfile", "internal/vector"}},
+	{"internal/explain", "shows how the value of a feature came about, event by event", "imports DuckDB",
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/kernel", "internal/logpos", "internal/recompute", "internal/vector"}},
 	{"internal/recompute", "computes answers of the served log again, in bulk or beside a server, and finds the causes of differences", "imports DuckDB; changes stored state",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/kernel", "internal/logpos", "internal/onlinestore", "internal/registry", "internal/servedlog", "internal/vector"}},
 	{"internal/eventlog/logtest", "the suite that every event log passes", "", []string{"featuredefs/plan", "internal/eventlog"}},

@@ -39,4 +39,19 @@ var parityMutants = []mutant{
 		file: "internal/recompute/shadow.go", old: "	s.done = there\n", new: "	_ = there\n",
 		tests: []string{recomputeTests},
 	},
+	{
+		name: "explain-filter", tag: "p21", breaks: "Events that do not pass the filter are said to be used.",
+		file: "internal/explain/events.go", old: "	case !filtered.Passes:", new: "	case !filtered.Passes && s.Visible == plan.Always:",
+		tests: []string{"internal/explain"},
+	},
+	{
+		name: "explain-late-columns", tag: "p21", breaks: "Events whose late columns are not known yet are said to be used.",
+		file: "internal/explain/events.go", old: "case !s.Taken || s.Visible >= x.At:", new: "case !s.Taken || ev.Visible(i) >= x.At:",
+		tests: []string{"internal/oracle"},
+	},
+	{
+		name: "explain-sides", tag: "p21", breaks: "Events that only serving has are not marked.",
+		file: "internal/explain/explain.go", old: "e.Side = ServingOnly", new: "e.Side = Both",
+		tests: []string{"internal/explain"},
+	},
 }
