@@ -27,7 +27,35 @@ func (s *remoteStore) Swap(ctx context.Context, w []onlinestore.Write) ([]bool, 
 	if err := onlinestore.CheckWrites(w); err != nil {
 		return nil, err
 	}
-	return call[[]onlinestore.Write, []bool](ctx, &s.side, "/store/swap", true, withoutMarks(w))
+	done := make([]bool, 0, len(w))
+	for _, part := range parts(withoutMarks(w), swapBytes) {
+		swapped, err := call[[]onlinestore.Write, []bool](ctx, &s.side, "/store/swap", true, part)
+		if err != nil {
+			return nil, err
+		}
+		done = append(done, swapped...)
+	}
+	return done, nil
+}
+
+// swapBytes is the size from which writes are sent in parts. They are independent of each other, and one of them always fits in a message.
+const swapBytes = maxMessage / 4
+
+// parts divides writes into parts of at most so many bytes, or of one write.
+func parts(of []onlinestore.Write, bytes int) (parts [][]onlinestore.Write) {
+	begin, size := 0, 0
+	for i, w := range of {
+		n := pairBytes(w.Key, w.Value)
+		if i > begin && size+n > bytes {
+			parts = append(parts, of[begin:i])
+			begin, size = i, 0
+		}
+		size += n
+	}
+	if begin < len(of) {
+		parts = append(parts, of[begin:])
+	}
+	return parts
 }
 
 func (s *remoteStore) DeletePrefix(ctx context.Context, prefix []byte) error {
