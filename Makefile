@@ -171,7 +171,7 @@ bench-offline: build ## compare the speed of training sets with that of SQL in D
 	bin/bench-offline -unskew bin/unskew $(BENCH)
 
 .PHONY: check
-check: check-format check-vet check-static check-lint check-python check-fma check-proto check-golden ## check format, vet, lint, fused arithmetic, generated code and golden files
+check: check-format check-vet check-static check-lint check-vuln check-python check-fma check-proto check-golden ## check format, vet, lint, known vulnerabilities, fused arithmetic, generated code and golden files
 
 .PHONY: check-format
 check-format: need-go
@@ -191,6 +191,18 @@ check-static: need-go server
 .PHONY: check-lint
 check-lint: bin/tools/built need-c++
 	bin/tools/staticcheck -tags $(TAGS) ./...
+
+# The database of vulnerabilities is part of golang.org/x/vulndb, so it is as new as the version in tools/go.mod:
+# cd tools && go get -tool golang.org/x/vulndb/cmd/indexdb@latest
+VULNDB := .cache/vulndb
+$(VULNDB): bin/tools/built
+	@rm -rf $@.new && mkdir -p $@.new
+	bin/tools/indexdb -vulns "$$(cd tools && $(GO) list -m -f '{{.Dir}}' golang.org/x/vulndb)/data/osv" -out $@.new
+	@rm -rf $@ && mv $@.new $@ && touch $@
+
+.PHONY: check-vuln
+check-vuln: $(VULNDB) need-c++
+	bin/tools/govulncheck -db "file://$(CURDIR)/$(VULNDB)" -tags $(TAGS) ./...
 
 .PHONY: check-python
 check-python: $(PYTHON)
