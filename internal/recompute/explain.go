@@ -76,10 +76,9 @@ func (x *rowCompare) judge(r *role, f *fact) Cause {
 		return Late
 	case src.EventID == "" && x.counted(r, f):
 		return Duplicate
-	case r.build.InputsChanged:
-		return Source
+	// It is in neither build nor log, so files make it visible after the time up to which the view was materialized.
 	case !src.Stream:
-		return Lag // the view is materialized up to a time before it
+		return Lag
 	case f.column != "":
 		return Outcome
 	}
