@@ -50,7 +50,8 @@ func (x *rowCompare) causeOf(o int) (Cause, []Event) {
 		return Unknown, nil
 	}
 	slices.SortStableFunc(found, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Cause), slices.Index(order, b.Cause)), cmp.Compare(b.order, a.order))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Cause), slices.Index(order, b.Cause)), cmp.Compare(b.order, a.order),
+			cmp.Compare(a.View, b.View), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Position, b.Position))
 	})
 	return found[0].Cause, found[:min(len(found), shownEvents)]
 }

@@ -1,6 +1,7 @@
 package recompute
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -34,7 +35,7 @@ type fact struct {
 // factKey is what a fact is about, in the words of a view.
 type factKey struct {
 	entity int32
-	id     string // of the event; without ids its content and how many equal ones came before
+	id     string // of the event; without ids its content
 	column string
 }
 
@@ -46,8 +47,11 @@ type facts struct {
 	mu      sync.Mutex
 	of      map[factKey]*fact
 	by      map[int32][]*fact
-	equal   [2]map[factKey]int // without ids: how often content was seen, as serving had it and in the history
+	alone   map[factKey]*sides // of events without ids, of which several may be equal
 }
+
+// sides are equal events, as serving had them and as the history has them.
+type sides struct{ served, known []*fact }
 
 // contentSeed is of the digests of events.
 var contentSeed = maphash.MakeSeed()
@@ -59,8 +63,7 @@ const factBytes = 320
 func (p *pass) explainAll(ctx context.Context) error {
 	any := false
 	for _, r := range p.roles {
-		r.facts = &facts{columns: r.ref.View.Columns(), wanted: map[int32]bool{}, held: &p.held, of: map[factKey]*fact{}, by: map[int32][]*fact{},
-			equal: [2]map[factKey]int{{}, {}}}
+		r.facts = &facts{columns: r.ref.View.Columns(), wanted: map[int32]bool{}, held: &p.held, of: map[factKey]*fact{}, by: map[int32][]*fact{}, alone: map[factKey]*sides{}}
 		entity := p.spine.Entity(r.number)
 		for i, m := range p.marked {
 			for _, j := range m {
@@ -82,6 +85,9 @@ func (p *pass) explainAll(ctx context.Context) error {
 	}
 	if err := x.run(ctx, p.roles); err != nil {
 		return err
+	}
+	for _, r := range p.roles {
+		r.facts.pair()
 	}
 	return p.compareAll(ctx, true)
 }
@@ -128,14 +134,7 @@ func (x *facts) noteEvent(e int32, f *fact, content uint64, ev *kernel.Events, i
 	defer x.mu.Unlock()
 	key := factKey{entity: e, id: strings.Clone(f.id)}
 	if f.id == "" {
-		side := 0
-		if !served {
-			side = 1
-		}
 		key.id = fmt.Sprintf("%x", content)
-		n := x.equal[side][key]
-		x.equal[side][key]++
-		key.id = fmt.Sprintf("%s/%d", key.id, n)
 	}
 	if !ev.Fills(i) {
 		if err := x.put(key, f, content, served); err != nil {
@@ -159,23 +158,67 @@ func (x *facts) noteEvent(e int32, f *fact, content uint64, ev *kernel.Events, i
 
 // put notes one side of a fact.
 func (x *facts) put(key factKey, f *fact, content uint64, served bool) error {
+	if f.id == "" {
+		return x.putAlone(key, f, content, served)
+	}
 	to := x.of[key]
 	if to == nil {
 		if err := x.held.add(factBytes + 2*len(key.id)); err != nil {
 			return err
 		}
-		to = &fact{id: f.id, column: f.column, time: f.time}
-		if f.id != "" {
-			to.id = key.id
-		}
+		to = &fact{id: key.id, column: f.column, time: f.time}
 		x.of[key] = to
 		x.by[key.entity] = append(x.by[key.entity], to)
 	}
-	if !served {
-		to.known, to.knownVisible, to.knownContent = true, f.visible, content
-		return nil
-	}
-	to.served, to.visible, to.build, to.servedContent = true, f.visible, f.build, content
-	to.shard, to.position, to.arrived = f.shard, f.position, f.arrived
+	to.take(f, content, served)
 	return nil
+}
+
+// take takes over one side of a fact.
+func (f *fact) take(from *fact, content uint64, served bool) {
+	if !served {
+		f.known, f.knownVisible, f.knownContent = true, from.visible, content
+		return
+	}
+	f.served, f.visible, f.build, f.servedContent = true, from.visible, from.build, content
+	f.shard, f.position, f.arrived = from.shard, from.position, from.arrived
+}
+
+// putAlone is put for an event without an id.
+func (x *facts) putAlone(key factKey, f *fact, content uint64, served bool) error {
+	if err := x.held.add(factBytes); err != nil {
+		return err
+	}
+	to := x.alone[key]
+	if to == nil {
+		to = &sides{}
+		x.alone[key] = to
+	}
+	one := &fact{column: f.column, time: f.time}
+	one.take(f, content, served)
+	if served {
+		to.served = append(to.served, one)
+	} else {
+		to.known = append(to.known, one)
+	}
+	return nil
+}
+
+// pair joins the two sides of events without ids: of equal ones the first with the first.
+func (x *facts) pair() {
+	for key, of := range x.alone {
+		slices.SortFunc(of.served, func(a, b *fact) int {
+			return cmp.Or(cmp.Compare(a.visible, b.visible), cmp.Compare(a.position, b.position))
+		})
+		slices.SortFunc(of.known, func(a, b *fact) int { return cmp.Compare(a.knownVisible, b.knownVisible) })
+		for i, k := range of.known {
+			if i == len(of.served) {
+				of.served = append(of.served, &fact{column: k.column, time: k.time})
+			}
+			to := of.served[i]
+			to.known, to.knownVisible, to.knownContent = true, k.knownVisible, k.knownContent
+		}
+		x.by[key.entity] = append(x.by[key.entity], of.served...)
+	}
+	x.alone = nil
 }
