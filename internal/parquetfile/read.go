@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +87,11 @@ func (r *Reader) Group(i, rows, most int, want func(column int) bool) (b *vector
 			return nil, err
 		}
 		b.Cols[c] = vector.New(r.fields[c].Type, rows)
+		if column.leaf >= 0 && len(leaves[column.leaf].values) == rows {
+			column.fill(b.Cols[c], leaves[column.leaf].values)
+			leaves[column.leaf].values = nil
+			continue
+		}
 		for row := range rows {
 			b.Cols[c].Set(row, column.read(leaves, r.fields[c].Type))
 		}
@@ -96,6 +102,33 @@ func (r *Reader) Group(i, rows, most int, want func(column int) bool) (b *vector
 		}
 	}
 	return b, nil
+}
+
+// fill is read for all values of a column that is not nested.
+func (c *column) fill(to *vector.Vector, values []parquet.Value) {
+	for row := range values {
+		v := &values[row]
+		if v.DefinitionLevel() < int(c.def) {
+			to.SetNull(row)
+			continue
+		}
+		switch to.Type.Kind {
+		case plan.Double:
+			to.Double[row] = math.Float64frombits(plan.DoubleBits(v.Double()))
+		case plan.String:
+			to.Str[row] = textOf(v)
+		case plan.Int, plan.Timestamp, plan.Duration:
+			to.Int[row] = v.Int64()
+		default:
+			to.Set(row, valueOf(*v, to.Type))
+		}
+	}
+}
+
+// textOf is a text, whose memory nobody changes; see cloneOf.
+func textOf(v *parquet.Value) string {
+	b := v.ByteArray()
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // readLeaves reads the leaves of a column of a row group.
@@ -228,7 +261,7 @@ func valueOf(v parquet.Value, t plan.Type) plan.Value {
 	case plan.Double:
 		return plan.DoubleValue(v.Double())
 	case plan.String:
-		return plan.StringValue(unsafe.String(unsafe.SliceData(v.ByteArray()), len(v.ByteArray()))) // nobody changes it, see cloneOf
+		return plan.StringValue(textOf(&v))
 	case plan.Bytes:
 		return plan.BytesValue(v.ByteArray())
 	case plan.Timestamp:

@@ -76,23 +76,25 @@ func (p *pass) compareAll(ctx context.Context, explain bool) error {
 			return err
 		}
 		p.tallies = append(p.tallies, c.tally)
-		g.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(p.units) || ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if explain && len(p.marked[i]) == 0 {
-					continue
-				}
-				if err := c.unit(i); err != nil {
-					return err
-				}
-				p.report(Progress{phase, int64(len(p.units[i].sel))})
-			}
-		})
+		g.Go(func() error { return caught(func() error { return c.some(ctx, phase, &next) }) })
 	}
 	return g.Wait()
+}
+
+// some compares units until none is left; next is the number of the next one.
+func (c *comparer) some(ctx context.Context, phase string, next *atomic.Int64) (err error) {
+	for err == nil {
+		i := int(next.Add(1)) - 1
+		if i >= len(c.units) || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if c.explain && len(c.marked[i]) == 0 {
+			continue
+		}
+		err = c.unit(i)
+		c.report(Progress{phase, int64(len(c.units[i].sel))})
+	}
+	return err
 }
 
 // unit compares the rows of a unit.

@@ -84,7 +84,7 @@ func (x *reading) read(ctx context.Context, roles []*role, of Range, f func(*rol
 	}
 	err := x.cfg.History(ctx, views, of, x.cfg.Threads, func(worker int, ev *kernel.Events) error {
 		for _, r := range roles {
-			if err := f(r, worker, ev); err != nil {
+			if err := caught(func() error { return f(r, worker, ev) }); err != nil {
 				return err
 			}
 		}
@@ -134,7 +134,7 @@ func (x *reading) readLog(ctx context.Context, roles []*role) error {
 		if err != nil {
 			return err
 		}
-		workers.Go(func() error { return x.decode(ctx, in, w, roles, pages) })
+		workers.Go(func() error { return caught(func() error { return x.decode(ctx, in, w, roles, pages) }) })
 	}
 	shards := eventlog.Shards{Source: src.Name, N: len(ends)}
 	for k, end := range ends {

@@ -1,6 +1,7 @@
 package recompute
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -66,28 +67,29 @@ func (p *pass) gather(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.cfg.Threads)
 	for i := range p.cfg.Units {
-		g.Go(func() error {
-			u := &rowsOf{unit: &p.cfg.Units[i], shape: p.shapes[i]}
-			p.units[i] = u
-			if u.shape.why != compared {
-				return ctx.Err()
-			}
-			b, err := u.unit.Sources()
-			if err != nil {
-				return err
-			}
-			if err := p.take(u, b); err != nil {
-				return err
-			}
-			p.report(Progress{"rows", int64(b.N)})
-			return ctx.Err()
-		})
+		g.Go(func() error { return caught(func() error { return cmp.Or(p.gatherUnit(i), ctx.Err()) }) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	p.join()
 	return nil
+}
+
+func (p *pass) gatherUnit(i int) error {
+	u := &rowsOf{unit: &p.cfg.Units[i], shape: p.shapes[i]}
+	p.units[i] = u
+	if u.shape.why != compared {
+		return nil
+	}
+	b, err := u.unit.Sources()
+	if err == nil {
+		err = p.take(u, b)
+	}
+	if err == nil {
+		p.report(Progress{"rows", int64(b.N)})
+	}
+	return err
 }
 
 // take takes the rows of a unit that belong to the pass.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/unskew/unskew/internal/eventlog"
@@ -87,6 +88,16 @@ func (r *run) passesOf(ctx context.Context, passes int) error {
 		}
 	}
 	return nil
+}
+
+// caught calls f, and makes an error of a panic: what checks a server must not end it.
+func caught(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // report tells of progress.

@@ -121,7 +121,7 @@ func (s *Shadow) Round(ctx context.Context) error {
 		return err
 	}
 	for _, svc := range s.cfg.Plan.Services {
-		if failed := s.service(ctx, svc, files); failed != nil {
+		if failed := caught(func() error { return s.service(ctx, svc, files) }); failed != nil {
 			err = errors.Join(err, fmt.Errorf("service %s: %w", svc.Name, failed))
 		}
 	}

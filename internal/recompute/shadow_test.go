@@ -13,6 +13,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 )
@@ -146,25 +147,39 @@ func TestShadowsTakeSomeEntities(t *testing.T) {
 	}
 }
 
-// A round that fails is told of, and counted, and the next one goes on with what is recorded then.
+// A round that fails, or panics, is told of and counted, and the server goes on.
 func TestFailedRoundsAreTold(t *testing.T) {
 	s := smallSite(t, definitions)
 	x := s.serve(s.plan)
 	s.read(x, 1)
 	x.end()
-	told := make(chan error, 1)
-	ctx, stop := context.WithCancel(t.Context())
-	shadow := s.shadow(x, func(c *recompute.ShadowConfig) {
-		c.Look = time.Millisecond
-		c.Inputs = func(context.Context, *plan.Source, plan.EventTime) ([32]byte, error) {
-			return [32]byte{}, errors.New("the disk is gone")
+	for want, change := range map[string]func(*recompute.ShadowConfig){
+		"service fraud: view spend: the disk is gone": func(c *recompute.ShadowConfig) {
+			c.Inputs = func(context.Context, *plan.Source, plan.EventTime) ([32]byte, error) {
+				return [32]byte{}, errors.New("the disk is gone")
+			}
+		},
+		"service fraud: panic: a bug": func(c *recompute.ShadowConfig) {
+			c.Inputs = func(context.Context, *plan.Source, plan.EventTime) ([32]byte, error) { panic("a bug") }
+		},
+		"service fraud: panic: runtime error: invalid memory address": func(c *recompute.ShadowConfig) {
+			c.History = func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error {
+				return f(0, nil)
+			}
+		},
+	} {
+		told := make(chan error, 1)
+		ctx, stop := context.WithCancel(t.Context())
+		shadow := s.shadow(x, func(c *recompute.ShadowConfig) {
+			c.Look = time.Millisecond
+			c.Warn = func(err error) { told <- err; stop() }
+			change(c)
+		})
+		if err := shadow.Run(ctx); err != nil {
+			t.Error(err)
 		}
-		c.Warn = func(err error) { told <- err; stop() }
-	})
-	if err := shadow.Run(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := <-told; !strings.Contains(err.Error(), "service fraud: view spend: the disk is gone") || shadow.Status().Failed == "" {
-		t.Error(err, shadow.Status())
+		if err := <-told; !strings.HasPrefix(err.Error(), want) || shadow.Status().Failed == "" {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }

@@ -128,30 +128,31 @@ func (t *track) sweep(ctx context.Context, threads int) error {
 		}
 	}
 	for range threads {
-		g.Go(func() error {
-			var of *replay
-			var s *kernel.Sweeper
-			for {
-				n := int(next.Add(1)) - 1
-				if n >= len(t.parts) || ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if r := t.replays[n/parts]; r != of {
-					of, s = r, r.kernel.NewSweeper()
-				}
-				var err error
-				if t.parts[n], err = s.Sweep(n%parts, of.blocks[n%parts]); err != nil {
-					return err
-				}
-				of.blocks[n%parts] = nil
-			}
-		})
+		g.Go(func() error { return caught(func() error { return t.sweepSome(ctx, &next) }) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	t.place()
 	return nil
+}
+
+// sweepSome sweeps parts until none is left; next is the number of the next one.
+func (t *track) sweepSome(ctx context.Context, next *atomic.Int64) (err error) {
+	var of *replay
+	var s *kernel.Sweeper
+	for err == nil {
+		n := int(next.Add(1)) - 1
+		if n >= len(t.parts) || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if r := t.replays[n/parts]; r != of {
+			of, s = r, r.kernel.NewSweeper()
+		}
+		t.parts[n], err = s.Sweep(n%parts, of.blocks[n%parts])
+		of.blocks[n%parts] = nil
+	}
+	return err
 }
 
 // place finds where the aggregates of each row are.
