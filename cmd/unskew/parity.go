@@ -93,21 +93,29 @@ func (f *parityFlags) add(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("served", "training-set")
 }
 
-func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err error) {
+// replayed checks the flags of --replay, and returns the time of --from.
+func (f *parityFlags) replayed(args []string) (from plan.EventTime, err error) {
+	from = plan.Always
 	switch {
 	case !f.replay:
-		return errors.New("add --served, to compute what servers have recorded again, or --replay, to replay history before a release")
+		return from, errors.New("add --served, to compute what servers have recorded again, or --replay, to replay history before a release")
 	case len(args) > 0:
-		return fmt.Errorf("unexpected argument %q; --replay takes a training set: --training-set NAME", args[0])
+		return from, fmt.Errorf("unexpected argument %q; --replay takes a training set: --training-set NAME", args[0])
+	case f.rows < 0:
+		return from, fmt.Errorf("--rows %d: give a number of rows, or 0 for all", f.rows)
 	}
-	if f.rows < 0 {
-		return fmt.Errorf("--rows %d: give a number of rows, or 0 for all", f.rows)
-	}
-	from := plan.Always
 	if f.from != "" {
 		if from, err = plan.ParseTime(f.from); err != nil {
-			return fmt.Errorf("--from: %w", err)
+			return from, fmt.Errorf("--from: %w", err)
 		}
+	}
+	return from, nil
+}
+
+func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err error) {
+	from, err := f.replayed(args)
+	if err != nil {
+		return err
 	}
 	reader, err := o.openReader(0, 0)
 	if err != nil {

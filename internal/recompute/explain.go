@@ -69,7 +69,7 @@ func (x *rowCompare) judge(r *role, f *fact) Cause {
 		return Source // other content
 	case served:
 		return x.judgeMissing(r, f)
-	case f.served && !applied && f.arrived < x.read:
+	case f.served && !applied && f.arrived < x.t:
 		return Lag
 	case f.served && f.column != "":
 		return Outcome

@@ -21,7 +21,7 @@ var parityMutants = []mutant{
 	},
 	{
 		name: "parity-lag-is-late", tag: "p21", breaks: "Events that were there and not applied are said to have come late.",
-		file: "internal/recompute/explain.go", old: "case f.served && !applied && f.arrived < x.read:", new: "case f.served && !applied && f.arrived < x.read-x.read:",
+		file: "internal/recompute/explain.go", old: "case f.served && !applied && f.arrived < x.t:", new: "case f.served && !applied && f.arrived < x.t-x.t:",
 		tests: []string{recomputeTests},
 	},
 	{
