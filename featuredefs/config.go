@@ -55,6 +55,8 @@ func (l *loader) parseConfig(f *yamldoc.File) {
 	for _, extra := range docs[1:] {
 		l.Errorf(extra.Pos, yamldoc.RuleYAMLSyntax, "%s must have one document; put definitions into %s/", ConfigFile, FeaturesDir)
 	}
+	l.override(docs[0])
+	l.inForce(docs[0])
 	o := l.Object(docs[0], ConfigFile, "project", "online", "data", "log", "served_log", "attach")
 	if o == nil {
 		return
@@ -192,6 +194,14 @@ func (l *loader) parseOnline(n *yamldoc.Node) {
 }
 
 func (l *loader) parseRedis(n *yamldoc.Node) *Redis {
+	if n.Kind == yamldoc.Mapping {
+		n.Entries = slices.DeleteFunc(n.Entries, func(e yamldoc.Entry) bool {
+			if e.Key.Text == "password" {
+				l.Errorf(e.Key.Pos, yamldoc.RuleUnknownKey, "a password is not part of a project; remove it here and set the environment variable UNSKEW_REDIS_PASSWORD")
+			}
+			return e.Key.Text == "password"
+		})
+	}
 	o := l.Object(n, "online.redis", "addresses", "username", "db", "tls", "prefix")
 	if o == nil {
 		return nil

@@ -49,6 +49,8 @@ type Project struct {
 	Online Online
 	// ServedLog says what a server records of its answers.
 	ServedLog ServedLog
+	// Settings are what unskew.yaml and the environment say.
+	Settings []Setting
 	// Databases are those that sql: can name.
 	Databases []Database
 	// Plan has all definitions that, with everything they refer to, are without errors. It is

@@ -37,8 +37,8 @@ as unskew serve does, on one port: Connect, gRPC, gRPC-Web, and JSON with an obj
 row, which /openapi.json describes. It builds no training sets; unskew train and unskew serve
 do. The column types of files come from unskew.lock, which unskew validate writes.
 
-Log and store are those of unskew.yaml; UNSKEW_REDIS_ADDRESSES, UNSKEW_REDIS_PASSWORD and
-UNSKEW_DATA override it.`,
+Log and store are those of unskew.yaml; UNSKEW_REDIS_ADDRESSES, UNSKEW_REDIS_PASSWORD,
+UNSKEW_DATA and others override it (docs/operations.md).`,
 		Args:              cobra.NoArgs,
 		SilenceUsage:      true,
 		SilenceErrors:     true,

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/redistest"
 )
 
@@ -56,7 +56,7 @@ func (p *testProject) awaitReady(url string, want int) string {
 func TestP14_RedisGoesAndComesBack(t *testing.T) {
 	p := newTestProject(t)
 	redis := redistest.Start(t, redistest.Durable...)
-	t.Setenv(backend.EnvRedisAddresses, redis.Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, redis.Address)
 	p.run("materialize", "-q")
 	s, err := startServer(p.dir, nil)
 	p.check(err)
@@ -136,7 +136,7 @@ func (b *balancer) pick() string {
 func TestP14_RestartsLoseNoRequest(t *testing.T) {
 	p := newTestProject(t)
 	redis := redistest.Start(t, redistest.Durable...)
-	t.Setenv(backend.EnvRedisAddresses, redis.Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, redis.Address)
 	p.run("materialize", "-q")
 	b := &balancer{servers: map[*running]bool{}}
 	begin := func() *running {
@@ -214,7 +214,7 @@ func TestP14_RestartsLoseNoRequest(t *testing.T) {
 func TestP14_ReadyzNamesTheView(t *testing.T) {
 	p := newTestProject(t)
 	redis := redistest.Start(t, redistest.Durable...)
-	t.Setenv(backend.EnvRedisAddresses, redis.Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, redis.Address)
 	s, err := startServer(p.dir, nil)
 	p.check(err)
 	var body struct {

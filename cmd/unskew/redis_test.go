@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/redistest"
 )
 
@@ -16,7 +16,7 @@ func TestOnRedis(t *testing.T) {
 	server := redistest.Start(t, redistest.Durable...)
 	p.write("unskew.yaml", "project: shop\nonline: {redis: {addresses: [nowhere:1]}}\n")
 	p.write("new.jsonl", paymentLine(1)+paymentLine(2))
-	t.Setenv(backend.EnvRedisAddresses, server.Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, server.Address)
 
 	p.run("materialize", "-q")
 	if got, _ := p.run("materialize", "-q"); got != "view spending: up to date (generation 1)\nview support: up to date (generation 1)\n" {

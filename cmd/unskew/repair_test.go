@@ -56,7 +56,7 @@ func (p *testProject) drop(view string, customer int64) {
 func TestO10_LostStateIsRepaired(t *testing.T) {
 	p := newTestProject(t)
 	server := redistest.Start(t, redistest.Durable...)
-	t.Setenv(backend.EnvRedisAddresses, server.Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, server.Address)
 	p.write("unskew.yaml", "project: shop\nonline: {redis: {addresses: [nowhere:1]}}\n")
 	p.run("materialize", "-q")
 	value := func(customer int) string {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/redistest"
 )
 
@@ -23,7 +23,7 @@ type fleet struct {
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
 	f := &fleet{testProject: newTestProject(t)}
-	t.Setenv(backend.EnvRedisAddresses, redistest.Start(t, redistest.Durable...).Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, redistest.Start(t, redistest.Durable...).Address)
 	f.run("materialize", "-q")
 	for range n {
 		f.start()

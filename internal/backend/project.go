@@ -4,22 +4,17 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// Environment variables that override or complete unskew.yaml.
-const (
-	EnvRedisAddresses = "UNSKEW_REDIS_ADDRESSES" // host:port, comma separated; switches to Redis
-	EnvRedisPassword  = "UNSKEW_REDIS_PASSWORD"
-	EnvDataDir        = "UNSKEW_DATA"
-)
+// EnvRedisPassword is the environment variable with the password of Redis, which is no part of a project.
+const EnvRedisPassword = "UNSKEW_REDIS_PASSWORD"
 
 // Of returns the log and store that unskew.yaml and the environment configure for a project.
 func Of(p *featuredefs.Project) Config {
-	r := redisOf(p.Online.Redis)
+	r := p.Online.Redis
 	if r == nil {
 		return Config{Dir: DataDir(p), Archive: archiveDir(p)}
 	}
@@ -56,26 +51,5 @@ func inProject(p *featuredefs.Project, path string) string {
 
 // DataDir returns the folder of the project's embedded data and other local state.
 func DataDir(p *featuredefs.Project) string {
-	dir := p.Online.DataDir
-	if override := os.Getenv(EnvDataDir); override != "" {
-		dir = override
-	}
-	return inProject(p, dir)
-}
-
-// redisOf applies the environment to what unskew.yaml says of Redis.
-func redisOf(declared *featuredefs.Redis) *featuredefs.Redis {
-	list := os.Getenv(EnvRedisAddresses)
-	if list == "" {
-		return declared
-	}
-	r := featuredefs.Redis{}
-	if declared != nil {
-		r = *declared
-	}
-	r.Addresses = nil
-	for address := range strings.SplitSeq(list, ",") {
-		r.Addresses = append(r.Addresses, strings.TrimSpace(address))
-	}
-	return &r
+	return inProject(p, p.Online.DataDir)
 }

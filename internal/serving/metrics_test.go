@@ -60,7 +60,7 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	t.Helper()
 	dir := t.TempDir()
 	defstest.Write(t, dir, served)
-	t.Setenv(backend.EnvRedisAddresses, redistest.Start(t).Address)
+	t.Setenv(featuredefs.EnvRedisAddresses, redistest.Start(t).Address)
 	p := defstest.Load(t, dir, featuredefs.Options{})
 	p.ServedLog.Rate = 1
 	r := newRun(Config{Project: p, Flags: Flags{Parity: true}, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
