@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/explain"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/validate/parity"
 )
@@ -31,8 +34,8 @@ func newDemo(o *options) *cobra.Command {
 		Short: "Run everything on a year of real flights",
 		Long: `Runs everything on the flights example: validates the definitions, refuses a leak, builds
 the training set, materializes history up to December, pushes December event by event
-through the online path under a simulated clock, and compares served values with the
-training set, bit by bit. Run it in a checkout of the repository, or name the example with -C.`,
+through the online path under a simulated clock, compares served values with the training
+set, bit by bit, and shows the events behind one of them. Run it in a checkout of the repository, or name the example with -C.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("project") {
@@ -197,6 +200,9 @@ func (d *demo) print(out string) error {
 	if err := d.printFlight(); err != nil {
 		return err
 	}
+	if err := d.explain(); err != nil {
+		return err
+	}
 	d.say("Where to go next")
 	fmt.Fprintf(w, "  %s holds the training set and manifest.json\n", out)
 	fmt.Fprintf(w, "  %s the definitions, with comments that explain the language\n", filepath.Join(d.o.project, featuredefs.FeaturesDir))
@@ -241,6 +247,39 @@ func (d *demo) printFlight() error {
 		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%s:%d\n", outputs[i].Name, d.sample.Want[i].Value, d.served[i].Value, d.served[i].Status, pos.File, pos.Line)
 	}
 	return w.Flush()
+}
+
+// demoFeature is the feature of which the demo shows the events, demoEvents how many.
+const (
+	demoFeature = "airport_departures.mean_dep_delay_1h"
+	demoEvents  = 8
+)
+
+// explain shows the events of one value of the sample flight.
+func (d *demo) explain() error {
+	if d.served == nil {
+		return nil
+	}
+	s := d.set.Service
+	o := slices.IndexFunc(s.Features, func(f plan.ServiceFeature) bool { return f.Name == demoFeature })
+	if o < 0 {
+		return fmt.Errorf("service %s has no feature %s", s.Name, demoFeature)
+	}
+	ref := &s.Views[s.Features[o].Ref]
+	cfg := explain.Config{View: ref.View, Feature: s.Features[o].Feature, At: d.sample.At, Events: demoEvents, History: past{d.reader, nil}.history}
+	for _, name := range ref.Keys {
+		k := slices.IndexFunc(s.Keys, func(k plan.Field) bool { return k.Name == name })
+		cfg.Key = append(cfg.Key, d.sample.Keys[k])
+	}
+	e, err := explain.Run(d.c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	if served := recompute.NewCell(d.served[o].Value, d.served[o].Status.String()); served.Bits != e.Training.Bits {
+		return fmt.Errorf("%s was served as %v, and its events give %v", demoFeature, served, e.Training)
+	}
+	d.say("6. One of these values, event by event: unskew explain %s", demoFeature)
+	return printExplanation(d.c, e, "the value above, trained and served")
 }
 
 // definedAt returns the position where an output of a service is defined.
