@@ -35,7 +35,8 @@ func newDemo(o *options) *cobra.Command {
 		Long: `Runs everything on the flights example: validates the definitions, refuses a leak, builds
 the training set, materializes history up to December, pushes December event by event
 through the online path under a simulated clock, compares served values with the training
-set, bit by bit, and shows the events behind one of them. Run it in a checkout of the repository, or name the example with -C.`,
+set, bit by bit, and shows the events behind one of them. Run it in a checkout of the
+repository, or name the example with -C.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("project") {
