@@ -141,9 +141,7 @@ func hasStores(p *featuredefs.Project) bool {
 // openStores opens the project's log and store, or joins the server that has them open.
 func openStores(c *cobra.Command, p *featuredefs.Project) (*backend.Backend, error) {
 	of := backend.Of(p)
-	of.Waiting = func(dir string) {
-		fmt.Fprintf(c.ErrOrStderr(), "waiting for another command to end, which has the directory %s open\n", dir)
-	}
+	of.Waiting = backend.TellWaiting(c.ErrOrStderr())
 	return of.Open(c.Context(), nil)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/unskew/unskew/internal/eventlog"
@@ -74,6 +75,13 @@ const (
 	// quietWait is how long Open waits before it says so; most commands end sooner.
 	quietWait = time.Second
 )
+
+// TellWaiting is a Config.Waiting that writes to w.
+func TellWaiting(w io.Writer) func(dir string) {
+	return func(dir string) {
+		fmt.Fprintf(w, "waiting for another command to end, which has the directory %s open\n", dir)
+	}
+}
 
 // openOrJoin opens the embedded log and store, or joins the process that shares them. While a process has them that does not, it waits.
 // With a simulated clock it does neither, since the others have another one.

@@ -55,7 +55,7 @@ func TestEmbeddedStoresAreShared(t *testing.T) {
 	if err := errors.Join(<-ended, server.Close()); err != nil {
 		t.Error(err)
 	}
-	if err := other.HostEnded(t.Context()); err == nil || err.Error() != "the event log is not available: the server that had the data folder open has ended; run the command again" {
+	if err := other.HostEnded(t.Context()); err == nil || err.Error() != "the event log is not available: the server that had the data folder open has ended during this command; the next one needs no server" {
 		t.Errorf("after the server has ended: %v", err)
 	}
 	if err := other.Close(); err != nil {

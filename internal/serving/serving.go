@@ -61,7 +61,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.backend, err = backend.Of(c.Project).OpenAlone(ctx); err != nil {
+	of := backend.Of(c.Project)
+	of.Waiting = backend.TellWaiting(c.Out)
+	if r.backend, err = of.OpenAlone(ctx); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	defer func() { err = errors.Join(err, r.backend.Close()) }()

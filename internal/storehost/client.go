@@ -41,7 +41,7 @@ func Dial(ctx context.Context, dir string) (*Client, error) {
 	store := &remoteStore{side{http: c, gate: gate.New(), closed: onlinestore.ErrClosed, unavailable: onlinestore.ErrUnavailable, unknown: onlinestore.ErrOutcomeUnknown}}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	host, err := call[none, Info](ctx, &log.side, "/info", false, none{})
+	host, err := call[none, Info](ctx, &log.side, infoCall, false, none{})
 	if err != nil {
 		transport.CloseIdleConnections()
 		return nil, notHosted(ctx, err)
@@ -132,6 +132,8 @@ func (s *side) failed(ctx context.Context, err error, changes bool) error {
 	switch cancelled := ctx.Err(); {
 	case cancelled != nil:
 		err = cancelled
+	case connect.CodeOf(err) == connect.CodeUnimplemented: // it has no call of this version
+		return fmt.Errorf("%w: another version of the server has the data folder open now; run the command of that version", s.unavailable)
 	case connect.CodeOf(err) == connect.CodeDeadlineExceeded: // the host knows the deadline and may notice first
 		err = context.DeadlineExceeded
 	default:
@@ -156,11 +158,20 @@ func textOf(err error) string {
 type endedError struct{ unavailable error }
 
 func (e *endedError) Error() string {
-	return e.unavailable.Error() + ": the server that had the data folder open has ended; run the command again"
+	return e.unavailable.Error() + ": the server that had the data folder open has ended during this command; the next one needs no server"
 }
 func (e *endedError) Unwrap() []error { return []error{ErrNoHost, e.unavailable} }
 
-func (s *side) url(name string) string { return "http://host" + name }
+// infoCall is the call that every version answers.
+const infoCall = "/info"
+
+func (s *side) url(name string) string {
+	if name == infoCall {
+		return "http://host" + name
+	}
+	caller := own()
+	return "http://host" + caller.prefix() + name
+}
 
 // clientOptions are those of every call: both sides are on one machine, so compression would only cost time.
 var clientOptions = []connect.ClientOption{connect.WithCodec(gobCodec{}), connect.WithAcceptCompression("gzip", nil, nil)}

@@ -15,7 +15,6 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/onlinestore"
-	"github.com/unskew/unskew/internal/version"
 )
 
 // Host shares a log and a store.
@@ -34,10 +33,9 @@ func New(dir, command string, log eventlog.Log, store onlinestore.Store) (*Host,
 	if err != nil {
 		return nil, err
 	}
-	return &Host{
-		dir: dir, log: log, store: store, listener: ln,
-		info: Info{Protocol: protocol, Version: version.Release, PID: os.Getpid(), Command: command},
-	}, nil
+	info := own()
+	info.PID, info.Command = os.Getpid(), command
+	return &Host{dir: dir, log: log, store: store, listener: ln, info: info}, nil
 }
 
 // Run answers calls until ctx ends, then ends those that wait or stream and lets the others finish. It
@@ -68,10 +66,12 @@ func (h *Host) Run(ctx context.Context) error {
 
 // handler answers the calls, of which the client has one with the same name each.
 func (h *Host) handler() http.Handler {
+	calls := http.NewServeMux()
+	h.handleLog(calls)
+	h.handleStore(calls)
 	mux := http.NewServeMux()
-	unary(mux, "/info", func(context.Context, *none) (Info, error) { return h.info, nil })
-	h.handleLog(mux)
-	h.handleStore(mux)
+	unary(mux, infoCall, func(context.Context, *none) (Info, error) { return h.info, nil })
+	mux.Handle(h.info.prefix()+"/", http.StripPrefix(h.info.prefix(), calls))
 	return mux
 }
 

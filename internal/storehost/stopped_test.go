@@ -1,12 +1,15 @@
 package storehost
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
@@ -77,6 +80,31 @@ func TestDialWhileTheHostEnds(t *testing.T) {
 		t.Errorf("Dial: %v", err)
 	}
 	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A host of another version that takes the place of the one that was dialled answers nothing.
+func TestAnotherVersionTakesOver(t *testing.T) {
+	dir := t.TempDir()
+	c, stop := hosting(t, vfs.NewMem(), dir, nil)
+	stop()
+	h, err := New(dir, "another", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.info.Version = "0.0.1"
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	if _, err := c.Log.End(t.Context(), "s"); !errors.Is(err, eventlog.ErrUnavailable) || !strings.Contains(err.Error(), "another version of the server") {
+		t.Errorf("End: %v", err)
+	}
+	if _, err := c.Store.Swap(t.Context(), []onlinestore.Write{{Key: []byte("k"), Value: []byte("revision")}}); !errors.Is(err, onlinestore.ErrUnavailable) || errors.Is(err, onlinestore.ErrOutcomeUnknown) {
+		t.Errorf("Swap: %v", err)
+	}
+	cancel()
+	if err := errors.Join(<-ended, c.Log.Close(), c.Store.Close()); err != nil {
 		t.Error(err)
 	}
 }

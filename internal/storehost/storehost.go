@@ -2,7 +2,7 @@
 // process has open. That process, the host, listens on a socket in their folder; the others Dial it
 // and get the contracts eventlog.Log and onlinestore.Store, with the semantics of the host's.
 //
-// It is not a public interface: both sides must be of one version, which the first call checks.
+// It is not a public interface: both sides must be of one version, which the first call checks, and the names of all others have.
 package storehost
 
 import (
@@ -23,6 +23,12 @@ type Info struct {
 	PID      int
 	Command  string // for example "unskew serve on http://127.0.0.1:7171"
 }
+
+// prefix is that of the names of the calls. A host that took the place of another does not know those of another version.
+func (i *Info) prefix() string { return fmt.Sprintf("/%d/%s", i.Protocol, i.Version) }
+
+// own is what this program is, as a host and as a caller.
+func own() Info { return Info{Protocol: protocol, Version: version.Release} }
 
 // protocol is raised when a message changes its meaning.
 const protocol = 1
