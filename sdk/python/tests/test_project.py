@@ -154,6 +154,24 @@ def test_parity_and_tests(project):
     assert report.ok and report.compared > 0 and report.statuses["PRESENT"] > 0
 
 
+def test_explain(project):
+    e = project.explain("customer_orders.orders_30d", {"customer_id": 4}, at="2025-02-01T00:00:00Z", events=100)
+    assert e.training.status == "PRESENT" and e.served is None and e.replayed is None and e.total > 0
+    assert e.parts[0]["used"] == int(e.training.value)
+    frame = e.to_pandas()
+    assert (frame["A"] == "used").sum() == int(e.training.value) and str(frame["time"].dtype) == "datetime64[us, UTC]"
+    same = project.explain("customer_orders.orders_30d", {"customer_id": 4}, at=dt.datetime(2025, 2, 1), events=100)
+    assert same == e and e.training.value in str(e)
+
+    project.materialize()
+    live = project.explain("customer_orders.orders_30d", {"customer_id": 4})
+    assert live.served == live.replayed == live.training
+    with pytest.raises(unskew.CommandFailed, match="names no feature"):
+        project.explain("customer_orders", {"customer_id": 4})
+    with pytest.raises(unskew.CommandFailed, match="no row 0 of a request r-1"):
+        project.explain("customer_orders.orders_30d", request="r-1")
+
+
 def test_progress_is_passed_on(project, capfd):
     unskew.Project(project.path).training_set("returns")
     assert "spine" in capfd.readouterr().err

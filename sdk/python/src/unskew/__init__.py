@@ -38,7 +38,7 @@ from .errors import (
     Unimplemented,
     UnskewError,
 )
-from .project import Finding, Materialized, ParityReport, Project, ValidationReport
+from .project import ExplainedValue, Explanation, Finding, Materialized, ParityReport, Project, ValidationReport
 from .training import Fold, RemoteTrainingSet, TrainingSet
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "Client",
     "CommandFailed",
     "DeadlineExceeded",
+    "ExplainedValue",
+    "Explanation",
     "FailedPrecondition",
     "Finding",
     "Fold",

@@ -6,8 +6,9 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +75,50 @@ class ParityReport:
     @property
     def ok(self) -> bool:
         return self.different == 0
+
+
+@dataclass(frozen=True)
+class ExplainedValue:
+    """A value as one side has it. Two are equal if they have the same bits and status."""
+
+    value: str
+    bits: str
+    status: str
+    reason: str = ""  #: of a default: the status that it replaced
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How the value of a feature came about."""
+
+    view: str
+    feature: str
+    expr: str  #: of the parts A, B, …
+    entity: str
+    as_of: str
+    training: ExplainedValue  #: over all events that are known now
+    replayed: ExplainedValue | None  #: over the events that serving had; None if there is nothing to compare with
+    served: ExplainedValue | None
+    parts: tuple[dict[str, Any], ...]  #: each aggregate over its window, with how many events are in it, and why others are not
+    events: tuple[dict[str, Any], ...]  #: what each part makes of the events that tell most
+    total: int  #: events of the entity
+
+    def __str__(self) -> str:
+        served = f", served {self.served.value} ({self.served.status})" if self.served else ""
+        return f"{self.view}.{self.feature} of {self.entity} as of {self.as_of}: {self.training.value} ({self.training.status}){served}"
+
+    def to_pandas(self) -> Any:
+        """The events as a pandas frame: a row for each, and a column for each part with the value that it uses or why it uses none."""
+        import pandas as pd
+
+        rows = []
+        for e in self.events:
+            row = {"time": e["time"], "known_at": e["known_at"], "id": e.get("id"), "side": e.get("side", "")}
+            for part, use in zip(self.parts, e["parts"]):
+                row[part["name"]] = use.get("left_out") or use.get("value") or "used"
+            rows.append(row)
+        columns = ["time", "known_at", "id", "side", *(part["name"] for part in self.parts)]
+        return pd.DataFrame(rows, columns=columns).astype({"time": "datetime64[us, UTC]", "known_at": "datetime64[us, UTC]"})
 
 
 @dataclass(frozen=True)
@@ -228,6 +273,45 @@ class Project:
                 arguments += [f"--{flag}", str(value)]
         r = self._run(*arguments, accept=(0, 1))
         return ParityReport(r["rows"], r["compared"], r["different"], tuple(r["differences"]), r["statuses"])
+
+    def explain(
+        self,
+        feature: str,
+        key: Mapping[str, object] | None = None,
+        *,
+        at: str | datetime | None = None,
+        request: str | None = None,
+        row: int = 0,
+        events: int = 20,
+    ) -> Explanation:
+        """Shows how a value came about: the events that are in it, those that are left out and why, in training and in serving.
+
+        Args:
+            feature: ``"VIEW.FEATURE"``.
+            key: of the entity, like ``{"customer_id": 3}``.
+            at: as of this time instead of now; there is nothing to compare with then.
+            request: instead of a key, the id of a request whose answer is in the served log.
+            row: of that request.
+            events: how many events to list; all are counted.
+        """
+        arguments = ["explain", feature, "--events", str(events)]
+        for name, value in (key or {}).items():
+            arguments += ["--key", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+        if isinstance(at, datetime):
+            at = (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).isoformat()
+        for flag, text in (("at", at), ("request", request)):
+            if text is not None:
+                arguments += [f"--{flag}", text]
+        if request is not None:
+            arguments += ["--row", str(row)]
+        e = self._run(*arguments)
+        values = {side: ExplainedValue(**e[side]) if side in e else None for side in ("training", "replayed", "served")}
+        training = values["training"]
+        assert training is not None
+        return Explanation(
+            e["view"], e["feature"], e["expr"], e["entity"], e["as_of"], training, values["replayed"], values["served"],
+            tuple(e["parts"]), tuple(e["events"]), e["total"],
+        )
 
     def materialize(self, view: str | None = None, *, full: bool = False) -> list[Materialized]:
         """Builds the live state of all views, or of one, and makes it live."""
