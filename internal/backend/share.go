@@ -79,7 +79,7 @@ const (
 // TellWaiting is a Config.Waiting that writes to w.
 func TellWaiting(w io.Writer) func(dir string) {
 	return func(dir string) {
-		fmt.Fprintf(w, "waiting for another command to end, which has the directory %s open\n", dir)
+		fmt.Fprintf(w, "waiting for another process to end, which has the directory %s open and does not share it\n", dir)
 	}
 }
 
