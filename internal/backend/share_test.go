@@ -11,7 +11,7 @@ import (
 )
 
 // While a server has the embedded log and store open, other processes use them through it. A second server cannot.
-func TestEmbeddedStoresAreShared(t *testing.T) {
+func TestP22_EmbeddedStoresAreShared(t *testing.T) {
 	c := backend.Config{Dir: t.TempDir()}
 	server, err := c.OpenAlone(t.Context())
 	if err != nil {
@@ -64,7 +64,7 @@ func TestEmbeddedStoresAreShared(t *testing.T) {
 }
 
 // Without a server, commands take turns.
-func TestCommandsTakeTurns(t *testing.T) {
+func TestP22_CommandsTakeTurns(t *testing.T) {
 	c := backend.Config{Dir: t.TempDir()}
 	first, err := c.Open(t.Context(), nil)
 	if err != nil {

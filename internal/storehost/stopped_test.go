@@ -14,7 +14,7 @@ import (
 )
 
 // A process that has joined and does nothing, such as one that is suspended, does not keep the host from ending.
-func TestHostDoesNotWaitForOthers(t *testing.T) {
+func TestP22_HostDoesNotWaitForOthers(t *testing.T) {
 	c, stop := hosting(t, vfs.NewMem(), t.TempDir(), nil)
 	loader, err := c.Store.Load(t.Context())
 	if err != nil {
@@ -85,7 +85,7 @@ func TestDialWhileTheHostEnds(t *testing.T) {
 }
 
 // A host of another version that takes the place of the one that was dialled answers nothing.
-func TestAnotherVersionTakesOver(t *testing.T) {
+func TestP22_AnotherVersionTakesOver(t *testing.T) {
 	dir := t.TempDir()
 	c, stop := hosting(t, vfs.NewMem(), dir, nil)
 	stop()

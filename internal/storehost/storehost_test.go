@@ -15,6 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/eventlog/logtest"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
+	"github.com/unskew/unskew/internal/gate"
 	"github.com/unskew/unskew/internal/onlinestore"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
 	"github.com/unskew/unskew/internal/onlinestore/storetest"
@@ -120,7 +121,7 @@ func TestDeepFolders(t *testing.T) {
 }
 
 // Errors that callers look at are the same on both sides.
-func TestErrorsKeepWhatTheyAre(t *testing.T) {
+func TestP22_ErrorsKeepWhatTheyAre(t *testing.T) {
 	clock := &eventlog.ClockError{Shard: "s", Clock: 5, Newest: 9}
 	trimmed := &eventlog.TrimmedError{Shard: "s", Trimmed: eventlog.Trimmed{Position: 7, Mark: 3, Appended: 2}}
 	back := &eventlog.SetBackError{Shard: "s", Position: 4}
@@ -149,7 +150,7 @@ func TestErrorsKeepWhatTheyAre(t *testing.T) {
 }
 
 // Without a host, and with the socket of one that was killed, there is none. Another version is named.
-func TestWhoHosts(t *testing.T) {
+func TestP22_WhoHosts(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNoHost) {
 		t.Errorf("an empty folder: %v", err)
@@ -199,8 +200,24 @@ func TestWhoHosts(t *testing.T) {
 	}
 }
 
+// Whether a write took effect is not known if its answer is missing, and only then.
+func TestP22_MissingAnswers(t *testing.T) {
+	s := &side{gate: gate.New(), closed: eventlog.ErrClosed, unavailable: eventlog.ErrUnavailable, unknown: eventlog.ErrOutcomeUnknown}
+	cut := errors.New("connection reset")
+	for _, c := range []struct {
+		err     error
+		changes bool
+		unknown bool
+	}{{cut, true, true}, {cut, false, false}, {ErrNoHost, true, false}} {
+		err := s.failed(t.Context(), c.err, c.changes)
+		if !errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrOutcomeUnknown) != c.unknown {
+			t.Errorf("%v of a call that changes something (%v) is %v", c.err, c.changes, err)
+		}
+	}
+}
+
 // When the host has ended, calls say so; of those that change something, only a repetition tells the outcome.
-func TestHostEnds(t *testing.T) {
+func TestP22_HostEnds(t *testing.T) {
 	c, stop := hosting(t, vfs.NewMem(), t.TempDir(), nil)
 	waiting := make(chan error, 1)
 	go func() { waiting <- c.Log.Wait(t.Context(), eventlog.Ends{"s": 0}) }()

@@ -169,4 +169,19 @@ var servingMutants = []mutant{
 		file: "server/budget.go", old: "	b.data = nil\n	b.visit.hasArrived()", new: "	b.data = nil",
 		tests: []string{serverTests},
 	},
+	{
+		name: "host-for-everybody", tag: "p22", breaks: "Other users can connect to the host of a data folder.",
+		file: "internal/storehost/storehost.go", old: "os.Chmod(filepath.Dir(path), 0o700)", new: "os.Chmod(filepath.Dir(path), 0o755)",
+		tests: []string{"internal/storehost"},
+	},
+	{
+		name: "host-outcome-unknown", tag: "p22", breaks: "A write without an answer is said to have failed.",
+		file: "internal/storehost/client.go", old: "	if changes {", new: "	if changes && s == nil {",
+		tests: []string{"internal/storehost"},
+	},
+	{
+		name: "host-two-servers", tag: "p22", breaks: "A second server serves through the first.",
+		file: "internal/backend/share.go", old: "	if err == nil && b.host != nil {", new: "	if err == nil && b.host != nil && b.host.PID == 0 {",
+		tests: []string{"internal/backend"},
+	},
 }
