@@ -31,6 +31,7 @@ columns:
   user_id: {type: int}
   amount: {type: double}
   country: {type: string}
+  refunded: {type: bool, outcome: true, known_at: {delay: 1m}}
 ---
 kind: FeatureView
 name: spend
@@ -38,6 +39,7 @@ entity: user
 source: payments
 features:
   n: count("1h")
+  refunds: count("1h").where(refunded)
   foreign: sum(amount, "1h").where(country != "DE")
   share: "n == 0 ? 0.0 : foreign / double(n)"
 `
@@ -67,13 +69,42 @@ func payments(t *testing.T) (*plan.View, *kernel.Events) {
 		ev.Batch.Fields = append(ev.Batch.Fields, f)
 		ev.Batch.Cols = append(ev.Batch.Cols, vector.Of(f.Type, c.values...))
 	}
+	ev.ColumnKnown = map[string][]plan.EventTime{"refunded": make([]plan.EventTime, len(ts))}
+	refunded := make([]plan.Value, len(ts))
+	for i := range ts {
+		ev.ColumnKnown["refunded"][i], refunded[i] = ts[i]+plan.EventTime(plan.Minute), plan.BoolValue(true)
+	}
+	ev.ColumnKnown["refunded"][2] = 10 * hour // away, as of which it is not known yet
+	f := plan.Field{Name: "refunded", Type: plan.Type{Kind: plan.Bool}}
+	ev.Batch.Fields = append(ev.Batch.Fields, f)
+	ev.Batch.Cols = append(ev.Batch.Cols, vector.Of(f.Type, refunded...))
 	return v, ev
+}
+
+// A late column is known later than its event.
+func TestLateColumnsHaveTimes(t *testing.T) {
+	v, ev := payments(t)
+	e, err := explain.Run(t.Context(), explain.Config{
+		View: v, Feature: 1, Key: []plan.Value{plan.IntValue(1)}, At: 10 * hour, Events: 10,
+		History: func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error { return f(0, ev) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Training.Value != "2" || e.Parts[0].Used != 2 || e.Parts[0].LeftOut[explain.NotKnown] != 1 {
+		t.Errorf("the explanation is %+v", e)
+	}
+	for _, x := range e.Events {
+		if p := x.Parts[0]; (p.LeftOut == explain.NotKnown) != (x.ID == "away") || x.ID == "away" && p.Known != (10*hour).String() {
+			t.Errorf("%s is %+v", x.ID, p)
+		}
+	}
 }
 
 func TestEventsHaveReasons(t *testing.T) {
 	v, ev := payments(t)
 	e, err := explain.Run(t.Context(), explain.Config{
-		View: v, Feature: 2, Key: []plan.Value{plan.IntValue(1)}, At: 10 * hour, Events: 10,
+		View: v, Feature: 3, Key: []plan.Value{plan.IntValue(1)}, At: 10 * hour, Events: 10,
 		History: func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error {
 			return f(0, ev)
 		},
@@ -108,6 +139,10 @@ func TestSidesAreMarked(t *testing.T) {
 		ev := &kernel.Events{Batch: &vector.Batch{N: len(rows), Fields: all.Batch.Fields}}
 		for _, i := range rows {
 			ev.Time, ev.ID = append(ev.Time, all.Time[i]), append(ev.ID, all.ID[i])
+		}
+		ev.ColumnKnown = map[string][]plan.EventTime{"refunded": {}}
+		for _, i := range rows {
+			ev.ColumnKnown["refunded"] = append(ev.ColumnKnown["refunded"], all.ColumnKnown["refunded"][i])
 		}
 		for _, c := range all.Batch.Cols {
 			var values []plan.Value

@@ -47,7 +47,7 @@ var parityMutants = []mutant{
 	{
 		name: "explain-late-columns", tag: "p21", breaks: "Events whose late columns are not known yet are said to be used.",
 		file: "internal/explain/events.go", old: "case !s.Taken || s.Visible >= x.At:", new: "case !s.Taken || ev.Visible(i) >= x.At:",
-		tests: []string{"internal/oracle"},
+		tests: []string{"internal/explain"},
 	},
 	{
 		name: "explain-sides", tag: "p21", breaks: "Events that only serving has are not marked.",
