@@ -86,7 +86,9 @@ func TestLateColumnsHaveTimes(t *testing.T) {
 	v, ev := payments(t)
 	e, err := explain.Run(t.Context(), explain.Config{
 		View: v, Feature: 1, Key: []plan.Value{plan.IntValue(1)}, At: 10 * hour, Events: 10,
-		History: func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error { return f(0, ev) },
+		History: func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error {
+			return f(0, ev)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
