@@ -17,8 +17,6 @@ type Event struct {
 	Shard    int    `json:"shard,omitempty"`
 	Position uint64 `json:"position,omitempty"`
 	Served   bool   `json:"served"` // it is in what was served, and not in what training sees; else the other way round
-
-	order int64 // of examples: the newest first
 }
 
 // order is how causes are preferred when events of several make one difference.
@@ -27,33 +25,67 @@ var order = []Cause{Source, Duplicate, Clock, Lag, Late, Outcome, Unknown}
 // shownEvents is how many events an example has.
 const shownEvents = 5
 
+// finding is a fact that makes a difference.
+type finding struct {
+	cause Cause
+	role  *role
+	fact  *fact
+}
+
 // causeOf finds the events that make value o differ from that of training, and the first of their causes.
 func (x *rowCompare) causeOf(o int) (Cause, []Event) {
-	var found []Event
-	for _, inWindow := range []bool{true, false} {
-		for _, r := range x.reach[o] {
-			of := x.roles[r.role]
-			for _, f := range of.facts.by[x.spine.Entity(of.number)[x.number]] {
-				if inWindow && !r.sees(f.time, x.t, f.column) {
-					continue
-				}
-				if cause := x.judge(of, f); cause != "" {
-					found = append(found, x.event(of, f, cause))
-				}
-			}
-		}
-		if len(found) > 0 {
-			break // an event outside the windows only tells that the entity is known
-		}
+	found := x.findings(o, true)
+	if len(found) == 0 {
+		found = x.findings(o, false) // an event outside the windows only tells that the entity is known
 	}
 	if len(found) == 0 {
 		return Unknown, nil
 	}
-	slices.SortStableFunc(found, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Cause), slices.Index(order, b.Cause)), cmp.Compare(b.order, a.order),
-			cmp.Compare(a.View, b.View), cmp.Compare(a.ID, b.ID), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Position, b.Position))
+	slices.SortStableFunc(found, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.cause), slices.Index(order, b.cause)), cmp.Compare(b.fact.time, a.fact.time),
+			cmp.Compare(a.role.number, b.role.number), cmp.Compare(a.fact.id, b.fact.id), cmp.Compare(a.fact.column, b.fact.column), cmp.Compare(a.fact.position, b.fact.position))
 	})
-	return found[0].Cause, found[:min(len(found), shownEvents)]
+	var events []Event
+	for _, f := range found[:min(len(found), shownEvents)] {
+		events = append(events, x.event(f.role, f.fact, f.cause))
+	}
+	return found[0].cause, events
+}
+
+// findings are the facts that make value o differ, of those in its windows or of all: all facts that are odd, and some of the others.
+func (x *rowCompare) findings(o int, inWindow bool) (found []finding) {
+	for i := range x.reach[o] {
+		r := &x.reach[o][i]
+		of := x.roles[r.role]
+		e := of.facts.index[x.spine.Entity(of.number)[x.number]]
+		if e == nil {
+			continue
+		}
+		see := func(f *fact) bool {
+			if inWindow && !r.sees(f.time, x.t, f.column) {
+				return false
+			}
+			cause := x.judge(of, f)
+			if cause != "" {
+				found = append(found, finding{cause, of, f})
+			}
+			return cause != ""
+		}
+		for _, f := range e.odd {
+			see(f)
+		}
+		for shard, list := range e.even {
+			after := of.positions[x.number].At(shard)
+			next, _ := slices.BinarySearchFunc(list, after+1, func(f *fact, p uint64) int { return cmp.Compare(f.position, p) })
+			// What was stored at T or later is visible to nobody as of T.
+			for seen := 0; next < len(list) && list[next].arrived < x.t && seen < shownEvents; next++ {
+				if see(list[next]) {
+					seen++
+				}
+			}
+		}
+	}
+	return found
 }
 
 // judge is why serving had a fact and training does not, or the other way round; "" if both or neither have it.
@@ -103,14 +135,13 @@ func (x *rowCompare) counted(r *role, f *fact) bool {
 	if f.served {
 		content = f.servedContent
 	}
-	return slices.ContainsFunc(r.facts.by[x.spine.Entity(r.number)[x.number]], func(g *fact) bool {
-		return g != f && g.served && g.known && g.servedContent == content && g.knownContent == content && g.visible < x.t && g.knownVisible < x.t &&
-			(g.build || g.position <= r.positions[x.number].At(g.shard))
+	return slices.ContainsFunc(r.facts.index[x.spine.Entity(r.number)[x.number]].equal[content], func(g *fact) bool {
+		return g != f && g.visible < x.t && g.knownVisible < x.t && (g.build || g.position <= r.positions[x.number].At(g.shard))
 	})
 }
 
 func (x *rowCompare) event(r *role, f *fact, cause Cause) Event {
-	e := Event{Cause: cause, View: r.ref.As, ID: f.id, Column: f.column, Time: f.time.String(), order: int64(f.time)}
+	e := Event{Cause: cause, View: r.ref.As, ID: f.id, Column: f.column, Time: f.time.String()}
 	if f.known {
 		e.Known = f.knownVisible.String()
 	} else if f.served {

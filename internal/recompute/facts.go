@@ -48,7 +48,17 @@ type facts struct {
 	mu      sync.Mutex
 	of      map[factKey]*fact
 	by      map[int32][]*fact
+	index   map[int32]*entityFacts
 	alone   map[factKey]*sides // of events without ids, of which several may be equal
+}
+
+// entityFacts are the facts about an entity, so that those that make a difference are found without looking at all.
+type entityFacts struct {
+	// even are facts of the log that serving and training have alike, once they are applied: by shard, in the order of the log.
+	even [][]*fact
+	odd  []*fact // all others, except those of the build that training has alike
+	// equal are, without ids, the facts that both sides have, by content.
+	equal map[uint64][]*fact
 }
 
 // sides are equal events, as serving had them and as the history has them.
@@ -89,6 +99,7 @@ func (p *pass) explainAll(ctx context.Context) error {
 	}
 	for _, r := range p.roles {
 		r.facts.pair()
+		r.facts.makeIndex()
 	}
 	return p.compareAll(ctx, true)
 }
@@ -222,4 +233,39 @@ func (x *facts) pair() {
 		x.by[key.entity] = append(x.by[key.entity], of.served...)
 	}
 	x.alone = nil
+}
+
+// makeIndex makes the index when all facts are there.
+func (x *facts) makeIndex() {
+	x.index = map[int32]*entityFacts{}
+	for entity, list := range x.by {
+		e := &entityFacts{}
+		x.index[entity] = e
+		for _, f := range list {
+			e.add(f)
+		}
+		for _, of := range e.even {
+			slices.SortFunc(of, func(a, b *fact) int { return cmp.Compare(a.position, b.position) })
+		}
+	}
+	x.by, x.of = nil, nil
+}
+
+func (e *entityFacts) add(f *fact) {
+	both := f.served && f.known && f.servedContent == f.knownContent
+	if both && f.id == "" {
+		if e.equal == nil {
+			e.equal = map[uint64][]*fact{}
+		}
+		e.equal[f.servedContent] = append(e.equal[f.servedContent], f)
+	}
+	switch {
+	case !both || f.visible != f.knownVisible:
+		e.odd = append(e.odd, f)
+	case !f.build:
+		for len(e.even) <= f.shard {
+			e.even = append(e.even, nil)
+		}
+		e.even[f.shard] = append(e.even[f.shard], f)
+	}
 }
