@@ -14,8 +14,10 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/materializer/online"
 )
 
 func newMaterialize(o *options) *cobra.Command {
@@ -203,6 +205,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	var counts offline.HistoryCounts
 	b := m.backfill(v, inputs, &counts)
 	b.Full = m.full
+	b.CatchUp = func(ctx context.Context, store onlinestore.Store) error { return m.catchUp(ctx, v, store, nil) }
 	b.Before = func(ctx context.Context) error {
 		if err := m.register(ctx, v.Source); err != nil {
 			return err
@@ -219,6 +222,16 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	}
 	done := newMaterialized(v, r, counts)
 	return &done, nil
+}
+
+// catchUp applies the log to the live state of a view in a store, of the entities that only accepts; nil: of all.
+func (m *materialization) catchUp(ctx context.Context, v *plan.View, store onlinestore.Store, only func(entity []byte) bool) error {
+	alone := &plan.Plan{Sources: []*plan.Source{v.Source}, Views: []*plan.View{v}}
+	a, err := online.New(online.Config{Plan: alone, Log: m.st.Log, Store: store, Clock: wallClock, Only: only})
+	if err != nil {
+		return err
+	}
+	return a.CatchUp(ctx)
 }
 
 // backfill is a build of a view, which counts the rows of its source.

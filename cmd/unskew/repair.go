@@ -11,7 +11,6 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/offline"
-	"github.com/unskew/unskew/materializer/online"
 )
 
 func newRepair(o *options) *cobra.Command {
@@ -152,12 +151,7 @@ func (m *materialization) repair(ctx context.Context, v *plan.View, check bool) 
 	r := offline.Repair{Backfill: m.backfill(v, inputs, &counts), Scratch: beside.Store, DryRun: check}
 	m.progress.begin("repair", "events of "+v.Source.Name+" for "+v.Name, 0)
 	r.CatchUp = func(ctx context.Context, only func(entity []byte) bool) error {
-		alone := &plan.Plan{Sources: []*plan.Source{v.Source}, Views: []*plan.View{v}}
-		a, err := online.New(online.Config{Plan: alone, Log: m.st.Log, Store: beside.Store, Clock: wallClock, Only: only})
-		if err != nil {
-			return err
-		}
-		return a.CatchUp(ctx)
+		return m.catchUp(ctx, v, beside.Store, only)
 	}
 	found, err := r.Run(ctx)
 	if err != nil {

@@ -38,6 +38,9 @@ type Backfill struct {
 	Full   bool
 	// Before, when set, is called before building starts, and not if there is nothing to build.
 	Before func(ctx context.Context) error
+	// CatchUp, when set, applies the log to the view's live generation in a store, of which it is told that the build is live already. It
+	// is called before the build is, so that reads do not miss events that were pushed meanwhile.
+	CatchUp func(ctx context.Context, store onlinestore.Store) error
 	// Entities bounds how many states are in memory at a time (0: 50 000); more
 	// entities take several passes over the history.
 	Entities int
@@ -104,6 +107,9 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		err = registry.Advance(ctx, b.Store, []registry.Generation{g}, make([]registry.Reached, 1), reached)
 	}
 	if err == nil {
+		err = b.catchUp(ctx, g)
+	}
+	if err == nil {
 		err = registry.Promote(ctx, b.Store, g)
 		if err != nil && !errors.Is(err, registry.ErrSuperseded) {
 			// It may be live. If it is not, a later build drops it.
@@ -115,6 +121,20 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		return nil, errors.Join(err, registry.Drop(context.WithoutCancel(ctx), b.Store, g))
 	}
 	return r, nil
+}
+
+// catchUp applies what the log has got during the build, and then once more what it has got during that.
+func (b *Backfill) catchUp(ctx context.Context, g registry.Generation) error {
+	if b.CatchUp == nil || !b.View.Source.Stream {
+		return nil
+	}
+	ahead := registry.AsLive(b.Store, g)
+	for range 2 {
+		if err := b.CatchUp(ctx, ahead); err != nil {
+			return fmt.Errorf("apply what was pushed during the build: %w", err)
+		}
+	}
+	return nil
 }
 
 // endOfLog is the last record that each shard of the log has now.

@@ -184,4 +184,9 @@ var servingMutants = []mutant{
 		file: "internal/backend/share.go", old: "	if err == nil && b.host != nil {", new: "	if err == nil && b.host != nil && b.host.PID == 0 {",
 		tests: []string{"internal/backend"},
 	},
+	{
+		name: "build-without-the-log", tag: "p4", breaks: "Reads lack what was pushed during a build when it becomes live.",
+		file: "materializer/offline/backfill.go", old: "	if b.CatchUp == nil || !b.View.Source.Stream {", new: "	if !b.View.Source.Stream || b.View != nil {",
+		tests: []string{"materializer/offline"},
+	},
 }
