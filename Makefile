@@ -68,10 +68,11 @@ but = $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $
 test: need-go need-c++ need-redis-server need-python ## run all tests, random ones in a short form, those of concurrent packages with the race detector
 	@$(MAKE) --no-print-directory -j test-race test-plain test-python
 
+# Collecting garbage takes a quarter of the time with the race detector, unless it is collected less often.
 # The wheel comes before the tests that are compiled from the same packages, so that nothing is compiled twice.
 .PHONY: test-race test-plain
 test-race: need-go need-c++ need-redis-server need-python
-	$(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
+	GOGC=400 $(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
 test-plain: need-go need-c++ need-redis-server need-python | wheel
 	$(GO) test -short -tags $(TAGS) -skip '$(LARGE)' $(call but,$(CONCURRENT) $(LOADS))
 

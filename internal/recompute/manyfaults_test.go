@@ -115,6 +115,9 @@ func (f *faultySite) spoil() {
 
 // Of thousands of faults of all kinds at once each is found, with its cause, and nothing else is.
 func TestP21_ThousandsOfFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the other tests have each fault once; this runs without -short")
+	}
 	f := newFaultySite(t)
 	f.happen(f.serve(f.plan))
 	r := f.recompute()

@@ -68,6 +68,9 @@ func (h *hosted) Close() error {
 }
 
 func TestLogConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long with the race detector, and the databases' own tests run the suite; this runs without -short")
+	}
 	logtest.Run(t, func(t *testing.T) logtest.Storage {
 		fs, dir := vfs.NewCrashableMem(), t.TempDir()
 		return logtest.Storage{
@@ -96,6 +99,9 @@ func (h *hostedStore) Close() error {
 }
 
 func TestStoreConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long with the race detector, and the databases' own tests run the suite; this runs without -short")
+	}
 	storetest.Run(t, func(t *testing.T) storetest.Storage {
 		fs, dir := vfs.NewCrashableMem(), t.TempDir()
 		return storetest.Storage{
