@@ -174,7 +174,12 @@ func (s *side) url(name string) string {
 }
 
 // clientOptions are those of every call: both sides are on one machine, so compression would only cost time.
-var clientOptions = []connect.ClientOption{connect.WithCodec(gobCodec{}), connect.WithAcceptCompression("gzip", nil, nil)}
+var clientOptions = []connect.ClientOption{connect.WithCodec(frameCodec{}), connect.WithAcceptCompression("gzip", nil, nil)}
+
+// client calls one of the host's calls.
+func (s *side) client(name string) *connect.Client[frame, frame] {
+	return connect.NewClient[frame, frame](s.http, s.url(name), clientOptions...)
+}
 
 // call makes a call with one answer.
 func call[Arg, Value any](ctx context.Context, s *side, name string, changes bool, arg Arg) (Value, error) {
@@ -184,12 +189,19 @@ func call[Arg, Value any](ctx context.Context, s *side, name string, changes boo
 		return zero, err
 	}
 	defer leave()
-	c := connect.NewClient[argument[Arg], reply[Value]](s.http, s.url(name), clientOptions...)
-	response, err := c.CallUnary(bound, connect.NewRequest(&argument[Arg]{arg}))
+	q, err := pack(&argument[Arg]{arg})
+	if err != nil {
+		return zero, err
+	}
+	response, err := s.client(name).CallUnary(bound, connect.NewRequest(q))
 	if err != nil {
 		return zero, s.failed(ctx, err, changes)
 	}
-	return response.Msg.Value, response.Msg.Fault.err()
+	var r reply[Value]
+	if err := response.Msg.unpack(&r); err != nil {
+		return zero, s.failed(ctx, err, changes)
+	}
+	return r.Value, r.Fault.err()
 }
 
 // each makes a call that is answered in chunks, and calls f with each of them until it returns an error, which each returns.
@@ -199,14 +211,20 @@ func each[Arg, Item any](ctx context.Context, s *side, name string, arg Arg, f f
 		return err
 	}
 	defer leave()
-	c := connect.NewClient[argument[Arg], chunk[Item]](s.http, s.url(name), clientOptions...)
-	answer, err := c.CallServerStream(bound, connect.NewRequest(&argument[Arg]{arg}))
+	q, err := pack(&argument[Arg]{arg})
+	if err != nil {
+		return err
+	}
+	answer, err := s.client(name).CallServerStream(bound, connect.NewRequest(q))
 	if err != nil {
 		return s.failed(ctx, err, false)
 	}
 	defer func() { _ = answer.Close() }()
 	for answer.Receive() {
-		part := answer.Msg()
+		var part chunk[Item]
+		if err := answer.Msg().unpack(&part); err != nil {
+			return s.failed(ctx, err, false)
+		}
 		if len(part.Items) > 0 {
 			if err := f(part.Items); err != nil {
 				return err

@@ -9,19 +9,30 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 )
 
-// gobCodec lets Connect carry Go values as they are.
-type gobCodec struct{}
+// frame is a message as it is sent: a value in gob. To Connect all messages are of this one type, as its code is compiled for each
+// type by itself, which would add megabytes to the program.
+type frame struct{ data []byte }
 
-func (gobCodec) Name() string { return "gob" }
-
-func (gobCodec) Marshal(message any) ([]byte, error) {
+// pack makes the message of a value, given by a pointer.
+func pack(value any) (*frame, error) {
 	var b bytes.Buffer
-	err := gob.NewEncoder(&b).Encode(message)
-	return b.Bytes(), err
+	err := gob.NewEncoder(&b).Encode(value)
+	return &frame{b.Bytes()}, err
 }
 
-func (gobCodec) Unmarshal(data []byte, message any) error {
-	return gob.NewDecoder(bytes.NewReader(data)).Decode(message)
+// unpack reads the value of a message into one that is given by a pointer.
+func (f *frame) unpack(value any) error { return gob.NewDecoder(bytes.NewReader(f.data)).Decode(value) }
+
+// frameCodec lets Connect carry frames.
+type frameCodec struct{}
+
+func (frameCodec) Name() string { return "gob" }
+
+func (frameCodec) Marshal(message any) ([]byte, error) { return message.(*frame).data, nil }
+
+func (frameCodec) Unmarshal(data []byte, message any) error {
+	message.(*frame).data = bytes.Clone(data) // whose memory is Connect's
+	return nil
 }
 
 // fault is an error of the host's log or store: its text, what it is, and the typed errors that

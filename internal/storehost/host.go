@@ -139,27 +139,34 @@ func (h *Host) handleStore(mux *http.ServeMux) {
 }
 
 // load runs a bulk load, which is durable if the caller says that it is complete.
-func (h *Host) load(ctx context.Context, in *connect.ClientStream[chunk[pair]]) (*connect.Response[reply[none]], error) {
-	loader, err := h.store.Load(ctx)
-	for err == nil && in.Receive() {
-		c := in.Msg()
-		for i := range c.Items {
-			if err = loader.Put(c.Items[i].Key, c.Items[i].Value); err != nil {
-				break
-			}
-		}
-		if err == nil && c.Last {
-			err = loader.Close()
-			return connect.NewResponse(&reply[none]{Fault: faultOf(err)}), nil
-		}
-	}
-	if err == nil {
-		err = errors.Join(in.Err(), io.ErrUnexpectedEOF)
-	}
+func (h *Host) load(ctx context.Context, in *connect.ClientStream[frame]) (*connect.Response[frame], error) {
+	err := h.loadAll(ctx, in)
 	if err := ending(ctx, err); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&reply[none]{Fault: faultOf(err)}), nil
+	return answered(&reply[none]{Fault: faultOf(err)})
+}
+
+func (h *Host) loadAll(ctx context.Context, in *connect.ClientStream[frame]) error {
+	loader, err := h.store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	for in.Receive() {
+		var c chunk[pair]
+		if err := in.Msg().unpack(&c); err != nil {
+			return err
+		}
+		for i := range c.Items {
+			if err := loader.Put(c.Items[i].Key, c.Items[i].Value); err != nil {
+				return err
+			}
+		}
+		if c.Last {
+			return loader.Close()
+		}
+	}
+	return errors.Join(in.Err(), io.ErrUnexpectedEOF)
 }
 
 // answerPatience is how long a host that ends waits for a process to take an answer.
@@ -190,7 +197,7 @@ func ends(patience time.Duration, h http.Handler) http.Handler {
 const maxMessage = 2 * limits.AppendBytes
 
 func handlerOptions() []connect.HandlerOption {
-	return []connect.HandlerOption{connect.WithCodec(gobCodec{}), connect.WithReadMaxBytes(maxMessage), connect.WithCompression("gzip", nil, nil)}
+	return []connect.HandlerOption{connect.WithCodec(frameCodec{}), connect.WithReadMaxBytes(maxMessage), connect.WithCompression("gzip", nil, nil)}
 }
 
 // ending is the answer to a call that failed because its time is over or the host stops; nil for any other error, and for none.
@@ -206,22 +213,39 @@ func ending(ctx context.Context, err error) error {
 	return nil
 }
 
+// answered is the answer with a value, given by a pointer.
+func answered(value any) (*connect.Response[frame], error) {
+	f, err := pack(value)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(f), nil
+}
+
 // unary adds a call with one answer.
 func unary[Arg, Value any](mux *http.ServeMux, name string, f func(context.Context, *Arg) (Value, error)) {
-	mux.Handle(name, ends(answerPatience, connect.NewUnaryHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]]) (*connect.Response[reply[Value]], error) {
-		v, err := f(ctx, &q.Msg.Arg)
+	mux.Handle(name, ends(answerPatience, connect.NewUnaryHandler(name, func(ctx context.Context, q *connect.Request[frame]) (*connect.Response[frame], error) {
+		var arg argument[Arg]
+		if err := q.Msg.unpack(&arg); err != nil {
+			return nil, err
+		}
+		v, err := f(ctx, &arg.Arg)
 		if err := ending(ctx, err); err != nil {
 			return nil, err
 		}
-		return connect.NewResponse(&reply[Value]{Value: v, Fault: faultOf(err)}), nil
+		return answered(&reply[Value]{Value: v, Fault: faultOf(err)})
 	}, handlerOptions()...)))
 }
 
 // stream adds a call that is answered in chunks.
 func stream[Arg, Item any](mux *http.ServeMux, name string, f func(context.Context, *Arg, *gather[Item]) error) {
-	mux.Handle(name, ends(0, connect.NewServerStreamHandler(name, func(ctx context.Context, q *connect.Request[argument[Arg]], out *connect.ServerStream[chunk[Item]]) error {
+	mux.Handle(name, ends(0, connect.NewServerStreamHandler(name, func(ctx context.Context, q *connect.Request[frame], out *connect.ServerStream[frame]) error {
+		var arg argument[Arg]
+		if err := q.Msg.unpack(&arg); err != nil {
+			return err
+		}
 		to := &gather[Item]{send: out.Send}
-		err := f(ctx, &q.Msg.Arg, to)
+		err := f(ctx, &arg.Arg, to)
 		if err := ending(ctx, err); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ type chunk[T any] struct {
 
 // gather collects the items of a stream and sends them in chunks.
 type gather[T any] struct {
-	send  func(*chunk[T]) error
+	send  func(*frame) error
 	items []T
 	bytes int
 }
@@ -109,12 +109,20 @@ func (g *gather[T]) flush() error {
 	}
 	c := &chunk[T]{Items: g.items}
 	g.items, g.bytes = nil, 0
-	return g.send(c)
+	return g.sendChunk(c)
 }
 
 // end sends what is left, and how the stream ended.
 func (g *gather[T]) end(err error) error {
-	return g.send(&chunk[T]{Items: g.items, Fault: faultOf(err), Last: true})
+	return g.sendChunk(&chunk[T]{Items: g.items, Fault: faultOf(err), Last: true})
+}
+
+func (g *gather[T]) sendChunk(c *chunk[T]) error {
+	f, err := pack(c)
+	if err != nil {
+		return err
+	}
+	return g.send(f)
 }
 
 // absent makes nil of the empty values that gob makes of nil ones. A stored value has at least 8 bytes.

@@ -87,8 +87,7 @@ func (s *remoteStore) Load(ctx context.Context) (onlinestore.Loader, error) {
 	} else {
 		leave()
 	}
-	c := connect.NewClient[chunk[pair], reply[none]](s.http, s.url("/store/load"), clientOptions...)
-	out := c.CallClientStream(ctx)
+	out := s.client("/store/load").CallClientStream(ctx)
 	return &remoteLoader{s: s, ctx: ctx, out: out, pairs: gather[pair]{send: out.Send}}, nil
 }
 
@@ -96,7 +95,7 @@ func (s *remoteStore) Load(ctx context.Context) (onlinestore.Loader, error) {
 type remoteLoader struct {
 	s     *remoteStore
 	ctx   context.Context // of Load
-	out   *connect.ClientStreamForClient[chunk[pair], reply[none]]
+	out   *connect.ClientStreamForClient[frame, frame]
 	pairs gather[pair]
 	ended error // why it takes no more pairs; nil: it does
 }
@@ -146,5 +145,9 @@ func (l *remoteLoader) answer() error {
 	if err != nil {
 		return l.s.failed(l.ctx, err, true)
 	}
-	return answer.Msg.Fault.err()
+	var r reply[none]
+	if err := answer.Msg.unpack(&r); err != nil {
+		return l.s.failed(l.ctx, err, true)
+	}
+	return r.Fault.err()
 }

@@ -132,9 +132,9 @@ func TestP22_ErrorsKeepWhatTheyAre(t *testing.T) {
 	trimmed := &eventlog.TrimmedError{Shard: "s", Trimmed: eventlog.Trimmed{Position: 7, Mark: 3, Appended: 2}}
 	back := &eventlog.SetBackError{Shard: "s", Position: 4}
 	for _, err := range append(slices.Clone(sentinels), clock, trimmed, back) {
-		sent, err1 := gobCodec{}.Marshal(&reply[none]{Fault: faultOf(fmt.Errorf("more: %w", err))})
+		sent, err1 := pack(&reply[none]{Fault: faultOf(fmt.Errorf("more: %w", err))})
 		var got reply[none]
-		if err := errors.Join(err1, gobCodec{}.Unmarshal(sent, &got)); err != nil {
+		if err := errors.Join(err1, sent.unpack(&got)); err != nil {
 			t.Fatal(err)
 		}
 		here := got.Fault.err()
