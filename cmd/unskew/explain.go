@@ -145,12 +145,8 @@ func (x *explaining) run(ctx context.Context) (*explain.Explanation, error) {
 		return nil, err
 	}
 	if v.Source.Stream {
-		for k := range shards.N {
-			end, err := x.log.End(ctx, shards.Name(k))
-			if err != nil {
-				return nil, err
-			}
-			x.cfg.Ends = append(x.cfg.Ends, uint64(end))
+		if x.cfg.Ends, err = shards.Ends(ctx, x.log); err != nil {
+			return nil, err
 		}
 	}
 	switch {

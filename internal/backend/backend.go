@@ -62,7 +62,7 @@ type Backend struct {
 type Opener func(ctx context.Context, clock eventlog.Clock) (*Backend, error)
 
 // Open opens the log and the store of the configuration; it is an Opener. If a server has the embedded ones open, it returns those, shared
-// by the server (Hosted). It waits for any other process that has them open.
+// by the server. It waits for any other process that has them open.
 func (c Config) Open(ctx context.Context, clock eventlog.Clock) (*Backend, error) {
 	b, err := c.open(ctx, clock)
 	if err == nil && c.Archive != "" {

@@ -35,9 +35,6 @@ func (c Config) OpenAlone(ctx context.Context) (*Backend, error) {
 	return b, err
 }
 
-// Hosted reports whether the log and the store are shared by a server, which applies the events of the log.
-func (b *Backend) Hosted() bool { return b.host != nil }
-
 // HostEnded returns an error that says so if the log and the store were shared by a server that has ended.
 func (b *Backend) HostEnded(ctx context.Context) error {
 	if b.host == nil {

@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ const maxEvents = 100_000
 const maxCompared = 1_000_000
 
 // note calls f with the events of the entity in a batch.
-func (x *explainer) note(probe *kernel.View, ev *kernel.Events, f func(e *Event, id string)) {
+func (x *explainer) note(probe *kernel.View, ev *kernel.Events, f func(e *Event, id identity)) {
 	cols := probe.KeyColumns(ev, nil)
 	var mine []int
 	var key []byte
@@ -34,7 +35,7 @@ func (x *explainer) note(probe *kernel.View, ev *kernel.Events, f func(e *Event,
 	}
 	rows := probe.Eval(ev)
 	for _, i := range mine {
-		f(x.event(rows, ev, i), x.identity(ev, i))
+		f(x.event(rows, ev, i), x.identify(ev, i))
 	}
 }
 
@@ -42,12 +43,23 @@ func (x *explainer) note(probe *kernel.View, ev *kernel.Events, f func(e *Event,
 func (x *explainer) event(rows *kernel.Rows, ev *kernel.Events, i int) *Event {
 	e := &Event{Time: ev.Time[i].String(), Known: ev.Visible(i).String(), Fills: ev.Fills(i), time: ev.Time[i]}
 	if ev.ID != nil {
-		e.ID = strings.Clone(ev.ID[i])
+		e.ID = shown(ev.ID[i])
 	}
 	for p := range x.out.Parts {
 		e.Parts = append(e.Parts, x.inPart(&x.out.Parts[p], rows, ev, i))
 	}
 	return e
+}
+
+// shownBytes is how much of an id or a value is shown.
+const shownBytes = 256
+
+// shown is a copy of a text, cut if it is long.
+func shown(text string) string {
+	if len(text) <= shownBytes {
+		return strings.Clone(text)
+	}
+	return strings.ToValidUTF8(text[:shownBytes], "") + "…"
 }
 
 // inPart says what a part makes of row i.
@@ -68,16 +80,19 @@ func (x *explainer) inPart(p *Part, rows *kernel.Rows, ev *kernel.Events, i int)
 	case !s.Passes:
 		in.LeftOut = NoValue
 	case x.View.Slots[p.slot].Arg != nil:
-		in.Value = s.Arg.String()
+		in.Value = shown(s.Arg.String())
 	}
 	return in
 }
 
-// identity tells the events of the entity apart, the same in both readings: by their id or, of a source without ids, by their content
-// and how many equal ones came before.
-func (x *explainer) identity(ev *kernel.Events, i int) string {
+// identity tells the events of the entity apart. It is a digest, because ids and texts can be large.
+type identity [sha256.Size]byte
+
+// identify returns the identity of an event, the same in both readings: of its id or, in a source without ids, of its content and how many
+// equal ones came before.
+func (x *explainer) identify(ev *kernel.Events, i int) identity {
 	if ev.ID != nil {
-		return fmt.Sprint(ev.Fills(i), filled(ev, i), ev.ID[i])
+		return sha256.Sum256(fmt.Append(nil, ev.Fills(i), filled(ev, i), ev.ID[i]))
 	}
 	b := plan.AppendCanonical(nil, plan.TimestampValue(ev.Time[i]))
 	for _, c := range x.View.Columns() {
@@ -85,9 +100,9 @@ func (x *explainer) identity(ev *kernel.Events, i int) string {
 			b = plan.AppendCanonical(b, col.Value(i))
 		}
 	}
-	id := string(b)
-	x.counts[id]++
-	return fmt.Sprint(x.counts[id], " ", id)
+	content := sha256.Sum256(b)
+	x.counts[content]++
+	return sha256.Sum256(fmt.Append(content[:], x.counts[content]))
 }
 
 // filled names the late columns that a filling brings.

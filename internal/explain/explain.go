@@ -141,15 +141,15 @@ type explainer struct {
 	out    Explanation
 	bare   *plan.View // the view with one more feature for each part
 	key    []byte
-	seen   map[string]*Event // what serving had, by identity, until training has it too; nil: too much
-	counts map[string]int    // of equal events without ids, in the current reading
+	seen   map[identity]*Event // what serving had, until training has it too; nil: too much
+	counts map[identity]int    // of equal events without ids, in the current reading
 	events []*Event
 	older  plan.EventTime // events before were dropped, for their number
 }
 
 func newExplainer(cfg *Config) (*explainer, error) {
 	v, f := cfg.View, cfg.View.Features[cfg.Feature]
-	x := &explainer{Config: cfg, key: entitykey.Append(nil, cfg.Key...), seen: map[string]*Event{}, older: plan.Always}
+	x := &explainer{Config: cfg, key: entitykey.Append(nil, cfg.Key...), seen: map[identity]*Event{}, older: plan.Always}
 	x.out = Explanation{
 		View: v.Name, Feature: f.Name, Type: f.Type.String(), Version: v.Fingerprint.String(),
 		Defined: fmt.Sprintf("%s:%d:%d", f.Pos.File, f.Pos.Line, f.Pos.Col), Entity: entitykey.Text(v.Entity, x.key), AsOf: cfg.At.String(),
@@ -251,7 +251,7 @@ func (x *explainer) serving(ctx context.Context) error {
 		x.seen = nil
 		return x.served()
 	}
-	err := x.replay(ctx, x.Serving.Range, func(e *Event, id string) {
+	err := x.replay(ctx, x.Serving.Range, func(e *Event, id identity) {
 		e.Side = ServingOnly
 		if x.seen != nil {
 			x.seen[id] = e
@@ -294,7 +294,7 @@ func (x *explainer) served() error {
 
 // training computes the value over all events that are known now.
 func (x *explainer) training(ctx context.Context) error {
-	return x.replay(ctx, recompute.Range{To: plan.Never, Until: x.Ends}, func(e *Event, id string) {
+	return x.replay(ctx, recompute.Range{To: plan.Never, Until: x.Ends}, func(e *Event, id identity) {
 		x.out.Total++
 		for i, p := range e.Parts {
 			if p.LeftOut == Used {
@@ -331,7 +331,7 @@ func (x *explainer) cells(f *kernel.Features) []recompute.Cell {
 
 // replay reads a part of the history, calls note with each event of the entity and its identity, and done with the values as of T and
 // the message of an error.
-func (x *explainer) replay(ctx context.Context, r recompute.Range, note func(e *Event, id string), done func(c []recompute.Cell, text string)) error {
+func (x *explainer) replay(ctx context.Context, r recompute.Range, note func(e *Event, id identity), done func(c []recompute.Cell, text string)) error {
 	var keys []*vector.Vector
 	for i, k := range x.View.Entity.Keys {
 		keys = append(keys, vector.Of(k.Type, x.Key[i]))
@@ -344,7 +344,7 @@ func (x *explainer) replay(ctx context.Context, r recompute.Range, note func(e *
 	if err != nil {
 		return err
 	}
-	x.counts = map[string]int{}
+	x.counts = map[identity]int{}
 	err = x.History(ctx, []*plan.View{x.View}, r, 1, func(_ int, ev *kernel.Events) error {
 		if err := whole.Add(ev); err != nil {
 			return err
