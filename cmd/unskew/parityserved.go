@@ -244,7 +244,7 @@ func printDifferent(c *cobra.Command, r *recompute.Report) error {
 		fmt.Fprintln(w, "\nday\tcompared\tequal\tcauses")
 		for i := range r.Days {
 			d := &r.Days[i]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Day, count(d.Data.Compared), percent(&d.Data), cmp.Or(listed(d.Data.Causes), "-"))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.From, count(d.Data.Compared), percent(&d.Data), cmp.Or(listed(d.Data.Causes), "-"))
 		}
 	}
 	if err := w.Flush(); err != nil {

@@ -24,9 +24,10 @@ type Report struct {
 	NotComputed map[Reason]int64 `json:"not_computed"`
 	NotInData   int64            `json:"not_in_data"`
 	Features    []Feature        `json:"features"`
-	Days        []Day            `json:"days"`     // of all features
-	Entities    []Entity         `json:"entities"` // those with most values that differ from training's
-	Examples    []Example        `json:"examples"` // the newest of each feature and cause
+	Days        []Period         `json:"days"`            // of all features
+	Hours       []Period         `json:"hours,omitempty"` // the same by hour, if the reads are in few hours
+	Entities    []Entity         `json:"entities"`        // those with most values that differ from training's
+	Examples    []Example        `json:"examples"`        // the newest of each feature and cause
 }
 
 // Tally counts values.
@@ -51,7 +52,7 @@ type Feature struct {
 	Data     Tally            `json:"data"`
 	Statuses map[string]int64 `json:"statuses,omitempty"` // of values that differ from training's: "SERVED → TRAINED"
 	Distance *Distance        `json:"distance,omitempty"`
-	Days     []Day            `json:"days"`
+	Days     []Period         `json:"days"`
 }
 
 // Distance is how far numbers are from those that training sees, where they differ.
@@ -64,9 +65,9 @@ type Distance struct {
 	sum float64
 }
 
-// Day is what was found on one day, in UTC, of reads.
-type Day struct {
-	Day     string `json:"day"`
+// Period is what was found of reads on one day or in one hour, in UTC.
+type Period struct {
+	From    string `json:"from"` // 2025-03-01, or 2025-03-01T12:00:00Z
 	Compute Tally  `json:"compute"`
 	Data    Tally  `json:"data"`
 }
@@ -105,6 +106,7 @@ type Cell struct {
 const (
 	shownEntities = 10
 	shownExamples = 50
+	shownHours    = 240
 )
 
 // makeReport adds up what was counted.
@@ -114,7 +116,7 @@ func (r *run) makeReport() *Report {
 		t.merge(of)
 	}
 	s := r.cfg.Service
-	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), OneIn: r.cfg.OneIn, Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Days: []Day{}, Entities: []Entity{}, Examples: []Example{}}
+	out := &Report{Service: s.Name, Fingerprint: s.Fingerprint.String(), OneIn: r.cfg.OneIn, Rows: t.rows, NotComputed: t.left, NotInData: t.leftKnown, Features: []Feature{}, Days: []Period{}, Entities: []Entity{}, Examples: []Example{}}
 	if t.rows > 0 {
 		out.First, out.Last = t.first.String(), t.last.String()
 	}
@@ -125,6 +127,11 @@ func (r *run) makeReport() *Report {
 		out.Data.merge(&f.Data)
 		out.Features = append(out.Features, f)
 		out.Days = addDays(out.Days, f.Days)
+	}
+	if len(t.hours) <= shownHours {
+		for _, hour := range slices.Sorted(maps.Keys(t.hours)) {
+			out.Hours = append(out.Hours, Period{plan.EventTime(hour * hourMicros).String(), t.hours[hour].compute, t.hours[hour].known})
+		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(t.entities), func(a, b string) int {
 		return cmp.Or(cmp.Compare(t.entities[b], t.entities[a]), cmp.Compare(a, b))
@@ -142,7 +149,7 @@ func (r *run) makeReport() *Report {
 
 // feature is what was found of an output.
 func (t *tally) feature(o int) (f Feature) {
-	f.Days = []Day{}
+	f.Days = []Period{}
 	for _, day := range slices.Sorted(maps.Keys(t.days)) {
 		c := &t.days[day][o]
 		if c.compute.Compared+c.known.Compared == 0 {
@@ -150,7 +157,7 @@ func (t *tally) feature(o int) (f Feature) {
 		}
 		f.Compute.merge(&c.compute)
 		f.Data.merge(&c.known)
-		f.Days = append(f.Days, Day{time.Unix(day*int64(24*time.Hour/time.Second), 0).UTC().Format(time.DateOnly), c.compute, c.known})
+		f.Days = append(f.Days, Period{time.Unix(day*int64(24*time.Hour/time.Second), 0).UTC().Format(time.DateOnly), c.compute, c.known})
 	}
 	if x := t.features[o]; x != nil {
 		f.Statuses = x.statuses
@@ -161,13 +168,13 @@ func (t *tally) feature(o int) (f Feature) {
 	return f
 }
 
-// addDays adds the counts of days, which are in order, to others.
-func addDays(to, days []Day) []Day {
+// addDays adds the counts of days or hours, which are in order, to others.
+func addDays(to, days []Period) []Period {
 	for i := range days {
 		d := &days[i]
-		at, found := slices.BinarySearchFunc(to, d.Day, func(have Day, day string) int { return cmp.Compare(have.Day, day) })
+		at, found := slices.BinarySearchFunc(to, d.From, func(have Period, from string) int { return cmp.Compare(have.From, from) })
 		if !found {
-			to = slices.Insert(to, at, Day{Day: d.Day})
+			to = slices.Insert(to, at, Period{From: d.From})
 		}
 		to[at].Compute.merge(&d.Compute)
 		to[at].Data.merge(&d.Data)

@@ -63,6 +63,7 @@ type Shadow struct {
 	mu      sync.Mutex
 	done    map[string]bool // segments, by path
 	status  ShadowStatus
+	total   map[string]*Report // by service: the sum of all reports
 }
 
 // ShadowStatus is what a Shadow has found so far.
@@ -87,7 +88,7 @@ type ShadowService struct {
 // NewShadow returns a Shadow that does nothing before Run.
 func NewShadow(c ShadowConfig) *Shadow {
 	c.complete()
-	s := &Shadow{cfg: c, metrics: newShadowMetrics(c.Plan), done: map[string]bool{}, status: ShadowStatus{Services: []ShadowService{}}}
+	s := &Shadow{cfg: c, metrics: newShadowMetrics(c.Plan), done: map[string]bool{}, total: map[string]*Report{}, status: ShadowStatus{Services: []ShadowService{}}}
 	for _, svc := range c.Plan.Services {
 		s.status.Services = append(s.status.Services, ShadowService{Service: svc.Name})
 	}
@@ -202,6 +203,7 @@ func (s *Shadow) found(r *Report) {
 	s.metrics.add(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.add(r)
 	for i := range s.status.Services {
 		to := &s.status.Services[i]
 		if to.Service != r.Service {

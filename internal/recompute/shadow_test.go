@@ -81,6 +81,9 @@ func TestP21_ServersCheckThemselves(t *testing.T) {
 	if got.Rounds != 1 || svc.Rows != 3 || svc.Compute.Compared != 81 || causes(svc.Compute.Causes) != "compute 2" || wrong != 2 || svc.Different == nil {
 		t.Errorf("%+v, %d wrong", got, wrong)
 	}
+	if all := shadow.Reports(); len(all) != 1 || all[0].Rows != 3 || all[0].Compute.Compared != 81 || len(all[0].Hours) != 1 || all[0].Hours[0].Compute.Compared != 81 {
+		t.Errorf("%+v", all)
+	}
 	w := httptest.NewRecorder()
 	shadow.ServeHTTP(w, httptest.NewRequest("GET", "/parity", nil))
 	var back recompute.ShadowStatus

@@ -24,6 +24,9 @@ type tally struct {
 	days        map[int64][]counts // by output
 	day         int64              // of current
 	current     []counts
+	hours       map[int64]*counts // of all outputs
+	hour        int64             // of currentHour
+	currentHour *counts
 	features    map[int]*differing
 	entities    map[string]int64
 	examples    map[exampleKey][]Example
@@ -52,7 +55,7 @@ const (
 )
 
 func newTally() *tally {
-	return &tally{first: plan.Never, last: plan.Always, left: map[Reason]int64{}, days: map[int64][]counts{}, features: map[int]*differing{},
+	return &tally{first: plan.Never, last: plan.Always, left: map[Reason]int64{}, days: map[int64][]counts{}, hours: map[int64]*counts{}, features: map[int]*differing{},
 		entities: map[string]int64{}, examples: map[exampleKey][]Example{}}
 }
 
@@ -66,7 +69,10 @@ func (t *tally) leftOut(why Reason) { t.left[why]++ }
 
 func (t *tally) leftOutOfKnown(*rowCompare, int) { t.leftKnown++ }
 
-const dayMicros = 24 * int64(plan.Hour)
+const (
+	hourMicros = int64(plan.Hour)
+	dayMicros  = 24 * hourMicros
+)
 
 // of are the counts of an output on the day of a row.
 func (t *tally) of(x *rowCompare, o int) *counts {
@@ -80,6 +86,18 @@ func (t *tally) of(x *rowCompare, o int) *counts {
 	return &t.current[o]
 }
 
+// inHour are the counts of all outputs in the hour of a row.
+func (t *tally) inHour(x *rowCompare) *counts {
+	hour := int64(x.read) / hourMicros
+	if t.currentHour == nil || hour != t.hour {
+		if t.hours[hour] == nil {
+			t.hours[hour] = &counts{}
+		}
+		t.hour, t.currentHour = hour, t.hours[hour]
+	}
+	return t.currentHour
+}
+
 // compute counts a value that was compared with the one over what had been applied, or was not.
 func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *servedlog.OutputColumns, computed *kernel.FeatureColumn) {
 	if why != compared {
@@ -87,6 +105,7 @@ func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *s
 		return
 	}
 	t.of(x, o).compute.count(cause)
+	t.inHour(x).compute.count(cause)
 	if cause != "" {
 		t.example(x, o, cause, "compute", served, computed, nil)
 	}
@@ -95,6 +114,7 @@ func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *s
 // known counts a value that was compared with the one that training sees.
 func (t *tally) known(x *rowCompare, o int, cause Cause, served *servedlog.OutputColumns, known *kernel.FeatureColumn, events []Event) {
 	t.of(x, o).known.count(cause)
+	t.inHour(x).known.count(cause)
 	if cause == "" {
 		return
 	}
@@ -220,6 +240,13 @@ func (t *tally) merge(o *tally) {
 			t.days[day][i].compute.merge(&list[i].compute)
 			t.days[day][i].known.merge(&list[i].known)
 		}
+	}
+	for hour, c := range o.hours {
+		if t.hours[hour] == nil {
+			t.hours[hour] = &counts{}
+		}
+		t.hours[hour].compute.merge(&c.compute)
+		t.hours[hour].known.merge(&c.known)
 	}
 	for i, f := range o.features {
 		if t.features[i] == nil {
