@@ -25,7 +25,7 @@ type serviceDecl struct {
 
 func (l *loader) parseService(n *yamldoc.Node) {
 	before := l.Errors
-	o := l.Object(n, "FeatureService", "kind", "name", "features", "request", "derived", "description")
+	o := l.Object(n, "FeatureService", "kind", "name", "features", "request", "derived", "predictions", "outcomes", "description")
 	s := &serviceDecl{n: n, request: map[string]plan.Type{}, roles: map[string]int{}, service: &plan.Service{
 		Name: o.Name(), Description: o.Text("description"), Pos: n.Pos,
 	}}
@@ -44,6 +44,7 @@ func (l *loader) parseService(n *yamldoc.Node) {
 	if d := o.Get("derived"); d != nil {
 		s.derived = l.parseFeatures(d, "FeatureService.derived")
 	}
+	l.parseFeedback(s.service, o)
 	s.broken = l.Errors > before
 	l.services.add(&l.Reader, "service", s.service.Name, n.Pos, s)
 }

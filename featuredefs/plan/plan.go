@@ -175,16 +175,18 @@ type ServiceFeature struct {
 
 // Service is what one model reads. Its outputs are Features, then Derived.
 type Service struct {
-	Name        string
-	Views       []ViewRef
-	Features    []ServiceFeature
-	Request     []Field
-	Derived     []*Feature
-	Order       []int   // evaluation order of Derived
-	Keys        []Field // the distinct request keys of Views, in order of first use
-	Description string
-	Fingerprint Fingerprint
-	Pos         Pos
+	Name     string
+	Views    []ViewRef
+	Features []ServiceFeature
+	Request  []Field
+	Derived  []*Feature
+	Order    []int   // evaluation order of Derived
+	Keys     []Field // the distinct request keys of Views, in order of first use
+	// Predictions and Outcomes are the sources of what models predicted from answers, and of what came of requests; nil without.
+	Predictions, Outcomes *Source
+	Description           string
+	Fingerprint           Fingerprint
+	Pos                   Pos
 }
 
 // Output is one column a service returns.
@@ -280,3 +282,14 @@ func find[T any](list []*T, name string, of func(*T) string) (*T, bool) {
 	}
 	return nil, false
 }
+
+// Columns of the sources Service.Predictions and Service.Outcomes, besides those that the service declares.
+const (
+	RequestID    = "request_id"  // of the request that was answered
+	RequestRow   = "request_row" // from 0
+	PredictionID = "prediction_id"
+	PredictedAt  = "predicted_at"
+	ModelColumn  = "model" // of Predictions only
+	OutcomeID    = "outcome_id"
+	ObservedAt   = "observed_at"
+)
