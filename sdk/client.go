@@ -16,7 +16,9 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,52 +124,76 @@ func newTransport(grpc bool) *http.Transport {
 }
 
 // ReadOption modifies a read.
-type ReadOption func(*unskewv1.GetFeaturesRequest)
+type ReadOption func(*read)
+
+// read is a read before it is sent.
+type read struct {
+	*unskewv1.GetFeaturesRequest
+	id string // of the request, "" for none
+}
 
 // Only restricts the answer to the named features, in this order.
 func Only(features ...string) ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.Features = append(r.Features, features...) }
+	return func(r *read) { r.Features = append(r.Features, features...) }
 }
 
 // Expect makes the read fail unless the service has this fingerprint, the one that the model
 // was trained on. At least its first twelve digits are needed.
 func Expect(fingerprint string) ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.Fingerprint = fingerprint }
+	return func(r *read) { r.Fingerprint = fingerprint }
 }
 
 // WithStates also returns the state from which each row was computed.
 func WithStates() ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.WithStates = true }
+	return func(r *read) { r.WithStates = true }
 }
 
 // MaxStaleness makes the read fail with failed_precondition if the view of a returned feature is
 // staler than d: if events that were stored in the log longer ago may not have been applied. A
 // view without new events is not stale. With StaleAsStatus, such values have the status Stale.
 func MaxStaleness(d time.Duration) ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.MaxStalenessMicros = uint64(max(1, d.Microseconds())) }
+	return func(r *read) { r.MaxStalenessMicros = uint64(max(1, d.Microseconds())) }
 }
 
 // StaleAsStatus makes a read with MaxStaleness return values that are staler, with the status
 // Stale, instead of an error. Feature.Reason is the status that they would have otherwise.
 func StaleAsStatus() ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.OnStale = unskewv1.OnStale_ON_STALE_STATUS }
+	return func(r *read) { r.OnStale = unskewv1.OnStale_ON_STALE_STATUS }
 }
 
 // WithFreshness also returns how far each view of the service is behind its source.
 func WithFreshness() ReadOption {
-	return func(r *unskewv1.GetFeaturesRequest) { r.WithFreshness = true }
+	return func(r *read) { r.WithFreshness = true }
 }
+
+// RequestID gives the request an id, under which the served log has what was answered, and under which predictions and outcomes
+// are logged: 1 to 128 printable ASCII characters without spaces. An empty id is replaced by a new one; Rows.RequestID has it.
+func RequestID(id string) ReadOption {
+	return func(r *read) {
+		if r.id = id; id == "" {
+			r.id = rand.Text()
+		}
+	}
+}
+
+// requestIDHeader is where a request and its answer have the id.
+const requestIDHeader = "X-Request-Id"
 
 // GetFeatures reads the features of a service for as many entities as the columns
 // have rows, all as of one moment. keys and request hold exactly the columns that
 // DescribeService lists.
 func (c *Client) GetFeatures(ctx context.Context, service string, keys, request []Column, opts ...ReadOption) (*Rows, error) {
 	req := &unskewv1.GetFeaturesRequest{Service: service, Keys: columns(keys), Request: columns(request)}
+	x := read{GetFeaturesRequest: req}
 	for _, opt := range opts {
-		opt(req)
+		opt(&x)
 	}
 	shape := c.known.expect(req)
-	res, err := c.features.GetFeatures(ctx, connect.NewRequest(req))
+	call := connect.NewRequest(req)
+	if x.id != "" {
+		call.Header().Set(requestIDHeader, x.id)
+	}
+	res, err := c.features.GetFeatures(ctx, call)
 	if err != nil {
 		return nil, fmt.Errorf("get features of service %s: %w", service, err)
 	}
@@ -176,7 +202,11 @@ func (c *Client) GetFeatures(ctx context.Context, service string, keys, request 
 	} else if err := shape.complete(req, res.Msg); err != nil {
 		return nil, err
 	}
-	return newRows(service, res.Msg)
+	rows, err := newRows(service, res.Msg)
+	if err == nil {
+		rows.RequestID = cmp.Or(x.id, res.Header().Get(requestIDHeader))
+	}
+	return rows, err
 }
 
 // Push appends the rows of the columns to a stream source and returns the outcome of each. A

@@ -27,7 +27,7 @@ func WithTimeout(d time.Duration) Option { return func(o *options) { o.limits.ti
 
 // WithAttempts sets how often a call is made at most before its error is returned; 1 means no
 // retries. Only calls that may be made twice are retried, after an error with the code
-// unavailable: reads, and pushes by a Pusher with an event id.
+// unavailable: reads, predictions, outcomes, and pushes by a Pusher with an event id.
 func WithAttempts(n int) Option { return func(o *options) { o.limits.attempts = max(1, n) } }
 
 // callLimits is an interceptor that bounds and retries unary calls.

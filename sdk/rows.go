@@ -34,6 +34,7 @@ func enumName(full, prefix string) string { return strings.TrimPrefix(full, pref
 // Rows is the answer to a read: a table of features.
 type Rows struct {
 	Fingerprint string      // of the service that answered
+	RequestID   string      // of the request, if it had one or rows of it are in the served log; else ""
 	AsOf        time.Time   // the moment all rows were read as of
 	States      []State     // WithStates only: one for each view of the service
 	Freshness   []Freshness // WithFreshness only: one for each view of the service

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import json
+import random
 import sys
 import time
 import uuid
@@ -19,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 import grpc
 import pyarrow as pa
 
-from . import wire
+from . import feedback, wire
 from .errors import Canceled, InvalidArgument, ServerError, TrainingSetFailed, Unavailable, UnskewError, server_error
 from .frames import Frame, times_in_utc, to_arrow
 from .training import RemoteTrainingSet
@@ -120,8 +121,11 @@ class OnlineFeatures:
     as_of: datetime
     #: The age of the oldest event that may be missing; None if unknown.
     staleness: timedelta | None
+    #: The id of the request, under which the served log has the answer, and predictions and outcomes are logged.
+    request_id: str
 
-    def __init__(self, answer: Any, entities: pa.Table) -> None:
+    def __init__(self, answer: Any, entities: pa.Table, request_id: str) -> None:
+        self.request_id = request_id
         self.fingerprint = answer.fingerprint
         self.as_of = _EPOCH + timedelta(microseconds=answer.as_of_micros)
         self.staleness = timedelta(microseconds=answer.staleness_micros) if answer.HasField("staleness_micros") else None
@@ -255,9 +259,9 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._url!r})"
 
-    def _call(self, name: str, request: Any, timeout: float | None) -> Any:
+    def _call(self, name: str, request: Any, timeout: float | None, metadata: Sequence[tuple[str, str]] = ()) -> Any:
         try:
-            return self._calls[name](request, timeout=timeout or self._timeout, metadata=self._metadata)
+            return self._calls[name](request, timeout=timeout or self._timeout, metadata=[*self._metadata, *metadata])
         except grpc.RpcError as error:
             raise self._failed(error) from None
 
@@ -297,6 +301,7 @@ class Client:
         fingerprint: str | None = None,
         max_staleness: timedelta | float | None = None,
         on_stale: Literal["error", "status"] = "error",
+        request_id: str | None = None,
         timeout: float | None = None,
     ) -> OnlineFeatures:
         """Reads the features of a service, all rows as of one moment.
@@ -310,6 +315,7 @@ class Client:
             max_staleness: the staleness to accept, in seconds or as a timedelta: the age of the oldest event
                 that may be missing in the values.
             on_stale: what happens to staler values: ``"error"`` raises, ``"status"`` returns them with the status STALE.
+            request_id: an id for the request: 1 to 128 printable ASCII characters without spaces; a new one by default.
             timeout: seconds the call may take.
 
         Raises:
@@ -326,15 +332,18 @@ class Client:
                 raise InvalidArgument(f"max_staleness is {max_staleness}; it must be positive")
             fresh |= {"max_staleness_micros": max_staleness // timedelta(microseconds=1), "on_stale": f"ON_STALE_{on_stale.upper()}"}
         table = to_arrow(entities, "entities")
+        sent = request_id or uuid.uuid4().hex
+        if not (sent.isascii() and sent.isprintable() and " " not in sent and len(sent) <= 128):
+            raise InvalidArgument(f"request_id is {sent[:130]!r}; it has 1 to 128 printable ASCII characters without spaces")
         described = self._services.get(service) or self.describe(service, timeout=timeout)
         try:
-            return self._get(described, table, features, fingerprint, fresh, timeout)
+            return self._get(described, table, features, fingerprint, fresh, sent, timeout)
         except InvalidArgument:
             # The service may have changed since it was described.
             again = self.describe(service, timeout=timeout)
             if again == described:
                 raise
-            return self._get(again, table, features, fingerprint, fresh, timeout)
+            return self._get(again, table, features, fingerprint, fresh, sent, timeout)
 
     def _get(
         self,
@@ -343,6 +352,7 @@ class Client:
         features: Sequence[str] | None,
         fingerprint: str | None,
         fresh: dict[str, Any],
+        request_id: str,
         timeout: float | None,
     ) -> OnlineFeatures:
         expected = {**service.keys, **service.request}
@@ -357,7 +367,7 @@ class Client:
         for names, columns in ((service.keys, request.keys), (service.request, request.request)):
             for name, kind in names.items():
                 columns.append(wire.column(name, table.column(name), kind, f"service {service.name}"))
-        return OnlineFeatures(self._call("GetFeatures", request, timeout), table)
+        return OnlineFeatures(self._call("GetFeatures", request, timeout, [("x-request-id", request_id)]), table, request_id)
 
     def push(self, source: str, rows: Frame, *, batch_size: int = 5000, timeout: float | None = None) -> PushResult:
         """Appends rows to a stream source and returns the outcome of each.
@@ -371,16 +381,79 @@ class Client:
             batch_size: rows sent with one call.
             timeout: seconds each call may take.
         """
-        table = to_arrow(rows, "rows")
+        return self._push(source, to_arrow(rows, "rows"), batch_size, timeout, attempts=1)
+
+    def _push(self, source: str, table: pa.Table, batch_size: int, timeout: float | None, attempts: int) -> PushResult:
         pushed: list[PushedRow] = []
         for batch in _slices(table, batch_size):
             request = self._requests["Push"](source=source)
             for name in batch.column_names:
                 if not pa.types.is_null(batch.schema.field(name).type):
                     request.columns.append(wire.column(name, batch.column(name), None, f"source {source}"))
-            answer = self._call("Push", request, timeout)
+            answer = self._repeated("Push", request, timeout, attempts)
             pushed += [PushedRow(Outcome(r.outcome), r.position, r.message, r.shard) for r in answer.rows]
         return PushResult(tuple(pushed))
+
+    def _repeated(self, name: str, request: Any, timeout: float | None, attempts: int) -> Any:
+        """A call that is made again while the server is not available, after pauses of random length."""
+        pause = 0.05
+        while True:
+            try:
+                return self._call(name, request, timeout)
+            except Unavailable:
+                attempts -= 1
+                if not attempts:
+                    raise
+            time.sleep(random.uniform(0, pause))
+            pause = min(2 * pause, 1.0)
+
+    def log_predictions(
+        self,
+        service: str,
+        predictions: Frame,
+        *,
+        answer: OnlineFeatures | str | None = None,
+        model: str | None = None,
+        at: datetime | None = None,
+        batch_size: int = 5000,
+        timeout: float | None = None,
+    ) -> PushResult:
+        """Logs what a model predicted from answers of a service, which declares the columns under ``predictions:``.
+
+        Logging the same again has no effect: the outcome is DUPLICATE, or CONFLICT if a value or the time is another
+        one than at first, which stays. Calls that get no answer are repeated.
+
+        Args:
+            service: name of the feature service.
+            predictions: the declared columns. Without ``answer``, also ``request_id`` and, unless it is 0, ``request_row``.
+            answer: the features that the model was given, or their ``request_id``: the predictions are those of its rows, in order.
+            model: name and version of the model, unless that is a column.
+            at: when the predictions were made, unless ``predicted_at`` is a column; now by default.
+            batch_size: rows sent with one call.
+            timeout: seconds each call may take.
+        """
+        request_id = answer.request_id if isinstance(answer, OnlineFeatures) else answer
+        table = feedback.predictions(predictions, request_id, model, at)
+        if isinstance(answer, OnlineFeatures) and len(table) != len(answer) and "request_row" not in to_arrow(predictions, "predictions").column_names:
+            raise InvalidArgument(f"there are {len(table)} predictions for the {len(answer)} rows of the answer")
+        return self._push(f"{service}_predictions", table, batch_size, timeout, attempts=4)
+
+    def log_outcomes(
+        self, service: str, outcomes: Frame, *, at: datetime | None = None, batch_size: int = 5000, timeout: float | None = None
+    ) -> PushResult:
+        """Logs what came of requests to a service, which declares the columns under ``outcomes:``.
+
+        A column that is null or left out can be filled by a later call with the same ``observed_at``. Logging the
+        same again has no effect, as with :meth:`log_predictions`.
+
+        Args:
+            service: name of the feature service.
+            outcomes: the declared columns, with ``request_id`` and, unless it is 0, ``request_row``.
+            at: when the outcomes came about, unless ``observed_at`` is a column; now by default.
+            batch_size: rows sent with one call.
+            timeout: seconds each call may take.
+        """
+        return self._push(f"{service}_outcomes", feedback.outcomes(outcomes, at), batch_size, timeout, attempts=4)
 
     def get_training_set(
         self,
