@@ -267,7 +267,7 @@ func (d *demo) explain() error {
 		return fmt.Errorf("service %s has no feature %s", s.Name, demoFeature)
 	}
 	ref := &s.Views[s.Features[o].Ref]
-	cfg := explain.Config{View: ref.View, Feature: s.Features[o].Feature, At: d.sample.At, Events: demoEvents, History: past{d.reader, nil}.history}
+	cfg := explain.Config{View: ref.View, Feature: s.Features[o].Feature, At: d.sample.At, Events: demoEvents, Note: "the value above, trained and served", History: past{d.reader, nil}.history}
 	for _, name := range ref.Keys {
 		k := slices.IndexFunc(s.Keys, func(k plan.Field) bool { return k.Name == name })
 		cfg.Key = append(cfg.Key, d.sample.Keys[k])
@@ -280,7 +280,7 @@ func (d *demo) explain() error {
 		return fmt.Errorf("%s was served as %v, and its events give %v", demoFeature, served, e.Training)
 	}
 	d.say("6. One of these values, event by event: unskew explain %s", demoFeature)
-	return printExplanation(d.c, e, "the value above, trained and served")
+	return printExplanation(d.c, e)
 }
 
 // definedAt returns the position where an output of a service is defined.

@@ -124,7 +124,7 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 	if o.json {
 		return printJSON(c, e)
 	}
-	return printExplanation(c, e, x.note)
+	return printExplanation(c, e)
 }
 
 // explaining is a running explanation.
@@ -134,7 +134,6 @@ type explaining struct {
 	store   onlinestore.Store
 	flags   *explainFlags
 	cfg     *explain.Config
-	note    string // why there is nothing to compare with, or only a part
 }
 
 func (x *explaining) run(ctx context.Context) (*explain.Explanation, error) {
@@ -157,7 +156,7 @@ func (x *explaining) run(ctx context.Context) (*explain.Explanation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--at: %w", err)
 		}
-		x.note = "serving answers as of now only, so there is nothing to compare with"
+		x.cfg.Note = "serving answers as of now only, so there is nothing to compare with"
 		x.cfg.Key, err = keyOf(v.Entity, x.flags.keys)
 	default:
 		if x.cfg.Key, err = keyOf(v.Entity, x.flags.keys); err == nil {
@@ -207,7 +206,7 @@ func (x *explaining) live(ctx context.Context) error {
 	v := x.cfg.View
 	g, err := recompute.FindBuild(ctx, x.store, v, x.inputs)
 	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
-		x.note = none.Error()
+		x.cfg.Note = none.Error()
 		return nil
 	}
 	if err != nil {
@@ -307,7 +306,7 @@ func (x *explaining) recordedRow(ctx context.Context, seg *servedlog.Segment, ro
 		return err
 	}
 	if err != nil || of.Fingerprint != v.Fingerprint.String() || of.Build != g.Build || of.Generation != g.Number {
-		x.note = fmt.Sprintf("%s (%s) was served, by a version or build of the view that is no longer live, so its events are not known", cell.Value, cell.Status)
+		x.cfg.Note = fmt.Sprintf("%s (%s) was served, by a version or build of the view that is no longer live, so its events are not known", cell.Value, cell.Status)
 		return nil
 	}
 	x.serving(&g, of.Positions).Recorded = &cell
@@ -318,13 +317,13 @@ func (x *explaining) recordedRow(ctx context.Context, seg *servedlog.Segment, ro
 func (x *explaining) serving(b *recompute.Build, until logpos.Vector) *explain.Serving {
 	x.cfg.Serving = &explain.Serving{Range: recompute.Range{To: b.Materialized, Until: until}, Rewritten: b.InputsChanged}
 	if b.InputsChanged {
-		x.note = "the history was rewritten since it was materialized, so the events that serving has are not known; unskew materialize builds the view anew (docs/parity.md, cause source)"
+		x.cfg.Note = "the history was rewritten since it was materialized, so the events that serving has are not known; unskew materialize builds the view anew (docs/parity.md, cause source)"
 	}
 	return x.cfg.Serving
 }
 
 // printExplanation prints an explanation for people.
-func printExplanation(c *cobra.Command, e *explain.Explanation, note string) error {
+func printExplanation(c *cobra.Command, e *explain.Explanation) error {
 	out := c.OutOrStdout()
 	fmt.Fprintf(out, "%s.%s = %s\n", e.View, e.Feature, e.Expr)
 	fmt.Fprintf(out, "%s, version %s, %s\n%s as of %s\n\n", e.Defined, short(e.Version), e.Type, e.Entity, e.AsOf)
@@ -339,7 +338,7 @@ func printExplanation(c *cobra.Command, e *explain.Explanation, note string) err
 	if e.Error != "" {
 		fmt.Fprintf(out, "error: %s\n", e.Error)
 	}
-	fmt.Fprintf(out, "%s\n", verdict(e, note))
+	fmt.Fprintf(out, "%s\n", e.Verdict())
 	printParts(c, e)
 	return printEvents(c, e)
 }
@@ -353,23 +352,6 @@ func printCell(w *tabwriter.Writer, what string, cell *recompute.Cell) {
 		status += " (" + cell.Reason + ")"
 	}
 	fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", what, cell.Value, status, cell.Bits)
-}
-
-// verdict says in a sentence how training and serving compare.
-func verdict(e *explain.Explanation, note string) string {
-	switch {
-	case note != "":
-		return note
-	case e.Lost:
-		return "the store has lost the entity's state, or it is damaged: unskew repair"
-	case e.Served == nil || e.Replayed == nil:
-		return ""
-	case *e.Served != *e.Replayed:
-		return "SERVED IS NOT WHAT ITS EVENTS GIVE: docs/parity.md, cause compute"
-	case e.Training != *e.Served:
-		return "served and training have different events, which are marked below: unskew parity names the cause"
-	}
-	return "equal in every bit"
 }
 
 func printParts(c *cobra.Command, e *explain.Explanation) {
@@ -418,8 +400,8 @@ func printEvents(c *cobra.Command, e *explain.Explanation) error {
 			id += " (later delivery)"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s", x.Time, known, id)
-		for _, p := range x.Parts {
-			fmt.Fprintf(w, "\t%s", inPart(&p))
+		for p := range x.Parts {
+			fmt.Fprintf(w, "\t%s", x.Parts[p].Text())
 		}
 		if x.Side != explain.Both {
 			fmt.Fprintf(w, "\t<- %s", x.Side)
@@ -433,19 +415,4 @@ func printEvents(c *cobra.Command, e *explain.Explanation) error {
 		fmt.Fprintf(out, "and %s (--events %d lists all)\n", quantity(more, "more event"), e.Total)
 	}
 	return nil
-}
-
-// inPart is what a part makes of an event, in a few words.
-func inPart(p *explain.InPart) string {
-	text := "yes"
-	switch {
-	case p.LeftOut != explain.Used:
-		text = "no: " + string(p.LeftOut)
-	case p.Value != "":
-		text = p.Value
-	}
-	if p.LeftOut == explain.NotKnown && p.Known != "" {
-		text += ", " + p.Known
-	}
-	return text
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Ends    logpos.Vector // of the log of the source: what is known now
 	Serving *Serving      // nil: the value is not compared with serving
 	Events  int           // how many events are listed, the newest of those that tell most
+	Note    string        // of the explanation
 }
 
 // Serving is what serving had.
@@ -52,6 +53,7 @@ type Explanation struct {
 	Served   *recompute.Cell `json:"served,omitempty"`
 	Lost     bool            `json:"lost,omitempty"` // the state is lost or damaged
 	Error    string          `json:"error,omitempty"`
+	Note     string          `json:"note,omitempty"` // why there is nothing to compare with, or only a part
 	Parts    []Part          `json:"parts"`
 	Total    int64           `json:"total"` // events of the entity
 	Events   []Event         `json:"events"`
@@ -152,7 +154,7 @@ func newExplainer(cfg *Config) (*explainer, error) {
 	x := &explainer{Config: cfg, key: entitykey.Append(nil, cfg.Key...), seen: map[identity]*Event{}, older: plan.Always}
 	x.out = Explanation{
 		View: v.Name, Feature: f.Name, Type: f.Type.String(), Version: v.Fingerprint.String(),
-		Defined: fmt.Sprintf("%s:%d:%d", f.Pos.File, f.Pos.Line, f.Pos.Col), Entity: entitykey.Text(v.Entity, x.key), AsOf: cfg.At.String(),
+		Defined: fmt.Sprintf("%s:%d:%d", f.Pos.File, f.Pos.Line, f.Pos.Col), Entity: entitykey.Text(v.Entity, x.key), AsOf: cfg.At.String(), Note: cfg.Note,
 	}
 	x.addParts(cfg.Feature)
 	x.out.Expr = x.named(f.Expr)

@@ -239,7 +239,8 @@ func (x *rowCompare) row() (unexplained bool) {
 func (x *rowCompare) value(o int, served *servedlog.OutputColumns) (unexplained bool) {
 	computed, known := &x.compute.cols[o], &x.known.cols[o]
 	cause, why := Cause(""), x.notComputable(o)
-	same := why == compared && x.same(served, computed)
+	computable := why == compared
+	same := computable && x.same(served, computed)
 	if !same {
 		cause = x.cause(o, served, computed, &why)
 		x.causes[o] = cause
@@ -255,9 +256,13 @@ func (x *rowCompare) value(o int, served *servedlog.OutputColumns) (unexplained 
 	}
 	if x.same(served, known) {
 		if !x.explain {
-			x.tally.known(x, o, "", served, known, nil)
+			x.tally.known(x, o, "", served, nil, known, nil)
 		}
 		return false
+	}
+	also := computed
+	if !computable || why != compared {
+		also = nil
 	}
 	switch {
 	case cause != "":
@@ -270,11 +275,11 @@ func (x *rowCompare) value(o int, served *servedlog.OutputColumns) (unexplained 
 	default:
 		var events []Event
 		cause, events = x.causeOf(o)
-		x.tally.known(x, o, cause, served, known, events)
+		x.tally.known(x, o, cause, served, also, known, events)
 		return true
 	}
 	if !x.explain {
-		x.tally.known(x, o, cause, served, known, nil)
+		x.tally.known(x, o, cause, served, also, known, nil)
 	}
 	return false
 }

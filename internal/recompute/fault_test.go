@@ -262,6 +262,12 @@ func TestP21_FaultsAreFoundWithTheirCauses(t *testing.T) {
 					t.Errorf("no example has only the event %q: %+v", f.events, r.Examples)
 				}
 			}
+			for _, e := range r.Examples {
+				// Without a difference over what had been applied, that value is the served one, if it can be had.
+				if whole := f.left == "" && e.Comparison == "data"; (e.Computed != nil) != whole && (whole || e.Comparison == "compute") || whole && f.compute == "" && *e.Computed != e.Served {
+					t.Errorf("computed again %+v, served %+v", e.Computed, e.Served)
+				}
+			}
 			if t.Failed() {
 				t.Logf("%+v", r.Examples)
 			}

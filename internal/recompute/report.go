@@ -89,7 +89,8 @@ type Example struct {
 	RequestID  string  `json:"request_id"`
 	Row        int64   `json:"row"`
 	Served     Cell    `json:"served"`
-	Want       Cell    `json:"want"`
+	Computed   *Cell   `json:"computed,omitempty"` // with the comparison data, over exactly the events that had been applied, if it can be had
+	Want       Cell    `json:"want"`               // over the events of the comparison
 	Events     []Event `json:"events,omitempty"`
 
 	at plan.EventTime

@@ -107,12 +107,12 @@ func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *s
 	t.of(x, o).compute.count(cause)
 	t.inHour(x).compute.count(cause)
 	if cause != "" {
-		t.example(x, o, cause, "compute", served, computed, nil)
+		t.example(x, o, cause, "compute", served, nil, computed, nil)
 	}
 }
 
-// known counts a value that was compared with the one that training sees.
-func (t *tally) known(x *rowCompare, o int, cause Cause, served *servedlog.OutputColumns, known *kernel.FeatureColumn, events []Event) {
+// known counts a value that was compared with the one that training sees. The one over what had been applied is nil if it cannot be had.
+func (t *tally) known(x *rowCompare, o int, cause Cause, served *servedlog.OutputColumns, computed, known *kernel.FeatureColumn, events []Event) {
 	t.of(x, o).known.count(cause)
 	t.inHour(x).known.count(cause)
 	if cause == "" {
@@ -128,7 +128,7 @@ func (t *tally) known(x *rowCompare, o int, cause Cause, served *servedlog.Outpu
 	if key := x.keys(); len(t.entities) < countedEntities || t.entities[key] > 0 {
 		t.entities[key]++
 	}
-	t.example(x, o, cause, "data", served, known, events)
+	t.example(x, o, cause, "data", served, computed, known, events)
 }
 
 func (c *Tally) count(cause Cause) {
@@ -180,7 +180,7 @@ func (x *rowCompare) keys() string {
 }
 
 // example keeps an example if it is among the newest of its kind.
-func (t *tally) example(x *rowCompare, o int, cause Cause, of string, served *servedlog.OutputColumns, want *kernel.FeatureColumn, events []Event) {
+func (t *tally) example(x *rowCompare, o int, cause Cause, of string, served *servedlog.OutputColumns, computed, want *kernel.FeatureColumn, events []Event) {
 	key := exampleKey{o, cause, of}
 	list := t.examples[key]
 	if len(list) == examplesOfEach && x.read <= list[examplesOfEach-1].at {
@@ -188,15 +188,15 @@ func (t *tally) example(x *rowCompare, o int, cause Cause, of string, served *se
 	}
 	e := Example{
 		Feature: x.cfg.Service.Outputs()[o].Name, Cause: cause, Comparison: of, at: x.read, ReadAt: x.read.String(), AsOf: x.t.String(), Keys: x.keys(),
-		Served: Cell{Value: served.Value.Value(x.place).String(), Bits: bitsOf(served.Value.Value(x.place)), Status: served.Status.Str[x.place]},
-		Want:   Cell{Value: want.Vec.Value(x.i).String(), Bits: bitsOf(want.Vec.Value(x.i)), Status: want.Status[x.i].String()},
+		Served: NewCell(served.Value.Value(x.place), served.Status.Str[x.place]), Want: CellOf(want, x.i),
 		Events: events, RequestID: x.b.RequestID.Str[x.place], Row: x.b.Row.Int[x.place],
 	}
 	if served.Reason.Valid(x.place) {
 		e.Served.Reason = served.Reason.Str[x.place]
 	}
-	if want.Status[x.i] == kernel.Defaulted {
-		e.Want.Reason = want.Reason[x.i].String()
+	if computed != nil {
+		c := CellOf(computed, x.i)
+		e.Computed = &c
 	}
 	t.examples[key] = newest(append(list, e), examplesOfEach)
 }
