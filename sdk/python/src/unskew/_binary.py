@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import IO
 
 from .errors import CommandFailed, UnskewError
 
 _VARIABLE = "UNSKEW_BINARY"
 _KEPT_LINES = 400
+_GRACE = 30.0  # seconds that an interrupted process has to clean up
 
 
 def find() -> str:
@@ -58,7 +60,7 @@ def run(arguments: list[str], *, progress: bool, accept: tuple[int, ...] = (0,))
 
     Its standard error, with progress and errors, is forwarded line by line if
     ``progress`` is set. An exit code that is not in ``accept`` raises CommandFailed. An
-    interrupt is forwarded, and the call waits for the binary to clean up.
+    interrupt is forwarded, and the call waits for the binary to clean up; a second one kills it.
     """
     command = [find(), *arguments]
     process = subprocess.Popen(
@@ -66,17 +68,19 @@ def run(arguments: list[str], *, progress: bool, accept: tuple[int, ...] = (0,))
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None
+    printed = process.stdout.fileno()
     said: list[str] = []
     listener = threading.Thread(target=_listen, args=(process.stderr, said, progress), daemon=True)
-    listener.start()
     try:
-        out = process.stdout.read()
+        listener.start()
+        out = b"".join(_pieces(printed)).decode("utf-8", "replace")
         code = process.wait()
     except BaseException:
         _end(process)
         raise
     finally:
-        listener.join()
+        if listener.ident is not None:
+            listener.join()
         process.stdout.close()
         process.stderr.close()
     if code not in accept:
@@ -85,16 +89,46 @@ def run(arguments: list[str], *, progress: bool, accept: tuple[int, ...] = (0,))
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Interrupts a process, so that it can clean up, and waits for it; kills it after a while."""
-    process.send_signal(signal.SIGINT)
+    """Interrupts a process, so that it can clean up, and waits for it; kills it after a while, or when this is interrupted too."""
+    reader = None
     try:
-        process.wait(timeout=30)
+        process.send_signal(signal.SIGINT)
+        if process.stdout is not None:  # or it would wait for somebody to read what it prints
+            reader = threading.Thread(target=_discard, args=(process.stdout.fileno(),), daemon=True)
+            reader.start()
+        process.wait(timeout=_GRACE)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        pass
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if reader is not None and reader.ident is not None:
+            reader.join()
 
 
-@contextmanager
+def _discard(descriptor: int) -> None:
+    for _ in _pieces(descriptor):
+        pass
+
+
+def _pieces(descriptor: int) -> Iterator[bytes]:
+    """What comes out of a pipe, to its end.
+
+    A signal ends the wait of poll at once. It would not end one in read where another library has replaced
+    Python's handler by one that lets system calls go on, as polars does.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while True:
+        poll.poll()
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            return
+        yield piece
+
+
+@contextlib.contextmanager
 def serving(arguments: list[str]) -> Iterator[str]:
     """Runs ``unskew serve`` for as long as the context lasts; yields the URL it listens on."""
     command = [find(), *arguments]
@@ -108,7 +142,7 @@ def serving(arguments: list[str]) -> Iterator[str]:
     listener = threading.Thread(target=_find_url, args=(process.stderr, said, found), daemon=True)
     listener.start()
     try:
-        url = found.get()
+        url = _next(found)
         if url is None:
             raise CommandFailed(_error_text(said) or "the server exited immediately", process.wait(), command)
         yield url
@@ -116,6 +150,13 @@ def serving(arguments: list[str]) -> Iterator[str]:
         _end(process)
         listener.join()
         process.stderr.close()
+
+
+def _next(found: Queue[str | None]) -> str | None:
+    """Waits for the next item, a second at a time for the reason that _pieces has."""
+    while True:
+        with contextlib.suppress(Empty):
+            return found.get(timeout=1)
 
 
 def _find_url(stream: IO[str], said: list[str], found: Queue[str | None]) -> None:

@@ -502,13 +502,12 @@ class Client:
             with_status=with_status,
             final=as_of == "final",
         )
-        made = self._call("CreateTrainingSet", request, None).training_set
         try:
-            made = self._wait(made, progress)
+            made = self._wait(self._call("CreateTrainingSet", request, None).training_set, progress)
         except BaseException:
             if id is None:
                 with contextlib.suppress(ServerError):  # which would hide why it is canceled
-                    self.cancel_training_set(made.id)
+                    self.cancel_training_set(request.id, timeout=_CANCEL)
             raise
         return RemoteTrainingSet(made.id, json.loads(made.manifest), self._stream_part, json.loads(made.report or "{}"))
 
@@ -581,6 +580,7 @@ class Client:
 
 _HOURS = 24 * 3600.0
 _RESTART = 60.0
+_CANCEL = 10.0
 _READ_ATTEMPTS = 5
 _CHUNK = 256 << 10
 

@@ -192,7 +192,8 @@ class Project:
         """Builds a training set, each row as of its own time.
 
         Either ``name`` is a TrainingSet of the project, or ``service`` is a feature service and
-        ``spine`` the rows to predict, with the keys, the request fields and ``time``.
+        ``spine`` the rows to predict, with the keys, the request fields and ``time``. An interrupt
+        ends the engine, which leaves nothing half written.
 
         Args:
             name: a TrainingSet of the project; it may be left out where there is only one.
@@ -240,12 +241,14 @@ class Project:
                 out = keep.name
             try:
                 self._run(*arguments, "--out", os.path.abspath(out))
-            except CommandFailed as error:
-                if path is None or isinstance(spine, (str, os.PathLike)):
+                return TrainingSet(out, keep)
+            except BaseException as error:
+                if keep is not None:
+                    keep.cleanup()  # the traceback, which a notebook keeps, would keep it too
+                if not isinstance(error, CommandFailed) or path is None or isinstance(spine, (str, os.PathLike)):
                     raise
                 said = str(error).replace(path, "the frame").replace(os.path.basename(path), "the frame")
                 raise CommandFailed(said, error.exit_code, error.command) from None
-            return TrainingSet(out, keep)
 
     def _spine(self, spine: Frame | str | os.PathLike[str], stack: contextlib.ExitStack) -> str:
         """Path of a file with the spine."""
