@@ -65,7 +65,7 @@ but = $$($(GO) list -tags $(TAGS) ./... | grep -v -E '/($(subst $() ,|,$(strip $
 # Many tests wait for processes, disks or one another, so the parts run beside each other. Random tests, and those that
 # try a fault or a kill at any place, are shorter here (-short): fewer draws, of which each run makes others.
 .PHONY: test
-test: need-go need-c++ need-redis-server need-python ## run all tests, random ones in a short form, those of concurrent packages with the race detector
+test: need-go need-c++ need-redis-server need-python need-node need-chromium ## run all tests, random ones in a short form, those of concurrent packages with the race detector
 	@$(MAKE) --no-print-directory -j test-race test-plain test-python
 
 # The wheel comes before the tests that are compiled from the same packages, so that nothing is compiled twice. With the
@@ -73,11 +73,11 @@ test: need-go need-c++ need-redis-server need-python ## run all tests, random on
 .PHONY: test-race test-plain
 test-race: need-go need-c++ need-redis-server need-python
 	GOGC=400 $(GO) test -race -short -tags $(TAGS) $(call below,$(CONCURRENT))
-test-plain: need-go need-c++ need-redis-server need-python | wheel
+test-plain: need-go need-c++ need-redis-server need-python need-chromium $(UI)/installed | wheel
 	$(GO) test -short -tags $(TAGS) -skip '$(LARGE)' $(call but,$(CONCURRENT) $(LOADS))
 
 .PHONY: test-load
-test-load: need-go need-c++ need-redis-server need-python ## run in full what make test shortens, without the race detector; load a real server as make bench-bounds and make soak do
+test-load: need-go need-c++ need-redis-server need-python need-chromium $(UI)/installed ## run in full what make test shortens, without the race detector; load a real server as make bench-bounds and make soak do
 	$(GO) test -tags $(TAGS) $(call but,$(LOADS))
 	$(GO) test -tags $(TAGS) -run '^TestP7_RebuildsHaveTheSameBytes$$' ./materializer/offline -rebuilds 100
 	@$(MAKE) --no-print-directory test-v3
@@ -171,8 +171,20 @@ bench-offline: build ## compare the speed of training sets with that of SQL in D
 	@$(GO) build -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
 	bin/bench-offline -unskew bin/unskew $(BENCH)
 
+# Packages of Node are away from the sources, in which Go would look at them too.
+UI := .cache/ui
+$(UI)/installed: $(addprefix internal/ui/web/,package.json package-lock.json .npmrc) | need-node
+	@rm -rf $(UI) && mkdir -p $(UI) && cp $^ $(UI)
+	cd $(UI) && npm ci --ignore-scripts --loglevel=error
+	@touch $@
+
+BUNDLE := NODE_PATH=$(CURDIR)/$(UI)/node_modules node internal/ui/web/build.cjs
+.PHONY: ui
+ui: $(UI)/installed ## build the script that pages have, internal/ui/web/bundle.js, from page.js and packages of npm
+	$(BUNDLE) internal/ui/web
+
 .PHONY: check
-check: check-format check-vet check-static check-lint check-vuln check-python check-fma check-proto check-golden ## check format, vet, lint, known vulnerabilities, fused arithmetic, generated code and golden files
+check: check-format check-vet check-static check-lint check-vuln check-python check-fma check-proto check-ui check-golden ## check format, vet, lint, known vulnerabilities, fused arithmetic, generated code and golden files
 
 .PHONY: check-format
 check-format: need-go
@@ -237,6 +249,13 @@ check-golden: need-go need-c++
 	@state() { git diff | git hash-object --stdin; git status --porcelain; }; before=$$(state); $(MAKE) --no-print-directory golden; \
 	if [ "$$before" != "$$(state)" ]; then git --no-pager diff --stat; echo "golden files are not what the code writes; look at the difference and commit it" >&2; exit 1; fi
 
+# The bundle is in the repository, so that nobody needs Node to build the program. Building it again must give the same bytes.
+.PHONY: check-ui
+check-ui: $(UI)/installed
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; $(BUNDLE) "$$out"; \
+	for file in bundle.js LICENSES.txt; do cmp "$$out/$$file" internal/ui/web/$$file || { echo "internal/ui/web/$$file is not what make ui builds; run it and commit the result" >&2; exit 1; }; done; \
+	if grep -q '"resolved"' internal/ui/web/package-lock.json; then echo "internal/ui/web/package-lock.json names a registry; install with the .npmrc beside it" >&2; exit 1; fi
+
 .PHONY: generate
 generate: bin/tools/built ## generate what is made from the .proto files: Go code, and the descriptors of the Python package
 	bin/tools/buf generate
@@ -251,12 +270,16 @@ bin/tools/built: tools/go.mod tools/go.sum | need-go
 	cd tools && $(GO) build -o ../bin/tools/ tool
 	@touch $@
 
-.PHONY: need-go need-c++ need-redis-server need-python
+.PHONY: need-go need-c++ need-redis-server need-python need-node need-chromium
 need-go:
 	@command -v $(GO) >/dev/null || { echo "Go is missing. Install Go $$(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl and put its bin directory on PATH." >&2; exit 1; }
 need-c++:
 	@command -v $${CXX:-c++} >/dev/null || { echo "A C++ compiler is missing; DuckDB is linked with one. On Debian: apt-get install g++. On macOS: xcode-select --install." >&2; exit 1; }
 need-python:
 	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { echo "Python 3.10 or newer with venv is missing. On Debian: apt-get install python3-venv. On macOS: brew install python." >&2; exit 1; }
+need-node:
+	@command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' || { echo "Node.js 18 or newer with npm is missing; it builds and tests the script of the pages. On Debian: apt-get install nodejs npm. On macOS: brew install node." >&2; exit 1; }
+need-chromium:
+	@command -v chromium >/dev/null || { echo "chromium is missing; tests look at the pages with it. On Debian: apt-get install chromium. On macOS: brew install --cask chromium." >&2; exit 1; }
 need-redis-server:
 	@command -v redis-server >/dev/null || { echo "redis-server is missing; tests start it on a socket of their own. On Debian: apt-get install redis-server. On macOS: brew install redis." >&2; exit 1; }

@@ -168,21 +168,9 @@ func (o *options) tell(c *cobra.Command, f *parityFlags, r *recompute.Report, le
 	case r.Wrong() > 0:
 		return &findings{quantity(r.Wrong(), "served value") + " cannot be had from the events behind them; see docs/parity.md"}
 	case below:
-		return &findings{fmt.Sprintf("%s of the served values are those of training, less than %s", percent(&r.Data), f.failBelow)}
+		return &findings{fmt.Sprintf("%s of the served values are those of training, less than %s", r.Data.Percent(), f.failBelow)}
 	}
 	return nil
-}
-
-// percent is the part of values that are equal. It is 100% only if all are.
-func percent(t *recompute.Tally) string {
-	text := fmt.Sprintf("%.4f", 100*t.Rate())
-	if t.Different > 0 && text == "100.0000" {
-		text = "99.9999"
-	}
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text + "%"
 }
 
 // listed lists counts, the largest first.
@@ -202,7 +190,7 @@ func listed[K ~string](of map[K]int64) string {
 func tallied(t *recompute.Tally) string {
 	text := fmt.Sprintf("%s compared, %s different", count(t.Compared), count(t.Different))
 	if t.Different > 0 {
-		text += fmt.Sprintf(", %s equal: %s", percent(t), listed(t.Causes))
+		text += fmt.Sprintf(", %s equal: %s", t.Percent(), listed(t.Causes))
 	}
 	return text
 }
@@ -238,13 +226,13 @@ func printDifferent(c *cobra.Command, r *recompute.Report) error {
 		if f.Distance != nil {
 			distance = fmt.Sprintf("%g (%.3g%%)", f.Distance.Max, 100*f.Distance.MaxRelative)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, count(f.Data.Compared), percent(&f.Data), listed(f.Data.Causes), cmp.Or(listed(f.Statuses), "-"), distance)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, count(f.Data.Compared), f.Data.Percent(), listed(f.Data.Causes), cmp.Or(listed(f.Statuses), "-"), distance)
 	}
 	if len(r.Days) > 1 {
 		fmt.Fprintln(w, "\nday\tcompared\tequal\tcauses")
 		for i := range r.Days {
 			d := &r.Days[i]
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.From, count(d.Data.Compared), percent(&d.Data), cmp.Or(listed(d.Data.Causes), "-"))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.From, count(d.Data.Compared), d.Data.Percent(), cmp.Or(listed(d.Data.Causes), "-"))
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -333,7 +321,7 @@ func writeServedJUnit(path string, r *recompute.Report, least string, below bool
 	}
 	rate := junitCase{Class: r.Service, Name: "data parity"}
 	if below {
-		rate.Failure = &junitFailure{percent(&r.Data) + " are those of training, less than " + least, tallied(&r.Data)}
+		rate.Failure = &junitFailure{r.Data.Percent() + " are those of training, less than " + least, tallied(&r.Data)}
 	}
 	s.Cases = append(s.Cases, rate)
 	file, err := os.Create(path)

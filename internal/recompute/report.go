@@ -2,8 +2,10 @@ package recompute
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -43,6 +45,15 @@ func (t *Tally) Rate() float64 {
 		return 1
 	}
 	return float64(t.Compared-t.Different) / float64(t.Compared)
+}
+
+// Percent is Rate as text. It is 100% only if all are equal.
+func (t *Tally) Percent() string {
+	text := fmt.Sprintf("%.4f", 100*t.Rate())
+	if t.Different > 0 && text == "100.0000" {
+		text = "99.9999"
+	}
+	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + "%"
 }
 
 // Feature is what was found of one feature.
@@ -124,10 +135,10 @@ func (r *run) makeReport() *Report {
 	for o, output := range s.Outputs() {
 		f := t.feature(o)
 		f.Name = output.Name
-		out.Compute.merge(&f.Compute)
-		out.Data.merge(&f.Data)
+		out.Compute.Add(&f.Compute)
+		out.Data.Add(&f.Data)
 		out.Features = append(out.Features, f)
-		out.Days = addDays(out.Days, f.Days)
+		out.Days = AddPeriods(out.Days, f.Days)
 	}
 	if len(t.hours) <= shownHours {
 		for _, hour := range slices.Sorted(maps.Keys(t.hours)) {
@@ -156,8 +167,8 @@ func (t *tally) feature(o int) (f Feature) {
 		if c.compute.Compared+c.known.Compared == 0 {
 			continue
 		}
-		f.Compute.merge(&c.compute)
-		f.Data.merge(&c.known)
+		f.Compute.Add(&c.compute)
+		f.Data.Add(&c.known)
 		f.Days = append(f.Days, Period{time.Unix(day*int64(24*time.Hour/time.Second), 0).UTC().Format(time.DateOnly), c.compute, c.known})
 	}
 	if x := t.features[o]; x != nil {
@@ -169,16 +180,16 @@ func (t *tally) feature(o int) (f Feature) {
 	return f
 }
 
-// addDays adds the counts of days or hours, which are in order, to others.
-func addDays(to, days []Period) []Period {
+// AddPeriods adds the counts of days or hours to others; both are in order.
+func AddPeriods(to, days []Period) []Period {
 	for i := range days {
 		d := &days[i]
 		at, found := slices.BinarySearchFunc(to, d.From, func(have Period, from string) int { return cmp.Compare(have.From, from) })
 		if !found {
 			to = slices.Insert(to, at, Period{From: d.From})
 		}
-		to[at].Compute.merge(&d.Compute)
-		to[at].Data.merge(&d.Data)
+		to[at].Compute.Add(&d.Compute)
+		to[at].Data.Add(&d.Data)
 	}
 	return to
 }

@@ -210,8 +210,8 @@ func (s *Shadow) found(r *Report) {
 			continue
 		}
 		to.Rows += r.Rows
-		to.Compute.merge(&r.Compute)
-		to.Data.merge(&r.Data)
+		to.Compute.Add(&r.Compute)
+		to.Data.Add(&r.Data)
 		if r.Compute.Different+r.Data.Different > 0 {
 			to.Different = r
 		}

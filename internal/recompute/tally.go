@@ -237,16 +237,16 @@ func (t *tally) merge(o *tally) {
 			t.days[day] = make([]counts, len(list))
 		}
 		for i := range list {
-			t.days[day][i].compute.merge(&list[i].compute)
-			t.days[day][i].known.merge(&list[i].known)
+			t.days[day][i].compute.Add(&list[i].compute)
+			t.days[day][i].known.Add(&list[i].known)
 		}
 	}
 	for hour, c := range o.hours {
 		if t.hours[hour] == nil {
 			t.hours[hour] = &counts{}
 		}
-		t.hours[hour].compute.merge(&c.compute)
-		t.hours[hour].known.merge(&c.known)
+		t.hours[hour].compute.Add(&c.compute)
+		t.hours[hour].known.Add(&c.known)
 	}
 	for i, f := range o.features {
 		if t.features[i] == nil {
@@ -265,7 +265,8 @@ func (t *tally) merge(o *tally) {
 	}
 }
 
-func (c *Tally) merge(o *Tally) {
+// Add adds the counts of another tally.
+func (c *Tally) Add(o *Tally) {
 	c.Compared, c.Different = c.Compared+o.Compared, c.Different+o.Different
 	for cause, n := range o.Causes {
 		if c.Causes == nil {

@@ -18,7 +18,7 @@ func (r *Report) plus(next *Report) *Report {
 	out := &Report{
 		Service: r.Service, Fingerprint: next.Fingerprint, Rows: r.Rows + next.Rows, OneIn: max(r.OneIn, next.OneIn), First: cmp.Or(r.First, next.First), Last: max(r.Last, next.Last),
 		Compute: sum(&r.Compute, &next.Compute), Data: sum(&r.Data, &next.Data), NotInData: r.NotInData + next.NotInData, NotComputed: map[Reason]int64{},
-		Days: latest(addDays(addDays(nil, r.Days), next.Days), keptDays), Hours: latest(addDays(addDays(nil, r.Hours), next.Hours), shownHours),
+		Days: latest(AddPeriods(AddPeriods(nil, r.Days), next.Days), keptDays), Hours: latest(AddPeriods(AddPeriods(nil, r.Hours), next.Hours), shownHours),
 		Features: []Feature{}, Entities: []Entity{}, Examples: latestOfEach(slices.Concat(r.Examples, next.Examples)),
 	}
 	if next.First != "" {
@@ -43,7 +43,7 @@ func (r *Report) plus(next *Report) *Report {
 func (f *Feature) plus(next *Feature) Feature {
 	out := Feature{
 		Name: next.Name, Compute: sum(&f.Compute, &next.Compute), Data: sum(&f.Data, &next.Data),
-		Days: latest(addDays(addDays([]Period{}, f.Days), next.Days), keptFeatureDays),
+		Days: latest(AddPeriods(AddPeriods([]Period{}, f.Days), next.Days), keptFeatureDays),
 	}
 	for _, of := range []*Feature{f, next} {
 		if of.Distance != nil {
@@ -63,8 +63,8 @@ func (f *Feature) plus(next *Feature) Feature {
 }
 
 func sum(a, b *Tally) (out Tally) {
-	out.merge(a)
-	out.merge(b)
+	out.Add(a)
+	out.Add(b)
 	return out
 }
 

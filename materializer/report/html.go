@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/webpage"
 )
 
 //go:embed report.gohtml
 var page string
 
 var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"count": count, "number": number, "percent": share, "some": some, "measure": measure, "shareOf": shareOf, "why": why, "percentile": percentile, "cohort": cohortText, "color": func(i int) int { return i % 6 }, "sub": func(a, b int) int { return a - b },
+	"count": webpage.Count, "number": number, "percent": share, "some": some, "measure": measure, "shareOf": shareOf, "why": why, "percentile": percentile, "cohort": cohortText, "color": func(i int) int { return i % 6 }, "sub": func(a, b int) int { return a - b },
+	"style": func() template.CSS { return template.CSS(webpage.Style) }, "tableScript": func() template.JS { return template.JS(webpage.TableScript) },
 	"short": func(s string) string { return s[:min(12, len(s))] }, "keys": func(k []string) string { return strings.Join(k, ", ") },
 }).Parse(page))
 
@@ -113,7 +115,7 @@ func (c *chart) add(m *Moment, x, step float64, positive string) {
 		}
 		h := float64(c.Height) * float64(n) / float64(c.MaxRows)
 		top -= h
-		c.Bars = append(c.Bars, bar{round(x), round(top), round(step * 0.9), round(h), s, fmt.Sprintf("from %s: %s rows, %s", day(m.From), count(n), name)})
+		c.Bars = append(c.Bars, bar{round(x), round(top), round(step * 0.9), round(h), s, fmt.Sprintf("from %s: %s rows, %s", day(m.From), webpage.Count(n), name)})
 	}
 	if positive != "" && m.Rows > 0 && c.MaxRate > 0 {
 		c.Line += fmt.Sprintf("%g,%g ", round(x+step/2), round(float64(c.Height)*(1-0.95*float64(m.rate(positive)/c.MaxRate))))
@@ -176,30 +178,8 @@ func day(t string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.Replace(t, "T", " ", 1), "Z"), " 00:00:00")
 }
 
-// count formats a whole number with thousands separators.
-func count(n int64) string {
-	text := strconv.FormatInt(n, 10)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// number formats a number with three significant digits, a whole one with all.
-func number(n Number) string {
-	x := float64(n)
-	switch {
-	case math.IsNaN(x):
-		return "–"
-	case math.IsInf(x, 0):
-		return strconv.FormatFloat(x, 'g', -1, 64)
-	case x == math.Trunc(x) && math.Abs(x) < 1e12:
-		return count(int64(x))
-	case math.Abs(x) >= 1e4 && math.Abs(x) < 1e12:
-		return count(int64(math.Round(x)))
-	}
-	return strconv.FormatFloat(x, 'g', 3, 64)
-}
+// number formats a number.
+func number(n Number) string { return webpage.Number(float64(n)) }
 
 // some is share, but "" for zero, so that other values stand out in a column.
 func some(n Number) string {
@@ -210,20 +190,7 @@ func some(n Number) string {
 }
 
 // share formats a share in percent.
-func share(n Number) string {
-	switch x := 100 * float64(n); {
-	case math.IsNaN(x):
-		return "–"
-	case x == 0:
-		return "0 %"
-	case x < 0.1:
-		return "< 0.1 %"
-	case x > 99.9 && x < 100:
-		return "> 99.9 %"
-	default:
-		return strconv.FormatFloat(x, 'f', 1, 64) + " %"
-	}
-}
+func share(n Number) string { return webpage.Share(float64(n)) }
 
 func shareOf(n, of int64) string { return share(Number(n) / Number(of)) }
 

@@ -98,8 +98,11 @@ var Table = []Package{
 	{"internal/pythontest", "gives tests a Python with pinned packages", "is imported by anything but tests", nil},
 	{"proto", "generated code of the wire contract in proto/", "is edited by hand", []string{"proto/unskew/*"}},
 	{"internal/wire", "values between the wire contract and columns", "", []string{"featuredefs/plan", "proto/unskew/*", "internal/vector"}},
+	{"internal/webpage", "what all HTML pages have in common: style, tables that can be sorted, how numbers are written", "", nil},
+	{"internal/ui", "the pages that people look at: of a server, and as one file", "computes features; loads anything from elsewhere",
+		[]string{"featuredefs/plan", "internal/explain", "internal/recompute", "internal/webpage"}},
 	{"materializer/report", "what a training set looks like: report.json and report.html", "reads data",
-		[]string{"featuredefs/plan", "internal/kernel", "internal/vector"}},
+		[]string{"featuredefs/plan", "internal/kernel", "internal/vector", "internal/webpage"}},
 	{"materializer/offline", "spine × history → training set and manifest; backfill of live state", "imports the server",
 		[]string{"materializer/report", "featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry", "internal/parquetfile", "internal/relation", "internal/kernel", "internal/vector", "internal/limits", "internal/logpos"}},
 	{"materializer/online", "event log → kernel → live state, and reads of it", "imports the server or DuckDB",
@@ -187,7 +190,7 @@ var Owners = []struct {
 
 // TestModules may be imported by the tests of every package; vfs is for in-memory databases,
 // Arrow for reading what a server sends.
-var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs"}
+var TestModules = []string{"github.com/apache/arrow-go/v18", "pgregory.net/rapid", "github.com/rogpeppe/go-internal", "cel.dev/expr", "github.com/cockroachdb/pebble/v2/vfs", "golang.org/x/net/html"}
 
 // TestPackages are imported only by tests and by each other.
 var TestPackages = []string{
@@ -204,6 +207,7 @@ var Unreachable = []struct{ From, To string }{
 	{"materializer/online", "internal/relation"},
 	{"internal/recompute", "internal/duckdb"},
 	{"internal/recompute", "materializer/online"}, // what served cannot vouch for itself
+	{"internal/serving", "internal/ui"},           // the server that only serves has no pages, for its size
 	{"materializer/offline", "server"},
 	{"materializer/online", "server"},
 	{"materializer/online", "materializer/offline"},
