@@ -135,6 +135,12 @@ func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err e
 		return err
 	}
 	defer func() { err = closeLog(err) }()
+	spine := servedSpine{project: p, reader: reader, log: log, from: plan.Always, to: plan.Never}
+	set, _, end, err := spine.of(c.Context(), set)
+	if err != nil {
+		return err
+	}
+	defer end()
 	dir, err := os.MkdirTemp("", "unskew-parity-")
 	if err != nil {
 		return err

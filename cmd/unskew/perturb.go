@@ -61,5 +61,11 @@ func (o *options) perturbSet(c *cobra.Command, p *featuredefs.Project, set *plan
 		return nil, err
 	}
 	defer func() { err = closeLog(err) }()
+	spine := servedSpine{project: p, reader: reader, log: log, from: plan.Always, to: plan.Never, memory: memory}
+	set, _, end, err := spine.of(c.Context(), set)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	return perturb.Check(c.Context(), perturb.Config{Reader: reader, Log: log, Set: set, Rows: f.rows, Seed: f.seed, Memory: memory, Engine: celenv.Engine()})
 }

@@ -13,14 +13,16 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
+	"github.com/unskew/unskew/materializer/servedset"
 )
 
 // trainFlags are the flags of train.
 type trainFlags struct {
 	service, spine, sql, time, label, labelKnownAt string
+	fromServed, from, to, outcomes                 string
 	out, asOf, memory                              string
 	threads                                        int
-	withStatus, strict                             bool
+	unlabelled, withStatus, strict                 bool
 }
 
 func newTrain(o *options) *cobra.Command {
@@ -41,9 +43,16 @@ almost determine the label. With --strict both are errors: exit code 1, and noth
 written. report.html next to the files describes rows, labels and features.
 
 Give the NAME of a TrainingSet (optional if the project has only one), or give service,
-spine and time by flags.`,
+spine and time by flags.
+
+With --from-served, or for a TrainingSet with spine: {served: true}, the rows are those that
+servers have recorded in the served log, each as of the time it was answered, and the values
+are the ones that were answered: what the model had. Features that were not served then are
+computed, as for any other spine. --label is an outcome that was logged for the requests, or a
+column of --outcomes; rows without one are left out.`,
 		Example: `  unskew train fraud_2025q1 --out data/fraud
-  unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud`,
+  unskew train --service fraud_v1 --spine data/labels.parquet --time ts --label is_fraud --out data/fraud
+  unskew train --from-served fraud_v1 --label fraud --from 2025-03-01T00:00:00Z --out data/fraud`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(o.completes(trainingSetNames), cobra.ShellCompDirectiveNoFileComp),
 		RunE:              func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
@@ -56,12 +65,18 @@ spine and time by flags.`,
 	flags.StringVar(&f.time, "time", "", "`COLUMN` of the spine with the as-of time")
 	flags.StringVar(&f.label, "label", "", "`COLUMN` of the spine with the label")
 	flags.StringVar(&f.labelKnownAt, "label-known-at", "", "`COLUMN` of the spine with the time the label was known")
+	flags.StringVar(&f.fromServed, "from-served", "", "rows and values that were served by feature service `NAME`")
+	flags.StringVar(&f.from, "from", "", "with rows that were served, those from `TIME` on")
+	flags.StringVar(&f.to, "to", "", "with rows that were served, those before `TIME`")
+	flags.StringVar(&f.outcomes, "outcomes", "", "`FILE` or glob with labels of served rows: request_id, request_row unless it is 0, and the label")
+	flags.BoolVar(&f.unlabelled, "unlabelled", false, "keep served rows without an outcome, with a null label")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings or a feature is too good to be true")
 	flags.StringVar(&f.asOf, "as-of", "known", "values of `KIND`: known, as serving would have known them; or final, as they turned out, only to measure the difference")
 	flags.StringVar(&f.memory, "memory", "", "use at most `SIZE` of memory, like 4GB, and the disk of --out for the rest (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
+	completeFlag(c, "from-served", o.completes(serviceNames))
 	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(c, "out", directories)
 	return c
@@ -89,6 +104,10 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if err != nil {
 		return err
 	}
+	from, to, err := f.servedTime(set)
+	if err != nil {
+		return err
+	}
 	collectBelow(memory, offline.HasQueries(set))
 	out := f.out
 	if out == "" {
@@ -100,8 +119,14 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	}
 	defer func() { err = closeLog(err) }()
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
+	spine := servedSpine{project: p, reader: reader, log: log, from: from, to: to, unlabelled: f.unlabelled, memory: memory, progress: show.served}
+	set, served, end, err := spine.of(c.Context(), set)
+	if err != nil {
+		return err
+	}
+	defer end()
 	m, err := offline.Train(c.Context(), offline.Config{
-		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final",
+		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final", Served: servedOrNil(served),
 		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: version.Release, Command: commandLine(c), Progress: show.hear, Garbage: collectLater,
 	})
 	strict := (*offline.StrictError)(nil)
@@ -130,10 +155,10 @@ func commandLine(c *cobra.Command) []string {
 }
 
 func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingSet, error) {
-	adHoc := f.service != "" || f.spine != "" || f.sql != "" || f.time != ""
+	adHoc := f.service != "" || f.spine != "" || f.sql != "" || f.time != "" || f.fromServed != "" || f.outcomes != ""
 	if len(args) == 1 {
 		if adHoc {
-			return nil, fmt.Errorf("name a training set or describe one by --service, --spine and --time, not both")
+			return nil, fmt.Errorf("name a training set or describe one by --service, --spine and --time, or by --from-served, not both")
 		}
 		return pick("training set", args[0], p.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
 	}
@@ -143,6 +168,12 @@ func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingS
 			err = fmt.Errorf("%w; describe one by --service, --spine and --time, or define a TrainingSet", err)
 		}
 		return set, err
+	}
+	if f.fromServed != "" {
+		return f.servedSet(p)
+	}
+	if f.outcomes != "" {
+		return nil, errors.New("--outcomes has the labels of rows that were served; it needs --from-served")
 	}
 	if f.time == "" || (f.spine == "") == (f.sql == "") {
 		return nil, fmt.Errorf("a training set without a name needs --service, --time and one of --spine and --spine-sql")
@@ -156,11 +187,51 @@ func (f *trainFlags) set(p *featuredefs.Project, args []string) (*plan.TrainingS
 	}}, nil
 }
 
+// servedSet is a training set of what a service served.
+func (f *trainFlags) servedSet(p *featuredefs.Project) (*plan.TrainingSet, error) {
+	if f.service != "" || f.spine != "" || f.sql != "" || f.time != "" {
+		return nil, errors.New("--from-served has rows and times of its own; remove --service, --spine, --spine-sql and --time")
+	}
+	if f.outcomes != "" && f.label == "" {
+		return nil, errors.New("--outcomes needs --label, a column of the file")
+	}
+	if f.labelKnownAt != "" && f.outcomes == "" {
+		return nil, errors.New("when outcomes were known is in the log; with --from-served, --label-known-at is a column of --outcomes")
+	}
+	s, err := pick("service", f.fromServed, p.Plan.Services, func(s *plan.Service) string { return s.Name })
+	if err != nil {
+		return nil, err
+	}
+	return &plan.TrainingSet{Name: s.Name, Service: s, Spine: plan.Spine{Served: true, Label: f.label, LabelKnownAt: f.labelKnownAt, Outcomes: f.outcomes}}, nil
+}
+
+// servedTime is the time in which rows were served, if they were.
+func (f *trainFlags) servedTime(set *plan.TrainingSet) (from, to plan.EventTime, err error) {
+	if !set.Spine.Served {
+		if f.from != "" || f.to != "" || f.unlabelled {
+			return from, to, errors.New("--from, --to and --unlabelled choose rows that were served; this training set has a spine of its own")
+		}
+		return from, to, nil
+	}
+	if f.asOf == "final" {
+		return from, to, errors.New("--as-of final has no meaning for values that were served")
+	}
+	return (&parityFlags{from: f.from, to: f.to}).period()
+}
+
+// servedOrNil is nil, not a nil pointer, for values that are all computed.
+func servedOrNil(s *servedset.Set) offline.Served {
+	if s == nil {
+		return nil
+	}
+	return s
+}
+
 // trainingLog opens the event log if a source of the set is a stream and something may have
 // been pushed to it.
 func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *plan.TrainingSet) (eventlog.Log, func(error) error, error) {
 	nothing := func(err error) error { return err }
-	stream := false
+	stream := set.Spine.Served && set.Spine.Label != "" && set.Spine.Outcomes == ""
 	for _, ref := range set.Service.Views {
 		stream = stream || ref.View.Source.Stream
 	}
@@ -184,7 +255,17 @@ type trainProgress struct {
 
 func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }
 
-var trainUnits = map[string]string{"spine": "row", "history": "event", "replay": "part", "write": "row"}
+// served hears of rows of the served log.
+func (t *trainProgress) served(rows int64) {
+	if t.phase != "served" {
+		t.phase = "served"
+		t.begin(t.phase, "rows", 0)
+	}
+	t.add(rows)
+	t.done += rows
+}
+
+var trainUnits = map[string]string{"served": "row", "spine": "row", "history": "event", "replay": "part", "write": "row"}
 
 func (t *trainProgress) hear(p offline.Progress) {
 	if p.Phase != t.phase {

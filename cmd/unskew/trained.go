@@ -39,8 +39,41 @@ func printTrained(w io.Writer, m *offline.Manifest, out string) {
 			fmt.Fprintf(w, "  %s\n", labelSummary(m, f.Labels))
 		}
 	}
+	printServedRows(w, m)
 	printFindings(w, m, out)
 	fmt.Fprintf(w, "%s of service %s, version %s\n", quantity(int64(len(m.Outputs)), "feature"), m.Service, short(m.ServiceFingerprint))
+}
+
+// printServedRows says which values are those that were served, and which rows were left out.
+func printServedRows(w io.Writer, m *offline.Manifest) {
+	s := m.Spine.Served
+	if s == nil {
+		return
+	}
+	var computed []string
+	for i := range m.Outputs {
+		switch n := m.Spine.Rows - s.Outputs[m.Outputs[i].Name]; {
+		case n == m.Spine.Rows:
+			computed = append(computed, m.Outputs[i].Name)
+		case n > 0:
+			computed = append(computed, fmt.Sprintf("%s in %s", m.Outputs[i].Name, quantity(n, "row")))
+		}
+	}
+	if len(computed) == 0 {
+		fmt.Fprintf(w, "all values are those that were served\n")
+	} else {
+		fmt.Fprintf(w, "values are those that were served, except for what is computed: %s\n", strings.Join(computed, ", "))
+	}
+	for _, out := range []struct {
+		n   int64
+		why string
+	}{
+		{s.Unlabelled, "without an outcome"}, {s.Repeated, "that answered a request again"}, {s.OtherFields, "of versions with other keys or request fields"},
+	} {
+		if out.n > 0 {
+			fmt.Fprintf(w, "served rows %s: %s\n", out.why, count(out.n))
+		}
+	}
 }
 
 // maxNotes is how many notes of a report are printed.

@@ -89,8 +89,17 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 	}
 	defer closeWith(&err, reader)
 	defer unboundHeap()()
+	if set.Spine.Served && s.Final {
+		return errors.New("as_of final has no meaning for values that were served")
+	}
+	spine := servedSpine{project: t.project, reader: reader, log: t.log, from: plan.Always, to: plan.Never, memory: t.memory}
+	set, served, end, err := spine.of(ctx, set)
+	if err != nil {
+		return err
+	}
+	defer end()
 	_, err = offline.Train(ctx, offline.Config{
-		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final,
+		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final, Served: servedOrNil(served),
 		Memory: t.memory, Engine: celenv.Engine(), Version: version.Release, Command: []string{"TrainingService.CreateTrainingSet"},
 		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 	})

@@ -224,7 +224,9 @@ type Spine struct {
 	CSV          CSV // of From
 	Time         string
 	Label        string         // "" without
-	LabelKnownAt string         // "" without
+	LabelKnownAt string         // "" without; of Outcomes if Served
+	Served       bool           // the rows are those of the served log, with what was answered; without From, SQL and Time
+	Outcomes     string         // if Served: path or glob of a file with the labels; "": the outcomes that are logged
 	RelationPos  Pos            // of from or sql
 	ColumnPos    map[string]Pos // where the columns that the spine names are named
 }

@@ -25,7 +25,11 @@ func Print(w io.Writer, p *Plan) error {
 		out.service(s)
 	}
 	for _, t := range p.Training {
-		out.line("training set %s: service %s, spine %s%s at %s", t.Name, t.Service.Name, t.Spine.From, t.Spine.SQL, t.Spine.Time)
+		spine := fmt.Sprintf("%s%s at %s", t.Spine.From, t.Spine.SQL, t.Spine.Time)
+		if t.Spine.Served {
+			spine = "of what was served"
+		}
+		out.line("training set %s: service %s, spine %s", t.Name, t.Service.Name, spine)
 	}
 	return out.Flush()
 }

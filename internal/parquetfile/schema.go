@@ -130,6 +130,7 @@ var leafNodes = map[arrow.Type]func() parquet.Node{
 	arrow.BINARY:       func() parquet.Node { return parquet.Leaf(parquet.ByteArrayType) },
 	arrow.LARGE_BINARY: func() parquet.Node { return parquet.Leaf(parquet.ByteArrayType) },
 	arrow.DATE32:       parquet.Date,
+	arrow.DURATION:     func() parquet.Node { return parquet.Leaf(parquet.Int64Type) }, // the Arrow schema has the unit
 }
 
 // leafNode returns the node of a type that is not nested.

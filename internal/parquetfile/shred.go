@@ -214,6 +214,8 @@ func leafValue(a arrow.Array, i int) parquet.Value {
 		return parquet.DoubleValue(a.Value(i))
 	case *array.String:
 		return parquet.ByteArrayValue(bytesOf(a.Value(i)))
+	case *array.Duration:
+		return parquet.Int64Value(int64(a.Value(i)))
 	case *array.Timestamp:
 		return timestampValue(a, i)
 	case *array.Boolean:

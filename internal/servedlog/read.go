@@ -45,6 +45,7 @@ func List(dir string) ([]File, error) {
 type Segment struct {
 	Service, Fingerprint   string
 	Keys, Request, Outputs []plan.Field
+	Meanings               []string       // fingerprints of the outputs; empty texts in segments from before they were recorded
 	Views                  []string       // roles
 	KeysHashed             bool           // keys are HMACs, so rows cannot be recomputed
 	First, Last            plan.EventTime // the least and the greatest time of a read
@@ -107,7 +108,10 @@ func (s *Segment) read() error {
 			*x.to = append(*x.to, plan.Field{Name: f.Name, Type: t})
 		}
 	}
-	s.layout = layout{s.Keys, s.Request, s.Outputs, s.Views}
+	for _, f := range m.Outputs {
+		s.Meanings = append(s.Meanings, f.Fingerprint)
+	}
+	s.layout = layout{s.Keys, s.Request, s.Outputs, s.Meanings, s.Views}
 	if s.in, err = parquetfile.NewReader(s.file, info.Size(), s.layout.fields()); err == nil && s.in.Groups() != len(s.groups) {
 		err = fmt.Errorf("it has %d row groups and checksums of %d", s.in.Groups(), len(s.groups))
 	}

@@ -49,6 +49,7 @@ type View struct {
 // layout is the columns of a segment.
 type layout struct {
 	keys, request, outputs []plan.Field
+	meanings               []string // fingerprints of the outputs; nil of segments from before they were recorded
 	views                  []string // roles
 }
 
@@ -70,6 +71,7 @@ func layoutOf(p *plan.Service, hashed bool) layout {
 	}
 	for _, o := range p.Outputs() {
 		l.outputs = append(l.outputs, plan.Field{Name: o.Name, Type: o.Type})
+		l.meanings = append(l.meanings, o.Fingerprint.String())
 	}
 	for _, v := range p.Views {
 		l.views = append(l.views, v.As)

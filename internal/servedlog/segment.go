@@ -83,14 +83,24 @@ func groupOf(rows [][]byte) group {
 }
 
 type field struct {
-	Name string `json:"name"`
-	Type string `json:"type"`
+	Name        string `json:"name"`
+	Type        string `json:"type"`
+	Fingerprint string `json:"fingerprint,omitempty"` // of an output
 }
 
 func fieldsAsText(list []plan.Field) []field {
 	out := make([]field, len(list))
 	for i, f := range list {
-		out[i] = field{f.Name, f.Type.String()}
+		out[i] = field{Name: f.Name, Type: f.Type.String()}
+	}
+	return out
+}
+
+// outputsAsText is fieldsAsText of the outputs, with their fingerprints.
+func (l *layout) outputsAsText() []field {
+	out := fieldsAsText(l.outputs)
+	for i := range out {
+		out[i].Fingerprint = l.meanings[i]
 	}
 	return out
 }
@@ -100,7 +110,7 @@ type segment struct {
 	stream      *Stream
 	file        *os.File // nil before begin has succeeded
 	path        string   // below the folder of the log, once it is complete
-	parquet     *parquetfile.Writer
+	parquet     *parquetfile.BatchWriter
 	rows        int
 	size        int64
 	first, last plan.EventTime // of the times of the reads
@@ -140,27 +150,9 @@ func (g *segment) write(rows []queued) (err error) {
 		return err
 	}
 	if g.parquet == nil {
-		sample := parquetfile.NewSample(s.schema)
-		for c, v := range b.Cols {
-			if err := sample.Vector(c, v, 0, b.N); err != nil {
-				return err
-			}
-		}
-		encodings, err := sample.Encodings()
-		if err != nil {
-			return err
-		}
-		if g.parquet, err = parquetfile.NewWriter(g, s.schema, encodings, createdBy); err != nil {
-			return err
-		}
+		g.parquet = parquetfile.NewBatchWriter(g, s.schema, createdBy)
 	}
-	out := g.parquet.NewRowGroup()
-	for c, v := range b.Cols {
-		if err := out.Vector(c, v, 0, b.N); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(out.Finish(), out.Commit()); err != nil {
+	if err := g.parquet.Write(b.Cols, b.N); err != nil {
 		return err
 	}
 	for i, at := range b.Col("request.read_at").Int {
@@ -184,15 +176,14 @@ func (g *segment) finish(dir string) error {
 	s := g.stream
 	m := metadata{
 		Format: format, Service: s.service, Fingerprint: s.fingerprint, Keys: fieldsAsText(s.layout.keys), KeysHashed: s.log.cfg.Secret != nil,
-		Request: fieldsAsText(s.layout.request), Outputs: fieldsAsText(s.layout.outputs), Views: s.layout.views, First: int64(g.first), Last: int64(g.last),
+		Request: fieldsAsText(s.layout.request), Outputs: s.layout.outputsAsText(), Views: s.layout.views, First: int64(g.first), Last: int64(g.last),
 		Groups: g.groups,
 	}
 	text, err := m.encode()
 	if err != nil {
 		return err
 	}
-	g.parquet.SetMetadata(metadataKey, string(text))
-	if err := g.parquet.Close(); err != nil {
+	if err := g.parquet.Close(metadataKey, string(text)); err != nil {
 		return err
 	}
 	if err := g.file.Sync(); err != nil {

@@ -74,6 +74,19 @@ type SpineManifest struct {
 	Rows         int64           `json:"rows"`
 	First        string          `json:"first,omitempty"` // as-of time
 	Last         string          `json:"last,omitempty"`
+	Served       *ServedManifest `json:"served,omitempty"`
+}
+
+// ServedManifest describes a spine of rows that a server answered.
+type ServedManifest struct {
+	Service      string           `json:"service"`
+	From         string           `json:"from,omitempty"` // bounds of the times of the reads; absent without one
+	To           string           `json:"to,omitempty"`
+	Fingerprints map[string]int64 `json:"fingerprints"` // rows by the fingerprint of the service that answered
+	Repeated     int64            `json:"repeated"`     // rows left out because their request had been answered before
+	OtherFields  int64            `json:"other_fields"` // rows left out because their version of the service had other keys or request fields
+	Unlabelled   int64            `json:"unlabelled"`   // rows without an outcome; left out, or kept without a label
+	Outputs      map[string]int64 `json:"outputs"`      // rows of the spine by output whose value is the one that was served; others are computed
 }
 
 // SourceManifest counts what happened to a source's rows.

@@ -358,6 +358,7 @@ type filler struct {
 	classes []uint8
 
 	counts *report.Collector
+	served ServedReader // nil: all values are computed
 
 	derived *kernel.Features // of the rows at hand
 }
@@ -373,6 +374,9 @@ func (t *trainer) newFiller() (*filler, error) {
 			return nil, err
 		}
 		f.readers = append(f.readers, reader)
+	}
+	if t.Served != nil {
+		f.served = t.Served.NewReader()
 	}
 	var err error
 	f.service, err = kernel.NewService(t.Set.Service)
@@ -403,7 +407,10 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 	}
 	for from := 0; from < len(g.rows); from += featureRows {
 		to := min(from+featureRows, len(g.rows))
-		out := f.outputs(g, from, to)
+		out, err := f.outputs(g, from, to)
+		if err != nil {
+			return err
+		}
 		f.count(g, from, to, out)
 		derived := len(f.views)
 		for i := range f.views {
@@ -411,7 +418,6 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 			g.withEvents[i] += int64(f.views[i].Known.Count())
 		}
 		g.failed[derived].see(f.derived, g.rows[from:to])
-		var err error
 		if f.texts, err = g.part.addOutputs(g.encoded, out, to-from, f.texts); err != nil {
 			return err
 		}
@@ -439,8 +445,11 @@ func (f *filler) decide(g *rowGroup) error {
 		if err := g.spineColumns(sample, from, to); err != nil {
 			return err
 		}
-		var err error
-		if f.texts, err = g.part.addOutputs(sample, f.outputs(g, from, to), to-from, f.texts); err != nil {
+		out, err := f.outputs(g, from, to)
+		if err != nil {
+			return err
+		}
+		if f.texts, err = g.part.addOutputs(sample, out, to-from, f.texts); err != nil {
 			return err
 		}
 	}
@@ -451,9 +460,9 @@ func (f *filler) decide(g *rowGroup) error {
 	return g.part.begin(encodings)
 }
 
-// outputs computes the outputs of the service for rows of a group. They are valid until
+// outputs computes the outputs of the service for rows of a group, or takes those that were served. They are valid until
 // the next call.
-func (f *filler) outputs(g *rowGroup, from, to int) []kernel.FeatureColumn {
+func (f *filler) outputs(g *rowGroup, from, to int) ([]kernel.FeatureColumn, error) {
 	at := f.t.spine.at
 	f.times = f.times[:0]
 	for _, row := range g.rows[from:to] {
@@ -464,7 +473,11 @@ func (f *filler) outputs(g *rowGroup, from, to int) []kernel.FeatureColumn {
 		f.views[i] = f.readers[i].Read(src.results, src.at[from:to], f.times)
 	}
 	f.derived = f.service.Derive(f.views, f.t.spine.request(g.rows[from:to]), f.times)
-	return f.service.Assemble(f.views, f.derived)
+	out := f.service.Assemble(f.views, f.derived)
+	if f.served == nil {
+		return out, nil
+	}
+	return f.served.Replace(g.rows[from:to], out)
 }
 
 // spineColumns adds the columns of the spine for rows of the group.

@@ -33,6 +33,7 @@ type Config struct {
 	Strict     bool   // write nothing if the manifest has warnings
 	Memory     int64  // bytes that the process may take, with what the reader takes, see Divide; 0: no bound
 	Threads    int    // 0: one for each core
+	Served     Served // values that take the place of computed ones; nil: none
 	Engine     plan.Engine
 	Version    string   // of this program, for the manifest
 	Command    []string // for the manifest, as typed
@@ -40,6 +41,21 @@ type Config struct {
 	// Garbage, if set, is called when the events have been freed, with the percentage (as of
 	// debug.SetGCPercent) up to which garbage may grow without exceeding the peak so far.
 	Garbage func(percent int)
+}
+
+// Served has values that a server answered for rows of the spine.
+type Served interface {
+	// NewReader returns a reader for one goroutine.
+	NewReader() ServedReader
+	// Manifest describes where the rows of the spine and the values come from.
+	Manifest() *ServedManifest
+}
+
+// ServedReader puts served values in the place of computed ones.
+type ServedReader interface {
+	// Replace replaces the outputs of rows of the spine, numbered from 0 and in ascending order, that were served. It changes no memory
+	// that out refers to. The result is valid until the next call.
+	Replace(rows []int32, out []kernel.FeatureColumn) ([]kernel.FeatureColumn, error)
 }
 
 // Progress is how far Train has come. Calls do not overlap.
@@ -312,6 +328,9 @@ func (t *trainer) manifest(parts []*part) *Manifest {
 		m.AsOf = "final"
 	}
 	m.Spine.SQL, m.Spine.Inputs = t.spine.rel.SQL, inputs(t.inputs.spine)
+	if t.Served != nil {
+		m.Spine.Served = t.Served.Manifest()
+	}
 	for _, s := range t.sources {
 		m.Sources = append(m.Sources, t.sourceManifest(s))
 	}

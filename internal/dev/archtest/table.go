@@ -107,6 +107,8 @@ var Table = []Package{
 		[]string{"materializer/report", "featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry", "internal/parquetfile", "internal/relation", "internal/kernel", "internal/vector", "internal/limits", "internal/logpos"}},
 	{"materializer/online", "event log → kernel → live state, and reads of it", "imports the server or DuckDB",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/eventlog/archive", "internal/ingest", "internal/nearest", "internal/onlinestore", "internal/registry", "internal/kernel", "internal/vector", "internal/limits", "internal/logpos", "internal/lease"}},
+	{"materializer/servedset", "what was served, with what came of it, as the spine and the values of a training set", "computes features",
+		[]string{"featuredefs/plan", "internal/eventlog", "internal/kernel", "internal/nearest", "internal/parquetfile", "internal/relation", "internal/servedlog", "internal/vector", "materializer/offline"}},
 	{"materializer/training", "training sets as jobs: a queue on disk, uploaded spines, results as streams", "computes features",
 		[]string{"internal/limits"}},
 	{"server", "the service: handlers, error codes, authentication, metrics", "imports DuckDB",

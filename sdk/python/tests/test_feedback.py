@@ -58,3 +58,22 @@ def test_mistakes_are_named(client):
             call()
     with pytest.raises(unskew.ServerError, match="return_risk_outcomes"):
         client.log_outcomes("return_risk", {"returned": [True], "request_id": ["a"]})
+
+
+def test_training_on_what_was_served(project):
+    project.materialize()
+    with project.serve(served_log="100%") as client:
+        answer = client.get_online_features("return_risk", {"customer_id": [3, 4, -1], "amount": [1.0, 2.0, 3.0]})
+    labels = project.path / "labels.csv"
+    labels.write_text(f"request_id,request_row,returned\n{answer.request_id},0,true\n{answer.request_id},2,false\n")
+    ts = project.training_set(from_served="return_risk", outcomes=labels, label="returned", served_from=NOW - dt.timedelta(hours=1))
+    got = ts.to_arrow("data")
+    assert got.column("returned").to_pylist() == [True, False] and got.column("customer_id").to_pylist() == [3, -1]
+    for name in answer.to_arrow().column_names:
+        assert got.column(name).to_pylist() == [answer.to_arrow().column(name).to_pylist()[i] for i in (0, 2)]
+    assert ts.manifest["spine"]["served"]["unlabelled"] == 1
+    assert len(project.training_set(from_served="return_risk", outcomes=labels, label="returned", unlabelled=True).to_arrow("data")) == 3
+    with pytest.raises(unskew.CommandFailed, match="none in that time"):
+        project.training_set(from_served="return_risk", served_to=NOW - dt.timedelta(hours=1))
+    with pytest.raises(unskew.UnskewError, match="rows and times of its own"):
+        project.training_set("returns", from_served="return_risk")

@@ -188,12 +188,18 @@ class Project:
         as_of: Literal["known", "final"] = "known",
         memory: str | None = None,
         threads: int | None = None,
+        from_served: str | None = None,
+        served_from: datetime | None = None,
+        served_to: datetime | None = None,
+        outcomes: str | os.PathLike[str] | None = None,
+        unlabelled: bool = False,
     ) -> TrainingSet:
         """Builds a training set, each row as of its own time.
 
         Either ``name`` is a TrainingSet of the project, or ``service`` is a feature service and
-        ``spine`` the rows to predict, with the keys, the request fields and ``time``. An interrupt
-        ends the engine, which leaves nothing half written.
+        ``spine`` the rows to predict, with the keys, the request fields and ``time``, or ``from_served`` is a
+        feature service and the rows are those that servers have recorded, with the values that were answered.
+        An interrupt ends the engine, which leaves nothing half written.
 
         Args:
             name: a TrainingSet of the project; it may be left out where there is only one.
@@ -208,7 +214,14 @@ class Project:
             as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
             memory: bytes that the engine may take, like ``"4GB"``.
             threads: threads of the engine; one for each core by default.
+            from_served: the feature service whose answers are in the served log. ``label`` is an outcome that was logged.
+            served_from: only rows that were served at or after it; a time without a zone is UTC.
+            served_to: only rows that were served before it.
+            outcomes: path of a file with the labels of served rows: ``request_id``, ``request_row`` unless it is 0, and ``label``.
+            unlabelled: keep served rows without an outcome, with a null label.
         """
+        if from_served is not None and (name is not None or spine is not None or service is not None or time is not None):
+            raise UnskewError("from_served has rows and times of its own; leave out name, spine, service and time")
         if name is not None and (spine is not None or service is not None):
             raise UnskewError("name a training set of the project, or give a spine and its service, not both")
         if name is None and (spine is None) != (time is None):
@@ -228,6 +241,10 @@ class Project:
                 ("label-known-at", label_known_at),
                 ("memory", memory),
                 ("threads", threads),
+                ("from-served", from_served),
+                ("from", served_from and _rfc3339(served_from)),
+                ("to", served_to and _rfc3339(served_to)),
+                ("outcomes", outcomes and os.path.abspath(outcomes)),
             ):
                 if value is not None:
                     arguments += [f"--{flag}", str(value)]
@@ -235,6 +252,8 @@ class Project:
                 arguments += ["--as-of", as_of]
             if with_status:
                 arguments.append("--with-status")
+            if unlabelled:
+                arguments.append("--unlabelled")
             keep = None
             if out is None:
                 keep = tempfile.TemporaryDirectory(prefix="unskew-training-")
@@ -301,7 +320,7 @@ class Project:
         for name, value in (key or {}).items():
             arguments += ["--key", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
         if isinstance(at, datetime):
-            at = (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).isoformat()
+            at = _rfc3339(at)
         for flag, text in (("at", at), ("request", request)):
             if text is not None:
                 arguments += [f"--{flag}", text]
@@ -325,13 +344,24 @@ class Project:
         ]
 
     @contextlib.contextmanager
-    def serve(self) -> Iterator[Client]:
+    def serve(self, *, served_log: str | None = None) -> Iterator[Client]:
         """A server of this project on a free port of this machine, for as long as the context lasts.
+
+        Args:
+            served_log: the part of the entities whose answers are recorded, like ``"5%"``; by default what ``unskew.yaml`` says.
 
         ::
 
             with project.serve() as client:
                 client.get_online_features("return_risk", [{"customer_id": 3, "amount": 20.0}])
         """
-        with _binary.serving(["-C", str(self.path), "serve", "--listen", "127.0.0.1:0"]) as url, Client(url) as client:
+        arguments = ["-C", str(self.path), "serve", "--listen", "127.0.0.1:0"]
+        if served_log is not None:
+            arguments += ["--served-log", served_log]
+        with _binary.serving(arguments) as url, Client(url) as client:
             yield client
+
+
+def _rfc3339(t: datetime) -> str:
+    """A time as flags take it; without a zone it is UTC."""
+    return (t if t.tzinfo else t.replace(tzinfo=timezone.utc)).isoformat()

@@ -1,0 +1,84 @@
+package parquetfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/vector"
+)
+
+// BatchWriter writes a file batch by batch, each of which is a row group. The first decides how columns are encoded.
+type BatchWriter struct {
+	to        io.Writer
+	schema    *Schema
+	createdBy string
+	file      *Writer // nil before the first batch
+}
+
+// NewBatchWriter starts a file. Nothing is written before the first batch.
+func NewBatchWriter(to io.Writer, s *Schema, createdBy string) *BatchWriter {
+	return &BatchWriter{to: to, schema: s, createdBy: createdBy}
+}
+
+// Write writes the columns of a batch, of n rows, as a row group.
+func (w *BatchWriter) Write(cols []*vector.Vector, n int) error {
+	if w.file == nil {
+		if err := w.begin(cols, n); err != nil {
+			return err
+		}
+	}
+	g := w.file.NewRowGroup()
+	for c, v := range cols {
+		if err := g.Vector(c, v, 0, n); err != nil {
+			return err
+		}
+	}
+	return errors.Join(g.Finish(), g.Commit())
+}
+
+func (w *BatchWriter) begin(cols []*vector.Vector, n int) error {
+	sample := NewSample(w.schema)
+	for c, v := range cols {
+		if err := sample.Vector(c, v, 0, n); err != nil {
+			return err
+		}
+	}
+	encodings, err := sample.Encodings()
+	if err != nil {
+		return err
+	}
+	w.file, err = NewWriter(w.to, w.schema, encodings, w.createdBy)
+	return err
+}
+
+// Close writes the footer with a key of metadata, unless the key is empty. Without a batch there is no file.
+func (w *BatchWriter) Close(key, value string) error {
+	if w.file == nil {
+		return nil
+	}
+	if key != "" {
+		w.file.SetMetadata(key, value)
+	}
+	return w.file.Close()
+}
+
+// SourceSchema is SchemaOf for a file that is read as a source or a spine: durations are known as such, where SchemaOf has the
+// integers that training sets have.
+func SourceSchema(fields []plan.Field) (*Schema, error) {
+	list := make([]arrow.Field, len(fields))
+	for i, f := range fields {
+		t, err := ArrowType(f.Type)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+		if f.Type.Kind == plan.Duration {
+			t = arrow.FixedWidthTypes.Duration_ns
+		}
+		list[i] = arrow.Field{Name: f.Name, Type: t, Nullable: true}
+	}
+	return NewSchema(arrow.NewSchema(list, nil))
+}
