@@ -40,7 +40,11 @@ var prefixes = []struct {
 	{"/grpc.health.v1.Health/", anyone},
 	{"/metrics", access.Admin},
 	{parityPath, access.Admin},
+	{pagesPath, access.Admin},
 }
+
+// isPage reports whether a path is that of a page, for which a browser asks.
+func isPage(path string) bool { return path == pagesPath || strings.HasPrefix(path, pagesPath+"/") }
 
 // probes are the paths that orchestrators ask.
 var probes = []string{"/livez", "/readyz", "/healthz"}
@@ -94,9 +98,14 @@ func (g *gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.next.ServeHTTP(w, r)
 		return
 	}
+	challenge := "Bearer"
+	if isPage(r.URL.Path) {
+		challenge = `Basic realm="unskew: the password is a token with the role admin", charset="UTF-8"`
+		r = asBearer(r)
+	}
 	caller, err := auth.Authenticate(r)
 	if err != nil {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", challenge)
 		g.refuse(w, r, "", connect.NewError(connect.CodeUnauthenticated, err))
 		return
 	}
@@ -105,6 +114,18 @@ func (g *gatekeeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.next.ServeHTTP(w, r.WithContext(access.With(r.Context(), caller)))
+}
+
+// asBearer is a request with the token that a person gave a browser as password. Only requests for pages may have it so: a browser adds it to
+// what other sites make it send too, and pages change nothing.
+func asBearer(r *http.Request) *http.Request {
+	_, token, ok := r.BasicAuth()
+	if !ok {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
 }
 
 // refuse answers in the protocol of the request and writes the audit log.

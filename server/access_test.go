@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -80,7 +81,7 @@ func TestP17_Callers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := start(t, func(c *Config) { c.Access, c.TLS = callers, config })
+	f := start(t, func(c *Config) { c.Access, c.TLS, c.Pages = callers, config, teapot })
 	url, client := secured(t, f, authority)
 	expect := func(who, what string, got error, want connect.Code) {
 		t.Helper()
@@ -152,6 +153,7 @@ func TestP17_Callers(t *testing.T) {
 		"/readyz":       {"nobody": 200},
 		"/metrics":      {"nobody": 401, "reader": 403, "admin": 200},
 		"/openapi.json": {"nobody": 401, "pusher": 200},
+		"/ui/":          {"nobody": 401, "reader": 403, "admin": 418},
 		"/elsewhere":    {"nobody": 401, "reader": 404},
 	} {
 		for who, status := range want {
@@ -167,14 +169,61 @@ func TestP17_Callers(t *testing.T) {
 	}
 }
 
+// teapot is a handler whose answers are like no others.
+var teapot = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+
+// TestP17_BrowsersHaveAToken: a browser can send no bearer token, so it asks for a password, and that is the token; only for pages. On the own machine
+// nobody is asked, as elsewhere, but only that machine.
+func TestP17_BrowsersHaveAToken(t *testing.T) {
+	admin, reader := access.NewToken(), access.NewToken()
+	callers, err := access.Parse("callers.yaml", fmt.Appendf(nil, "callers:\n- {name: a, roles: [admin], tokens: [%q]}\n- {name: r, roles: [read], tokens: [%q]}\n", access.HashToken(admin), access.HashToken(reader)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, path, password, host string
+		callers                    bool
+		want                       int
+		challenge                  string
+	}{
+		{"an administrator", "/ui/", admin, "", true, 418, ""},
+		{"an address without the last slash", "/ui", admin, "", true, 418, ""},
+		{"a reader", "/ui/", reader, "", true, 403, ""},
+		{"nobody", "/ui/", "", "", true, 401, "Basic "},
+		{"a wrong token", "/ui/x", "unskew_wrong", "", true, 401, "Basic "},
+		{"another path", "/parity", admin, "", true, 401, "Bearer"},
+		{"one like that of pages", "/uix", admin, "", true, 401, "Bearer"},
+		{"a read", servicesPath + "x:read", admin, "", true, 401, "Bearer"},
+		{"the own machine", "/ui/", "", "localhost:7171", false, 418, ""},
+		{"another host", "/ui/", "", "evil.example", false, 403, ""},
+	} {
+		f := start(t, func(cfg *Config) {
+			cfg.Pages = teapot
+			if c.callers {
+				cfg.Access = callers
+			}
+		})
+		r := httptest.NewRequest(http.MethodGet, c.path, nil)
+		r.Host = cmp.Or(c.host, r.Host)
+		if c.password != "" {
+			r.SetBasicAuth("anybody", c.password)
+		}
+		w := httptest.NewRecorder()
+		f.Server.checked(f.Handler()).ServeHTTP(w, r)
+		if w.Code != c.want || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), c.challenge) {
+			t.Errorf("%s: %d %v, want %d", c.name, w.Code, w.Header(), c.want)
+		}
+	}
+}
+
 // TestP17_EveryPathNeedsACaller except those of probes, and every procedure has a role.
 func TestP17_EveryPathNeedsACaller(t *testing.T) {
-	for _, path := range append([]string{"/", "/elsewhere", openAPIPath, "/metrics", parityPath, servicesPath + "x:read", sourcesPath + "x:push", "/livezz/../metrics"}, procedures...) {
+	for _, path := range append([]string{"/", "/elsewhere", openAPIPath, "/metrics", parityPath, pagesPath, pagesPath + "/x", servicesPath + "x:read", sourcesPath + "x:push", "/livezz/../metrics"}, procedures...) {
 		role := roleFor(path)
 		if probe := strings.HasPrefix(path, "/grpc.health.v1.Health/"); (role == anyone) != probe {
 			t.Errorf("%s needs the role %q", path, role)
 		}
-		if (strings.HasPrefix(path, "/unskew.v1.") || path == parityPath) && role == known {
+		if (strings.HasPrefix(path, "/unskew.v1.") || path == parityPath || isPage(path)) && role == known {
 			t.Errorf("any caller may call %s", path)
 		}
 	}

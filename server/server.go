@@ -109,11 +109,18 @@ func (s *Server) Handler() http.Handler {
 	if s.cfg.Parity != nil {
 		mux.Handle("GET "+parityPath, s.cfg.Parity)
 	}
+	if s.cfg.Pages != nil {
+		mux.Handle("GET "+pagesPath, s.cfg.Pages)
+		mux.Handle("GET "+pagesPath+"/", s.cfg.Pages)
+	}
 	return mux
 }
 
 // parityPath answers whether what was served is what training sees. It names entities, so it is not for everyone.
 const parityPath = "/parity"
+
+// pagesPath is where pages begin, which show the same to people.
+const pagesPath = "/ui"
 
 // options are the options of all Connect handlers.
 func (s *Server) options() []connect.HandlerOption {

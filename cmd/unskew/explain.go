@@ -46,6 +46,8 @@ sees it, over all events that are known now, and again over the events that serv
 compares both with the value that serving answers: these must be equal bit for bit. Where
 training and serving differ, the events that only one of them has are marked.
 
+A feature is named VIEW.FEATURE; with --request, also as a service names it, ROLE.FEATURE.
+
 Without --at the value is as of now. With --at it is that of training at another time; serving
 answers as of now only. With --request it is the value that a server recorded for a request
 (served_log: in unskew.yaml), whose id was in the header X-Request-Id of the answer.`,
@@ -107,7 +109,10 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 		return err
 	}
 	cfg := explain.Config{At: wallClock(), Events: f.events}
-	if cfg.View, cfg.Feature, err = viewFeature(p.Plan, name); err != nil {
+	output := ""
+	if f.request != "" && isOutput(p.Plan, name) {
+		output = name
+	} else if cfg.View, cfg.Feature, err = viewFeature(p.Plan, name); err != nil {
 		return err
 	}
 	st, err := openStores(c, p)
@@ -116,7 +121,7 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 	}
 	defer closeWith(&err, st)
 	warn(c.ErrOrStderr(), st)
-	x := &explaining{past: past{reader, st.Log}, project: p, store: st.Store, flags: f, cfg: &cfg}
+	x := &explaining{past: past{reader, st.Log}, project: p, store: st.Store, flags: f, cfg: &cfg, output: output}
 	e, err := x.run(c.Context())
 	if err != nil {
 		return err
@@ -134,20 +139,18 @@ type explaining struct {
 	store   onlinestore.Store
 	flags   *explainFlags
 	cfg     *explain.Config
+	output  string // of a service, with a request: the view and its feature are found by it
 }
 
-func (x *explaining) run(ctx context.Context) (*explain.Explanation, error) {
-	v := x.cfg.View
+// isOutput reports whether a service has a feature of a view under this name, ROLE.FEATURE.
+func isOutput(p *plan.Plan, name string) bool {
+	return slices.ContainsFunc(p.Services, func(s *plan.Service) bool {
+		return slices.ContainsFunc(s.Features, func(f plan.ServiceFeature) bool { return f.Name == name })
+	})
+}
+
+func (x *explaining) run(ctx context.Context) (_ *explain.Explanation, err error) {
 	x.cfg.History = x.history
-	shards, err := eventlog.NewLayouts(x.log).Find(ctx, v.Source.Name)
-	if err != nil {
-		return nil, err
-	}
-	if v.Source.Stream {
-		if x.cfg.Ends, err = shards.Ends(ctx, x.log); err != nil {
-			return nil, err
-		}
-	}
 	switch {
 	case x.flags.request != "":
 		err = x.recorded(ctx)
@@ -157,14 +160,24 @@ func (x *explaining) run(ctx context.Context) (*explain.Explanation, error) {
 			return nil, fmt.Errorf("--at: %w", err)
 		}
 		x.cfg.Note = "serving answers as of now only, so there is nothing to compare with"
-		x.cfg.Key, err = keyOf(v.Entity, x.flags.keys)
+		x.cfg.Key, err = keyOf(x.cfg.View.Entity, x.flags.keys)
 	default:
-		if x.cfg.Key, err = keyOf(v.Entity, x.flags.keys); err == nil {
+		if x.cfg.Key, err = keyOf(x.cfg.View.Entity, x.flags.keys); err == nil {
 			err = x.live(ctx)
 		}
 	}
 	if err != nil {
 		return nil, err
+	}
+	src := x.cfg.View.Source
+	shards, err := eventlog.NewLayouts(x.log).Find(ctx, src.Name)
+	if err != nil {
+		return nil, err
+	}
+	if src.Stream {
+		if x.cfg.Ends, err = shards.Ends(ctx, x.log); err != nil {
+			return nil, err
+		}
 	}
 	return explain.Run(ctx, *x.cfg)
 }
@@ -239,7 +252,10 @@ func (x *explaining) recorded(ctx context.Context) error {
 	for _, s := range x.project.Plan.Services {
 		for i := range s.Features {
 			f := &s.Features[i]
-			if s.Views[f.Ref].View != x.cfg.View || f.Feature != x.cfg.Feature {
+			switch {
+			case x.output == f.Name:
+				x.cfg.View, x.cfg.Feature = s.Views[f.Ref].View, f.Feature
+			case x.output != "" || s.Views[f.Ref].View != x.cfg.View || f.Feature != x.cfg.Feature:
 				continue
 			}
 			for _, file := range files {

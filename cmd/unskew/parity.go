@@ -16,7 +16,9 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/internal/ui"
 	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/parity"
@@ -28,8 +30,8 @@ type parityFlags struct {
 	set, from, to    string
 	rows             int
 	junit, failBelow string
-	memory           string
-	threads          int
+	memory, html     string
+	threads, explain int
 }
 
 func newParity(o *options) *cobra.Command {
@@ -42,7 +44,8 @@ func newParity(o *options) *cobra.Command {
 that the states had applied: every value must be equal. Data parity is over all events that are
 known now, as training sees them: each difference has a cause, with the events that make it.
 docs/parity.md says what the causes mean and how to mend them. History is read once, and
-servers go on meanwhile.
+servers go on meanwhile. With --html, the result is also a page, in which the newest differences
+are explained event by event.
 
 With --replay, builds a training set, then drives the same history through the online path
 (event log, applier, online store, server on a loopback port) under a simulated clock, reads
@@ -57,6 +60,7 @@ Exit code 1 if a replayed value differs; if a served one differs from that over 
 events because of the program (compute) or a wrong default; or if fewer than --fail-below of
 the served values are those of training. Exit code 2 if there was nothing to compare.`,
 		Example: `  unskew parity --served fraud_v1 --from 2025-03-01T00:00:00Z --fail-below 99.9%
+  unskew parity --served fraud_v1 --html parity.html
   unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
@@ -83,10 +87,12 @@ func (f *parityFlags) add(c *cobra.Command) {
 	flags.IntVar(&f.rows, "rows", 1000, "with --replay, read `N` rows, evenly spaced; 0: all")
 	flags.StringVar(&f.junit, "junit", "", "with --served, also write a test report in JUnit's format to `FILE`")
 	flags.StringVar(&f.failBelow, "fail-below", "", "with --served, fail if fewer values are those of training than `RATE`, like 99.9%")
+	flags.StringVar(&f.html, "html", "", "also write a page for people, which needs no other file, to `FILE`")
+	flags.IntVar(&f.explain, "explain", 5, "with --served and --html, explain the newest `N` differences event by event; each reads the history twice")
 	flags.StringVar(&f.memory, "memory", "", "with --served, use about `SIZE` of memory, like 4GB; with less, the history is read several times (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "with --served, use `N` threads (default: one for each core)")
 	c.MarkFlagsMutuallyExclusive("served", "replay")
-	for _, flag := range []string{"to", "junit", "fail-below", "memory", "threads"} {
+	for _, flag := range []string{"to", "junit", "fail-below", "explain", "memory", "threads"} {
 		c.MarkFlagsMutuallyExclusive("replay", flag)
 	}
 	c.MarkFlagsMutuallyExclusive("served", "rows")
@@ -147,9 +153,19 @@ func (o *options) parity(c *cobra.Command, f *parityFlags, args []string) (err e
 	}
 	defer os.RemoveAll(dir)
 	run := &replay{o: o, project: p, reader: reader, log: log, set: set, from: from, rows: f.rows, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	detail := parity.NewDetail(set.Service)
+	if f.html != "" {
+		run.observe = detail.Observe
+	}
 	report, err := run.run(c.Context(), dir)
 	if err != nil {
 		return err
+	}
+	if f.html != "" {
+		page := &ui.Parity{Project: p.Name, Origin: ui.Replay, Plan: p.Plan, Reports: []*recompute.Report{detail.Report()}}
+		if err := page.WriteFile(f.html); err != nil {
+			return err
+		}
 	}
 	if o.json {
 		err = printJSON(c, report)

@@ -53,6 +53,9 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 			return fmt.Errorf("--fail-below: %w", err)
 		}
 	}
+	if f.explain < 0 {
+		return fmt.Errorf("--explain %d: give a number of differences, or 0 for none", f.explain)
+	}
 	memory, err := (&trainFlags{memory: f.memory}).bytes()
 	if err != nil {
 		return err
@@ -70,7 +73,7 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 	if err != nil {
 		return err
 	}
-	s := &servedParity{o: o, reader: reader, project: p, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	s := &servedParity{o: o, reader: reader, project: p, html: f.html, explained: f.explain, progress: newProgress(c.ErrOrStderr(), o.quiet)}
 	report, err := s.run(c, recompute.Config{Service: service, From: from, To: to, Threads: f.threads, Memory: memory / 2})
 	if err != nil {
 		return err
@@ -80,11 +83,13 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 
 // servedParity computes recorded answers again.
 type servedParity struct {
-	o        *options
-	reader   *relation.Reader
-	project  *featuredefs.Project
-	st       *backend.Backend
-	progress *progress
+	o         *options
+	reader    *relation.Reader
+	project   *featuredefs.Project
+	st        *backend.Backend
+	progress  *progress
+	html      string // where a page goes; "": nowhere
+	explained int    // how many differences it explains
 }
 
 func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute.Report, err error) {
@@ -115,6 +120,8 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 		err = fmt.Errorf("no answer of service %s in that time is in %s", cfg.Service.Name, dir)
 	case report.Compute.Compared+report.Data.Compared == 0:
 		err = fmt.Errorf("of %s nothing could be compared: %s; see docs/parity.md", quantity(report.Rows, "row"), listed(report.NotComputed))
+	default:
+		err = s.writePage(c.Context(), report)
 	}
 	return report, err
 }

@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/serving"
 	"github.com/unskew/unskew/internal/text"
+	"github.com/unskew/unskew/internal/ui"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/training"
 )
@@ -22,7 +25,8 @@ func newServe(o *options) *cobra.Command {
 		Short: "Serve features and accept events over Connect, gRPC and HTTP/JSON",
 		Long: `Serves every feature service of the project and accepts events for its stream sources,
 on one port: Connect, gRPC, gRPC-Web, and JSON with an object for each row, which
-/openapi.json describes. It also serves /livez, /readyz and /metrics. Pushed events are
+/openapi.json describes. It also serves /livez, /readyz and /metrics, and pages for a browser
+at /ui/. Pushed events are
 applied to the online store as they arrive. Other machines can reach the server only with TLS
 and known callers: --tls-cert, --tls-key and --callers.
 
@@ -73,6 +77,8 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 			return o.openTraining(p, events, memory, results, log)
 		},
 	}
+	pages := ui.Config{Project: p.Name, Plan: p.Plan}
+	cfg.Pages = func(_ eventlog.Log, _ onlinestore.Store, _ *recompute.Shadow) http.Handler { return ui.Handler(pages) }
 	if f.Parity {
 		reader, failed := o.openReader(offline.LeastMemory, 1)
 		if failed != nil {
@@ -82,6 +88,11 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 		cfg.Past = func(events eventlog.Log) (recompute.History, recompute.Inputs) {
 			from := past{reader, events}
 			return from.history, from.inputs
+		}
+		cfg.Pages = func(events eventlog.Log, store onlinestore.Store, shadow *recompute.Shadow) http.Handler {
+			x := &pageExplainer{past: past{reader, events}, project: p, store: store}
+			pages.Checks, pages.Explain = shadow, x.explain
+			return ui.Handler(pages)
 		}
 	}
 	return serving.Run(c.Context(), cfg)

@@ -48,10 +48,10 @@ func (r *run) openParity(cfg *server.Config) error {
 	if r.Past != nil {
 		c.History, c.Inputs = r.Past(r.backend.Log)
 	}
-	shadow := recompute.NewShadow(c)
-	r.work(shadow.Run)
-	cfg.Parity = shadow
-	return shadow.Register(r.metrics)
+	r.shadow = recompute.NewShadow(c)
+	r.work(r.shadow.Run)
+	cfg.Parity = r.shadow
+	return r.shadow.Register(r.metrics)
 }
 
 // wrong logs that values cannot be had from the events behind them. It does not log these, nor whose they are.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
@@ -40,6 +42,9 @@ type Config struct {
 	Training func(eventlog.Log, *slog.Logger) (*training.Queue, error)
 	// Past reads what states were built from, for --parity; nil: only what is in the log can be read.
 	Past func(eventlog.Log) (recompute.History, recompute.Inputs)
+	// Pages makes what answers browsers at /ui, from the open log and store and, with --parity, what was found; nil: there are no pages. They are
+	// handed in, so that a server that only serves is small.
+	Pages func(eventlog.Log, onlinestore.Store, *recompute.Shadow) http.Handler
 }
 
 // Run serves until ctx ends, then answers what is running, and returns.
@@ -82,6 +87,7 @@ type run struct {
 	secure  security
 	backend *backend.Backend
 	server  *server.Server
+	shadow  *recompute.Shadow // nil: nothing is checked
 	workers []func(context.Context) error
 }
 
@@ -118,6 +124,9 @@ func (r *run) open(ctx context.Context) error {
 	}
 	if err := r.openServed(&cfg); err != nil {
 		return err
+	}
+	if r.Pages != nil {
+		cfg.Pages = r.Pages(b.Log, b.Store, r.shadow)
 	}
 	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: now, CaughtUp: states.CaughtUp})
 	if err := cfg.Freshness.Register(r.metrics); err != nil {
@@ -224,6 +233,9 @@ func (r *run) serve(ctx context.Context, ln net.Listener) error {
 		r.work(share)
 	}
 	fmt.Fprintf(r.Out, "serving project %s on %s (%s)\n", r.Project.Name, url, r.backend.Name)
+	if r.Pages != nil {
+		fmt.Fprintf(r.Out, "in a browser: %s/ui/\n", url)
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, working := errgroup.WithContext(work)

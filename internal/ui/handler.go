@@ -30,8 +30,8 @@ type Config struct {
 	Project string
 	Plan    *plan.Plan
 	Checks  checks // nil: nothing is checked
-	// Explain explains the value of a feature of a view that a request was answered with; nil: no page does. It is called once at a time.
-	Explain func(ctx context.Context, v *plan.View, feature int, request string, row int64) (*explain.Explanation, error)
+	// Explain explains the value that a feature of a service, ROLE.FEATURE, had in a row of an answer; nil: no page does. It is called once at a time.
+	Explain func(ctx context.Context, output, request string, row int64) (*explain.Explanation, error)
 }
 
 const (
@@ -156,21 +156,20 @@ func hasService(p *plan.Plan, name string) bool {
 }
 
 // find is the difference that a request is about, as the only one of a page; nil if there is none, which is then answered.
-func (h *handler) find(w http.ResponseWriter, r *http.Request) (*Parity, *page) {
+func (h *handler) find(w http.ResponseWriter, r *http.Request) *page {
 	p, id := h.parity(), r.PathValue("id")
 	report, e := p.Find(id)
 	if e == nil {
 		h.fail(w, http.StatusNotFound, "This difference is not among the newest any more, or the server was started again. unskew parity --served finds what was recorded.")
-		return nil, nil
+		return nil
 	}
 	d := p.difference(report, e)
-	view, _ := p.Feature(d.Service, d.Feature)
-	d.Live = h.Explain != nil && view != nil && d.RequestID != ""
-	return p, &page{Title: d.Feature, Project: p.Project, Origin: p.Origin, One: d}
+	d.Live = h.Explain != nil && d.Command != ""
+	return &page{Title: d.Feature, Project: p.Project, Origin: p.Origin, One: d}
 }
 
 func (h *handler) difference(w http.ResponseWriter, r *http.Request) {
-	if _, out := h.find(w, r); out != nil {
+	if out := h.find(w, r); out != nil {
 		out.One.Explained = h.kept(out.One.ID)
 		h.show(w, out)
 	}
@@ -201,7 +200,7 @@ func (h *handler) keep(id string, x Explained) {
 
 // events explains a difference. One is explained at a time, for the history is read for it.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
-	p, out := h.find(w, r)
+	out := h.find(w, r)
 	if out == nil {
 		return
 	}
@@ -214,10 +213,9 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, http.StatusServiceUnavailable, "Another difference is being explained; load this page again when it is done.")
 			return
 		}
-		v, f := p.Feature(d.Service, d.Feature)
 		ctx, cancel := context.WithTimeout(r.Context(), explainTime)
 		defer cancel()
-		x, err := h.Explain(ctx, v, f, d.RequestID, d.Row)
+		x, err := h.Explain(ctx, d.Feature, d.RequestID, d.Row)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
 			d.Explained = &Explained{Failed: fmt.Sprintf("reading the history takes more than %v; the command below takes its time", explainTime)}

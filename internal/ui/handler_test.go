@@ -31,7 +31,7 @@ type served struct {
 }
 
 func site(t testing.TB, p *Parity, change func(*Config)) served {
-	c := Config{Project: p.Project, Plan: p.Plan, Checks: found{p.Reports}, Explain: func(context.Context, *plan.View, int, string, int64) (*explain.Explanation, error) {
+	c := Config{Project: p.Project, Plan: p.Plan, Checks: found{p.Reports}, Explain: func(context.Context, string, string, int64) (*explain.Explanation, error) {
 		return explanation(cell(plan.DoubleValue(41.25), "PRESENT"), cell(plan.DoubleValue(58.5), "PRESENT")), nil
 	}}
 	if change != nil {
@@ -147,10 +147,10 @@ func TestExplanations(t *testing.T) {
 	begun, end := make(chan struct{}), make(chan struct{})
 	fail := error(nil)
 	s := site(t, fixture(t), func(c *Config) {
-		c.Explain = func(ctx context.Context, v *plan.View, f int, request string, row int64) (*explain.Explanation, error) {
+		c.Explain = func(ctx context.Context, output, request string, row int64) (*explain.Explanation, error) {
 			calls++
-			if _, bounded := ctx.Deadline(); !bounded || v.Name != "spending" || v.Features[f].Name != "mean_30d" || !strings.HasPrefix(request, "7QX4KJ2") {
-				t.Errorf("%s %d %s %d", v.Name, f, request, row)
+			if _, bounded := ctx.Deadline(); !bounded || output != "spending.mean_30d" || !strings.HasPrefix(request, "7QX4KJ2") {
+				t.Errorf("%s %s %d", output, request, row)
 			}
 			begun <- struct{}{}
 			<-end

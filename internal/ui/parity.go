@@ -69,10 +69,7 @@ func (p *Parity) ToExplain(n int) (ids []string) {
 		for _, r := range p.Reports {
 			for i := range r.Examples {
 				e := &r.Examples[i]
-				if (e.Cause == recompute.Compute || e.Cause == recompute.Default) != wrong || e.RequestID == "" {
-					continue
-				}
-				if view, _ := p.Feature(r.Service, e.Feature); view == nil {
+				if (e.Cause == recompute.Compute || e.Cause == recompute.Default) != wrong || e.RequestID == "" || !p.explains(r.Service, e.Feature) {
 					continue
 				}
 				id, k := ID(r.Service, e), kind{r.Service, e.Feature, e.Cause}
@@ -89,30 +86,19 @@ func (p *Parity) ToExplain(n int) (ids []string) {
 	return ids[:min(n, len(ids))]
 }
 
-// Feature is the feature of a view that an output of a service is; nil if it is a derived one, or the service is not known.
-func (p *Parity) Feature(service, output string) (*plan.View, int) {
-	if p.Plan == nil {
-		return nil, 0
-	}
-	for _, s := range p.Plan.Services {
-		if s.Name != service {
-			continue
-		}
-		if i := slices.IndexFunc(s.Features, func(f plan.ServiceFeature) bool { return f.Name == output }); i >= 0 {
-			f := &s.Features[i]
-			return s.Views[f.Ref].View, f.Feature
-		}
-	}
-	return nil, 0
+// explains reports whether an output of a service is a feature of a view, which can be explained, and not a derived one.
+func (p *Parity) explains(service, output string) bool {
+	return p.Plan != nil && slices.ContainsFunc(p.Plan.Services, func(s *plan.Service) bool {
+		return s.Name == service && slices.ContainsFunc(s.Features, func(f plan.ServiceFeature) bool { return f.Name == output })
+	})
 }
 
 // command is what explains a difference on the command line; "" if nothing does.
 func (p *Parity) command(service string, e *recompute.Example) string {
-	v, f := p.Feature(service, e.Feature)
-	if v == nil || e.RequestID == "" {
+	if e.RequestID == "" || !p.explains(service, e.Feature) {
 		return ""
 	}
-	text := fmt.Sprintf("unskew explain %s.%s --request %s", v.Name, v.Features[f].Name, e.RequestID)
+	text := fmt.Sprintf("unskew explain %s --request %s", e.Feature, e.RequestID)
 	if e.Row > 0 {
 		text += fmt.Sprintf(" --row %d", e.Row)
 	}
