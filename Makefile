@@ -161,6 +161,11 @@ bench-apply: need-go need-redis-server ## measure how fast pushed events reach s
 	@$(GO) build -tags $(TAGS) -o bin/bench-apply ./internal/dev/bench/apply
 	@bin/bench-apply
 
+.PHONY: parity-faults
+parity-faults: need-go need-c++ need-redis-server ## let more than 10,000 faults happen to what is served, and count those that parity finds, with the right cause
+	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
+	$(GO) test -tags $(TAGS) ./internal/recompute -run '^TestP21_' -count 1 -faults 6200 -faults-to "$$out" && cat "$$out"
+
 # Flags, such as -redis or -run, in BENCH.
 bench-bounds: build need-redis-server ## load a server in the ways in which servers are brought down, and measure its memory
 	@$(GO) build -o bin/bench-bounds ./internal/dev/bounds
