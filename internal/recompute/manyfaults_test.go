@@ -27,22 +27,22 @@ var (
 
 // What can happen to an entity.
 const (
-	well        = iota // nothing
-	reordered          // its events arrive in another order than they happened, and twice: no fault
-	flipped            // a bit of its state
-	replaced           // its state is another valid one
-	deleted            // the key of its state
-	restored           // its state is as it was earlier
-	unapplied          // an event is in the log only
-	dropped            // an event never reaches the log
-	delayed            // an event reaches the log later than the files say
-	filledLate         // an outcome does
-	contradicted       // an event is another one in the log than in the files
-	rewritten          // its history is, after the table was built
-	duplicated         // an event without an id is in the log, and later in the files
-	otherVersion       // it is read from a server with other definitions
-	otherDefault       // it is read from a server with another default under the same fingerprint
-	otherClock         // it is read as of a time before the read
+	well         = iota // nothing
+	reordered           // its events arrive in another order than they happened, and twice: no fault
+	flipped             // a bit of its state
+	replaced            // its state is another valid one
+	deleted             // the key of its state
+	restored            // its state is as it was earlier
+	unapplied           // an event is in the log only
+	dropped             // an event never reaches the log
+	delayed             // an event reaches the log later than the files say
+	filledLate          // an outcome does
+	contradicted        // an event is another one in the log than in the files
+	rewritten           // its history is, after the table was built
+	duplicated          // an event without an id is in the log, and later in the files
+	otherVersion        // it is read from a server with other definitions
+	otherDefault        // it is read from a server with another default under the same fingerprint
+	otherClock          // it is read as of a time before the read
 	faultKinds
 )
 
