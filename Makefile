@@ -146,7 +146,7 @@ soak: build need-redis-server ## run a server for ten minutes under reads, pushe
 	@$(GO) build -o bin/soak ./internal/dev/soak
 	@bin/soak -unskew bin/unskew
 
-.PHONY: bench-cel bench-agg bench-online bench-apply bench-offline bench-bounds
+.PHONY: bench-cel bench-agg bench-online bench-apply bench-offline bench-bounds bench-parity
 bench-cel: need-go ## compare the speed of the expression kernels with that of cel-go
 	$(GO) run ./internal/dev/bench/cel
 
@@ -165,6 +165,11 @@ bench-apply: need-go need-redis-server ## measure how fast pushed events reach s
 parity-faults: need-go need-c++ need-redis-server ## let more than 10,000 faults happen to what is served, and count those that parity finds, with the right cause
 	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
 	$(GO) test -tags $(TAGS) ./internal/recompute -run '^TestP21_' -count 1 -faults 6200 -faults-to "$$out" && cat "$$out"
+
+# Flags, such as -seconds or -rounds, in BENCH.
+bench-parity: need-go need-c++ ## measure what recording answers and computing them again costs a server
+	@$(GO) build -o bin/bench-parity ./internal/dev/bench/parity
+	@bin/bench-parity $(BENCH)
 
 # Flags, such as -redis or -run, in BENCH.
 bench-bounds: build need-redis-server ## load a server in the ways in which servers are brought down, and measure its memory

@@ -3,6 +3,7 @@ package serving
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/internal/backend"
@@ -29,6 +30,9 @@ func (r *run) openServed(cfg *server.Config) error {
 		return nil
 	}
 	c.Log = r.log
+	if r.Flags.Parity {
+		c.Visible = checkedVisible
+	}
 	log := servedlog.New(c)
 	r.work(log.Run)
 	cfg.Served = log
@@ -39,6 +43,10 @@ func (r *run) openServed(cfg *server.Config) error {
 	}
 	return log.Register(r.metrics)
 }
+
+// checkedVisible is after which time rows can be computed again, so that a wrong value is seen within a minute: a round begins soon after,
+// and while rounds are short, they follow one another.
+const checkedVisible = 20 * time.Second
 
 // openParity makes what computes recorded answers again.
 func (r *run) openParity(cfg *server.Config) error {

@@ -152,6 +152,7 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/dev/bench", "internal/dev/bench/workload", "internal/eventlog", "internal/eventlog/pebble",
 			"internal/eventlog/redis", "internal/ingest", "internal/kernel", "internal/onlinestore", "internal/onlinestore/pebble",
 			"internal/onlinestore/redis", "internal/registry", "materializer/offline", "materializer/online", "internal/logpos", "internal/lease", "internal/redisconn"}},
+	{"internal/dev/bench/parity", "measures what recording and recomputing answers costs a server", "", []string{"internal/dev/bench", "sdk"}},
 	{"internal/dev/bounds", "loads a real server in the ways in which servers are brought down", "",
 		[]string{"internal/dev/bench", "proto/unskew/*", "sdk"}},
 	{"internal/dev/soak", "runs a real server for long and checks that nothing grows", "",
