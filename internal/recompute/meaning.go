@@ -42,10 +42,10 @@ var Meanings = []Meaning{
 	{Outcome, "the same for a late column, such as a chargeback: the files know it before serving did",
 		"as `late`, for the column",
 		"declare when it is known: `known_at` of the column"},
-	{Unknown, "no event that differs was found", "nothing above was found",
+	{Unknown, "no event that differs was found", "events of both sides were compared, and none is odd",
 		"a bug in the comparison: please report it"},
 	{Compute, "the same events give another value",
-		"nothing above holds",
+		"none of the other causes holds",
 		"a bug or damaged memory: keep the log and the segment, and report it; `unskew materialize --full` builds the state anew"},
 }
 

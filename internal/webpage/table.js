@@ -26,6 +26,6 @@
       for (const d of details) show(d, d.querySelector("b").textContent);
     });
   }
-  const open = () => { const d = document.getElementById(location.hash.slice(1)); if (d && d.tagName === "DETAILS") d.open = true };
+  const open = () => { const d = document.getElementById(location.hash.slice(1))?.closest("details"); if (d) d.open = true };
   addEventListener("hashchange", open); open();
 })();

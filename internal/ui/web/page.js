@@ -9,11 +9,15 @@ const periods = data.periods.map(p => ({ ...p, at: new Date(p.from), to: new Dat
 const percent = x => x === 1 ? "100 %" : `${(100 * x).toFixed(x > 0.999 ? 4 : x > 0.99 ? 3 : 2)} %`;
 const when = d => d.toISOString().slice(0, data.by === "hour" ? 16 : 10).replace("T", " ");
 
-// What Plot would put into a style element, which the policy of the page forbids, is in style.css.
+const tick = d => d.getUTCHours() > 0 ? d.toISOString().slice(11, 16) : d.toISOString().slice(5, 10);
+
+// What Plot would put into a style element, which the policy of the page forbids, is in style.css. Its parts have labels, which parts of
+// a picture must not have.
 function draw(figure, label, options) {
   const svg = plot({ ...options, className: "plot", ariaLabel: label, width: Math.max(320, figure.clientWidth), height: 240, marginLeft: 60, x: { type: "utc", label: null }, style: { background: "none" } });
   for (const style of svg.querySelectorAll("style")) style.remove();
   svg.setAttribute("role", "img");
+  for (const part of svg.querySelectorAll("[aria-label]")) { part.dataset.part = part.getAttribute("aria-label"); part.removeAttribute("aria-label"); }
   figure.querySelector("svg.plot")?.remove();
   figure.append(svg);
 }
@@ -26,7 +30,7 @@ const kinds = {
     draw(figure, `Rate of equal values over time, from ${percent(least)} to ${percent(Math.max(...periods.map(p => p.equal)))}; the table below has the numbers`, {
       y: { domain: [Math.min(least - (1 - least) * 0.1, 0.999), 1], grid: true, label: "equal", tickFormat: percent },
       marks: [
-        axisY({ tickFormat: percent, ticks: 5 }), axisX({ ticks: 6 }),
+        axisY({ tickFormat: percent, ticks: 5 }), axisX({ ticks: 6, tickFormat: tick }),
         ruleY([1], { stroke: "var(--line)" }),
         compute.length > 0 && lineY(compute, { x: middle, y: "compute", stroke: "var(--s1)", strokeDasharray: "5 3" }),
         lineY(periods, { x: middle, y: "equal", stroke: "var(--s0)", strokeWidth: 2 }),
@@ -41,7 +45,7 @@ const kinds = {
       y: { grid: true, label: "values" },
       color: { type: "identity" },
       marks: [
-        axisY({ ticks: 5 }), axisX({ ticks: 6 }),
+        axisY({ ticks: 5 }), axisX({ ticks: 6, tickFormat: tick }),
         rectY(rows, stackY({ x1: "at", x2: "to", y: "n", fill: r => `var(--${r.cause})`, order: data.causes.map(c => `var(--${c})`), inset: 0.5 })),
         ruleX(periods, pointerX({ x: p => new Date((+p.at + +p.to) / 2), stroke: "var(--soft)" })),
         tip(periods, pointerX({ x: p => new Date((+p.at + +p.to) / 2), frameAnchor: "top", fill: "var(--bg)", title: p => [when(p.at), ...data.causes.filter(c => p.causes[c]).map(c => `${c} ${p.causes[c].toLocaleString("en")}`)].join("\n") })),
