@@ -32,12 +32,13 @@ type parityFlags struct {
 	junit, failBelow string
 	memory, html     string
 	threads, explain int
+	against          againstFlags
 }
 
 func newParity(o *options) *cobra.Command {
 	f := &parityFlags{}
 	c := &cobra.Command{
-		Use:   "parity (--served [SERVICE] | --replay)",
+		Use:   "parity (--served [SERVICE] | --against FILE [SERVICE] | --replay)",
 		Short: "Prove that served values equal those of training",
 		Long: `With --served, computes again what servers of the project have recorded in the served log
 (served_log: in unskew.yaml), bit for bit, and twice. Compute parity is over exactly the events
@@ -46,6 +47,14 @@ known now, as training sees them: each difference has a cause, with the events t
 docs/parity.md says what the causes mean and how to mend them. History is read once, and
 servers go on meanwhile. With --html, the result is also a page, in which the newest differences
 are explained event by event.
+
+With --against, compares values of another system, such as a feature server that is in use or
+the log of one, with those that the definitions give for the same keys and times. Columns are
+those called like the keys, the request fields and the features (view.feature, view__feature, or
+the feature alone); --column names others. For each difference, the mistakes that systems make
+are tried: the value as of an earlier time (lag), with events that were not known yet (late),
+as of a later time (clock), with deliveries that were counted twice (duplicate), rounded
+(precision), or a default. Request fields that are missing leave out what reads them.
 
 With --replay, builds a training set, then drives the same history through the online path
 (event log, applier, online store, server on a loopback port) under a simulated clock, reads
@@ -58,15 +67,19 @@ time are read. Without it, everything is pushed.
 
 Exit code 1 if a replayed value differs; if a served one differs from that over the same
 events because of the program (compute) or a wrong default; or if fewer than --fail-below of
-the served values are those of training. Exit code 2 if there was nothing to compare.`,
+the served, or the other system's, values are equal. Exit code 2 if there was nothing to compare.`,
 		Example: `  unskew parity --served fraud_v1 --from 2025-03-01T00:00:00Z --fail-below 99.9%
   unskew parity --served fraud_v1 --html parity.html
+  unskew parity --against served.parquet fraud_v1 --time read_at --column user_id=uid
   unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(c *cobra.Command, args []string) error {
-			if f.served {
+			switch {
+			case f.served:
 				return o.parityServed(c, f, args)
+			case f.against.file != "":
+				return o.parityAgainst(c, f, args)
 			}
 			return o.parity(c, f, args)
 		},
@@ -85,18 +98,19 @@ func (f *parityFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.from, "from", "", "with --served, only answers from `TIME` on; with --replay, push what became known from then on, and materialize everything before (default: all)")
 	flags.StringVar(&f.to, "to", "", "with --served, only answers before `TIME` (default: all)")
 	flags.IntVar(&f.rows, "rows", 1000, "with --replay, read `N` rows, evenly spaced; 0: all")
-	flags.StringVar(&f.junit, "junit", "", "with --served, also write a test report in JUnit's format to `FILE`")
-	flags.StringVar(&f.failBelow, "fail-below", "", "with --served, fail if fewer values are those of training than `RATE`, like 99.9%")
+	flags.StringVar(&f.junit, "junit", "", "also write a test report in JUnit's format to `FILE`")
+	flags.StringVar(&f.failBelow, "fail-below", "", "fail if fewer values are equal than `RATE`, like 99.9%; with --served, to those of training")
 	flags.StringVar(&f.html, "html", "", "also write a page for people, which needs no other file, to `FILE`")
 	flags.IntVar(&f.explain, "explain", 5, "with --served and --html, explain the newest `N` differences event by event; each reads the history twice")
-	flags.StringVar(&f.memory, "memory", "", "with --served, use about `SIZE` of memory, like 4GB; with less, the history is read several times (default: half of the machine's)")
-	flags.IntVar(&f.threads, "threads", 0, "with --served, use `N` threads (default: one for each core)")
+	flags.StringVar(&f.memory, "memory", "", "with --served or --against, use about `SIZE` of memory, like 4GB (default: half of the machine's)")
+	flags.IntVar(&f.threads, "threads", 0, "with --served or --against, use `N` threads (default: one for each core)")
 	c.MarkFlagsMutuallyExclusive("served", "replay")
 	for _, flag := range []string{"to", "junit", "fail-below", "explain", "memory", "threads"} {
 		c.MarkFlagsMutuallyExclusive("replay", flag)
 	}
 	c.MarkFlagsMutuallyExclusive("served", "rows")
 	c.MarkFlagsMutuallyExclusive("served", "training-set")
+	f.against.add(c)
 }
 
 // replayed checks the flags of --replay, and returns the time of --from.
@@ -104,7 +118,7 @@ func (f *parityFlags) replayed(args []string) (from plan.EventTime, err error) {
 	from = plan.Always
 	switch {
 	case !f.replay:
-		return from, errors.New("add --served, to compute what servers have recorded again, or --replay, to replay history before a release")
+		return from, errors.New("add --served, to compute what servers have recorded again, --against, to compare values of another system, or --replay, to replay history before a release")
 	case len(args) > 0:
 		return from, fmt.Errorf("unexpected argument %q; --replay takes a training set: --training-set NAME", args[0])
 	case f.rows < 0:

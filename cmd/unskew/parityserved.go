@@ -276,7 +276,7 @@ func printExample(c *cobra.Command, e *recompute.Example) {
 }
 
 func cellText(v *recompute.Cell) string {
-	text := v.Value + " " + v.Status
+	text := strings.TrimSpace(v.Value + " " + v.Status)
 	if v.Reason != "" {
 		text += " for " + v.Reason
 	}

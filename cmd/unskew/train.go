@@ -255,6 +255,11 @@ type trainProgress struct {
 
 func newTrainProgress(p *progress) *trainProgress { return &trainProgress{progress: p} }
 
+// rows hears of rows that are done in a phase.
+func (t *trainProgress) rows(phase string, done int64) {
+	t.hear(offline.Progress{Phase: phase, Done: done})
+}
+
 // served hears of rows of the served log.
 func (t *trainProgress) served(rows int64) {
 	if t.phase != "served" {
@@ -265,7 +270,7 @@ func (t *trainProgress) served(rows int64) {
 	t.done += rows
 }
 
-var trainUnits = map[string]string{"served": "row", "spine": "row", "history": "event", "replay": "part", "write": "row"}
+var trainUnits = map[string]string{"served": "row", "read": "row", "compute": "row", "explain": "row", "spine": "row", "history": "event", "replay": "part", "write": "row"}
 
 func (t *trainProgress) hear(p offline.Progress) {
 	if p.Phase != t.phase {

@@ -209,14 +209,14 @@ func (m *maker) write(ctx context.Context) (err error) {
 		return err
 	}
 	w := &writer{maker: m}
-	if w.spine, err = newRowFile(filepath.Join(m.Folder, spineFile), fields); err != nil {
+	if w.spine, err = parquetfile.CreateRowFile(filepath.Join(m.Folder, spineFile), fields); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.spine.close()) }()
-	if w.values, err = newRowFile(filepath.Join(m.Folder, valuesFile), valueFields(m.set.outputs)); err != nil {
+	defer func() { err = errors.Join(err, w.spine.Close()) }()
+	if w.values, err = parquetfile.CreateRowFile(filepath.Join(m.Folder, valuesFile), valueFields(m.set.outputs)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.values.close()) }()
+	defer func() { err = errors.Join(err, w.values.Close()) }()
 	number := 0
 	err = m.eachSegment(ctx, m.paths, func(_ string, s *servedlog.Segment) error {
 		from := m.shapeOf(s)
@@ -236,9 +236,6 @@ func (m *maker) write(ctx context.Context) (err error) {
 		return nil
 	})
 	if err != nil {
-		return err
-	}
-	if err := w.flush(); err != nil {
 		return err
 	}
 	switch {
@@ -265,8 +262,8 @@ func (m *maker) open(context.Context) (err error) {
 	if err == nil {
 		s.values, err = parquetfile.NewReader(s.file, info.Size(), valueFields(s.outputs))
 	}
-	for left := s.Rows; left > 0; left -= groupRows {
-		s.groups = append(s.groups, int(min(left, groupRows)))
+	for left := s.Rows; left > 0; left -= parquetfile.RowFileGroup {
+		s.groups = append(s.groups, int(min(left, parquetfile.RowFileGroup)))
 	}
 	return err
 }
@@ -341,7 +338,7 @@ func statusOf(c *servedlog.OutputColumns, row int) (status, reason kernel.Status
 // writer collects rows and writes them as row groups.
 type writer struct {
 	*maker
-	spine, values *rowFile
+	spine, values *parquetfile.RowFile
 }
 
 // row adds a row of a segment, the one with the given number among all.
@@ -376,14 +373,13 @@ func (w *writer) row(from *shape, b *servedlog.Batch, i, number int) error {
 	if w.Outcomes != nil {
 		row = append(row, label.value, timeOrNull(label))
 	}
-	w.spine.add(row)
-	if err := w.addValues(from, b, i); err != nil {
+	if err := errors.Join(w.spine.Add(row), w.addValues(from, b, i)); err != nil {
 		return err
 	}
 	w.set.Rows++
 	w.set.manifest.Fingerprints[from.fingerprint]++
-	if w.spine.rows.N == groupRows {
-		return w.flush()
+	if w.Progress != nil {
+		w.Progress(1)
 	}
 	return nil
 }
@@ -412,23 +408,7 @@ func (w *writer) addValues(from *shape, b *servedlog.Batch, i int) error {
 		}
 		row = append(row, value, plan.IntValue(int64(status)), plan.IntValue(int64(reason)))
 	}
-	w.values.add(row)
-	return nil
-}
-
-// flush writes the rows that were added as a row group of each file.
-func (w *writer) flush() error {
-	if w.spine.rows.N == 0 {
-		return nil
-	}
-	n := int64(w.spine.rows.N)
-	if err := errors.Join(w.spine.flush(), w.values.flush()); err != nil {
-		return err
-	}
-	if w.Progress != nil {
-		w.Progress(n)
-	}
-	return nil
+	return w.values.Add(row)
 }
 
 // NewReader implements offline.Served.
@@ -496,7 +476,7 @@ func (r *reader) find(rows []int32) (err error) {
 	r.rows = r.rows[:0]
 	groups := map[int]*vector.Batch{}
 	for _, row := range rows {
-		g := int(row) / groupRows
+		g := int(row) / parquetfile.RowFileGroup
 		b := groups[g]
 		if b == nil {
 			if b = r.groups[g]; b == nil {
@@ -506,7 +486,7 @@ func (r *reader) find(rows []int32) (err error) {
 			}
 			groups[g] = b
 		}
-		r.rows = append(r.rows, place{b, int(row) % groupRows})
+		r.rows = append(r.rows, place{b, int(row) % parquetfile.RowFileGroup})
 	}
 	r.groups = groups
 	return nil

@@ -122,6 +122,8 @@ var Table = []Package{
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
 		[]string{"featuredefs", "featuredefs/plan", "internal/backend", "internal/ingest", "internal/oracle",
 			"validate/parity", "internal/kernel", "internal/vector", "materializer/offline"}},
+	{"validate/against", "compares values of another system with those of the definitions, and tries which mistakes explain the differences", "changes the project's data",
+		[]string{"featuredefs/plan", "internal/eventlog", "internal/kernel", "internal/nearest", "internal/parquetfile", "internal/recompute", "internal/relation", "internal/vector", "materializer/offline"}},
 	{"validate/perturb", "recomputes rows of training sets with another future", "changes the project's data",
 		[]string{"featuredefs/diag", "featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/kernel", "internal/parquetfile",
 			"internal/relation", "internal/vector", "materializer/offline"}},
