@@ -65,4 +65,6 @@ func (f *RowFile) flush() error {
 }
 
 // Close completes the file.
-func (f *RowFile) Close() error { return errors.Join(f.flush(), f.parquet.Close("", ""), f.file.Close()) }
+func (f *RowFile) Close() error {
+	return errors.Join(f.flush(), f.parquet.Close("", ""), f.file.Close())
+}
