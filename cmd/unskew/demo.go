@@ -35,8 +35,9 @@ func newDemo(o *options) *cobra.Command {
 		Long: `Runs everything on the flights example: validates the definitions, refuses a leak, builds
 the training set, materializes history up to December, pushes December event by event
 through the online path under a simulated clock, compares served values with the training
-set, bit by bit, and shows the events behind one of them. Run it in a checkout of the
-repository, or name the example with -C.`,
+set, bit by bit, and shows the events behind one of them. Then it delivers an event late to a
+second server, and writes a page that shows which values that changed, and why. Run it in a
+checkout of the repository, or name the example with -C.`,
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !c.Flags().Changed("project") {
@@ -60,6 +61,7 @@ type demo struct {
 	report            *parity.Report
 	sample            parity.Row // one flight, as in the training set
 	served            []parity.Cell
+	late              *lateEvent // the fault that is planted; nil: no flight was fit to show
 }
 
 func (o *options) demo(c *cobra.Command, rows int, out string) (err error) {
@@ -204,6 +206,11 @@ func (d *demo) print(out string) error {
 	if err := d.explain(); err != nil {
 		return err
 	}
+	if d.late != nil {
+		if err := d.plantFault(out); err != nil {
+			return err
+		}
+	}
 	d.say("Where to go next")
 	fmt.Fprintf(w, "  %s holds the training set and manifest.json\n", out)
 	fmt.Fprintf(w, "  %s the definitions, with comments that explain the language\n", filepath.Join(d.o.project, featuredefs.FeaturesDir))
@@ -214,6 +221,9 @@ func (d *demo) print(out string) error {
 	fmt.Fprintf(w, "served   %s flights asked, %s events materialized and %s pushed, each durable before it counts, in %s\n",
 		count(int64(d.report.Rows)), count(d.report.Materialized), count(d.report.Pushed), round(d.serving))
 	fmt.Fprintf(w, "in all   %s\n", round(time.Since(d.begun)))
+	if d.late != nil {
+		fmt.Fprintf(w, "page     %s: open it in a browser; it shows the planted fault, explained\n", filepath.Join(out, demoPage))
+	}
 	printReport(d.c, d.report)
 	return nil
 }
@@ -278,6 +288,9 @@ func (d *demo) explain() error {
 	}
 	if served := recompute.NewCell(d.served[o].Value, d.served[o].Status.String()); served.Bits != e.Training.Bits {
 		return fmt.Errorf("%s was served as %v, and its events give %v", demoFeature, served, e.Training)
+	}
+	if d.late, err = lateEventOf(ref.View, e); err != nil {
+		return err
 	}
 	d.say("6. One of these values, event by event: unskew explain %s", demoFeature)
 	return printExplanation(d.c, e)

@@ -121,7 +121,7 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 	}
 	defer closeWith(&err, st)
 	warn(c.ErrOrStderr(), st)
-	x := &explaining{past: past{reader, st.Log}, project: p, store: st.Store, flags: f, cfg: &cfg, output: output}
+	x := &explaining{past: past{reader, st.Log}, project: p, served: backend.ServedLogDir(p), store: st.Store, flags: f, cfg: &cfg, output: output}
 	e, err := x.run(c.Context())
 	if err != nil {
 		return err
@@ -136,6 +136,7 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 type explaining struct {
 	past
 	project *featuredefs.Project
+	served  string // folder of the served log
 	store   onlinestore.Store
 	flags   *explainFlags
 	cfg     *explain.Config
@@ -244,7 +245,7 @@ func (x *explaining) live(ctx context.Context) error {
 
 // recorded compares with what a server recorded.
 func (x *explaining) recorded(ctx context.Context) error {
-	dir := backend.ServedLogDir(x.project)
+	dir := x.served
 	files, err := servedlog.List(dir)
 	if err != nil {
 		return err

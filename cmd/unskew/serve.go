@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
@@ -90,7 +91,7 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 			return from.history, from.inputs
 		}
 		cfg.Pages = func(events eventlog.Log, store onlinestore.Store, shadow *recompute.Shadow) http.Handler {
-			x := &pageExplainer{past: past{reader, events}, project: p, store: store}
+			x := &pageExplainer{past: past{reader, events}, project: p, served: backend.ServedLogDir(p), store: store}
 			pages.Checks, pages.Explain = shadow, x.explain
 			return ui.Handler(pages)
 		}

@@ -23,12 +23,12 @@ type asker struct {
 	stopped chan error
 }
 
-func newAsker(p *plan.Plan, s *plan.Service, store onlinestore.Store, c *clock) (*asker, error) {
-	srv, err := server.New(server.Config{Clock: c.read, States: registry.NewReader(store)})
+func newAsker(cfg *Config, store onlinestore.Store, c *clock) (*asker, error) {
+	srv, err := server.New(server.Config{Clock: c.read, States: registry.NewReader(store), Served: cfg.Served})
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Promote(servicePlan(p, s)); err != nil {
+	if err := srv.Promote(servicePlan(cfg.Plan, cfg.Service)); err != nil {
 		return nil, err
 	}
 	ln, err := server.Listen("127.0.0.1:0", false)
@@ -40,7 +40,7 @@ func newAsker(p *plan.Plan, s *plan.Service, store onlinestore.Store, c *clock) 
 		return nil, errors.Join(err, ln.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	a := &asker{service: s, client: client, stop: stop, stopped: make(chan error, 1)}
+	a := &asker{service: cfg.Service, client: client, stop: stop, stopped: make(chan error, 1)}
 	go func() { a.stopped <- srv.Serve(ctx, ln) }()
 	return a, nil
 }

@@ -10,9 +10,11 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/online"
 )
@@ -53,6 +55,12 @@ type Config struct {
 	Progress func(phase Phase, n int64)
 	// Observe, if set, is called for every row that Replay reads.
 	Observe func(row Row, got []Cell)
+	// Served, if set, records what is answered, at the times of the reads.
+	Served *servedlog.Log
+	// Late, if set, says how much later than it should a delivery is pushed: a fault that is planted.
+	Late func(src *plan.Source, id string) plan.Micros
+	// Done, if set, is called when all rows were read, while log and store are there.
+	Done func(ctx context.Context, on *backend.Backend) error
 }
 
 // Phase is the kind of progress.
@@ -140,7 +148,7 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 	if stats.Materialized, err = cfg.prepare(ctx, d, on.Store, rows[len(rows)-1].At); err != nil {
 		return nil, err
 	}
-	asker, err := newAsker(cfg.Plan, cfg.Service, on.Store, &d.clock)
+	asker, err := newAsker(&cfg, on.Store, &d.clock)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +172,9 @@ func Serve(ctx context.Context, cfg Config, f func(rows []Row, got [][]Cell) err
 		rows = rows[n:]
 	}
 	stats.Pushed, stats.Applied = d.pushed, d.applier.Stats().Applied
+	if cfg.Done != nil {
+		return stats, cfg.Done(ctx, on)
+	}
 	return stats, nil
 }
 
@@ -199,7 +210,7 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 				})
 			}).arrivals
 		}
-		tl, err := newTimeline(ctx, src, cfg.From, last, arrivals)
+		tl, err := newTimeline(ctx, src, cfg.From, last, cfg.delayed(arrivals))
 		if err != nil {
 			return 0, err
 		}
@@ -207,6 +218,19 @@ func (cfg *Config) prepare(ctx context.Context, d *drive, store onlinestore.Stor
 	}
 	d.applier, err = online.New(online.Config{Plan: part, Log: d.log, Store: store, Clock: d.clock.read, EverySource: true})
 	return materialized, err
+}
+
+// delayed are arrivals of which some come later.
+func (cfg *Config) delayed(arrivals Arrivals) Arrivals {
+	if cfg.Late == nil {
+		return arrivals
+	}
+	return func(ctx context.Context, src *plan.Source, f func(ingest.Delivery) error) error {
+		return arrivals(ctx, src, func(d ingest.Delivery) error {
+			d.At += plan.EventTime(cfg.Late(src, d.Entry.ID))
+			return f(d)
+		})
+	}
 }
 
 func (cfg *Config) materialize(ctx context.Context, v *plan.View, d *drive, store onlinestore.Store) (*offline.BackfillResult, error) {

@@ -20,6 +20,8 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
+	"github.com/unskew/unskew/internal/recompute"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/golden"
@@ -379,4 +381,61 @@ func (s *scenario) with(i int, column string, v plan.Value) oracle.Event {
 		s.t.Fatal(err)
 	}
 	return e
+}
+
+// What is delivered late is missing until then; what was answered is recorded, and log and store can be looked at at the end.
+func TestLateDeliveries(t *testing.T) {
+	s := busyHour(t)
+	later := s.rows[1]
+	later.Number, later.At = 3, later.At+plan.EventTime(25*plan.Minute)
+	s.rows = append(s.rows, later)
+	s.train()
+	dir := t.TempDir()
+	served := servedlog.New(servedlog.Config{Dir: dir, Rate: 1})
+	recording, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- served.Run(recording) }()
+	planned := errors.New("failed, as planned")
+	cfg := parity.Config{
+		Plan: s.plan, Service: s.service, Rows: s.rows, History: history(s.events, 5), Open: backend.InMemory, From: plan.Always, Served: served,
+		Late: func(*plan.Source, string) plan.Micros { return 25 * plan.Minute },
+		Done: func(ctx context.Context, on *backend.Backend) error {
+			ends, err := eventlog.Shards{Source: "visits", N: 1}.Ends(ctx, on.Log)
+			if err != nil || ends.At(0) != 13 {
+				t.Errorf("the log ends at %v: %v", ends, err)
+			}
+			return nil
+		},
+	}
+	r, err := parity.Replay(t.Context(), cfg)
+	stop()
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range r.Differences {
+		got = append(got, fmt.Sprintf("%d %s %s", d.Row, d.Feature, d.Served))
+	}
+	want := "0 activity.n 0 (PRESENT), 0 activity.total 0.0 (PRESENT), 0 activity.mean null (UNKNOWN_ENTITY), 1 activity.n 5 (PRESENT), 1 activity.total 12.5 (PRESENT), 1 activity.mean 2.5 (PRESENT)"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("%s\nwant\n%s", strings.Join(got, ", "), want)
+	}
+	units, closeUnits, err := recompute.Find(dir, "model", plan.Always, plan.Never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, u := range units {
+		rows += u.Rows
+	}
+	if rows != 4 {
+		t.Errorf("%d rows were recorded", rows)
+	}
+	if err := closeUnits(); err != nil {
+		t.Error(err)
+	}
+	cfg.Served, cfg.Done = nil, func(context.Context, *backend.Backend) error { return planned }
+	if _, err := parity.Replay(t.Context(), cfg); !errors.Is(err, planned) {
+		t.Error(err)
+	}
 }

@@ -129,7 +129,7 @@ var Table = []Package{
 			"internal/relation", "internal/vector", "materializer/offline"}},
 	{"validate/parity", "drives the whole path, recomputes served values and attributes differences", "changes stored state",
 		[]string{"featuredefs/plan", "internal/backend", "internal/eventlog", "internal/ingest", "internal/onlinestore", "internal/registry",
-			"internal/recompute", "internal/wire", "materializer/offline", "materializer/online", "sdk", "server", "internal/kernel", "internal/vector", "internal/logpos"}},
+			"internal/recompute", "internal/servedlog", "internal/wire", "materializer/offline", "materializer/online", "sdk", "server", "internal/kernel", "internal/vector", "internal/logpos"}},
 	{"internal/serving", "runs the server of a project, with all that works beside it", "imports DuckDB",
 		[]string{"featuredefs", "featuredefs/plan", "internal/access", "internal/backend", "internal/clock", "internal/entitykey", "internal/eventlog", "internal/freshness",
 			"internal/limits", "internal/nearest", "internal/onlinestore", "internal/recompute", "internal/registry", "internal/servedlog", "internal/text", "materializer/online", "materializer/training", "server"}},
