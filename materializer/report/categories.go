@@ -28,13 +28,24 @@ type GroupTexts struct {
 	counts  []uint32 // by text and code
 	skip    int      // rows to skip before the next one is counted
 	sampled bool
-	last    string // the text that was counted last, and its number
-	lastAt  int32
-	failed  []uint32 // by code: rows with a default after an error
+	recent  [recentTexts]int32 // by shape: one more than the number of the text that was counted last; 0: none
+	failed  []uint32           // by code: rows with a default after an error
+}
+
+// recentTexts is a power of two. A text of few others is found by a look at it, without the hash of its bytes.
+const recentTexts = 256
+
+// shapeOf is a number below recentTexts that texts seldom share if they are few.
+func shapeOf(s string) int {
+	n := len(s)
+	if n == 0 {
+		return 0
+	}
+	return (n*37 ^ int(s[0])*5 ^ int(s[n/2])*11 ^ int(s[n-1])*3) & (recentTexts - 1)
 }
 
 func newGroupTexts(codes int) *GroupTexts {
-	return &GroupTexts{codes: codes, index: map[string]int32{}, lastAt: -1, failed: make([]uint32, codes)}
+	return &GroupTexts{codes: codes, index: map[string]int32{}, failed: make([]uint32, codes)}
 }
 
 // addAll counts the texts of a column.
@@ -59,10 +70,14 @@ func (g *GroupTexts) addAll(v *vector.Vector, statuses []kernel.Status, codes []
 }
 
 func (g *GroupTexts) add(s string, code uint8, weight uint32) {
-	if g.lastAt < 0 || s != g.last {
-		g.last, g.lastAt = s, g.number(clip(s))
+	s = clip(s)
+	recent := &g.recent[shapeOf(s)]
+	n := *recent - 1
+	if n < 0 || g.names[n] != s {
+		n = g.number(s)
+		*recent = n + 1
 	}
-	g.counts[int(g.lastAt)*g.codes+int(code)] += weight
+	g.counts[int(n)*g.codes+int(code)] += weight
 }
 
 func (g *GroupTexts) number(s string) int32 {
