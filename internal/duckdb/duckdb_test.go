@@ -101,9 +101,26 @@ func TestNothingIsInstalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = db.Query(context.Background(), "FROM 'https://example.invalid/a.parquet'", nil, func(arrow.RecordBatch) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "extension httpfs is needed and not installed") || !strings.Contains(err.Error(), "INSTALL httpfs") {
-		t.Errorf("error %v", err)
+	for sql, extension := range map[string]string{
+		"FROM 'https://example.invalid/a.parquet'":                                        "httpfs",
+		"FROM delta_scan('data/orders')":                                                  "delta",
+		"FROM iceberg_scan('data/orders')":                                                "iceberg",
+		"FROM sqlite_scan('shop.db', 'orders')":                                           "sqlite_scanner",
+		"FROM postgres_scan('host=example.invalid password=hunter2', 'public', 'orders')": "postgres_scanner",
+	} {
+		err := db.Query(context.Background(), sql, nil, func(arrow.RecordBatch) error { return nil })
+		if err == nil {
+			t.Errorf("%s: no error", sql)
+			continue
+		}
+		for _, said := range []string{"extension " + extension + " is needed and not installed", Version() + `: duckdb -c "INSTALL ` + extension + `"`, "copy the data to Parquet"} {
+			if !strings.Contains(err.Error(), said) {
+				t.Errorf("%s: error %q does not say %q", sql, err, said)
+			}
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: error %q shows the password", sql, err)
+		}
 	}
 }
 
