@@ -51,34 +51,67 @@ service: s
 spine: {from: spine.parquet, time: at}
 `
 
+// listTexts is the number of columns with texts of a source whose views have lists of them.
+const listTexts = 10
+
+// listColumns are the columns with texts, in SQL.
+func listColumns() string {
+	var out []string
+	for i := range listTexts {
+		out = append(out, fmt.Sprintf("'text-' || lpad((hash(i, %d) %% 200000)::VARCHAR, 8, '0') AS t%d", i, i))
+	}
+	return strings.Join(out, ", ")
+}
+
+// listDefinitions has fifty views, each with two features that are lists, or texts, of a column.
+func listDefinitions() string {
+	head, rest, _ := strings.Cut(memoryDefinitions, "%s---\n")
+	_, end, _ := strings.Cut(rest, "---\n")
+	var views, names []string
+	for i := range listTexts {
+		for n := range 5 {
+			name := fmt.Sprintf("v%d_%d", i, n)
+			names = append(names, name)
+			views = append(views, fmt.Sprintf("kind: FeatureView\nname: %s\nentity: person\nsource: events\nfeatures: {some: 'latest_n(t%d, %d)', recent: 'latest_n(t%d, %d, \"9d/1d\")'}\n",
+				name, i, 4*n+2, i, 4*n+4))
+		}
+	}
+	return head + "---\n" + strings.Join(views, "---\n") + "---\n" + strings.Replace(end, "[v]", "["+strings.Join(names, ", ")+"]", 1)
+}
+
 // A process that builds a training set takes no more memory than --memory says, whatever the data are like [p8].
 func TestP8_PeakOfTheProcess(t *testing.T) {
 	const limit = 256 << 20
 	const events = `SELECT %s AS who, TIMESTAMP '2025-01-01' + to_seconds(i) AS ts, (hash(i, 1) %% 1000)::DOUBLE / 7 AS amount, %s FROM range(%d) t(i)`
 	const spine = `SELECT %s AS who, TIMESTAMP '2025-01-02' + to_seconds(i * 17 %% 2000000) AS at, %s FROM range(%d) t(i)`
-	for _, tc := range []struct{ name, source, last, events, spine string }{
+	usual := func(source, last string) string { return fmt.Sprintf(memoryDefinitions, source, last) }
+	for _, tc := range []struct{ name, definitions, events, spine string }{
 		{
-			"one entity has most events", "", "amount",
+			"one entity has most events", usual("", "amount"),
 			fmt.Sprintf(events, "CASE WHEN i % 4 > 0 THEN 0 ELSE hash(i) % 1000 END::BIGINT", "1 AS one", 2_000_000), fmt.Sprintf(spine, "CASE WHEN i % 2 > 0 THEN 0 ELSE i % 1000 END::BIGINT", "i", 60_000),
 		},
 		{
-			"ids, of which a fifth is repeated", "event_id: id\n", "amount",
+			"ids, of which a fifth is repeated", usual("event_id: id\n", "amount"),
 			fmt.Sprintf(events, "(hash(i) % 9000)::BIGINT", "'order-' || lpad(CASE WHEN i % 5 = 0 THEN i // 2 ELSE i END::VARCHAR, 20, '0') AS id", 1_500_000), fmt.Sprintf(spine, "i % 9000", "i", 60_000),
 		},
 		{
-			"many entities", "", "amount",
+			"many entities", usual("", "amount"),
 			fmt.Sprintf(events, "(hash(i) % 600000)::BIGINT", "1 AS one", 2_000_000), fmt.Sprintf(spine, "i", "i AS n", 600_000),
 		},
 		{
-			"long texts", "", "text",
+			"long texts", usual("", "text"),
 			fmt.Sprintf(events, "(hash(i) % 900)::BIGINT", "repeat(md5(i::VARCHAR), 40) AS text", 150_000), fmt.Sprintf(spine, "i % 900", "repeat(md5(i::VARCHAR), 30) AS note", 60_000),
+		},
+		{
+			"many lists of texts", listDefinitions(),
+			fmt.Sprintf(events, "(hash(i) % 5000)::BIGINT", listColumns(), 100_000), fmt.Sprintf(spine, "i % 5000", "i", 10_000),
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := &testProject{t, t.TempDir()}
 			p.write("unskew.yaml", "project: memory\n")
 			p.check(os.Mkdir(filepath.Join(p.dir, "features"), 0o755))
-			p.write("features/defs.yaml", fmt.Sprintf(memoryDefinitions, tc.source, tc.last))
+			p.write("features/defs.yaml", tc.definitions)
 			db, err := duckdb.Open(duckdb.Options{Threads: 2, MemoryLimit: "500MB"})
 			p.check(err)
 			for file, sql := range map[string]string{"events.parquet": tc.events, "spine.parquet": tc.spine} {

@@ -119,6 +119,8 @@ type PartResults struct {
 	Known vector.Bitmap // rows whose entity has a visible event
 	Few   vector.Bitmap // of these, those whose entity has fewer than FewEvents
 	Aggs  []*vector.Vector
+
+	packed []*packedValues // of a chunk, by aggregate: lists and maps, which Aggs do not have then
 }
 
 // newResults makes room for the results of n spine rows.

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -84,9 +85,16 @@ func (r *Replay) ReadChunk(src []byte) (*PartResults, error) {
 		return nil, errChunk
 	}
 	out.Known, out.Few = c.bits(out.N), c.bits(out.N)
-	for _, a := range r.view.aggs {
+	for i, a := range r.view.aggs {
 		v := &vector.Vector{Type: a.Type, N: out.N, Null: c.bits(out.N), Err: c.bits(out.N)}
-		c.lane(v)
+		if vector.Lane(a.Type) == plan.Dyn {
+			if out.packed == nil {
+				out.packed = make([]*packedValues, len(r.view.aggs))
+			}
+			out.packed[i] = c.values(out.N)
+		} else {
+			c.lane(v)
+		}
 		out.Aggs = append(out.Aggs, v)
 	}
 	if c.err != nil || len(c.src) > 0 {
@@ -147,16 +155,52 @@ func (c *chunkReader) lane(v *vector.Vector) {
 			c.take(width)
 			v.Str[i] = string(c.take(int(n)))
 		}
-	default:
-		v.Any = make([]plan.Value, v.N)
-		for i := range v.Any {
-			var err error
-			if v.Any[i], c.src, err = plan.DecodeCanonical(c.src); err != nil {
-				c.err = fmt.Errorf("%w: %w", errChunk, err)
-				return
-			}
-		}
 	}
+}
+
+// packedValues are lists and maps of consecutive rows as bytes, which are a fraction of what they take when decoded.
+type packedValues struct {
+	bytes []byte
+	ends  []uint32
+	texts []uint32 // by row, see TextBytes
+}
+
+// values reads the lists or maps of n rows.
+func (c *chunkReader) values(n int) *packedValues {
+	p := &packedValues{ends: make([]uint32, n), texts: make([]uint32, n)}
+	begin := c.src
+	for i := range n {
+		v, rest, err := plan.DecodeCanonical(c.src)
+		if err != nil {
+			c.err = fmt.Errorf("%w: %w", errChunk, err)
+			return p
+		}
+		c.src = rest
+		p.ends[i], p.texts[i] = uint32(len(begin)-len(rest)), uint32(sizeOfText(v))
+	}
+	p.bytes = bytes.Clone(begin[:len(begin)-len(c.src)])
+	return p
+}
+
+// value decodes the value of a row.
+func (p *packedValues) value(row int32) plan.Value {
+	from := uint32(0)
+	if row > 0 {
+		from = p.ends[row-1]
+	}
+	v, _, err := plan.DecodeCanonical(p.bytes[from:p.ends[row]])
+	if err != nil {
+		panic("kernel: a value that was decoded before is malformed") // see values
+	}
+	return v
+}
+
+// composite is the list or map of a row.
+func (p *PartResults) composite(agg int, row int32) plan.Value {
+	if p.packed != nil {
+		return p.packed[agg].value(row)
+	}
+	return p.Aggs[agg].Any[row]
 }
 
 // Bytes is approximately the memory that the results take.
@@ -169,6 +213,11 @@ func (p *PartResults) Bytes() int {
 		}
 		for _, x := range v.Any {
 			n += bytesOf(x)
+		}
+	}
+	for _, x := range p.packed {
+		if x != nil {
+			n += len(x.bytes) + 4*(len(x.ends)+len(x.texts))
 		}
 	}
 	return n
@@ -200,13 +249,15 @@ func (r *Replay) ResultTexts() (n int) {
 
 // TextBytes is the size of the texts in the results of a row, and of the elements of lists and maps.
 func (p *PartResults) TextBytes(row int32) (n int64) {
-	for _, v := range p.Aggs {
+	for i, v := range p.Aggs {
 		switch {
-		case v.Str == nil && v.Any == nil || !v.Valid(int(row)):
+		case !v.Valid(int(row)):
 		case v.Str != nil:
 			n += int64(len(v.Str[row]))
-		default:
+		case v.Any != nil:
 			n += sizeOfText(v.Any[row])
+		case p.packed != nil && p.packed[i] != nil:
+			n += int64(p.packed[i].texts[row])
 		}
 	}
 	return n

@@ -63,7 +63,9 @@ func gather(dst *vector.Vector, parts []*PartResults, agg int, rows []At) {
 	case plan.String:
 		pick(dst.Str, parts, func(p *PartResults) []string { return p.Aggs[agg].Str }, rows)
 	default:
-		pick(dst.Any, parts, func(p *PartResults) []plan.Value { return p.Aggs[agg].Any }, rows)
+		for i, r := range rows {
+			dst.Any[i] = parts[r.Part].composite(agg, r.Row)
+		}
 	}
 	mark(dst.SetNull, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Null }, rows)
 	mark(dst.SetErr, parts, func(p *PartResults) vector.Bitmap { return p.Aggs[agg].Err }, rows)

@@ -363,8 +363,22 @@ type filler struct {
 	derived *kernel.Features // of the rows at hand
 }
 
-// featureRows is how many rows are evaluated at a time: few enough for the cache.
-const featureRows = 1024
+// featureRows is how many rows are evaluated at a time: few enough for the cache. They are fewer if their texts, and lists, have
+// more than featureTexts bytes: an element takes several times what it is counted as.
+const (
+	featureRows  = 1024
+	leastBatch   = 64
+	featureTexts = 2 << 20
+)
+
+// batch is how many rows of the group are evaluated at a time.
+func (g *rowGroup) batch() int {
+	n := featureRows
+	for n > leastBatch && int64(n)*g.textBytes > featureTexts*int64(len(g.rows)) {
+		n /= 2
+	}
+	return n
+}
 
 func (t *trainer) newFiller() (*filler, error) {
 	f := &filler{t: t, counts: report.NewCollector(t.shape), views: make([]*kernel.Features, len(t.roles))}
@@ -405,8 +419,9 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 	if err := g.spineColumns(g.encoded, 0, len(g.rows)); err != nil {
 		return err
 	}
-	for from := 0; from < len(g.rows); from += featureRows {
-		to := min(from+featureRows, len(g.rows))
+	step := g.batch()
+	for from := 0; from < len(g.rows); from += step {
+		to := min(from+step, len(g.rows))
 		out, err := f.outputs(g, from, to)
 		if err != nil {
 			return err
@@ -440,17 +455,20 @@ func (f *filler) decide(g *rowGroup) error {
 	sample := parquetfile.NewSample(g.part.schema)
 	const pieces = 8
 	step := max(featureRows, len(g.rows)/pieces)
-	for from := 0; from < len(g.rows); from += step {
-		to := min(from+featureRows, len(g.rows))
+	for piece := 0; piece < len(g.rows); piece += step {
+		from, to := piece, min(piece+featureRows, len(g.rows))
 		if err := g.spineColumns(sample, from, to); err != nil {
 			return err
 		}
-		out, err := f.outputs(g, from, to)
-		if err != nil {
-			return err
-		}
-		if f.texts, err = g.part.addOutputs(sample, out, to-from, f.texts); err != nil {
-			return err
+		for batch := g.batch(); from < to; from += batch {
+			n := min(batch, to-from)
+			out, err := f.outputs(g, from, from+n)
+			if err != nil {
+				return err
+			}
+			if f.texts, err = g.part.addOutputs(sample, out, n, f.texts); err != nil {
+				return err
+			}
 		}
 	}
 	encodings, err := sample.Encodings()
