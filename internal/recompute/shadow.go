@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ func (c *ShadowConfig) complete() {
 // Shadow computes again what a server has recorded, in rounds, while it serves. Its methods are safe for concurrent use.
 type Shadow struct {
 	cfg     ShadowConfig
+	since   time.Time // when it began
 	metrics *shadowMetrics
 	mu      sync.Mutex
 	done    map[string]bool // segments, by path
@@ -88,7 +90,7 @@ type ShadowService struct {
 // NewShadow returns a Shadow that does nothing before Run.
 func NewShadow(c ShadowConfig) *Shadow {
 	c.complete()
-	s := &Shadow{cfg: c, metrics: newShadowMetrics(c.Plan), done: map[string]bool{}, total: map[string]*Report{}, status: ShadowStatus{Services: []ShadowService{}}}
+	s := &Shadow{cfg: c, since: c.Clock(), metrics: newShadowMetrics(c.Plan), done: map[string]bool{}, total: map[string]*Report{}, status: ShadowStatus{Services: []ShadowService{}}}
 	for _, svc := range c.Plan.Services {
 		s.status.Services = append(s.status.Services, ShadowService{Service: svc.Name})
 	}
@@ -138,7 +140,8 @@ func (s *Shadow) Round(ctx context.Context) error {
 	return err
 }
 
-// fresh lists the segments of this process that no round had. A failing round is not repeated.
+// fresh lists the segments of this process, and of others that serve another version meanwhile, that no round had. A failing round is not
+// repeated. Servers of one version leave each other's rows alone.
 func (s *Shadow) fresh() ([]servedlog.File, error) {
 	files, err := servedlog.List(s.cfg.Served.Dir())
 	if err != nil {
@@ -149,7 +152,7 @@ func (s *Shadow) fresh() ([]servedlog.File, error) {
 	var fresh []servedlog.File
 	there := map[string]bool{}
 	for _, f := range files {
-		if f.Process != s.cfg.Served.Process() {
+		if f.Process != s.cfg.Served.Process() && !s.deviates(f) {
 			continue
 		}
 		there[f.Path] = true
@@ -159,6 +162,13 @@ func (s *Shadow) fresh() ([]servedlog.File, error) {
 	}
 	s.done = there
 	return fresh, nil
+}
+
+// deviates reports whether a segment, which another process has written since this one began, is of a version of a service that
+// this one does not have.
+func (s *Shadow) deviates(f servedlog.File) bool {
+	svc, ok := s.cfg.Plan.Service(f.Service)
+	return ok && !f.Begun.Before(s.since) && !strings.HasPrefix(svc.Fingerprint.String(), f.Fingerprint)
 }
 
 // service computes the rows of a service in some segments.

@@ -105,6 +105,32 @@ func TestP21_ServersCheckThemselves(t *testing.T) {
 	}
 }
 
+// While two servers have different definitions, each sees it in what the other one has recorded, also if its own values are all right.
+func TestP21_AnotherVersionOnOneOfTwoServersIsSeen(t *testing.T) {
+	s := smallSite(t, definitions)
+	before := s.serve(s.plan) // an earlier server of another version is nobody's business
+	s.read(before, 1)
+	before.end()
+	s.advance(minute)
+	other := s.otherPlan("(spend.mean + 1.0)", "(spend.mean + 2.0)")
+	x, y := s.serve(s.plan), s.serve(other)
+	clock := func(c *recompute.ShadowConfig) { c.Clock = func() time.Time { return s.clock().Time() } }
+	ofX, ofY := s.shadow(x, clock), s.shadow(y, func(c *recompute.ShadowConfig) { clock(c); c.Plan = other })
+	s.read(x, 1, 2)
+	s.read(y, 1, 2, 3, 4)
+	x.end()
+	y.end()
+	for name, shadow := range map[string]*recompute.Shadow{"version 4": ofX, "version 2": ofY} {
+		if err := shadow.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		svc := shadow.Status().Services[0]
+		if svc.Rows != 6 || causes(svc.Compute.Causes) != "" || causes(svc.Data.Causes) != name || svc.Different.Examples[0].Feature != "ratio" {
+			t.Errorf("%s: %+v", name, svc)
+		}
+	}
+}
+
 // A server that cannot read files still checks the views over sources that have none.
 func TestServersWithoutFilesCheckWhatTheyCan(t *testing.T) {
 	s := smallSite(t, strings.Replace(definitions, "from: visits.csv\n", "", 1))
