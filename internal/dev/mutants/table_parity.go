@@ -31,7 +31,7 @@ var parityMutants = []mutant{
 	},
 	{
 		name: "parity-of-others", tag: "p21", breaks: "Servers that share a folder all check the rows of all.",
-		file: "internal/recompute/shadow.go", old: "if f.Process != s.cfg.Served.Process() {", new: "if f.Process == \"\" {",
+		file: "internal/recompute/shadow.go", old: "if f.Process != s.cfg.Served.Process() && !s.deviates(f) {", new: "if f.Process == \"\" {",
 		tests: []string{recomputeTests},
 	},
 	{
@@ -53,5 +53,30 @@ var parityMutants = []mutant{
 		name: "explain-sides", tag: "p21", breaks: "Events that only serving has are not marked.",
 		file: "internal/explain/explain.go", old: "e.Side = ServingOnly", new: "e.Side = Both",
 		tests: []string{"internal/explain"},
+	},
+	{
+		name: "parity-other-version-unseen", tag: "p21", breaks: "What servers of another version record is nobody's business.",
+		file: "internal/recompute/shadow.go", old: "return ok && !f.Begun.Before(s.since) && ", new: "return false && ok && ",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-earlier-versions", tag: "p21", breaks: "What servers of earlier versions recorded before a release is reported after it.",
+		file: "internal/recompute/shadow.go", old: "return ok && !f.Begun.Before(s.since) && ", new: "return ok && ",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "served-set-computed", tag: "p22", breaks: "A training set of what was served has computed values.",
+		file: "materializer/servedset/set.go", old: "to.Vec.Set(i, p.batch.Cols[3*output].Value(p.row))", new: "to.Vec.Set(i, c.Vec.Value(i))",
+		tests: []string{"materializer/servedset"},
+	},
+	{
+		name: "served-set-repeated", tag: "p22", breaks: "A request that was answered twice is two rows of a training set.",
+		file: "materializer/servedset/set.go", old: "if !w.index.first(number) {", new: "if number < 0 {",
+		tests: []string{"materializer/servedset"},
+	},
+	{
+		name: "against-accidents", tag: "p21", breaks: "A foreign value gets the first cause that explains it, though others explain more values.",
+		file: "validate/against/explain.go", old: "if counts[h] > counts[best] {", new: "if counts[best] == 0 && counts[h] > 0 {",
+		tests: []string{"validate/against"},
 	},
 }
