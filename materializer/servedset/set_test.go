@@ -128,7 +128,7 @@ func served(t *testing.T, users ...int64) (dir string, s *plan.Service) {
 
 // A training set has the values that were served, as bits, with their statuses, whatever their types; what a request did not ask for is computed.
 // Nothing of the rest can be, as there is no history here.
-func TestTrainingSetsHaveWhatWasServed(t *testing.T) {
+func TestP23_TrainingSetsHaveWhatWasServed(t *testing.T) {
 	dir, s := served(t, 7, 8, 9)
 	reader, err := relation.Open(relation.Options{BaseDir: dir, Threads: 2})
 	if err != nil {

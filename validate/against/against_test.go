@@ -186,7 +186,7 @@ func (b *bank) repeated() *plan.Service {
 
 // Values of a system without a mistake are all equal, of every type. Those of one with a mistake differ for its cause; another cause that
 // explains a value as well is rare.
-func TestMistakesAreNamed(t *testing.T) {
+func TestP21_MistakesOfOthersAreNamed(t *testing.T) {
 	b := newBank(t)
 	for _, x := range []struct {
 		name    string

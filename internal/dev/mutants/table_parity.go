@@ -65,12 +65,12 @@ var parityMutants = []mutant{
 		tests: []string{recomputeTests},
 	},
 	{
-		name: "served-set-computed", tag: "p22", breaks: "A training set of what was served has computed values.",
+		name: "served-set-computed", tag: "p23", breaks: "A training set of what was served has computed values.",
 		file: "materializer/servedset/set.go", old: "to.Vec.Set(i, p.batch.Cols[3*output].Value(p.row))", new: "to.Vec.Set(i, c.Vec.Value(i))",
 		tests: []string{"materializer/servedset"},
 	},
 	{
-		name: "served-set-repeated", tag: "p22", breaks: "A request that was answered twice is two rows of a training set.",
+		name: "served-set-repeated", tag: "p23", breaks: "A request that was answered twice is two rows of a training set.",
 		file: "materializer/servedset/set.go", old: "if !w.index.first(number) {", new: "if number < 0 {",
 		tests: []string{"materializer/servedset"},
 	},
