@@ -38,7 +38,7 @@ func TestInABrowser(t *testing.T) {
 	pages := site(t, p, nil)
 	server := httptest.NewServer(http.HandlerFunc(pages.ServeHTTP))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "node", "web/browser.cjs", "file://"+file, server.URL+Path, pages.pathOf(1), shots)
 	c.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(root, ".cache/ui/node_modules"), "CHROMIUM="+chromium)

@@ -35,6 +35,11 @@ var parityMutants = []mutant{
 		tests: []string{recomputeTests},
 	},
 	{
+		name: "parity-page-of-the-last-round", tag: "p21", breaks: "The page of a server shows what the last round has found only.",
+		file: "internal/recompute/total.go", old: "Rows: r.Rows + next.Rows,", new: "Rows: next.Rows,",
+		tests: []string{recomputeTests},
+	},
+	{
 		name: "parity-rows-twice", tag: "p21", breaks: "A server checks the same rows in every round.",
 		file: "internal/recompute/shadow.go", old: "	s.done = there\n", new: "	_ = there\n",
 		tests: []string{recomputeTests},

@@ -65,6 +65,11 @@ var servingMutants = []mutant{
 		tests: []string{serverTests},
 	},
 	{
+		name: "passwords-for-everything", tag: "p17", breaks: "A token that a browser keeps as password is taken for every path.",
+		file: "server/access.go", old: "if isPage(r.URL.Path) {", new: "if r.URL.Path != \"\" {",
+		tests: []string{"server"},
+	},
+	{
 		name: "hosts-do-not-matter", tag: "p17", breaks: "A server of one machine answers requests for any host.",
 		file: "server/access.go", old: "return loopbackHost(r.Host) ||", new: "return r.Host != \"\" ||",
 		tests: []string{serverTests},
