@@ -92,7 +92,7 @@ finish.`,
 	completeFlag(root, "project", directories)
 	root.AddCommand(
 		newInit(o), newConfig(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
-		newServe(o), newToken(o), newGet(o), newExplain(o), newParity(o), newRepair(o), newLog(o), newGC(o), newDemo(o),
+		newServe(o), newToken(o), newGet(o), newExplain(o), newParity(o), newSuggest(o), newRepair(o), newLog(o), newGC(o), newDemo(o),
 	)
 	return root
 }

@@ -1,5 +1,10 @@
 package eventlog
 
+import (
+	"context"
+	"fmt"
+)
+
 // PageBytes is what a page of records that Paging asks for should have at most, ids and payloads. One with
 // records much larger than those before has more.
 const PageBytes = 4 << 20
@@ -26,4 +31,24 @@ func (p *Paging) Read(page []Record) {
 		bytes += len(page[i].ID) + len(page[i].Payload)
 	}
 	p.next = max(1, min(PageBytes*len(page)/bytes, pageGrowth*len(page), pageRecords))
+}
+
+// EachPage calls f with the records of a shard after a position, up to another, a page at a time.
+func (s Shards) EachPage(ctx context.Context, log Log, k int, after, end Position, f func([]Record) error) error {
+	var sizes Paging
+	for after < end {
+		records, err := log.Read(ctx, s.Name(k), after, sizes.Next(end-after))
+		if err == nil && len(records) == 0 {
+			err = fmt.Errorf("no record after position %d of %s, though its end was %d", after, s.Name(k), end)
+		}
+		if err != nil {
+			return fmt.Errorf("source %s: event log: %w", s.Source, err)
+		}
+		after = records[len(records)-1].Position
+		sizes.Read(records)
+		if err := f(records); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/limits"
@@ -198,6 +199,29 @@ func (s *Source) Needed(columns ...string) []plan.Field {
 // one value, handle them, and no key is a double.
 func (s *Source) Events(b *vector.Batch, from *Arrivals) (*kernel.Events, Counts, error) {
 	return s.events(b, from, func(BadRow) bool { return s.plan.SkipBadRows })
+}
+
+// EventsOf makes events of records, as whoever applies them does, with the records of their rows: what is set aside has no event.
+func (s *Source) EventsOf(records []eventlog.Record) (*kernel.Events, []eventlog.Record, error) {
+	rows, arrivals, err := s.Read(records)
+	if err != nil {
+		return nil, nil, err
+	}
+	ev, _, bad, err := s.Logged(rows, arrivals)
+	if err != nil || len(bad) == 0 {
+		return ev, records, err
+	}
+	out := map[int]bool{}
+	for _, b := range bad {
+		out[b.Row] = true
+	}
+	var kept []eventlog.Record
+	for i, r := range records {
+		if !out[i] {
+			kept = append(kept, r)
+		}
+	}
+	return ev, kept, nil
 }
 
 // Logged is Events for rows of the event log. Rows that violate a limit which was declared after

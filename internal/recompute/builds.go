@@ -73,8 +73,8 @@ func LogHistory(log eventlog.Log) History {
 		}
 		of := eventlog.Shards{Source: src.Name, N: len(r.Until)}
 		for k, end := range r.Until {
-			err := eachPage(ctx, log, of, k, 0, eventlog.Position(end), func(records []eventlog.Record) error {
-				ev, _, err := eventsOf(in, records)
+			err := of.EachPage(ctx, log, k, 0, eventlog.Position(end), func(records []eventlog.Record) error {
+				ev, _, err := in.EventsOf(records)
 				if err != nil {
 					return err
 				}

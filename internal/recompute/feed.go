@@ -151,7 +151,7 @@ func (x *reading) readLog(ctx context.Context, roles []*role) error {
 }
 
 func (x *reading) readShard(ctx context.Context, of eventlog.Shards, k int, after, end eventlog.Position, to chan<- page) error {
-	return eachPage(ctx, x.cfg.Log, of, k, after, end, func(records []eventlog.Record) error {
+	return of.EachPage(ctx, x.cfg.Log, k, after, end, func(records []eventlog.Record) error {
 		select {
 		case to <- page{k, records}:
 			return nil
@@ -161,53 +161,10 @@ func (x *reading) readShard(ctx context.Context, of eventlog.Shards, k int, afte
 	})
 }
 
-// eachPage calls f with the records of a shard after a position, up to another.
-func eachPage(ctx context.Context, log eventlog.Log, of eventlog.Shards, k int, after, end eventlog.Position, f func([]eventlog.Record) error) error {
-	var sizes eventlog.Paging
-	for after < end {
-		records, err := log.Read(ctx, of.Name(k), after, sizes.Next(end-after))
-		if err == nil && len(records) == 0 {
-			err = fmt.Errorf("no record after position %d of %s, though its end was %d", after, of.Name(k), end)
-		}
-		if err != nil {
-			return fmt.Errorf("source %s: event log: %w", of.Source, err)
-		}
-		after = records[len(records)-1].Position
-		sizes.Read(records)
-		if err := f(records); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eventsOf makes events of records, as whoever applies them does, with the records of their rows.
-func eventsOf(in *ingest.Source, records []eventlog.Record) (*kernel.Events, []eventlog.Record, error) {
-	rows, arrivals, err := in.Read(records)
-	if err != nil {
-		return nil, nil, err
-	}
-	ev, _, bad, err := in.Logged(rows, arrivals)
-	if err != nil || len(bad) == 0 {
-		return ev, records, err
-	}
-	out := map[int]bool{}
-	for _, b := range bad {
-		out[b.Row] = true
-	}
-	var kept []eventlog.Record
-	for i, r := range records {
-		if !out[i] {
-			kept = append(kept, r)
-		}
-	}
-	return ev, kept, nil
-}
-
 // decode hands the events of pages to roles.
 func (x *reading) decode(ctx context.Context, in *ingest.Source, worker int, roles []*role, from <-chan page) error {
 	for p := range from {
-		ev, kept, err := eventsOf(in, p.records)
+		ev, kept, err := in.EventsOf(p.records)
 		if err != nil {
 			return err
 		}

@@ -122,6 +122,8 @@ var Table = []Package{
 	{"validate/golden", "runs authors' tests through the oracle, the replay and the online path", "",
 		[]string{"featuredefs", "featuredefs/plan", "internal/backend", "internal/ingest", "internal/oracle",
 			"validate/parity", "internal/kernel", "internal/vector", "materializer/offline"}},
+	{"validate/arrival", "measures when events and late columns arrived, and which known_at says so", "changes the log",
+		[]string{"featuredefs/plan", "internal/cron", "internal/eventlog", "internal/ingest", "internal/kernel"}},
 	{"validate/against", "compares values of another system with those of the definitions, and tries which mistakes explain the differences", "changes the project's data",
 		[]string{"featuredefs/plan", "internal/eventlog", "internal/kernel", "internal/nearest", "internal/parquetfile", "internal/recompute", "internal/relation", "internal/vector", "materializer/offline"}},
 	{"validate/perturb", "recomputes rows of training sets with another future", "changes the project's data",

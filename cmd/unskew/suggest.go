@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/validate/arrival"
+)
+
+func newSuggest(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "suggest",
+		Short: "Suggest definitions that the recorded data support",
+		Long:  `Suggests definitions that the recorded data support.`,
+		Args:  takes(0, 0),
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newSuggestKnownAt(o))
+	return c
+}
+
+func newSuggestKnownAt(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "known-at [SOURCE]",
+		Short: "Suggest when events and late columns are known, from when they arrived",
+		Long: `Reads the log of pushed events, with its archive, and measures how long after their event time
+events and late columns arrived. Compares this with what known_at of the source, or of the
+column, says, and suggests a delay that 99 % of the arrivals keep, or the schedule of a job that
+sends them once a day or an hour.
+
+Training takes known_at for rows of files. If these are known sooner there than they arrived in
+the log, a model learns from values that serving does not have yet: parity calls that late. A
+delay that is much longer than arrivals take withholds from training what serving has. Events
+that only come through the log are known from their arrival in training, too.
+
+Without SOURCE, all stream sources. Fewer than 100 arrivals suggest nothing.`,
+		Example:           `  unskew suggest known-at payments`,
+		Args:              takes(0, 1),
+		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		RunE:              func(c *cobra.Command, args []string) error { return o.suggestKnownAt(c, args) },
+	}
+}
+
+func (o *options) suggestKnownAt(c *cobra.Command, args []string) (err error) {
+	p, err := o.load(c, nil)
+	if err != nil {
+		return err
+	}
+	var sources []*plan.Source
+	for _, s := range p.Plan.Sources {
+		if s.Stream {
+			sources = append(sources, s)
+		}
+	}
+	if len(args) == 1 {
+		one, err := pick("source", args[0], sources, func(s *plan.Source) string { return s.Name })
+		if err != nil {
+			return err
+		}
+		sources = []*plan.Source{one}
+	}
+	if len(sources) == 0 {
+		return errors.New("no source is a stream, so nothing records when events arrive")
+	}
+	st, err := openStores(c, p)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, st)
+	reports := []*arrival.Report{}
+	for _, s := range sources {
+		r, err := arrival.Measure(c.Context(), st.Log, s)
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	if o.json {
+		return printJSON(c, reports)
+	}
+	return printArrivals(c, reports)
+}
+
+func printArrivals(c *cobra.Command, reports []*arrival.Report) error {
+	out := c.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "source\tcolumn\tarrivals\thalf within\t90 %\t99 %\tlongest\tdeclared\tlater than that")
+	for _, r := range reports {
+		for _, d := range append([]arrival.Delays{r.Events}, r.Columns...) {
+			later := "-"
+			if d.Count > 0 && d.Declared != "not declared" {
+				later = percentOf(d.Count, d.Count-d.Later)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Source, cmp.Or(d.Column, "-"), count(d.Count), cmp.Or(d.P50, "-"), cmp.Or(d.P90, "-"), cmp.Or(d.P99, "-"), cmp.Or(d.Longest, "-"), d.Declared, later)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range reports {
+		for _, d := range append([]arrival.Delays{r.Events}, r.Columns...) {
+			of := "source " + r.Source
+			if d.Column != "" {
+				of = "column " + d.Column + " of source " + r.Source
+			}
+			switch {
+			case d.Suggested == "":
+			case !r.Files && d.Column == "":
+				fmt.Fprintf(out, "%s has no files: training knows its events from when they arrived; nothing needs to be declared\n", of)
+			default:
+				fmt.Fprintf(out, "%s: write known_at: %s\n", of, d.Suggested)
+			}
+		}
+	}
+	return nil
+}
