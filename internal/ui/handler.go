@@ -165,7 +165,7 @@ func (h *handler) find(w http.ResponseWriter, r *http.Request) *page {
 	}
 	d := p.difference(report, e)
 	d.Live = h.Explain != nil && d.Command != ""
-	return &page{Title: d.Feature, Project: p.Project, Origin: p.Origin, One: d}
+	return &page{Title: d.Feature, Project: p.Project, Origin: p.Origin, Status: p.Status, One: d}
 }
 
 func (h *handler) difference(w http.ResponseWriter, r *http.Request) {
