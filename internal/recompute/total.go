@@ -31,7 +31,11 @@ func (r *Report) plus(next *Report) *Report {
 	}
 	for i := range next.Features {
 		of := &Feature{}
-		if at := slices.IndexFunc(r.Features, func(f Feature) bool { return f.Name == next.Features[i].Name }); at >= 0 {
+		at := i // mostly: both have the same features
+		if same := func(f Feature) bool { return f.Name == next.Features[i].Name }; at >= len(r.Features) || !same(r.Features[at]) {
+			at = slices.IndexFunc(r.Features, same)
+		}
+		if at >= 0 {
 			of = &r.Features[at]
 		}
 		out.Features = append(out.Features, of.plus(&next.Features[i]))

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,10 +52,8 @@ type causeCount struct {
 }
 
 type missing struct {
-	Reason  recompute.Reason
-	N       int64
-	Meaning string
-	Data    string
+	recompute.Missing
+	N int64
 }
 
 type featureRow struct {
@@ -130,17 +129,14 @@ func (p *Parity) overview(service string) *page {
 		return cmp.Or(-cmp.Compare(a.wrong(), b.wrong()), cmp.Compare(out.main(&a.Compute, &a.Data).Rate(), out.main(&b.Compute, &b.Data).Rate()), cmp.Compare(a.Compute.Rate(), b.Compute.Rate()), cmp.Compare(a.Service, b.Service))
 	})
 	slices.SortStableFunc(out.Differences, func(a, b *difference) int { return cmp.Compare(b.ReadAt, a.ReadAt) })
-	for _, m := range recompute.Missings {
-		if n := left[m.Reason]; n > 0 {
-			out.Missing = append(out.Missing, missing{m.Reason, n, m.Meaning, m.Data})
+	for _, why := range slices.Sorted(maps.Keys(left)) {
+		m := recompute.Missing{Reason: why}
+		if i := slices.IndexFunc(recompute.Missings, func(m recompute.Missing) bool { return m.Reason == why }); i >= 0 {
+			m = recompute.Missings[i]
 		}
+		out.Missing = append(out.Missing, missing{m, left[why]})
 	}
-	for i := range recompute.Meanings {
-		m := &recompute.Meanings[i]
-		if n := max(out.Total.Data.Causes[m.Cause], out.Total.Compute.Causes[m.Cause]); n > 0 {
-			out.Causes = append(out.Causes, causeCount{m.Cause, n, m})
-		}
-	}
+	out.Causes = sorted(mostOf(&out.Total.Compute, &out.Total.Data))
 	out.Findings = out.findings()
 	return out
 }
@@ -199,13 +195,22 @@ func listed(t *recompute.Tally) string {
 
 // sorted are the causes of a tally, the most frequent first.
 func sorted(t *recompute.Tally) (out []causeCount) {
-	for i := range recompute.Meanings {
-		m := &recompute.Meanings[i]
-		if n := t.Causes[m.Cause]; n > 0 {
-			out = append(out, causeCount{m.Cause, n, m})
-		}
+	for c, n := range t.Causes {
+		out = append(out, causeCount{c, n, meaningOf(c)})
 	}
-	slices.SortStableFunc(out, func(a, b causeCount) int { return cmp.Compare(b.N, a.N) })
+	slices.SortFunc(out, func(a, b causeCount) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Cause, b.Cause)) })
+	return out
+}
+
+// mostOf is, of each cause, the larger number of two tallies: a wrong value is in both.
+func mostOf(a, b *recompute.Tally) *recompute.Tally {
+	out := &recompute.Tally{Causes: maps.Clone(a.Causes)}
+	if out.Causes == nil {
+		out.Causes = map[recompute.Cause]int64{}
+	}
+	for c, n := range b.Causes {
+		out.Causes[c] = max(out.Causes[c], n)
+	}
 	return out
 }
 
