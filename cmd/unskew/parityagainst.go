@@ -37,7 +37,7 @@ func (f *againstFlags) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.lags, "lag", nil, "with --against, also try whether values are older by `DURATION`; repeat for several")
 	flags.IntVar(&f.rows, "explain-rows", 5000, "with --against, explain the differences of about `N` rows; 0: all")
 	_ = c.MarkFlagFilename("against", "parquet", "csv", "json", "jsonl") // never fails
-	for _, other := range []string{"served", "replay", "html", "training-set", "rows", "from", "to", "explain"} {
+	for _, other := range []string{"served", "replay", "html", "training-set", "rows", "from", "to", "explain", "by"} {
 		c.MarkFlagsMutuallyExclusive("against", other)
 	}
 }

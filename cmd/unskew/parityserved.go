@@ -74,7 +74,7 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 		return err
 	}
 	s := &servedParity{o: o, reader: reader, project: p, html: f.html, explained: f.explain, progress: newProgress(c.ErrOrStderr(), o.quiet)}
-	report, err := s.run(c, recompute.Config{Service: service, From: from, To: to, Threads: f.threads, Memory: memory / 2})
+	report, err := s.run(c, recompute.Config{Service: service, From: from, To: to, Threads: f.threads, Memory: memory / 2, By: f.by})
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (o *options) tell(c *cobra.Command, f *parityFlags, r *recompute.Report, le
 		if err := printJSON(c, r); err != nil {
 			return err
 		}
-	} else if err := printServed(c, r); err != nil {
+	} else if err := printServed(c, r, f.by); err != nil {
 		return err
 	}
 	switch {
@@ -202,9 +202,9 @@ func tallied(t *recompute.Tally) string {
 	return text
 }
 
-func printServed(c *cobra.Command, r *recompute.Report) error {
+func printServed(c *cobra.Command, r *recompute.Report, by string) error {
 	out := c.OutOrStdout()
-	if err := printDifferent(c, r); err != nil {
+	if err := printDifferent(c, r, by); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "service %s: %s served from %s to %s\n", r.Service, quantity(r.Rows, "row"), r.First, r.Last)
@@ -217,7 +217,7 @@ func printServed(c *cobra.Command, r *recompute.Report) error {
 }
 
 // printDifferent prints what differs, in detail; nothing if nothing does.
-func printDifferent(c *cobra.Command, r *recompute.Report) error {
+func printDifferent(c *cobra.Command, r *recompute.Report, by string) error {
 	if r.Compute.Different+r.Data.Different == 0 {
 		return nil
 	}
@@ -242,8 +242,18 @@ func printDifferent(c *cobra.Command, r *recompute.Report) error {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.From, count(d.Data.Compared), d.Data.Percent(), cmp.Or(listed(d.Data.Causes), "-"))
 		}
 	}
+	if len(r.Cohorts) > 0 {
+		fmt.Fprintf(w, "\n%s\tcompared\tequal\tcauses\n", by)
+		for i := range r.Cohorts[:min(len(r.Cohorts), shownCohorts)] {
+			x := &r.Cohorts[i]
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Value, count(x.Data.Compared), x.Data.Percent(), cmp.Or(listed(x.Data.Causes), "-"))
+		}
+	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if more := len(r.Cohorts) - shownCohorts; more > 0 {
+		fmt.Fprintf(out, "and %d more values with --json\n", more)
 	}
 	fmt.Fprintln(out, "\nentities with most differences:")
 	for _, e := range r.Entities {
@@ -259,6 +269,9 @@ func printDifferent(c *cobra.Command, r *recompute.Report) error {
 	fmt.Fprintln(out)
 	return nil
 }
+
+// shownCohorts is how many values of --by are printed as text.
+const shownCohorts = 20
 
 // shownServed is how many examples are printed as text.
 const shownServed = 10

@@ -164,9 +164,16 @@ func (c *comparer) rows(unit int, u *rowsOf, b *servedlog.Batch, rows []int) err
 	c.compute.eval(c.pass, func(r *role) *track { return &r.compute }, numbers, at, request)
 	c.known.eval(c.pass, func(r *role) *track { return &r.known }, numbers, at, request)
 	x := &rowCompare{comparer: c, u: u, b: b}
+	by := request.Col(c.cfg.By)
 	for i, j := range rows {
 		x.i, x.j, x.place, x.number = i, j, places[i], numbers[i]
 		x.t, x.read = at[i], u.read[j]
+		switch key := u.keys.Col(c.cfg.By); {
+		case by != nil:
+			x.cohort = c.tally.inCohort(by.Value(i).String())
+		case key != nil:
+			x.cohort = c.tally.inCohort(key.Value(j).String())
+		}
 		if !c.explain {
 			c.tally.row(x.read)
 		}
@@ -217,6 +224,7 @@ type rowCompare struct {
 	number  int // in the pass
 	t, read plan.EventTime
 	causes  []Cause // of the outputs so far
+	cohort  *counts // nil without Config.By
 }
 
 // row compares all values of a row. It reports whether one differs from that of training for a reason that only events tell.

@@ -2,12 +2,15 @@ package recompute
 
 import (
 	"context"
+	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -27,6 +30,8 @@ type Config struct {
 	Fewer   bool
 	Threads int   // 0: one for each core
 	Memory  int64 // bytes for events and results, from which rows are taken in several passes; 0: 1 GiB
+	// By is a key or a request field of the service by whose values the report counts; "": none.
+	By string
 	// Progress, if set, hears what is done. Calls do not overlap.
 	Progress func(Progress)
 }
@@ -107,4 +112,16 @@ func (c *Config) complete() {
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}
+}
+
+// checkBy checks that By is a key or a request field.
+func (c *Config) checkBy() error {
+	var names []string
+	for _, f := range slices.Concat(c.Service.Keys, c.Service.Request) {
+		names = append(names, f.Name)
+	}
+	if c.By == "" || slices.Contains(names, c.By) {
+		return nil
+	}
+	return fmt.Errorf("service %s has no key or request field %q%s", c.Service.Name, c.By, nearest.Hint(c.By, names))
 }

@@ -275,6 +275,25 @@ func TestP21_FaultsAreFoundWithTheirCauses(t *testing.T) {
 	}
 }
 
+// Values are also counted by those of a key or a request field.
+func TestCohortsAreCounted(t *testing.T) {
+	s := smallSite(t, definitions)
+	s.damage("visiting")
+	x := s.serve(s.plan)
+	s.read(x, 1, 1, 2, 3)
+	x.end()
+	for by, want := range map[string]string{"user_id": "1 54 compute 4, 2 27 , 3 27 ", "note": `"note 1" 54 compute 4, "note 2" 27 , "note 3" 27 `} {
+		r := s.recompute(func(c *recompute.Config) { c.By = by })
+		var got []string
+		for _, x := range r.Cohorts {
+			got = append(got, fmt.Sprint(x.Value, " ", x.Compute.Compared, " ", causes(x.Data.Causes)))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("by %s: %q, want %q", by, strings.Join(got, ", "), want)
+		}
+	}
+}
+
 func eventText(e recompute.Event) string {
 	parts := []string{e.View, e.ID, e.Column, e.Time}
 	if e.Arrived != "" {

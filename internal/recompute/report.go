@@ -26,10 +26,11 @@ type Report struct {
 	NotComputed map[Reason]int64 `json:"not_computed"`
 	NotInData   int64            `json:"not_in_data"`
 	Features    []Feature        `json:"features"`
-	Days        []Period         `json:"days"`            // of all features
-	Hours       []Period         `json:"hours,omitempty"` // the same by hour, if the reads are in few hours
-	Entities    []Entity         `json:"entities"`        // those with most values that differ from training's
-	Examples    []Example        `json:"examples"`        // the newest of each feature and cause
+	Days        []Period         `json:"days"`              // of all features
+	Hours       []Period         `json:"hours,omitempty"`   // the same by hour, if the reads are in few hours
+	Cohorts     []Cohort         `json:"cohorts,omitempty"` // by the value of Config.By, those with the least rate of data parity first
+	Entities    []Entity         `json:"entities"`          // those with most values that differ from training's
+	Examples    []Example        `json:"examples"`          // the newest of each feature and cause
 }
 
 // Tally counts values.
@@ -79,6 +80,13 @@ type Distance struct {
 // Period is what was found of reads on one day or in one hour, in UTC.
 type Period struct {
 	From    string `json:"from"` // 2025-03-01, or 2025-03-01T12:00:00Z
+	Compute Tally  `json:"compute"`
+	Data    Tally  `json:"data"`
+}
+
+// Cohort is what was found of rows with one value of a key or a request field.
+type Cohort struct {
+	Value   string `json:"value"`
 	Compute Tally  `json:"compute"`
 	Data    Tally  `json:"data"`
 }
@@ -145,6 +153,12 @@ func (r *run) makeReport() *Report {
 			out.Hours = append(out.Hours, Period{plan.EventTime(hour * hourMicros).String(), t.hours[hour].compute, t.hours[hour].known})
 		}
 	}
+	for value, c := range t.cohorts {
+		out.Cohorts = append(out.Cohorts, Cohort{value, c.compute, c.known})
+	}
+	slices.SortFunc(out.Cohorts, func(a, b Cohort) int {
+		return cmp.Or(cmp.Compare(a.Data.Rate(), b.Data.Rate()), cmp.Compare(b.Data.Different, a.Data.Different), cmp.Compare(a.Value, b.Value))
+	})
 	for _, key := range slices.SortedFunc(maps.Keys(t.entities), func(a, b string) int {
 		return cmp.Or(cmp.Compare(t.entities[b], t.entities[a]), cmp.Compare(a, b))
 	}) {

@@ -25,6 +25,9 @@ type run struct {
 // Run computes the rows again and reports what differs.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg.complete()
+	if err := cfg.checkBy(); err != nil {
+		return nil, err
+	}
 	r := &run{cfg: cfg, reach: reaches(cfg.Service), from: inherits(cfg.Service), ends: map[string]logpos.Vector{}}
 	rows := int64(0)
 	for i := range cfg.Units {

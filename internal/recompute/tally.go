@@ -24,8 +24,9 @@ type tally struct {
 	days        map[int64][]counts // by output
 	day         int64              // of current
 	current     []counts
-	hours       map[int64]*counts // of all outputs
-	hour        int64             // of currentHour
+	hours       map[int64]*counts  // of all outputs
+	cohorts     map[string]*counts // the same, by the value of Config.By
+	hour        int64              // of currentHour
 	currentHour *counts
 	features    map[int]*differing
 	entities    map[string]int64
@@ -50,12 +51,13 @@ type exampleKey struct {
 // Limits of what a report has.
 const (
 	countedEntities = 1 << 16
+	countedCohorts  = 1 << 10 // values of Config.By that are counted; further ones count together
 	examplesOfEach  = 3
 	shownBits       = 32 // bytes of a value that is no number
 )
 
 func newTally() *tally {
-	return &tally{first: plan.Never, last: plan.Always, left: map[Reason]int64{}, days: map[int64][]counts{}, hours: map[int64]*counts{}, features: map[int]*differing{},
+	return &tally{first: plan.Never, last: plan.Always, left: map[Reason]int64{}, days: map[int64][]counts{}, hours: map[int64]*counts{}, cohorts: map[string]*counts{}, features: map[int]*differing{},
 		entities: map[string]int64{}, examples: map[exampleKey][]Example{}}
 }
 
@@ -98,6 +100,25 @@ func (t *tally) inHour(x *rowCompare) *counts {
 	return t.currentHour
 }
 
+// otherCohorts are the values of Config.By of which there are too many to be counted by themselves.
+const otherCohorts = "others"
+
+// inCohort are the counts of all outputs in rows with a value of Config.By.
+func (t *tally) inCohort(value string) *counts {
+	if len(value) > shownBits {
+		value = value[:shownBits] + "…"
+	}
+	if t.cohorts[value] == nil {
+		if len(t.cohorts) >= countedCohorts {
+			value = otherCohorts
+		}
+		if t.cohorts[value] == nil {
+			t.cohorts[value] = &counts{}
+		}
+	}
+	return t.cohorts[value]
+}
+
 // compute counts a value that was compared with the one over what had been applied, or was not.
 func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *servedlog.OutputColumns, computed *kernel.FeatureColumn) {
 	if why != compared {
@@ -106,6 +127,9 @@ func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *s
 	}
 	t.of(x, o).compute.count(cause)
 	t.inHour(x).compute.count(cause)
+	if x.cohort != nil {
+		x.cohort.compute.count(cause)
+	}
 	if cause != "" {
 		t.example(x, o, cause, "compute", served, nil, computed, nil)
 	}
@@ -115,6 +139,9 @@ func (t *tally) compute(x *rowCompare, o int, why Reason, cause Cause, served *s
 func (t *tally) known(x *rowCompare, o int, cause Cause, served *servedlog.OutputColumns, computed, known *kernel.FeatureColumn, events []Event) {
 	t.of(x, o).known.count(cause)
 	t.inHour(x).known.count(cause)
+	if x.cohort != nil {
+		x.cohort.known.count(cause)
+	}
 	if cause == "" {
 		return
 	}
@@ -247,6 +274,11 @@ func (t *tally) merge(o *tally) {
 		}
 		t.hours[hour].compute.Add(&c.compute)
 		t.hours[hour].known.Add(&c.known)
+	}
+	for value, c := range o.cohorts {
+		to := t.inCohort(value)
+		to.compute.Add(&c.compute)
+		to.known.Add(&c.known)
 	}
 	for i, f := range o.features {
 		if t.features[i] == nil {

@@ -71,7 +71,7 @@ var Table = []Package{
 	{"internal/explain", "shows how the value of a feature came about, event by event", "imports DuckDB",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/kernel", "internal/logpos", "internal/recompute", "internal/vector"}},
 	{"internal/recompute", "computes answers of the served log again, in bulk or beside a server, and finds the causes of differences", "imports DuckDB; changes stored state",
-		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/kernel", "internal/logpos", "internal/onlinestore", "internal/registry", "internal/servedlog", "internal/vector"}},
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/kernel", "internal/logpos", "internal/nearest", "internal/onlinestore", "internal/registry", "internal/servedlog", "internal/vector"}},
 	{"internal/eventlog/logtest", "the suite that every event log passes", "", []string{"featuredefs/plan", "internal/eventlog"}},
 	{"internal/eventlog/pebble", "the event log in an embedded database", "", []string{"featuredefs/plan", "internal/eventlog", "internal/gate", "internal/pebbledir"}},
 	{"internal/eventlog/redis", "the event log on a Redis server", "", []string{"featuredefs/plan", "internal/eventlog", "internal/redisconn"}},
