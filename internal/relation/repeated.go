@@ -91,6 +91,9 @@ func (p *repeats) find(ctx context.Context, f func(*vector.Vector) error) error 
 	suspects := make([][]uint64, hashBuckets)
 	none := true
 	for b := range hashBuckets {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		suspects[b] = occurTwice(hashes, b)
 		none = none && len(suspects[b]) == 0
 	}

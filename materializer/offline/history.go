@@ -156,7 +156,7 @@ func (r *historyReader) read(ctx context.Context) error {
 	if err := r.readLog(ctx, r.logged); err != nil {
 		return err
 	}
-	return r.readResolved()
+	return r.readResolved(ctx)
 }
 
 func (h *History) hasFiles() bool { return h.Source.From != "" || h.Source.SQL != "" }
@@ -413,8 +413,11 @@ func (r *historyReader) readShard(ctx context.Context, shard string, end eventlo
 }
 
 // readResolved emits the events that were resolved from several rows.
-func (r *historyReader) readResolved() error {
+func (r *historyReader) readResolved(ctx context.Context) error {
 	return r.resolve.each(resolvedRows, &r.counts, func(b *vector.Batch, from *ingest.Arrivals) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		ev, _, err := r.in.Events(b, from)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package offline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -238,5 +239,29 @@ func TestBadRowsOfAHistory(t *testing.T) {
 	_, err = (&History{Reader: p.db, Log: log, Source: src}).Read(context.Background(), func(*kernel.Events) error { return nil })
 	if want := `source clicks: event log, position 2, column "seen": the known time is null`; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %q, want %q", err, want)
+	}
+}
+
+// TestInterruptedAmongRepeatedIDs: events that were resolved from several rows can be most of a history, and reading them can be
+// interrupted.
+func TestInterruptedAmongRepeatedIDs(t *testing.T) {
+	p := newProject(t)
+	var rows []click
+	for i := range int64(3 * resolvedRows) {
+		c := click{i, i, i, fmt.Sprint("id", i), 1}
+		rows = append(rows, c, c)
+	}
+	p.writeClicks(t, "clicks-1.parquet", rows...)
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	_, err := (&History{Reader: p.db, Source: clicks()}).ReadParallel(ctx, 1, func(_ int, at kernel.Place, ev *kernel.Events) error {
+		if ev.Batch.N > 0 {
+			calls++
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || calls != 1 {
+		t.Errorf("%d batches, %v", calls, err)
 	}
 }

@@ -421,6 +421,9 @@ func (f *filler) fill(ctx context.Context, g *rowGroup) error {
 	}
 	step := g.batch()
 	for from := 0; from < len(g.rows); from += step {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		to := min(from+step, len(g.rows))
 		out, err := f.outputs(g, from, to)
 		if err != nil {

@@ -239,6 +239,7 @@ func (t *trainer) write(ctx context.Context) (*Manifest, error) {
 	if err := a.run(ctx); err != nil {
 		return nil, err
 	}
+	t.scratch.close() // or the files would wait, when they are made durable, until the disk has what is not needed any more
 	metadata, err := t.metadata()
 	if err != nil {
 		return nil, err
