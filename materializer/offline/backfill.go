@@ -48,8 +48,8 @@ type Backfill struct {
 	// StateBytes bounds one state (0: limits.StateBytes, the most a store takes). An entity
 	// whose state would be larger is set aside.
 	StateBytes int
-	// Progress, when set, is called after every batch with the number of events read. Calls do
-	// not overlap.
+	// Progress, when set, is called after every batch with the number of events that are done, of which the sum is those of the
+	// history; it is negative where more events are left to later passes. Calls do not overlap.
 	Progress func(events int64)
 
 	only func(entity uint64) bool // by hash of its key, whether its state is built; nil: all are

@@ -56,8 +56,8 @@ func TestP7_PassesDoNotMatter(t *testing.T) {
 			if shape.entities > 0 && shape.entities < 5 && r.Passes < 2 {
 				t.Errorf("%+v took %d passes", shape, r.Passes)
 			}
-			if progress != 203*int64(r.Passes) {
-				t.Errorf("%+v: progress over %d events in %d passes", shape, progress, r.Passes)
+			if progress != 203 {
+				t.Errorf("%+v: progress over %d events in %d passes, of 203", shape, progress, r.Passes)
 			}
 			if r.Events != first.Events || r.Applied != first.Applied || r.NullKeys != first.NullKeys || r.Entities != first.Entities || r.Bytes != first.Bytes ||
 				fmt.Sprint(r.RowErrors) != fmt.Sprint(first.RowErrors) {

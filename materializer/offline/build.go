@@ -139,14 +139,14 @@ func (w *build) pass(ctx context.Context, part uint64) error {
 		s.states = map[string]*buildState{}
 	}
 	err := w.History(ctx, w.result.Generation.Positions.Vector(), len(w.workers), func(worker int, ev *kernel.Events) error {
-		w.add(worker, ev, part)
+		events := w.add(worker, ev, part)
 		if part == 0 {
-			w.divide()
+			events -= w.divide()
 		}
 		if w.Progress != nil {
 			w.progress.Lock()
 			defer w.progress.Unlock()
-			w.Progress(int64(ev.Batch.N))
+			w.Progress(events)
 		}
 		return ctx.Err()
 	})
@@ -156,8 +156,8 @@ func (w *build) pass(ctx context.Context, part uint64) error {
 	return w.write(ctx)
 }
 
-// add applies one batch of events to the states of the pass.
-func (w *build) add(worker int, ev *kernel.Events, part uint64) {
+// add applies one batch of events to the states of the pass, and returns how many of them no other pass counts.
+func (w *build) add(worker int, ev *kernel.Events, part uint64) (events int64) {
 	o := w.workers[worker]
 	rows := o.kernel.Eval(ev)
 	if part == 0 {
@@ -165,13 +165,14 @@ func (w *build) add(worker int, ev *kernel.Events, part uint64) {
 	}
 	w.dividing.RLock()
 	defer w.dividing.RUnlock()
-	o.assign(w, ev, part)
+	events = o.assign(w, ev, part)
 	for i := range w.stripes {
 		n := (i + worker*stripesPerWorker) % len(w.stripes) // each begins at another one
 		if len(o.rows[n]) > 0 {
 			w.states.Add(w.stripes[n].add(o, rows, ev, o.rows[n], w.now))
 		}
 	}
+	return events
 }
 
 func (o *buildWorker) count(ev *kernel.Events, rows *kernel.Rows) {
@@ -181,8 +182,9 @@ func (o *buildWorker) count(ev *kernel.Events, rows *kernel.Rows) {
 	}
 }
 
-// assign divides the rows of a batch whose entities belong to the pass among the stripes.
-func (o *buildWorker) assign(w *build, ev *kernel.Events, part uint64) {
+// assign divides the rows of a batch whose entities belong to the pass among the stripes, and counts their events. Those that
+// belong to no state count in the first pass.
+func (o *buildWorker) assign(w *build, ev *kernel.Events, part uint64) (events int64) {
 	o.keys = o.kernel.KeyColumns(ev, o.keys)
 	o.key, o.ends = o.key[:0], o.ends[:0]
 	for n := range o.rows {
@@ -194,17 +196,31 @@ func (o *buildWorker) assign(w *build, ev *kernel.Events, part uint64) {
 		if o.key, ok = entitykey.AppendRow(o.key, o.keys, i); !ok {
 			if part == 0 && !ev.Fills(i) {
 				o.nullKeys++
+				events++
 			}
 			o.key = o.key[:begin]
-		} else if h := maphash.Bytes(w.seed, o.key[begin:]); h%w.parts == part && w.takes(o.key[begin:], part) {
-			n := (h >> 32) % uint64(len(w.stripes))
-			o.rows[n] = append(o.rows[n], int32(i))
+			o.ends = append(o.ends, begin)
+			continue
+		}
+		h := maphash.Bytes(w.seed, o.key[begin:])
+		mine := h%w.parts == part
+		if w.takes(o.key[begin:], part) {
+			if mine {
+				n := (h >> 32) % uint64(len(w.stripes))
+				o.rows[n] = append(o.rows[n], int32(i))
+			}
+		} else {
+			mine = part == 0
+		}
+		if mine && !ev.Fills(i) {
+			events++
 		}
 		o.ends = append(o.ends, len(o.key))
 	}
+	return events
 }
 
-// takes reports whether the state of an entity is built.
+// takes reports whether the state of an entity is built. In the first pass it must be asked about every entity.
 func (w *build) takes(entity []byte, part uint64) bool {
 	if w.only == nil {
 		return true
@@ -255,25 +271,27 @@ func (s *stripe) add(o *buildWorker, rows *kernel.Rows, ev *kernel.Events, of []
 	return made
 }
 
-// divide leaves half of the entities to later passes until few enough are in memory.
-func (w *build) divide() {
+// divide leaves half of the entities to later passes until few enough are in memory, and returns how many events their states had.
+func (w *build) divide() (events int64) {
 	most := int64(cmp.Or(w.Entities, 50_000))
 	if w.states.Load() <= most {
-		return
+		return 0
 	}
 	w.dividing.Lock()
 	defer w.dividing.Unlock()
 	for w.states.Load() > most {
 		w.parts *= 2
 		for _, s := range w.stripes {
-			for key := range s.states {
+			for key, state := range s.states {
 				if maphash.String(w.seed, key)%w.parts != 0 {
+					events += state.applied
 					delete(s.states, key)
 					w.states.Add(-1)
 				}
 			}
 		}
 	}
+	return events
 }
 
 // write puts the states of the pass into the store.

@@ -2,9 +2,11 @@ package offline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +223,36 @@ func TestO10_RepairMissesNoEvent(t *testing.T) {
 			t.Errorf("%d and %d events, want %d and %d", got[3], got[4], want, before+5)
 		}
 	})
+}
+
+// A repair that takes several passes over the history restores the whole index, so that later losses are found. [o10]
+func TestO10_RepairInPassesRestoresTheIndex(t *testing.T) {
+	l := newTill(t, fromFiles, backend.InMemory)
+	byUser := paid(40)
+	slices.SortStableFunc(byUser, func(a, b payment) int { return cmp.Compare(a.user, b.user) })
+	for i := range 10 {
+		l.writePayments(fmt.Sprintf("payments-%d.parquet", i), byUser[4*i:4*i+4]...)
+	}
+	l.run(l.backfill(plan.Never))
+	states := l.live().Prefix()
+	index := bytes.Clone(states)
+	index[0] = 'x'
+	drop := func(prefix []byte) {
+		if err := l.store.DeletePrefix(t.Context(), prefix); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop(states)
+	drop(index)
+	r := l.repair(plan.Never)
+	r.Entities, r.Threads = 2, 1
+	if got, err := r.Run(t.Context()); err != nil || got.Repaired != 9 || !got.IndexLost {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	drop(states)
+	if n := l.missing(9); n != 9 {
+		t.Errorf("of 9 states that are lost %d read as lost", n)
+	}
 }
 
 // Without losses a repair reads no history; a dry run changes nothing; data that changed since the build are refused.
