@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,9 +35,10 @@ func TestGolden(t *testing.T) {
 	p := fixture(t)
 	p.Notes = []string{"A note with <b>."}
 	text := p.must(t)
-	for _, asset := range []string{styleText, script, hashOf(styleText), hashOf(script)} {
+	for _, asset := range []string{styleText, script} {
 		text = strings.Replace(text, asset, "…", 1)
 	}
+	text = regexp.MustCompile(`sha256-.*?&#39;`).ReplaceAllString(text, "…")
 	path := filepath.Join("testdata", "parity.html")
 	if *update {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
