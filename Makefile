@@ -23,6 +23,9 @@ UNFUSED := internal/kernel internal/celenv internal/entitykey internal/ingest fe
 # Packages whose binaries are built without cgo.
 STATIC := $(wildcard cmd/unskew-server inprocess internal/serving materializer/online sdk server)
 
+# Packages of Node are away from the sources, in which Go would look at them too.
+UI := .cache/ui
+
 below = $(foreach dir,$1,./$(dir)/...)
 
 .PHONY: help
@@ -181,8 +184,6 @@ bench-offline: build ## compare the speed of training sets with that of SQL in D
 	@$(GO) build -tags $(TAGS) -o bin/bench-offline ./internal/dev/bench/offline
 	bin/bench-offline -unskew bin/unskew $(BENCH)
 
-# Packages of Node are away from the sources, in which Go would look at them too.
-UI := .cache/ui
 $(UI)/installed: $(addprefix internal/ui/web/,package.json package-lock.json .npmrc) | need-node
 	@rm -rf $(UI) && mkdir -p $(UI) && cp $^ $(UI)
 	cd $(UI) && npm ci --ignore-scripts --loglevel=error
