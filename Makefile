@@ -109,6 +109,18 @@ test-python: wheel ## install the wheel and test the Python package against a re
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps bin/wheel/unskew-*.whl
 	cd sdk/python && ../../$(PYTHON) -P -m pytest -q -p no:cacheprovider
 
+# Feast and what it depends on are as much as all the rest together, so its tests have another environment.
+FEAST := .cache/feast/bin/python
+$(FEAST): sdk/python/requirements-feast.txt examples/feast/requirements.txt | need-python
+	python3 -m venv --clear .cache/feast
+	$(FEAST) -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: test-feast
+test-feast: wheel $(FEAST) ## test the import of Feast repositories with the real package (0.6 GB, installed once)
+	$(FEAST) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps bin/wheel/unskew-*.whl
+	cd sdk/python && ../../$(FEAST) -P -m pytest -q -p no:cacheprovider tests/test_feast.py tests/test_feast_package.py
+
 # Where the processor can, the compiler fuses x*y+z for GOAMD64=v3 as it does for arm64.
 .PHONY: test-v3
 test-v3: need-go ## run the kernel's tests compiled for GOAMD64=v3
