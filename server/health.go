@@ -168,12 +168,17 @@ func alive(w http.ResponseWriter, _ *http.Request) {
 // Watches end when a shutdown stops to take requests.
 func (s *Server) grpcHealth(opts []connect.HandlerOption) (string, http.Handler) {
 	path, h := grpchealth.NewHandler(healthChecker{s}, opts...)
-	return path, withoutDeadlines(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return path, withoutDeadlines(s.untilStopping(h))
+}
+
+// untilStopping cancels requests when a shutdown stops to take new ones, for it waits for all.
+func (s *Server) untilStopping(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(s.stopping, cancel)()
-		h.ServeHTTP(w, r.WithContext(ctx))
-	}))
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // healthChecker implements grpchealth.Watcher.

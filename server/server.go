@@ -110,8 +110,9 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle("GET "+parityPath, s.cfg.Parity)
 	}
 	if s.cfg.Pages != nil {
-		mux.Handle("GET "+pagesPath, s.cfg.Pages)
-		mux.Handle("GET "+pagesPath+"/", s.cfg.Pages)
+		pages := s.untilStopping(s.cfg.Pages) // what explains a value reads for long
+		mux.Handle("GET "+pagesPath, pages)
+		mux.Handle("GET "+pagesPath+"/", pages)
 	}
 	return mux
 }

@@ -316,6 +316,38 @@ func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
+// A page that takes long does not hold up a shutdown.
+func TestShutdownEndsPages(t *testing.T) {
+	entered := make(chan struct{}, 1)
+	f := start(t, func(cfg *Config) {
+		cfg.Drain = time.Minute
+		cfg.Pages = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			entered <- struct{}{}
+			<-r.Context().Done()
+			w.WriteHeader(http.StatusTeapot)
+		})
+	})
+	url, stop, ended := f.serve(t)
+	answered := make(chan int, 1)
+	go func() {
+		res, err := http.Get(url + "/ui/x")
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = res.Body.Close()
+		answered <- res.StatusCode
+	}()
+	<-entered
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := <-answered; got != http.StatusTeapot {
+		t.Errorf("the page was answered with %d", got)
+	}
+}
+
 func h2c() *http.Transport {
 	t := &http.Transport{Protocols: new(http.Protocols)}
 	t.Protocols.SetUnencryptedHTTP2(true)
