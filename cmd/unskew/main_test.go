@@ -37,14 +37,19 @@ func program(f func(args []string) error) func() {
 	}
 }
 
-// Every script works in a directory with a copy of testdata/shop.
+// Every script works in a directory with a copy of testdata/shop; $EXAMPLES is the repository's folder, to be read only.
 func TestScripts(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("EXAMPLES", examples)
 			return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("testdata/shop"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

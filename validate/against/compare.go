@@ -206,11 +206,36 @@ func integer(v plan.Value) int64 {
 	return v.Int()
 }
 
-// rounded reports whether theirs is ours after rounding to a float of 32 bits.
-func rounded(ours, theirs plan.Value) bool {
-	x, _ := number(ours)
-	y, exact := number(theirs)
-	return exact && ours.Kind() == plan.Double && theirs.Kind() == plan.Double && float64(float32(x)) == y
+// rounded says how ours was rounded if that gives theirs: a double to a float of 32 bits, or a time down to milliseconds or seconds,
+// in which other systems keep times; else "".
+func rounded(ours, theirs plan.Value) string {
+	if ours.IsNull() || theirs.IsNull() || ours.Kind() != theirs.Kind() {
+		return ""
+	}
+	switch ours.Kind() {
+	case plan.Double:
+		if float64(float32(ours.Double())) == theirs.Double() {
+			return "rounded to a float of 32 bits"
+		}
+	case plan.Timestamp:
+		x, y := ours.Time(), theirs.Time()
+		if y == x-into(x, plan.Micros(plan.Second)/1000) {
+			return "cut to milliseconds"
+		}
+		if y == x-into(x, plan.Micros(plan.Second)) {
+			return "cut to seconds"
+		}
+	}
+	return ""
+}
+
+// into is how far a time is into a period; periods begin at the multiples of their length.
+func into(t plan.EventTime, period plan.Micros) plan.EventTime {
+	n := t % plan.EventTime(period)
+	if n < 0 {
+		n += plan.EventTime(period)
+	}
+	return n
 }
 
 // nothing reports whether a value is what systems put where there is none.

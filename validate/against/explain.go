@@ -51,11 +51,7 @@ func (r *run) variants() []variant {
 	}
 	for _, p := range periods {
 		out = append(out, variant{Lag, func(t plan.EventTime) plan.EventTime {
-			into := t % plan.EventTime(p)
-			if into < 0 {
-				into += plan.EventTime(p)
-			}
-			return t - into
+			return t - into(t, p)
 		}})
 	}
 	for _, ahead := range []plan.Micros{1, plan.Micros(plan.Second), plan.Micros(plan.Minute)} {
@@ -79,8 +75,9 @@ func (r *run) explainAll(ctx context.Context) error {
 	slices.SortFunc(r.differing, func(a, b *difference) int { return int(a.row - b.row) })
 	for _, d := range r.differing {
 		for i := range d.cells {
-			if c := &d.cells[i]; rounded(c.ours, c.theirs) {
-				c.cause, c.as = Precision, "it is rounded to a float of 32 bits"
+			c := &d.cells[i]
+			if as := rounded(c.ours, c.theirs); as != "" {
+				c.cause, c.as = Precision, "it is "+as
 			}
 		}
 	}
@@ -181,15 +178,20 @@ func (h *hypothesis) cause(f *feature, at plan.EventTime) Cause {
 	switch {
 	case h.repeated && same:
 		return Duplicate
-	case h.repeated, same && !h.final, h.variant.cause == Clock && h.final:
+	case h.repeated, same && !h.final:
 		return ""
 	case same && f.late:
 		return Outcome
-	case same:
+	case same, h.final && h.inclusive(at):
 		return Late
+	case h.variant.cause == Clock && h.final:
+		return ""
 	}
 	return h.variant.cause
 }
+
+// inclusive reports whether an event at the time itself counts, as it does in joins by event time, and nothing else is another.
+func (h *hypothesis) inclusive(at plan.EventTime) bool { return h.time(at) == at+1 }
 
 // text says what a value is if a hypothesis is true.
 func (h *hypothesis) text(f *feature, at plan.EventTime) string {
@@ -202,6 +204,9 @@ func (h *hypothesis) text(f *feature, at plan.EventTime) string {
 	case Duplicate:
 		return "it counts events as often as they were delivered"
 	case Late:
+		if h.inclusive(at) {
+			early += ", and with events of the very time"
+		}
 		return "it is that " + early
 	case Outcome:
 		return "it is that " + early + ", or with outcomes of these"
@@ -281,7 +286,10 @@ func (e *evidence) row(b *relation.Batch, i int) {
 	d, v := e.differing[b.Col(rowColumn).Int[i]], int(b.Col(variantColumn).Int[i])
 	for n := range d.cells {
 		c := &d.cells[n]
-		if c.cause != "" || !equal(b.Col(e.features[c.feature].Name).Value(i), c.theirs) {
+		if c.cause != "" {
+			continue
+		}
+		if ours := b.Col(e.features[c.feature].Name).Value(i); !equal(ours, c.theirs) && rounded(ours, c.theirs) == "" {
 			continue
 		}
 		if c.explains == nil {
