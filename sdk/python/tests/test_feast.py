@@ -84,7 +84,7 @@ def converted(tmp_path):
     def convert(*, columns=None, path="stats.parquet", other=None, entities=None, **objects):
         root, out = tmp_path / "repo", tmp_path / "project"
         times = pa.array([0, 1_000_000, 2_000_000], pa.timestamp("us", "UTC"))
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         table = {"user_id": [1, 1, 2], "ts": times, "created": times, "x": [0.5, 1.5, 2.5]} | (columns or {})
         if path:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -293,6 +293,43 @@ def test_files_that_cannot_be_read_now(converted, path):
 def test_a_folder_of_files(converted):
     got = converted(views=[view(source=stats("stats"))], path="stats/day=1/a.parquet")
     assert 'from: "../repo/stats/**/*.parquet"' in got.text
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"ts": [1, 2, 3]}, "ts as int"),
+        ({"created": ["a", "b", "c"]}, "created as string"),
+        ({"X": [1.0, 2.0, 3.0]}, "differ only in case (x)"),
+        ({"ts": [[1], [2], [3]]}, "no column ts that is a time"),
+    ],
+)
+def test_files_that_cannot_be_used_as_they_are(converted, columns, words):
+    assert said(converted(columns=columns, views=[view()]), "by hand", words, "no history yet")
+
+
+def test_files_that_are_no_parquet(converted, tmp_path):
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "stats.parquet").write_text("no parquet")
+    assert said(converted(path=None, views=[view()]), "by hand", "cannot be read")
+
+
+def test_keys_have_the_type_of_the_data(converted):
+    got = converted(entities=[entity("user", "user_id", "STRING")], views=[view(keys=[])])
+    assert "keys: [{name: user_id, type: int}]" in got.text and said(got, "differs", "key user_id is string in Feast and int in the data")
+
+
+def test_a_column_that_two_views_have_as_different_types(converted):
+    got = converted(columns={"n": [1, 2, 3]}, views=[view(features=[field("n", "INT64")]), view("w", features=[field("n", "DOUBLE")])])
+    assert said(got, "differs", 'feature view "w"', "n is int, as another view")
+
+
+def test_a_service_over_keys_of_different_types(converted):
+    v = view()
+    w = view("w", keys=[field("user_id", "STRING")], source=stats("other.parquet", name="other"))
+    service = Object(name="s", feature_view_projections=[projection(v), projection(w)])
+    got = converted(other={"user_id": ["a", "b", "c"]}, views=[v, w], services=[service])
+    assert said(got, "by hand", 'feature service "s"', "reads w, which has a key of another type")
 
 
 def test_delta_tables(converted):

@@ -405,15 +405,33 @@ class Converter:
             return
         if (self.repo.root / path).is_dir():
             path = os.path.join(path, "**", "*.parquet")
-        source.files = _Files.read(str(self.repo.root / path))
         source.path = self._path(path)
-        if source.files is None:
-            source.absent, source.stream = f"from: {source.path}", True
-            self._source_note(source, "by hand", f"has no file: {path} does not exist, so it has no history yet", "Set from:; then remove stream: true if nothing is pushed")
+        try:
+            source.files = _Files.read(str(self.repo.root / path))
+            problem = self._unusable(source)
+        except (pa.ArrowException, OSError) as error:
+            problem = f"cannot be read ({str(error).splitlines()[0]})"
+        if problem:
+            source.files, source.absent, source.stream = None, f"from: {source.path}", True
+            self._source_note(source, "by hand", f"{problem}, so it has no history yet", "Set from:, or sql: to convert it; then remove stream: true if nothing is pushed")
         elif not path.endswith(".parquet"):
             source.relation = f"sql: {scalar(f'SELECT * FROM read_parquet({_quoted(source.path)})')}"
         else:
             source.relation = f"from: {scalar(source.path)}"
+
+    def _unusable(self, source: _Source) -> str:
+        """Why the files of a source cannot be read as they are; "" if they can."""
+        if source.files is None:
+            return f"has no file: {source.feast.path} does not exist"
+        folded = [n.lower() for n in source.files.schema.names]
+        twice = sorted({n for n in folded if folded.count(n) > 1})
+        if twice:
+            return f"has columns that differ only in case ({', '.join(twice)})"
+        for name in (source.feast.timestamp_field, source.feast.created_timestamp_column):
+            kind = self._in_file(source, name) if name else "timestamp"
+            if kind != "timestamp":
+                return f"has {name} as {kind}, which is no time" if kind else f"has no column {name} that is a time"
+        return ""
 
     def _path(self, path: str) -> str:
         """A path of the repository as one of the project: relative paths stay relative."""
@@ -553,7 +571,11 @@ class Converter:
             if entity is None:
                 note("by hand", f'has an entity "{name}" that is not in the registry', "It is not written")
                 return None, []
-            kind = declared.get(entity.join_key) or TYPES.get(_value_type(entity.value_type)) or self._in_file(source, entity.join_key)
+            in_file = self._in_file(source, entity.join_key)
+            kind = declared.get(entity.join_key) or TYPES.get(_value_type(entity.value_type)) or in_file
+            if in_file is not None and kind is not None and in_file != kind and in_file not in _READS.get(kind, ()):
+                note("differs", f"its key {entity.join_key} is {kind} in Feast and {in_file} in the data; here it is {in_file}")
+                kind = in_file
             if kind not in _KEY_TYPES:
                 if kind is not None:
                     note("by hand", f"has a key {entity.join_key} of type {kind}, which keys cannot have ({', '.join(_KEY_TYPES)})", "Convert it with sql:")
@@ -621,6 +643,8 @@ class Converter:
             if getattr(f, "vector_index", False):
                 note("by hand", f"{f.name} has a vector index", "Keep it in a vector database")
             column = source.column(f.name, kind)
+            if source.columns[column][0] != kind:
+                note("differs", f"{f.name} is {source.columns[column][0]}, as another view of the data has it")
             features[f.name] = names(f.name)
             nullable = source.files is not None and raw in source.files.nulls
             if nullable:
@@ -677,8 +701,12 @@ class Converter:
         lines.append("features:")
         types: dict[str, str] = {}
         for (role, _), (view, keys, wanted) in items.items():
+            needs = {keys.get(k, k): t for k, t in view.keys}
+            if any(types.get(k, t) != t for k, t in needs.items()):
+                note("by hand", f"reads {role}, which has a key of another type than other views, and is not in it", "Convert the key with sql: in one of the sources")
+                continue
             lines += self._item(role, view, keys, wanted)
-            types |= {keys.get(k, k): t for k, t in view.keys}
+            types |= needs
             self.outputs.setdefault(name, []).extend((f"{role}.{view.features[f]}", role, f) for f in wanted)
         lines += self._request(on_demand, types, note)
         for view in on_demand:
@@ -703,6 +731,7 @@ class Converter:
         while any(r == role and k != at[1] for r, k in items):
             role += "_2"
             at = (role, at[1])
+            note("renamed", f"reads {p.name} twice by other keys: the second is called {role}")
         _, _, wanted = items.setdefault(at, (view, keys, []))
         before = len(wanted)
         for f in p.features:
