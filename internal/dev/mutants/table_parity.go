@@ -84,4 +84,14 @@ var parityMutants = []mutant{
 		file: "validate/against/explain.go", old: "if counts[h] > counts[best] {", new: "if counts[best] == 0 && counts[h] > 0 {",
 		tests: []string{"validate/against"},
 	},
+	{
+		name: "against-the-time-itself", tag: "p21", breaks: "A join by event time that includes the time itself is no mistake that is tried.",
+		file: "validate/against/explain.go", old: "case same, h.final && h.inclusive(at):", new: "case same:",
+		tests: []string{"validate/against"},
+	},
+	{
+		name: "against-seconds-round-up", tag: "p21", breaks: "Times before 1970 are cut to seconds toward zero.",
+		file: "validate/against/compare.go", old: "if n < 0 {", new: "if n < -1<<62 {",
+		tests: []string{"validate/against"},
+	},
 }

@@ -143,7 +143,7 @@ def test_features_are_the_latest_values(converted):
     got = converted(views=[view(features=[field("x", description="How: much", tags={"a": "b", "c": ""})], owner="me@example.com", tags={"team": "x"})])
     assert 'expr: latest(x, "1d/exact")' in got.text
     assert 'description: "How: much"' in got.text and 'tags: ["a=b", c]' in got.text and 'owner: "me@example.com"' in got.text
-    assert "known_at: created" in got.text and "event_time: ts" in got.text and "from: \"../repo/stats.parquet\"" in got.text
+    assert "\nknown_at: created\n" in got.text and "\nevent_time: ts\n" in got.text and "from: \"../repo/stats.parquet\"" in got.text
     assert not [n for n in got.notes if n.kind == "differs"]
 
 

@@ -27,3 +27,20 @@ func TestRoundedValuesAreSeen(t *testing.T) {
 		}
 	}
 }
+
+// A join by event time has events that were not known yet, and those of the very time: both together are one mistake, while a clock
+// that is a microsecond ahead and knows them is none.
+func TestJoinsByEventTimeAreLate(t *testing.T) {
+	at := plan.EventTime(1735689600_000000)
+	r := &run{}
+	got := map[Cause]int{}
+	for _, v := range r.variants() {
+		h := hypothesis{variant: &v, final: true}
+		if v.cause == Clock {
+			got[h.cause(&feature{}, at)]++
+		}
+	}
+	if got[Late] != 1 || got[Clock] != 0 || got[""] == 0 {
+		t.Errorf("causes of times ahead with events that were not known yet: %v", got)
+	}
+}
