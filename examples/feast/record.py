@@ -154,7 +154,7 @@ class Shop:
     def read(self, rows: list[dict]) -> list[dict]:
         keys = [{k: r[k] for k in ("seller_id", "budget")} for r in rows]
         got = self.store.get_online_features(self.service, keys, full_feature_names=True).to_dict()
-        return [{"read_at": r["read_at"], "budget": r["budget"], **{name: values[i] for name, values in got.items()}} for i, r in enumerate(rows)]
+        return [{"read_at": r["read_at"], "budget": r["budget"], **{name: values[i] for name, values in sorted(got.items())}} for i, r in enumerate(rows)]
 
 
 def serve(shop: Shop, asked: list[dict]) -> pd.DataFrame:
