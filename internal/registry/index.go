@@ -199,7 +199,7 @@ func (x *Index) get(ctx context.Context, ids []bucketID) (map[bucketID]*bucket, 
 func (x *Index) find(ctx context.Context, hashes []uint64) ([]*bucket, error) {
 	out := make([]*bucket, len(hashes))
 	first := uint8(max(x.hint.Load(), int32(x.generation.Depth)))
-	at, down := make([]uint8, len(hashes)), make([]bool, len(hashes))
+	at, down, again := make([]uint8, len(hashes)), make([]bool, len(hashes)), make([]bool, len(hashes))
 	for i := range at {
 		at[i] = first
 	}
@@ -228,6 +228,10 @@ func (x *Index) find(ctx context.Context, hashes []uint64) ([]*bucket, error) {
 			case b.divided && at[i] < deepest:
 				at[i]++
 				down[i] = true
+			case b.lost() && !again[i]:
+				// The places of one read are not read at one time: it may have been read before, and the place above after, the division
+				// that made it. What was divided before this read began is there.
+				down[i], again[i] = true, true
 			default:
 				out[i] = b
 				left--

@@ -143,6 +143,55 @@ func TestO10_WritersAddAtTheSameTime(t *testing.T) {
 	})
 }
 
+// between is a store in which something happens between the reads of the keys of one Get.
+type between struct {
+	onlinestore.Store
+	happens func()
+}
+
+func (b *between) Get(ctx context.Context, keys [][]byte) (values [][]byte, err error) {
+	for i := range keys {
+		one, err := b.Store.Get(ctx, keys[i:i+1])
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, one...)
+		if b.happens != nil && i < len(keys)-1 {
+			b.happens()
+			b.happens = nil
+		}
+	}
+	return values, nil
+}
+
+// The keys of a read are not read at one time. If a bucket is divided meanwhile, its parts are there, though they were not when they were
+// read: nothing is lost.
+func TestO10_DivisionsDuringAReadLoseNothing(t *testing.T) {
+	store := embedded(t)
+	g := Generation{View: view("v", 1).Fingerprint, Number: 1, Indexed: true}
+	other := OpenIndex(store, g)
+	if err := errors.Join(BeginIndex(t.Context(), store, g), other.Add(t.Context(), entities(0, bucketMost))); err != nil {
+		t.Fatal(err)
+	}
+	divided := false
+	x := OpenIndex(&between{Store: store, happens: func() {
+		divided = true
+		if err := other.Add(t.Context(), entities(bucketMost, bucketMost+10)); err != nil {
+			t.Error(err)
+		}
+	}}, g)
+	x.hint.Store(1) // where it found the last entity of another part of the index
+	for range 2 {
+		got, err := x.Look(t.Context(), entities(0, bucketMost))
+		if err != nil || slices.ContainsFunc(got, func(p Presence) bool { return p != Had }) {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if n := count(t, store, g.indexes()); n != 3 || !divided {
+		t.Errorf("%d parts", n)
+	}
+}
+
 // failingSwap is a store of which the nth Swap fails without an effect.
 type failingSwap struct {
 	onlinestore.Store

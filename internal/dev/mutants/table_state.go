@@ -222,6 +222,11 @@ var stateMutants = []mutant{
 		tests: []string{"internal/kernel"},
 	},
 	{
+		name: "index-read-at-one-time", tag: "o10", breaks: "A part of the index that another writer makes during a read counts as lost.",
+		file: "internal/registry/index.go", old: "case b.lost() && !again[i]:", new: "case b.lost() && !again[i] && again[i]:",
+		tests: []string{"internal/registry"},
+	},
+	{
 		name: "index-below-undivided", tag: "o10", breaks: "An entity is added below a place of the index that is not divided yet, where a later division forgets it.",
 		file: "internal/registry/index.go", old: "&& !found[idOf(h, at[i]-1)].divided:", new: "&& b.lost():",
 		tests: []string{"internal/registry"},
