@@ -18,13 +18,13 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/limits"
 	"github.com/unskew/unskew/internal/registry"
@@ -92,10 +92,10 @@ func (f *Features) start(ctx context.Context, project *featuredefs.Project, o Op
 	if err != nil {
 		return err
 	}
-	fresh := freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: now, CaughtUp: states.CaughtUp})
-	cfg := server.Config{Clock: now, States: states, Freshness: fresh, Log: o.Log}
+	fresh := freshness.New(freshness.Config{Log: f.backend.Log, Store: f.backend.Store, Clock: clock.Now, CaughtUp: states.CaughtUp})
+	cfg := server.Config{Clock: clock.Now, States: states, Freshness: fresh, Log: o.Log}
 	if !o.ReadOnly {
-		ingester, err := online.NewIngester(p, f.backend.Log, now)
+		ingester, err := online.NewIngester(p, f.backend.Log, clock.Now)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: now, Leases: leases,
+	a, err := online.New(online.Config{Plan: p, Log: f.backend.Log, Store: f.backend.Store, Clock: clock.Now, Leases: leases,
 		Aside: func(v *plan.View, l registry.DeadLetter) {
 			log.Error("event or entity set aside", "view", v.Name, "position", l.Position, "reason", l.Reason)
 		}})
@@ -155,8 +155,6 @@ func (f *Features) apply(ctx context.Context, p *plan.Plan, log *slog.Logger) (*
 	f.running.Go(func() error { return a.Run(ctx, report) })
 	return a, nil
 }
-
-func now() plan.EventTime { return plan.TimeOf(time.Now()) }
 
 // Client returns the client with the default options.
 func (f *Features) Client() *sdk.Client { return f.client }

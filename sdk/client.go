@@ -38,6 +38,7 @@ type Client struct {
 	ingest   unskewv1connect.IngestServiceClient
 	known    known
 	training unskewv1connect.TrainingServiceClient
+	parity   unskewv1connect.ParityServiceClient
 }
 
 type options struct {
@@ -104,6 +105,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		features: unskewv1connect.NewFeatureServiceClient(o.http, baseURL, o.calls...),
 		ingest:   unskewv1connect.NewIngestServiceClient(o.http, baseURL, o.calls...),
 		training: unskewv1connect.NewTrainingServiceClient(o.http, baseURL, o.calls...),
+		parity:   unskewv1connect.NewParityServiceClient(o.http, baseURL, o.calls...),
 	}, nil
 }
 

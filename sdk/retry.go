@@ -68,7 +68,7 @@ func (l callLimits) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 
 // mayRepeat reports whether making a call twice has the effect of making it once.
 func mayRepeat(ctx context.Context, spec connect.Spec) bool {
-	return spec.IdempotencyLevel == connect.IdempotencyNoSideEffects || spec.Procedure == unskewv1connect.FeatureServiceGetFeaturesProcedure ||
+	return spec.IdempotencyLevel == connect.IdempotencyNoSideEffects || spec.Procedure == unskewv1connect.FeatureServiceGetFeaturesProcedure || spec.Procedure == unskewv1connect.ParityServiceExplainProcedure ||
 		ctx.Value(repeatable{}) != nil
 }
 

@@ -37,6 +37,7 @@ var prefixes = []struct {
 	{"/" + unskewv1connect.IngestServiceName + "/", access.Push},
 	{sourcesPath, access.Push},
 	{"/" + unskewv1connect.TrainingServiceName + "/", access.Train},
+	{"/" + unskewv1connect.ParityServiceName + "/", access.Admin},
 	{"/grpc.health.v1.Health/", anyone},
 	{"/metrics", access.Admin},
 	{parityPath, access.Admin},

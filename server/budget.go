@@ -20,36 +20,38 @@ import (
 // of the fields and waits only for those from decoding to cells, so none waits for one that waits
 // for it.
 type budget struct {
-	maxBytes    int
-	connections *shared
-	requests    *shared // that are being answered
-	streams     *shared
-	uploads     *shared // of spines
-	arriving    *shared // bytes of large bodies
-	decoding    *shared // bytes of memory, estimated
-	fetching    *shared // bytes of states, estimated until they are there
-	cells       *shared // of answers that are being computed
-	writing     *shared // bytes of large answers
+	maxBytes     int
+	connections  *shared
+	requests     *shared // that are being answered
+	streams      *shared
+	uploads      *shared // of spines
+	explanations *shared
+	arriving     *shared // bytes of large bodies
+	decoding     *shared // bytes of memory, estimated
+	fetching     *shared // bytes of states, estimated until they are there
+	cells        *shared // of answers that are being computed
+	writing      *shared // bytes of large answers
 }
 
 func newBudget(cfg Config, refused func(resource string)) *budget {
 	return &budget{
-		maxBytes:    cfg.MaxBytes,
-		connections: newShared("connections", "connections may be open", int64(cfg.MaxConnections), refused),
-		requests:    newShared("requests", "requests are answered at a time", int64(cfg.MaxInFlight), refused),
-		streams:     newShared("streams", "streams are open at a time", limits.Streams, refused),
-		uploads:     newShared("uploads", "spines are uploaded at a time", limits.Uploads, refused),
-		arriving:    newShared("arriving_bytes", "bytes of large requests are received at a time", limits.ArrivingBytes, refused),
-		decoding:    newShared("decoding_bytes", "bytes of memory decode requests at a time", limits.DecodingBytes, refused),
-		fetching:    newShared("fetching_bytes", "bytes of states are read at a time", limits.FetchingBytes, refused),
-		cells:       newShared("answering_cells", "values are computed at a time", limits.AnsweringCells, refused),
-		writing:     newShared("writing_bytes", "bytes of large answers are sent at a time", limits.WritingBytes, refused),
+		maxBytes:     cfg.MaxBytes,
+		connections:  newShared("connections", "connections may be open", int64(cfg.MaxConnections), refused),
+		requests:     newShared("requests", "requests are answered at a time", int64(cfg.MaxInFlight), refused),
+		streams:      newShared("streams", "streams are open at a time", limits.Streams, refused),
+		uploads:      newShared("uploads", "spines are uploaded at a time", limits.Uploads, refused),
+		explanations: newShared("explanations", "values are explained at a time", limits.Explanations, refused),
+		arriving:     newShared("arriving_bytes", "bytes of large requests are received at a time", limits.ArrivingBytes, refused),
+		decoding:     newShared("decoding_bytes", "bytes of memory decode requests at a time", limits.DecodingBytes, refused),
+		fetching:     newShared("fetching_bytes", "bytes of states are read at a time", limits.FetchingBytes, refused),
+		cells:        newShared("answering_cells", "values are computed at a time", limits.AnsweringCells, refused),
+		writing:      newShared("writing_bytes", "bytes of large answers are sent at a time", limits.WritingBytes, refused),
 	}
 }
 
 // all are the resources, for metrics.
 func (b *budget) all() []*shared {
-	return []*shared{b.connections, b.requests, b.streams, b.uploads, b.arriving, b.decoding, b.fetching, b.cells, b.writing}
+	return []*shared{b.connections, b.requests, b.streams, b.uploads, b.explanations, b.arriving, b.decoding, b.fetching, b.cells, b.writing}
 }
 
 // visit is what a request holds of the budget. It belongs to the request's goroutine.

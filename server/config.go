@@ -54,6 +54,8 @@ type Config struct {
 	Served *servedlog.Log
 	// Parity answers GET /parity: whether what was served is what training sees; nil: nobody has looked.
 	Parity http.Handler
+	// Explain explains values; nil: this server does not.
+	Explain explainer
 	// Pages answers what is at and below /ui, for people with a browser; nil: there are no pages.
 	Pages http.Handler
 	// Access knows the callers; nil: everyone on this machine may do everything, and the server listens

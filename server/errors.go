@@ -102,7 +102,7 @@ func (s *Server) coded(procedure string, err error) error {
 		s.cfg.Log.Error("there is no room for a training set", "procedure", procedure, "error", err)
 		return later(connect.CodeUnavailable, training.ErrNoRoom)
 	case errors.Is(err, context.DeadlineExceeded):
-		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.cfg.Timeout))
+		return connect.NewError(connect.CodeDeadlineExceeded, fmt.Errorf("the request took longer than its time limit (the server's is %v)", s.timeLimit(procedure)))
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, errors.New("the caller canceled the request"))
 	}

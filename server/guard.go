@@ -23,7 +23,7 @@ func (s guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if err, ok := ctx.Value(answeredKey{}).(error); ok {
 			return nil, err
 		}
-		err = s.unary(ctx, req.Spec().Procedure, s.cfg.Timeout, func(ctx context.Context) (err error) { res, err = next(ctx, req); return err })
+		err = s.unary(ctx, req.Spec().Procedure, s.timeLimit(req.Spec().Procedure), func(ctx context.Context) (err error) { res, err = next(ctx, req); return err })
 		if err != nil {
 			return nil, err
 		}

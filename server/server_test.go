@@ -364,7 +364,7 @@ func TestReflection(t *testing.T) {
 		}
 	}()
 	names, err := stream.ListServices()
-	if err != nil || !slices.Equal(slices.Sorted(slices.Values(names)), []protoreflect.FullName{"unskew.v1.FeatureService", "unskew.v1.IngestService", "unskew.v1.TrainingService"}) {
+	if err != nil || !slices.Equal(slices.Sorted(slices.Values(names)), []protoreflect.FullName{"unskew.v1.FeatureService", "unskew.v1.IngestService", "unskew.v1.ParityService", "unskew.v1.TrainingService"}) {
 		t.Fatalf("%v, %v", names, err)
 	}
 	for _, symbol := range []string{"unskew.v1.FeatureService", "unskew.v1.Column"} {

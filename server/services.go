@@ -29,6 +29,9 @@ var services = []contractService{
 		path, h := unskewv1connect.NewTrainingServiceHandler(&trainingHandler{s}, append(opts, connect.WithReadMaxBytes(min(s.cfg.MaxBytes, limits.ChunkBytes)))...)
 		return path, withoutDeadlines(h)
 	}},
+	{unskewv1connect.ParityServiceName, func(s *Server, opts ...connect.HandlerOption) (string, http.Handler) {
+		return unskewv1connect.NewParityServiceHandler(&parityHandler{s}, append(opts, connect.WithReadMaxBytes(limits.ExplainRequestBytes))...)
+	}},
 }
 
 type (
@@ -48,6 +51,7 @@ var (
 	_ unskewv1connect.FeatureServiceHandler  = (*featureHandler)(nil)
 	_ unskewv1connect.IngestServiceHandler   = (*ingestHandler)(nil)
 	_ unskewv1connect.TrainingServiceHandler = (*trainingHandler)(nil)
+	_ unskewv1connect.ParityServiceHandler   = (*parityHandler)(nil)
 )
 
 func serviceNames() []string {

@@ -148,8 +148,9 @@ func (d *demo) recompute(ctx context.Context, on *backend.Backend, dir, path str
 		fmt.Sprintf("This is the demo, with a planted fault: the event %s of source %s (%s), which happened at %s, was delivered to this server %v late. Nothing else is wrong.", d.late.id, d.late.view.Source.Name, d.late.entity, d.late.time, lateBy),
 		fmt.Sprintf("Without the fault, %s flights of December were asked for before: of %s values, %s were not those of the training set.", count(int64(d.report.Rows)), count(int64(d.report.Compared)), count(int64(d.report.Different))),
 	}}
-	x := &pageExplainer{past: from, project: d.project, served: dir, store: on.Store}
-	if err := x.explainAll(ctx, p, 2, d.progress); err != nil {
+	x := explainable(d.project, d.reader, on.Log, on.Store)
+	x.Served = dir
+	if err := (pageExplainer{x}).explainAll(ctx, p, 2, d.progress); err != nil {
 		return err
 	}
 	for _, why := range p.Explained {

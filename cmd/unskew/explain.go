@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -14,16 +13,13 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
-	"github.com/unskew/unskew/internal/entitykey"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/explain"
-	"github.com/unskew/unskew/internal/kernel"
-	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
-	"github.com/unskew/unskew/internal/registry"
-	"github.com/unskew/unskew/internal/servedlog"
-	"github.com/unskew/unskew/internal/text"
+	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/sdk"
 )
 
 // explainFlags are the flags of explain.
@@ -31,8 +27,9 @@ type explainFlags struct {
 	keys    []string
 	at      string
 	request string
-	row     int
+	row     int64
 	events  int
+	server  string
 }
 
 func newExplain(o *options) *cobra.Command {
@@ -50,7 +47,10 @@ A feature is named VIEW.FEATURE; with --request, also as a service names it, ROL
 
 Without --at the value is as of now. With --at it is that of training at another time; serving
 answers as of now only. With --request it is the value that a server recorded for a request
-(served_log: in unskew.yaml), whose id was in the header X-Request-Id of the answer.`,
+(served_log: in unskew.yaml), whose id was in the header X-Request-Id of the answer.
+
+Files, log and store of the project are read here, beside a server that has them open. With
+--server the server explains instead, to callers with the role admin.`,
 		Example: `  unskew explain spending.mean_30d --key user_id=42
   unskew explain spending.mean_30d --key user_id=42 --at 2025-03-01T12:00:00Z --json
   unskew explain spending.mean_30d --request 7QX4KJ2M`,
@@ -61,8 +61,9 @@ answers as of now only. With --request it is the value that a server recorded fo
 	c.Flags().StringArrayVarP(&f.keys, "key", "k", nil, "`NAME=VALUE` of a key of the view's entity; repeat for several")
 	c.Flags().StringVar(&f.at, "at", "", "as of this `TIME`, such as 2025-03-01T12:00:00Z, instead of now")
 	c.Flags().StringVar(&f.request, "request", "", "explain what was answered to the request with this `ID`")
-	c.Flags().IntVar(&f.row, "row", 0, "row `N` of the request, from 0")
+	c.Flags().Int64Var(&f.row, "row", 0, "row `N` of the request, from 0")
 	c.Flags().IntVar(&f.events, "events", 20, "list `N` events; all are counted")
+	c.Flags().StringVar(&f.server, "server", "", "ask the server at `URL` instead of reading the project's log, store and files")
 	c.MarkFlagsMutuallyExclusive("at", "request")
 	c.MarkFlagsMutuallyExclusive("key", "request")
 	c.MarkFlagsOneRequired("key", "request")
@@ -78,51 +79,21 @@ func viewFeatureNames(p *plan.Plan) (names []cobra.Completion) {
 	return names
 }
 
-// viewFeature finds VIEW.FEATURE.
-func viewFeature(p *plan.Plan, name string) (*plan.View, int, error) {
-	view, feature, ok := strings.Cut(name, ".")
-	if !ok {
-		return nil, 0, fmt.Errorf("%q names no feature: write VIEW.FEATURE", name)
-	}
-	v, err := pick("view", view, p.Views, func(v *plan.View) string { return v.Name })
-	if err != nil {
-		return nil, 0, err
-	}
-	f, err := pick("feature of view "+v.Name, feature, v.Features, func(f *plan.Feature) string { return f.Name })
-	if err != nil {
-		return nil, 0, err
-	}
-	return v, slices.Index(v.Features, f), nil
-}
-
-func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err error) {
-	if f.events < 0 || f.row < 0 {
-		return errors.New("--events and --row are not negative")
-	}
-	reader, err := o.openReader(0, 0)
+func (o *options) explain(c *cobra.Command, f *explainFlags, name string) error {
+	r := explain.Request{Feature: name, ID: f.request, Row: f.row, Events: f.events}
+	keys, err := parseGiven("key", "--key", f.keys)
 	if err != nil {
 		return err
 	}
-	defer closeWith(&err, reader)
-	p, err := o.load(c, reader)
-	if err != nil {
-		return err
+	r.Keys = keys.text
+	if f.at != "" {
+		t, err := plan.ParseTime(f.at)
+		if err != nil {
+			return fmt.Errorf("--at: %w", err)
+		}
+		r.At = &t
 	}
-	cfg := explain.Config{At: wallClock(), Events: f.events}
-	output := ""
-	if f.request != "" && isOutput(p.Plan, name) {
-		output = name
-	} else if cfg.View, cfg.Feature, err = viewFeature(p.Plan, name); err != nil {
-		return err
-	}
-	st, err := openStores(c, p)
-	if err != nil {
-		return err
-	}
-	defer closeWith(&err, st)
-	warn(c.ErrOrStderr(), st)
-	x := &explaining{past: past{reader, st.Log}, project: p, served: backend.ServedLogDir(p), store: st.Store, flags: f, cfg: &cfg, output: output}
-	e, err := x.run(c.Context())
+	e, err := o.explanation(c, f, r)
 	if err != nil {
 		return err
 	}
@@ -132,211 +103,59 @@ func (o *options) explain(c *cobra.Command, f *explainFlags, name string) (err e
 	return printExplanation(c, e)
 }
 
-// explaining is a running explanation.
-type explaining struct {
-	past
-	project *featuredefs.Project
-	served  string // folder of the served log
-	store   onlinestore.Store
-	flags   *explainFlags
-	cfg     *explain.Config
-	output  string // of a service, with a request: the view and its feature are found by it
-}
-
-// isOutput reports whether a service has a feature of a view under this name, ROLE.FEATURE.
-func isOutput(p *plan.Plan, name string) bool {
-	return slices.ContainsFunc(p.Services, func(s *plan.Service) bool {
-		return slices.ContainsFunc(s.Features, func(f plan.ServiceFeature) bool { return f.Name == name })
-	})
-}
-
-func (x *explaining) run(ctx context.Context) (_ *explain.Explanation, err error) {
-	x.cfg.History = x.history
-	switch {
-	case x.flags.request != "":
-		err = x.recorded(ctx)
-	case x.flags.at != "":
-		x.cfg.At, err = plan.ParseTime(x.flags.at)
-		if err != nil {
-			return nil, fmt.Errorf("--at: %w", err)
-		}
-		x.cfg.Note = "serving answers as of now only, so there is nothing to compare with"
-		x.cfg.Key, err = keyOf(x.cfg.View.Entity, x.flags.keys)
-	default:
-		if x.cfg.Key, err = keyOf(x.cfg.View.Entity, x.flags.keys); err == nil {
-			err = x.live(ctx)
-		}
+// explanation explains a value here, or asks a server.
+func (o *options) explanation(c *cobra.Command, f *explainFlags, r explain.Request) (_ *explain.Explanation, err error) {
+	if f.server != "" {
+		return askExplanation(c.Context(), f.server, r)
 	}
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return nil, err
 	}
-	src := x.cfg.View.Source
-	shards, err := eventlog.NewLayouts(x.log).Find(ctx, src.Name)
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
 	if err != nil {
 		return nil, err
 	}
-	if src.Stream {
-		if x.cfg.Ends, err = shards.Ends(ctx, x.log); err != nil {
-			return nil, err
-		}
-	}
-	return explain.Run(ctx, *x.cfg)
-}
-
-// keyOf parses the key of an entity.
-func keyOf(e *plan.Entity, pairs []string) (key []plan.Value, err error) {
-	g, err := parseGiven("key", "--key", pairs)
+	st, err := openStores(c, p)
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(e.Keys))
-	for i, k := range e.Keys {
-		names[i] = k.Name
-	}
-	for _, name := range slices.Sorted(maps.Keys(g.text)) {
-		if !slices.Contains(names, name) {
-			return nil, noSuch("key of entity "+e.Name, name, names)
-		}
-	}
-	for _, k := range e.Keys {
-		written, ok := g.text[k.Name]
-		if !ok {
-			return nil, fmt.Errorf("the key %s of entity %s is missing: add --key %s=VALUE", k.Name, e.Name, k.Name)
-		}
-		v, err := text.Parse(written, k.Type.Kind)
-		if err == nil && v.IsNull() {
-			err = errors.New("it is null")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", k.Name, err)
-		}
-		key = append(key, v)
-	}
-	return key, nil
+	defer closeWith(&err, st)
+	warn(c.ErrOrStderr(), st)
+	r.Now = clock.Now()
+	return explainable(p, reader, st.Log, st.Store).Explain(c.Context(), r)
 }
 
-// live compares with the live state.
-func (x *explaining) live(ctx context.Context) error {
-	v := x.cfg.View
-	g, err := recompute.FindBuild(ctx, x.store, v, x.inputs)
-	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
-		x.cfg.Note = none.Error()
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	got, err := x.store.Get(ctx, [][]byte{g.StateKey(entitykey.Append(nil, x.cfg.Key...))})
-	if err != nil {
-		return err
-	}
-	k, err := kernel.NewView(v)
-	if err != nil {
-		return err
-	}
-	until := g.Positions.Vector()
-	if got[0] != nil {
-		until = logpos.Max(until, k.AppliedOf(got[0]))
-		x.cfg.At = max(x.cfg.At, k.NewestOf(got[0], x.cfg.At)+1)
-	}
-	x.serving(&g, until).State = got[0]
-	return nil
+// explainable is a project of which values can be explained.
+func explainable(p *featuredefs.Project, reader *relation.Reader, log eventlog.Log, store onlinestore.Store) *explain.Project {
+	from := past{reader, log}
+	return &explain.Project{Plan: p.Plan, Log: log, Store: store, Served: backend.ServedLogDir(p), History: from.history, Inputs: from.inputs}
 }
 
-// recorded compares with what a server recorded.
-func (x *explaining) recorded(ctx context.Context) error {
-	dir := x.served
-	files, err := servedlog.List(dir)
+// askExplanation asks a server for an explanation.
+func askExplanation(ctx context.Context, url string, r explain.Request) (*explain.Explanation, error) {
+	client, err := newClient(url)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range x.project.Plan.Services {
-		for i := range s.Features {
-			f := &s.Features[i]
-			switch {
-			case x.output == f.Name:
-				x.cfg.View, x.cfg.Feature = s.Views[f.Ref].View, f.Feature
-			case x.output != "" || s.Views[f.Ref].View != x.cfg.View || f.Feature != x.cfg.Feature:
-				continue
-			}
-			for _, file := range files {
-				if file.Service != s.Name {
-					continue
-				}
-				found, err := x.inSegment(ctx, file.Path, s, f)
-				if found || err != nil {
-					return err
-				}
-			}
-		}
+	ask := sdk.ExplainRequest{Feature: r.Feature, Keys: r.Keys, RequestID: r.ID, Row: r.Row, Events: r.Events}
+	if r.Events == 0 {
+		ask.Events = sdk.NoEvents
 	}
-	return fmt.Errorf("no row %d of a request %s with this feature is in %s; servers write their rows a minute later at most, and record a sample (served_log: in unskew.yaml)", x.flags.row, x.flags.request, dir)
-}
-
-// inSegment looks for the row in a segment.
-func (x *explaining) inSegment(ctx context.Context, path string, s *plan.Service, f *plan.ServiceFeature) (found bool, err error) {
-	seg, err := servedlog.Open(path)
+	if r.At != nil {
+		ask.At = r.At.Time()
+	}
+	answer, err := client.Explain(ctx, ask)
 	if err != nil {
-		return false, err
+		return nil, orStart(err)
 	}
-	defer func() { err = errors.Join(err, seg.Close()) }()
-	o := slices.IndexFunc(seg.Outputs, func(out plan.Field) bool { return out.Name == f.Name })
-	role := slices.Index(seg.Views, s.Views[f.Ref].As)
-	if o < 0 || role < 0 {
-		return false, nil
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
 	}
-	for row, err := range seg.Rows() {
-		if err != nil {
-			return false, err
-		}
-		if row.RequestID == x.flags.request && row.Number == x.flags.row {
-			return true, x.recordedRow(ctx, seg, row, &s.Views[f.Ref], row.Outputs[o], &row.Views[role])
-		}
-	}
-	return false, ctx.Err()
-}
-
-// recordedRow compares with a recorded row.
-func (x *explaining) recordedRow(ctx context.Context, seg *servedlog.Segment, row *servedlog.Row, ref *plan.ViewRef, out servedlog.Output, of *servedlog.View) error {
-	v := x.cfg.View
-	if seg.KeysHashed {
-		return errors.New("the entity is not known: hash_keys hides the keys of the served log; name it with --key and --at")
-	}
-	for _, name := range ref.Keys {
-		if i := slices.IndexFunc(seg.Keys, func(k plan.Field) bool { return k.Name == name }); i >= 0 {
-			x.cfg.Key = append(x.cfg.Key, row.Keys[i])
-		}
-	}
-	if len(x.cfg.Key) != len(ref.Keys) || slices.ContainsFunc(x.cfg.Key, plan.Value.IsNull) {
-		return errors.New("the row has no key of this view's entity")
-	}
-	if out.Status == "" {
-		return errors.New("the request did not ask for this feature")
-	}
-	x.cfg.At = row.AsOf
-	cell := recompute.NewCell(out.Value, out.Status)
-	if cell.Reason = out.Reason; out.Status == "STALE" {
-		cell.Status, cell.Reason = out.Reason, ""
-	}
-	g, err := recompute.FindBuild(ctx, x.store, v, x.inputs)
-	if none := (*registry.NotMaterialized)(nil); err != nil && !errors.As(err, &none) {
-		return err
-	}
-	if err != nil || of.Fingerprint != v.Fingerprint.String() || of.Build != g.Build || of.Generation != g.Number {
-		x.cfg.Note = fmt.Sprintf("%s (%s) was served, by a version or build of the view that is no longer live, so its events are not known", cell.Value, cell.Status)
-		return nil
-	}
-	x.serving(&g, of.Positions).Recorded = &cell
-	return nil
-}
-
-// serving compares with what a build had at positions of the log.
-func (x *explaining) serving(b *recompute.Build, until logpos.Vector) *explain.Serving {
-	x.cfg.Serving = &explain.Serving{Range: recompute.Range{To: b.Materialized, Until: until}, Rewritten: b.InputsChanged}
-	if b.InputsChanged {
-		x.cfg.Note = "the history was rewritten since it was materialized, so the events that serving has are not known; unskew materialize builds the view anew (docs/parity.md, cause source)"
-	}
-	return x.cfg.Serving
+	e := &explain.Explanation{}
+	return e, json.Unmarshal(text, e)
 }
 
 // printExplanation prints an explanation for people.

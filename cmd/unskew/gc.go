@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/registry"
 )
 
@@ -76,7 +77,7 @@ func (o *options) gc(c *cobra.Command, grace string, yes bool) (err error) {
 		return err
 	}
 	defer closeWith(&err, st)
-	now := wallClock()
+	now := clock.Now()
 	found, err := registry.FindGarbage(c.Context(), st.Store, p.Plan.Views, now)
 	if err != nil {
 		return err

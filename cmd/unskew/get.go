@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/freshness"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
@@ -98,8 +99,8 @@ func (o *options) withServer(c *cobra.Command, url string, failed func(output st
 		return err
 	}
 	defer closeWith(&err, st)
-	srv, err := server.New(server.Config{Clock: wallClock, States: st.States(), Failed: failed,
-		Freshness: freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: wallClock})})
+	srv, err := server.New(server.Config{Clock: clock.Now, States: st.States(), Failed: failed,
+		Freshness: freshness.New(freshness.Config{Log: st.Log, Store: st.Store, Clock: clock.Now})})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/featuredefs"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/eventlog"
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	pebblestore "github.com/unskew/unskew/internal/onlinestore/pebble"
@@ -265,7 +266,7 @@ func (p *testProject) values() [customers]map[string]any {
 // logged is the ids in the log of the payments, with the number of records of each.
 func (p *testProject) logged() map[string]int {
 	p.Helper()
-	log, err := pebblelog.Open(filepath.Join(p.dir, ".unskew", "log"), pebblelog.Options{Clock: wallClock})
+	log, err := pebblelog.Open(filepath.Join(p.dir, ".unskew", "log"), pebblelog.Options{Clock: clock.Now})
 	p.check(err)
 	defer func() { p.check(log.Close()) }()
 	ids := map[string]int{}

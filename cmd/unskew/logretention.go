@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/materializer/online"
 )
 
@@ -99,7 +100,7 @@ func agoFlag(flag, span string) (plan.EventTime, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w; 0 is none", flag, err)
 	}
-	return wallClock() - plan.EventTime(ago), nil
+	return clock.Now() - plan.EventTime(ago), nil
 }
 
 // logStatus is the status of a log as printed, after what the command did. Positions are summed up over its shards.
@@ -201,7 +202,7 @@ func (o *options) eachLog(c *cobra.Command, args []string, do func(context.Conte
 		return err
 	}
 	defer closeWith(&err, st)
-	r := online.NewRetention(p.Plan, st.Archive, st.Store, wallClock)
+	r := online.NewRetention(p.Plan, st.Archive, st.Store, clock.Now)
 	all := []*logStatus{}
 	for _, src := range sources {
 		s := &logStatus{Source: src.Name}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -227,7 +228,7 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 // catchUp applies the log to the live state of a view in a store, of the entities that only accepts; nil: of all.
 func (m *materialization) catchUp(ctx context.Context, v *plan.View, store onlinestore.Store, only func(entity []byte) bool) error {
 	alone := &plan.Plan{Sources: []*plan.Source{v.Source}, Views: []*plan.View{v}}
-	a, err := online.New(online.Config{Plan: alone, Log: m.st.Log, Store: store, Clock: wallClock, Only: only})
+	a, err := online.New(online.Config{Plan: alone, Log: m.st.Log, Store: store, Clock: clock.Now, Only: only})
 	if err != nil {
 		return err
 	}
@@ -237,7 +238,7 @@ func (m *materialization) catchUp(ctx context.Context, v *plan.View, store onlin
 // backfill is a build of a view, which counts the rows of its source.
 func (m *materialization) backfill(v *plan.View, inputs [32]byte, counts *offline.HistoryCounts) offline.Backfill {
 	return offline.Backfill{
-		View: v, Store: m.st.Store, Log: m.st.Log, Clock: wallClock, To: m.to, Inputs: inputs, Progress: m.progress.add,
+		View: v, Store: m.st.Store, Log: m.st.Log, Clock: clock.Now, To: m.to, Inputs: inputs, Progress: m.progress.add,
 		History: func(ctx context.Context, until logpos.Vector, workers int, f func(int, *kernel.Events) error) (err error) {
 			h := offline.ViewHistory(m.reader, m.st.Log, until, v)
 			h.To = &m.to
@@ -261,7 +262,7 @@ func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byt
 		}
 		if len(files) == 0 || slices.ContainsFunc(files, func(f relation.File) bool { return f.SHA256 == "" }) {
 			// Data that cannot be hashed may have changed.
-			fmt.Fprintln(h, wallClock())
+			fmt.Fprintln(h, clock.Now())
 		}
 	}
 	if err := binary.Write(h, binary.BigEndian, int64(m.to)); err != nil {

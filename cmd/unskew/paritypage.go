@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/unskew/unskew/featuredefs"
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/explain"
-	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/ui"
 )
@@ -21,7 +17,7 @@ func (s *servedParity) writePage(ctx context.Context, r *recompute.Report) error
 		return nil
 	}
 	p := &ui.Parity{Project: s.project.Name, Origin: ui.Served, Plan: s.project.Plan, Reports: []*recompute.Report{r}}
-	x := &pageExplainer{past: past{s.reader, s.st.Log}, project: s.project, served: backend.ServedLogDir(s.project), store: s.st.Store}
+	x := pageExplainer{explainable(s.project, s.reader, s.st.Log, s.st.Store)}
 	if err := x.explainAll(ctx, p, s.explained, s.progress); err != nil {
 		return err
 	}
@@ -29,15 +25,10 @@ func (s *servedParity) writePage(ctx context.Context, r *recompute.Report) error
 }
 
 // pageExplainer explains values for pages, as unskew explain --request does.
-type pageExplainer struct {
-	past
-	project *featuredefs.Project
-	served  string // folder of the served log
-	store   onlinestore.Store
-}
+type pageExplainer struct{ *explain.Project }
 
 // explainAll explains some differences of a page, at most n.
-func (x *pageExplainer) explainAll(ctx context.Context, p *ui.Parity, n int, show *progress) error {
+func (x pageExplainer) explainAll(ctx context.Context, p *ui.Parity, n int, show *progress) error {
 	ids := p.ToExplain(n)
 	if len(ids) > 0 {
 		show.begin("explain", "values", int64(len(ids)))
@@ -58,10 +49,6 @@ func (x *pageExplainer) explainAll(ctx context.Context, p *ui.Parity, n int, sho
 	return nil
 }
 
-func (x *pageExplainer) explain(ctx context.Context, output, request string, row int64) (*explain.Explanation, error) {
-	if !isOutput(x.project.Plan, output) {
-		return nil, fmt.Errorf("no service has the feature %s any more", output)
-	}
-	one := &explaining{past: x.past, project: x.project, served: x.served, store: x.store, flags: &explainFlags{request: request, row: int(row)}, cfg: &explain.Config{Events: pageEvents}, output: output}
-	return one.run(ctx)
+func (x pageExplainer) explain(ctx context.Context, output, request string, row int64) (*explain.Explanation, error) {
+	return x.Explain(ctx, explain.Request{Feature: output, ID: request, Row: row, Events: pageEvents})
 }

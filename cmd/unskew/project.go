@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -152,9 +151,6 @@ func warn(w io.Writer, b *backend.Backend) {
 	}
 }
 
-// wallClock returns the machine's time.
-func wallClock() plan.EventTime { return plan.TimeOf(time.Now()) }
-
 // pick finds a definition by name, or the only one if name is empty.
 func pick[T any](kind, name string, list []T, nameOf func(T) string) (T, error) {
 	var zero T
@@ -184,15 +180,7 @@ func (e *noneError) Error() string { return "the project has no " + e.kind }
 
 // noSuch returns the error for an unknown name; it lists the known ones.
 func noSuch(kind, name string, names []string) error {
-	there := "there are none"
-	switch len(names) {
-	case 0:
-	case 1:
-		there = "there is " + names[0]
-	default:
-		there = "there are " + strings.Join(names, ", ")
-	}
-	return fmt.Errorf("there is no %s %q%s; %s", kind, name, nearest.Hint(name, names), there)
+	return errors.New(nearest.None(kind, name, names))
 }
 
 // orStart adds what to do to the errors that no server is running, and that its certificate is not trusted.

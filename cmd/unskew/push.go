@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/internal/vector"
@@ -163,12 +164,12 @@ func (t *pushTally) push(ctx context.Context, rows *eventRows, from, to int, sen
 
 // localPusher pushes to the project's own log; it reports to w what is set aside on applying.
 func localPusher(p *plan.Plan, st *backend.Backend, source string, w io.Writer) (pusher, func(context.Context) error, error) {
-	in, err := online.NewIngester(p, st.Log, wallClock)
+	in, err := online.NewIngester(p, st.Log, clock.Now)
 	if err != nil {
 		return nil, nil, err
 	}
 	applier, err := online.New(online.Config{
-		Plan: p, Log: st.Log, Store: st.Store, Clock: wallClock,
+		Plan: p, Log: st.Log, Store: st.Store, Clock: clock.Now,
 		Aside: func(v *plan.View, l registry.DeadLetter) { fmt.Fprintln(w, "warning: set aside:", newDeadLetter(v, l)) },
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/offline"
 )
@@ -142,7 +143,7 @@ func (m *materialization) repair(ctx context.Context, v *plan.View, check bool) 
 	if err != nil {
 		return nil, err
 	}
-	beside, err := backend.Temporary(wallClock)
+	beside, err := backend.Temporary(clock.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
@@ -84,7 +85,7 @@ func (o *options) reshard(c *cobra.Command, args []string, n int) (err error) {
 	bar := newProgress(c.ErrOrStderr(), o.quiet)
 	bar.begin("moving ids of "+src.Name, "id", 0)
 	r := resharded{Source: src.Name, declared: src.Shards}
-	before, after, err := eventlog.Reshard(c.Context(), st.Log, src.Name, n, wallClock(), func(ids int64) {
+	before, after, err := eventlog.Reshard(c.Context(), st.Log, src.Name, n, clock.Now(), func(ids int64) {
 		bar.add(ids - r.IDs)
 		r.IDs = ids
 	})

@@ -7,9 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
-	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/explain"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/serving"
 	"github.com/unskew/unskew/internal/text"
@@ -79,22 +78,20 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 		},
 	}
 	pages := ui.Config{Project: p.Name, Plan: p.Plan}
-	cfg.Pages = func(_ eventlog.Log, _ onlinestore.Store, _ *recompute.Shadow) http.Handler { return ui.Handler(pages) }
-	if f.Parity {
-		reader, failed := o.openReader(offline.LeastMemory, 1)
-		if failed != nil {
-			return failed
+	reader, err := o.openReader(offline.LeastMemory, 1)
+	if err != nil {
+		return err
+	}
+	defer closeWith(&err, reader)
+	cfg.Past = func(events eventlog.Log) (recompute.History, recompute.Inputs) {
+		from := past{reader, events}
+		return from.history, from.inputs
+	}
+	cfg.Pages = func(values *explain.Project, shadow *recompute.Shadow) http.Handler {
+		if shadow != nil {
+			pages.Checks, pages.Explain = shadow, pageExplainer{values}.explain
 		}
-		defer closeWith(&err, reader)
-		cfg.Past = func(events eventlog.Log) (recompute.History, recompute.Inputs) {
-			from := past{reader, events}
-			return from.history, from.inputs
-		}
-		cfg.Pages = func(events eventlog.Log, store onlinestore.Store, shadow *recompute.Shadow) http.Handler {
-			x := &pageExplainer{past: past{reader, events}, project: p, served: backend.ServedLogDir(p), store: store}
-			pages.Checks, pages.Explain = shadow, x.explain
-			return ui.Handler(pages)
-		}
+		return ui.Handler(pages)
 	}
 	return serving.Run(c.Context(), cfg)
 }

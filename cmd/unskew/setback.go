@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
@@ -48,12 +49,12 @@ func (o *options) setBack(c *cobra.Command, source, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	at := wallClock()
+	at := clock.Now()
 	if to != "" {
 		if at, err = plan.ParseTime(to); err != nil {
 			return fmt.Errorf("--to: %w", err)
 		}
-		if at > wallClock() {
+		if at > clock.Now() {
 			return fmt.Errorf("--to %v is in the future; give a time in the past", at)
 		}
 	}

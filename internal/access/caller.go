@@ -36,6 +36,9 @@ func (c *Caller) May(r Role) bool {
 // MayRead reports whether the caller may read a service.
 func (c *Caller) MayRead(service string) bool { return c.May(Read) && allowed(c.services, service) }
 
+// ReadsAll reports whether the services that the caller may read are not limited.
+func (c *Caller) ReadsAll() bool { return c.services == nil }
+
 // MayPush reports whether the caller may push events to a source.
 func (c *Caller) MayPush(source string) bool { return c.May(Push) && allowed(c.sources, source) }
 

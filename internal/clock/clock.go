@@ -18,6 +18,9 @@ import (
 	"github.com/unskew/unskew/internal/limits"
 )
 
+// Now returns the machine's time.
+func Now() plan.EventTime { return plan.TimeOf(time.Now()) }
+
 // Config configures a Watch.
 type Config struct {
 	Log     eventlog.Log

@@ -19,6 +19,15 @@ const maxEvents = 100_000
 // maxCompared bounds how many events of the entity are looked for on the other side, for their memory.
 const maxCompared = 1_000_000
 
+// defaultMemory is Config.Memory.
+const defaultMemory = 1 << 30
+
+// eventBytes is an event without its texts, with its identity and its place in a map; partBytes is what a part makes of it.
+const (
+	eventBytes = 256
+	partBytes  = 48
+)
+
 // note calls f with the events of the entity in a batch.
 func (x *explainer) note(probe *kernel.View, ev *kernel.Events, f func(e *Event, id identity)) {
 	cols := probe.KeyColumns(ev, nil)
@@ -125,11 +134,25 @@ func (x *explainer) keep(e *Event) {
 		return
 	}
 	x.events = append(x.events, e)
-	if len(x.events) < 2*maxEvents {
+	x.held += e.bytes()
+	if len(x.events) < 2*maxEvents && x.held < x.Memory {
 		return
 	}
 	slices.SortFunc(x.events, func(a, b *Event) int { return cmp.Compare(b.time, a.time) })
-	x.older = x.events[maxEvents].time
-	clear(x.events[maxEvents:])
-	x.events = x.events[:maxEvents]
+	n := min(maxEvents, len(x.events)/2)
+	x.older = x.events[n].time
+	for _, e := range x.events[n:] {
+		x.held -= e.bytes()
+	}
+	clear(x.events[n:])
+	x.events = x.events[:n]
+}
+
+// bytes is what an event takes in memory, about.
+func (e *Event) bytes() int64 {
+	n := eventBytes + len(e.ID) + len(e.Time) + len(e.Known)
+	for i := range e.Parts {
+		n += partBytes + len(e.Parts[i].Value) + len(e.Parts[i].Known)
+	}
+	return int64(n)
 }

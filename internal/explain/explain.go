@@ -26,6 +26,7 @@ type Config struct {
 	Ends    logpos.Vector // of the log of the source: what is known now
 	Serving *Serving      // nil: the value is not compared with serving
 	Events  int           // how many events are listed, the newest of those that tell most
+	Memory  int64         // bytes that events may take on each of both sides, about: of more, the newest are kept, or none is marked; 0: 1 GiB
 	Note    string        // of the explanation
 }
 
@@ -146,11 +147,14 @@ type explainer struct {
 	seen   map[identity]*Event // what serving had, until training has it too; nil: too much
 	counts map[identity]int    // of equal events without ids, in the current reading
 	events []*Event
-	older  plan.EventTime // events before were dropped, for their number
+	held   int64          // bytes of these
+	older  plan.EventTime // events before were dropped, for their number or memory
+	marked int64          // bytes of what seen has had
 }
 
 func newExplainer(cfg *Config) (*explainer, error) {
 	v, f := cfg.View, cfg.View.Features[cfg.Feature]
+	cfg.Memory = cmp.Or(cfg.Memory, defaultMemory)
 	x := &explainer{Config: cfg, key: entitykey.Append(nil, cfg.Key...), seen: map[identity]*Event{}, older: plan.Always}
 	x.out = Explanation{
 		View: v.Name, Feature: f.Name, Type: f.Type.String(), Version: v.Fingerprint.String(),
@@ -257,8 +261,9 @@ func (x *explainer) serving(ctx context.Context) error {
 		e.Side = ServingOnly
 		if x.seen != nil {
 			x.seen[id] = e
+			x.marked += e.bytes()
 		}
-		if len(x.seen) > maxCompared {
+		if len(x.seen) > maxCompared || x.marked > x.Memory {
 			x.seen = nil
 		}
 		x.keep(e)

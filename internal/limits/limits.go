@@ -45,6 +45,11 @@ const (
 	ChunkBytes   = 4 << 20  // one message of a stream
 	ProbeBytes   = 64 << 10 // one message of health checks and reflection
 	SpineBatch   = 64 << 20 // one batch of an uploaded spine, decompressed
+	// An explanation of a value: its request, its answer, the events that it lists, and the memory that events of the entity take.
+	ExplainRequestBytes = 256 << 10
+	ExplanationBytes    = 8 << 20
+	ExplanationEvents   = 1000
+	ExplanationMemory   = 64 << 20
 )
 
 // Limits of what a server does for all callers together.
@@ -62,6 +67,7 @@ const (
 	AnsweringCells   = 8 << 20   // answers that are being computed
 	WritingBytes     = 96 << 20  // large answers until they are sent
 	Uploads          = 3         // spines that are being uploaded
+	Explanations     = 2         // values that are being explained
 	Scrapes          = 4         // of metrics
 	// HeapBytes is the size from which the garbage collector works harder instead of letting the
 	// heap of a server grow. It is no limit.

@@ -1,6 +1,11 @@
 // Package nearest finds the name a person probably meant.
 package nearest
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Name returns the candidate with the smallest edit distance to name, if that is at most a
 // third of name's length (or 1, for short names); the first of several.
 func Name(name string, candidates []string) (string, bool) {
@@ -19,6 +24,19 @@ func Hint(name string, candidates []string) string {
 		return ` (did you mean "` + n + `"?)`
 	}
 	return ""
+}
+
+// None says that no thing of a kind has a name, and which names there are.
+func None(kind, name string, names []string) string {
+	there := "there are none"
+	switch len(names) {
+	case 0:
+	case 1:
+		there = "there is " + names[0]
+	default:
+		there = "there are " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("there is no %s %q%s; %s", kind, name, Hint(name, names), there)
 }
 
 // distance is the Levenshtein distance, by bytes.

@@ -57,15 +57,15 @@ func FindBuild(ctx context.Context, store onlinestore.Store, v *plan.View, input
 	return b, err
 }
 
-// errNoFiles says that a history cannot be read because it has files.
-var errNoFiles = errors.New("the history of the source is in files, and this program cannot read them")
+// ErrNoFiles says that a history cannot be read because it has files.
+var ErrNoFiles = errors.New("the history of the source is in files, and this program cannot read them")
 
 // LogHistory reads the history of sources without files. Those that have files are not compared, for the reason no_files.
 func LogHistory(log eventlog.Log) History {
 	return func(ctx context.Context, views []*plan.View, r Range, _ int, f func(worker int, ev *kernel.Events) error) error {
 		src := views[0].Source
 		if src.From != "" || src.SQL != "" {
-			return errNoFiles
+			return ErrNoFiles
 		}
 		in, err := ingest.NewSource(src)
 		if err != nil {

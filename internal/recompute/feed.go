@@ -97,7 +97,7 @@ func (x *reading) read(ctx context.Context, roles []*role, of Range, f func(*rol
 // gone tells roles that their events cannot be read, if an error says so. It returns other errors.
 func (x *reading) gone(err error, roles []*role, unread func(*role, Reason)) error {
 	why := trimmed
-	if none := (*eventlog.TrimmedError)(nil); errors.Is(err, errNoFiles) {
+	if none := (*eventlog.TrimmedError)(nil); errors.Is(err, ErrNoFiles) {
 		why = noFiles
 	} else if !errors.As(err, &none) {
 		return err

@@ -51,10 +51,8 @@ const checkedVisible = 20 * time.Second
 // openParity makes what computes recorded answers again.
 func (r *run) openParity(cfg *server.Config) error {
 	c := recompute.ShadowConfig{
-		Plan: r.Project.Plan, Served: cfg.Served, Log: r.backend.Log, Store: r.backend.Store, Warn: r.warns("recorded answers were not computed again"), Wrong: r.wrong,
-	}
-	if r.Past != nil {
-		c.History, c.Inputs = r.Past(r.backend.Log)
+		Plan: r.Project.Plan, Served: cfg.Served, Log: r.backend.Log, Store: r.backend.Store, History: r.history, Inputs: r.inputs,
+		Warn: r.warns("recorded answers were not computed again"), Wrong: r.wrong,
 	}
 	r.shadow = recompute.NewShadow(c)
 	r.work(r.shadow.Run)

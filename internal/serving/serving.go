@@ -24,8 +24,8 @@ import (
 	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/explain"
 	"github.com/unskew/unskew/internal/freshness"
-	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
@@ -40,11 +40,11 @@ type Config struct {
 	Out     io.Writer // for the log, and the line that says where the server listens
 	// Training opens the queue of training sets; nil: the server builds none.
 	Training func(eventlog.Log, *slog.Logger) (*training.Queue, error)
-	// Past reads what states were built from, for --parity; nil: only what is in the log can be read.
+	// Past reads what states were built from, for --parity and explanations; nil: only what is in the log can be read.
 	Past func(eventlog.Log) (recompute.History, recompute.Inputs)
-	// Pages makes what answers browsers at /ui, from the open log and store and, with --parity, what was found; nil: there are no pages. They are
+	// Pages makes what answers browsers at /ui, from what explains values and, with --parity, what was found; nil: there are no pages. They are
 	// handed in, so that a server that only serves is small.
-	Pages func(eventlog.Log, onlinestore.Store, *recompute.Shadow) http.Handler
+	Pages func(*explain.Project, *recompute.Shadow) http.Handler
 }
 
 // Run serves until ctx ends, then answers what is running, and returns.
@@ -88,6 +88,8 @@ type run struct {
 	backend *backend.Backend
 	server  *server.Server
 	shadow  *recompute.Shadow // nil: nothing is checked
+	history recompute.History // nil: that of the log
+	inputs  recompute.Inputs
 	workers []func(context.Context) error
 }
 
@@ -116,19 +118,24 @@ func (r *run) open(ctx context.Context) error {
 	r.secure.warn(p, r.log)
 	r.work(func(ctx context.Context) error { return r.secure.run(ctx, r.log) })
 	cfg := server.Config{
-		Clock: now, States: states, Log: r.log, Metrics: r.metrics, Grace: r.Flags.Grace, MaxStaleness: r.Flags.MaxStaleness,
+		Clock: clock.Now, States: states, Log: r.log, Metrics: r.metrics, Grace: r.Flags.Grace, MaxStaleness: r.Flags.MaxStaleness,
 	}
 	r.secure.configure(&cfg)
 	if err := r.openEvents(ctx, &cfg); err != nil {
 		return err
 	}
+	if r.Past != nil {
+		r.history, r.inputs = r.Past(b.Log)
+	}
 	if err := r.openServed(&cfg); err != nil {
 		return err
 	}
+	values := &explain.Project{Plan: p, Log: b.Log, Store: b.Store, Served: backend.ServedLogDir(r.Project), History: r.history, Inputs: r.inputs}
+	cfg.Explain = values
 	if r.Pages != nil {
-		cfg.Pages = r.Pages(b.Log, b.Store, r.shadow)
+		cfg.Pages = r.Pages(values, r.shadow)
 	}
-	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: now, CaughtUp: states.CaughtUp})
+	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: clock.Now, CaughtUp: states.CaughtUp})
 	if err := cfg.Freshness.Register(r.metrics); err != nil {
 		return err
 	}
@@ -152,7 +159,7 @@ func (r *run) open(ctx context.Context) error {
 	}
 	boundHeap(r.near)
 	// From here on it is known whether the server is ready; the tracker's Run reports an error.
-	_ = cfg.Freshness.Refresh(ctx, now())
+	_ = cfg.Freshness.Refresh(ctx, clock.Now())
 	return nil
 }
 
@@ -177,18 +184,18 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 	if err != nil {
 		return err
 	}
-	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: now, Ready: clocks.Err, Leases: leases, Aside: r.setAside})
+	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: clock.Now, Ready: clocks.Err, Leases: leases, Aside: r.setAside})
 	if err != nil {
 		return err
 	}
 	applier.Register(r.metrics)
 	r.work(func(ctx context.Context) error { return applier.Run(ctx, r.warns("events wait in the log")) })
-	retention := online.NewRetention(p, b.Archive, b.Store, now)
+	retention := online.NewRetention(p, b.Archive, b.Store, clock.Now)
 	retention.Register(r.metrics)
 	r.work(func(ctx context.Context) error {
 		return retention.Run(ctx, r.Project.Online.Retain, r.warns("records stay in the log"))
 	})
-	ingester, err := online.NewIngester(p, b.Log, now)
+	ingester, err := online.NewIngester(p, b.Log, clock.Now)
 	if err != nil {
 		return err
 	}
@@ -213,7 +220,7 @@ func (r *run) watchClocks(ctx context.Context) (*clock.Watch, error) {
 	}
 	begin := time.Now()
 	w := clock.New(clock.Config{
-		Log: r.backend.Log, Sources: sources, Skew: r.backend.Skew, Now: now, Elapsed: func() time.Duration { return time.Since(begin) }, Report: r.log,
+		Log: r.backend.Log, Sources: sources, Skew: r.backend.Skew, Now: clock.Now, Elapsed: func() time.Duration { return time.Since(begin) }, Report: r.log,
 	})
 	return w, w.Check(ctx)
 }
@@ -264,6 +271,3 @@ func ignoreHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logg
 		}
 	}
 }
-
-// now is the machine's time.
-func now() plan.EventTime { return plan.TimeOf(time.Now()) }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/explain"
@@ -38,8 +37,6 @@ const (
 	maxQuery      = 256 // bytes of what a page is asked for
 	mostPages     = 8   // made at a time
 	mostExplained = 64  // explanations that are kept
-	// explainTime is how long an explanation may take. It is shorter than a server lets an answer take.
-	explainTime = 30 * time.Second
 )
 
 // handler serves the pages.
@@ -213,12 +210,12 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, http.StatusServiceUnavailable, "Another difference is being explained; load this page again when it is done.")
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), explainTime)
+		ctx, cancel := context.WithTimeout(r.Context(), explain.TimeLimit)
 		defer cancel()
 		x, err := h.Explain(ctx, d.Feature, d.RequestID, d.Row)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-			d.Explained = &Explained{Failed: fmt.Sprintf("reading the history takes more than %v; the command below takes its time", explainTime)}
+			d.Explained = &Explained{Failed: fmt.Sprintf("reading the history takes more than %v; the command below takes its time", explain.TimeLimit)}
 		case err != nil:
 			d.Explained = &Explained{Failed: err.Error()}
 		default:

@@ -126,3 +126,21 @@ def test_a_server_that_is_not_there():
     for token in ("secret\n", "sec ret", "sécret"):
         with pytest.raises(unskew.UnskewError, match="that no token has"):
             unskew.Client("http://127.0.0.1:7171", token=token)
+
+
+def test_a_value_is_explained_as_the_engine_does(client, project):
+    asked = {"feature": "customer_orders.orders_30d", "key": {"customer_id": 4}, "at": dt.datetime(2025, 2, 1), "events": 100}
+    e = client.explain(**asked)
+    assert e == project.explain(**asked) == client.explain(**{**asked, "at": "2025-02-01T00:00:00Z"})
+    assert e.total == len(e.events) == len(e.to_pandas()) > 0 and e.training.status == "PRESENT" and e.note
+    assert repr(e) == f"Explanation(customer_orders.orders_30d of customer_id=4 as of 2025-02-01T00:00:00Z: {e.training.value} (PRESENT))"
+    assert all(event["time"] in e.text() for event in e.events)
+    live = client.explain("customer_orders.orders_30d", {"customer_id": 4}, events=1)
+    assert live.served == live.replayed == live.training and len(live.events) == 1
+    assert f"and {live.total - 1:,} more" in live.text()
+    with pytest.raises(unskew.NotFound, match='did you mean "customer_orders"'):
+        client.explain("customer_order.orders_30d", {"customer_id": 4})
+    with pytest.raises(unskew.InvalidArgument, match="key customer_id: "):
+        client.explain("customer_orders.orders_30d", {"customer_id": "four"})
+    with pytest.raises(unskew.NotFound, match="no row 0 of a request r-1"):
+        client.explain("customer_orders.orders_30d", request="r-1")

@@ -38,7 +38,8 @@ from .errors import (
     Unimplemented,
     UnskewError,
 )
-from .project import ExplainedValue, Explanation, Finding, Materialized, ParityReport, Project, ValidationReport
+from .explanation import ExplainedValue, Explanation
+from .project import Finding, Materialized, ParityReport, Project, ValidationReport
 from .training import Fold, RemoteTrainingSet, TrainingSet
 
 __all__ = [

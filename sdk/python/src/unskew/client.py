@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -19,9 +19,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import grpc
 import pyarrow as pa
+from google.protobuf import json_format
 
 from . import feedback, wire
 from .errors import Canceled, InvalidArgument, ServerError, TrainingSetFailed, Unavailable, UnskewError, server_error
+from .explanation import Explanation, explanation, key_texts
 from .frames import Frame, times_in_utc, to_arrow
 from .training import RemoteTrainingSet
 
@@ -41,7 +43,7 @@ _SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
             {
-                "name": [{"service": "unskew.v1.FeatureService"}, *({"service": "unskew.v1.TrainingService", "method": m} for m in _REPEATABLE)],
+                "name": [{"service": "unskew.v1.FeatureService"}, {"service": "unskew.v1.ParityService"}, *({"service": "unskew.v1.TrainingService", "method": m} for m in _REPEATABLE)],
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.05s",
@@ -239,7 +241,7 @@ class Client:
         self._services: dict[str, Service] = {}
         self._calls: dict[str, Callable[..., Any]] = {}
         self._requests: dict[str, Any] = {}
-        for service in ("FeatureService", "IngestService", "TrainingService"):
+        for service in ("FeatureService", "IngestService", "TrainingService", "ParityService"):
             for method in wire.methods(service):
                 self._requests[method.name] = method.request
                 self._calls[method.name] = getattr(self._channel, method.kind)(
@@ -454,6 +456,44 @@ class Client:
             timeout: seconds each call may take.
         """
         return self._push(f"{service}_outcomes", feedback.outcomes(outcomes, at), batch_size, timeout, attempts=4)
+
+    def explain(
+        self,
+        feature: str,
+        key: Mapping[str, Any] | None = None,
+        *,
+        at: str | datetime | None = None,
+        request: str | None = None,
+        row: int = 0,
+        events: int = 20,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """Shows how a value came about: the events that are in it, those that are left out and why, in training and in serving.
+
+        The server reads the history for it. The caller needs the role ``admin``, since events are shown.
+
+        Args:
+            feature: ``"VIEW.FEATURE"``; with ``request``, also as a service names it, ``"ROLE.FEATURE"``.
+            key: of the entity, like ``{"customer_id": 3}``.
+            at: as of this time instead of now; there is nothing to compare with then.
+            request: instead of a key, the id of a request whose answer is in the served log.
+            row: of that request.
+            events: how many events to list, at most 1000; all are counted.
+            timeout: seconds the call may take; the server takes at most 30.
+
+        Raises:
+            NotFound: the view, the feature or the recorded request does not exist.
+            InvalidArgument: a key is unknown, missing or not of its type.
+            ResourceExhausted: another explanation is being made.
+        """
+        if not 0 <= row < 2**32 or not 0 <= events < 2**32:
+            raise InvalidArgument(f"row {row} or events {events} is out of range")
+        ask = self._requests["Explain"](feature=feature, keys=key_texts(key), request_id=request or "", row=row, events=events)
+        if at is not None:
+            moment = datetime.fromisoformat(at.replace("Z", "+00:00")) if isinstance(at, str) else at
+            since = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)) - _EPOCH
+            ask.as_of_micros = since // timedelta(microseconds=1)
+        return explanation(json_format.MessageToDict(self._call("Explain", ask, timeout), preserving_proto_field_name=True))
 
     def get_training_set(
         self,

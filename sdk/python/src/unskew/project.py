@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from . import _binary
 from .client import Client
 from .errors import CommandFailed, UnskewError
+from .explanation import Explanation, explanation, key_texts, rfc3339
 from .frames import Frame, times_in_utc, to_arrow
 from .training import TrainingSet
 
@@ -75,50 +76,6 @@ class ParityReport:
     @property
     def ok(self) -> bool:
         return self.different == 0
-
-
-@dataclass(frozen=True)
-class ExplainedValue:
-    """A value as one side has it. Two are equal if they have the same bits and status."""
-
-    value: str
-    bits: str
-    status: str
-    reason: str = ""  #: of a default: the status that it replaced
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """How the value of a feature came about."""
-
-    view: str
-    feature: str
-    expr: str  #: of the parts A, B, …
-    entity: str
-    as_of: str
-    training: ExplainedValue  #: over all events that are known now
-    replayed: ExplainedValue | None  #: over the events that serving had; None if there is nothing to compare with
-    served: ExplainedValue | None
-    parts: tuple[dict[str, Any], ...]  #: each aggregate over its window, with how many events are in it, and why others are not
-    events: tuple[dict[str, Any], ...]  #: what each part makes of the events that tell most
-    total: int  #: events of the entity
-
-    def __str__(self) -> str:
-        served = f", served {self.served.value} ({self.served.status})" if self.served else ""
-        return f"{self.view}.{self.feature} of {self.entity} as of {self.as_of}: {self.training.value} ({self.training.status}){served}"
-
-    def to_pandas(self) -> Any:
-        """The events as a pandas frame: a row for each, and a column for each part with the value that it uses or why it uses none."""
-        import pandas as pd
-
-        rows = []
-        for e in self.events:
-            row = {"time": e["time"], "known_at": e["known_at"], "id": e.get("id"), "side": e.get("side", "")}
-            for part, use in zip(self.parts, e["parts"]):
-                row[part["name"]] = use.get("left_out") or use.get("value") or "used"
-            rows.append(row)
-        columns = ["time", "known_at", "id", "side", *(part["name"] for part in self.parts)]
-        return pd.DataFrame(rows, columns=columns).astype({"time": "datetime64[us, UTC]", "known_at": "datetime64[us, UTC]"})
 
 
 @dataclass(frozen=True)
@@ -242,8 +199,8 @@ class Project:
                 ("memory", memory),
                 ("threads", threads),
                 ("from-served", from_served),
-                ("from", served_from and _rfc3339(served_from)),
-                ("to", served_to and _rfc3339(served_to)),
+                ("from", served_from and rfc3339(served_from)),
+                ("to", served_to and rfc3339(served_to)),
                 ("outcomes", outcomes and os.path.abspath(outcomes)),
             ):
                 if value is not None:
@@ -317,23 +274,16 @@ class Project:
             events: how many events to list; all are counted.
         """
         arguments = ["explain", feature, "--events", str(events)]
-        for name, value in (key or {}).items():
-            arguments += ["--key", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+        for name, value in key_texts(key).items():
+            arguments += ["--key", f"{name}={value}"]
         if isinstance(at, datetime):
-            at = _rfc3339(at)
+            at = rfc3339(at)
         for flag, text in (("at", at), ("request", request)):
             if text is not None:
                 arguments += [f"--{flag}", text]
         if request is not None:
             arguments += ["--row", str(row)]
-        e = self._run(*arguments)
-        values = {side: ExplainedValue(**e[side]) if side in e else None for side in ("training", "replayed", "served")}
-        training = values["training"]
-        assert training is not None
-        return Explanation(
-            e["view"], e["feature"], e["expr"], e["entity"], e["as_of"], training, values["replayed"], values["served"],
-            tuple(e["parts"]), tuple(e["events"]), e["total"],
-        )
+        return explanation(self._run(*arguments))
 
     def materialize(self, view: str | None = None, *, full: bool = False) -> list[Materialized]:
         """Builds the live state of all views, or of one, and makes it live."""
@@ -360,8 +310,3 @@ class Project:
             arguments += ["--served-log", served_log]
         with _binary.serving(arguments) as url, Client(url) as client:
             yield client
-
-
-def _rfc3339(t: datetime) -> str:
-    """A time as flags take it; without a zone it is UTC."""
-    return (t if t.tzinfo else t.replace(tzinfo=timezone.utc)).isoformat()
