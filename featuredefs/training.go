@@ -19,7 +19,7 @@ type trainingDecl struct {
 
 func (l *loader) parseTraining(n *yamldoc.Node) {
 	before := l.Errors
-	o := l.Object(n, "TrainingSet", "kind", "name", "service", "spine", "split")
+	o := l.Object(n, "TrainingSet", "kind", "name", "service", "spine", "split", "as_of")
 	t := &trainingDecl{set: &plan.TrainingSet{Name: o.Name(), Pos: n.Pos}, serviceNode: o.Need("service")}
 	if s := o.Need("spine"); s != nil {
 		l.parseSpine(t, s)
@@ -27,8 +27,24 @@ func (l *loader) parseTraining(n *yamldoc.Node) {
 	if s := o.Get("split"); s != nil {
 		t.set.Split = l.parseSplit(s)
 	}
+	l.parseAsOf(t, o.Get("as_of"))
 	t.broken = l.Errors > before
 	l.training.add(&l.Reader, "training set", t.set.Name, n.Pos, t)
+}
+
+// parseAsOf reads what events of a training set count as known.
+func (l *loader) parseAsOf(t *trainingDecl, n *yamldoc.Node) {
+	switch {
+	case n == nil:
+	case n.Text == "final":
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "final values are only for measuring: use unskew train --as-of final")
+	case n.Text != "known" && n.Text != "ledger":
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "as_of: is known, as the definitions say that serving knows events, or ledger, as servers recorded that it did")
+	case n.Text == "ledger" && t.set.Spine.Served:
+		l.Errorf(n.Pos, yamldoc.RuleWrongValue, "as_of: ledger has no meaning for values that were served")
+	default:
+		t.set.AsOf = n.Text
+	}
 }
 
 func (l *loader) parseSpine(t *trainingDecl, n *yamldoc.Node) {

@@ -32,6 +32,7 @@ type TrainingRequest struct {
 	LabelKnownAt string // column with the time the label was known; "": none
 	WithStatus   bool   // also the status of every value
 	Final        bool   // treat every event as known when it happened: to measure, not to train
+	Ledger       bool   // treat every event as known when servers recorded that serving saw it
 }
 
 // TrainingState is the state of a training set.
@@ -124,7 +125,7 @@ func (u *uploader) flush() error {
 func (c *Client) CreateTrainingSet(ctx context.Context, r TrainingRequest) (*TrainingSet, error) {
 	res, err := c.training.CreateTrainingSet(ctx, connect.NewRequest(&unskewv1.CreateTrainingSetRequest{
 		Id: r.ID, TrainingSet: r.TrainingSet, Service: r.Service, Spine: r.Spine, SpineFrom: r.SpineFrom, Time: r.Time,
-		Label: r.Label, LabelKnownAt: r.LabelKnownAt, WithStatus: r.WithStatus, Final: r.Final,
+		Label: r.Label, LabelKnownAt: r.LabelKnownAt, WithStatus: r.WithStatus, Final: r.Final, Ledger: r.Ledger,
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("create a training set: %w", err)

@@ -113,7 +113,7 @@ func (h *trainingHandler) CreateTrainingSet(_ context.Context, req *connect.Requ
 	m := req.Msg
 	job, err := jobs.Create(m.GetId(), training.Spec{
 		TrainingSet: m.GetTrainingSet(), Service: m.GetService(), Spine: m.GetSpine(), SpineFrom: m.GetSpineFrom(), Time: m.GetTime(),
-		Label: m.GetLabel(), LabelKnownAt: m.GetLabelKnownAt(), WithStatus: m.GetWithStatus(), Final: m.GetFinal(),
+		Label: m.GetLabel(), LabelKnownAt: m.GetLabelKnownAt(), WithStatus: m.GetWithStatus(), Final: m.GetFinal(), Ledger: m.GetLedger(),
 	})
 	if err != nil {
 		return nil, trainingError(err)
@@ -193,7 +193,7 @@ func jobMessage(j training.Job) *unskewv1.TrainingSet {
 		Id: j.ID, State: trainingStates[j.State],
 		Request: &unskewv1.CreateTrainingSetRequest{
 			Id: j.ID, TrainingSet: s.TrainingSet, Service: s.Service, Spine: s.Spine, SpineFrom: s.SpineFrom, Time: s.Time,
-			Label: s.Label, LabelKnownAt: s.LabelKnownAt, WithStatus: s.WithStatus, Final: s.Final,
+			Label: s.Label, LabelKnownAt: s.LabelKnownAt, WithStatus: s.WithStatus, Final: s.Final, Ledger: s.Ledger,
 		},
 		Phase: p.Phase, Done: p.Done, Total: p.Total, Rate: p.Rate, EtaSeconds: p.Left.Seconds(), Error: j.Error,
 		CreatedMicros: micros(j.Created), StartedMicros: micros(j.Started), EndedMicros: micros(j.Ended), ExpiresMicros: micros(j.Expires),

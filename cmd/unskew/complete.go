@@ -69,6 +69,13 @@ func streamNames(p *plan.Plan) (names []cobra.Completion) {
 	return names
 }
 
+func sourceNames(p *plan.Plan) (names []cobra.Completion) {
+	for _, s := range p.Sources {
+		names = append(names, cobra.CompletionWithDesc(s.Name, s.Description))
+	}
+	return names
+}
+
 // completesFields offers NAME= for the fields of the service that is the first argument.
 func (o *options) completesFields(fields func(*plan.Service) []plan.Field) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, _ string) (names []cobra.Completion, d cobra.ShellCompDirective) {

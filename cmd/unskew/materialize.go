@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/clock"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/ledger"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/relation"
@@ -199,6 +200,7 @@ func (m *materialization) register(ctx context.Context, src *plan.Source) error 
 }
 
 func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized, error) {
+	begin := clock.Now()
 	inputs, err := m.inputs(ctx, v.Source)
 	if err != nil {
 		return nil, err
@@ -220,6 +222,12 @@ func (m *materialization) view(ctx context.Context, v *plan.View) (*materialized
 	}
 	if !r.UpToDate {
 		m.progress.end(quantity(r.Events, "event") + " into " + v.Name)
+	}
+	if v.Source.From != "" || v.Source.SQL != "" {
+		// Also if the files had not changed: the state still has all of them.
+		if err := ledger.Built(ctx, m.st.Store, v, clock.Now(), min(begin, m.to)); err != nil {
+			return nil, err
+		}
 	}
 	done := newMaterialized(v, r, counts)
 	return &done, nil

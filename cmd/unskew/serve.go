@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/explain"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/serving"
 	"github.com/unskew/unskew/internal/text"
@@ -73,8 +74,8 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 	}
 	cfg := serving.Config{
 		Project: p, Flags: f, Out: c.ErrOrStderr(),
-		Training: func(events eventlog.Log, log *slog.Logger) (*training.Queue, error) {
-			return o.openTraining(p, events, memory, results, log)
+		Training: func(events eventlog.Log, store onlinestore.Store, log *slog.Logger) (*training.Queue, error) {
+			return o.openTraining(p, events, store, memory, results, log)
 		},
 	}
 	pages := ui.Config{Project: p.Name, Plan: p.Plan}

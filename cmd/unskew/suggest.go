@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -9,6 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
+	"github.com/unskew/unskew/internal/ledger"
+	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/validate/arrival"
 )
 
@@ -29,7 +33,8 @@ func newSuggestKnownAt(o *options) *cobra.Command {
 		Use:   "known-at [SOURCE]",
 		Short: "Suggest when events and late columns are known, from when they arrived",
 		Long: `Reads the log of pushed events, with its archive, and measures how long after their event time
-events and late columns arrived. Compares this with what known_at of the source, or of the
+events and late columns arrived; of a table without a stream, when they were in the live state
+that unskew materialize built. Compares this with what known_at of the source, or of the
 column, says, and suggests a delay that 99 % of the arrivals keep, or the schedule of a job that
 sends them once a day or an hour.
 
@@ -38,34 +43,31 @@ the log, a model learns from values that serving does not have yet: parity calls
 delay that is much longer than arrivals take withholds from training what serving has. Events
 that only come through the log are known from their arrival in training, too.
 
-Without SOURCE, all stream sources. Fewer than 100 arrivals suggest nothing.`,
+Without SOURCE, all sources of which something is recorded. Fewer than 100 arrivals suggest nothing.`,
 		Example:           `  unskew suggest known-at payments`,
 		Args:              takes(0, 1),
-		ValidArgsFunction: first(o.completes(streamNames), cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: first(o.completes(sourceNames), cobra.ShellCompDirectiveNoFileComp),
 		RunE:              func(c *cobra.Command, args []string) error { return o.suggestKnownAt(c, args) },
 	}
 }
 
 func (o *options) suggestKnownAt(c *cobra.Command, args []string) (err error) {
-	p, err := o.load(c, nil)
+	reader, err := o.openReader(0, 0)
 	if err != nil {
 		return err
 	}
-	var sources []*plan.Source
-	for _, s := range p.Plan.Sources {
-		if s.Stream {
-			sources = append(sources, s)
-		}
+	defer closeWith(&err, reader)
+	p, err := o.load(c, reader)
+	if err != nil {
+		return err
 	}
+	sources := p.Plan.Sources
 	if len(args) == 1 {
 		one, err := pick("source", args[0], sources, func(s *plan.Source) string { return s.Name })
 		if err != nil {
 			return err
 		}
 		sources = []*plan.Source{one}
-	}
-	if len(sources) == 0 {
-		return errors.New("no source is a stream, so nothing records when events arrive")
 	}
 	st, err := openStores(c, p)
 	if err != nil {
@@ -74,16 +76,37 @@ func (o *options) suggestKnownAt(c *cobra.Command, args []string) (err error) {
 	defer closeWith(&err, st)
 	reports := []*arrival.Report{}
 	for _, s := range sources {
-		r, err := arrival.Measure(c.Context(), st.Log, s)
+		r, err := measureArrivals(c.Context(), reader, st, s)
 		if err != nil {
 			return err
 		}
-		reports = append(reports, r)
+		if r != nil {
+			reports = append(reports, r)
+		}
+	}
+	if len(reports) == 0 {
+		return errors.New("nothing is recorded of when events arrive: the log records it of streams, and unskew materialize of tables")
 	}
 	if o.json {
 		return printJSON(c, reports)
 	}
 	return printArrivals(c, reports)
+}
+
+// measureArrivals measures the arrivals of a source; the result is nil if nothing is recorded of it.
+func measureArrivals(ctx context.Context, reader *relation.Reader, st *backend.Backend, s *plan.Source) (*arrival.Report, error) {
+	if s.Stream {
+		return arrival.Measure(ctx, st.Log, s)
+	}
+	recorded, err := ledger.Read(ctx, st.Store, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	of := recorded.Of(nil)
+	if of == nil {
+		return nil, nil
+	}
+	return arrival.MeasureFiles(ctx, reader, of, s)
 }
 
 func printArrivals(c *cobra.Command, reports []*arrival.Report) error {

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/version"
@@ -72,12 +75,12 @@ column of --outcomes; rows without one are left out.`,
 	flags.BoolVar(&f.unlabelled, "unlabelled", false, "keep served rows without an outcome, with a null label")
 	flags.BoolVar(&f.withStatus, "with-status", false, "also write the status of every value")
 	flags.BoolVar(&f.strict, "strict", false, "write nothing and exit with 1 if there are warnings or a feature is too good to be true")
-	flags.StringVar(&f.asOf, "as-of", "known", "values of `KIND`: known, as serving would have known them; or final, as they turned out, only to measure the difference")
+	flags.StringVar(&f.asOf, "as-of", "", "values of `KIND`: known, as declared; ledger, as servers recorded that they knew them;\nfinal, as they turned out, only to measure (default: as the training set says, or known)")
 	flags.StringVar(&f.memory, "memory", "", "use at most `SIZE` of memory, like 4GB, and the disk of --out for the rest (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "use `N` threads (default: one for each core)")
 	completeFlag(c, "service", o.completes(serviceNames))
 	completeFlag(c, "from-served", o.completes(serviceNames))
-	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "final"}, cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(c, "as-of", cobra.FixedCompletions([]cobra.Completion{"known", "ledger", "final"}, cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(c, "out", directories)
 	return c
 }
@@ -87,8 +90,8 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if err != nil {
 		return err
 	}
-	if f.asOf != "known" && f.asOf != "final" {
-		return fmt.Errorf("--as-of %s: write known or final", f.asOf)
+	if !slices.Contains([]string{"", "known", "ledger", "final"}, f.asOf) {
+		return fmt.Errorf("--as-of %s: write known, ledger or final", f.asOf)
 	}
 	collectBelow(memory, false)
 	reader, err := o.openReader(memory, f.threads)
@@ -104,6 +107,10 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if err != nil {
 		return err
 	}
+	asOf := cmp.Or(f.asOf, set.AsOf, "known")
+	if err := checkAsOf(asOf, set); err != nil {
+		return err
+	}
 	from, to, err := f.servedTime(set)
 	if err != nil {
 		return err
@@ -113,11 +120,21 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	if out == "" {
 		out = o.inProject(set.Name)
 	}
-	log, closeLog, err := o.trainingLog(c, p, set)
+	st, err := o.trainingStores(c, p, set, asOf == "ledger")
 	if err != nil {
 		return err
 	}
-	defer func() { err = closeLog(err) }()
+	var log eventlog.Log
+	var recorded offline.LedgerOf
+	if st != nil {
+		defer closeWith(&err, st)
+		log = st.Log
+	}
+	if asOf == "ledger" {
+		if recorded, err = ledgers(c.Context(), st, set.Service); err != nil {
+			return err
+		}
+	}
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	spine := servedSpine{project: p, reader: reader, log: log, from: from, to: to, unlabelled: f.unlabelled, memory: memory, progress: show.served}
 	set, served, end, err := spine.of(c.Context(), set)
@@ -126,7 +143,7 @@ func (o *options) train(c *cobra.Command, f *trainFlags, args []string) (err err
 	}
 	defer end()
 	m, err := offline.Train(c.Context(), offline.Config{
-		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: f.asOf == "final", Served: servedOrNil(served),
+		Reader: reader, Log: log, Project: p.Name, Set: set, Out: out, WithStatus: f.withStatus, Final: asOf == "final", Ledger: recorded, Served: servedOrNil(served),
 		Strict: f.strict, Memory: memory, Threads: f.threads, Engine: celenv.Engine(), Version: version.Release, Command: commandLine(c), Progress: show.hear, Garbage: collectLater,
 	})
 	strict := (*offline.StrictError)(nil)
@@ -213,9 +230,6 @@ func (f *trainFlags) servedTime(set *plan.TrainingSet) (from, to plan.EventTime,
 		}
 		return from, to, nil
 	}
-	if f.asOf == "final" {
-		return from, to, errors.New("--as-of final has no meaning for values that were served")
-	}
 	return (&parityFlags{from: f.from, to: f.to}).period()
 }
 
@@ -230,19 +244,24 @@ func servedOrNil(s *servedset.Set) offline.Served {
 // trainingLog opens the event log if a source of the set is a stream and something may have
 // been pushed to it.
 func (o *options) trainingLog(c *cobra.Command, p *featuredefs.Project, set *plan.TrainingSet) (eventlog.Log, func(error) error, error) {
-	nothing := func(err error) error { return err }
-	stream := set.Spine.Served && set.Spine.Label != "" && set.Spine.Outcomes == ""
-	for _, ref := range set.Service.Views {
-		stream = stream || ref.View.Source.Stream
-	}
-	if !stream || !hasStores(p) {
-		return nil, nothing, nil
-	}
-	st, err := openStores(c, p)
-	if err != nil {
-		return nil, nothing, err
+	st, err := o.trainingStores(c, p, set, false)
+	if err != nil || st == nil {
+		return nil, func(err error) error { return err }, err
 	}
 	return st.Log, func(err error) error { closeWith(&err, st); return err }, nil
+}
+
+// trainingStores opens the log and the store if anything in them matters for a set: what was pushed to its sources, and the store if
+// it is needed. Otherwise the result is nil.
+func (o *options) trainingStores(c *cobra.Command, p *featuredefs.Project, set *plan.TrainingSet, store bool) (*backend.Backend, error) {
+	needed := set.Spine.Served && set.Spine.Label != "" && set.Spine.Outcomes == ""
+	for _, ref := range set.Service.Views {
+		needed = needed || ref.View.Source.Stream
+	}
+	if !needed && !store || !hasStores(p) {
+		return nil, nil
+	}
+	return openStores(c, p)
 }
 
 // trainProgress converts the phases of Train to lines.

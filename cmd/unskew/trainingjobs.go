@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/celenv"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/version"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/materializer/training"
@@ -25,12 +27,13 @@ type trainingJobs struct {
 	*options
 	project *featuredefs.Project
 	log     eventlog.Log
+	store   onlinestore.Store
 	memory  int64 // like --memory of train
 }
 
 // openTraining opens the queue of training sets, next to the project's embedded stores.
-func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
-	t := &trainingJobs{options: o, project: p, log: log, memory: memory}
+func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, store onlinestore.Store, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
+	t := &trainingJobs{options: o, project: p, log: log, store: store, memory: memory}
 	dir, err := filepath.Abs(filepath.Join(backend.DataDir(p), "training")) // relative paths of spines are those of the project
 	if err != nil {
 		return nil, err
@@ -52,6 +55,9 @@ func (t *trainingJobs) check(s training.Spec) error {
 
 // set resolves a spec; uploaded is the path of its uploaded spine.
 func (t *trainingJobs) set(s training.Spec, uploaded string) (*plan.TrainingSet, error) {
+	if s.Final && s.Ledger {
+		return nil, errors.New("a training set is as of the ledger or final, not both")
+	}
 	if s.TrainingSet != "" {
 		if s.Service+s.Spine+s.SpineFrom+s.Time+s.Label+s.LabelKnownAt != "" {
 			return nil, errors.New("name a training set, or a service with its spine and time, not both")
@@ -89,8 +95,15 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 	}
 	defer closeWith(&err, reader)
 	defer unboundHeap()()
-	if set.Spine.Served && s.Final {
-		return errors.New("as_of final has no meaning for values that were served")
+	var recorded offline.LedgerOf
+	asOf := cmp.Or(asOfSpec(s), set.AsOf, "known")
+	if err := checkAsOf(asOf, set); err != nil {
+		return err
+	}
+	if asOf == "ledger" {
+		if recorded, err = ledgersIn(ctx, t.store, set.Service); err != nil {
+			return err
+		}
 	}
 	spine := servedSpine{project: t.project, reader: reader, log: t.log, from: plan.Always, to: plan.Never, memory: t.memory}
 	set, served, end, err := spine.of(ctx, set)
@@ -99,11 +112,22 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 	}
 	defer end()
 	_, err = offline.Train(ctx, offline.Config{
-		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: s.Final, Served: servedOrNil(served),
+		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: asOf == "final", Ledger: recorded, Served: servedOrNil(served),
 		Memory: t.memory, Engine: celenv.Engine(), Version: version.Release, Command: []string{"TrainingService.CreateTrainingSet"},
 		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 	})
 	return ofUpload(err, uploaded)
+}
+
+// asOfSpec is what a spec asks for; "" for what the training set says.
+func asOfSpec(s training.Spec) string {
+	switch {
+	case s.Final:
+		return "final"
+	case s.Ledger:
+		return "ledger"
+	}
+	return ""
 }
 
 // ofUpload names an uploaded spine as its sender knows it, instead of by its file.

@@ -215,6 +215,7 @@ type TrainingSet struct {
 	Service *Service
 	Spine   Spine
 	Split   *Split
+	AsOf    string // "ledger": events count from when servers recorded that serving saw them; "" or "known": as declared
 	Pos     Pos
 }
 

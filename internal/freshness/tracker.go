@@ -30,6 +30,9 @@ type Config struct {
 	// CaughtUp, if set, returns once reads see everything that was written before the call: they may
 	// keep what they have read.
 	CaughtUp func(ctx context.Context) error
+	// Found, if set, hears of what each successful look found: states that are read at the given time or
+	// later are at least as new as the marks say. Calls do not overlap.
+	Found func(at plan.EventTime, views []*plan.View, marks Marks)
 	// Every is the time between two looks of Run (0: DefaultEvery).
 	Every time.Duration
 }
@@ -204,6 +207,9 @@ func (t *Tracker) finish(ctx context.Context, l *look, p *plan.Plan, runs map[*p
 	l.err, t.looking = err, nil
 	if t.last.Err = err; err == nil {
 		t.last.Ended = t.cfg.Clock()
+		if t.cfg.Found != nil {
+			t.cfg.Found(t.last.Ended, p.Views, marks)
+		}
 	}
 	if err == nil && t.plan == p {
 		t.began = l.began

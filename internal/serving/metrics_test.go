@@ -21,6 +21,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/eventlog"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/redistest"
 	"github.com/unskew/unskew/materializer/training"
 )
@@ -63,7 +64,7 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	t.Setenv(featuredefs.EnvRedisAddresses, redistest.Start(t).Address)
 	p := defstest.Load(t, dir, featuredefs.Options{})
 	p.ServedLog.Rate = 1
-	r := newRun(Config{Project: p, Flags: Flags{Parity: true}, Out: io.Discard, Training: func(eventlog.Log, *slog.Logger) (*training.Queue, error) {
+	r := newRun(Config{Project: p, Flags: Flags{Parity: true}, Out: io.Discard, Training: func(eventlog.Log, onlinestore.Store, *slog.Logger) (*training.Queue, error) {
 		return training.Open(training.Config{Dir: filepath.Join(dir, "training"), Clock: time.Now})
 	}}, 1<<20)
 	var err error

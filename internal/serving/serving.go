@@ -26,6 +26,8 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/explain"
 	"github.com/unskew/unskew/internal/freshness"
+	"github.com/unskew/unskew/internal/ledger"
+	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
 	"github.com/unskew/unskew/materializer/online"
@@ -39,7 +41,7 @@ type Config struct {
 	Flags   Flags
 	Out     io.Writer // for the log, and the line that says where the server listens
 	// Training opens the queue of training sets; nil: the server builds none.
-	Training func(eventlog.Log, *slog.Logger) (*training.Queue, error)
+	Training func(eventlog.Log, onlinestore.Store, *slog.Logger) (*training.Queue, error)
 	// Past reads what states were built from, for --parity and explanations; nil: only what is in the log can be read.
 	Past func(eventlog.Log) (recompute.History, recompute.Inputs)
 	// Pages makes what answers browsers at /ui, from what explains values and, with --parity, what was found; nil: there are no pages. They are
@@ -135,7 +137,9 @@ func (r *run) open(ctx context.Context) error {
 	if r.Pages != nil {
 		cfg.Pages = r.Pages(values, r.shadow)
 	}
-	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: clock.Now, CaughtUp: states.CaughtUp})
+	visibility := ledger.NewRecorder(b.Store)
+	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: clock.Now, CaughtUp: states.CaughtUp, Found: record(visibility)})
+	r.work(func(ctx context.Context) error { return r.keepLedger(ctx, visibility, cfg.Freshness) })
 	if err := cfg.Freshness.Register(r.metrics); err != nil {
 		return err
 	}
@@ -143,7 +147,7 @@ func (r *run) open(ctx context.Context) error {
 		return cfg.Freshness.Run(ctx, r.warns("it is not known how stale views are"))
 	})
 	if r.Training != nil {
-		queue, err := r.Training(b.Log, r.log)
+		queue, err := r.Training(b.Log, b.Store, r.log)
 		if err != nil {
 			return err
 		}
@@ -201,6 +205,34 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 	}
 	cfg.Ingester, cfg.Applying = ingester, applier
 	return nil
+}
+
+// lastLook bounds how long the end of a server waits for what it records last.
+const lastLook = 2 * time.Second
+
+// keepLedger stores what the tracker finds until ctx ends, and then what it finds once more, after the last answer.
+func (r *run) keepLedger(ctx context.Context, of *ledger.Recorder, tracker *freshness.Tracker) error {
+	report := r.warns("training sets as of the ledger may take events for later than they were seen")
+	if err := of.Run(ctx, ledger.DefaultEvery, clock.Now, report); err != nil {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	if err := errors.Join(tracker.Refresh(last, clock.Now()), of.Store(last)); err != nil {
+		report(err)
+	}
+	return nil
+}
+
+// record records up to when the views of streams have their log.
+func record(in *ledger.Recorder) func(at plan.EventTime, views []*plan.View, marks freshness.Marks) {
+	return func(at plan.EventTime, views []*plan.View, marks freshness.Marks) {
+		for _, v := range views {
+			if m, ok := marks[v.Fingerprint]; ok && v.Source.Stream && m.Complete != plan.Always {
+				in.Observe(v, at, m.Complete)
+			}
+		}
+	}
 }
 
 // setAside logs an event or entity that is in no state of a view.

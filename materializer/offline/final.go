@@ -24,7 +24,7 @@ func (t *trainer) trainKnown(ctx context.Context, after plan.Micros) (dir string
 		return "", err
 	}
 	c := t.Config
-	c.Final, c.Strict, c.WithStatus, c.Out, c.Garbage = false, false, false, dir, nil
+	c.Final, c.Ledger, c.Strict, c.WithStatus, c.Out, c.Garbage = false, nil, false, false, dir, nil
 	known := newTrainer(c)
 	known.early = after
 	known.until = map[string]logpos.Vector{}
@@ -35,10 +35,10 @@ func (t *trainer) trainKnown(ctx context.Context, after plan.Micros) (dir string
 	return dir, err
 }
 
-// trainComparisons trains what a final set is compared with: what was known at each row's time, and
-// what was known once its label was, if the spine says when that is.
+// trainComparisons trains what a set is compared with that is final or as of the ledger: what was known at each row's time, as the
+// definitions say, and for a final one what was known once its label was, if the spine says when that is.
 func (t *trainer) trainComparisons(ctx context.Context) (err error) {
-	if t.known, err = t.trainKnown(ctx, 0); err != nil || t.partition.horizon.span == 0 {
+	if t.known, err = t.trainKnown(ctx, 0); err != nil || !t.Final || t.partition.horizon.span == 0 {
 		return err
 	}
 	t.labelled, err = t.trainKnown(ctx, t.partition.horizon.span)
@@ -46,7 +46,18 @@ func (t *trainer) trainComparisons(ctx context.Context) (err error) {
 }
 
 // changes compares the files with the sets of trainComparisons.
-func (t *trainer) changes(ctx context.Context, parts []*part) (c report.Changes, err error) {
+func (t *trainer) changes(ctx context.Context, m *Manifest, parts []*part) (c report.Changes, err error) {
+	if t.asOfLedger() {
+		for _, o := range t.shape.Outputs {
+			var sources []string
+			for _, role := range o.Views {
+				sources = append(sources, t.roles[role].ref.View.Source.Name)
+			}
+			c.Delays = append(c.Delays, m.delayNote(sources))
+		}
+		c.Declared, err = t.changedLater(ctx, t.known, parts)
+		return c, err
+	}
 	if !t.Final {
 		return c, nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/ledger"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
@@ -28,6 +29,7 @@ type History struct {
 	Early   plan.Micros     // events and late columns are known so much earlier, but not before they happened
 	Until   *logpos.Vector  // read the log no further; nil: to its end when reading begins
 	To      *plan.EventTime // leave out rows of files that are visible at or after it; nil: none
+	Ledger  *ledger.Source  // events arrive when serving could see them; nil: when the definitions say
 
 	suspects     idSet // what an earlier Read found, with the log up to suspectsEnd
 	registered   idSet // of these, those whose events the log has from files, perhaps of another time
@@ -52,6 +54,7 @@ type HistoryCounts struct {
 	LogEnd      logpos.Vector // the last record read of each shard
 	In1970      int64         // rows of files whose event time looks like seconds or milliseconds taken for microseconds
 	First1970   string        // where the first of them is
+	delays      *delayCounts  // of rows, as of a ledger; nil without one
 }
 
 // Read calls f with every event once, and with the rows that fill late columns, in batches
@@ -88,7 +91,14 @@ func (h *History) ReadParallel(ctx context.Context, workers int, f func(worker i
 		if err != nil {
 			return HistoryCounts{}, err
 		}
-		r.workers = append(r.workers, historyWorker{in: in})
+		w := historyWorker{in: in}
+		if h.Ledger != nil {
+			w.delays = &delayCounts{}
+		}
+		r.workers = append(r.workers, w)
+	}
+	if h.Ledger != nil {
+		r.counts.delays = &delayCounts{}
 	}
 	r.in = r.workers[0].in
 	err = r.read(ctx)
@@ -135,6 +145,8 @@ type historyReader struct {
 type historyWorker struct {
 	in     *ingest.Source
 	counts ingest.Counts
+
+	delays *delayCounts
 
 	in1970    int64 // rows with a time in 1970, and the first of them
 	first1970 kernel.Place
@@ -214,7 +226,7 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 		if err != nil {
 			return inFile(b, err)
 		}
-		ev = r.beforeTo(ev)
+		ev = r.seen(r.beforeTo(ev), w.delays)
 		if !r.suspects.empty() {
 			ev = without(ev, func(i int) bool { return r.divert(ev.ID[i]) })
 		}
@@ -253,6 +265,9 @@ func (w *historyWorker) suspect(b *relation.Batch) {
 // addTo adds what a worker counted.
 func (w *historyWorker) addTo(r *historyReader) {
 	r.counts.Add(w.counts)
+	if w.delays != nil {
+		r.counts.delays.merge(w.delays)
+	}
 	if w.in1970 > 0 && (r.counts.In1970 == 0 || w.first1970.Before(r.first1970)) {
 		r.first1970, r.counts.First1970 = w.first1970, w.where1970
 	}
@@ -273,6 +288,53 @@ func VisibleBefore(ev *kernel.Events, t plan.EventTime) *kernel.Events {
 	return without(ev, func(i int) bool { return ev.Visible(i) >= t })
 }
 
+// seen makes rows of files arrive when the ledger says that serving could see them, and counts by how much later that is.
+func (h *History) seen(ev *kernel.Events, delays *delayCounts) *kernel.Events {
+	if h.Ledger == nil {
+		return ev
+	}
+	visible := make([]plan.EventTime, ev.Batch.N)
+	for i := range visible {
+		visible[i] = ev.Visible(i)
+	}
+	for _, times := range ev.ColumnKnown {
+		for i, k := range times {
+			times[i] = h.Ledger.InFiles(k)
+		}
+	}
+	for i, v := range visible {
+		visible[i] = h.Ledger.InFiles(v)
+		if delays != nil {
+			delays.add(v, visible[i])
+		}
+	}
+	ev.Known = visible
+	return ev
+}
+
+// seenRecords does the same for records of the log, and for what it had of their events.
+func (r *historyReader) seenRecords(records []eventlog.Record) []eventlog.Record {
+	h := r.History
+	if h.Ledger == nil {
+		return records
+	}
+	out := slices.Clone(records)
+	for i := range out {
+		out[i].Appended = h.Ledger.Logged(records[i].Appended)
+		r.counts.delays.add(records[i].Appended, out[i].Appended)
+		out[i].Versions = slices.Clone(out[i].Versions)
+		for k := range out[i].Versions {
+			v := &out[i].Versions[k]
+			if v.Position == 0 { // registered, from files
+				v.Known = h.Ledger.InFiles(v.Known)
+			} else {
+				v.Known = h.Ledger.Logged(v.Known)
+			}
+		}
+	}
+	return out
+}
+
 // readDiverted reads all columns of the diverted rows, since whole rows are compared.
 func (r *historyReader) readDiverted(ctx context.Context) error {
 	if r.diverted.empty() {
@@ -283,12 +345,16 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 		if err != nil {
 			return inFile(b, err)
 		}
-		ev = r.beforeTo(ev)
+		ev = r.seen(r.beforeTo(ev), nil) // counted before
 		for i := range ev.Batch.N {
 			if !r.diverted.has(ev.ID[i]) {
 				continue
 			}
-			if err := r.resolve.addFile(ev, i); err != nil {
+			add := r.resolve.addFile
+			if r.Ledger != nil {
+				add = r.resolve.addSeen
+			}
+			if err := add(ev, i); err != nil {
 				return err
 			}
 		}
@@ -299,6 +365,7 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 // logged emits the events of log records and the rows that fill them. Records whose ids
 // occur in the files, or did when they were registered, go to the resolver.
 func (r *historyReader) logged(records []eventlog.Record) error {
+	records = r.seenRecords(records)
 	var diverted, rest []eventlog.Record
 	for _, rec := range records {
 		if r.diverted.has(rec.ID) || r.registered.has(rec.ID) {

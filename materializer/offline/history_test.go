@@ -15,6 +15,7 @@ import (
 	pebblelog "github.com/unskew/unskew/internal/eventlog/pebble"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/ledger"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -151,6 +152,60 @@ func TestO5_RedeliveryIsOneEvent(t *testing.T) {
 		if counts.Rows != 12 || counts.Redelivered != 4 || counts.Conflicts != 2 || !counts.LogEnd.Equal(logpos.One(0, 4)) {
 			t.Errorf("counts %+v", counts)
 		}
+	}
+}
+
+// As of a ledger, a row of a file is known from the first build that has it, and a pushed one from when its record was
+// applied; an event that both have from when the first of them was [o11].
+func TestO11_RowsArriveWhenTheLedgerSays(t *testing.T) {
+	recorded := &ledger.Source{
+		Files: []*ledger.Times{ledger.NewTimes(ledger.Files, []ledger.Run{{From: 5 * second, To: 5 * second}, {From: 50 * second, To: 50 * second, Lag: 20 * plan.Second}})},
+		Log:   []*ledger.Times{ledger.NewTimes(ledger.Log, []ledger.Run{{From: 0, To: 90 * second, Lag: 2 * plan.Second}, {From: 90 * second, To: 200 * second, Lag: 10 * plan.Second}})},
+	}
+	p := newProject(t)
+	src := clicks()
+	src.Columns = src.Columns[:5]
+	var fields []plan.Field
+	for _, c := range src.Columns {
+		fields = append(fields, c.Field)
+	}
+	write := func(file string, clicks ...click) {
+		var rows [][]plan.Value
+		for _, c := range clicks {
+			rows = append(rows, c.row()[:5])
+		}
+		p.write(t, file, fields, rows)
+	}
+	write("clicks-0.parquet", click{1, 10, 10, "twice", 1}, click{1, 3, 3, "before", 1}, click{1, 12, 40, "missed", 1}, click{1, 12, 40, "pushed too", 1})
+	write("clicks-1.parquet", click{1, 10, 20, "twice", 1}, click{1, 13, 13, "once", 1}, click{1, 14, 15, "pushed again", 1})
+	now := int64(100)
+	log := newLog(t, &now)
+	in, err := ingest.NewSource(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []click{{1, 14, 15, "pushed again", 1}, {1, 12, 40, "pushed too", 1}, {1, 16, 16, "pushed", 1}, {1, 17, 150, "pushed early", 1}} {
+		b := vector.NewBatch(in.Fields(), 1)
+		for i, v := range c.row()[:5] {
+			b.Cols[i].Set(0, v)
+		}
+		if _, err := log.Append(context.Background(), "clicks", []eventlog.Entry{{ID: c.id, Payload: in.AppendPayload(nil, b, 0)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := seen(t, &History{Reader: p.db, Log: log, Source: src, Columns: []string{"user", "amount"}, Ledger: recorded})
+	want := []string{
+		"before 1 1 3 3",
+		fmt.Sprint("missed 1 1 12 ", int64(plan.Never)/1e6),
+		"once 1 1 13 50",
+		"pushed 1 1 16 110",
+		"pushed again 1 1 14 50",
+		"pushed early 1 1 17 150",
+		"pushed too 1 1 12 110",
+		"twice 1 1 10 50",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog/archive"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/ledger"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/registry"
@@ -87,6 +88,23 @@ type orderBook struct {
 	on     *backend.Backend
 	now    atomic.Int64
 	kept   []oracle.Event // of the files, and what the log took
+	ledger *ledger.Source // nil: events arrive when the definitions say
+}
+
+// logged is when serving could see what the log stored at a time.
+func (s *orderBook) logged(at plan.EventTime) plan.EventTime {
+	if s.ledger == nil {
+		return at
+	}
+	return s.ledger.Logged(at)
+}
+
+// inFiles is when serving could see what files have from a time on.
+func (s *orderBook) inFiles(at plan.EventTime) plan.EventTime {
+	if s.ledger == nil {
+		return at
+	}
+	return s.ledger.InFiles(at)
 }
 
 func (s *orderBook) clock() plan.EventTime { return plan.EventTime(s.now.Load()) }
@@ -136,7 +154,13 @@ func (s *orderBook) writeFile(p *project, name string, rows []orderRow) {
 			values[c] = row[f.Name]
 		}
 		out = append(out, values)
-		s.kept = append(s.kept, s.event(row))
+		e := s.event(row)
+		visible := max(e.Time, e.Known)
+		e.Known = s.inFiles(visible)
+		for column, known := range e.ColumnKnown {
+			e.ColumnKnown[column] = s.inFiles(max(visible, known))
+		}
+		s.kept = append(s.kept, e)
 	}
 	p.write(s.t, name, fields, out)
 }
@@ -165,13 +189,19 @@ func (s *orderBook) push(rows ...orderRow) []ingest.Outcome {
 			continue
 		}
 		e := s.event(rows[i])
-		e.Known, e.Position = max(e.Known, s.clock()), int(a.Position)
+		e.Known, e.Position = max(e.Known, s.logged(s.clock())), int(a.Position)
 		record, err := s.on.Log.Read(context.Background(), "orders", eventlog.Position(a.Position)-1, 1)
 		s.check(err)
 		if v := record[0].Versions; v != nil {
-			e.Known, e.Fills = max(e.Known, v[0].Known), true // not before the event as the log knew it
+			event, own := s.inFiles(v[0].Known), s.logged(v[len(v)-1].Known)
+			if v[0].Position > 0 {
+				event = s.logged(v[0].Known)
+			}
+			e.Known, e.Fills = max(e.Known, event, own), true // not before the event as the log knew it
 			for column, known := range e.ColumnKnown {
-				e.ColumnKnown[column] = max(known, eventlog.RegisteredKnown(v, column))
+				if registered := eventlog.RegisteredKnown(v, column); registered != plan.Always {
+					e.ColumnKnown[column] = max(known, s.inFiles(registered))
+				}
 			}
 		}
 		s.kept = append(s.kept, e)
@@ -180,7 +210,7 @@ func (s *orderBook) push(rows ...orderRow) []ingest.Outcome {
 }
 
 func (s *orderBook) history() *History {
-	return &History{Reader: s.reader, Log: s.on.Log, Source: s.source(), Columns: viewColumns(s.plan.Views[0])}
+	return &History{Reader: s.reader, Log: s.on.Log, Source: s.source(), Columns: viewColumns(s.plan.Views[0]), Ledger: s.ledger}
 }
 
 // materialize registers the files and builds the state from them and the log.
@@ -287,7 +317,7 @@ func moments(kept []oracle.Event) []plan.EventTime {
 		}
 	}
 	slices.Sort(times)
-	times = slices.Compact(times)
+	times = slices.DeleteFunc(slices.Compact(times), func(t plan.EventTime) bool { return t == plan.Never })
 	for _, t := range times {
 		times = append(times, t+1)
 	}
@@ -358,32 +388,71 @@ func onBooksWith(t *testing.T, more string, property func(rt *rapid.T, p *projec
 // event's deliveries: training has the oracle's values, and so has training on final data [w7].
 func TestW7_FilesAndLogAreOneHistory(t *testing.T) {
 	onBooks(t, func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
-		s, closeBook := openBook(rt, p, defined, backend.InMemory)
-		defer closeBook()
-		files := [][]orderRow{nil, nil, nil}
-		var pushed []orderRow
-		for _, d := range drawOrders(rt, sent, true) {
-			if at := rapid.IntRange(0, 5).Draw(rt, "place"); at < len(files) {
-				files[at] = append(files[at], d)
-			} else {
-				pushed = append(pushed, d)
-			}
-		}
-		for i, rows := range files {
-			s.writeFile(p, fmt.Sprintf("orders-%d.parquet", i), rows)
-		}
-		for _, d := range pushed {
-			s.push(d)
-			s.now.Add(int64(second) * rapid.Int64Range(0, 20).Draw(rt, "later"))
-		}
-		s.expect(s.history(), s.kept, moments(s.kept))
-		h, final := s.history(), slices.Clone(s.kept)
-		h.Final = true
-		for i := range final {
-			final[i].Final = true
-		}
-		s.expect(h, final, moments(s.kept))
+		filesAndLogAreOneHistory(rt, p, defined, sent, nil)
 	})
+}
+
+// The same when events and their fillings arrive when a ledger says, whatever is in it [o11].
+func TestO11_TrainingAsOfALedger(t *testing.T) {
+	onBooks(t, func(rt *rapid.T, p *project, defined *plan.Plan, sent bool) {
+		filesAndLogAreOneHistory(rt, p, defined, sent, &ledger.Source{Log: drawTimes(rt, ledger.Log), Files: drawTimes(rt, ledger.Files)})
+	})
+}
+
+// drawTimes is ledgers of a few views.
+func drawTimes(t *rapid.T, kind ledger.Kind) (out []*ledger.Times) {
+	seconds := func(least, most int64, what string) plan.EventTime {
+		return plan.EventTime(rapid.Int64Range(least, most).Draw(t, what)) * second
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "ledgers") {
+		var runs []ledger.Run
+		for range rapid.IntRange(1, 5).Draw(t, "runs") {
+			from := midnight + seconds(-20, 80, "from")
+			r := ledger.Run{From: from, To: from, Lag: plan.Micros(seconds(0, 40, "lag"))}
+			if kind == ledger.Log {
+				r.To += seconds(0, 40, "length")
+			}
+			runs = append(runs, r)
+		}
+		out = append(out, ledger.NewTimes(kind, runs))
+	}
+	return out
+}
+
+// filesAndLogAreOneHistory is the property.
+func filesAndLogAreOneHistory(rt *rapid.T, p *project, defined *plan.Plan, sent bool, recorded *ledger.Source) {
+	s, closeBook := openBook(rt, p, defined, backend.InMemory)
+	defer closeBook()
+	s.ledger = recorded
+	files := [][]orderRow{nil, nil, nil}
+	var pushed []orderRow
+	for _, d := range drawOrders(rt, sent, true) {
+		if at := rapid.IntRange(0, 5).Draw(rt, "place"); at < len(files) {
+			files[at] = append(files[at], d)
+		} else {
+			pushed = append(pushed, d)
+		}
+	}
+	for i, rows := range files {
+		s.writeFile(p, fmt.Sprintf("orders-%d.parquet", i), rows)
+	}
+	if recorded != nil && rapid.Bool().Draw(rt, "registered") {
+		s.materialize()
+	}
+	for _, d := range pushed {
+		s.push(d)
+		s.now.Add(int64(second) * rapid.Int64Range(0, 20).Draw(rt, "later"))
+	}
+	s.expect(s.history(), s.kept, moments(s.kept))
+	if recorded != nil {
+		return
+	}
+	h, final := s.history(), slices.Clone(s.kept)
+	h.Final = true
+	for i := range final {
+		final[i].Final = true
+	}
+	s.expect(h, final, moments(s.kept))
 }
 
 // What files hold is materialized, and what is pushed later fills it: live state, with what waits

@@ -27,7 +27,7 @@ type Manifest struct {
 	SemanticsVersion   int              `json:"semantics_version"`
 	Engines            Engines          `json:"engines"`
 	Command            []string         `json:"command"`
-	AsOf               string           `json:"as_of"` // "known" or "final"
+	AsOf               string           `json:"as_of"` // "known", "final" or "ledger"
 	Spine              SpineManifest    `json:"spine"`
 	Sources            []SourceManifest `json:"sources"`
 	Views              []ViewManifest   `json:"views"`
@@ -105,6 +105,7 @@ type SourceManifest struct {
 	LastEvent   string           `json:"last_event,omitempty"`
 	TimesIn1970 int64            `json:"times_in_1970,omitempty"` // rows of files whose event time may have been sent in another unit
 	FirstIn1970 string           `json:"first_in_1970,omitempty"` // where the first of them is
+	Ledger      *LedgerManifest  `json:"ledger,omitempty"`        // of a set as of the ledger
 }
 
 // ViewManifest is a view in one role.

@@ -71,6 +71,11 @@ func (r *resolver) addFile(ev *kernel.Events, i int) error {
 	return r.add(ev, i, delivery{known: plan.Always})
 }
 
+// addSeen is addFile for a row that arrived when Known says, which may be later than its columns do.
+func (r *resolver) addSeen(ev *kernel.Events, i int) error {
+	return r.add(ev, i, delivery{known: ev.Known[i]})
+}
+
 // addPushed adds row i, a record of the log. Known holds when it arrived; fills is 1 if it
 // filled an event there.
 func (r *resolver) addPushed(ev *kernel.Events, i, fills int) error {

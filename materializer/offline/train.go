@@ -27,13 +27,14 @@ type Config struct {
 	Log        eventlog.Log // events pushed to the stream sources; nil: none
 	Project    string
 	Set        *plan.TrainingSet
-	Out        string // directory; made when missing
-	WithStatus bool   // also write the status of every value
-	Final      bool   // take every event as known when it happened; to measure, not to train
-	Strict     bool   // write nothing if the manifest has warnings
-	Memory     int64  // bytes that the process may take, with what the reader takes, see Divide; 0: no bound
-	Threads    int    // 0: one for each core
-	Served     Served // values that take the place of computed ones; nil: none
+	Out        string   // directory; made when missing
+	WithStatus bool     // also write the status of every value
+	Final      bool     // take every event as known when it happened; to measure, not to train
+	Ledger     LedgerOf // events arrive when serving could see them, as servers have recorded it; nil: when the definitions say
+	Strict     bool     // write nothing if the manifest has warnings
+	Memory     int64    // bytes that the process may take, with what the reader takes, see Divide; 0: no bound
+	Threads    int      // 0: one for each core
+	Served     Served   // values that take the place of computed ones; nil: none
 	Engine     plan.Engine
 	Version    string   // of this program, for the manifest
 	Command    []string // for the manifest, as typed
@@ -68,7 +69,7 @@ type Progress struct {
 // Train joins the features of a service onto a spine and writes the training set and
 // its manifest to a directory. On any error, and when ctx is cancelled, the
 // directory is as it was. What it writes depends on the inputs, the definitions and
-// WithStatus and Final alone: not on Memory, Threads or the order of files.
+// WithStatus, Final and Ledger alone: not on Memory, Threads or the order of files.
 func Train(ctx context.Context, c Config) (*Manifest, error) {
 	m, err := newTrainer(c).train(ctx)
 	if err != nil {
@@ -102,7 +103,7 @@ type trainer struct {
 	derived   *failedRows // of each derived feature
 	shape     *report.Shape
 	counts    *report.Counts            // of the rows of the files
-	known     string                    // folder with the set of known values; "" unless Final
+	known     string                    // folder with the set of known values; "" unless Final or Ledger
 	labelled  string                    // folder with the set of the values known with the labels; "" unless Final and the spine says when that is
 	early     plan.Micros               // see History
 	until     map[string]logpos.Vector  // log positions up to which sources are read; of others, to the end
@@ -145,7 +146,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	if err := t.startReplays(); err != nil {
 		return nil, err
 	}
-	if t.Final {
+	if t.Final || t.asOfLedger() {
 		if err := t.trainComparisons(ctx); err != nil {
 			return nil, err
 		}
@@ -209,7 +210,7 @@ func (t *trainer) sourceOf(ctx context.Context, p *plan.Source) (*source, error)
 			return s, nil
 		}
 	}
-	s := &source{plan: p, history: &History{Reader: t.Reader, Log: t.Log, Source: p, Final: t.Final, Early: t.early}}
+	s := &source{plan: p, history: &History{Reader: t.Reader, Log: t.Log, Source: p, Final: t.Final, Early: t.early, Ledger: t.Ledger[p.Name]}}
 	if p.From != "" || p.SQL != "" {
 		n, err := t.Reader.Count(ctx, relation.SourceRelation(p))
 		if err != nil {
@@ -292,7 +293,7 @@ func (t *trainer) publish(ctx context.Context, parts []*part) (*Manifest, error)
 		return nil, err
 	}
 	m := t.manifest(parts)
-	changes, err := t.changes(ctx, parts)
+	changes, err := t.changes(ctx, m, parts)
 	if err != nil {
 		return nil, err
 	}
@@ -325,8 +326,11 @@ func (t *trainer) manifest(parts []*part) *Manifest {
 	var rows timeRange
 	rows.add(t.spine.at)
 	m.Spine.First, m.Spine.Last = rows.text()
-	if t.Final {
+	switch {
+	case t.Final:
 		m.AsOf = "final"
+	case t.asOfLedger():
+		m.AsOf = "ledger"
 	}
 	m.Spine.SQL, m.Spine.Inputs = t.spine.rel.SQL, inputs(t.inputs.spine)
 	if t.Served != nil {
@@ -384,6 +388,6 @@ func (t *trainer) sourceManifest(s *source) SourceManifest {
 		FirstEvent: first, LastEvent: last,
 		Name: s.plan.Name, SQL: s.plan.SQL, Inputs: inputs(t.inputs.sources[s]), LogEnd: s.counts.LogEnd.Sum(), LogEnds: ends, Rows: s.counts.Rows,
 		Skipped: s.counts.ByReason(), Filled: s.counts.Filled, Redelivered: s.counts.Redelivered, Conflicts: s.counts.Conflicts,
-		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970,
+		TimesIn1970: s.counts.In1970, FirstIn1970: s.counts.First1970, Ledger: t.ledgerManifest(s),
 	}
 }

@@ -21,6 +21,7 @@ func (m *Manifest) findWarnings() []string {
 			w = append(w, fmt.Sprintf("source %s: %s", s.Name, SuspiciousTimes(s.TimesIn1970, s.FirstIn1970)))
 		}
 	}
+	w = append(w, m.ledgerWarnings()...)
 	w = append(w, m.emptyFiles()...)
 	w = append(w, m.emptyFolds()...)
 	w = append(w, m.unmatched()...)

@@ -17,6 +17,7 @@ const (
 	noteNoValue      = "no_value"
 	noteConstant     = "constant"
 	noteErrors       = "errors"
+	noteLedger       = "other_than_declared"
 	noteShared       = "shared_entities"
 	noteColdStart    = "cold_start"
 )
@@ -31,12 +32,23 @@ const (
 	minConstant = 100
 )
 
-// Changes counts, for each output of a set of final values, the rows whose value was another before; the
-// zero value is for a set of known values.
+// Changes counts, for each output of a set of final values or of one as of the ledger, the rows whose value is another one in a set
+// that it is compared with; the zero value is for a set of known values.
 type Changes struct {
-	Later      []int64     // as known at the row's time
-	AfterLabel []int64     // as known Horizon later, when the label was; nil: it is not said when that is
+	Later      []int64     // of a final set: as known at the row's time
+	AfterLabel []int64     // of a final set: as known Horizon later, when the label was; nil: it is not said when that is
 	Horizon    plan.Micros // of labels
+	Declared   []int64     // of a set as of the ledger: as known by the declared known times
+	Delays     []string    // of a set as of the ledger: how late serving saw what the output reads
+}
+
+// note appends the note about output i of a set as of the ledger.
+func (c *Changes) note(i int, f *Feature, notes []Finding) []Finding {
+	if c.Declared == nil || c.Declared[i] == 0 {
+		return notes
+	}
+	text := fmt.Sprintf("as of the known times that are declared, %s of the rows have another value than serving had", percent(Number(c.Declared[i])/Number(f.Rates.Rows)))
+	return append(notes, Finding{noteLedger, f.Name, f.Definition, text + c.Delays[i]})
 }
 
 // find appends the alarms about output i.
@@ -69,7 +81,7 @@ func (r *Report) Finish(c *Counts, changes Changes) {
 			r.Alarms = append(r.Alarms, r.alarm(&f, kind))
 		}
 		r.Alarms = changes.find(i, &f, r.Alarms)
-		r.Notes = append(r.Notes, f.notes()...)
+		r.Notes = changes.note(i, &f, append(r.Notes, f.notes()...))
 	}
 	r.Notes = append(r.Notes, r.coldStarts(c)...)
 	r.Notes = append(r.Notes, r.sharedEntities()...)

@@ -27,6 +27,7 @@ type Spec struct {
 	LabelKnownAt string `json:"label_known_at,omitempty"`
 	WithStatus   bool   `json:"with_status,omitempty"`
 	Final        bool   `json:"final,omitempty"`
+	Ledger       bool   `json:"ledger,omitempty"`
 }
 
 // State is the state of a job; its values are stored in the job's file.

@@ -1,5 +1,5 @@
-// Package arrival measures how long after they happened events and late columns arrived, as the log recorded it, and which known_at
-// says so.
+// Package arrival measures how long after they happened events and late columns arrived, as the log recorded it, or builds of live
+// state did, and which known_at says so.
 package arrival
 
 import (
@@ -12,6 +12,9 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/ledger"
+	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/materializer/offline"
 )
 
 // Report is what was measured of a source.
@@ -39,8 +42,7 @@ type Delays struct {
 	Suggested string `json:"suggested,omitempty"`
 }
 
-// Measure reads the log of a source, with its archive.
-func Measure(ctx context.Context, log eventlog.Log, src *plan.Source) (*Report, error) {
+func newMeasurement(src *plan.Source) (*measurement, error) {
 	m := &measurement{columns: map[string]*delays{}, first: plan.Never, last: plan.Always, source: src}
 	var err error
 	if m.events, err = newDelays(&src.Known); err != nil {
@@ -52,6 +54,50 @@ func Measure(ctx context.Context, log eventlog.Log, src *plan.Source) (*Report, 
 				return nil, err
 			}
 		}
+	}
+	return m, nil
+}
+
+// MeasureFiles reads the files of a source without a stream. Rows arrived with the first build of live state that had them, as its
+// ledger says. Rows that were there before recording began, or are in no build yet, are left out.
+func MeasureFiles(ctx context.Context, reader *relation.Reader, of *ledger.Source, src *plan.Source) (*Report, error) {
+	m, err := newMeasurement(src)
+	if err != nil {
+		return nil, err
+	}
+	h := offline.History{Reader: reader, Source: src}
+	for c := range m.columns {
+		h.Columns = append(h.Columns, c)
+	}
+	if _, err := h.Read(ctx, func(ev *kernel.Events) error { m.seeFile(ev, of); return nil }); err != nil {
+		return nil, err
+	}
+	return m.report(), nil
+}
+
+// seeFile counts rows of files that are in builds.
+func (m *measurement) seeFile(ev *kernel.Events, of *ledger.Source) {
+	for i := range ev.Batch.N {
+		if at, recorded := of.Loaded(ev.Visible(i)); recorded && !ev.Fills(i) {
+			m.first, m.last = min(m.first, at), max(m.last, at)
+			m.events.add(at, ev, i)
+		}
+		for name, known := range ev.ColumnKnown {
+			if m.columns[name] == nil || known[i] == plan.Never || ev.Fills(i) && ev.KnownBefore[name].Get(i) {
+				continue
+			}
+			if at, recorded := of.Loaded(max(known[i], ev.Visible(i))); recorded {
+				m.columns[name].add(at, ev, i)
+			}
+		}
+	}
+}
+
+// Measure reads the log of a source, with its archive.
+func Measure(ctx context.Context, log eventlog.Log, src *plan.Source) (*Report, error) {
+	m, err := newMeasurement(src)
+	if err != nil {
+		return nil, err
 	}
 	shards, err := eventlog.NewLayouts(log).Find(ctx, src.Name)
 	if err != nil {

@@ -22,7 +22,7 @@ type mutant struct {
 }
 
 // tables is all mutants, by the part of the program that they break.
-var tables = [][]mutant{timeMutants, sweepMutants, stateMutants, valueMutants, aggMutants, exprMutants, edgeMutants, lateMutants, splitMutants, textMutants, servingMutants, servedMutants, parityMutants}
+var tables = [][]mutant{timeMutants, sweepMutants, stateMutants, valueMutants, aggMutants, exprMutants, edgeMutants, lateMutants, splitMutants, textMutants, servingMutants, servedMutants, parityMutants, ledgerMutants}
 
 // apply returns the text of the mutant's file with the change.
 func (m *mutant) apply(root string) ([]byte, error) {

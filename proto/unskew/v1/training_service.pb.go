@@ -188,7 +188,7 @@ type CreateTrainingSetRequest struct {
 	// Empty: the server chooses.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// A training set of the project. If set, the fields below must be empty, except
-	// with_status and final.
+	// with_status, final and ledger.
 	TrainingSet string `protobuf:"bytes,2,opt,name=training_set,json=trainingSet,proto3" json:"training_set,omitempty"`
 	// A feature service.
 	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
@@ -205,7 +205,11 @@ type CreateTrainingSetRequest struct {
 	// Also return the status of every value.
 	WithStatus bool `protobuf:"varint,9,opt,name=with_status,json=withStatus,proto3" json:"with_status,omitempty"`
 	// Take every event as known when it happened: to measure the difference, not to train.
-	Final         bool `protobuf:"varint,10,opt,name=final,proto3" json:"final,omitempty"`
+	Final bool `protobuf:"varint,10,opt,name=final,proto3" json:"final,omitempty"`
+	// Take every event as known when servers recorded that serving saw it, instead of when the
+	// definitions say. It may be set together with a training set of which that is declared. Not
+	// together with final.
+	Ledger        bool `protobuf:"varint,11,opt,name=ledger,proto3" json:"ledger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -306,6 +310,13 @@ func (x *CreateTrainingSetRequest) GetWithStatus() bool {
 func (x *CreateTrainingSetRequest) GetFinal() bool {
 	if x != nil {
 		return x.Final
+	}
+	return false
+}
+
+func (x *CreateTrainingSetRequest) GetLedger() bool {
+	if x != nil {
+		return x.Ledger
 	}
 	return false
 }
@@ -903,7 +914,7 @@ const file_unskew_v1_training_service_proto_rawDesc = "" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"?\n" +
 	"\x13UploadSpineResponse\x12\x14\n" +
 	"\x05spine\x18\x01 \x01(\tR\x05spine\x12\x12\n" +
-	"\x04rows\x18\x02 \x01(\x03R\x04rows\"\xf3\x02\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\"\x8b\x03\n" +
 	"\x18CreateTrainingSetRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x01R\x02id\x12+\n" +
 	"\ftraining_set\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\vtrainingSet\x12\"\n" +
@@ -917,7 +928,8 @@ const file_unskew_v1_training_service_proto_rawDesc = "" +
 	"\vwith_status\x18\t \x01(\bR\n" +
 	"withStatus\x12\x14\n" +
 	"\x05final\x18\n" +
-	" \x01(\bR\x05final\"V\n" +
+	" \x01(\bR\x05final\x12\x16\n" +
+	"\x06ledger\x18\v \x01(\bR\x06ledger\"V\n" +
 	"\x19CreateTrainingSetResponse\x129\n" +
 	"\ftraining_set\x18\x01 \x01(\v2\x16.unskew.v1.TrainingSetR\vtrainingSet\"3\n" +
 	"\x15GetTrainingSetRequest\x12\x1a\n" +

@@ -506,7 +506,7 @@ class Client:
         label_known_at: str | None = None,
         spine_from: str | None = None,
         with_status: bool = False,
-        as_of: Literal["known", "final"] = "known",
+        as_of: Literal["known", "ledger", "final"] | None = None,
         id: str | None = None,
         progress: bool = True,
     ) -> RemoteTrainingSet:
@@ -526,7 +526,7 @@ class Client:
             label_known_at: the spine's column with the time the label was known.
             spine_from: a file on the server, relative to the project, instead of ``spine``.
             with_status: also give the status of every value.
-            as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
+            as_of: ``"known"``, as the definitions say that serving knows events; ``"ledger"``, as servers recorded that it did; or ``"final"``, as they turned out, to measure the difference. By default as the training set says, or known.
             id: makes the call idempotent: the same id returns the same training set.
             progress: print progress to standard error.
         """
@@ -541,6 +541,7 @@ class Client:
             label_known_at=label_known_at or "",
             with_status=with_status,
             final=as_of == "final",
+            ledger=as_of == "ledger",
         )
         try:
             made = self._wait(self._call("CreateTrainingSet", request, None).training_set, progress)

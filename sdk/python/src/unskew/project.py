@@ -142,7 +142,7 @@ class Project:
         label_known_at: str | None = None,
         out: str | os.PathLike[str] | None = None,
         with_status: bool = False,
-        as_of: Literal["known", "final"] = "known",
+        as_of: Literal["known", "ledger", "final"] | None = None,
         memory: str | None = None,
         threads: int | None = None,
         from_served: str | None = None,
@@ -168,7 +168,7 @@ class Project:
             label_known_at: the spine's column with the time the label was known.
             out: directory to write to; by default one that goes with the result.
             with_status: also write the status of every value.
-            as_of: ``"known"``, as serving would have known it, or ``"final"``, as it turned out, to measure the difference.
+            as_of: ``"known"``, as the definitions say that serving knows events; ``"ledger"``, as servers recorded that it did; or ``"final"``, as they turned out, to measure the difference. By default as the training set says, or known.
             memory: bytes that the engine may take, like ``"4GB"``.
             threads: threads of the engine; one for each core by default.
             from_served: the feature service whose answers are in the served log. ``label`` is an outcome that was logged.
@@ -205,7 +205,7 @@ class Project:
             ):
                 if value is not None:
                     arguments += [f"--{flag}", str(value)]
-            if as_of != "known":
+            if as_of is not None:
                 arguments += ["--as-of", as_of]
             if with_status:
                 arguments.append("--with-status")
