@@ -30,6 +30,7 @@ type parityFlags struct {
 	set, from, to    string
 	rows             int
 	junit, failBelow string
+	resume           string
 	memory, html     string
 	threads, explain int
 	against          againstFlags
@@ -102,12 +103,13 @@ func (f *parityFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.junit, "junit", "", "also write a test report in JUnit's format to `FILE`")
 	flags.StringVar(&f.failBelow, "fail-below", "", "fail if fewer values are equal than `RATE`, like 99.9%; with --served, to those of training")
 	flags.StringVar(&f.by, "by", "", "with --served, also count by the values of `NAME`, a key or a request field")
+	flags.StringVar(&f.resume, "resume", "", "with --served and --to, keep what is done in `FILE`, and go on from there if it exists")
 	flags.StringVar(&f.html, "html", "", "also write a page for people, which needs no other file, to `FILE`")
 	flags.IntVar(&f.explain, "explain", 5, "with --served and --html, explain the newest `N` differences event by event; each reads the history twice")
 	flags.StringVar(&f.memory, "memory", "", "with --served or --against, use about `SIZE` of memory, like 4GB (default: half of the machine's)")
 	flags.IntVar(&f.threads, "threads", 0, "with --served or --against, use `N` threads (default: one for each core)")
 	c.MarkFlagsMutuallyExclusive("served", "replay")
-	for _, flag := range []string{"to", "junit", "fail-below", "explain", "memory", "threads", "by"} {
+	for _, flag := range []string{"to", "junit", "fail-below", "explain", "memory", "threads", "by", "resume"} {
 		c.MarkFlagsMutuallyExclusive("replay", flag)
 	}
 	c.MarkFlagsMutuallyExclusive("served", "rows")

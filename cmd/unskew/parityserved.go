@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -53,6 +54,9 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 			return fmt.Errorf("--fail-below: %w", err)
 		}
 	}
+	if f.resume != "" && f.to == "" {
+		return errors.New("--resume needs --to, or the answers that are recorded meanwhile would belong to the run too")
+	}
 	if f.explain < 0 {
 		return fmt.Errorf("--explain %d: give a number of differences, or 0 for none", f.explain)
 	}
@@ -73,7 +77,7 @@ func (o *options) parityServed(c *cobra.Command, f *parityFlags, args []string) 
 	if err != nil {
 		return err
 	}
-	s := &servedParity{o: o, reader: reader, project: p, html: f.html, explained: f.explain, progress: newProgress(c.ErrOrStderr(), o.quiet)}
+	s := &servedParity{o: o, reader: reader, project: p, html: f.html, explained: f.explain, resume: f.resume, progress: newProgress(c.ErrOrStderr(), o.quiet)}
 	report, err := s.run(c, recompute.Config{Service: service, From: from, To: to, Threads: f.threads, Memory: memory / 2, By: f.by})
 	if err != nil {
 		return err
@@ -88,6 +92,7 @@ type servedParity struct {
 	project   *featuredefs.Project
 	st        *backend.Backend
 	progress  *progress
+	resume    string // where what is done is kept; "": nowhere
 	html      string // where a page goes; "": nowhere
 	explained int    // how many differences it explains
 }
@@ -113,6 +118,11 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 	if cfg.Builds, err = recompute.FindBuilds(c.Context(), s.st.Store, cfg.Service, from.inputs); err != nil {
 		return nil, err
 	}
+	if s.resume != "" {
+		if cfg.Checkpoint, err = s.checkpoint(c.Context(), &cfg); err != nil {
+			return nil, err
+		}
+	}
 	report, err := recompute.Run(c.Context(), cfg)
 	switch {
 	case err != nil:
@@ -124,6 +134,21 @@ func (s *servedParity) run(c *cobra.Command, cfg recompute.Config) (_ *recompute
 		err = s.writePage(c.Context(), report)
 	}
 	return report, err
+}
+
+// checkpoint is one about the files as they are and the builds that are live.
+func (s *servedParity) checkpoint(ctx context.Context, cfg *recompute.Config) (*recompute.Checkpoint, error) {
+	h := sha256.New()
+	for i := range cfg.Service.Views {
+		v := cfg.Service.Views[i].View
+		inputs, err := (past{s.reader, s.st.Log}).inputs(ctx, v.Source, plan.Never)
+		if err != nil {
+			return nil, err
+		}
+		b := cfg.Builds[v.Fingerprint]
+		fmt.Fprintf(h, "%s %x %d %d %t\n", v.Fingerprint, inputs, b.Number, b.Build, b.InputsChanged)
+	}
+	return &recompute.Checkpoint{Path: s.resume, Of: [sha256.Size]byte(h.Sum(nil))}, nil
 }
 
 // past reads what states were built from.

@@ -32,6 +32,8 @@ type Config struct {
 	Memory  int64 // bytes for events and results, from which rows are taken in several passes; 0: 1 GiB
 	// By is a key or a request field of the service by whose values the report counts; "": none.
 	By string
+	// Checkpoint, if set, keeps what is done, and what it has kept is not done again. It is removed when everything is. Not with Fewer.
+	Checkpoint *Checkpoint
 	// Progress, if set, hears what is done. Calls do not overlap.
 	Progress func(Progress)
 }

@@ -38,17 +38,32 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := r.findEnds(ctx); err != nil {
 		return nil, err
 	}
-	for passes := passesFor(rows/int64(r.cfg.OneIn), cfg.Service, r.cfg.Memory); ; {
+	passes, done := passesFor(rows/int64(r.cfg.OneIn), cfg.Service, r.cfg.Memory), 0
+	if cfg.Checkpoint != nil {
+		passes = max(passes, int(min(maxPasses, rows/checkpointRows+1)))
+	}
+	before, err := r.resume()
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		passes, done, r.ends, r.tallies = before.Passes, before.Done, before.Ends, []*tally{before.Tally.tally()}
+	}
+	for ; ; done = 0 {
 		if cfg.Fewer {
 			r.cfg.OneIn, passes = r.cfg.OneIn*passes, 1
 		}
-		err := r.passesOf(ctx, passes)
+		err := r.passesOf(ctx, passes, done)
 		if !errors.Is(err, errNoRoom) {
+			if err == nil {
+				err = r.finished()
+			}
 			if err != nil {
 				return nil, err
 			}
 			return r.makeReport(), nil
 		}
+		r.tallies = nil
 		if passes *= 2; passes*r.cfg.OneIn > maxPasses {
 			return nil, fmt.Errorf("the events of one in %d entities do not fit into %d MiB; allow more memory", passes/2*r.cfg.OneIn, r.cfg.Memory>>20)
 		}
@@ -73,9 +88,9 @@ func (r *run) findEnds(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) passesOf(ctx context.Context, passes int) error {
-	r.tallies = nil
-	for n := range passes {
+// passesOf makes the passes from one on.
+func (r *run) passesOf(ctx context.Context, passes, from int) error {
+	for n := from; n < passes; n++ {
 		p := &pass{run: r, number: n, passes: passes}
 		p.held.most = r.cfg.Memory
 		for i := range r.cfg.Service.Views {
@@ -88,6 +103,9 @@ func (r *run) passesOf(ctx context.Context, passes int) error {
 			if err := step(ctx); err != nil {
 				return err
 			}
+		}
+		if err := r.save(passes, n+1); err != nil {
+			return fmt.Errorf("keep what is done: %w", err)
 		}
 	}
 	return nil

@@ -388,16 +388,26 @@ func countryOf(user int64) string { return []string{"AT", "DE", "FR"}[user%3] }
 // recompute ends the servers and computes again what they have served. change may change the configuration.
 func (s *site) recompute(change ...func(*recompute.Config)) *recompute.Report {
 	s.t.Helper()
+	cfg, end := s.config(change...)
+	defer end()
+	r, err := recompute.Run(context.Background(), cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// config ends the servers, and is what to compute again of what they recorded, until end.
+func (s *site) config(change ...func(*recompute.Config)) (cfg recompute.Config, end func() error) {
+	s.t.Helper()
 	for _, x := range s.servers {
 		x.end()
 	}
-	cfg := recompute.Config{Service: s.plan.Services[0], From: plan.Always, To: plan.Never, Log: s.on.Log, History: s.history, Threads: 2}
+	cfg = recompute.Config{Service: s.plan.Services[0], From: plan.Always, To: plan.Never, Log: s.on.Log, History: s.history, Threads: 2}
 	var err error
-	var end func() error
 	if cfg.Units, end, err = recompute.Find(s.served.Dir, cfg.Service.Name, cfg.From, cfg.To); err != nil {
 		s.t.Fatal(err)
 	}
-	defer end()
 	cfg.Builds, err = recompute.FindBuilds(context.Background(), s.on.Store, cfg.Service, func(_ context.Context, src *plan.Source, _ plan.EventTime) ([32]byte, error) {
 		return s.inputs(src), nil
 	})
@@ -407,11 +417,7 @@ func (s *site) recompute(change ...func(*recompute.Config)) *recompute.Report {
 	for _, f := range change {
 		f(&cfg)
 	}
-	r, err := recompute.Run(context.Background(), cfg)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return r
+	return cfg, end
 }
 
 // csv is rows as the text of a file.

@@ -179,7 +179,7 @@ func (d *Distance) add(a *vector.Vector, i int, b *vector.Vector, j int) {
 	}
 	by := math.Abs(x - y)
 	d.Values++
-	d.sum += by
+	d.sum = finite(d.sum + by)
 	d.Mean, d.Max = d.sum/float64(d.Values), max(d.Max, by)
 	if m := math.Max(math.Abs(x), math.Abs(y)); m > 0 {
 		d.MaxRelative = max(d.MaxRelative, by/m)
@@ -309,7 +309,7 @@ func (c *Tally) Add(o *Tally) {
 }
 
 func (d *Distance) merge(o *Distance) {
-	d.Values, d.sum = d.Values+o.Values, d.sum+o.sum
+	d.Values, d.sum = d.Values+o.Values, finite(d.sum+o.sum)
 	d.Max, d.MaxRelative = max(d.Max, o.Max), max(d.MaxRelative, o.MaxRelative)
 	if d.Values > 0 {
 		d.Mean = d.sum / float64(d.Values)
