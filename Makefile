@@ -157,7 +157,7 @@ mutants: need-go need-c++ need-redis-server ## break the program on purpose, one
 	@bin/mutants
 
 .PHONY: soak
-soak: build need-redis-server ## run a server for ten minutes under reads, pushes and rebuilds, and check that nothing grows
+soak: build need-redis-server ## run a server for ten minutes under reads, pushes and rebuilds, and check that nothing grows and parity has no false alarm
 	@$(GO) build -o bin/soak ./internal/dev/soak
 	@bin/soak -unskew bin/unskew
 

@@ -22,8 +22,12 @@ import (
 	"github.com/unskew/unskew/internal/dev/bench"
 )
 
-// The load: users are drawn by Zipf, and so are those of pushed events.
+// The load: users are drawn by Zipf, and so are those of pushed events. Of the events a third happened a while ago, some were
+// pushed before, and some get their outcome later.
 const (
+	served  = "10%"   // of the answers are recorded and computed again
+	recent  = 1 << 14 // pushed events that are remembered, to be pushed again
+	oldest  = 2 * time.Hour
 	users   = 20_000
 	readers = 4
 	pushers = 2
@@ -46,6 +50,7 @@ columns:
   at: {type: timestamp}
   user_id: {type: int}
   amount: {type: double}
+  refunded: {type: bool, outcome: true, known_at: {delay: 1m}}
 ---
 kind: FeatureView
 name: spending
@@ -56,6 +61,7 @@ features:
   spent: sum(amount, "1h")
   largest: max(amount, "30s")
   last: latest_n(amount, 20)
+  refunds: count("1h").where(refunded)
 ---
 kind: FeatureService
 name: spending_v1
@@ -64,9 +70,9 @@ features: [spending]
 
 func writeProject(dir string) error {
 	var csv strings.Builder
-	csv.WriteString("id,at,user_id,amount\n")
+	csv.WriteString("id,at,user_id,amount,refunded\n")
 	for u := range users {
-		fmt.Fprintf(&csv, "h%d,2025-01-01T00:00:00Z,%d,%d.5\n", u, u, u%97)
+		fmt.Fprintf(&csv, "h%d,2025-01-01T00:00:00Z,%d,%d.5,\n", u, u, u%97)
 	}
 	return bench.WriteFiles(dir, map[string]string{"unskew.yaml": "project: soak\n", "features/soak.yaml": definitions, "data/orders.csv": csv.String()})
 }
@@ -79,6 +85,44 @@ type load struct {
 	server                            *bench.Server
 	reads, pushed, rebuilds, failures atomic.Int64
 	failure                           atomic.Pointer[string] // one of them
+
+	mu     sync.Mutex
+	recent []order // pushed
+}
+
+// order is a pushed event.
+type order struct {
+	id   uint64
+	at   string
+	user uint64
+}
+
+// next draws an event: mostly a new one, perhaps of a while ago, or else one that was pushed before, perhaps with its outcome.
+func (l *load) next(zipf *rand.Zipf) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := func(o order, more string) string {
+		return fmt.Sprintf(`{"id": "%x", "at": "%s", "user_id": %d, "amount": 1.5%s}`, o.id, o.at, o.user, more)
+	}
+	kind := rand.IntN(100)
+	if kind < 10 && len(l.recent) > 0 {
+		o := l.recent[rand.IntN(len(l.recent))]
+		if kind < 5 {
+			return row(o, "")
+		}
+		return row(o, fmt.Sprintf(`, "refunded": %t`, o.id%2 == 0))
+	}
+	at := time.Now()
+	if kind < 40 {
+		at = at.Add(-time.Duration(rand.Int64N(int64(oldest))))
+	}
+	o := order{rand.Uint64(), at.UTC().Format(time.RFC3339Nano), zipf.Uint64()}
+	if len(l.recent) < recent {
+		l.recent = append(l.recent, o)
+	} else {
+		l.recent[rand.IntN(recent)] = o
+	}
+	return row(o, "")
 }
 
 func (l *load) failed(err error) {
@@ -172,9 +216,8 @@ func (l *load) read(ctx context.Context, zipf *rand.Zipf) error {
 
 func (l *load) push(ctx context.Context, zipf *rand.Zipf) error {
 	var rows []string
-	now := time.Now().UTC().Format(time.RFC3339Nano)
 	for range batch {
-		rows = append(rows, fmt.Sprintf(`{"id": "%x", "at": "%s", "user_id": %d, "amount": 1.5}`, rand.Uint64(), now, zipf.Uint64()))
+		rows = append(rows, l.next(zipf))
 	}
 	err := l.post(ctx, "/v1/sources/orders:push", `{"rows": [`+strings.Join(rows, ", ")+`]}`)
 	if err == nil {

@@ -1,6 +1,7 @@
-// Command soak runs a real server for a while under reads, pushes and rebuilds of its views, over
-// the embedded store and over Redis, and checks that what it uses does not grow: memory,
-// goroutines, open files, stored state.
+// Command soak runs a real server for a while under reads, rebuilds of its views, and pushes that
+// come late, out of order and again, over the embedded store and over Redis. It checks that what the
+// server uses does not grow: memory, goroutines, open files, stored state; and that the server, which
+// computes its answers again, finds nothing wrong with them.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/unskew/unskew/internal/dev/bench"
@@ -24,6 +26,8 @@ type report struct {
 	Rebuilds int64    `json:"rebuilds"`
 	Failures int64    `json:"failures"` // of requests and rebuilds
 	Growing  []string `json:"growing"`
+	Checked  int64    `json:"checked"` // values that were computed again
+	Alarms   int64    `json:"alarms"`  // of these, those that were taken for wrong
 }
 
 type options struct {
@@ -46,7 +50,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(2)
 	}
-	if r.Failures > 0 || len(r.Growing) > 0 {
+	if r.Failures > 0 || r.Alarms > 0 || len(r.Growing) > 0 {
 		os.Exit(1)
 	}
 }
@@ -83,11 +87,18 @@ func soak(ctx context.Context, o options, kind string, r *report, print func(str
 	if err := l.materialize(ctx); err != nil {
 		return err
 	}
-	if l.server, err = bench.StartServer(o.command, dir, l.env, "--near-cache", "8MiB"); err != nil {
+	if l.server, err = bench.StartServer(o.command, dir, l.env, "--near-cache", "8MiB", "--served-log", served, "--parity"); err != nil {
 		return err
 	}
 	samples, err := l.run(ctx, o.length)
-	err = errors.Join(err, l.server.Stop())
+	f, failed := l.parity()
+	err = errors.Join(err, failed, l.server.Stop())
+	r.Checked, r.Alarms = r.Checked+f.checked, r.Alarms+f.alarms
+	print(fmt.Sprintf("%-7s parity: %d values computed again in %d rounds, %d false alarms; %s", kind, f.checked, f.rounds, f.alarms, f.why))
+	if wrong := strings.Count(l.server.Log(), "level=ERROR"); wrong > 0 {
+		r.Failures += int64(wrong)
+		print(fmt.Sprintf("%s: the server's log has %d errors", kind, wrong))
+	}
 	r.Reads, r.Pushed, r.Rebuilds, r.Failures = r.Reads+l.reads.Load(), r.Pushed+l.pushed.Load(), r.Rebuilds+l.rebuilds.Load(), r.Failures+l.failures.Load()
 	if failure := l.failure.Load(); failure != nil {
 		print(kind + ": a failure: " + *failure)
