@@ -17,7 +17,7 @@ type entityDecl struct {
 func (l *loader) parseEntity(n *yamldoc.Node) {
 	before := l.Errors
 	o := l.Object(n, "Entity", "kind", "name", "keys", "description")
-	e := &plan.Entity{Name: o.Name(), Description: o.Text("description")}
+	e := &plan.Entity{Name: o.Name(), Description: o.Text("description"), Pos: n.Pos}
 	if keys := o.Need("keys"); keys != nil {
 		e.Keys = l.parseFields(keys, "Entity keys", keyTypes)
 	}

@@ -91,7 +91,7 @@ finish.`,
 	flags.BoolVarP(&o.quiet, "quiet", "q", false, "do not show progress")
 	completeFlag(root, "project", directories)
 	root.AddCommand(
-		newInit(o), newConfig(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
+		newInit(o), newConfig(o), newList(o), newShow(o), newLineage(o), newValidate(o), newTest(o), newTrain(o), newMaterialize(o), newPush(o),
 		newServe(o), newToken(o), newGet(o), newExplain(o), newParity(o), newSuggest(o), newRepair(o), newLog(o), newGC(o), newDemo(o),
 	)
 	return root

@@ -22,6 +22,7 @@ type Entity struct {
 	Name        string
 	Keys        []Field
 	Description string
+	Pos         Pos
 }
 
 // KnownKind says how known times arise.

@@ -31,6 +31,7 @@ var Table = []Package{
 		nil},
 	{"internal/nearest", "finds the name a person probably meant", "", nil},
 	{"internal/freshness", "knows up to which time live state contains the events of its source", "applies events", []string{"featuredefs/plan", "internal/cron", "internal/eventlog", "internal/onlinestore", "internal/registry", "internal/logpos"}},
+	{"internal/catalog", "lists definitions, what each is made of, and what is made of it", "reads data", []string{"featuredefs/plan"}},
 	{"internal/ledger", "records when serving could see events, and says it for training", "applies events", []string{"featuredefs/plan", "internal/onlinestore"}},
 	{"internal/clock", "watches the clocks that times of events depend on", "", []string{"featuredefs/plan", "internal/eventlog", "internal/limits"}},
 	{"internal/limits", "how large things may be, and how far clocks may differ", "", []string{"featuredefs/plan"}},
