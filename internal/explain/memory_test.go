@@ -18,12 +18,12 @@ func TestMemoryOfEventsIsBounded(t *testing.T) {
 	v, _ := payments(t)
 	const n = 3000
 	ev := &kernel.Events{Batch: &vector.Batch{N: n}, ColumnKnown: map[string][]plan.EventTime{"refunded": make([]plan.EventTime, n)}}
-	users, amounts, refunded := make([]plan.Value, n), make([]plan.Value, n), make([]plan.Value, n)
+	users, amounts, countries, refunded := make([]plan.Value, n), make([]plan.Value, n), make([]plan.Value, n), make([]plan.Value, n)
 	for i := range n {
 		ev.Time, ev.ID = append(ev.Time, 9*hour+plan.EventTime(i)), append(ev.ID, fmt.Sprint(i))
-		users[i], amounts[i], refunded[i] = plan.IntValue(1), plan.DoubleValue(1), plan.BoolValue(false)
+		users[i], amounts[i], countries[i], refunded[i] = plan.IntValue(1), plan.DoubleValue(1), plan.StringValue("FR"), plan.BoolValue(false)
 	}
-	for name, values := range map[string][]plan.Value{"user_id": users, "amount": amounts, "refunded": refunded} {
+	for name, values := range map[string][]plan.Value{"user_id": users, "amount": amounts, "country": countries, "refunded": refunded} {
 		f := plan.Field{Name: name, Type: plan.T(values[0].Kind())}
 		ev.Batch.Fields, ev.Batch.Cols = append(ev.Batch.Fields, f), append(ev.Batch.Cols, vector.Of(f.Type, values...))
 	}
