@@ -19,14 +19,20 @@ type Online struct {
 	Archive string // folder of archived records, relative to the project; "": archive in DataDir
 }
 
-// Redis is how to connect to a Redis server or cluster. Passwords are not part of a project;
-// they come from the environment.
+// Redis is how to connect to a Redis server or cluster, or to the master that sentinels name. Passwords are not part of a
+// project; they come from the environment or from files. Paths are relative to the project.
 type Redis struct {
-	Addresses []string // host:port
-	Username  string
-	DB        int
-	TLS       bool
-	Prefix    string // prefix of every key, so that projects can share a server
+	Addresses            []string // host:port
+	Username             string
+	PasswordFile         string
+	SentinelMaster       string // the name of the master, if Addresses are those of sentinels
+	SentinelUsername     string
+	SentinelPasswordFile string
+	DB                   int
+	TLS                  bool
+	TLSCA                string // file of the authorities that are trusted; "": those of the system
+	TLSCert, TLSKey      string // files of the client's certificate; "": none
+	Prefix               string // prefix of every key, so that projects can share a server
 }
 
 // Database is a database that sql: can name, as in SELECT … FROM name.table. It is read, never written.
@@ -196,18 +202,37 @@ func (l *loader) parseOnline(n *yamldoc.Node) {
 func (l *loader) parseRedis(n *yamldoc.Node) *Redis {
 	if n.Kind == yamldoc.Mapping {
 		n.Entries = slices.DeleteFunc(n.Entries, func(e yamldoc.Entry) bool {
-			if e.Key.Text == "password" {
-				l.Errorf(e.Key.Pos, yamldoc.RuleUnknownKey, "a password is not part of a project; remove it here and set the environment variable UNSKEW_REDIS_PASSWORD")
+			env := map[string]string{"password": "UNSKEW_REDIS_PASSWORD", "sentinel_password": "UNSKEW_REDIS_SENTINEL_PASSWORD"}[e.Key.Text]
+			if env != "" {
+				l.Errorf(e.Key.Pos, yamldoc.RuleUnknownKey, "a password is not part of a project; remove it here and set the environment variable %s, or name a file: %s_file", env, e.Key.Text)
 			}
-			return e.Key.Text == "password"
+			return env != ""
 		})
 	}
-	o := l.Object(n, "online.redis", "addresses", "username", "db", "tls", "prefix")
+	o := l.Object(n, "online.redis", "addresses", "username", "password_file", "sentinel_master", "sentinel_username", "sentinel_password_file",
+		"db", "tls", "tls_ca", "tls_cert", "tls_key", "prefix")
 	if o == nil {
 		return nil
 	}
 	o.Need("addresses")
-	r := &Redis{Addresses: o.Texts("addresses"), Username: o.Text("username"), TLS: o.Boolean("tls"), Prefix: o.Text("prefix")}
+	r := &Redis{
+		Addresses: o.Texts("addresses"), Username: o.Text("username"), PasswordFile: o.Text("password_file"),
+		SentinelMaster: o.Text("sentinel_master"), SentinelUsername: o.Text("sentinel_username"), SentinelPasswordFile: o.Text("sentinel_password_file"),
+		TLS: o.Boolean("tls"), TLSCA: o.Text("tls_ca"), TLSCert: o.Text("tls_cert"), TLSKey: o.Text("tls_key"), Prefix: o.Text("prefix"),
+	}
+	for _, key := range []string{"tls_ca", "tls_cert", "tls_key"} {
+		if n := o.Get(key); n != nil && !r.TLS {
+			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "online.redis.%s has no effect without tls: true; write that, too, or remove it", key)
+		}
+	}
+	for _, key := range []string{"sentinel_username", "sentinel_password_file"} {
+		if n := o.Get(key); n != nil && r.SentinelMaster == "" {
+			l.Errorf(n.Pos, yamldoc.RuleWrongValue, "online.redis.%s has no effect without sentinel_master, the name of the master that the sentinels at the addresses watch", key)
+		}
+	}
+	if (r.TLSCert == "") != (r.TLSKey == "") {
+		l.Errorf(n.Pos, yamldoc.RuleMissingKey, "online.redis has one of tls_cert and tls_key; a client certificate needs both")
+	}
 	if v, ok := o.Typed("db", plan.T(plan.Int)); ok {
 		r.DB = int(v.Int())
 	}

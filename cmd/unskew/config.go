@@ -48,7 +48,7 @@ func (o *options) config(c *cobra.Command) error {
 	for _, s := range settings {
 		all = append(all, configured{s.Key, s.Value, s.From, s.Env})
 	}
-	for _, secret := range []struct{ key, env string }{{"password of Redis", backend.EnvRedisPassword}, {"token for --server", envToken}} {
+	for _, secret := range []struct{ key, env string }{{"password of Redis", backend.EnvRedisPassword}, {"password of sentinels", backend.EnvSentinelPassword}, {"token for --server", envToken}} {
 		s := configured{Key: secret.key, Value: "not set", From: "default", Env: secret.env}
 		if os.Getenv(secret.env) != "" {
 			s.Value, s.From = "set", secret.env

@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"crypto/tls"
 	"os"
 	"path/filepath"
 
@@ -9,8 +8,11 @@ import (
 	"github.com/unskew/unskew/internal/redisconn"
 )
 
-// EnvRedisPassword is the environment variable with the password of Redis, which is no part of a project.
-const EnvRedisPassword = "UNSKEW_REDIS_PASSWORD"
+// The environment variables with passwords, which are no part of a project.
+const (
+	EnvRedisPassword    = "UNSKEW_REDIS_PASSWORD"
+	EnvSentinelPassword = "UNSKEW_REDIS_SENTINEL_PASSWORD"
+)
 
 // Of returns the log and store that unskew.yaml and the environment configure for a project.
 func Of(p *featuredefs.Project) Config {
@@ -19,15 +21,21 @@ func Of(p *featuredefs.Project) Config {
 		return Config{Dir: DataDir(p), Archive: archiveDir(p)}
 	}
 	conn := redisconn.Options{
-		Addresses: r.Addresses, Username: r.Username, Password: redisconn.Secret(os.Getenv(EnvRedisPassword)), DB: r.DB, Namespace: r.Prefix,
+		Addresses: r.Addresses, SentinelMaster: r.SentinelMaster, DB: r.DB, Namespace: r.Prefix,
+		Credentials: credentials(p, r.Username, EnvRedisPassword, r.PasswordFile),
+		Sentinel:    credentials(p, r.SentinelUsername, EnvSentinelPassword, r.SentinelPasswordFile),
 	}
 	if conn.Namespace == "" {
 		conn.Namespace = "unskew." + p.Name
 	}
 	if r.TLS {
-		conn.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		conn.TLS = &redisconn.TLS{CA: inProject(p, r.TLSCA), Certificate: inProject(p, r.TLSCert), Key: inProject(p, r.TLSKey)}
 	}
 	return Config{Redis: &conn, Archive: archiveDir(p)}
+}
+
+func credentials(p *featuredefs.Project, username, env, file string) redisconn.Credentials {
+	return redisconn.Credentials{Username: username, Password: redisconn.Secret(os.Getenv(env)), PasswordFile: inProject(p, file)}
 }
 
 // archiveDir returns the folder of records that were archived.
@@ -41,9 +49,9 @@ func folder(p *featuredefs.Project, declared, name string) string {
 	return inProject(p, declared)
 }
 
-// inProject is a path that may be relative to the project.
+// inProject is a path that may be relative to the project; no path stays none.
 func inProject(p *featuredefs.Project, path string) string {
-	if filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(p.Dir, path)

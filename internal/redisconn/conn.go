@@ -34,7 +34,11 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	client, err := rueidis.NewClient(o.clientOption())
+	option, err := o.clientOption()
+	if err != nil {
+		return nil, err
+	}
+	client, err := rueidis.NewClient(option)
 	if err != nil {
 		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
 	}

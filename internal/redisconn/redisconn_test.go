@@ -79,7 +79,7 @@ const password = "hunter2-correct-horse"
 
 func TestPasswordIsNeverShown(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "another")
-	o := Options{Addresses: []string{server.Address}, Username: "default", Password: password}
+	o := Options{Addresses: []string{server.Address}, Credentials: Credentials{Username: "default", Password: password}}
 	_, refused := Dial(context.Background(), o)
 	if refused == nil {
 		t.Fatal("the wrong password was accepted")
@@ -106,7 +106,7 @@ func TestPasswordIsNeverShown(t *testing.T) {
 			t.Errorf("%s shows the password: %s", what, text)
 		}
 	}
-	o = Options{Addresses: []string{server.Address}, Password: "another"}
+	o = Options{Addresses: []string{server.Address}, Credentials: Credentials{Password: "another"}}
 	if err := dialTest(t, o).Do(context.Background(), dialTest(t, o).B().Ping().Build()).Error(); err != nil {
 		t.Errorf("the right password: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +28,8 @@ type Server struct {
 	dir     string
 	args    []string
 	busPort string // of a cluster node
+	access  Access
+	first   []string // arguments of a sentinel, in place of those of a server
 	cmd     *exec.Cmd
 	output  *output
 }
@@ -70,7 +73,11 @@ func (s *Server) start(t testing.TB) {
 	if err != nil {
 		t.Fatal("this test needs a real redis-server in the PATH: apt-get install redis-server")
 	}
-	s.cmd = exec.Command(program, append([]string{"--save", "", "--dir", s.dir, "--daemonize", "no"}, s.args...)...)
+	first := s.first
+	if first == nil {
+		first = []string{"--save", "", "--dir", s.dir, "--daemonize", "no"}
+	}
+	s.cmd = exec.Command(program, append(slices.Clone(first), s.args...)...)
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +156,8 @@ func follow(from io.Reader) *output {
 			o.mu.Lock()
 			o.lines = append(o.lines, scanner.Text())
 			o.mu.Unlock()
-			if !isReady && strings.Contains(strings.ToLower(scanner.Text()), "ready to accept connections") {
+			text := strings.ToLower(scanner.Text())
+			if !isReady && (strings.Contains(text, "ready to accept connections") || strings.Contains(text, "sentinel id is")) {
 				isReady = true
 				close(o.ready)
 			}

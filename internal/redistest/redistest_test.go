@@ -57,7 +57,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 func TestClusterSpreadsSlots(t *testing.T) {
 	servers := StartCluster(t, 2)
 	for _, s := range servers {
-		if got := s.ask(t, "PING"); got != "PONG" {
+		if got := s.Ask(t, "PING"); got != "PONG" {
 			t.Errorf("PING: %q", got)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/unskew/unskew/internal/onlinestore"
+	"github.com/unskew/unskew/internal/redisconn"
 	"github.com/unskew/unskew/internal/redistest"
 )
 
@@ -152,7 +153,7 @@ func TestP16_NotWatchedWithoutMessages(t *testing.T) {
 	do(t, admin, "ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@all", "-client|tracking")
 	for name, o := range map[string]Options{
 		"RESP2":         {Addresses: []string{old.Address}},
-		"no permission": {Addresses: []string{limited.Address}, Username: "reader", Password: "secret"},
+		"no permission": {Addresses: []string{limited.Address}, Credentials: redisconn.Credentials{Username: "reader", Password: "secret"}},
 	} {
 		s := openTest(t, o)
 		defer s.Close()
