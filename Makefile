@@ -222,7 +222,7 @@ check-vet: need-go need-c++
 check-static: need-go server
 	CGO_ENABLED=0 $(GO) build $(call below,$(STATIC))
 	@size=$$(stat -c %s bin/unskew-server 2>/dev/null || stat -f %z bin/unskew-server); \
-	if [ $$size -gt 40000000 ]; then echo "check-static: bin/unskew-server has $$size bytes, more than 40 MB; go list -deps ./cmd/unskew-server shows what it contains" >&2; exit 1; fi
+	if [ $$size -gt 40000000 ]; then echo "check-static: bin/unskew-server has $$size bytes, more than 40 MB. Find what is new: build it without -ldflags, then go tool nm -size -sort size bin/unskew-server lists functions and data; decision 140 says what was taken out before" >&2; exit 1; fi
 
 .PHONY: check-lint
 check-lint: bin/tools/built need-c++

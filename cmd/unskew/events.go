@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -230,7 +231,7 @@ func (e *events) readArrow(ctx context.Context, src *plan.Source, f func(*eventR
 	if err != nil {
 		return err
 	}
-	_, err = arrowparquet.Write(e, file)
+	_, err = arrowparquet.Write(e, file, math.MaxInt64)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}

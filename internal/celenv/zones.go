@@ -3,6 +3,7 @@ package celenv
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	_ "embed"
 	"fmt"
 	"io"
@@ -19,21 +20,33 @@ import (
 )
 
 // zoneVersion is the release of the IANA time zone database in zoneData, which is
-// the file lib/time/zoneinfo.zip of the Go distribution. time.LoadLocation would use
+// the file lib/time/zoneinfo.zip of the Go distribution, compressed as a whole: zones that are like others take little. time.LoadLocation would use
 // the host's database if there is one, so that values depended on the host, and would read
 // files at every call.
 const zoneVersion = "2025c"
 
-//go:embed zoneinfo/zoneinfo.zip
+//go:embed zoneinfo/zoneinfo.zip.gz
 var zoneData []byte
 
 var zoneFiles = sync.OnceValue(func() *zip.Reader {
-	r, err := zip.NewReader(bytes.NewReader(zoneData), int64(len(zoneData)))
+	var r *zip.Reader
+	data, err := uncompressed(zoneData)
+	if err == nil {
+		r, err = zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	}
 	if err != nil {
 		panic(fmt.Sprintf("celenv: the embedded time zone database: %v", err))
 	}
 	return r
 })
+
+func uncompressed(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
 
 var zones sync.Map // name or offset -> *time.Location
 

@@ -1,7 +1,9 @@
 package celenv_test
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -16,8 +18,29 @@ import (
 // TestMain makes cel-go's own accessors use the embedded database, so that the two can be
 // compared on any host.
 func TestMain(m *testing.M) {
-	os.Setenv("ZONEINFO", "zoneinfo/zoneinfo.zip")
-	os.Exit(m.Run())
+	os.Exit(runWithZones(m))
+}
+
+func runWithZones(m *testing.M) int {
+	packed, err := os.Open("zoneinfo/zoneinfo.zip.gz")
+	if err != nil {
+		panic(err)
+	}
+	defer packed.Close()
+	from, err := gzip.NewReader(packed)
+	if err != nil {
+		panic(err)
+	}
+	to, err := os.CreateTemp("", "zoneinfo-*.zip")
+	if err != nil {
+		panic(err)
+	}
+	defer os.Remove(to.Name())
+	if _, err := io.Copy(to, from); err != nil {
+		panic(err)
+	}
+	os.Setenv("ZONEINFO", to.Name())
+	return m.Run()
 }
 
 var accessors = []string{

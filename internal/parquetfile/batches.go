@@ -2,12 +2,8 @@ package parquetfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
-	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -51,8 +47,8 @@ func (w *BatchWriter) begin(cols []*vector.Vector, n int) error {
 	if err != nil {
 		return err
 	}
-	w.file, err = NewWriter(w.to, w.schema, encodings, w.createdBy)
-	return err
+	w.file = NewWriter(w.to, w.schema, encodings, w.createdBy)
+	return nil
 }
 
 // Close writes the footer with a key of metadata, unless the key is empty. Without a batch there is no file.
@@ -64,21 +60,4 @@ func (w *BatchWriter) Close(key, value string) error {
 		w.file.SetMetadata(key, value)
 	}
 	return w.file.Close()
-}
-
-// SourceSchema is SchemaOf for a file that is read as a source or a spine: durations are known as such, where SchemaOf has the
-// integers that training sets have.
-func SourceSchema(fields []plan.Field) (*Schema, error) {
-	list := make([]arrow.Field, len(fields))
-	for i, f := range fields {
-		t, err := ArrowType(f.Type)
-		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", f.Name, err)
-		}
-		if f.Type.Kind == plan.Duration {
-			t = arrow.FixedWidthTypes.Duration_ns
-		}
-		list[i] = arrow.Field{Name: f.Name, Type: t, Nullable: true}
-	}
-	return NewSchema(arrow.NewSchema(list, nil))
 }

@@ -3,7 +3,6 @@ package parquetfile
 import (
 	"hash/maphash"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
 )
@@ -76,14 +75,13 @@ func (p *Sample) Encodings() (Encodings, error) {
 	}
 	out := make(Encodings, len(p.seen))
 	for i := range out {
-		out[i] = p.seen[i].encoding(p.schema.leaves[i].field.Type)
+		out[i] = p.seen[i].encoding(p.schema.leaves[i].field.Leaf.Type().Kind())
 	}
 	return out, nil
 }
 
-func (l *leafSample) encoding(t arrow.DataType) encoding.Encoding {
-	node, _ := leafNode(t)
-	switch node.Type().Kind() {
+func (l *leafSample) encoding(kind parquet.Kind) encoding.Encoding {
+	switch kind {
 	case parquet.Boolean:
 		return &parquet.Plain
 	case parquet.Int32, parquet.Int64:

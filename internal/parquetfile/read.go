@@ -11,7 +11,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
 	"github.com/parquet-go/parquet-go/format"
@@ -19,19 +18,6 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
 )
-
-// SchemaOf returns the schema of a file with columns of the given types. Every column may have nulls.
-func SchemaOf(fields []plan.Field) (*Schema, error) {
-	list := make([]arrow.Field, len(fields))
-	for i, f := range fields {
-		t, err := ArrowType(f.Type)
-		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", f.Name, err)
-		}
-		list[i] = arrow.Field{Name: f.Name, Type: t, Nullable: true}
-	}
-	return NewSchema(arrow.NewSchema(list, nil))
-}
 
 // Reader reads a file that was written with the schema of SchemaOf.
 type Reader struct {

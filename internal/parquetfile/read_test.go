@@ -100,10 +100,7 @@ func writeBatches(t rapid.TB, fields []plan.Field, groups []*vector.Batch) []byt
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	w, err := NewWriter(&out, s, encodings, "unskew")
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := NewWriter(&out, s, encodings, "unskew")
 	for _, b := range groups {
 		g := w.NewRowGroup()
 		for c := range b.Cols {

@@ -1,181 +1,147 @@
 package parquetfile
 
 import (
-	"bytes"
-	"encoding/base64"
 	"fmt"
 	"math/bits"
 	"reflect"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding"
+
+	"github.com/unskew/unskew/featuredefs/plan"
+)
+
+// Field is a column of a file, or a part of a nested one. It has values, or Children.
+type Field struct {
+	Name     string
+	Optional bool         // it may be null
+	Leaf     parquet.Node // of the values, required and not encoded; nil for a nested field
+	Nesting  Nesting
+	Children []Field // the fields of a struct, the element of a list, key and value of a map
+}
+
+// Nesting is how a field has others.
+type Nesting byte
+
+// The ways of nesting.
+const (
+	Struct Nesting = iota
+	List
+	Map
 )
 
 // Schema describes the columns of a file.
 type Schema struct {
-	arrow   *arrow.Schema
-	columns []*column
-	leaves  []*column // columns with values, in file order
+	columns  []*column
+	leaves   []*column   // columns with values, in file order
+	metadata [][2]string // key and value
 }
 
 // column is a column or a part of a nested column.
 type column struct {
-	field    arrow.Field
+	field    Field
 	def, rep byte // levels of a present value
 	leaf     int  // number of the leaf; -1 for a nested column
 	children []*column
 }
 
-// NewSchema returns the schema of a file with the given columns. A column whose type
-// Parquet cannot hold is an error.
-func NewSchema(s *arrow.Schema) (*Schema, error) {
-	out := &Schema{arrow: s}
-	for _, f := range s.Fields() {
-		c, err := out.column(f, 0, 0)
-		if err != nil {
-			return nil, &TypeError{f.Name, f.Type}
-		}
-		out.columns = append(out.columns, c)
+// NewSchema returns the schema of a file with the given columns. A struct has at least one field.
+func NewSchema(fields []Field) *Schema {
+	out := &Schema{}
+	for _, f := range fields {
+		out.columns = append(out.columns, out.column(f, 0, 0))
 	}
-	return out, nil
+	return out
 }
 
-// TypeError is a column of a type that Parquet cannot hold.
-type TypeError struct {
-	Column string
-	Type   arrow.DataType
+// SchemaOf returns the schema of a file with columns of the given types. Every column may have nulls. Parquet has no duration, so it is
+// an integer of nanoseconds.
+func SchemaOf(fields []plan.Field) (*Schema, error) {
+	list := make([]Field, len(fields))
+	for i, f := range fields {
+		var err error
+		if list[i], err = fieldOf(f.Name, f.Type); err != nil {
+			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+	}
+	return NewSchema(list), nil
 }
 
-func (e *TypeError) Error() string {
-	return fmt.Sprintf("column %q is a %v, which Parquet cannot hold", e.Column, e.Type)
+func fieldOf(name string, t plan.Type) (Field, error) {
+	f := Field{Name: name, Optional: true}
+	below := func(t *plan.Type) error {
+		child, err := fieldOf("", *t)
+		f.Children = append(f.Children, child)
+		return err
+	}
+	switch t.Kind {
+	case plan.List:
+		f.Nesting = List
+		return f, below(t.Elem)
+	case plan.Map:
+		f.Nesting = Map
+		if err := below(t.Key); err != nil {
+			return f, err
+		}
+		f.Children[0].Optional = false
+		return f, below(t.Elem)
+	}
+	leaf, ok := leaves[t.Kind]
+	if !ok {
+		return f, fmt.Errorf("a Parquet file cannot hold the type %v", t)
+	}
+	f.Leaf = leaf()
+	return f, nil
+}
+
+var leaves = map[plan.Kind]func() parquet.Node{
+	plan.Bool:      func() parquet.Node { return parquet.Leaf(parquet.BooleanType) },
+	plan.Int:       func() parquet.Node { return parquet.Leaf(parquet.Int64Type) },
+	plan.Uint:      func() parquet.Node { return parquet.Uint(64) },
+	plan.Double:    func() parquet.Node { return parquet.Leaf(parquet.DoubleType) },
+	plan.String:    parquet.String,
+	plan.Bytes:     func() parquet.Node { return parquet.Leaf(parquet.ByteArrayType) },
+	plan.Timestamp: func() parquet.Node { return parquet.TimestampAdjusted(parquet.Microsecond, true) },
+	plan.Duration:  func() parquet.Node { return parquet.Leaf(parquet.Int64Type) },
 }
 
 // column adds a field below others; def and rep are the levels of its parent's values.
-func (s *Schema) column(f arrow.Field, def, rep byte) (*column, error) {
-	if f.Nullable {
+func (s *Schema) column(f Field, def, rep byte) *column {
+	if f.Optional {
 		def++
 	}
 	c := &column{field: f, def: def, rep: rep, leaf: -1}
-	below := func(f arrow.Field, def, rep byte) error {
-		child, err := s.column(f, def, rep)
-		c.children = append(c.children, child)
-		return err
-	}
-	switch t := f.Type.(type) {
-	case *arrow.StructType:
-		if t.NumFields() == 0 {
-			return nil, &TypeError{f.Name, f.Type}
-		}
-		for _, child := range t.Fields() {
-			if err := below(child, def, rep); err != nil {
-				return nil, err
-			}
-		}
-	case *arrow.MapType:
-		key, item := t.KeyField(), t.ItemField()
-		key.Nullable = false
-		if err := below(key, def+1, rep+1); err != nil {
-			return nil, err
-		}
-		return c, below(item, def+1, rep+1)
-	case arrow.ListLikeType:
-		return c, below(t.ElemField(), def+1, rep+1)
-	default:
-		if _, err := leafNode(f.Type); err != nil {
-			return nil, err
-		}
+	if f.Leaf != nil {
 		c.leaf = len(s.leaves)
 		s.leaves = append(s.leaves, c)
+		return c
 	}
-	return c, nil
+	if f.Nesting != Struct {
+		def, rep = def+1, rep+1
+	}
+	for _, child := range f.Children {
+		c.children = append(c.children, s.column(child, def, rep))
+	}
+	return c
 }
 
 // node returns the column as a parquet-go node; encodings are those of the leaves.
 func (c *column) node(encodings []encoding.Encoding) parquet.Node {
 	var n parquet.Node
-	switch t := c.field.Type.(type) {
-	case *arrow.StructType:
-		n = newGroup(c.children, encodings)
-	case *arrow.MapType:
+	switch {
+	case c.leaf >= 0:
+		n = parquet.Encoded(c.field.Leaf, encodings[c.leaf])
+	case c.field.Nesting == Map:
 		n = parquet.Map(c.children[0].node(encodings), c.children[1].node(encodings))
-	case arrow.ListLikeType:
+	case c.field.Nesting == List:
 		n = parquet.List(c.children[0].node(encodings))
 	default:
-		n, _ = leafNode(t)
-		n = parquet.Encoded(n, encodings[c.leaf])
+		n = newGroup(c.children, encodings)
 	}
-	if c.field.Nullable {
+	if c.field.Optional {
 		return parquet.Optional(n)
 	}
 	return parquet.Required(n)
-}
-
-// leafNodes are the nodes of types without parameters.
-var leafNodes = map[arrow.Type]func() parquet.Node{
-	arrow.BOOL:         func() parquet.Node { return parquet.Leaf(parquet.BooleanType) },
-	arrow.INT8:         func() parquet.Node { return parquet.Int(8) },
-	arrow.INT16:        func() parquet.Node { return parquet.Int(16) },
-	arrow.INT32:        func() parquet.Node { return parquet.Leaf(parquet.Int32Type) },
-	arrow.INT64:        func() parquet.Node { return parquet.Leaf(parquet.Int64Type) },
-	arrow.UINT8:        func() parquet.Node { return parquet.Uint(8) },
-	arrow.UINT16:       func() parquet.Node { return parquet.Uint(16) },
-	arrow.UINT32:       func() parquet.Node { return parquet.Uint(32) },
-	arrow.UINT64:       func() parquet.Node { return parquet.Uint(64) },
-	arrow.FLOAT32:      func() parquet.Node { return parquet.Leaf(parquet.FloatType) },
-	arrow.FLOAT64:      func() parquet.Node { return parquet.Leaf(parquet.DoubleType) },
-	arrow.STRING:       parquet.String,
-	arrow.LARGE_STRING: parquet.String,
-	arrow.BINARY:       func() parquet.Node { return parquet.Leaf(parquet.ByteArrayType) },
-	arrow.LARGE_BINARY: func() parquet.Node { return parquet.Leaf(parquet.ByteArrayType) },
-	arrow.DATE32:       parquet.Date,
-	arrow.DURATION:     func() parquet.Node { return parquet.Leaf(parquet.Int64Type) }, // the Arrow schema has the unit
-}
-
-// leafNode returns the node of a type that is not nested.
-func leafNode(t arrow.DataType) (parquet.Node, error) {
-	if n, ok := leafNodes[t.ID()]; ok {
-		return n(), nil
-	}
-	switch t := t.(type) {
-	case *arrow.FixedSizeBinaryType:
-		return parquet.Leaf(parquet.FixedLenByteArrayType(t.ByteWidth)), nil
-	case *arrow.Decimal128Type:
-		return parquet.Decimal(int(t.Scale), int(t.Precision), decimalType(int(t.Precision))), nil
-	case *arrow.TimestampType:
-		return parquet.TimestampAdjusted(timeUnit(t.Unit), t.TimeZone != ""), nil
-	case *arrow.Time32Type:
-		return parquet.TimeAdjusted(parquet.Millisecond, false), nil
-	case *arrow.Time64Type:
-		return parquet.TimeAdjusted(timeUnit(t.Unit), false), nil
-	}
-	return nil, &TypeError{Type: t}
-}
-
-// Largest precisions of decimals that fit into 32-bit and 64-bit integers.
-const digits32, digits64 = 9, 18
-
-// decimalType returns the smallest physical type for decimals of the given precision.
-func decimalType(precision int) parquet.Type {
-	switch {
-	case precision <= digits32:
-		return parquet.Int32Type
-	case precision <= digits64:
-		return parquet.Int64Type
-	}
-	return parquet.FixedLenByteArrayType(16)
-}
-
-// timeUnit returns the unit in which times are stored: Parquet has no seconds.
-func timeUnit(u arrow.TimeUnit) parquet.TimeUnit {
-	switch u {
-	case arrow.Microsecond:
-		return parquet.Microsecond
-	case arrow.Nanosecond:
-		return parquet.Nanosecond
-	}
-	return parquet.Millisecond
 }
 
 // group keeps its fields in order; parquet.Group sorts them.
@@ -208,16 +174,9 @@ func (f *groupField) Value(reflect.Value) reflect.Value {
 	panic("parquetfile: rows are written as columns")
 }
 
-// arrowSchemaKey is the metadata key under which readers look for the Arrow schema.
-const arrowSchemaKey = "ARROW:schema"
-
-// serialized encodes the Arrow schema as Arrow's readers expect it in the metadata.
-func serialized(s *arrow.Schema) (string, error) {
-	var buf bytes.Buffer
-	if err := ipc.NewWriter(&buf, ipc.WithSchema(s)).Close(); err != nil {
-		return "", fmt.Errorf("arrow schema: %w", err)
-	}
-	return base64.StdEncoding.EncodeToString(buf.Bytes()), nil
+// AddMetadata adds a key to the metadata of every file of the schema.
+func (s *Schema) AddMetadata(key, value string) {
+	s.metadata = append(s.metadata, [2]string{key, value})
 }
 
 // width is the number of bits needed to number n different values.

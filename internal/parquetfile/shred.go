@@ -1,14 +1,9 @@
 package parquetfile
 
 import (
-	"encoding/binary"
-	"fmt"
 	"slices"
 	"unsafe"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/unskew/unskew/featuredefs/plan"
@@ -94,8 +89,19 @@ func (k *sink) put(c *column, v parquet.Value, rep byte) {
 	l.values = append(l.values, v.Level(int(rep), int(c.def), c.leaf))
 }
 
+// Array has values of a field.
+type Array struct {
+	Nulls    int
+	IsNull   func(i int) bool
+	Value    func(i int) parquet.Value // of a leaf, for values that are not null; their memory is only read
+	Ints     []int64                   // all values, if they are such; so they are read faster
+	Doubles  []float64
+	Offsets  func(i int) (from, to int64) // of a list or map: where its elements are in Children
+	Children []*Array                     // as those of the field
+}
+
 // Array adds the rows [from, to) of an array to a column of its type.
-func (k *sink) Array(col int, a arrow.Array, from, to int) error {
+func (k *sink) Array(col int, a *Array, from, to int) error {
 	c := k.schema.columns[col]
 	step := 1
 	if c.leaf >= 0 {
@@ -117,26 +123,22 @@ func (k *sink) Array(col int, a arrow.Array, from, to int) error {
 }
 
 // flat adds the rows [from, to) of an array that is not nested.
-func (k *sink) flat(c *column, a arrow.Array, from, to int) {
-	if a.NullN() > 0 {
+func (k *sink) flat(c *column, a *Array, from, to int) {
+	if a.Nulls > 0 {
 		for i := from; i < to; i++ {
 			k.element(c, a, i, 0)
 		}
 		return
 	}
 	out := k.leaves[c.leaf].grow(to - from)
-	switch a := a.(type) { // the common types, without a type switch for each row
-	case *array.Int64:
-		putInts(out, a.Int64Values()[from:to])
-	case *array.Float64:
-		putDoubles(out, a.Float64Values()[from:to])
-	case *array.String:
-		for i := range out {
-			out[i] = parquet.ByteArrayValue(bytesOf(a.Value(from + i)))
-		}
+	switch {
+	case a.Ints != nil:
+		putInts(out, a.Ints[from:to])
+	case a.Doubles != nil:
+		putDoubles(out, a.Doubles[from:to])
 	default:
 		for i := range out {
-			out[i] = leafValue(a, from+i)
+			out[i] = a.Value(from + i)
 		}
 	}
 	c.present(out)
@@ -169,27 +171,23 @@ func putDoubles(out []parquet.Value, xs []float64) {
 }
 
 // element adds element i of an array.
-func (k *sink) element(c *column, a arrow.Array, i int, rep byte) {
-	if a.IsNull(i) {
+func (k *sink) element(c *column, a *Array, i int, rep byte) {
+	switch {
+	case a.IsNull(i):
 		k.null(c, rep, c.def-1)
-		return
-	}
-	switch a := a.(type) {
-	case *array.Struct:
+	case c.leaf >= 0:
+		k.put(c, a.Value(i), rep)
+	case c.field.Nesting == Struct:
 		for f, child := range c.children {
-			k.element(child, a.Field(f), i, rep)
+			k.element(child, a.Children[f], i, rep)
 		}
-	case *array.Map:
-		from, to := a.ValueOffsets(i)
-		k.list(c, int(from), int(to), rep, func(e int, rep byte) {
-			k.element(c.children[0], a.Keys(), e, rep)
-			k.element(c.children[1], a.Items(), e, rep)
-		})
-	case array.ListLike:
-		from, to := a.ValueOffsets(i)
-		k.list(c, int(from), int(to), rep, func(e int, rep byte) { k.element(c.children[0], a.ListValues(), e, rep) })
 	default:
-		k.put(c, leafValue(a, i), rep)
+		from, to := a.Offsets(i)
+		k.list(c, int(from), int(to), rep, func(e int, rep byte) {
+			for f, child := range c.children {
+				k.element(child, a.Children[f], e, rep)
+			}
+		})
 	}
 }
 
@@ -205,83 +203,9 @@ func (k *sink) list(c *column, from, to int, rep byte, element func(e int, rep b
 	}
 }
 
-// leafValue returns a value of an array of a type that leafNode supports.
-func leafValue(a arrow.Array, i int) parquet.Value {
-	switch a := a.(type) {
-	case *array.Int64:
-		return parquet.Int64Value(a.Value(i))
-	case *array.Float64:
-		return parquet.DoubleValue(a.Value(i))
-	case *array.String:
-		return parquet.ByteArrayValue(bytesOf(a.Value(i)))
-	case *array.Duration:
-		return parquet.Int64Value(int64(a.Value(i)))
-	case *array.Timestamp:
-		return timestampValue(a, i)
-	case *array.Boolean:
-		return parquet.BooleanValue(a.Value(i))
-	case *array.Int32:
-		return parquet.Int32Value(a.Value(i))
-	case *array.Int16:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Int8:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Uint64:
-		return parquet.Int64Value(int64(a.Value(i)))
-	case *array.Uint32:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Uint16:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Uint8:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Float32:
-		return parquet.FloatValue(a.Value(i))
-	case *array.LargeString:
-		return parquet.ByteArrayValue(bytesOf(a.Value(i)))
-	case *array.Binary:
-		return parquet.ByteArrayValue(a.Value(i))
-	case *array.LargeBinary:
-		return parquet.ByteArrayValue(a.Value(i))
-	case *array.FixedSizeBinary:
-		return parquet.FixedLenByteArrayValue(a.Value(i))
-	case *array.Date32:
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Time32:
-		if a.DataType().(*arrow.Time32Type).Unit == arrow.Second {
-			return parquet.Int32Value(int32(a.Value(i)) * 1000)
-		}
-		return parquet.Int32Value(int32(a.Value(i)))
-	case *array.Time64:
-		return parquet.Int64Value(int64(a.Value(i)))
-	case *array.Decimal128:
-		return decimalValue(a.Value(i), int(a.DataType().(*arrow.Decimal128Type).Precision))
-	}
-	panic(fmt.Sprintf("parquetfile: no value of %T", a))
-}
-
-func timestampValue(a *array.Timestamp, i int) parquet.Value {
-	if a.DataType().(*arrow.TimestampType).Unit == arrow.Second {
-		return parquet.Int64Value(int64(a.Value(i)) * 1000)
-	}
-	return parquet.Int64Value(int64(a.Value(i)))
-}
-
-func decimalValue(d decimal128.Num, precision int) parquet.Value {
-	switch {
-	case precision <= digits32:
-		return parquet.Int32Value(int32(d.LowBits()))
-	case precision <= digits64:
-		return parquet.Int64Value(int64(d.LowBits()))
-	}
-	raw := make([]byte, 0, 16)
-	raw = binary.BigEndian.AppendUint64(raw, uint64(d.HighBits()))
-	return parquet.FixedLenByteArrayValue(binary.BigEndian.AppendUint64(raw, d.LowBits()))
-}
-
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// Vector adds the rows [from, to) of a vector to a column whose type is the ArrowType of
-// the vector's type. Rows without a value are null.
+// Vector adds the rows [from, to) of a vector to a column of its type, as SchemaOf has it. Rows without a value are null.
 func (k *sink) Vector(col int, v *vector.Vector, from, to int) error {
 	c := k.schema.columns[col]
 	for from < to {
@@ -333,7 +257,7 @@ func (k *sink) vector(c *column, v *vector.Vector, from, to int) {
 	}
 }
 
-// value adds a value of the type from which ArrowType made the column.
+// value adds a value of the type of the column, as SchemaOf has it.
 func (k *sink) value(c *column, v plan.Value, rep byte) {
 	if v.IsNull() {
 		k.null(c, rep, c.def-1)
@@ -369,49 +293,11 @@ func (k *sink) value(c *column, v plan.Value, rep byte) {
 func (k *sink) Texts(col int, texts []string) error {
 	c := k.schema.columns[col]
 	for _, s := range texts {
-		if s == "" && c.field.Nullable {
+		if s == "" && c.field.Optional {
 			k.null(c, 0, c.def-1)
 		} else {
 			k.put(c, parquet.ByteArrayValue(bytesOf(s)), 0)
 		}
 	}
 	return k.flushFull(c)
-}
-
-// ArrowType returns the Arrow type in which values of t are written, or an error if there
-// is none. Parquet has no duration, so it is an int64 of nanoseconds.
-func ArrowType(t plan.Type) (arrow.DataType, error) {
-	switch t.Kind {
-	case plan.List:
-		elem, err := ArrowType(*t.Elem)
-		if err != nil {
-			return nil, err
-		}
-		return arrow.ListOf(elem), nil
-	case plan.Map:
-		key, err := ArrowType(*t.Key)
-		if err != nil {
-			return nil, err
-		}
-		elem, err := ArrowType(*t.Elem)
-		if err != nil {
-			return nil, err
-		}
-		return arrow.MapOf(key, elem), nil
-	}
-	if a, ok := arrowTypes[t.Kind]; ok {
-		return a, nil
-	}
-	return nil, fmt.Errorf("a Parquet file cannot hold the type %v", t)
-}
-
-var arrowTypes = map[plan.Kind]arrow.DataType{
-	plan.Bool:      arrow.FixedWidthTypes.Boolean,
-	plan.Int:       arrow.PrimitiveTypes.Int64,
-	plan.Uint:      arrow.PrimitiveTypes.Uint64,
-	plan.Double:    arrow.PrimitiveTypes.Float64,
-	plan.String:    arrow.BinaryTypes.String,
-	plan.Bytes:     arrow.BinaryTypes.Binary,
-	plan.Timestamp: arrow.FixedWidthTypes.Timestamp_us,
-	plan.Duration:  arrow.PrimitiveTypes.Int64,
 }

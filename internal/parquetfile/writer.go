@@ -24,7 +24,7 @@ type Writer struct {
 
 // NewWriter starts a file. encodings has one entry for each leaf of the schema, see Sample.
 // Nothing is written before the first row group is committed.
-func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (*Writer, error) {
+func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) *Writer {
 	columns := make([]encoding.Encoding, len(encodings))
 	copy(columns, encodings)
 	config := &parquet.WriterConfig{
@@ -34,13 +34,11 @@ func NewWriter(to io.Writer, s *Schema, encodings Encodings, createdBy string) (
 		PageBufferSize:     pageBytes,
 		DictionaryMaxBytes: maxDictionaryBytes,
 	}
-	types, err := serialized(s.arrow)
-	if err != nil {
-		return nil, err
-	}
 	w := &Writer{schema: s, file: parquet.NewGenericWriter[any](to, config)}
-	w.file.SetKeyValueMetadata(arrowSchemaKey, types)
-	return w, nil
+	for _, m := range s.metadata {
+		w.SetMetadata(m[0], m[1])
+	}
+	return w
 }
 
 // SetMetadata sets a key of the file's metadata; it can be called until Close.

@@ -13,6 +13,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -49,7 +50,7 @@ func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool, parts int)
 	fields := slices.Clone(spine.Fields())
 	defaults := hasDefault(s)
 	for i, o := range s.Outputs() {
-		t, err := parquetfile.ArrowType(o.Type)
+		t, err := arrowfile.ArrowType(o.Type)
 		if err != nil {
 			return nil, fmt.Errorf("output %s: %w", o.Name, err)
 		}
@@ -75,8 +76,8 @@ func newLayout(spine *arrow.Schema, s *plan.Service, withStatus bool, parts int)
 		seen[strings.ToLower(f.Name)] = f.Name
 	}
 	var err error
-	if l.schema, err = parquetfile.NewSchema(arrow.NewSchema(fields, nil)); err != nil {
-		if bad := (*parquetfile.TypeError)(nil); errors.As(err, &bad) {
+	if l.schema, err = arrowfile.NewSchema(arrow.NewSchema(fields, nil)); err != nil {
+		if bad := (*arrowfile.TypeError)(nil); errors.As(err, &bad) {
 			return nil, fmt.Errorf("column %q of the spine is a %v, which Parquet cannot hold; let sql: convert it", bad.Column, bad.Type)
 		}
 		return nil, err
@@ -97,7 +98,7 @@ func hasDefault(s *plan.Service) []bool {
 
 // columns takes rows column by column: a row group, or the sample that decides encodings.
 type columns interface {
-	Array(col int, a arrow.Array, from, to int) error
+	Array(col int, a *parquetfile.Array, from, to int) error
 	Vector(col int, v *vector.Vector, from, to int) error
 	Texts(col int, texts []string) error
 }
@@ -156,13 +157,9 @@ type part struct {
 const createdBy = "unskew"
 
 // begin makes the writer, with the encodings that the first row group decided.
-func (p *part) begin(encodings parquetfile.Encodings) (err error) {
-	p.writer, err = parquetfile.NewWriter(p.file, p.schema, encodings, createdBy)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", p.file.name, err)
-	}
+func (p *part) begin(encodings parquetfile.Encodings) {
+	p.writer = parquetfile.NewWriter(p.file, p.schema, encodings, createdBy)
 	close(p.ready)
-	return nil
 }
 
 func (p *part) newRowGroup() *parquetfile.RowGroup {
@@ -186,12 +183,10 @@ func (p *part) commit(g *parquetfile.RowGroup, rows int) error {
 func (p *part) finish(metadata map[string]string) error {
 	if p.writer == nil { // no rows
 		encodings, err := parquetfile.NewSample(p.schema).Encodings()
-		if err == nil {
-			err = p.begin(encodings)
-		}
 		if err != nil {
 			return err
 		}
+		p.begin(encodings)
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		p.writer.SetMetadata(key, metadata[key])

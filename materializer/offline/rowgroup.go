@@ -11,6 +11,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/materializer/report"
 )
 
@@ -478,7 +479,8 @@ func (f *filler) decide(g *rowGroup) error {
 	if err != nil {
 		return err
 	}
-	return g.part.begin(encodings)
+	g.part.begin(encodings)
+	return nil
 }
 
 // outputs computes the outputs of the service for rows of a group, or takes those that were served. They are valid until
@@ -508,7 +510,7 @@ func (g *rowGroup) spineColumns(to columns, begin, end int) error {
 		for _, s := range g.spans {
 			from, until := max(begin, row), min(end, row+s.to-s.from)
 			if from < until {
-				if err := to.Array(c, s.rec.Column(c), s.from+from-row, s.from+until-row); err != nil {
+				if err := to.Array(c, arrowfile.Array(s.rec.Column(c)), s.from+from-row, s.from+until-row); err != nil {
 					return err
 				}
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/unskew/unskew/internal/oracle"
 	"github.com/unskew/unskew/internal/oracle/gen"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -82,7 +83,7 @@ func (p *project) write(t failer, file string, fields []plan.Field, rows [][]pla
 	b := vector.NewBatch(fields, len(rows))
 	var schema []arrow.Field
 	for c, f := range fields {
-		typ, err := parquetfile.ArrowType(f.Type)
+		typ, err := arrowfile.ArrowType(f.Type)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +103,7 @@ func (p *project) write(t failer, file string, fields []plan.Field, rows [][]pla
 
 // writeBatch writes a file of one row group.
 func writeBatch(f io.Writer, schema *arrow.Schema, b *vector.Batch) error {
-	s, err := parquetfile.NewSchema(schema)
+	s, err := arrowfile.NewSchema(schema)
 	if err != nil {
 		return err
 	}
@@ -110,10 +111,7 @@ func writeBatch(f io.Writer, schema *arrow.Schema, b *vector.Batch) error {
 	if err != nil {
 		return err
 	}
-	w, err := parquetfile.NewWriter(f, s, encodings, "test")
-	if err != nil {
-		return err
-	}
+	w := parquetfile.NewWriter(f, s, encodings, "test")
 	g := w.NewRowGroup()
 	for c, v := range b.Cols {
 		err = errors.Join(err, g.Vector(c, v, 0, b.N))

@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/materializer/offline"
@@ -209,11 +210,11 @@ func (m *maker) write(ctx context.Context) (err error) {
 		return err
 	}
 	w := &writer{maker: m}
-	if w.spine, err = parquetfile.CreateRowFile(filepath.Join(m.Folder, spineFile), fields); err != nil {
+	if w.spine, err = arrowfile.CreateRowFile(filepath.Join(m.Folder, spineFile), fields); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.spine.Close()) }()
-	if w.values, err = parquetfile.CreateRowFile(filepath.Join(m.Folder, valuesFile), valueFields(m.set.outputs)); err != nil {
+	if w.values, err = arrowfile.CreateRowFile(filepath.Join(m.Folder, valuesFile), valueFields(m.set.outputs)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.values.Close()) }()
@@ -262,8 +263,8 @@ func (m *maker) open(context.Context) (err error) {
 	if err == nil {
 		s.values, err = parquetfile.NewReader(s.file, info.Size(), valueFields(s.outputs))
 	}
-	for left := s.Rows; left > 0; left -= parquetfile.RowFileGroup {
-		s.groups = append(s.groups, int(min(left, parquetfile.RowFileGroup)))
+	for left := s.Rows; left > 0; left -= arrowfile.RowFileGroup {
+		s.groups = append(s.groups, int(min(left, arrowfile.RowFileGroup)))
 	}
 	return err
 }
@@ -338,7 +339,7 @@ func statusOf(c *servedlog.OutputColumns, row int) (status, reason kernel.Status
 // writer collects rows and writes them as row groups.
 type writer struct {
 	*maker
-	spine, values *parquetfile.RowFile
+	spine, values *arrowfile.RowFile
 }
 
 // row adds a row of a segment, the one with the given number among all.
@@ -476,7 +477,7 @@ func (r *reader) find(rows []int32) (err error) {
 	r.rows = r.rows[:0]
 	groups := map[int]*vector.Batch{}
 	for _, row := range rows {
-		g := int(row) / parquetfile.RowFileGroup
+		g := int(row) / arrowfile.RowFileGroup
 		b := groups[g]
 		if b == nil {
 			if b = r.groups[g]; b == nil {
@@ -486,7 +487,7 @@ func (r *reader) find(rows []int32) (err error) {
 			}
 			groups[g] = b
 		}
-		r.rows = append(r.rows, place{b, int(row) % parquetfile.RowFileGroup})
+		r.rows = append(r.rows, place{b, int(row) % arrowfile.RowFileGroup})
 	}
 	r.groups = groups
 	return nil

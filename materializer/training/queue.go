@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow/ipc"
-
 	"github.com/unskew/unskew/internal/limits"
 )
 
@@ -48,7 +46,8 @@ type Config struct {
 // Arrow copies Arrow IPC streams to Parquet files and back, as package arrowparquet does.
 type Arrow struct {
 	// Write copies a stream to w and returns its number of rows.
-	Write func(r io.Reader, w io.Writer, opts ...ipc.Option) (rows int64, err error)
+	// A batch takes at most so many bytes of memory, a stream with a larger one is an error.
+	Write func(r io.Reader, w io.Writer, mostBatch int64) (rows int64, err error)
 	// Read writes the rows of a file from the given one on to w, and calls written after each batch with
 	// the number of the next row.
 	Read func(ctx context.Context, path string, from int64, w io.Writer, written func(next int64) error) error

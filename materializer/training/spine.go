@@ -11,9 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/apache/arrow-go/v18/arrow/ipc"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 func (q *Queue) spinesDir() string { return filepath.Join(q.cfg.Dir, "spines") }
@@ -44,9 +41,8 @@ func (q *Queue) StoreSpine(r io.Reader) (name string, rows int64, err error) {
 	defer func() { err = errors.Join(err, dropFile(tmp)) }()
 	hash := sha256.New()
 	limited := &limitedReader{r: r, left: q.cfg.MaxSpine}
-	bounded := &boundedMemory{Allocator: memory.DefaultAllocator, limit: q.cfg.MaxBatch}
 	to := &fileWriter{f: tmp}
-	rows, err = q.cfg.Arrow.Write(io.TeeReader(limited, hash), to, ipc.WithAllocator(bounded))
+	rows, err = q.cfg.Arrow.Write(io.TeeReader(limited, hash), to, q.cfg.MaxBatch)
 	if err == nil { // bytes after the stream's end are hashed too
 		_, err = io.Copy(hash, limited)
 	}
@@ -96,35 +92,6 @@ func (w *fileWriter) Write(p []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
-}
-
-// boundedMemory allocates up to a limit; beyond it it panics, and the Arrow stream reader
-// returns the panic as an error.
-type boundedMemory struct {
-	memory.Allocator
-	used, limit int64
-}
-
-func (b *boundedMemory) Allocate(size int) []byte {
-	b.take(size)
-	return b.Allocator.Allocate(size)
-}
-
-func (b *boundedMemory) Reallocate(size int, old []byte) []byte {
-	b.take(size - len(old))
-	return b.Allocator.Reallocate(size, old)
-}
-
-func (b *boundedMemory) Free(mem []byte) {
-	b.take(-len(mem))
-	b.Allocator.Free(mem)
-}
-
-func (b *boundedMemory) take(size int) {
-	if size > 0 && b.used+int64(size) > b.limit {
-		panic(fmt.Errorf("a batch takes more than %d bytes of memory, which is the limit; send smaller batches", b.limit))
-	}
-	b.used += int64(size)
 }
 
 // dropFile closes a temporary file and removes it unless it was renamed.

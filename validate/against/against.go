@@ -13,7 +13,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/nearest"
-	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -300,7 +300,7 @@ func (r *run) copy(ctx context.Context) error {
 		add(f.column, f.theirs, fmt.Sprint(theirs, i))
 		columns = append(columns, f.column)
 	}
-	w, err := parquetfile.CreateRowFile(r.path("theirs.parquet"), append([]plan.Field{{Name: rowColumn, Type: plan.T(plan.Int)}}, write...))
+	w, err := arrowfile.CreateRowFile(r.path("theirs.parquet"), append([]plan.Field{{Name: rowColumn, Type: plan.T(plan.Int)}}, write...))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/defstest"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/celenv"
-	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/materializer/offline"
 	"github.com/unskew/unskew/validate/against"
@@ -111,7 +111,7 @@ func (b *bank) values(t *testing.T, age plan.EventTime, final bool, service *pla
 	t.Helper()
 	dir := t.TempDir()
 	spine, path := filepath.Join(dir, "spine.parquet"), filepath.Join(dir, "theirs.parquet")
-	w, err := parquetfile.CreateRowFile(spine, []plan.Field{{Name: "user_id", Type: plan.T(plan.Int)}, {Name: "at", Type: plan.T(plan.Timestamp)}})
+	w, err := arrowfile.CreateRowFile(spine, []plan.Field{{Name: "user_id", Type: plan.T(plan.Int)}, {Name: "at", Type: plan.T(plan.Timestamp)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func (b *bank) values(t *testing.T, age plan.EventTime, final bool, service *pla
 		}
 		fields = append(fields, plan.Field{Name: o.Name, Type: typ})
 	}
-	if w, err = parquetfile.CreateRowFile(path, fields); err != nil {
+	if w, err = arrowfile.CreateRowFile(path, fields); err != nil {
 		t.Fatal(err)
 	}
 	err = b.reader.Scan(t.Context(), relation.Relation{Owner: "set", From: filepath.Join(out, "data.parquet")}, fields, func(batch *relation.Batch) error {

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/relation"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -223,7 +223,7 @@ func (h *hypothesis) text(f *feature, at plan.EventTime) string {
 // writeHypotheses writes each row to explain as of all variants of its time.
 func (r *run) writeHypotheses(variants []variant) error {
 	fields := []plan.Field{{Name: rowColumn, Type: plan.T(plan.Int)}, {Name: variantColumn, Type: plan.T(plan.Int)}, {Name: timeColumn, Type: plan.T(plan.Timestamp)}}
-	w, err := parquetfile.CreateRowFile(r.path(hypotheses), append(append(fields, r.Service.Keys...), r.request...))
+	w, err := arrowfile.CreateRowFile(r.path(hypotheses), append(append(fields, r.Service.Keys...), r.request...))
 	if err != nil {
 		return err
 	}

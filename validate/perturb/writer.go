@@ -2,16 +2,14 @@ package perturb
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/base64"
 	"errors"
 	"os"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -30,10 +28,14 @@ const groupRows = 64 << 10
 
 // begin begins the file.
 func (w *writer) begin(s *arrow.Schema) error {
-	schema, err := parquetfile.NewSchema(s)
+	schema, err := arrowfile.NewSchema(s)
 	if err != nil {
 		return err
 	}
+	return w.create(schema)
+}
+
+func (w *writer) create(schema *parquetfile.Schema) error {
 	encodings, err := parquetfile.NewSample(schema).Encodings()
 	if err != nil {
 		return err
@@ -42,9 +44,7 @@ func (w *writer) begin(s *arrow.Schema) error {
 		return err
 	}
 	w.buf = bufio.NewWriter(w.file)
-	if w.to, err = parquetfile.NewWriter(w.buf, schema, encodings, "unskew"); err != nil {
-		return err
-	}
+	w.to = parquetfile.NewWriter(w.buf, schema, encodings, "unskew")
 	w.group = w.to.NewRowGroup()
 	return nil
 }
@@ -52,32 +52,16 @@ func (w *writer) begin(s *arrow.Schema) error {
 // beginFields begins a file with columns for the given fields. Parquet has no durations; the
 // Arrow schema in the metadata says which integers are durations in nanoseconds.
 func (w *writer) beginFields(fields []plan.Field) error {
-	var stored, meant []arrow.Field
-	for _, f := range fields {
-		t, err := parquetfile.ArrowType(f.Type)
-		if err != nil {
-			return err
-		}
-		stored = append(stored, arrow.Field{Name: f.Name, Type: t, Nullable: true})
-		if f.Type.Kind == plan.Duration {
-			t = arrow.FixedWidthTypes.Duration_ns
-		}
-		meant = append(meant, arrow.Field{Name: f.Name, Type: t, Nullable: true})
-	}
-	if err := w.begin(arrow.NewSchema(stored, nil)); err != nil {
+	schema, err := arrowfile.SourceSchema(fields)
+	if err != nil {
 		return err
 	}
-	var schema bytes.Buffer
-	if err := ipc.NewWriter(&schema, ipc.WithSchema(arrow.NewSchema(meant, nil))).Close(); err != nil {
-		return err
-	}
-	w.to.SetMetadata("ARROW:schema", base64.StdEncoding.EncodeToString(schema.Bytes()))
-	return nil
+	return w.create(schema)
 }
 
 // array adds a value of the next row.
 func (w *writer) array(col int, a arrow.Array, from, to int) error {
-	return w.group.Array(col, a, from, to)
+	return w.group.Array(col, arrowfile.Array(a), from, to)
 }
 
 // row adds a row.

@@ -214,7 +214,7 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "file-null-is-empty", tag: "n1", breaks: "A null list is written as an empty one.",
-		file: "internal/parquetfile/shred.go", old: "k.null(c, rep, c.def-1)\n\t\treturn\n\t}\n\tswitch a :=", new: "k.null(c, rep, c.def)\n\t\treturn\n\t}\n\tswitch a :=",
-		tests: []string{"internal/parquetfile"},
+		file: "internal/parquetfile/shred.go", old: "case a.IsNull(i):\n\t\tk.null(c, rep, c.def-1)", new: "case a.IsNull(i):\n\t\tk.null(c, rep, c.def)",
+		tests: []string{"internal/parquetfile/arrowfile"},
 	},
 }

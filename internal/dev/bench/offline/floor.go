@@ -13,6 +13,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/parquetfile"
+	"github.com/unskew/unskew/internal/parquetfile/arrowfile"
 	"github.com/unskew/unskew/internal/relation"
 )
 
@@ -125,7 +126,7 @@ func readData(ctx context.Context, r *relation.Reader, threads int, name, column
 
 // writeGroups writes row groups as a training set does: several at once, committed in order.
 func writeGroups(s *arrow.Schema, groups [][]arrow.RecordBatch, threads int, path string) error {
-	schema, err := parquetfile.NewSchema(s)
+	schema, err := arrowfile.NewSchema(s)
 	if err != nil {
 		return err
 	}
@@ -142,10 +143,7 @@ func writeGroups(s *arrow.Schema, groups [][]arrow.RecordBatch, threads int, pat
 		return err
 	}
 	defer file.Close()
-	w, err := parquetfile.NewWriter(file, schema, encodings, "floor")
-	if err != nil {
-		return err
-	}
+	w := parquetfile.NewWriter(file, schema, encodings, "floor")
 	for len(groups) > 0 {
 		n := min(threads, len(groups))
 		filled := make([]*parquetfile.RowGroup, n)
@@ -173,11 +171,11 @@ func writeGroups(s *arrow.Schema, groups [][]arrow.RecordBatch, threads int, pat
 }
 
 func addRecords(to interface {
-	Array(col int, a arrow.Array, from, to int) error
+	Array(col int, a *parquetfile.Array, from, to int) error
 }, recs []arrow.RecordBatch) error {
 	for _, rec := range recs {
 		for c := range int(rec.NumCols()) {
-			if err := to.Array(c, rec.Column(c), 0, int(rec.NumRows())); err != nil {
+			if err := to.Array(c, arrowfile.Array(rec.Column(c)), 0, int(rec.NumRows())); err != nil {
 				return err
 			}
 		}

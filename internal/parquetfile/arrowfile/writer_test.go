@@ -1,4 +1,4 @@
-package parquetfile
+package arrowfile
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/parquetfile"
 	"github.com/unskew/unskew/internal/pythontest"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -133,9 +134,9 @@ func write(t *testing.T, rec arrow.RecordBatch, group int) []byte {
 		t.Fatal(err)
 	}
 	n := int(rec.NumRows())
-	sample := NewSample(s)
+	sample := parquetfile.NewSample(s)
 	for c := range rec.NumCols() {
-		if err := sample.Array(int(c), rec.Column(int(c)), 0, n); err != nil {
+		if err := sample.Array(int(c), Array(rec.Column(int(c))), 0, n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,15 +145,12 @@ func write(t *testing.T, rec arrow.RecordBatch, group int) []byte {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	w, err := NewWriter(&out, s, encodings, "unskew")
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := parquetfile.NewWriter(&out, s, encodings, "unskew")
 	w.SetMetadata("unskew.fingerprint", "f00d")
 	for from := 0; from < n; from += group {
 		g := w.NewRowGroup()
 		for c := range rec.NumCols() {
-			if err := g.Array(int(c), rec.Column(int(c)), from, min(from+group, n)); err != nil {
+			if err := g.Array(int(c), Array(rec.Column(int(c))), from, min(from+group, n)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -340,7 +338,7 @@ func TestEncodings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sample := NewSample(s)
+		sample := parquetfile.NewSample(s)
 		if err := sample.Vector(0, tc.v, 0, tc.v.N); err != nil {
 			t.Fatal(err)
 		}

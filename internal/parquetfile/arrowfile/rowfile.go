@@ -1,10 +1,11 @@
-package parquetfile
+package arrowfile
 
 import (
 	"errors"
 	"os"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/parquetfile"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -14,7 +15,7 @@ const RowFileGroup = 4096
 // RowFile is a new file that is written row by row, to be read as a source or a spine.
 type RowFile struct {
 	file    *os.File
-	parquet *BatchWriter
+	parquet *parquetfile.BatchWriter
 	rows    *vector.Batch // of the next row group
 	n       int64
 }
@@ -29,7 +30,7 @@ func CreateRowFile(path string, fields []plan.Field) (*RowFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &RowFile{file: file, parquet: NewBatchWriter(file, schema, "unskew")}
+	f := &RowFile{file: file, parquet: parquetfile.NewBatchWriter(file, schema, "unskew")}
 	f.begin(fields)
 	return f, nil
 }
