@@ -149,11 +149,9 @@ func (m *materialization) repair(ctx context.Context, v *plan.View, check bool) 
 	}
 	defer closeWith(&err, beside)
 	var counts offline.HistoryCounts
-	r := offline.Repair{Backfill: m.backfill(v, inputs, &counts), Scratch: beside.Store, DryRun: check}
+	r := m.rebuild(v, inputs, &counts, beside)
+	r.DryRun = check
 	m.progress.begin("repair", "events of "+v.Source.Name+" for "+v.Name, 0)
-	r.CatchUp = func(ctx context.Context, only func(entity []byte) bool) error {
-		return m.catchUp(ctx, v, beside.Store, only)
-	}
 	found, err := r.Run(ctx)
 	if err != nil {
 		return nil, err
@@ -163,4 +161,14 @@ func (m *materialization) repair(ctx context.Context, v *plan.View, check bool) 
 	}
 	return &repaired{View: v.Name, Generation: found.Generation, Entities: found.Entities, SetAside: found.SetAside, Lost: found.Lost, Damaged: found.Damaged,
 		IndexLost: found.IndexLost, Repaired: found.Repaired, Unknown: found.Unknown, Events: found.Events}, nil
+}
+
+// rebuild is a repair of a view that builds states in stores beside.
+func (m *materialization) rebuild(v *plan.View, inputs [32]byte, counts *offline.HistoryCounts, beside *backend.Backend) offline.Repair {
+	return offline.Repair{
+		Backfill: m.backfill(v, inputs, counts), Scratch: beside.Store,
+		CatchUp: func(ctx context.Context, only func(entity []byte) bool) error {
+			return m.catchUp(ctx, v, beside.Store, only)
+		},
+	}
 }

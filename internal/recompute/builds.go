@@ -47,7 +47,7 @@ func FindBuild(ctx context.Context, store onlinestore.Store, v *plan.View, input
 	}
 	letters, err := registry.DeadLetters(ctx, store, b.Generation)
 	for _, l := range letters {
-		if l.Entity != nil && !l.Repaired() {
+		if l.Entity != nil && l.Missing() {
 			if b.Aside == nil {
 				b.Aside = map[string]bool{}
 			}

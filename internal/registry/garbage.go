@@ -59,7 +59,7 @@ func FindGarbage(ctx context.Context, store onlinestore.Store, views []*plan.Vie
 		return nil, err
 	}
 	found := map[Generation]*Garbage{}
-	for _, prefix := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
+	for _, prefix := range []byte{statePrefix, letterPrefix, changesPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
 		err := store.Scan(ctx, []byte{prefix}, func(key, value []byte) error {
 			b, err := buildOf(key)
 			if err != nil {

@@ -176,7 +176,7 @@ func Promote(ctx context.Context, store onlinestore.Store, g Generation) error {
 
 // Drop removes the state of a build that is not live.
 func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
-	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.OffsetKey(), g.ReachedKey(), g.indexes()} {
+	for _, prefix := range [][]byte{g.Prefix(), g.letters(), g.changesKey(), g.OffsetKey(), g.ReachedKey(), g.indexes()} {
 		if err := store.DeletePrefix(ctx, prefix); err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func Drop(ctx context.Context, store onlinestore.Store, g Generation) error {
 // DropNumber removes the states of all builds with a number, which must not be live any more,
 // including interrupted ones.
 func DropNumber(ctx context.Context, store onlinestore.Store, view plan.Fingerprint, number uint64) error {
-	for _, kind := range []byte{statePrefix, letterPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
+	for _, kind := range []byte{statePrefix, letterPrefix, changesPrefix, offsetPrefix, reachedPrefix, indexPrefix} {
 		if err := store.DeletePrefix(ctx, numberPrefix(kind, view, number)); err != nil {
 			return err
 		}

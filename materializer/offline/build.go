@@ -88,6 +88,9 @@ func (b *Backfill) load(ctx context.Context, r *BackfillResult) error {
 	if err == nil {
 		err = registry.LoadIndex(w.loader, &r.Generation, w.entities)
 	}
+	if err == nil && r.SetAside > 0 {
+		err = w.loader.Put(r.Generation.LettersLoaded())
+	}
 	if closeErr := w.loader.Close(); err == nil {
 		err = closeErr
 	}

@@ -28,6 +28,8 @@ type Repair struct {
 	// that is not a stream.
 	CatchUp func(ctx context.Context, only func(entity []byte) bool) error
 	DryRun  bool // only find what is lost
+	// Again, if not nil, makes it a replay: it looks for no losses, and builds the states of these entities anew, whatever they have.
+	Again [][]byte
 }
 
 // RepairResult says what a repair found and did.
@@ -57,6 +59,8 @@ type repair struct {
 	lost    []uint64 // hashes of entities that are known to be lost, ascending; nil if parts of the index are lost
 	aside   int64    // entities that are set aside
 	damaged int64    // entities whose states are
+	again   map[string]bool
+	apart   map[string]bool // of again: were set aside before
 	result  RepairResult
 }
 
@@ -74,7 +78,9 @@ func (r *Repair) Run(ctx context.Context) (*RepairResult, error) {
 	if w.index = registry.OpenIndex(r.Store, w.live); w.index == nil {
 		return nil, errUnindexed
 	}
-	if err := w.find(ctx); err != nil {
+	if r.Again != nil {
+		w.replayed()
+	} else if err := w.find(ctx); err != nil {
 		return nil, err
 	}
 	w.result.Entities, w.result.SetAside, w.result.Damaged = int64(len(w.whole)), w.aside, w.damaged
@@ -94,6 +100,38 @@ func (r *Repair) Run(ctx context.Context) (*RepairResult, error) {
 		err = registry.FoundAgain(ctx, r.Store, w.live, w.isWhole, r.Clock())
 	}
 	return &w.result, err
+}
+
+// replayed makes the entities of a replay those that are built.
+func (w *repair) replayed() {
+	w.again, w.apart, w.lost = map[string]bool{}, map[string]bool{}, []uint64{}
+	for _, entity := range w.Again {
+		w.again[string(entity)] = true
+		w.lost = append(w.lost, registry.EntityHash(entity))
+	}
+	slices.Sort(w.lost)
+	w.lost = slices.Compact(w.lost)
+}
+
+// Whole reports which of the entities have a state in the live generation that can be read and has all their events.
+func (r *Repair) Whole(ctx context.Context, entities [][]byte) ([]bool, error) {
+	k, err := kernel.NewView(r.View)
+	if err != nil {
+		return nil, err
+	}
+	live, err := registry.Live(ctx, r.Store, r.View)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := r.Store.Get(ctx, keysOf(entities, live.StateKey))
+	if err != nil {
+		return nil, err
+	}
+	whole, state := make([]bool, len(entities)), k.NewState()
+	for i, b := range stored {
+		whole[i] = b != nil && state.Decode(b) == nil && state.Aside() == ""
+	}
+	return whole, nil
 }
 
 // repairRounds bounds how often the history is read because parts of the index are lost again.
@@ -284,7 +322,7 @@ func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte,
 		if err != nil {
 			return nil, fmt.Errorf("entity %x: %w", entity, err)
 		}
-		if aside != "" {
+		if aside != "" && !w.apart[string(entity)] {
 			letters = append(letters, registry.DeadLetter{At: w.Clock(), Entity: entity, Reason: aside})
 		}
 		writes[i] = onlinestore.Write{Key: w.live.StateKey(entity), Expect: expect[i], Value: value}
@@ -293,11 +331,20 @@ func (w *repair) putSome(ctx context.Context, entities [][]byte) (left [][]byte,
 	if err != nil {
 		return nil, err
 	}
+	var added [][]byte // that had no state, so that they may not be in the index
 	for i := range missing {
-		if done[i] {
-			w.result.Repaired++
-		} else {
+		switch {
+		case !done[i]:
 			left = append(left, missing[i])
+			continue
+		case w.again != nil && expect[i] == onlinestore.Absent:
+			added = append(added, missing[i])
+		}
+		w.result.Repaired++
+	}
+	if len(added) > 0 {
+		if err := w.index.Add(ctx, added); err != nil {
+			return nil, err
 		}
 	}
 	return left, registry.SetAside(ctx, w.Store, w.live, letters)
@@ -314,23 +361,39 @@ func (w *repair) records(ctx context.Context, entities [][]byte) (expect []uint6
 	var of []int // the place in missing of each write
 	state := w.kernel.NewState()
 	for i, b := range stored {
+		again := w.again[string(entities[i])]
+		if w.again != nil && !again {
+			continue // it has the hash of one that is to be built
+		}
 		if b == nil {
 			expect, missing = append(expect, onlinestore.Absent), append(missing, entities[i])
 			continue
 		}
 		err := state.Decode(b)
+		reason := ""
 		switch {
-		case err == nil && state.Lost():
-			expect, missing = append(expect, onlinestore.Revision(b)), append(missing, entities[i])
 		case errors.Is(err, kernel.ErrDamaged):
-			revision := registry.LostRevision()
-			writes = append(writes, onlinestore.Write{Key: w.live.StateKey(entities[i]), Expect: onlinestore.Revision(b),
-				Value: kernel.AppendLost(nil, w.live.View, revision, err.Error())})
-			of = append(of, len(missing))
-			expect, missing = append(expect, revision), append(missing, entities[i])
+			reason = err.Error()
 		case err != nil:
 			return nil, nil, err
+		case state.Lost():
+		case !again:
+			continue
+		case state.Aside() != "":
+			// An event of an entity that is set aside changes nothing; one of a lost entity changes its record.
+			w.apart[string(entities[i])], reason = true, state.Aside()
+		default:
+			// The state that replaces it may have applied the same positions, and so have its revision. An applier that has read it wants to apply a
+			// record that the log had before this write; the state that is built has that, too, and then another revision.
+			reason = "it is being replayed; if that was interrupted, run it again, or: unskew repair"
 		}
+		revision := onlinestore.Revision(b)
+		if reason != "" {
+			lost := registry.LostRevision()
+			writes = append(writes, onlinestore.Write{Key: w.live.StateKey(entities[i]), Expect: revision, Value: kernel.AppendLost(nil, w.live.View, lost, reason)})
+			of, revision = append(of, len(missing)), lost
+		}
+		expect, missing = append(expect, revision), append(missing, entities[i])
 	}
 	done, err := w.Store.Swap(ctx, writes)
 	for n, ok := range done {

@@ -176,7 +176,7 @@ func TestO10_RepairBringsBackWhatWasLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, letter := range letters {
-				if !letter.Repaired() {
+				if letter.Missing() {
 					t.Errorf("letter %q", letter.Reason)
 				}
 			}

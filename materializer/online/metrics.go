@@ -1,11 +1,14 @@
 package online
 
 import (
+	"context"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/unskew/unskew/internal/lease"
+	"github.com/unskew/unskew/internal/registry"
 )
 
 // Register adds the applier's metrics to reg.
@@ -29,7 +32,60 @@ func (a *Applier) Register(reg prometheus.Registerer) {
 				func() float64 { return float64(c.value()) }))
 		}
 	}
-	reg.MustRegister(leasesHeld{a})
+	reg.MustRegister(leasesHeld{a}, openLetters{a})
+}
+
+// openLetters collects how many dead letters are open.
+type openLetters struct{ *Applier }
+
+var openLettersDesc = prometheus.NewDesc("unskew_dead_letters_open",
+	"Dead letters of the view that nobody has dealt with. Absent while unknown.", []string{"view"}, nil)
+
+// Describe implements prometheus.Collector.
+func (openLetters) Describe(ch chan<- *prometheus.Desc) { ch <- openLettersDesc }
+
+// Collect implements prometheus.Collector.
+func (c openLetters) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.sources {
+		for _, v := range s.views {
+			if open := v.openLetters.Load(); open != nil {
+				ch <- prometheus.MustNewConstMetric(openLettersDesc, prometheus.GaugeValue, float64(open.Open), v.kernel.Plan().Name)
+			}
+		}
+	}
+}
+
+// countLetters counts the open dead letters of every view, again when they change, until ctx ends. While that fails, they are unknown.
+func (a *Applier) countLetters(ctx context.Context) error {
+	again := time.NewTicker(a.cfg.Recheck)
+	defer again.Stop()
+	for {
+		for _, s := range a.sources {
+			for _, v := range s.views {
+				v.countLetters(ctx)
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (v *viewApplier) countLetters(ctx context.Context) {
+	var before registry.OpenLetters
+	if open := v.openLetters.Load(); open != nil {
+		before = *open
+	}
+	store := v.applier.cfg.Store
+	g, err := registry.Live(ctx, store, v.kernel.Plan())
+	if err == nil {
+		before, err = registry.CountOpen(ctx, store, g, before)
+	}
+	if v.openLetters.Store(&before); err != nil {
+		v.openLetters.Store(nil)
+	}
 }
 
 func (s *sourceApplier) leaseStats() (of lease.Stats) {

@@ -39,6 +39,9 @@ func (a *Applier) run(ctx context.Context, report func(error)) error {
 	for _, s := range a.sources {
 		g.Go(func() error { return s.run(ctx, report) })
 	}
+	if len(a.sources) > 0 {
+		g.Go(func() error { return a.countLetters(ctx) })
+	}
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,6 +36,8 @@ type viewApplier struct {
 	states     chan *kernel.State    // free scratch states of concurrent updates
 	letters    []registry.DeadLetter // of the current batch, not yet recorded
 	keys       []*vector.Vector      // scratch
+	// openLetters is the count of the live generation's; nil while it is unknown.
+	openLetters atomic.Pointer[registry.OpenLetters]
 }
 
 // entityRows are the rows of one entity in a batch, those of each shard in log order.
