@@ -56,7 +56,7 @@ those called like the keys, the request fields and the features (view.feature, v
 the feature alone); --column names others. For each difference, the mistakes that systems make
 are tried: the value as of an earlier time (lag), with events that were not known yet (late),
 as of a later time (clock), with deliveries that were counted twice (duplicate), rounded
-(precision), or a default. Request fields that are missing leave out what reads them.
+(precision), with another one of events of one time (order), or a default. Request fields that are missing leave out what reads them.
 
 With --replay, builds a training set, then drives the same history through the online path
 (event log, applier, online store, server on a loopback port) under a simulated clock, reads

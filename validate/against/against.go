@@ -58,6 +58,7 @@ type run struct {
 	types     map[string]plan.Type
 	report    *Report
 	differing []*difference
+	found     []plan.Micros // ages of values that the differences tell
 }
 
 // feature is an output that is compared.

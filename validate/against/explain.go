@@ -22,6 +22,7 @@ const (
 	Lag       Cause = "lag"
 	Clock     Cause = "clock"
 	Duplicate Cause = "duplicate"
+	Order     Cause = "order"
 	Default   Cause = "default"
 	Unknown   Cause = "unknown"
 )
@@ -46,7 +47,7 @@ const furthestZone = 14
 // variants lists what is tried, the same time first.
 func (r *run) variants() []variant {
 	out := []variant{{"", func(t plan.EventTime) plan.EventTime { return t }}}
-	for _, age := range slices.Concat(ages, r.Lags) {
+	for _, age := range slices.Concat(ages, r.Lags, r.found) {
 		out = append(out, variant{Lag, func(t plan.EventTime) plan.EventTime { return t - plan.EventTime(age) }})
 	}
 	for _, p := range periods {
@@ -81,23 +82,21 @@ func (r *run) explainAll(ctx context.Context) error {
 			}
 		}
 	}
+	if err := r.findAges(ctx); err != nil {
+		return err
+	}
 	variants := r.variants()
 	if err := r.writeHypotheses(variants); err != nil {
 		return err
 	}
 	var all []hypothesis
-	for _, service := range []*plan.Service{r.Service, r.withoutIDs()} {
-		for _, final := range []bool{false, true} {
-			if service == nil || final && service != r.Service {
-				continue
-			}
-			e := &evidence{run: r, variants: variants, first: len(all)}
-			for i := range variants {
-				all = append(all, hypothesis{&variants[i], final, service != r.Service})
-			}
-			if err := r.tryAll(ctx, service, final, e); err != nil {
-				return err
-			}
+	for _, m := range r.mistakes() {
+		e := &evidence{run: r, variants: variants, first: len(all)}
+		for i := range variants {
+			all = append(all, hypothesis{&variants[i], m})
+		}
+		if err := r.tryAll(ctx, m, e); err != nil {
+			return err
 		}
 	}
 	r.choose(all)
@@ -119,8 +118,7 @@ func (r *run) explainAll(ctx context.Context) error {
 // hypothesis is a mistake that the other system may make.
 type hypothesis struct {
 	*variant
-	final    bool // it knows events that were not known yet
-	repeated bool // it counts events as often as they are delivered
+	mistaken
 }
 
 // choose gives each value the hypothesis that explains most values, of those that explain it: a system has few mistakes, and makes each of
@@ -178,7 +176,9 @@ func (h *hypothesis) cause(f *feature, at plan.EventTime) Cause {
 	switch {
 	case h.repeated && same:
 		return Duplicate
-	case h.repeated, same && !h.final:
+	case h.turned && same:
+		return Order
+	case h.repeated, h.turned, same && !h.final:
 		return ""
 	case same && f.late:
 		return Outcome
@@ -203,6 +203,8 @@ func (h *hypothesis) text(f *feature, at plan.EventTime) string {
 	switch h.cause(f, at) {
 	case Duplicate:
 		return "it counts events as often as they were delivered"
+	case Order:
+		return "it is that with the other one of events of the same time"
 	case Late:
 		if h.inclusive(at) {
 			early += ", and with events of the very time"
@@ -242,28 +244,6 @@ func (r *run) writeHypotheses(variants []variant) error {
 	return w.Close()
 }
 
-// withoutIDs is the service over sources in which every delivery is an event; nil if it is no other.
-func (r *run) withoutIDs() *plan.Service {
-	s := *r.Service
-	s.Views = slices.Clone(s.Views)
-	sources, other := map[*plan.Source]*plan.Source{}, false
-	for i := range s.Views {
-		v := *s.Views[i].View
-		if sources[v.Source] == nil {
-			src := *v.Source
-			other = other || src.EventID != ""
-			src.EventID, src.DedupWindow = "", 0
-			sources[v.Source] = &src
-		}
-		v.Source = sources[v.Source]
-		s.Views[i].View = &v
-	}
-	if !other {
-		return nil
-	}
-	return &s
-}
-
 // evidence compares foreign values with those of one try.
 type evidence struct {
 	*run
@@ -271,9 +251,9 @@ type evidence struct {
 	first    int // number of the first of its hypotheses
 }
 
-func (r *run) tryAll(ctx context.Context, service *plan.Service, final bool, e *evidence) error {
+func (r *run) tryAll(ctx context.Context, m mistaken, e *evidence) error {
 	columns := []plan.Field{{Name: rowColumn, Type: plan.T(plan.Int)}, {Name: variantColumn, Type: plan.T(plan.Int)}}
-	return r.train(ctx, service, hypotheses, fmt.Sprint("try", e.first), final, columns, func(b *relation.Batch) error {
+	return r.train(ctx, m.service, hypotheses, fmt.Sprint("try", e.first), m.final, columns, func(b *relation.Batch) error {
 		for i := range b.N {
 			e.row(b, i)
 		}
@@ -298,6 +278,3 @@ func (e *evidence) row(b *relation.Batch, i int) {
 		c.explains.Set(e.first + v)
 	}
 }
-
-// maxTries is how often the hypotheses are computed at most.
-const maxTries = 3

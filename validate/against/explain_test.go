@@ -35,7 +35,7 @@ func TestJoinsByEventTimeAreLate(t *testing.T) {
 	r := &run{}
 	got := map[Cause]int{}
 	for _, v := range r.variants() {
-		h := hypothesis{variant: &v, final: true}
+		h := hypothesis{variant: &v, mistaken: mistaken{final: true}}
 		if v.cause == Clock {
 			got[h.cause(&feature{}, at)]++
 		}
