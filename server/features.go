@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/logpos"
+	"github.com/unskew/unskew/internal/tracing"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
 	"github.com/unskew/unskew/proto/unskew/v1/unskewv1connect"
 )
@@ -111,7 +112,9 @@ func (s *Server) computeOnce(ctx context.Context, svc *service, q *query, keep b
 	}
 	defer done()
 	return svc.withReader(ctx, func(r *reader) error {
-		a, err := r.read(ctx, q, states, now)
+		computing, span := tracing.Start(ctx, "compute features")
+		a, err := r.read(computing, q, states, now)
+		span.Int("unskew.rows", q.n).Text("unskew.service", svc.plan.Name).End(err)
 		if err != nil {
 			return err
 		}

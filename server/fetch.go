@@ -6,6 +6,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/tracing"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 )
@@ -100,7 +101,9 @@ func (s *service) fetch(ctx context.Context, q *query, states stateReader, at pl
 		}
 		q.queries = append(q.queries, one)
 	}
-	answers, err := s.readStates(ctx, q, states)
+	reading, span := tracing.Start(ctx, "read states")
+	answers, err := s.readStates(reading, q, states)
+	span.Int("unskew.views", len(q.queries)).Int("unskew.rows", q.n).Text("unskew.service", s.plan.Name).End(err)
 	if err != nil {
 		return nil, err
 	}

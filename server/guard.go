@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/unskew/unskew/internal/kernel"
+	"github.com/unskew/unskew/internal/tracing"
 )
 
 // guard wraps every call: it sets the deadline, turns a panic into an error of that call, assigns
@@ -69,7 +70,9 @@ func (s *Server) measured(ctx context.Context, procedure string, call func(conte
 	begin := time.Now()
 	s.metrics.inFlight.Inc()
 	defer s.metrics.inFlight.Dec()
+	ctx, span := tracing.Serve(ctx, procedure, visitOf(ctx).header)
 	err := s.coded(procedure, call(ctx))
+	span.End(err)
 	s.metrics.request(procedure, err, time.Since(begin))
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/ingest"
 	"github.com/unskew/unskew/internal/nearest"
+	"github.com/unskew/unskew/internal/tracing"
 	"github.com/unskew/unskew/internal/vector"
 	"github.com/unskew/unskew/internal/wire"
 	unskewv1 "github.com/unskew/unskew/proto/unskew/v1"
@@ -72,7 +73,9 @@ func (s *Server) stream(ctx context.Context, name string) (*plan.Source, error) 
 
 // ingest appends rows to the log. It returns one outcome for each row.
 func (s *Server) ingest(ctx context.Context, src *plan.Source, batch *vector.Batch) ([]ingest.Pushed, error) {
+	ctx, span := tracing.Start(ctx, "append events")
 	pushed, err := s.cfg.Ingester.Push(ctx, src.Name, batch)
+	span.Int("unskew.rows", batch.N).Text("unskew.source", src.Name).End(err)
 	if err == nil && len(pushed) != batch.N {
 		err = fmt.Errorf("source %s: %d outcomes for %d rows", src.Name, len(pushed), batch.N)
 	}

@@ -38,7 +38,9 @@ pushed events.`,
 		Example: `  unskew materialize
   unskew materialize --view user_spend --full`,
 		Args: takes(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error { return o.materialize(c, view, to, full) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return traced(c, func() error { return o.materialize(c, view, to, full) })
+		},
 	}
 	c.Flags().StringVar(&view, "view", "", "only the view `NAME`")
 	c.Flags().StringVar(&to, "to", "", "only data known before `TIME`, like 2025-01-31T00:00:00Z (default: everything)")

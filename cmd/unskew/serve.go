@@ -73,7 +73,7 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 		return err
 	}
 	cfg := serving.Config{
-		Project: p, Flags: f, Out: c.ErrOrStderr(),
+		Project: p, Flags: f, Out: c.ErrOrStderr(), Telemetry: export,
 		Training: func(events eventlog.Log, store onlinestore.Store, log *slog.Logger) (*training.Queue, error) {
 			return o.openTraining(p, events, store, memory, results, log)
 		},

@@ -58,7 +58,9 @@ column of --outcomes; rows without one are left out.`,
   unskew train --from-served fraud_v1 --label fraud --from 2025-03-01T00:00:00Z --out data/fraud`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(o.completes(trainingSetNames), cobra.ShellCompDirectiveNoFileComp),
-		RunE:              func(c *cobra.Command, args []string) error { return o.train(c, f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return traced(c, func() error { return o.train(c, f, args) })
+		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.out, "out", "", "write to `DIR` (default: a folder of the project with the name of the training set)")

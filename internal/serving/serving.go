@@ -47,6 +47,9 @@ type Config struct {
 	// Pages makes what answers browsers at /ui, from what explains values and, with --parity, what was found; nil: there are no pages. They are
 	// handed in, so that a server that only serves is small.
 	Pages func(*explain.Project, *recompute.Shadow) http.Handler
+	// Telemetry begins to export spans and these metrics, if the environment says so, until it is stopped; nil: nothing is exported. It is handed
+	// in for the same reason.
+	Telemetry func(context.Context, prometheus.Gatherer, *slog.Logger) (stop func(context.Context) error, err error)
 }
 
 // Run serves until ctx ends, then answers what is running, and returns.
@@ -61,6 +64,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	r := newRun(c, near)
 	r.work(func(ctx context.Context) error { return ignoreHangups(ctx, hangups, r.log) })
+	defer r.export(ctx)()
 	if r.secure, err = c.Flags.security(r.log); err != nil {
 		return err
 	}
@@ -97,6 +101,24 @@ type run struct {
 
 func newRun(c Config, near int64) *run {
 	return &run{Config: c, near: near, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+}
+
+// export begins to export what is measured, and returns what ends that. It never keeps a server from serving.
+func (r *run) export(ctx context.Context) (stop func()) {
+	if r.Telemetry == nil {
+		return func() {}
+	}
+	end, err := r.Telemetry(ctx, r.metrics, r.log)
+	if err != nil {
+		r.log.Error("no spans and metrics are exported", "reason", err)
+	}
+	return func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+		defer cancel()
+		if err := end(last); err != nil {
+			r.log.Warn("the last spans or metrics were not exported", "reason", err)
+		}
+	}
 }
 
 // work adds something that runs until its context ends.

@@ -14,6 +14,7 @@ import (
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/tracing"
 )
 
 // Backfill builds the online state of one view from history and makes it live.
@@ -74,7 +75,9 @@ type BackfillResult struct {
 }
 
 // Run performs the backfill.
-func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
+func (b *Backfill) Run(ctx context.Context) (_ *BackfillResult, err error) {
+	ctx, span := tracing.Start(ctx, "materialize")
+	defer span.Text("unskew.view", b.View.Name).EndWith(&err)
 	number, live, err := registry.Next(ctx, b.Store, b.View)
 	if err != nil {
 		return nil, err
@@ -102,12 +105,12 @@ func (b *Backfill) Run(ctx context.Context) (*BackfillResult, error) {
 		}
 	}
 	r := &BackfillResult{Generation: g}
-	err = b.load(ctx, r)
+	err = tracing.In(ctx, "build states", func(ctx context.Context) error { return b.load(ctx, r) })
 	if g = r.Generation; err == nil {
 		err = registry.Advance(ctx, b.Store, []registry.Generation{g}, make([]registry.Reached, 1), reached)
 	}
 	if err == nil {
-		err = b.catchUp(ctx, g)
+		err = tracing.In(ctx, "catch up with the log", func(ctx context.Context) error { return b.catchUp(ctx, g) })
 	}
 	if err == nil {
 		err = registry.Promote(ctx, b.Store, g)

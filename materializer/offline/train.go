@@ -18,6 +18,7 @@ import (
 	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/relation"
+	"github.com/unskew/unskew/internal/tracing"
 	"github.com/unskew/unskew/materializer/report"
 )
 
@@ -71,7 +72,9 @@ type Progress struct {
 // directory is as it was. What it writes depends on the inputs, the definitions and
 // WithStatus, Final and Ledger alone: not on Memory, Threads or the order of files.
 func Train(ctx context.Context, c Config) (*Manifest, error) {
+	ctx, span := tracing.Start(ctx, "build training set")
 	m, err := newTrainer(c).train(ctx)
+	span.Text("unskew.training_set", c.Set.Name).End(err)
 	if err != nil {
 		return nil, fmt.Errorf("training set %s: %w", c.Set.Name, err)
 	}
@@ -128,7 +131,7 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	t.inputs = t.hashInputs(ctx)
 	defer t.inputs.wait()
 	defer cancel()
-	if err := t.loadSpine(ctx); err != nil {
+	if err := tracing.In(ctx, "read spine", t.loadSpine); err != nil {
 		return nil, err
 	}
 	var err error
@@ -153,17 +156,19 @@ func (t *trainer) train(ctx context.Context) (*Manifest, error) {
 	}
 	for _, s := range t.sources {
 		s.history.bound(Divide(t.Memory, false).IDs, t.scratch)
-		if err := t.collect(ctx, s); err != nil {
+		if err := tracing.In(ctx, "read history", func(ctx context.Context) error { return t.collect(ctx, s) }); err != nil {
 			return nil, err
 		}
 	}
-	if err := t.sweep(ctx); err != nil {
+	if err := tracing.In(ctx, "replay", t.sweep); err != nil {
 		return nil, err
 	}
 	if t.Garbage != nil {
 		t.Garbage(t.freed)
 	}
-	return t.write(ctx)
+	var m *Manifest
+	err = tracing.In(ctx, "write", func(ctx context.Context) (err error) { m, err = t.write(ctx); return err })
+	return m, err
 }
 
 func (t *trainer) loadSpine(ctx context.Context) error {

@@ -30,6 +30,7 @@ import (
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/tracing"
 )
 
 // Config configures an Applier.
@@ -351,7 +352,9 @@ func (r *catchingUp) run(ctx context.Context) error {
 // consume applies a batch to the views. If the shards went to another applier meanwhile, the views go on without
 // them.
 func (r *catchingUp) consume(ctx context.Context, b *logBatch) error {
+	ctx, span := tracing.Start(ctx, "apply events")
 	done, failures := forEach(r.views, func(v *viewApplier) error { return v.consume(ctx, b) })
+	span.Int("unskew.views", len(done)).Text("unskew.source", r.source.Name).End(errors.Join(failures...))
 	if slices.ContainsFunc(failures, func(err error) bool { return errors.Is(err, errNotHeld) }) {
 		r.hold()
 		return nil
