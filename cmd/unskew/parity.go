@@ -40,7 +40,7 @@ type parityFlags struct {
 func newParity(o *options) *cobra.Command {
 	f := &parityFlags{}
 	c := &cobra.Command{
-		Use:   "parity (--served [SERVICE] | --against FILE [SERVICE] | --replay)",
+		Use:   "parity (--served [SERVICE] | --against FILE|URL [SERVICE] | --replay)",
 		Short: "Prove that served values equal those of training",
 		Long: `With --served, computes again what servers of the project have recorded in the served log
 (served_log: in unskew.yaml), bit for bit, and twice. Compute parity is over exactly the events
@@ -56,7 +56,9 @@ those called like the keys, the request fields and the features (view.feature, v
 the feature alone); --column names others. For each difference, the mistakes that systems make
 are tried: the value as of an earlier time (lag), with events that were not known yet (late),
 as of a later time (clock), with deliveries that were counted twice (duplicate), rounded
-(precision), with another one of events of one time (order), or a default. Request fields that are missing leave out what reads them.
+(precision), with another one of events of one time (order), or a default. Request fields that
+are missing leave out what reads them. With a URL, a feature server is asked: of Feast, or of
+Unskew.
 
 With --replay, builds a training set, then drives the same history through the online path
 (event log, applier, online store, server on a loopback port) under a simulated clock, reads
@@ -73,6 +75,7 @@ the served, or the other system's, values are equal. Exit code 2 if there was no
 		Example: `  unskew parity --served fraud_v1 --from 2025-03-01T00:00:00Z --fail-below 99.9%
   unskew parity --served fraud_v1 --html parity.html
   unskew parity --against served.parquet fraud_v1 --time read_at --column user_id=uid
+  unskew parity --against http://127.0.0.1:6566 fraud_v1 --save theirs.parquet
   unskew parity --replay --rows 1000 --from 2013-12-01T00:00:00Z`,
 		Args:              takes(0, 1),
 		ValidArgsFunction: first(o.completes(serviceNames), cobra.ShellCompDirectiveNoFileComp),
@@ -99,7 +102,7 @@ func (f *parityFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.set, "training-set", "", "with --replay, training set `NAME` (default: the only one)")
 	flags.StringVar(&f.from, "from", "", "with --served, only answers from `TIME` on; with --replay, push what became known from then on, and materialize everything before (default: all)")
 	flags.StringVar(&f.to, "to", "", "with --served, only answers before `TIME` (default: all)")
-	flags.IntVar(&f.rows, "rows", 1000, "with --replay, read `N` rows, evenly spaced; 0: all")
+	flags.IntVar(&f.rows, "rows", 1000, "with --replay, read `N` rows, evenly spaced; 0: all. With --against URL, ask for so many")
 	flags.StringVar(&f.junit, "junit", "", "also write a test report in JUnit's format to `FILE`")
 	flags.StringVar(&f.failBelow, "fail-below", "", "fail if fewer values are equal than `RATE`, like 99.9%; with --served, to those of training")
 	flags.StringVar(&f.by, "by", "", "with --served, also count by the values of `NAME`, a key or a request field")

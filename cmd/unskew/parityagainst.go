@@ -27,24 +27,30 @@ type againstFlags struct {
 	columns    []string
 	lags       []string
 	rows       int
+	live       liveFlags
 }
 
 func (f *againstFlags) add(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.file, "against", "", "compare values that another system served or trained with, in `FILE` (path or glob of Parquet, CSV or JSON)")
+	flags.StringVar(&f.file, "against", "", "compare values that another system served or trained with, in `FILE|URL`: Parquet, CSV or JSON, or a feature server")
 	flags.StringVar(&f.time, "time", "", "with --against, `COLUMN` with the time as of which the values are")
 	flags.StringArrayVar(&f.columns, "column", nil, "with --against, `NAME=COLUMN` of a key, request field or feature that is called otherwise there; repeat for several")
 	flags.StringArrayVar(&f.lags, "lag", nil, "with --against, also try whether values are older by `DURATION`; repeat for several")
 	flags.IntVar(&f.rows, "explain-rows", 5000, "with --against, explain the differences of about `N` rows; 0: all")
 	_ = c.MarkFlagFilename("against", "parquet", "csv", "json", "jsonl") // never fails
-	for _, other := range []string{"served", "replay", "html", "training-set", "rows", "from", "to", "explain", "by"} {
+	f.live.add(c)
+	for _, other := range []string{"served", "replay", "html", "training-set", "from", "to", "explain", "by"} {
 		c.MarkFlagsMutuallyExclusive("against", other)
 	}
 }
 
 // parityAgainst compares values of another system.
 func (o *options) parityAgainst(c *cobra.Command, f *parityFlags, args []string) (err error) {
-	if f.against.time == "" {
+	server := isServer(f.against.file)
+	if err := f.against.live.check(c, f, server); err != nil {
+		return err
+	}
+	if f.against.time == "" && !server {
 		return errors.New("--against needs --time, the column with the time as of which the values are")
 	}
 	if f.against.rows < 0 {
@@ -93,6 +99,13 @@ func (o *options) parityAgainst(c *cobra.Command, f *parityFlags, args []string)
 	defer func() { err = closeLog(err) }()
 	show := newTrainProgress(newProgress(c.ErrOrStderr(), o.quiet))
 	cfg.Relation, cfg.Progress = relation.Relation{Owner: f.against.file, From: f.against.file}, show.rows
+	if server {
+		end, err := o.readLive(c, f, &cfg)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	r, err := against.Run(c.Context(), cfg)
 	if err != nil {
 		return err

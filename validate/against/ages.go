@@ -146,6 +146,9 @@ const aged = "aged.parquet"
 
 // spans computes at which ages each row had one of its foreign values.
 func (r *run) spans(ctx context.Context, rows []*difference, times [][]plan.EventTime) ([][]span, error) {
+	if !slices.ContainsFunc(times, func(of []plan.EventTime) bool { return len(of) > 0 }) {
+		return nil, nil // no entity had an event
+	}
 	fields := []plan.Field{{Name: rowColumn, Type: plan.T(plan.Int)}, {Name: variantColumn, Type: plan.T(plan.Int)}, {Name: timeColumn, Type: plan.T(plan.Timestamp)}}
 	w, err := arrowfile.CreateRowFile(r.path(aged), append(append(fields, r.Service.Keys...), r.request...))
 	if err != nil {

@@ -162,3 +162,15 @@ func TestP21_UnusualAgesAreFound(t *testing.T) {
 		}
 	}
 }
+
+// Rows of entities without events have no ages.
+func TestEntitiesWithoutEventsHaveNoAges(t *testing.T) {
+	s := newShop(t, rand.New(rand.NewPCG(6, 6)), 1e6)
+	for i := range s.asked {
+		s.asked[i].offer = offers + 1
+	}
+	zero := 0.0
+	if r := s.compare(t, func(asked) *float64 { return &zero }); r.Different != r.Compared || r.Causes[against.Default] != r.Different {
+		t.Errorf("%d of %d: %v", r.Different, r.Compared, r.Causes)
+	}
+}

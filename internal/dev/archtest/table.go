@@ -132,6 +132,8 @@ var Table = []Package{
 		[]string{"featuredefs/plan", "internal/cron", "internal/eventlog", "internal/ingest", "internal/ledger", "internal/relation", "materializer/offline", "internal/kernel"}},
 	{"validate/against", "compares values of another system with those of the definitions, and tries which mistakes explain the differences", "changes the project's data",
 		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/kernel", "internal/nearest", "internal/parquetfile/arrowfile", "internal/recompute", "internal/relation", "internal/vector", "materializer/offline"}},
+	{"validate/against/live", "reads values from the feature server of another system", "changes anything there",
+		[]string{"featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/kernel", "internal/nearest", "internal/parquetfile/arrowfile", "internal/relation", "internal/text", "internal/vector", "materializer/offline"}},
 	{"validate/perturb", "recomputes rows of training sets with another future", "changes the project's data",
 		[]string{"featuredefs/diag", "featuredefs/plan", "internal/entitykey", "internal/eventlog", "internal/ingest", "internal/kernel", "internal/parquetfile", "internal/parquetfile/arrowfile",
 			"internal/relation", "internal/vector", "materializer/offline"}},
