@@ -50,6 +50,9 @@ type Config struct {
 	// Freshness knows how stale the views are and whether log and store answer; nil: this server
 	// does not know, and is ready without. Its clock is Clock.
 	Freshness *freshness.Tracker
+	// Stores says which servers of log and store do not answer, and which of them are not safe enough; nil, and "": none. A server that is told
+	// of one is not ready.
+	Stores func() (silent, unsafe string)
 	// Served records a sample of what is answered; nil: nothing is recorded.
 	Served *servedlog.Log
 	// Parity answers GET /parity: whether what was served is what training sees; nil: nobody has looked.

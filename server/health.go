@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -39,6 +40,7 @@ const (
 	applierStopped  = "not_applying"     // events wait in the log because of an error
 	viewStale       = "stale"            // a view is staler than Config.MaxStaleness
 	viewsUnreadable = "unreadable"       // what the log or the store has cannot be read
+	storeUnsafe     = "unsafe"           // a server of the log or the store could lose what it acknowledges, and --strict
 )
 
 // silence is how long log and store may take to answer a look until they count as unavailable.
@@ -54,13 +56,28 @@ func (s *Server) notReady() []reason {
 	if d == nil {
 		return []reason{{Code: notStarted, Detail: errNoPlan.Error()}}
 	}
-	why := s.viewsNotReady(d)
+	why := s.storesNotReady(s.viewsNotReady(d))
 	if s.cfg.Applying == nil {
 		return why
 	}
 	var none *registry.NotMaterialized
 	if err := s.cfg.Applying.Err(); err != nil && !errors.As(err, &none) && !unavailable(err) {
 		why = append(why, reason{Code: applierStopped, Detail: err.Error()})
+	}
+	return why
+}
+
+// storesNotReady adds what is wrong with the servers of log and store.
+func (s *Server) storesNotReady(why []reason) []reason {
+	if s.cfg.Stores == nil {
+		return why
+	}
+	silent, unsafe := s.cfg.Stores()
+	if silent != "" {
+		why = append(slices.DeleteFunc(why, func(r reason) bool { return r.Code == storeAway }), reason{Code: storeAway, Detail: silent})
+	}
+	if unsafe != "" {
+		why = append(why, reason{Code: storeUnsafe, Detail: unsafe})
 	}
 	return why
 }
@@ -151,7 +168,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 // reasons for somebody unknown.
 func withoutErrors(why []reason) {
 	for i := range why {
-		if why[i].Code == applierStopped || why[i].Code == viewsUnreadable {
+		if why[i].Code == applierStopped || why[i].Code == viewsUnreadable || why[i].Code == storeUnsafe {
 			why[i].Detail = publicText(nil)
 		}
 	}

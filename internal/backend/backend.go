@@ -52,6 +52,7 @@ type Backend struct {
 	dir     string              // of an embedded log and store on disk
 	host    *storehost.Info     // of the process that shares them; nil: this process has opened them
 	redis   *redisconn.Options  // nil: embedded
+	conns   []*redisconn.Conn   // of log and store on it
 	leases  *lease.Table        // nil: nobody asked for Leases
 	watched *redisstore.Watched // nil: the store is not watched on behalf of KeepingStates
 	after   func() error        // called after both are closed; may be nil
@@ -103,7 +104,7 @@ func openRedis(ctx context.Context, conn redisconn.Options, clock eventlog.Clock
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &Backend{Log: log, Store: store, redis: &conn, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
+	return &Backend{Log: log, Store: store, redis: &conn, conns: []*redisconn.Conn{log.Conn(), store.Conn()}, Warnings: store.Warnings(), Name: "Redis at " + strings.Join(conn.Addresses, ", "), Skew: log.Skew}, nil
 }
 
 // bound is how far clocks may differ; 0, for a simulated clock, is no bound.

@@ -21,7 +21,8 @@ type Conn struct {
 
 	namespace string
 	timeout   time.Duration
-	warnings  []string
+	warnings  []Finding
+	breaker   breaker
 }
 
 // Dial connects and checks the servers. It fails if a server is older than 7.0, or may evict keys
@@ -43,8 +44,15 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 		return nil, fmt.Errorf("connect to redis at %s: %w", strings.Join(o.Addresses, ", "), err)
 	}
 	c := &Conn{Client: client, Gate: gate.New(), namespace: o.Namespace, timeout: o.Timeout}
-	if c.warnings, err = c.checkServers(ctx, o.AllowEviction); err != nil {
-		client.Close()
+	c.breaker.begin(strings.Join(o.Addresses, ", "))
+	if c.Cluster() {
+		err = c.findOwners(ctx)
+	}
+	if err == nil {
+		c.warnings, err = c.checkServers(ctx, o.AllowEviction)
+	}
+	if err != nil {
+		c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -53,9 +61,14 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // Namespace begins every key.
 func (c *Conn) Namespace() string { return c.namespace }
 
-// Warnings are sentences for the operator about settings of the servers: eviction that the options
-// allow, acknowledged writes that a crash can lose.
-func (c *Conn) Warnings() []string { return c.warnings }
+// Warnings are sentences for the operator about settings of the servers, as they were when it was connected: eviction that the options
+// allow, acknowledged writes that a crash or a failover can lose.
+func (c *Conn) Warnings() (texts []string) {
+	for _, w := range c.warnings {
+		texts = append(texts, w.Text)
+	}
+	return texts
+}
 
 // Cluster reports whether keys are spread over several servers.
 func (c *Conn) Cluster() bool { return c.Mode() == rueidis.ClientModeCluster }
@@ -85,6 +98,7 @@ func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 // Close waits for running calls and closes the connections. Closing again does nothing.
 func (c *Conn) Close() {
 	if c.Gate.Close() {
+		c.breaker.close()
 		c.Client.Close()
 	}
 }
@@ -95,21 +109,18 @@ func (c *Conn) Masters(ctx context.Context) (map[string]rueidis.Client, error) {
 	if !c.Cluster() {
 		return nodes, nil
 	}
-	ctx, cancel := c.Bound(ctx)
-	defer cancel()
-	for address, node := range nodes {
-		role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
-		if err != nil {
-			return nil, fmt.Errorf("ask %s for its role: %w", address, Cause(ctx, err))
-		}
-		if len(role) == 0 {
-			return nil, fmt.Errorf("ask %s for its role: the answer is empty", address)
-		}
-		if name, err := role[0].ToString(); err != nil || name != "master" {
-			delete(nodes, address)
-		}
+	if err := c.findOwners(ctx); err != nil {
+		return nil, err
 	}
-	return nodes, nil
+	owners := map[string]rueidis.Client{}
+	for _, k := range c.breaker.now.Load().all {
+		node := nodes[k.address]
+		if node == nil {
+			return nil, &openError{k.address} // the client does not know it yet
+		}
+		owners[k.address] = node
+	}
+	return owners, nil
 }
 
 // Cause returns the error of Bound's time limit if that ended the call, else err.
@@ -128,10 +139,13 @@ func Cause(ctx context.Context, err error) error {
 }
 
 // Refused reports whether a write that failed with err certainly had no effect: the server answered
-// with an error, or was never reached.
+// with an error, or was never reached, or nothing was sent.
 func Refused(err error) bool {
 	var answer *rueidis.RedisError
 	if errors.As(err, &answer) {
+		return true
+	}
+	if open := (*openError)(nil); errors.As(err, &open) {
 		return true
 	}
 	var op *net.OpError

@@ -66,7 +66,7 @@ func TestSettings(t *testing.T) {
 		{settings{version: "7.2.0", eviction: "volatile-lru"}, "", "volatile-lru"},
 	} {
 		warnings, err := c.s.check("host:1", false)
-		if got := strings.Join(warnings, "\n"); !strings.Contains(got, c.warning) || (c.warning == "") != (got == "") {
+		if got := strings.Join((&Conn{warnings: warnings}).Warnings(), "\n"); !strings.Contains(got, c.warning) || (c.warning == "") != (got == "") {
 			t.Errorf("%+v: warnings %q, want %q", c.s, got, c.warning)
 		}
 		if (err == nil) != (c.fail == "") || err != nil && !strings.Contains(err.Error(), c.fail) {

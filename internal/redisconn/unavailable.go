@@ -31,10 +31,12 @@ func Unavailable(err error) bool {
 	var answer *rueidis.RedisError
 	if errors.As(err, &answer) {
 		word, _, _ := strings.Cut(answer.Error(), " ")
-		return slices.Contains(notNow, word)
+		// A script is refused so while its slot moves to another server of a cluster.
+		return slices.Contains(notNow, word) || strings.Contains(answer.Error(), "non local key")
 	}
 	var network net.Error
 	var late *lateError
-	return errors.As(err, &network) || errors.As(err, &late) ||
+	var open *openError
+	return errors.As(err, &network) || errors.As(err, &late) || errors.As(err, &open) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, rueidis.ErrClosing)
 }

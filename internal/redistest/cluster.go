@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +44,14 @@ func (a Access) args(port string) []string {
 }
 
 // client is a client of one server.
-func (a Access) client(t testing.TB, address string) rueidis.Client {
+func (a Access) client(t testing.TB, address string) (rueidis.Client, error) {
 	t.Helper()
 	o := rueidis.ClientOption{InitAddress: []string{address}, ForceSingleClient: true, DisableCache: true, Password: a.Password}
+	if filepath.IsAbs(address) {
+		o.DialCtxFn = func(ctx context.Context, path string, d *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		}
+	}
 	if a.CA != "" {
 		pair, err := tls.LoadX509KeyPair(a.Certificate, a.Key)
 		if err != nil {
@@ -58,11 +64,7 @@ func (a Access) client(t testing.TB, address string) rueidis.Client {
 		o.TLSConfig = &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{pair}}
 		o.TLSConfig.RootCAs.AppendCertsFromPEM(text)
 	}
-	client, err := rueidis.NewClient(o)
-	if err != nil {
-		t.Fatalf("connect to %s: %v", address, err)
-	}
-	return client
+	return rueidis.NewClient(o)
 }
 
 // StartTCP starts a server on a loopback port. The arguments are those of Start.
@@ -79,7 +81,7 @@ func StartTCP(t testing.TB, access Access, args ...string) *Server {
 // and returns them when it takes requests. The arguments are those of Start.
 func StartCluster(t testing.TB, size int, args ...string) []*Server {
 	t.Helper()
-	return startCluster(t, size, Access{}, args)
+	return startCluster(t, size, Access{}, append([]string{"--cluster-node-timeout", "15000"}, args...))
 }
 
 func startCluster(t testing.TB, size int, access Access, args []string) []*Server {
@@ -108,16 +110,16 @@ func (s *Server) meet(t testing.TB, other *Server) {
 	s.Ask(t, "CLUSTER", "MEET", host, port, other.busPort)
 }
 
-// nodeTimeout is after how many milliseconds without an answer a node of a cluster, or a server that sentinels watch,
-// counts as failed.
-const nodeTimeout = "1000"
+// nodeTimeout is after how many milliseconds without an answer a node of a cluster with replicas, or a server that sentinels watch,
+// counts as failed. A busy machine must not make failovers of its own.
+const nodeTimeout = "2000"
 
 func startNode(t testing.TB, access Access, args []string) *Server {
 	t.Helper()
 	ports := freePorts(t, 2)
 	s := &Server{Address: net.JoinHostPort("127.0.0.1", ports[0]), dir: makeDir(t), busPort: ports[1], access: access}
 	s.args = append(access.args(ports[0]),
-		"--cluster-enabled", "yes", "--cluster-port", ports[1], "--cluster-node-timeout", nodeTimeout, "--cluster-replica-validity-factor", "0")
+		"--cluster-enabled", "yes", "--cluster-port", ports[1], "--cluster-replica-validity-factor", "0")
 	if access.CA != "" {
 		s.args = append(s.args, "--tls-cluster", "yes")
 	}
@@ -149,13 +151,26 @@ func freePorts(t testing.TB, n int) []string {
 // Ask sends a command to this server alone and returns its answer as text.
 func (s *Server) Ask(t testing.TB, command ...string) string {
 	t.Helper()
-	client := s.access.client(t, s.Address)
+	answer, err := s.try(t, command...)
+	if err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+	return answer
+}
+
+// try is Ask for a server that may close connections, as one does whose role changes.
+func (s *Server) try(t testing.TB, command ...string) (string, error) {
+	t.Helper()
+	client, err := s.access.client(t, s.Address)
+	if err != nil {
+		return "", fmt.Errorf("connect to %s: %w", s.Address, err)
+	}
 	defer client.Close()
 	answer, err := client.Do(context.Background(), client.B().Arbitrary(command...).Build()).ToAny()
 	if err != nil && !rueidis.IsRedisNil(err) {
-		t.Fatalf("%v: %v", command, err)
+		return "", err
 	}
-	return fmt.Sprint(answer)
+	return fmt.Sprint(answer), nil
 }
 
 // awaitCluster waits until this server knows the others and all slots.

@@ -124,6 +124,27 @@ func (s *Server) Restart(t testing.TB) {
 	s.start(t)
 }
 
+// Dump returns what the server has, for Restore.
+func (s *Server) Dump(t testing.TB) []byte {
+	t.Helper()
+	s.Ask(t, "SAVE")
+	data, err := os.ReadFile(filepath.Join(s.dir, "dump.rdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Restore kills the server, which appends to no file, and starts it with what it had when Dump was called.
+func (s *Server) Restore(t testing.TB, dump []byte) {
+	t.Helper()
+	s.Kill()
+	if err := os.WriteFile(filepath.Join(s.dir, "dump.rdb"), dump, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart(t)
+}
+
 // Pause stops the process: it keeps its connections and answers nothing until
 // Resume.
 func (s *Server) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }

@@ -20,6 +20,7 @@ type Replicated struct {
 // the masters have. The arguments are those of Start.
 func StartReplicated(t testing.TB, masters int, access Access, args ...string) *Replicated {
 	t.Helper()
+	args = append([]string{"--cluster-node-timeout", nodeTimeout}, args...)
 	c := &Replicated{Servers: startCluster(t, masters, access, args), access: access}
 	for range masters {
 		s := startNode(t, access, args)
@@ -57,8 +58,8 @@ func (c *Replicated) awaitNodes(t testing.TB, s *Server) {
 func (s *Server) AwaitReplica(t testing.TB) {
 	t.Helper()
 	await(t, "the replica does not follow", func() (bool, string) {
-		info := s.Ask(t, "INFO", "replication")
-		return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up"), info
+		info, err := s.try(t, "INFO", "replication")
+		return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up"), fmt.Sprint(info, err)
 	})
 }
 
@@ -66,11 +67,13 @@ func (s *Server) AwaitReplica(t testing.TB) {
 func (s *Server) AwaitMaster(t testing.TB) {
 	t.Helper()
 	await(t, "the server is no master", func() (bool, string) {
-		info := s.Ask(t, "INFO", "replication")
-		if s.busPort != "" {
-			info += s.Ask(t, "CLUSTER", "INFO")
+		info, err := s.try(t, "INFO", "replication")
+		if s.busPort != "" && err == nil {
+			var cluster string
+			cluster, err = s.try(t, "CLUSTER", "INFO")
+			info += cluster
 		}
-		return strings.Contains(info, "role:master") && (s.busPort == "" || strings.Contains(info, "cluster_state:ok")), info
+		return strings.Contains(info, "role:master") && (s.busPort == "" || strings.Contains(info, "cluster_state:ok")), fmt.Sprint(info, err)
 	})
 }
 

@@ -26,6 +26,7 @@ type Flags struct {
 	NearCache    string // a size
 	ServedLog    string // a rate; "": that of unskew.yaml
 	Parity       bool
+	Strict       bool
 }
 
 // Register adds the flags to those of a command.
@@ -40,6 +41,7 @@ func (f *Flags) Register(to *pflag.FlagSet) {
 	to.DurationVar(&f.MaxStaleness, "max-staleness", 0, "not be ready while a view over a stream is staler than `TIME`, as in 5m")
 	to.StringVar(&f.ServedLog, "served-log", "", "record `RATE` of the rows that are answered, as in 1%, for services without a rate in unskew.yaml (default: served_log there)")
 	to.BoolVar(&f.Parity, "parity", false, "compute what the served log records again, in a twentieth of the time of one core; see /parity")
+	to.BoolVar(&f.Strict, "strict", false, "refuse Redis servers with which acknowledged events could be lost: not start, and not be ready")
 	to.StringVar(&f.NearCache, "near-cache", fmt.Sprintf("%dMiB", limits.NearCacheBytes>>20), "keep what reads have made of states, in at most `SIZE` of memory; 0 keeps nothing")
 }
 

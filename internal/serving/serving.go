@@ -132,6 +132,12 @@ func (r *run) warns(message string) func(error) {
 // open makes the server and its workers.
 func (r *run) open(ctx context.Context) error {
 	p, b := r.Project.Plan, r.backend
+	cfg := server.Config{
+		Clock: clock.Now, Log: r.log, Metrics: r.metrics, Grace: r.Flags.Grace, MaxStaleness: r.Flags.MaxStaleness,
+	}
+	if err := r.watchStores(&cfg); err != nil {
+		return err
+	}
 	states, err := b.KeepingStates(ctx, r.near)
 	if err != nil {
 		return err
@@ -141,9 +147,7 @@ func (r *run) open(ctx context.Context) error {
 	}
 	r.secure.warn(p, r.log)
 	r.work(func(ctx context.Context) error { return r.secure.run(ctx, r.log) })
-	cfg := server.Config{
-		Clock: clock.Now, States: states, Log: r.log, Metrics: r.metrics, Grace: r.Flags.Grace, MaxStaleness: r.Flags.MaxStaleness,
-	}
+	cfg.States = states
 	r.secure.configure(&cfg)
 	if err := r.openEvents(ctx, &cfg); err != nil {
 		return err

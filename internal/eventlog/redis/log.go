@@ -47,7 +47,9 @@ type Log struct {
 	skew  plan.Micros // Options.MaxSkew
 
 	mu    sync.Mutex
-	lists map[string]string // by shard: the segments of ids, encoded, as last seen
+	lists map[string]string            // by shard: the segments of ids, encoded, as last seen
+	ends  map[string]eventlog.Position // by shard: the last record that was acknowledged or seen
+	lost  map[string]*eventlog.LostError
 }
 
 var _ eventlog.Counting = (*Log)(nil)
@@ -76,11 +78,14 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Clock == nil {
 		o.Clock = func() plan.EventTime { return plan.TimeOf(time.Now()) }
 	}
-	return &Log{conn: conn, clock: o.Clock, skew: o.MaxSkew, lists: map[string]string{}}, nil
+	return &Log{conn: conn, clock: o.Clock, skew: o.MaxSkew, lists: map[string]string{}, ends: map[string]eventlog.Position{}, lost: map[string]*eventlog.LostError{}}, nil
 }
 
 // Warnings are sentences about the server's settings for the operator.
 func (l *Log) Warnings() []string { return l.conn.Warnings() }
+
+// Conn is the connection of the log.
+func (l *Log) Conn() *redisconn.Conn { return l.conn }
 
 // Close implements eventlog.Log.
 func (l *Log) Close() error {

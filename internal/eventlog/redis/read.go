@@ -15,7 +15,7 @@ import (
 	"github.com/unskew/unskew/internal/eventlog"
 )
 
-// End implements eventlog.Log.
+// End implements eventlog.Log. The error is a *eventlog.LostError if the server has gone back to an older copy.
 func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, err
@@ -26,11 +26,12 @@ func (l *Log) End(ctx context.Context, shard string) (eventlog.Position, error) 
 	}
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
+	before := l.known(shard)
 	end, _, err := decodeEnd(l.conn.Do(ctx, l.endCommand(shard)))
 	if err != nil {
 		return 0, fmt.Errorf("read the end of shard %q: %w", shard, cause(ctx, err))
 	}
-	return end, nil
+	return end, l.saw(shard, before, end)
 }
 
 func (l *Log) endCommand(shard string) rueidis.Completed {

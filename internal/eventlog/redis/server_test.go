@@ -132,7 +132,7 @@ func TestLostConnectionSaysWhetherTheOutcomeIsKnown(t *testing.T) {
 	if _, err = l.Append(ctx, "s", two()); !errors.Is(err, eventlog.ErrOutcomeUnknown) || !strings.Contains(err.Error(), "no answer within 150ms") {
 		t.Errorf("Append without an answer: %v, want ErrOutcomeUnknown", err)
 	}
-	if _, err := l.Read(ctx, "s", 0, 1); err == nil || !strings.Contains(err.Error(), "no answer within 150ms") {
+	if _, err := l.Read(ctx, "s", 0, 1); err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("Read without an answer: %v", err)
 	}
 	server.Resume(t)

@@ -28,7 +28,7 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	k, now, stored := l.keys(shard), l.clock(), storedIDs{}
+	k, now, stored, before := l.keys(shard), l.clock(), storedIDs{}, l.known(shard)
 	for range tries {
 		c := appendCall{stored: stored, ids: map[string]callID{}, results: make([]eventlog.Result, len(entries)), now: now}
 		var err error
@@ -46,7 +46,11 @@ func (l *Log) Append(ctx context.Context, shard string, entries []eventlog.Entry
 			return nil, clockError(shard, now, writeError("append to", shard, err))
 		}
 		if !l.stale(shard, &c.list, stored, answer, c.sentIDs()) {
-			return c.answer(shard, answer)
+			results, err := c.answer(shard, answer)
+			if err == nil {
+				l.appended(shard, before, results)
+			}
+			return results, err
 		}
 	}
 	return nil, fmt.Errorf("append to shard %q: other writers changed the same ids %d times in a row; nothing was stored", shard, tries)

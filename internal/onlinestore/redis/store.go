@@ -49,6 +49,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // Warnings are sentences about the server's settings for the operator.
 func (s *Store) Warnings() []string { return s.conn.Warnings() }
 
+// Conn is the connection of the store.
+func (s *Store) Conn() *redisconn.Conn { return s.conn }
+
 // Cluster reports whether the store is spread over the servers of a cluster.
 func (s *Store) Cluster() bool { return s.conn.Cluster() }
 
@@ -146,7 +149,7 @@ func getFrom(ctx context.Context, client rueidis.CoreClient, names []string) ([]
 // getCluster reads from the servers of a cluster. Duplicate names share one answer, so each value
 // is a copy.
 func (s *Store) getCluster(ctx context.Context, names []string) ([][]byte, error) {
-	found, err := rueidis.MGet(s.conn.Client, ctx, names)
+	found, err := rueidis.MGet(s.conn, ctx, names)
 	if err != nil {
 		return nil, err
 	}
