@@ -30,6 +30,7 @@ const (
 	LongKey                  // the key of a view that is longer than keys may be
 	LongID                   // an event id that is longer than ids may be
 	LongText                 // a text or bytes longer than values may be
+	LostRecord               // of a record of the log that stands for one that was lost
 	EarlyTime                // event time before the source's min_time
 	ScaledTime               // of a pushed row: a time in 1970 that looks like seconds or milliseconds
 	LongEvent                // of a pushed row: all of it is longer than events may be
@@ -38,7 +39,7 @@ const (
 )
 
 var reasonNames = [reasons]string{"null_event_time", "event_time_out_of_range", "null_known_time", "known_time_out_of_range", "invalid_utf8", "timestamp_out_of_range", "no_event_id",
-	"key_too_long", "event_id_too_long", "value_too_long", "event_time_before_min_time", "time_in_1970", "event_too_long", "unreadable_value"}
+	"key_too_long", "event_id_too_long", "value_too_long", "lost_record", "event_time_before_min_time", "time_in_1970", "event_too_long", "unreadable_value"}
 
 // String is the reason as manifests and metrics name it.
 func (r Reason) String() string { return reasonNames[r] }
@@ -50,13 +51,14 @@ var reasonTexts = [reasons]string{
 	WrongKnown: "the known time lies outside the years 0001 to 9999",
 	BadUTF8:    "the string is not valid UTF-8",
 	WrongStamp: "the timestamp lies outside the years 0001 to 9999",
+	LostRecord: "the log has lost the record (see unskew log repair)",
 	NoID:       "the event id is null or empty",
 	Unreadable: "the type of the column cannot hold the value",
 }
 
 // Limited reports whether the row is bad because of a limit or a missing id. A definition can
 // add either after the row was logged: a view with other keys, a min_time, an event_id. Logged
-// rows that violate it are left out. Any other bad row in the log means that the source was
+// rows that violate it are left out, as are those of lost records. Any other bad row in the log means that the source was
 // changed incompatibly.
 func (e *BadRow) Limited() bool { return e.Reason >= NoID && e.Reason <= EarlyTime }
 
@@ -80,6 +82,9 @@ func (e *BadRow) What() string {
 // Why is What without the advice, which does not apply to pushed rows: each of them gets its own
 // answer.
 func (e *BadRow) Why() string {
+	if e.Column == "" {
+		return e.Text
+	}
 	return fmt.Sprintf("column %q: %s", e.Column, e.Text)
 }
 
@@ -118,6 +123,8 @@ type Source struct {
 	fields  []plan.Field
 	keys    [][]string // of views, those that can be too long
 
+	lost    []int         // rows of lostOf without an event, as their records were lost
+	lostOf  *vector.Batch // that Rows returned last
 	bad     []BadRow
 	key     []byte
 	made    kernel.Events
@@ -265,6 +272,11 @@ func (s *Source) events(b *vector.Batch, from *Arrivals, skip func(BadRow) bool)
 // one finding each. It returns b with nulls for values that are not known yet.
 func (s *Source) checkRows(b *vector.Batch, from *Arrivals) *vector.Batch {
 	s.bad = nil
+	if s.lostOf == b {
+		for _, row := range s.lost {
+			s.reject(row, "", LostRecord)
+		}
+	}
 	s.checkReadable(b)
 	s.readTimes(b, from)
 	b = s.hideUnknown(b)

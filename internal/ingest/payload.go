@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/unskew/unskew/featuredefs/plan"
+	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/vector"
 )
 
@@ -51,9 +52,14 @@ func (s *Source) appendPayload(dst []byte, b *vector.Batch, i int, kept func(col
 // whose type has changed is an error.
 func (s *Source) Rows(payloads [][]byte) (*vector.Batch, error) {
 	b := vector.NewBatch(s.fields, len(payloads))
+	s.lost, s.lostOf = s.lost[:0], b
 	for i, p := range payloads {
 		for _, col := range b.Cols {
 			col.SetNull(i)
+		}
+		if eventlog.IsLost(p) {
+			s.lost = append(s.lost, i)
+			continue
 		}
 		if err := s.decodeRow(b, i, p); err != nil {
 			return nil, fmt.Errorf("source %s: logged event %d of %d: %w", s.plan.Name, i+1, len(payloads), err)

@@ -100,6 +100,9 @@ func (s *Server) awaitReady(t testing.TB) {
 	}
 }
 
+// Dir is where the server keeps its files.
+func (s *Server) Dir() string { return s.dir }
+
 // Kill ends the process at once, as a crash would, and waits until it and the
 // reading of its output have ended. Killing it twice does nothing.
 func (s *Server) Kill() {

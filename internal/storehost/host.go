@@ -89,6 +89,9 @@ func (h *Host) handleLog(mux *http.ServeMux) {
 	unary(mux, "/log/trim", func(ctx context.Context, c *trimCall) (none, error) { return none{}, l.Trim(ctx, c.Shard, c.To) })
 	unary(mux, "/log/trimmed", func(ctx context.Context, shard *string) (eventlog.Trimmed, error) { return l.Trimmed(ctx, *shard) })
 	unary(mux, "/log/setback", func(ctx context.Context, c *setBackCall) (bool, error) { return l.SetBack(ctx, c.Shard, c.To) })
+	unary(mux, "/log/repair", func(ctx context.Context, c *repairCall) (eventlog.Damage, error) {
+		return eventlog.Repair(ctx, l, c.Shard, c.How)
+	})
 	unary(mux, "/log/end", func(ctx context.Context, shard *string) (eventlog.Position, error) { return l.End(ctx, *shard) })
 	unary(mux, "/log/begun", func(ctx context.Context, shard *string) (bool, error) { return l.Begun(ctx, *shard) })
 	unary(mux, "/log/setstate", func(ctx context.Context, c *setStateCall) (none, error) {

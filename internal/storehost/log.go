@@ -10,7 +10,7 @@ import (
 // remoteLog is the log of a host.
 type remoteLog struct{ side }
 
-var _ eventlog.Log = (*remoteLog)(nil)
+var _ eventlog.Repairing = (*remoteLog)(nil)
 
 func (l *remoteLog) Append(ctx context.Context, shard string, entries []eventlog.Entry) ([]eventlog.Result, error) {
 	if err := eventlog.Check(shard, entries); err != nil {
@@ -42,6 +42,11 @@ func (l *remoteLog) Trimmed(ctx context.Context, shard string) (eventlog.Trimmed
 
 func (l *remoteLog) SetBack(ctx context.Context, shard string, to plan.EventTime) (bool, error) {
 	return call[setBackCall, bool](ctx, &l.side, "/log/setback", true, setBackCall{shard, to})
+}
+
+// Repair implements eventlog.Repairing.
+func (l *remoteLog) Repair(ctx context.Context, shard string, how eventlog.RepairOptions) (eventlog.Damage, error) {
+	return call[repairCall, eventlog.Damage](ctx, &l.side, "/log/repair", true, repairCall{shard, how})
 }
 
 func (l *remoteLog) End(ctx context.Context, shard string) (eventlog.Position, error) {

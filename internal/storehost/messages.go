@@ -37,6 +37,10 @@ type (
 		Shard string
 		To    plan.EventTime
 	}
+	repairCall struct {
+		Shard string
+		How   eventlog.RepairOptions
+	}
 	setStateCall struct {
 		Shard string
 		To    eventlog.ShardState

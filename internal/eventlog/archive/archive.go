@@ -169,6 +169,22 @@ func (l *Log) SetBack(ctx context.Context, shard string, to plan.EventTime) (boo
 	return l.Log.SetBack(ctx, shard, to)
 }
 
+// Repair implements eventlog.Repairing. A record that is archived is not lost, so that it must not be given up.
+func (l *Log) Repair(ctx context.Context, shard string, how eventlog.RepairOptions) (eventlog.Damage, error) {
+	found, err := eventlog.Repair(ctx, l.Log, shard, eventlog.RepairOptions{})
+	if err != nil || !how.Change {
+		return found, err
+	}
+	files, err := l.list(shard)
+	if err != nil {
+		return found, err
+	}
+	if n := len(files); n > 0 && len(found.Lost) > 0 && found.Lost[0].First <= files[n-1].Last {
+		return found, fmt.Errorf("the record of %s at position %d is missing in the log, and the archive has it in %s: restore the log from a copy", shard, found.Lost[0].First, l.Dir(shard))
+	}
+	return eventlog.Repair(ctx, l.Log, shard, how)
+}
+
 // Trim implements eventlog.Log. It removes nothing that the archive does not have: it reads and
 // compares the files first.
 func (l *Log) Trim(ctx context.Context, shard string, to eventlog.Position) error {
