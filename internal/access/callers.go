@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/unskew/unskew/featuredefs/diag"
 	"github.com/unskew/unskew/featuredefs/yamldoc"
@@ -18,6 +19,7 @@ type Callers struct {
 	all           []*Caller
 	byToken       map[[sha256.Size]byte]*Caller
 	byCertificate map[string]*Caller // by the name in the certificate
+	issuers       []*issuer
 }
 
 // Errors of Authenticate.
@@ -38,6 +40,9 @@ func (c *Callers) Authenticate(r *http.Request) (*Caller, error) {
 		if caller := c.byToken[sha256.Sum256([]byte(token))]; caller != nil {
 			return caller, nil
 		}
+		if len(c.issuers) > 0 && isJWT(token) {
+			return c.byIssuer(r.Context(), token)
+		}
 		return nil, ErrUnknown
 	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
@@ -55,6 +60,9 @@ func (c *Callers) Authenticate(r *http.Request) (*Caller, error) {
 func (c *Callers) Limits() (services, sources []string) {
 	for _, caller := range c.all {
 		services, sources = append(services, caller.services...), append(sources, caller.sources...)
+	}
+	for _, i := range c.issuers {
+		services, sources = append(services, i.services...), append(sources, i.sources...)
 	}
 	slices.Sort(services)
 	slices.Sort(sources)
@@ -77,9 +85,13 @@ func certificateNames(c *x509.Certificate) []string {
 // ruleCaller is the rule of findings about the content of a callers file.
 var ruleCaller = diag.Rule{ID: "caller", Severity: diag.Error}
 
-// Parse reads a callers file, a list under the key callers. The error has a line for each finding.
-func Parse(name string, text []byte) (*Callers, error) {
-	p := &parser{callers: &Callers{byToken: map[[sha256.Size]byte]*Caller{}, byCertificate: map[string]*Caller{}}, names: map[string]bool{}}
+// Parse reads a callers file: lists under the keys callers and issuers. The error has a line for each finding. Paths in it are
+// relative to the working directory.
+func Parse(name string, text []byte) (*Callers, error) { return parse("", name, text) }
+
+// parse is Parse of a file in a folder.
+func parse(dir, name string, text []byte) (*Callers, error) {
+	p := &parser{dir: dir, callers: &Callers{byToken: map[[sha256.Size]byte]*Caller{}, byCertificate: map[string]*Caller{}}, names: map[string]bool{}}
 	docs := p.Documents(p.File(name, text))
 	if len(docs) == 1 {
 		p.file(docs[0])
@@ -98,25 +110,45 @@ func Parse(name string, text []byte) (*Callers, error) {
 
 type parser struct {
 	yamldoc.Reader
+	dir     string // of the file
 	callers *Callers
 	names   map[string]bool
 }
 
 func (p *parser) file(n *yamldoc.Node) {
-	o := p.Object(n, "the callers file", "callers")
+	o := p.Object(n, "the callers file", "callers", "issuers")
 	if o == nil {
 		return
 	}
-	list := o.Need("callers")
-	if list == nil {
+	if o.Get("issuers") == nil {
+		o.Need("callers")
+	}
+	p.list(o, "callers", p.caller)
+	p.list(o, "issuers", p.issuer)
+	if len(p.callers.issuers) > maxIssuers {
+		p.Errorf(o.Get("issuers").Pos, ruleCaller, "there are %d issuers, and at most %d may be", len(p.callers.issuers), maxIssuers)
+	}
+	for _, i := range p.callers.issuers {
+		for _, c := range p.callers.all {
+			if strings.HasPrefix(c.Name, i.name+":") {
+				p.Errorf(o.Get("callers").Pos, ruleCaller, "caller %q has a name that the issuer %q may give as well; rename it", c.Name, i.name)
+			}
+		}
+	}
+}
+
+// list reads the items of a list.
+func (p *parser) list(o *yamldoc.Object, key string, item func(*yamldoc.Node)) {
+	n := o.Get(key)
+	if n == nil {
 		return
 	}
-	if list.Kind != yamldoc.Sequence {
-		p.Errorf(list.Pos, yamldoc.RuleWrongValue, "callers must be a list of callers, found %s", list.Describe())
+	if n.Kind != yamldoc.Sequence {
+		p.Errorf(n.Pos, yamldoc.RuleWrongValue, "%s must be a list of %s, found %s", key, key, n.Describe())
 		return
 	}
-	for _, item := range list.Items {
-		p.caller(item)
+	for _, i := range n.Items {
+		item(i)
 	}
 }
 
@@ -131,12 +163,7 @@ func (p *parser) caller(n *yamldoc.Node) {
 	}
 	p.names[c.Name] = true
 	p.callers.all = append(p.callers.all, c)
-	for _, r := range o.Texts("roles") {
-		if !slices.Contains(Roles, Role(r)) {
-			p.Errorf(o.Get("roles").Pos, ruleCaller, "%q is not a role; the roles are read, push, train and admin", r)
-		}
-		c.roles = append(c.roles, Role(r))
-	}
+	c.roles = p.roleList(o, "roles")
 	if len(c.roles) == 0 {
 		p.Errorf(n.Pos, ruleCaller, "caller %q has no roles; the roles are read, push, train and admin", c.Name)
 	}
@@ -163,6 +190,17 @@ func (p *parser) caller(n *yamldoc.Node) {
 		}
 		p.callers.byCertificate[name] = c
 	}
+}
+
+// roleList reads a list of roles.
+func (p *parser) roleList(o *yamldoc.Object, key string) (roles []Role) {
+	for _, r := range o.Texts(key) {
+		if !slices.Contains(Roles, Role(r)) {
+			p.Errorf(o.Get(key).Pos, ruleCaller, "%q is not a role; the roles are read, push, train and admin", r)
+		}
+		roles = append(roles, Role(r))
+	}
+	return roles
 }
 
 // names reads a list of names; nil if there is none. An empty list allows nothing.

@@ -66,8 +66,12 @@ func (f *File) refresh() error {
 		return fmt.Errorf("%s has more than %d bytes", f.path, maxFile)
 	}
 	f.read = now // a version with errors is reported once
-	callers, err := Parse(filepath.Base(f.path), text)
+	callers, err := parse(filepath.Dir(f.path), filepath.Base(f.path), text)
 	if err != nil {
+		return err
+	}
+	callers.adopt(f.callers.Load())
+	if err := callers.readKeys(context.Background(), true); err != nil {
 		return err
 	}
 	f.callers.Store(callers)
@@ -94,12 +98,15 @@ func (f *File) ByCertificate() string {
 	return first
 }
 
-// Run reads the file again whenever it changes, until ctx ends. While it cannot be read, the callers
-// stay as they were and report gets the reason.
+// Run reads the file again whenever it changes, and the keys of issuers now and then, until ctx ends. While they cannot be read, the
+// callers or the keys stay as they were and report gets the reason.
 func (f *File) Run(ctx context.Context, report func(error)) error {
 	tick := time.NewTicker(recheck)
 	defer tick.Stop()
 	for {
+		if err := f.callers.Load().readKeys(ctx, false); err != nil {
+			report(err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

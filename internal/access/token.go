@@ -11,8 +11,8 @@ import (
 // tokenPrefix begins every token, so that scanners for secrets find those that were published.
 const tokenPrefix = "unskew_"
 
-// maxToken bounds the size of what is hashed, in bytes.
-const maxToken = 256
+// maxToken bounds the size of a token, in bytes: those of issuers have claims.
+const maxToken = 8 << 10
 
 // NewToken makes a token of 256 random bits.
 func NewToken() string {

@@ -189,6 +189,7 @@ var Owners = []struct {
 	{"github.com/cockroachdb/pebble/v2", []string{"internal/eventlog/pebble", "internal/onlinestore/pebble", "internal/pebbledir"}},
 	{"github.com/parquet-go/parquet-go", []string{"internal/relation", "internal/parquetfile", "internal/parquetfile/arrowfile"}},
 	{"github.com/duckdb", []string{"internal/duckdb"}},
+	{"github.com/go-jose/go-jose/v4", []string{"internal/access"}},
 	{"go.opentelemetry.io", []string{"internal/telemetry"}},
 	{"github.com/apache/arrow-go/v18", []string{"internal/duckdb", "internal/relation", "internal/arrowparquet", "internal/parquetfile/arrowfile", "materializer/offline", "validate/parity", "validate/perturb", "examples/flights/convert", "sdk", "internal/dev/bench/offline", "internal/dev/bounds"}},
 	{"connectrpc.com", []string{"proto/unskew/*", "server", "sdk", "internal/dev/bounds", "internal/storehost"}},
