@@ -160,15 +160,19 @@ func (c *Replicated) replicaOf(t testing.TB, master *Server) *Server {
 	return nil
 }
 
-// Move moves a slot with all its keys to another master, one key after the other, as redis-cli does.
-func (c *Replicated) Move(t testing.TB, slot string, to *Server) {
+// Move moves a slot with all its keys to another master, one key after the other, as redis-cli does. It calls half, if that is not nil, when
+// the first key has been moved.
+func (c *Replicated) Move(t testing.TB, slot string, to *Server, half func()) {
 	t.Helper()
 	from, _ := c.Owner(t, slot)
 	fromID, toID := from.Ask(t, "CLUSTER", "MYID"), to.Ask(t, "CLUSTER", "MYID")
 	to.Ask(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
 	from.Ask(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
 	host, port, _ := net.SplitHostPort(to.Address)
-	for {
+	for n := 0; ; n++ {
+		if n == 1 && half != nil {
+			half()
+		}
 		keys := strings.Fields(strings.Trim(from.Ask(t, "CLUSTER", "GETKEYSINSLOT", slot, "1"), "[]"))
 		if len(keys) == 0 {
 			break

@@ -31,7 +31,7 @@ func TestReplicasTakeOver(t *testing.T) {
 			to = other
 		}
 	}
-	c.Move(t, slot, to)
+	c.Move(t, slot, to, nil)
 	if owner, _ := c.Owner(t, slot); owner != to || to.Ask(t, "GET", "k") != "v" {
 		t.Error("the slot was not moved")
 	}
