@@ -57,13 +57,15 @@ const blockOverhead = 112
 
 // The more blocks a part has, the larger its next one, within these limits in words. The text
 // of a block is limited too, because offsets in it have 32 bits. The open blocks of a
-// collector take at most maxOpenBytes, and as much for their text.
+// collector take at most maxOpenBytes, and as much for their text; twice that where superseded events are
+// dropped, of which the more are found the more events are looked at together.
 const (
 	minBlockWords  = 1 << 7
 	maxBlockWords  = 1 << 14
 	maxPrunedWords = 1 << 16 // before superseded events are dropped
 	maxBlockText   = 1 << 20
 	maxOpenBytes   = 16 << 20
+	maxPrunedBytes = 2 * maxOpenBytes
 )
 
 // layout says what the words of a row are:

@@ -25,6 +25,17 @@ func (r *Replay) OpenBytes() int {
 	return r.openBytes
 }
 
+// addEarliest adds the earliest times that a collector has seen, which it gives up.
+func (r *Replay) addEarliest(seen earliestTimes) {
+	r.earliestLock.Lock()
+	defer r.earliestLock.Unlock()
+	if r.earliest == nil {
+		r.earliest = seen
+		return
+	}
+	r.earliest.add(seen)
+}
+
 // EntityBytes is what a collector of the replay keeps for each entity of the spine.
 func (r *Replay) EntityBytes() int {
 	if !r.onlyLatest() {
@@ -61,6 +72,7 @@ type openBlock struct {
 	block *Block
 	made  int // number of blocks of the part so far
 	text  int // bytes of text in the previous one
+	old   int // the first rows of block that pruning has left there
 	jumps int // jumps of the collector at the last event
 }
 
@@ -73,13 +85,14 @@ func (r *Replay) NewCollector(keep func(part int, b *Block) error) (*Collector, 
 	}
 	c := &Collector{replay: r, view: view, keep: keep, tally: newTally(len(r.merged.Slots))}
 	parts := r.division.parts()
-	c.maxWords, c.maxText = min(maxBlockWords, r.openBytes/8/parts), min(maxBlockText, r.openBytes/parts)
+	words := maxBlockWords
+	if c.pruner = r.newPruner(); c.pruner != nil {
+		words = maxPrunedWords
+	}
+	c.maxWords, c.maxText = min(words, r.openBytes/8/parts), min(maxBlockText, r.openBytes/parts)
 	c.open = make([]openBlock, parts)
 	c.first = make([]int32, r.division.parts()+1)
 	c.lanes = view.lanes()
-	if c.pruner = r.newPruner(); c.pruner != nil {
-		c.maxWords = min(maxPrunedWords, maxOpenBytes/8/parts)
-	}
 	return c, nil
 }
 
@@ -189,7 +202,7 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 	o, l := &c.open[part], &c.replay.layout
 	stride := l.stride(late)
 	if b := o.block; b != nil && (b.late != late || len(b.words)+stride > cap(b.words) || len(b.text) >= c.maxText) {
-		if err := c.flush(part); err != nil {
+		if err := c.flush(part, b.late != late); err != nil {
 			return 0, err
 		}
 	}
@@ -231,6 +244,9 @@ func (c *Collector) write(b *Block, words []uint64, stride int, rows *Rows, sel 
 		column[j*stride] = uint64(rows.Time[i])
 	}
 	if b.late {
+		if c.pruner != nil {
+			c.pruner.addLate(int(c.replay.division.part(c.of[sel[0]])), c.of, rows.Visible, sel)
+		}
 		for class := range l.classes {
 			visible := rows.Visible
 			if class > 0 {
@@ -311,23 +327,24 @@ func (b *Block) appendText(s string) uint64 {
 	return textRef(from, len(s))
 }
 
-// flush passes the open block of a part to keep.
-func (c *Collector) flush(part int) error {
+// flush passes the open block of a part to keep; all says whether that includes events which may yet be superseded.
+func (c *Collector) flush(part int, all bool) error {
 	b := c.open[part].block
 	if c.pruner != nil && !b.late {
-		return c.flushPruned(part, b)
+		return c.flushPruned(part, all)
 	}
 	c.open[part].block, c.open[part].text = nil, len(b.text)
 	return c.keep(part, b)
 }
 
 // flushPruned passes the events of an open block that are not superseded to keep. The block stays
-// open, empty.
-func (c *Collector) flushPruned(part int, b *Block) error {
-	pruned := c.pruner.prune(part, b)
-	b.n, b.words, b.text, b.runs = 0, b.words[:0], b.text[:0], b.runs[:0]
-	if c.open[part].made == 1 {
-		c.open[part].block = nil // the first one is small
+// open.
+func (c *Collector) flushPruned(part int, all bool) error {
+	o := &c.open[part]
+	first := o.made == 1 // it is small
+	pruned := c.pruner.prune(part, o.block, o.old, all || first, c.maxText/2)
+	if o.old = o.block.n; first {
+		o.block = nil
 	}
 	if pruned == nil {
 		return nil
@@ -339,10 +356,13 @@ func (c *Collector) flushPruned(part int, b *Block) error {
 func (c *Collector) Close() (*Tally, error) {
 	for part := range c.open {
 		if c.open[part].block != nil {
-			if err := c.flush(part); err != nil {
+			if err := c.flush(part, true); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if c.pruner != nil {
+		c.replay.addEarliest(c.pruner.earliest)
 	}
 	return c.tally, nil
 }

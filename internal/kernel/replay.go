@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/vector"
@@ -16,19 +17,21 @@ import (
 // from these. Collectors, sweepers and readers are for one goroutine each; any number of them
 // may run concurrently. The caller stores the blocks and the results.
 type Replay struct {
-	views     []*plan.View
-	merged    *plan.View // the slots and aggregates of all views
-	firstSlot []int      // by view: its first slot in merged
-	firstAgg  []int      // by view: its first aggregate in merged
-	view      *View      // compiled from merged, for its structure only; never evaluated
-	division  *division
-	layout    layout
-	openBytes int         // see LimitOpen
-	asOf      []asOfTimes // by part; nil if superseded events are not dropped
-	keepers   []int       // slots that keep partials, each with a bit in the layout, in order
-	bitOf     []int       // by slot: the bit of a keeper
-	classes   []int       // by class of visible times: one of its slots; unused for class 0
-	classOf   []int       // by slot
+	views        []*plan.View
+	merged       *plan.View // the slots and aggregates of all views
+	firstSlot    []int      // by view: its first slot in merged
+	firstAgg     []int      // by view: its first aggregate in merged
+	view         *View      // compiled from merged, for its structure only; never evaluated
+	division     *division
+	layout       layout
+	openBytes    int           // see LimitOpen
+	asOf         []asOfTimes   // by part; nil if superseded events are not dropped
+	earliest     earliestTimes // of all closed collectors, if superseded events are dropped
+	earliestLock sync.Mutex
+	keepers      []int // slots that keep partials, each with a bit in the layout, in order
+	bitOf        []int // by slot: the bit of a keeper
+	classes      []int // by class of visible times: one of its slots; unused for class 0
+	classOf      []int // by slot
 }
 
 // NewReplay compiles a replay of views.
@@ -47,6 +50,9 @@ func NewReplay(views ...*plan.View) (*Replay, error) {
 		slot, agg = slot+len(v.Slots), agg+len(v.Aggregates)
 	}
 	r.makeLayout()
+	if r.onlyLatest() {
+		r.openBytes = maxPrunedBytes
+	}
 	return r, nil
 }
 

@@ -100,6 +100,7 @@ func inPiecesWithin(t *testing.T, views []*plan.View, keys *vector.Vector, at []
 	spine.Add([][]*vector.Vector{{keys}}, at)
 	r, err := kernel.NewReplay(views...)
 	check(err)
+	r.LimitOpen(0) // blocks are small
 	r.Begin(spine, 0, parts)
 	blocks := make([][]*kernel.Block, parts)
 	var all []*kernel.Collector

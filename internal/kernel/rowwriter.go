@@ -115,18 +115,31 @@ func (l *layout) visibleOf(b *Block, row, class int) plan.EventTime {
 	return plan.EventTime(b.words[row*l.stride(true)+l.time()+1+class])
 }
 
+// textBytes is the size of the text of rows of a block without late events.
+func (l *layout) textBytes(b *Block, rows []int32) (n int) {
+	stride := l.stride(false)
+	for _, row := range rows {
+		n += l.rowText(b, b.words[int(row)*stride:][:stride])
+	}
+	return n
+}
+
 // rowBytes is what a row takes, with its text.
 func (l *layout) rowBytes(b *Block, row int) int64 {
 	stride := l.stride(b.late)
 	words := b.words[row*stride:][:stride]
-	n := 8 * stride
+	return int64(8*stride + l.rowText(b, words))
+}
+
+// rowText is the size of the text of a row of a block.
+func (l *layout) rowText(b *Block, row []uint64) (n int) {
 	if l.ids {
-		n += int(uint32(words[l.id(b.late)]))
+		n += int(uint32(row[l.id(b.late)]))
 	}
 	for _, lane := range l.lanes {
 		if lane.kind != plan.Bool && lane.kind != plan.Int && lane.kind != plan.Double {
-			n += int(uint32(words[l.lane(b.late)+lane.at]))
+			n += int(uint32(row[l.lane(b.late)+lane.at]))
 		}
 	}
-	return int64(n)
+	return n
 }

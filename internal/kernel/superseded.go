@@ -19,7 +19,7 @@ func (r *Replay) onlyLatest() bool {
 			return false
 		}
 	}
-	return len(r.merged.Aggregates) > 0 && len(r.keepers) <= firstBits
+	return len(r.merged.Aggregates) > 0 && len(r.keepers) <= firstBits && r.layout.classes == 1
 }
 
 // asOfTimes are the spine rows of a part in the order of their entities and times. They are made when a
@@ -61,14 +61,35 @@ func (a *asOfTimes) fetch(looks int) (sum plan.EventTime) {
 	return sum
 }
 
-// pruner drops superseded events from blocks without late events. It keeps the FewEvents earliest
-// events of each entity that it sees, since how many an entity has tells whether it is new.
+// earliestTimes are when the first FewEvents events of each entity became visible, by part and local entity. How many
+// an entity has tells whether it is new, and the events that say so need not be kept.
+type earliestTimes [][FewEvents]plan.EventTime
+
+func newEarliestTimes(entities int) earliestTimes {
+	return slices.Repeat(earliestTimes{earliest(nil)}, entities)
+}
+
+// add adds those of other events of the same entities.
+func (t earliestTimes) add(o earliestTimes) {
+	for e := range o {
+		for _, at := range o[e] {
+			if at >= t[e][FewEvents-1] {
+				break
+			}
+			insertTime(&t[e], at)
+		}
+	}
+}
+
+// pruner drops superseded events from blocks without late events.
 type pruner struct {
 	replay   *Replay
-	passes   uint64                      // bits of the first word: the slots that an event passes
-	earliest [][FewEvents]plan.EventTime // by part and local entity
-	after    []successor                 // scratch: by local entity
-	kept     []int32                     // scratch
+	passes   uint64 // bits of the first word: the slots that an event passes
+	earliest earliestTimes
+	after    []successor // scratch: by local entity
+	done     []int32     // rows of a block that are kept and that no later event will supersede, if they come in order of time
+	newest   []int32     // the newest row of each entity, which one may
+	spare    *Block      // empty
 	fetched  plan.EventTime
 }
 
@@ -83,41 +104,72 @@ func (r *Replay) newPruner() *pruner {
 	if r.asOf == nil {
 		return nil
 	}
-	p := &pruner{replay: r, passes: (1<<len(r.keepers) - 1) << (64 - firstBits), earliest: make([][FewEvents]plan.EventTime, r.division.parts()*r.division.entities())}
-	for e := range p.earliest {
-		p.earliest[e] = earliest(nil)
+	return &pruner{
+		replay: r, passes: (1<<len(r.keepers) - 1) << (64 - firstBits), earliest: newEarliestTimes(r.division.parts() * r.division.entities()), spare: new(Block),
 	}
-	return p
 }
 
-// prune copies the events of a block that are not superseded to a new one; nil if there are none.
-func (p *pruner) prune(part int, b *Block) *Block {
-	p.choose(part, b)
-	if len(p.kept) == 0 {
-		return nil
-	}
-	stride := p.replay.layout.stride(false)
-	out := &Block{n: len(p.kept), words: make([]uint64, 0, len(p.kept)*stride)}
-	if b.text != nil {
-		out.text = make([]byte, 0, len(b.text)*(len(p.kept)+8)/b.n)
-	}
-	next := 0 // run of b
-	for n, i := range p.kept {
-		for begun := false; next < len(b.runs) && b.runs[next].row <= int(i); next++ {
-			if begun {
-				out.runs = out.runs[:len(out.runs)-1] // all of it is dropped
-			}
-			out.runs, begun = append(out.runs, run{b.runs[next].place, n}), true
+// addLate adds the times of events that are known late, in a block of their own, to the earliest ones.
+func (p *pruner) addLate(part int, entities []int32, visible []plan.EventTime, sel []int32) {
+	d := p.replay.division
+	first := p.earliest[part*d.entities():]
+	for _, i := range sel {
+		if t := &first[d.localOf(entities[i])]; visible[i] < t[FewEvents-1] {
+			insertTime(t, visible[i])
 		}
-		out.words = append(out.words, b.words[int(i)*stride:][:stride]...)
-		p.replay.layout.moveText(out, out.words[n*stride:], b)
 	}
+}
+
+// prune takes the events out of a block that are not superseded, and returns them; nil if there are none. The block
+// keeps the newest event of each entity, which the next one may supersede, unless all is true, they fill half of it, or
+// their text is longer than mostText. The call before has left old of its rows.
+func (p *pruner) prune(part int, b *Block, old int, all bool, mostText int) *Block {
+	p.choose(part, b, old)
+	stride := p.replay.layout.stride(false)
+	if all || 2*len(p.newest)*stride > cap(b.words) || p.replay.layout.textBytes(b, p.newest) > mostText {
+		p.done, p.newest = append(p.done, p.newest...), p.newest[:0]
+		slices.Sort(p.done)
+	}
+	var out *Block
+	if len(p.done) > 0 {
+		out = &Block{words: make([]uint64, 0, len(p.done)*stride)}
+		if n := p.replay.layout.textBytes(b, p.done); n > 0 {
+			out.text = make([]byte, 0, n)
+		}
+		p.replay.layout.appendRows(out, b, p.done)
+	}
+	rest := p.spare
+	rest.words = grown(rest.words, cap(b.words))[:0]
+	p.replay.layout.appendRows(rest, b, p.newest)
+	*b, *rest = *rest, *b
+	rest.reset()
 	return out
+}
+
+// reset makes a block empty, whose memory is used again.
+func (b *Block) reset() { b.n, b.words, b.text, b.runs = 0, b.words[:0], b.text[:0], b.runs[:0] }
+
+// appendRows appends rows of a block without late events, in ascending order, to another.
+func (l *layout) appendRows(to, from *Block, rows []int32) {
+	stride := l.stride(false)
+	next := 0 // run of from
+	for _, i := range rows {
+		for begun := false; next < len(from.runs) && from.runs[next].row <= int(i); next++ {
+			if begun {
+				to.runs = to.runs[:len(to.runs)-1] // all of it is dropped
+			}
+			to.runs, begun = append(to.runs, run{from.runs[next].place, to.n}), true
+		}
+		begin := len(to.words)
+		to.words = append(to.words, from.words[int(i)*stride:][:stride]...)
+		l.moveText(to, to.words[begin:], from)
+		to.n++
+	}
 }
 
 // choose lists the rows of a block that are kept. It goes backwards: mostly in descending order
 // of time.
-func (p *pruner) choose(part int, b *Block) {
+func (p *pruner) choose(part int, b *Block, old int) {
 	d, l := p.replay.division, &p.replay.layout
 	asOf := p.replay.asOfTimes(part)
 	p.after = grown(p.after, d.entities())
@@ -126,16 +178,25 @@ func (p *pruner) choose(part int, b *Block) {
 		p.after[e] = successor{from: plan.Never, last: first[e][FewEvents-1]}
 	}
 	p.fetched = asOf.fetch(b.n)
-	p.kept = p.kept[:0]
+	p.done, p.newest = p.done[:0], p.newest[:0]
 	stride, time := l.stride(false), l.time()
 	for i := b.n - 1; i >= 0; i-- {
 		row := b.words[i*stride:][:stride]
 		e, at, passes := uint32(row[0]), plan.EventTime(row[time]), row[0]&p.passes
 		s := &p.after[e]
-		if at < s.last {
+		if at < s.last && i >= old {
 			insertTime(&first[e], at)
 			s.last = first[e][FewEvents-1]
-		} else if s.from <= at && at < s.time && passes&^s.passes == 0 {
+		}
+		if passes == 0 || s.from <= at && at < s.time && passes&^s.passes == 0 {
+			continue
+		}
+		if i < old { // a row sees it, and it is the first of its entity
+			if s.from == plan.Never {
+				p.newest = append(p.newest, int32(i))
+			} else {
+				p.done = append(p.done, int32(i))
+			}
 			continue
 		}
 		times := asOf.of(e)
@@ -143,11 +204,16 @@ func (p *pruner) choose(part int, b *Block) {
 		if later == len(times) {
 			continue
 		}
+		if s.from == plan.Never {
+			p.newest = append(p.newest, int32(i))
+		} else {
+			p.done = append(p.done, int32(i))
+		}
 		s.from, s.time, s.passes = plan.Always, at, passes
 		if later > 0 {
 			s.from = times[later-1]
 		}
-		p.kept = append(p.kept, int32(i))
 	}
-	slices.Reverse(p.kept)
+	slices.Reverse(p.done)
+	slices.Reverse(p.newest)
 }

@@ -59,13 +59,16 @@ func TestSupersededEventsAreNotRead(t *testing.T) {
 		const rows, people = 300, 12
 		keys, at := vector.New(plan.T(plan.String), rows), make([]plan.EventTime, rows)
 		for i := range rows {
-			keys.Str[i], at[i] = fmt.Sprint("p", random.IntN(people+1)), plan.EventTime(random.IntN(100))*1_000_000
+			keys.Str[i], at[i] = fmt.Sprint("p", random.IntN(2*people+1)), plan.EventTime(random.IntN(100))*1_000_000
 		}
 		batches := latestBatches(views[0].Source, people, random)
 		want := inPieces(t, views, keys, at, batches, 1, 1, false)
 		for _, parts := range []int{1, 4} {
 			if got := inPieces(t, views[:1], keys, at, batches, parts, 2, parts == 4); got != want {
 				t.Fatalf("seed %d, %d parts: without superseded events the results differ", seed, parts)
+			}
+			if got := inPiecesWithin(t, views[:1], keys, at, batches, parts, 2, false, 4000); got != want {
+				t.Fatalf("seed %d, %d parts: without superseded events the results of events in a store differ", seed, parts)
 			}
 		}
 	}
@@ -114,14 +117,18 @@ func TestSupersededEventsAreDropped(t *testing.T) {
 // latestBatches makes events in order of time but for some, with ties; a few batches are known late.
 func latestBatches(src *plan.Source, people int, random *rand.Rand) []*kernel.Events {
 	var batches []*kernel.Events
-	for n := range 40 {
+	for n := range 200 {
 		ev := emptyEvents(src, 1+random.IntN(100))
 		for i := range ev.Batch.N {
-			ts := plan.EventTime(n*25+random.IntN(25)) * 100_000
+			ts := plan.EventTime(n*5+random.IntN(25)) * 100_000
 			if random.IntN(50) == 0 {
 				ts = plan.EventTime(random.IntN(100)) * 1_000_000
 			}
-			setEvent(ev, i, fmt.Sprint("p", random.IntN(people)), ts, fmt.Sprint(random.IntN(1000)), int64(random.IntN(10)), fmt.Sprint("text", random.IntN(20)))
+			who := random.IntN(people)
+			if random.IntN(150) == 0 {
+				who += people // has only a few events
+			}
+			setEvent(ev, i, fmt.Sprint("p", who), ts, fmt.Sprint(random.IntN(1000)), int64(random.IntN(10)), fmt.Sprint("text", random.IntN(20)))
 			if random.IntN(4) == 0 {
 				ev.Batch.Col("text").Set(i, plan.NullValue())
 			}

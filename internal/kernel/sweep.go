@@ -23,6 +23,7 @@ type Sweeper struct {
 	history *history
 	out     *PartResults
 
+	part    int
 	windows []plan.Window
 	lower   []plan.EventTime // tail of each window
 	tracks  []sweepTrack
@@ -77,13 +78,14 @@ func (s *Sweeper) load(blocks []*Block) error {
 func (s *Sweeper) sweepEntities(from, to int) {
 	for e := from; e < to; e++ {
 		if ranks := s.ranks[s.first[e]:s.first[e+1]]; len(ranks) > 0 {
-			s.sweep(entitySpan{s.history.first[e], s.history.first[e+1], ranks})
+			s.sweep(e, entitySpan{s.history.first[e], s.history.first[e+1], ranks})
 		}
 	}
 }
 
 // orderSpine orders the spine rows [from, to) of a part.
 func (s *Sweeper) orderSpine(part, from, to int) {
+	s.part = part
 	if shared := s.replay.asOf != nil; shared && to-from == s.replay.PartRows(part) {
 		s.spineOrder = s.replay.asOfTimes(part).spineOrder
 	} else {
@@ -195,8 +197,8 @@ func indexOrAppend[T comparable](list *[]T, x T) int {
 }
 
 // sweep computes the aggregates of an entity.
-func (s *Sweeper) sweep(e entitySpan) {
-	s.markKnown(e)
+func (s *Sweeper) sweep(entity int, e entitySpan) {
+	s.markKnown(s.earliest(entity, e), e.ranks)
 	late := false
 	for i := range s.tracks {
 		t := &s.tracks[i]
@@ -219,15 +221,22 @@ func (s *Sweeper) sweep(e entitySpan) {
 	}
 }
 
-// markKnown marks the rows as of which the entity has a visible event, and those as of which it
-// has only a few.
-func (s *Sweeper) markKnown(e entitySpan) {
+// earliest is when the first events of an entity became visible.
+func (s *Sweeper) earliest(entity int, e entitySpan) [FewEvents]plan.EventTime {
+	if seen := s.replay.earliest; seen != nil {
+		return seen[s.part*s.replay.division.entities()+entity]
+	}
 	times := s.history.visible[0][e.from:e.to]
 	if s.history.sorted && !s.history.late {
 		times = times[:min(len(times), FewEvents)]
 	}
-	visible := earliest(times)
-	for _, rank := range e.ranks {
+	return earliest(times)
+}
+
+// markKnown marks the rows as of which the entity has a visible event, and those as of which it
+// has only a few.
+func (s *Sweeper) markKnown(visible [FewEvents]plan.EventTime, ranks []int32) {
+	for _, rank := range ranks {
 		at := s.at[rank]
 		if visible[0] < at {
 			s.out.Known.Set(int(rank))

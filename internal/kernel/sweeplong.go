@@ -61,11 +61,8 @@ func (l *longSweep) sweep(ranks []int32) error {
 			last = at
 		}
 		l.read(int(rank))
-		if l.pieces.first[0] < at {
-			l.out.Known.Set(int(rank))
-			l.out.Few.Put(int(rank), l.pieces.first[FewEvents-1] >= at)
-		}
 	}
+	l.markKnown(l.pieces.first, ranks)
 	return nil
 }
 

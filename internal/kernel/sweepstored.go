@@ -155,5 +155,8 @@ func (r *rangeSweep) sweepLong(e int) error {
 	if err := r.eachOf(e, l.pieces.add); err != nil {
 		return err
 	}
+	if seen := r.replay.earliest; seen != nil {
+		l.pieces.first = seen[r.Sweeper.part*r.replay.division.entities()+e]
+	}
 	return l.sweep(r.ranks[r.first[e]:r.first[e+1]])
 }
