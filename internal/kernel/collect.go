@@ -71,7 +71,8 @@ type Collector struct {
 type openBlock struct {
 	block *Block
 	made  int // number of blocks of the part so far
-	text  int // bytes of text in the previous one
+	words int // of the previous one
+	text  int // bytes of its text
 	old   int // the first rows of block that pruning has left there
 	jumps int // jumps of the collector at the last event
 }
@@ -213,7 +214,8 @@ func (c *Collector) append(part int, late bool, at Place, rows *Rows, sel []int3
 		}
 		o.block = &Block{late: late, words: make([]uint64, 0, max(words/stride, 1)*stride)}
 		if o.text > 0 {
-			o.block.text = make([]byte, 0, o.text+o.text/8)
+			text := o.text * cap(o.block.words) / o.words // or it would be moved each time that it grows
+			o.block.text = make([]byte, 0, min(text+text/8, c.maxText))
 		}
 		o.made++
 	}
@@ -333,18 +335,21 @@ func (c *Collector) flush(part int, all bool) error {
 	if c.pruner != nil && !b.late {
 		return c.flushPruned(part, all)
 	}
-	c.open[part].block, c.open[part].text = nil, len(b.text)
+	c.open[part].ended(b)
 	return c.keep(part, b)
 }
+
+// ended closes the open block.
+func (o *openBlock) ended(b *Block) { o.block, o.words, o.text = nil, len(b.words), len(b.text) }
 
 // flushPruned passes the events of an open block that are not superseded to keep. The block stays
 // open.
 func (c *Collector) flushPruned(part int, all bool) error {
 	o := &c.open[part]
-	first := o.made == 1 // it is small
+	before, first := *o.block, o.made == 1 // the first one is small
 	pruned := c.pruner.prune(part, o.block, o.old, all || first, c.maxText/2)
 	if o.old = o.block.n; first {
-		o.block = nil
+		o.ended(&before)
 	}
 	if pruned == nil {
 		return nil

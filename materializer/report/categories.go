@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -28,21 +29,36 @@ type GroupTexts struct {
 	counts  []uint32 // by text and code
 	skip    int      // rows to skip before the next one is counted
 	sampled bool
-	recent  [recentTexts]int32 // by shape: one more than the number of the text that was counted last; 0: none
-	failed  []uint32           // by code: rows with a default after an error
+	recent  [1 << recentBits]int32 // by shape: one more than the number of the text that was counted last; 0: none
+	failed  []uint32               // by code: rows with a default after an error
 	fetched byte
 }
 
-// recentTexts is a power of two. A text of few others is found by a look at it, without the hash of its bytes.
-const recentTexts = 256
+// recentBits is how long the shapes of recent texts are. A text of few others is found by a look at it, without the hash of
+// its bytes.
+const recentBits = 10
 
-// shapeOf is a number below recentTexts that texts seldom share if they are few.
+// shapeOf is a number of recentBits bits that few other texts have. It looks at 16 bytes at most.
 func shapeOf(s string) int {
+	const factor = 0x9e3779b97f4a7c15 // the golden ratio, whose multiples are far from each other
 	n := len(s)
-	if n == 0 {
-		return 0
+	x := uint64(n)
+	if n < 8 {
+		for i := range n {
+			x = x<<8 | uint64(s[i])
+		}
+	} else {
+		x += eightBytes(s) ^ eightBytes(s[n-8:])*5
 	}
-	return (n*37 ^ int(s[0])*5 ^ int(s[n/2])*11 ^ int(s[n-1])*3) & (recentTexts - 1)
+	x *= factor
+	x ^= x >> 32
+	return int(x * factor >> (64 - recentBits))
+}
+
+func eightBytes(s string) uint64 {
+	var b [8]byte
+	copy(b[:], s)
+	return binary.LittleEndian.Uint64(b[:])
 }
 
 func newGroupTexts(codes int) *GroupTexts {
