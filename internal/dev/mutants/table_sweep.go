@@ -49,7 +49,7 @@ var sweepMutants = []mutant{
 	},
 	{
 		name: "superseded-make-entities-new", tag: "o1", breaks: "An entity counts as new because its events were dropped.",
-		file: "internal/kernel/superseded.go", old: "} else if s.from <= at", new: "}\n\t\tif s.from <= at",
+		file: "internal/kernel/superseded.go", old: "if at < s.last && i >= old {", new: "if at < s.last && i > old {",
 		tests: []string{"internal/kernel"},
 	},
 	{
