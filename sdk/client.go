@@ -91,6 +91,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 	if o.http == nil {
 		o.http = &http.Client{Transport: newTransport(o.grpc)}
 	}
+	o.http = schemeChecker{o.http}
 	o.calls = append(o.calls, connect.WithInterceptors(o.limits))
 	if o.token != "" {
 		if strings.ContainsFunc(o.token, func(r rune) bool { return r <= ' ' || r > '~' }) {

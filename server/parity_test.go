@@ -187,3 +187,28 @@ func TestExplainEndsWithItsCaller(t *testing.T) {
 		t.Error("the reading has not ended")
 	}
 }
+
+// A client that calls a server with TLS without it hears so, and not just of a bad request.
+func TestClientsHearThatAServerSpeaksTLS(t *testing.T) {
+	authority := accesstest.New(t)
+	callers, err := access.Parse("callers.yaml", []byte("callers: []"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(c *Config) { c.Access, c.TLS = callers, config })
+	url, _ := secured(t, f, authority)
+	host := strings.TrimPrefix(url, "https://")
+	for name, opts := range map[string][]sdk.Option{"connect": nil, "json": {sdk.WithJSON()}, "client": {sdk.WithHTTPClient(&http.Client{})}} {
+		c, err := sdk.New("http://"+host, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = c.ListServices(t.Context()); connect.CodeOf(err) != connect.CodeFailedPrecondition || !strings.HasSuffix(err.Error(), "the server at "+host+" speaks TLS: use https://"+host) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,5 +1,7 @@
 import datetime as dt
 import json
+import socketserver
+import threading
 
 import pandas as pd
 import polars as pl
@@ -144,3 +146,19 @@ def test_a_value_is_explained_as_the_engine_does(client, project):
         client.explain("customer_orders.orders_30d", {"customer_id": "four"})
     with pytest.raises(unskew.NotFound, match="no row 0 of a request r-1"):
         client.explain("customer_orders.orders_30d", request="r-1")
+
+
+def test_a_server_that_speaks_tls_is_named():
+    said = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"  # what a server with TLS answers to anything else
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(said)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        with unskew.Client(f"http://127.0.0.1:{port}", timeout=10) as client, pytest.raises(unskew.Unavailable, match=f"speaks TLS: use https://127.0.0.1:{port}$"):
+            client.list_services()
+        server.shutdown()

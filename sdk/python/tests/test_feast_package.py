@@ -1,12 +1,18 @@
 """The import of Feast repositories, with the real package (make test-feast)."""
 
+import json
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 import unskew
+from unskew import _binary
 from unskew import feast as importer
 
 pytest.importorskip("feast", reason="make test-feast runs this")
@@ -128,3 +134,77 @@ def test_the_example(tmp_path):
     for name in ("entities.yaml", "views.yaml"):  # the others were completed by hand
         assert (out / "features" / name).read_text(encoding="utf-8") == (EXAMPLE / "features" / name).read_text(encoding="utf-8")
     assert not list((EXAMPLE / "feast").glob("*.db"))
+
+
+SERVED = '''
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.types import Float32, Float64, Int64
+
+user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
+orders = FileSource(name="orders", path="data/orders.parquet", timestamp_field="ts")
+user_orders = FeatureView(
+    name="user_orders", entities=[user], ttl=timedelta(0), source=orders,
+    schema=[Field(name="amount", dtype=Float64), Field(name="orders", dtype=Int64), Field(name="ratio", dtype=Float32)],
+)
+checkout = FeatureService(name="checkout", features=[user_orders])
+'''
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A repository of which Feast has materialized all but the newest rows, those of users 1 to 5, and the address of its feature server."""
+    import pandas as pd
+
+    repo = tmp_path / "repo"
+    (repo / "data").mkdir(parents=True)
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    rows = [(u, now - timedelta(days=3), u + 0.25, u, u / 7) for u in range(1, 21)]
+    rows += [(u, now - timedelta(hours=5, minutes=u), u + 0.5, u + 100, u / 4) for u in range(1, 6)]
+    pd.DataFrame(rows, columns=["user_id", "ts", "amount", "orders", "ratio"]).to_parquet(repo / "data" / "orders.parquet")
+    (repo / "definitions.py").write_text(SERVED)
+    (repo / "feature_store.yaml").write_text(CONFIG)
+    tool = str(Path(sys.executable).with_name("feast"))
+    begin, end = (f"{t:%Y-%m-%dT%H:%M:%S}" for t in (now - timedelta(days=9), now - timedelta(days=1)))
+    for command in (["apply"], ["materialize", begin, end]):
+        ran = subprocess.run([tool, *command], cwd=repo, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open(tmp_path / "serve.log", "w") as log:
+        server = subprocess.Popen([tool, "serve", "--host", "127.0.0.1", "--port", str(port)], cwd=repo, stdout=log, stderr=log)
+        try:
+            late = time.monotonic() + 120
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                    break
+                except OSError:
+                    assert server.poll() is None and time.monotonic() < late, (tmp_path / "serve.log").read_text()
+                    time.sleep(0.2)
+            yield repo, f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def test_a_feast_server_is_asked(served, tmp_path):
+    repo, url = served
+    out = importer.convert(repo, tmp_path / "out").out
+    command = ["-C", str(out), "--json", "parity", "checkout", "--against"]
+
+    def compared(*arguments):
+        text, _ = _binary.run([*command, *arguments], progress=False)
+        report = json.loads(text)
+        return {f["name"]: (f["compared"], f["different"], f["causes"]) for f in report["features"]}, report
+
+    got, report = compared(url, "--save", str(tmp_path / "theirs.parquet"))
+    stale = (20, 5, {"lag": 5})  # the newest rows of users 1 to 5 are not materialized
+    assert got["user_orders.amount"] == got["user_orders.orders"] == stale
+    # Rounded to 32 bits, but for users 7 and 14, of whom it is whole; rounded and stale for the first five.
+    assert got["user_orders.ratio"] == (20, 18, {"lag": 5, "precision": 13})
+    assert report["rows"] == 20 and report["not_there"] == []
+    again, _ = compared(str(tmp_path / "theirs.parquet"), "--time", "read_at")
+    assert again == got

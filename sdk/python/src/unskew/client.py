@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import http.client
 import json
 import random
 import sys
@@ -273,6 +274,8 @@ class Client:
         said = error.details() or code
         if code == "unavailable":
             said = f"the server at {self._url} is not available: {said}"
+            if _speaks_tls(self._url):
+                said = f"the server at {self._url} speaks TLS: use {self._url.replace('http', 'https', 1)}"
         return server_error("canceled" if code == "cancelled" else code, said)
 
     def list_services(self, *, timeout: float | None = None) -> list[Service]:
@@ -640,6 +643,22 @@ def _address(url: str) -> tuple[SplitResult, str]:
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     return parts, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _speaks_tls(url: str) -> bool:
+    """Whether a server that is called without TLS speaks TLS. To gRPC it only closes the connection; to HTTP it says so."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return False
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=1)
+    try:
+        connection.request("GET", "/livez")
+        answer = connection.getresponse()
+        return answer.status == 400 and answer.read(64).startswith(b"Client sent an HTTP request to an HTTPS server")
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _progress_line(made: Any, state: str) -> str:
