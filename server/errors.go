@@ -72,6 +72,7 @@ func (s *Server) coded(procedure string, err error) error {
 		clock  *eventlog.ClockError
 		apart  *eventlog.DividingError
 		shards *eventlog.ShardsError
+		lost   *eventlog.LostError
 	)
 	switch {
 	case errors.As(err, &caller) && caller.later:
@@ -89,6 +90,9 @@ func (s *Server) coded(procedure string, err error) error {
 	case errors.As(err, &shards):
 		s.cfg.Log.Error("events are refused", "procedure", procedure, "error", err)
 		return later(connect.CodeUnavailable, shards)
+	case errors.As(err, &lost):
+		s.cfg.Log.Error("the event log has lost events", "procedure", procedure, "error", err)
+		return connect.NewError(connect.CodeDataLoss, lost)
 	case errors.Is(err, eventlog.ErrDamaged):
 		s.cfg.Log.Error("the event log is damaged", "procedure", procedure, "error", err)
 		return connect.NewError(connect.CodeDataLoss, errors.New("the event log has lost records or ids of events that were acknowledged, so nothing is appended to it until it is restored; the server's log has the details"))

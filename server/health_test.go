@@ -238,6 +238,18 @@ func TestP14_StoresOutOfReachAreUnavailable(t *testing.T) {
 	}
 }
 
+// A log that went back to an older copy is lost data, and the caller reads how to go on.
+func TestALogThatWentBackIsDataLoss(t *testing.T) {
+	f, store, _ := startWatched(t, func(*Config) {})
+	var err error = fmt.Errorf("end: %w", &eventlog.LostError{Shard: "clicks", Had: 7, Found: 3})
+	store.err.Store(&err)
+	keys, request := row(1)
+	_, got := f.client(t).GetFeatures(t.Context(), "fraud_v1", keys, request)
+	if connect.CodeOf(got) != connect.CodeDataLoss || !strings.Contains(got.Error(), "unskew materialize --full") {
+		t.Errorf("%v", got)
+	}
+}
+
 // A watched status changes with readiness, and watching does not delay a shutdown.
 func TestP14_HealthIsWatched(t *testing.T) {
 	f := start(t, nil)
