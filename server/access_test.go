@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -322,5 +324,75 @@ func TestP17_ToldToNobody(t *testing.T) {
 	get("/"+strings.Repeat("x", 60_000), "")
 	if n := log.Len(); n == 0 || n > 1000 {
 		t.Errorf("a long path makes %d bytes of log", n)
+	}
+}
+
+// TestP17_TokensOfAProvider open the doors that their roles and limits say, in every protocol, and no answer shows a token.
+func TestP17_TokensOfAProvider(t *testing.T) {
+	provider, authority := accesstest.NewProvider(t), accesstest.New(t)
+	callers, err := access.Parse("callers.yaml", fmt.Appendf(nil, `issuers:
+- name: corp
+  issuer: https://login.example.com
+  audiences: [unskew]
+  jwks: %s
+  roles: {claim: [groups], values: {readers: [read], oncall: [admin]}}
+  services: [fraud_v1]
+`, provider.Keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, func(c *Config) { c.TLS, c.Access, c.Pages = serving, callers, teapot })
+	url, client := secured(t, f, authority)
+	token := func(changes map[string]any) string {
+		claims := map[string]any{"iss": "https://login.example.com", "aud": "unskew", "sub": "ann", "exp": time.Now().Add(time.Hour).Unix(), "groups": []string{"readers"}}
+		maps.Copy(claims, changes)
+		return provider.Token(t, claims)
+	}
+	keys, request := row(1)
+	text := `{"rows": [{"user_id": 1, "receiver_id": 1, "merchant": "shop", "amount": 1, "note": "n"}]}`
+	for _, c := range []struct {
+		who, token         string
+		rows, push, parity int
+		code               connect.Code
+	}{
+		{"a reader", token(nil), 200, 403, 403, 0},
+		{"an administrator", token(map[string]any{"groups": "oncall"}), 200, 400, 404, 0}, // this server has neither a log nor parity,
+		{"nobody's group", token(map[string]any{"groups": []string{}}), 401, 401, 401, connect.CodeUnauthenticated},
+		{"expired", token(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), 401, 401, 401, connect.CodeUnauthenticated},
+		{"another audience", token(map[string]any{"aud": "other"}), 401, 401, 401, connect.CodeUnauthenticated},
+		{"another provider's key", accesstest.NewProvider(t).Token(t, map[string]any{"iss": "https://login.example.com", "aud": "unskew"}), 401, 401, 401, connect.CodeUnauthenticated},
+	} {
+		for protocol, opts := range map[string][]sdk.Option{"Connect": nil, "JSON": {sdk.WithJSON()}, "gRPC": {sdk.WithGRPC()}} {
+			cl, err := sdk.New(url, append(opts, sdk.WithHTTPClient(client(c.token)))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = cl.GetFeatures(t.Context(), "fraud_v1", keys, request); c.code == 0 && err != nil || c.code != 0 && connect.CodeOf(err) != c.code {
+				t.Errorf("%s, %s: %v", c.who, protocol, err)
+			}
+		}
+		for path, want := range map[string]int{servicesPath + "fraud_v1:read": c.rows, sourcesPath + "nothing:push": c.push} {
+			res, err := client(c.token).Post(url+path, "application/json", strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, _ := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if res.StatusCode != want || strings.Contains(string(answer), c.token) {
+				t.Errorf("%s, %s: %d %s, want %d", c.who, path, res.StatusCode, answer, want)
+			}
+		}
+		res, err := client(c.token).Get(url + parityPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != c.parity {
+			t.Errorf("%s, parity: %d, want %d", c.who, res.StatusCode, c.parity)
+		}
 	}
 }

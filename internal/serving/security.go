@@ -88,5 +88,5 @@ func (s *security) run(ctx context.Context, log *slog.Logger) error {
 	if s.callers == nil {
 		return nil
 	}
-	return s.callers.Run(ctx, func(err error) { log.Error("the callers stay as they were", "reason", err) })
+	return s.callers.Run(ctx, func(err error) { log.Error("the callers, or the keys of an issuer, stay as they were", "reason", err) })
 }

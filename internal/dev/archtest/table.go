@@ -62,7 +62,7 @@ var Table = []Package{
 	{"internal/ingest", "rows of sources and pushed events become canonical events", "computes features",
 		[]string{"featuredefs/plan", "internal/cron", "internal/kernel", "internal/vector", "internal/entitykey", "internal/eventlog", "internal/limits"}},
 	{"internal/access", "who calls a server, and what a caller may do", "", []string{"featuredefs/diag", "featuredefs/yamldoc"}},
-	{"internal/access/accesstest", "makes certificates for tests", "is imported by anything but tests", nil},
+	{"internal/access/accesstest", "makes certificates and tokens for tests", "is imported by anything but tests", nil},
 	{"internal/gate", "lets operations into a resource until it is closed", "", nil},
 	{"internal/eventlog", "contract of the ordered, durable, deduplicating log", "", []string{"featuredefs/plan", "internal/limits", "internal/logpos"}},
 	{"internal/arrowparquet", "copies Parquet files to Arrow streams and back", "is imported by the server", nil},
