@@ -261,12 +261,25 @@ func (m *materialization) backfill(v *plan.View, inputs [32]byte, counts *offlin
 // inputs identifies the history that a view is built from: the contents of the files and the
 // time limit.
 func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byte, error) {
+	files, err := inputFiles(ctx, m.reader, src)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return inputsOf(src, files, m.to)
+}
+
+// inputFiles hashes the files of a source.
+func inputFiles(ctx context.Context, from *relation.Reader, src *plan.Source) ([]relation.File, error) {
+	if src.From == "" && src.SQL == "" {
+		return nil, nil
+	}
+	return from.Files(ctx, relation.SourceRelation(src))
+}
+
+// inputsOf identifies files of a source up to a time.
+func inputsOf(src *plan.Source, files []relation.File, to plan.EventTime) ([32]byte, error) {
 	h := sha256.New()
 	if src.From != "" || src.SQL != "" {
-		files, err := m.reader.Files(ctx, relation.SourceRelation(src))
-		if err != nil {
-			return [32]byte{}, err
-		}
 		for _, f := range files {
 			fmt.Fprintf(h, "%q %d %s\n", f.Path, f.Size, f.SHA256)
 		}
@@ -275,7 +288,7 @@ func (m *materialization) inputs(ctx context.Context, src *plan.Source) ([32]byt
 			fmt.Fprintln(h, clock.Now())
 		}
 	}
-	if err := binary.Write(h, binary.BigEndian, int64(m.to)); err != nil {
+	if err := binary.Write(h, binary.BigEndian, int64(to)); err != nil {
 		return [32]byte{}, err
 	}
 	return [32]byte(h.Sum(nil)), nil

@@ -162,10 +162,17 @@ func (p past) inputs(ctx context.Context, src *plan.Source, to plan.EventTime) (
 }
 
 func (p past) history(ctx context.Context, views []*plan.View, r recompute.Range, workers int, f func(worker int, ev *kernel.Events) error) error {
-	h := offline.ViewHistory(p.reader, p.log, r.Until, views...)
-	h.To = &r.To
-	_, err := h.ReadBy(ctx, workers, f)
-	return err
+	return p.over(nil)(ctx, views, r, workers, f)
+}
+
+// over is the history with some rows in place of files; nil: with the files.
+func (p past) over(rows offline.Rows) recompute.History {
+	return func(ctx context.Context, views []*plan.View, r recompute.Range, workers int, f func(worker int, ev *kernel.Events) error) error {
+		h := offline.ViewHistory(p.reader, p.log, r.Until, views...)
+		h.To, h.Rows = &r.To, rows
+		_, err := h.ReadBy(ctx, workers, f)
+		return err
+	}
 }
 
 // hear shows the phases of a run. Each may come several times.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/explain"
 	"github.com/unskew/unskew/internal/onlinestore"
@@ -88,6 +89,7 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 		from := past{reader, events}
 		return from.history, from.inputs
 	}
+	cfg.Files = &files{reader: reader, hashes: map[*plan.Source]fileHashes{}}
 	cfg.Pages = func(values *explain.Project, shadow *recompute.Shadow) http.Handler {
 		if shadow != nil {
 			pages.Checks, pages.Explain = shadow, pageExplainer{values}.explain

@@ -57,6 +57,15 @@ func FindBuild(ctx context.Context, store onlinestore.Store, v *plan.View, input
 	return b, err
 }
 
+// findLive returns the live generation of a view, nil if there is none.
+func findLive(ctx context.Context, store onlinestore.Store, v *plan.View) (*registry.Generation, error) {
+	g, err := registry.Live(ctx, store, v)
+	if none := (*registry.NotMaterialized)(nil); errors.As(err, &none) {
+		return nil, nil
+	}
+	return &g, err
+}
+
 // ErrNoFiles says that a history cannot be read because it has files.
 var ErrNoFiles = errors.New("the history of the source is in files, and this program cannot read them")
 

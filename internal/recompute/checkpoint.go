@@ -186,7 +186,7 @@ func (r *run) save(passes, done int) error {
 		all.merge(t)
 	}
 	r.tallies = []*tally{all}
-	text, err := json.Marshal(saved{checkpointFormat, r.about(), passes, done, r.ends, all.saved()})
+	text, err := json.Marshal(saved{checkpointFormat, r.about(), passes, done, r.events.Ends, all.saved()})
 	if err != nil {
 		return err
 	}

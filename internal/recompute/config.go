@@ -12,6 +12,7 @@ import (
 	"github.com/unskew/unskew/internal/logpos"
 	"github.com/unskew/unskew/internal/nearest"
 	"github.com/unskew/unskew/internal/registry"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // Config says what is computed again, and from what.
@@ -24,6 +25,10 @@ type Config struct {
 	Builds  map[plan.Fingerprint]Build
 	Log     eventlog.Log // nil: there is none
 	History History
+	// Narrow, if set, gives what the events of some entities are read from, instead of Log and History.
+	Narrow Narrow
+	// Take, if set, reports whether a row with some keys is taken.
+	Take func(keys []*vector.Vector, row int) bool
 	// OneIn takes only the rows of one in so many entities; 0: all. With Fewer, it is raised if their events do not fit into
 	// memory, where otherwise rows are taken in several passes.
 	OneIn   int
@@ -57,6 +62,23 @@ type Build struct {
 // others that deliveries need, resolved as for training (docs/semantics.md §2). f is called by so many workers, numbered from 0,
 // concurrently, with batches that are valid during the call.
 type History func(ctx context.Context, views []*plan.View, r Range, workers int, f func(worker int, ev *kernel.Events) error) error
+
+// Narrow gives what the events of some entities are read from, for each of the views of a service in their order.
+type Narrow func(ctx context.Context, of []Entities) (*Narrowed, error)
+
+// Entities are those of a view, by the hashes of their keys (servedlog.Hash). An entity may be there several times.
+type Entities struct {
+	View   *plan.View
+	Hashes []uint64
+}
+
+// Narrowed is the log and the history of some entities. It may have events of others.
+type Narrowed struct {
+	Log     eventlog.Log
+	Ends    map[string]logpos.Vector // of the logs of the sources that have one
+	History History
+	Bytes   int // that it takes in memory
+}
 
 // Range is a part of a history: the rows of files that are visible before To, and the log up to Until.
 type Range struct {

@@ -39,7 +39,7 @@ type reading struct {
 // run reads all events of some roles.
 func (x *reading) run(ctx context.Context, roles []*role) error {
 	for _, of := range x.grouped(roles, func(a, b *role) bool { return true }) {
-		if err := x.read(ctx, of, Range{plan.Never, x.ends[of[0].ref.View.Source.Name]}, x.known, func(r *role, why Reason) { r.unknown = why }); err != nil {
+		if err := x.read(ctx, of, Range{plan.Never, x.events.Ends[of[0].ref.View.Source.Name]}, x.known, func(r *role, why Reason) { r.unknown = why }); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func (x *reading) read(ctx context.Context, roles []*role, of Range, f func(*rol
 	for _, r := range roles {
 		views = append(views, r.ref.View)
 	}
-	err := x.cfg.History(ctx, views, of, x.cfg.Threads, func(worker int, ev *kernel.Events) error {
+	err := x.events.History(ctx, views, of, x.cfg.Threads, func(worker int, ev *kernel.Events) error {
 		for _, r := range roles {
 			if err := caught(func() error { return f(r, worker, ev) }); err != nil {
 				return err
@@ -117,7 +117,7 @@ type page struct {
 // readLog reads the log of the source of some roles after the builds.
 func (x *reading) readLog(ctx context.Context, roles []*role) error {
 	src := roles[0].ref.View.Source
-	ends := x.ends[src.Name]
+	ends := x.events.Ends[src.Name]
 	if len(ends) == 0 {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (x *reading) readLog(ctx context.Context, roles []*role) error {
 }
 
 func (x *reading) readShard(ctx context.Context, of eventlog.Shards, k int, after, end eventlog.Position, to chan<- page) error {
-	return of.EachPage(ctx, x.cfg.Log, k, after, end, func(records []eventlog.Record) error {
+	return of.EachPage(ctx, x.events.Log, k, after, end, func(records []eventlog.Record) error {
 		select {
 		case to <- page{k, records}:
 			return nil

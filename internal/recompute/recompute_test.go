@@ -1,8 +1,10 @@
 package recompute_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -10,6 +12,8 @@ import (
 	"github.com/unskew/unskew/internal/backend"
 	"github.com/unskew/unskew/internal/backend/backendtest"
 	"github.com/unskew/unskew/internal/recompute"
+	"github.com/unskew/unskew/internal/servedlog"
+	"github.com/unskew/unskew/internal/vector"
 )
 
 // drawPayment draws a payment: a new one, or another delivery of one before, perhaps with its outcome.
@@ -46,7 +50,11 @@ type course struct {
 	servers  []*serving
 	to       plan.EventTime
 	payments []row
-	reads    int // rows
+	reads    int           // rows
+	trimmed  bool          // part of the log, so that nothing can be built from it
+	visible  time.Duration // after which rows are in a segment; 0: as usual
+	rate     float64       // of the served log; 0: all
+	text     string        // of the definitions; "": as usual
 }
 
 // begin makes a site with random history.
@@ -62,9 +70,10 @@ func (c *course) begin(open backend.Opener) {
 	for range rapid.IntRange(0, 3).Draw(c.T, "visits") {
 		visits = append(visits, row{"ts": noon - minute, "user_id": rapid.IntRange(0, 5).Draw(c.T, "user"), "page": "a"})
 	}
-	c.site = newSite(c.T, open, definitions, map[string]string{
+	c.site = newSite(c.T, open, cmp.Or(c.text, definitions), map[string]string{
 		"payments.csv": csv(paymentColumns, filed...), "profiles.csv": csv(profileColumns, profiles...), "visits.csv": csv(visitColumns, visits...),
 	})
+	c.site.served.Visible, c.site.served.Rate = c.visible, cmp.Or(c.rate, 1)
 	c.to = rapid.SampledFrom([]plan.EventTime{plan.Never, noon, noon - 2*minute}).Draw(c.T, "to")
 	c.site.materialize(c.to)
 	c.servers = []*serving{c.site.serve(c.site.plan), c.site.serveKept(c.site.plan)}
@@ -85,15 +94,21 @@ func (c *course) step() {
 		ts := s.clock() - plan.EventTime(rapid.IntRange(-20, 20).Draw(c.T, "seconds ago"))*second
 		s.push("visits", row{"ts": ts, "user_id": rapid.IntRange(0, 5).Draw(c.T, "user"), "page": rapid.SampledFrom([]string{"a", "b"}).Draw(c.T, "page")})
 	case 4, 5:
-		s.catchUp()
+		if !c.trimmed { // a state may be behind what was trimmed
+			s.catchUp()
+		}
 	case 6:
 		s.advance(plan.EventTime(rapid.IntRange(0, 40_000_000).Draw(c.T, "µs")))
 	case 7, 8:
 		users := rapid.SliceOfN(rapid.Int64Range(0, 6), 1, 5).Draw(c.T, "users")
 		s.read(rapid.SampledFrom(c.servers).Draw(c.T, "server"), users...)
-		c.reads += len(users)
+		for _, u := range users {
+			if c.rate == 0 || servedlog.SampleOf(c.rate).Has(servedlog.Hash([]*vector.Vector{vector.Of(plan.T(plan.Int), plan.IntValue(u))}, 0)) {
+				c.reads++
+			}
+		}
 	default:
-		if rapid.IntRange(0, 2).Draw(c.T, "again") == 0 {
+		if rapid.IntRange(0, 2).Draw(c.T, "again") == 0 && !c.trimmed {
 			s.materialize(c.to, rapid.SampledFrom(s.plan.Views).Draw(c.T, "view"))
 		}
 	}

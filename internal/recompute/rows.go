@@ -53,6 +53,7 @@ type role struct {
 type pass struct {
 	*run
 	number, passes int
+	events         *Narrowed // of all entities, or of those of the rows
 	units          []*rowsOf
 	spine          *kernel.Spine
 	read           []plan.EventTime
@@ -129,6 +130,9 @@ func (p *pass) take(u *rowsOf, b *servedlog.Batch) error {
 
 // has reports whether a row belongs to the pass: rows are divided by their keys.
 func (p *pass) has(keys []*vector.Vector, row int) bool {
+	if p.cfg.Take != nil && !p.cfg.Take(keys, row) {
+		return false
+	}
 	one := p.cfg.OneIn
 	if p.passes*one == 1 {
 		return true
@@ -157,9 +161,7 @@ func (p *pass) join() {
 	tuples := make([][]int, len(p.roles))
 	for i, r := range p.roles {
 		r.positions, r.why = make([]logpos.Vector, n), make([]Reason, n)
-		for _, key := range r.ref.Keys {
-			tuples[i] = append(tuples[i], slices.IndexFunc(s.Keys, func(f plan.Field) bool { return f.Name == key }))
-		}
+		tuples[i] = columnsOf(s, r.ref)
 	}
 	for _, u := range p.units {
 		if len(u.sel) == 0 {
@@ -181,6 +183,51 @@ func (p *pass) tuplesOf(tuples [][]int, keys []*vector.Vector) [][]*vector.Vecto
 		}
 	}
 	return out
+}
+
+// narrow finds where the events of the entities of the rows are.
+func (p *pass) narrow(ctx context.Context) (err error) {
+	if p.cfg.Narrow == nil {
+		return nil
+	}
+	var of []Entities
+	for _, r := range p.roles {
+		e := Entities{View: r.ref.View}
+		columns := columnsOf(p.cfg.Service, r.ref)
+		for _, u := range p.units {
+			for i := range u.sel {
+				if hash, named := hashOf(u.keys.Cols, columns, i); named {
+					e.Hashes = append(e.Hashes, hash)
+				}
+			}
+		}
+		of = append(of, e)
+	}
+	if p.events, err = p.cfg.Narrow(ctx, of); err != nil {
+		return err
+	}
+	return p.held.keep(p.events.Bytes)
+}
+
+// columnsOf are the places of a view's keys among those of the service.
+func columnsOf(s *plan.Service, ref *plan.ViewRef) (columns []int) {
+	for _, key := range ref.Keys {
+		columns = append(columns, slices.IndexFunc(s.Keys, func(f plan.Field) bool { return f.Name == key }))
+	}
+	return columns
+}
+
+// hashOf is the hash of some of the keys of a row. named is false if one of them is null.
+func hashOf(keys []*vector.Vector, columns []int, row int) (hash uint64, named bool) {
+	var memory [8]*vector.Vector
+	of := memory[:0]
+	for _, c := range columns {
+		if !keys[c].Valid(row) {
+			return 0, false
+		}
+		of = append(of, keys[c])
+	}
+	return servedlog.Hash(of, row), true
 }
 
 // join takes over the states of a unit's rows.

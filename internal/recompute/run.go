@@ -17,7 +17,7 @@ type run struct {
 	shapes  []shape   // of the units
 	reach   [][]reach // of the outputs
 	from    [][]int   // of the outputs, those that they derive their values from
-	ends    map[string]logpos.Vector
+	events  Narrowed  // of all entities
 	tallies []*tally
 	mu      sync.Mutex
 }
@@ -28,7 +28,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.checkBy(); err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, reach: reaches(cfg.Service), from: inherits(cfg.Service), ends: map[string]logpos.Vector{}}
+	r := &run{cfg: cfg, reach: reaches(cfg.Service), from: inherits(cfg.Service), events: Narrowed{cfg.Log, map[string]logpos.Vector{}, cfg.History, 0}}
 	rows := int64(0)
 	for i := range cfg.Units {
 		u := &cfg.Units[i]
@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	if before != nil {
-		passes, done, r.ends, r.tallies = before.Passes, before.Done, before.Ends, []*tally{before.Tally.tally()}
+		passes, done, r.events.Ends, r.tallies = before.Passes, before.Done, before.Ends, []*tally{before.Tally.tally()}
 	}
 	for ; ; done = 0 {
 		if cfg.Fewer {
@@ -72,16 +72,20 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // findEnds notes how far the logs are read: all passes read the same.
 func (r *run) findEnds(ctx context.Context) error {
+	if r.cfg.Narrow != nil {
+		return nil
+	}
+	ends := r.events.Ends
 	for i := range r.cfg.Service.Views {
 		src := r.cfg.Service.Views[i].View.Source
-		if _, done := r.ends[src.Name]; done || !src.Stream || r.cfg.Log == nil {
+		if _, done := ends[src.Name]; done || !src.Stream || r.cfg.Log == nil {
 			continue
 		}
 		shards, err := eventlog.NewLayouts(r.cfg.Log).Find(ctx, src.Name)
 		if err != nil {
 			return err
 		}
-		if r.ends[src.Name], err = shards.Ends(ctx, r.cfg.Log); err != nil {
+		if ends[src.Name], err = shards.Ends(ctx, r.cfg.Log); err != nil {
 			return fmt.Errorf("source %s: event log: %w", src.Name, err)
 		}
 	}
@@ -91,7 +95,7 @@ func (r *run) findEnds(ctx context.Context) error {
 // passesOf makes the passes from one on.
 func (r *run) passesOf(ctx context.Context, passes, from int) error {
 	for n := from; n < passes; n++ {
-		p := &pass{run: r, number: n, passes: passes}
+		p := &pass{run: r, number: n, passes: passes, events: &r.events}
 		p.held.most = r.cfg.Memory
 		for i := range r.cfg.Service.Views {
 			ref := &r.cfg.Service.Views[i]
@@ -99,7 +103,7 @@ func (r *run) passesOf(ctx context.Context, passes, from int) error {
 			of.build, of.built = r.cfg.Builds[ref.View.Fingerprint]
 			p.roles = append(p.roles, of)
 		}
-		for _, step := range []func(context.Context) error{p.gather, p.compute, func(ctx context.Context) error { return p.compareAll(ctx, false) }, p.explainAll} {
+		for _, step := range []func(context.Context) error{p.gather, p.narrow, p.compute, func(ctx context.Context) error { return p.compareAll(ctx, false) }, p.explainAll} {
 			if err := step(ctx); err != nil {
 				return err
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/backend"
-	"github.com/unskew/unskew/internal/kernel"
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 )
@@ -22,10 +21,7 @@ import (
 func (s *site) shadow(x *serving, change func(*recompute.ShadowConfig)) *recompute.Shadow {
 	s.t.Helper()
 	c := recompute.ShadowConfig{
-		Plan: s.plan, Served: x.log, Log: s.on.Log, Store: s.on.Store, History: s.history, Warn: func(err error) { s.t.Fatal(err) },
-		Inputs: func(_ context.Context, src *plan.Source, _ plan.EventTime) ([32]byte, error) {
-			return s.inputs(src), nil
-		},
+		Plan: s.plan, Served: x.log, Log: s.on.Log, Store: s.on.Store, Past: &past{site: s}, Warn: func(err error) { s.t.Fatal(err) },
 	}
 	if change != nil {
 		change(&c)
@@ -66,7 +62,7 @@ func TestP21_ServersCheckThemselves(t *testing.T) {
 	x.end()
 	other.end()
 	wrong := int64(0)
-	shadow := s.shadow(x, func(c *recompute.ShadowConfig) { c.Wrong = func(r *recompute.Report) { wrong += r.Wrong() } })
+	shadow := s.shadow(x, func(c *recompute.ShadowConfig) { c.Found = func(r *recompute.Report) { wrong += r.Wrong() } })
 	reg := prometheus.NewRegistry()
 	if err := shadow.Register(reg); err != nil {
 		t.Fatal(err)
@@ -141,7 +137,7 @@ func TestServersWithoutFilesCheckWhatTheyCan(t *testing.T) {
 	s.advance(second)
 	s.read(x, 1, 2)
 	x.end()
-	shadow := s.shadow(x, func(c *recompute.ShadowConfig) { c.History, c.Inputs = nil, nil })
+	shadow := s.shadow(x, func(c *recompute.ShadowConfig) { c.Past = nil })
 	if err := shadow.Round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -182,27 +178,16 @@ func TestFailedRoundsAreTold(t *testing.T) {
 	x := s.serve(s.plan)
 	s.read(x, 1)
 	x.end()
-	for want, change := range map[string]func(*recompute.ShadowConfig){
-		"service fraud: view spend: the disk is gone": func(c *recompute.ShadowConfig) {
-			c.Inputs = func(context.Context, *plan.Source, plan.EventTime) ([32]byte, error) {
-				return [32]byte{}, errors.New("the disk is gone")
-			}
-		},
-		"service fraud: panic: a bug": func(c *recompute.ShadowConfig) {
-			c.Inputs = func(context.Context, *plan.Source, plan.EventTime) ([32]byte, error) { panic("a bug") }
-		},
-		"service fraud: panic: runtime error: invalid memory address": func(c *recompute.ShadowConfig) {
-			c.History = func(_ context.Context, _ []*plan.View, _ recompute.Range, _ int, f func(int, *kernel.Events) error) error {
-				return f(0, nil)
-			}
-		},
+	for want, of := range map[string]func() error{
+		"service fraud: source payments: read its history: the disk is gone": func() error { return errors.New("the disk is gone") },
+		"service fraud: source payments: read its history: panic: a bug":     func() error { panic("a bug") },
 	} {
 		told := make(chan error, 1)
 		ctx, stop := context.WithCancel(t.Context())
 		shadow := s.shadow(x, func(c *recompute.ShadowConfig) {
 			c.Look = time.Millisecond
 			c.Warn = func(err error) { told <- err; stop() }
-			change(c)
+			c.Past = &past{site: s, fail: of}
 		})
 		if err := shadow.Run(ctx); err != nil {
 			t.Error(err)

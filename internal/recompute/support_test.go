@@ -375,8 +375,8 @@ func (s *site) read(from *serving, users ...int64) {
 	for i, u := range users {
 		countries[i], shops[i], amounts[i], notes[i] = countryOf(u), "shop", float64(u)/2, fmt.Sprint("note ", u)
 	}
-	_, err := from.client.GetFeatures(context.Background(), "fraud",
-		[]sdk.Column{sdk.Ints("user_id", users...), sdk.Ints("receiver_id", receivers...), sdk.Strings("country", countries...), sdk.Strings("shop", shops...)},
+	keys := []sdk.Column{sdk.Ints("user_id", users...), sdk.Ints("receiver_id", receivers...), sdk.Strings("country", countries...), sdk.Strings("shop", shops...)}
+	_, err := from.client.GetFeatures(context.Background(), "fraud", keys[:len(s.plan.Services[0].Keys)],
 		append([]sdk.Column{sdk.Doubles("amount", amounts...), sdk.Strings("note", notes...)}, s.more...))
 	if err != nil {
 		s.t.Fatal(err)

@@ -231,7 +231,8 @@ func (t *tally) example(x *rowCompare, o int, cause Cause, of string, served *se
 // newest are the newest n examples.
 func newest(list []Example, n int) []Example {
 	slices.SortStableFunc(list, func(a, b Example) int {
-		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.Feature, b.Feature), cmp.Compare(a.Keys, b.Keys), cmp.Compare(a.RequestID, b.RequestID), cmp.Compare(a.Row, b.Row))
+		return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.Feature, b.Feature), cmp.Compare(a.Keys, b.Keys), cmp.Compare(a.RequestID, b.RequestID), cmp.Compare(a.Row, b.Row),
+			cmp.Compare(a.Comparison, b.Comparison), cmp.Compare(a.Cause, b.Cause))
 	})
 	return list[:min(n, len(list))]
 }

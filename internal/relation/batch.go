@@ -31,6 +31,11 @@ type BadCell struct {
 	Reason string // quotes the text
 }
 
+// InMemory is rows in memory as a batch, of which the first has a number. Errors name their owner.
+func InMemory(b *vector.Batch, first int64, owner string) *Batch {
+	return &Batch{Batch: b, First: first, where: func(i int) string { return fmt.Sprintf("%s, row %d", owner, first+int64(i)+1) }}
+}
+
 // Where returns the location of row i for error messages: the owner, the file, and the line
 // or row in it, counted from 1.
 func (b *Batch) Where(i int) string { return b.where(i) }

@@ -74,7 +74,7 @@ func TestTheHashStays(t *testing.T) {
 		{1, plan.StringValue("shop"), 0x3ad8e9c7724caa13},
 		{-1, plan.NullValue(), 0xb5f25bdf6412aef6},
 	} {
-		if got := hash(keyColumns(c.user, c.shop), 0); got != c.want {
+		if got := Hash(keyColumns(c.user, c.shop), 0); got != c.want {
 			t.Errorf("user %d, shop %v: %#x, want %#x", c.user, c.shop, got, c.want)
 		}
 	}

@@ -88,6 +88,8 @@ type Log struct {
 	waiting int64 // bytes of the queue
 	bytes   int64 // of the queue, and of what Run has taken and not written yet
 	stopped bool
+	oldest  time.Time // when the first row of the queue was queued; zero: it is empty
+	writing time.Time // the same of the rows in open segments
 
 	// of Run
 	open    map[*Stream]*segment
@@ -124,6 +126,9 @@ func (l *Log) enqueue(q queued) string {
 	l.mu.Lock()
 	why := l.refuses(q.bytes())
 	if why == "" {
+		if len(l.queue) == 0 {
+			l.oldest = l.cfg.Clock()
+		}
 		l.queue = append(l.queue, q)
 		l.waiting += q.bytes()
 		l.bytes += q.bytes()
@@ -165,7 +170,21 @@ func (l *Log) take() []queued {
 	defer l.mu.Unlock()
 	q := l.queue
 	l.queue, l.waiting = nil, 0
+	if l.writing.IsZero() {
+		l.writing = l.oldest
+	}
+	l.oldest = time.Time{}
 	return q
+}
+
+// Oldest is about when the first row was served of those that are in no complete segment yet; zero if there are none.
+func (l *Log) Oldest() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing.IsZero() {
+		return l.oldest
+	}
+	return l.writing
 }
 
 func (l *Log) release(bytes int64) {
@@ -263,6 +282,9 @@ func (l *Log) finish() {
 	for _, g := range l.open {
 		l.finishOne(g)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing = time.Time{}
 }
 
 func (l *Log) finishOne(g *segment) {

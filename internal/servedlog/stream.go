@@ -6,10 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"math"
 
 	"github.com/unskew/unskew/featuredefs/plan"
-	"github.com/unskew/unskew/internal/entitykey"
 	"github.com/unskew/unskew/internal/parquetfile"
 	"github.com/unskew/unskew/internal/vector"
 )
@@ -21,20 +19,16 @@ type Stream struct {
 	layout               layout
 	fields               []plan.Field
 	schema               *parquetfile.Schema
-	below                uint64 // rows with a smaller hash are recorded
-	all                  bool   // all rows are
+	sample               Sample
 }
 
 // Stream returns where rows of a service go; nil if nothing of it is recorded.
 func (l *Log) Stream(p *plan.Service) (*Stream, error) {
-	rate := l.cfg.rate(p.Name)
-	if rate <= 0 {
+	sample := l.Sample(p.Name)
+	if sample == 0 {
 		return nil, nil
 	}
-	s := &Stream{log: l, service: p.Name, fingerprint: p.Fingerprint.String(), layout: layoutOf(p, l.cfg.Secret != nil)}
-	if s.all = rate >= 1; !s.all {
-		s.below = uint64(rate * math.MaxUint64)
-	}
+	s := &Stream{log: l, service: p.Name, fingerprint: p.Fingerprint.String(), layout: layoutOf(p, l.HidesKeys()), sample: sample}
 	s.fields = s.layout.fields()
 	var err error
 	if s.schema, err = parquetfile.SchemaOf(s.fields); err != nil {
@@ -47,27 +41,7 @@ func (l *Log) Stream(p *plan.Service) (*Stream, error) {
 // rows of the same entities always or never are, on every server; what is recorded at a rate is part of what is
 // at a higher one.
 func (s *Stream) Samples(keys []*vector.Vector, row int) bool {
-	return s.all || hash(keys, row) < s.below
-}
-
-// hash is the 64-bit FNV-1a hash of the keys in canonical form, finished as MurmurHash3 does. It is part of
-// the format.
-func hash(keys []*vector.Vector, row int) uint64 {
-	var memory [64]byte
-	key := memory[:0]
-	for k := range keys {
-		var ok bool
-		if key, ok = entitykey.AppendRow(key, keys[k:k+1], row); !ok {
-			key = append(key, byte(plan.Null))
-		}
-	}
-	x := uint64(0xcbf29ce484222325)
-	for _, c := range key {
-		x = (x ^ uint64(c)) * 0x100000001b3
-	}
-	x = (x ^ x>>33) * 0xff51afd7ed558ccd
-	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
+	return s.sample == All || s.sample.Has(Hash(keys, row))
 }
 
 // keptBytes bounds the memory that a Row keeps for the next one.

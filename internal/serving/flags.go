@@ -9,6 +9,7 @@ import (
 
 	"github.com/unskew/unskew/internal/access"
 	"github.com/unskew/unskew/internal/limits"
+	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/text"
 )
 
@@ -27,7 +28,11 @@ type Flags struct {
 	ServedLog    string // a rate; "": that of unskew.yaml
 	Parity       bool
 	Strict       bool
+	ParityMemory string // a size
 }
+
+// sizes are the sizes that flags say, in bytes.
+type sizes struct{ near, keep int64 }
 
 // Register adds the flags to those of a command.
 func (f *Flags) Register(to *pflag.FlagSet) {
@@ -42,24 +47,31 @@ func (f *Flags) Register(to *pflag.FlagSet) {
 	to.StringVar(&f.ServedLog, "served-log", "", "record `RATE` of the rows that are answered, as in 1%, for services without a rate in unskew.yaml (default: served_log there)")
 	to.BoolVar(&f.Parity, "parity", false, "compute what the served log records again, in a twentieth of the time of one core; see /parity")
 	to.BoolVar(&f.Strict, "strict", false, "refuse Redis servers with which acknowledged events could be lost: not start, and not be ready")
+	to.StringVar(&f.ParityMemory, "parity-memory", fmt.Sprintf("%dMiB", recompute.DefaultKeepBytes>>20), "with --parity, keep the events of recorded entities in at most `SIZE` of memory, of fewer if need be")
 	to.StringVar(&f.NearCache, "near-cache", fmt.Sprintf("%dMiB", limits.NearCacheBytes>>20), "keep what reads have made of states, in at most `SIZE` of memory; 0 keeps nothing")
 }
 
-// check returns the size of the near cache in bytes, and an error if a flag has a value that is none.
-func (f *Flags) check() (nearCache int64, err error) {
+// check returns the sizes that flags say, and an error if a flag has a value that is none.
+func (f *Flags) check() (out sizes, err error) {
 	for flag, d := range map[string]time.Duration{"--grace": f.Grace, "--max-staleness": f.MaxStaleness} {
 		if d < 0 {
-			return 0, fmt.Errorf("%s: %v is negative; write a time such as 10s, or leave the flag out", flag, d)
+			return out, fmt.Errorf("%s: %v is negative; write a time such as 10s, or leave the flag out", flag, d)
 		}
 	}
-	if f.NearCache == "0" {
-		return 0, nil
+	if out.keep, err = text.ParseSize(f.ParityMemory); err == nil && out.keep == 0 {
+		err = errors.New("write a size such as 256MiB")
 	}
-	if nearCache, err = text.ParseSize(f.NearCache); err == nil && nearCache == 0 {
+	if err != nil {
+		return out, fmt.Errorf("--parity-memory: %w", err)
+	}
+	if f.NearCache == "0" {
+		return out, nil
+	}
+	if out.near, err = text.ParseSize(f.NearCache); err == nil && out.near == 0 {
 		err = errors.New("write a size such as 64MiB, or 0 to keep nothing")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("--near-cache: %w", err)
+		return out, fmt.Errorf("--near-cache: %w", err)
 	}
-	return nearCache, nil
+	return out, nil
 }

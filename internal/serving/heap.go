@@ -8,10 +8,10 @@ import (
 )
 
 // boundHeap has the collector work harder instead of letting the heap of a server grow beyond what it
-// needs besides a cache of the given size, and gives the memory of the start back to the machine.
-func boundHeap(cache int64) {
+// needs besides what it keeps by configuration, which has the given size, and gives the memory of the start back to the machine.
+func boundHeap(kept int64) {
 	if !CollectorConfigured() {
-		debug.SetMemoryLimit(limits.HeapBytes + cache)
+		debug.SetMemoryLimit(limits.HeapBytes + kept)
 	}
 	debug.FreeOSMemory()
 }

@@ -66,7 +66,7 @@ func metricsOfAServer(t *testing.T) map[string]metric {
 	p.ServedLog.Rate = 1
 	r := newRun(Config{Project: p, Flags: Flags{Parity: true}, Out: io.Discard, Training: func(eventlog.Log, onlinestore.Store, *slog.Logger) (*training.Queue, error) {
 		return training.Open(training.Config{Dir: filepath.Join(dir, "training"), Clock: time.Now})
-	}}, 1<<20)
+	}}, sizes{near: 1 << 20})
 	var err error
 	if r.backend, err = backend.Of(p).Open(t.Context(), nil); err != nil {
 		t.Fatal(err)

@@ -51,8 +51,8 @@ const checkedVisible = 20 * time.Second
 // openParity makes what computes recorded answers again.
 func (r *run) openParity(cfg *server.Config) error {
 	c := recompute.ShadowConfig{
-		Plan: r.Project.Plan, Served: cfg.Served, Log: r.backend.Log, Store: r.backend.Store, History: r.history, Inputs: r.inputs,
-		Warn: r.warns("recorded answers were not computed again"), Wrong: r.wrong,
+		Plan: r.Project.Plan, Served: cfg.Served, Log: r.backend.Log, Store: r.backend.Store, Past: r.Files, KeepBytes: r.keep,
+		Warn: r.warns("recorded answers were not computed again"), Found: r.wrong, Read: r.historyRead,
 	}
 	r.shadow = recompute.NewShadow(c)
 	r.work(r.shadow.Run)
@@ -60,7 +60,13 @@ func (r *run) openParity(cfg *server.Config) error {
 	return r.shadow.Register(r.metrics)
 }
 
-// wrong logs that values cannot be had from the events behind them. It does not log these, nor whose they are.
+// historyRead logs that the history of a source was read.
+func (r *run) historyRead(of recompute.HistoryRead) {
+	r.log.Info("the history of sampled entities was read, and its log is followed from now on", "source", of.Source, "reason", of.Reason, "seconds", of.Took.Seconds(),
+		"entities", of.Entities, "bytes", of.Bytes, "share", of.Share)
+}
+
+// wrong logs if values cannot be had from the events behind them. It does not log these, nor whose they are.
 func (r *run) wrong(found *recompute.Report) {
 	for _, e := range found.Examples {
 		if e.Cause == recompute.Compute || e.Cause == recompute.Default {

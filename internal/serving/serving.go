@@ -42,8 +42,10 @@ type Config struct {
 	Out     io.Writer // for the log, and the line that says where the server listens
 	// Training opens the queue of training sets; nil: the server builds none.
 	Training func(eventlog.Log, onlinestore.Store, *slog.Logger) (*training.Queue, error)
-	// Past reads what states were built from, for --parity and explanations; nil: only what is in the log can be read.
+	// Past reads what states were built from, for explanations; nil: only what is in the log can be read.
 	Past func(eventlog.Log) (recompute.History, recompute.Inputs)
+	// Files reads the files that states were built from, for --parity; nil: nobody can.
+	Files recompute.Past
 	// Pages makes what answers browsers at /ui, from what explains values and, with --parity, what was found; nil: there are no pages. They are
 	// handed in, so that a server that only serves is small.
 	Pages func(*explain.Project, *recompute.Shadow) http.Handler
@@ -58,11 +60,11 @@ func Run(ctx context.Context, c Config) (err error) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	near, err := c.Flags.check()
+	memory, err := c.Flags.check()
 	if err != nil {
 		return err
 	}
-	r := newRun(c, near)
+	r := newRun(c, memory)
 	r.work(func(ctx context.Context) error { return ignoreHangups(ctx, hangups, r.log) })
 	defer r.export(ctx)()
 	if r.secure, err = c.Flags.security(r.log); err != nil {
@@ -88,6 +90,7 @@ func Run(ctx context.Context, c Config) (err error) {
 type run struct {
 	Config
 	near    int64 // bytes of the near cache
+	keep    int64 // bytes of the events that are kept for --parity
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	secure  security
@@ -99,8 +102,8 @@ type run struct {
 	workers []func(context.Context) error
 }
 
-func newRun(c Config, near int64) *run {
-	return &run{Config: c, near: near, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+func newRun(c Config, memory sizes) *run {
+	return &run{Config: c, near: memory.near, keep: memory.keep, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
 }
 
 // export begins to export what is measured, and returns what ends that. It never keeps a server from serving.
@@ -187,7 +190,11 @@ func (r *run) open(ctx context.Context) error {
 	if err := r.server.Promote(p); err != nil {
 		return err
 	}
-	boundHeap(r.near)
+	kept := r.near
+	if r.shadow != nil {
+		kept += r.keep
+	}
+	boundHeap(kept)
 	// From here on it is known whether the server is ready; the tracker's Run reports an error.
 	_ = cfg.Freshness.Refresh(ctx, clock.Now())
 	return nil

@@ -19,7 +19,7 @@ import (
 type found struct{ reports []*recompute.Report }
 
 func (f found) Status() recompute.ShadowStatus {
-	return recompute.ShadowStatus{Rounds: 3, LastRound: "2025-03-03T23:59:59Z", TookSeconds: 2.125}
+	return recompute.ShadowStatus{Rounds: 3, LastRound: "2025-03-03T23:59:59Z", TookSeconds: 2.125, Share: 1}
 }
 
 func (f found) Reports() []*recompute.Report { return f.reports }

@@ -22,6 +22,7 @@ import (
 // the records of its event log.
 type History struct {
 	Reader  *relation.Reader
+	Rows    Rows         // instead of the rows of the source's files; nil: Reader reads these
 	Log     eventlog.Log // nil: without pushed events
 	Source  *plan.Source
 	Columns []string        // what the views read; time, known-time and id columns are always read
@@ -186,7 +187,7 @@ func (r *historyReader) findSuspects(ctx context.Context) error {
 	r.suspects.room, r.registered.room = r.memory/6, r.memory/6
 	if r.hasFiles() {
 		id, _ := r.Source.Column(r.Source.EventID)
-		err := r.Reader.Repeated(ctx, r.relation(), id.Field, func(v *vector.Vector) error {
+		err := r.repeated(ctx, id.Field, func(v *vector.Vector) error {
 			for i := range v.N {
 				r.suspects.add(ingest.EventID(v, i))
 			}
@@ -218,7 +219,7 @@ func (r *historyReader) readFiles(ctx context.Context) error {
 	if r.relation().IsText() {
 		columns = r.in.Fields()
 	}
-	err := r.Reader.ScanParallel(ctx, r.relation(), columns, len(r.workers), func(worker int, b *relation.Batch) error {
+	err := r.scanParallel(ctx, columns, func(worker int, b *relation.Batch) error {
 		w := &r.workers[worker]
 		ev, counts, err := w.in.Events(b.Batch, nil)
 		w.counts.Add(counts)
@@ -340,7 +341,7 @@ func (r *historyReader) readDiverted(ctx context.Context) error {
 	if r.diverted.empty() {
 		return nil
 	}
-	return r.Reader.Scan(ctx, r.relation(), r.in.Fields(), func(b *relation.Batch) error {
+	return r.scan(ctx, r.in.Fields(), func(b *relation.Batch) error {
 		ev, _, err := r.in.Events(b.Batch, nil)
 		if err != nil {
 			return inFile(b, err)

@@ -31,7 +31,7 @@ var parityMutants = []mutant{
 	},
 	{
 		name: "parity-of-others", tag: "p21", breaks: "Servers that share a folder all check the rows of all.",
-		file: "internal/recompute/shadow.go", old: "if f.Process != s.cfg.Served.Process() && !s.deviates(f) {", new: "if f.Process == \"\" {",
+		file: "internal/recompute/shadow.go", old: "case !own && !s.deviates(f):", new: "case !own && f.Process == \"\":",
 		tests: []string{recomputeTests},
 	},
 	{
@@ -41,7 +41,32 @@ var parityMutants = []mutant{
 	},
 	{
 		name: "parity-rows-twice", tag: "p21", breaks: "A server checks the same rows in every round.",
-		file: "internal/recompute/shadow.go", old: "	s.done = there\n", new: "	_ = there\n",
+		file: "internal/recompute/shadow.go", old: "			s.take(of)\n", new: "			_ = of\n",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-log-not-followed", tag: "p21", breaks: "Records that came after history was read are left out, so that a value without them looks right.",
+		file: "internal/recompute/kept/read.go", old: "if r.wanted || d.isMixed(rec.ID) {", new: "if (r.wanted || d.isMixed(rec.ID)) && d.reading != nil {",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-old-files", tag: "p21", breaks: "Files that have changed are not read again.",
+		file: "internal/recompute/follow.go", old: "case is && now != stamp:", new: "case is && now != stamp && stamp == \"\":",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-strangers", tag: "p21", breaks: "Of an event that deliveries give to several entities, those of one are kept only.",
+		file: "internal/recompute/kept/selection.go", old: "if len(d.mixed) > 0 {", new: "if len(d.mixed) < 0 {",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-ids-ahead", tag: "p21", breaks: "It is not noticed that the log takes an event with an id that files have for another entity.",
+		file: "internal/recompute/kept/read.go", old: "return is && whom != r.whom()", new: "return is && whom == r.whom()+1",
+		tests: []string{recomputeTests},
+	},
+	{
+		name: "parity-rows-without-events", tag: "p21", breaks: "When memory is short, rows of entities whose events were dropped are computed without these.",
+		file: "internal/recompute/follow.go", old: "return named && !p.sample.Has(hash)", new: "return named && hash == 0",
 		tests: []string{recomputeTests},
 	},
 	{
