@@ -36,7 +36,7 @@ var servedMutants = []mutant{
 	},
 	{
 		name: "served-sample-by-service", tag: "p20", breaks: "The sample of one service has other entities than that of another.",
-		file: "internal/servedlog/stream.go", old: "return s.all || hash(keys, row) < s.below", new: "return s.all || hash(keys, row)^uint64(len(s.service)) << 60 < s.below",
+		file: "internal/servedlog/stream.go", old: "return s.sample == All || s.sample.Has(Hash(keys, row))", new: "return s.sample == All || s.sample.Has(Hash(keys, row)^uint64(len(s.service))<<60)",
 		tests: []string{servedTests},
 	},
 }
