@@ -341,7 +341,7 @@ func TestP21_RoundsReadWhatIsNew(t *testing.T) {
 		}
 	}
 	got := shadow.Status()
-	if of := got.Sources[0]; of.State != "following" || of.Readings != 1 || of.Entities < 60 || of.Entities > 150 || got.Share != 1 {
+	if of := got.Sources[0]; of.State != "following" || of.Readings != 1 || of.Entities < 60 || of.Entities > 150 || got.Share != 1 || got.OldestSeconds != 0 {
 		t.Errorf("%+v", got)
 	}
 }

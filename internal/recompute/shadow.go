@@ -175,6 +175,9 @@ func (s *Shadow) check(ctx context.Context) error {
 			s.take(of)
 		}
 	}
+	s.mu.Lock()
+	s.findOldest(files)
+	s.mu.Unlock()
 	if !any {
 		return nil
 	}
@@ -201,7 +204,6 @@ func (s *Shadow) fresh() ([]servedlog.File, error) {
 	defer s.mu.Unlock()
 	var fresh []servedlog.File
 	done := map[string]bool{}
-	s.oldest = time.Time{}
 	for _, f := range files {
 		own := f.Process == s.cfg.Served.Process()
 		switch {
@@ -210,13 +212,21 @@ func (s *Shadow) fresh() ([]servedlog.File, error) {
 			done[f.Path] = true
 		default:
 			fresh = append(fresh, f)
-			if own && (s.oldest.IsZero() || f.Begun.Before(s.oldest)) {
-				s.oldest = f.Begun
-			}
 		}
 	}
 	s.done = done
+	s.findOldest(fresh)
 	return fresh, nil
+}
+
+// findOldest finds out, of segments, how old the oldest one of this process is that no round had. s.mu is locked.
+func (s *Shadow) findOldest(files []servedlog.File) {
+	s.oldest = time.Time{}
+	for _, f := range files {
+		if f.Process == s.cfg.Served.Process() && !s.done[f.Path] && (s.oldest.IsZero() || f.Begun.Before(s.oldest)) {
+			s.oldest = f.Begun
+		}
+	}
 }
 
 // take notes that a round had some segments.
