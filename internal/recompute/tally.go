@@ -210,7 +210,7 @@ func (x *rowCompare) keys() string {
 func (t *tally) example(x *rowCompare, o int, cause Cause, of string, served *servedlog.OutputColumns, computed, want *kernel.FeatureColumn, events []Event) {
 	key := exampleKey{o, cause, of}
 	list := t.examples[key]
-	if len(list) == examplesOfEach && x.read <= list[examplesOfEach-1].at {
+	if len(list) == examplesOfEach && x.read < list[examplesOfEach-1].at {
 		return
 	}
 	e := Example{
