@@ -45,17 +45,24 @@ UNSKEW_DATA and others override it (docs/operations.md).`,
 		Version:           version.Text(),
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(c *cobra.Command, _ []string) error {
-			p, found, err := featuredefs.Load(project, featuredefs.Options{})
+			load := func(context.Context) (*featuredefs.Project, error) {
+				p, found, err := featuredefs.Load(project, featuredefs.Options{})
+				if err != nil {
+					return nil, err
+				}
+				if found.HasErrors() {
+					if err := found.Errors().Render(c.ErrOrStderr()); err != nil {
+						return nil, err
+					}
+					return nil, fmt.Errorf("the definitions in %s have errors", project)
+				}
+				return p, nil
+			}
+			p, err := load(c.Context())
 			if err != nil {
 				return err
 			}
-			if found.HasErrors() {
-				if err := found.Errors().Render(c.ErrOrStderr()); err != nil {
-					return err
-				}
-				return fmt.Errorf("the definitions in %s have errors", project)
-			}
-			return serving.Run(c.Context(), serving.Config{Project: p, Flags: f, Out: c.ErrOrStderr()})
+			return serving.Run(c.Context(), serving.Config{Project: p, Flags: f, Out: c.ErrOrStderr(), Load: load})
 		},
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return fmt.Errorf("%w; see %s --help", err, c.Name()) })

@@ -82,7 +82,7 @@ func TestP14_RedisGoesAndComesBack(t *testing.T) {
 		t.Errorf("after redis is back: %d %s, %v", status, text, err)
 	}
 	p.check(s.terminate())
-	if !strings.Contains(s.log.String(), "hangup ignored") {
+	if !strings.Contains(s.log.String(), "hangup: nothing has changed") {
 		t.Errorf("the hangup is not in the log: %s", s.log.String())
 	}
 }

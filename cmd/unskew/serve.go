@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
+	"github.com/unskew/unskew/featuredefs"
 	"github.com/unskew/unskew/featuredefs/plan"
 	"github.com/unskew/unskew/internal/eventlog"
 	"github.com/unskew/unskew/internal/explain"
@@ -35,7 +38,8 @@ and known callers: --tls-cert, --tls-key and --callers.
 /readyz, and gRPC's health service, say whether requests should be sent here: every view can
 be served, log and store answer, and events are applied. On an interrupt the server is not
 ready at once, goes on answering for the time of --grace, so that callers can go elsewhere,
-and then finishes the requests that are running. A hangup is ignored.
+and then finishes the requests that are running. On a hangup it reads callers, the certificate,
+log.retain, rates of the served log and the definitions again, if their views are materialized.
 
 If unskew.yaml has log: {retain: 7d}, older events are archived and removed from the log. With
 served_log: {rate: 1%}, or --served-log, a sample of what is answered is recorded. With
@@ -73,12 +77,16 @@ func (o *options) serve(c *cobra.Command, f serving.Flags, trainingMemory, train
 	if err != nil {
 		return err
 	}
+	var serves atomic.Pointer[featuredefs.Project]
+	serves.Store(p)
 	cfg := serving.Config{
 		Project: p, Flags: f, Out: c.ErrOrStderr(), Telemetry: export,
 		Training: func(events eventlog.Log, store onlinestore.Store, log *slog.Logger) (*training.Queue, error) {
-			return o.openTraining(p, events, store, memory, results, log)
+			return o.openTraining(&serves, events, store, memory, results, log)
 		},
 	}
+	cfg.Load = func(context.Context) (*featuredefs.Project, error) { return o.load(c, nil) }
+	cfg.Changed = serves.Store
 	pages := ui.Config{Project: p.Name, Plan: p.Plan}
 	reader, err := o.openReader(offline.LeastMemory, 1)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/unskew/unskew/featuredefs"
@@ -25,16 +26,16 @@ import (
 // trainingJobs builds the training sets requested from a server.
 type trainingJobs struct {
 	*options
-	project *featuredefs.Project
+	project *atomic.Pointer[featuredefs.Project] // that is served
 	log     eventlog.Log
 	store   onlinestore.Store
 	memory  int64 // like --memory of train
 }
 
 // openTraining opens the queue of training sets, next to the project's embedded stores.
-func (o *options) openTraining(p *featuredefs.Project, log eventlog.Log, store onlinestore.Store, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
+func (o *options) openTraining(p *atomic.Pointer[featuredefs.Project], log eventlog.Log, store onlinestore.Store, memory, results int64, logger *slog.Logger) (*training.Queue, error) {
 	t := &trainingJobs{options: o, project: p, log: log, store: store, memory: memory}
-	dir, err := filepath.Abs(filepath.Join(backend.DataDir(p), "training")) // relative paths of spines are those of the project
+	dir, err := filepath.Abs(filepath.Join(backend.DataDir(p.Load()), "training")) // relative paths of spines are those of the project
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +63,9 @@ func (t *trainingJobs) set(s training.Spec, uploaded string) (*plan.TrainingSet,
 		if s.Service+s.Spine+s.SpineFrom+s.Time+s.Label+s.LabelKnownAt != "" {
 			return nil, errors.New("name a training set, or a service with its spine and time, not both")
 		}
-		return pick("training set", s.TrainingSet, t.project.Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
+		return pick("training set", s.TrainingSet, t.project.Load().Plan.Training, func(t *plan.TrainingSet) string { return t.Name })
 	}
-	service, err := pick("service", s.Service, t.project.Plan.Services, func(s *plan.Service) string { return s.Name })
+	service, err := pick("service", s.Service, t.project.Load().Plan.Services, func(s *plan.Service) string { return s.Name })
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +106,14 @@ func (t *trainingJobs) build(ctx context.Context, s training.Spec, uploaded, out
 			return err
 		}
 	}
-	spine := servedSpine{project: t.project, reader: reader, log: t.log, from: plan.Always, to: plan.Never, memory: t.memory}
+	spine := servedSpine{project: t.project.Load(), reader: reader, log: t.log, from: plan.Always, to: plan.Never, memory: t.memory}
 	set, served, end, err := spine.of(ctx, set)
 	if err != nil {
 		return err
 	}
 	defer end()
 	_, err = offline.Train(ctx, offline.Config{
-		Reader: reader, Log: t.log, Project: t.project.Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: asOf == "final", Ledger: recorded, Served: servedOrNil(served),
+		Reader: reader, Log: t.log, Project: t.project.Load().Name, Set: set, Out: out, WithStatus: s.WithStatus, Final: asOf == "final", Ledger: recorded, Served: servedOrNil(served),
 		Memory: t.memory, Engine: celenv.Engine(), Version: version.Release, Command: []string{"TrainingService.CreateTrainingSet"},
 		Progress: func(p offline.Progress) { progress(training.Progress{Phase: p.Phase, Done: p.Done, Total: p.Total}) },
 	})

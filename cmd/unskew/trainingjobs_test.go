@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -26,7 +27,9 @@ func TestUploadedSpineOfARelativeProject(t *testing.T) {
 	if found.HasErrors() {
 		t.Fatal(found)
 	}
-	q, err := o.openTraining(project, nil, nil, 0, 0, slog.New(slog.DiscardHandler))
+	var serves atomic.Pointer[featuredefs.Project]
+	serves.Store(project)
+	q, err := o.openTraining(&serves, nil, nil, 0, 0, slog.New(slog.DiscardHandler))
 	p.check(err)
 	schema := arrow.NewSchema([]arrow.Field{{Name: "customer_id", Type: arrow.PrimitiveTypes.Int64}, {Name: "basket", Type: arrow.PrimitiveTypes.Float64}, {Name: "at", Type: arrow.FixedWidthTypes.Timestamp_us}}, nil)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)

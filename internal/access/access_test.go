@@ -97,18 +97,18 @@ func TestFileIsReadAgain(t *testing.T) {
 	}
 	known := func() bool { _, err := f.Authenticate(request("Bearer " + token)); return err == nil }
 	write("callers: [{name: a}]")
-	if err := f.refresh(); err == nil || !known() {
+	if _, err := f.Refresh(); err == nil || !known() {
 		t.Errorf("a file with errors: %v, known %t", err, known())
 	}
-	if err := f.refresh(); err != nil {
+	if _, err := f.Refresh(); err != nil {
 		t.Errorf("the same errors again: %v", err)
 	}
 	write("callers: []")
-	if err := f.refresh(); err != nil || known() {
+	if _, err := f.Refresh(); err != nil || known() {
 		t.Errorf("removed: %v, known %t", err, known())
 	}
 	write(good)
-	if err := f.refresh(); err != nil || !known() {
+	if _, err := f.Refresh(); err != nil || !known() {
 		t.Errorf("back again: %v, known %t", err, known())
 	}
 	// Another file takes its place that is as large and as old: a token was replaced.
@@ -117,21 +117,21 @@ func TestFileIsReadAgain(t *testing.T) {
 	if err := errors.Join(os.WriteFile(other, []byte(text), 0o600), os.Chtimes(other, clock, clock), os.Rename(other, path)); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.refresh(); err != nil || known() {
+	if _, err := f.Refresh(); err != nil || known() {
 		t.Errorf("replaced: %v, known %t", err, known())
 	}
 	write(good)
-	if err := f.refresh(); err != nil || !known() {
+	if _, err := f.Refresh(); err != nil || !known() {
 		t.Errorf("back once more: %v, known %t", err, known())
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.refresh(); err == nil || !known() {
+	if _, err := f.Refresh(); err == nil || !known() {
 		t.Errorf("without the file: %v, known %t", err, known())
 	}
 	write(strings.Repeat("#", maxFile+1))
-	if err := f.refresh(); err == nil || !known() {
+	if _, err := f.Refresh(); err == nil || !known() {
 		t.Errorf("a file that is too large: %v, known %t", err, known())
 	}
 }
@@ -178,7 +178,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		t.Error("the renewed certificate is not used")
 	}
 	for _, bad := range []TLS{{Certificate: a.ServerCertificate, Key: a.Certificate}, {Certificate: "none", Key: "none"}, {Certificate: a.ServerCertificate, Key: a.ServerKey, ClientCA: a.ServerKey}} {
-		if _, err := bad.Config(nil); err == nil {
+		if _, _, err := bad.Config(nil); err == nil {
 			t.Errorf("%+v has no error", bad)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +22,7 @@ const recheck = 5 * time.Second
 // File is a callers file that is read again when it changes. Methods may be called concurrently.
 type File struct {
 	path    string
+	mu      sync.Mutex // guards read
 	read    stamp
 	callers atomic.Pointer[Callers]
 }
@@ -42,40 +44,42 @@ func (s stamp) same(o stamp) bool {
 // Open reads a callers file.
 func Open(path string) (*File, error) {
 	f := &File{path: path}
-	if err := f.refresh(); err != nil {
+	if _, err := f.Refresh(); err != nil {
 		return nil, fmt.Errorf("callers: %w", err)
 	}
 	return f, nil
 }
 
-// refresh reads the file if it has changed.
-func (f *File) refresh() error {
+// Refresh reads the file now if it has changed, and reports whether its callers are used from now on. A version with errors is reported once.
+func (f *File) Refresh() (changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	now, err := stampOf(f.path)
 	if err != nil || now.same(f.read) {
-		return err
+		return false, err
 	}
 	in, err := os.Open(f.path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err := errors.Join(err, in.Close()); err != nil {
-		return err
+		return false, err
 	}
 	if len(text) > maxFile {
-		return fmt.Errorf("%s has more than %d bytes", f.path, maxFile)
+		return false, fmt.Errorf("%s has more than %d bytes", f.path, maxFile)
 	}
-	f.read = now // a version with errors is reported once
+	f.read = now
 	callers, err := parse(filepath.Dir(f.path), filepath.Base(f.path), text)
 	if err != nil {
-		return err
+		return false, err
 	}
 	callers.adopt(f.callers.Load())
 	if err := callers.readKeys(context.Background(), true); err != nil {
-		return err
+		return false, err
 	}
 	f.callers.Store(callers)
-	return nil
+	return true, nil
 }
 
 // Authenticate returns the caller of a request; see Callers.Authenticate.
@@ -111,7 +115,7 @@ func (f *File) Run(ctx context.Context, report func(error)) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := f.refresh(); err != nil {
+			if _, err := f.Refresh(); err != nil {
 				report(err)
 			}
 		}

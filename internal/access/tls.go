@@ -21,24 +21,30 @@ type TLS struct {
 // a restart. With authorities a client may show a certificate, and one that they have not signed ends the
 // connection. While a changed certificate and key cannot be read, the last ones stay in use, and report
 // gets the reason once.
-func (t TLS) Config(report func(error)) (*tls.Config, error) {
+// refresh does that at once, and says whether there was a change.
+func (t TLS) Config(report func(error)) (c *tls.Config, refresh func() (changed bool, err error), err error) {
 	pair := &keyPair{TLS: t, report: report}
-	if err := pair.refresh(); err != nil {
-		return nil, fmt.Errorf("TLS: %w", err)
+	if _, err := pair.refresh(); err != nil {
+		return nil, nil, fmt.Errorf("TLS: %w", err)
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate, NextProtos: []string{"h2", "http/1.1"}}
+	refresh = func() (bool, error) {
+		pair.mu.Lock()
+		defer pair.mu.Unlock()
+		return pair.refresh()
+	}
+	c = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: pair.certificate, NextProtos: []string{"h2", "http/1.1"}}
 	if t.ClientCA == "" {
-		return c, nil
+		return c, refresh, nil
 	}
 	text, err := os.ReadFile(t.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("TLS: %w", err)
+		return nil, nil, fmt.Errorf("TLS: %w", err)
 	}
 	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
 	if !c.ClientCAs.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("TLS: %s has no certificate in PEM", t.ClientCA)
+		return nil, nil, fmt.Errorf("TLS: %s has no certificate in PEM", t.ClientCA)
 	}
-	return c, nil
+	return c, refresh, nil
 }
 
 // keyPair is a certificate with its key, read again when the files change.
@@ -58,7 +64,7 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Since(k.checked) > recheck {
-		if err := k.refresh(); err != nil && err.Error() != k.refused {
+		if _, err := k.refresh(); err != nil && err.Error() != k.refused {
 			k.refused = err.Error()
 			k.report(err)
 		}
@@ -66,18 +72,18 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return k.pair, nil
 }
 
-func (k *keyPair) refresh() error {
+func (k *keyPair) refresh() (changed bool, err error) {
 	k.checked = time.Now()
 	cert, err1 := stampOf(k.Certificate)
 	key, err2 := stampOf(k.Key)
 	now := [2]stamp{cert, key}
 	if err := errors.Join(err1, err2); err != nil || cert.same(k.read[0]) && key.same(k.read[1]) {
-		return err
+		return false, err
 	}
 	pair, err := tls.LoadX509KeyPair(k.Certificate, k.Key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	k.pair, k.read, k.refused = &pair, now, ""
-	return nil
+	return true, nil
 }

@@ -156,15 +156,17 @@ func (b *Backend) KeepingStates(ctx context.Context, bytes int64) (*registry.Rea
 	return b.States(), nil
 }
 
-// Leases returns a new member of those who apply the logs on the server. It may be called once. It is nil for an embedded log, which one process has
+// Leases returns a new member of those who apply the logs on the server. One member runs at a time. It is nil for an embedded log, which one process has
 // for itself.
 func (b *Backend) Leases(ctx context.Context) (*lease.Member, error) {
 	if b.redis == nil {
 		return nil, nil
 	}
-	var err error
-	if b.leases, err = lease.Open(ctx, *b.redis); err != nil {
-		return nil, err
+	if b.leases == nil {
+		var err error
+		if b.leases, err = lease.Open(ctx, *b.redis); err != nil {
+			return nil, err
+		}
 	}
 	return lease.NewMember(b.leases, lease.Options{}), nil
 }

@@ -29,7 +29,11 @@ func (s Sample) Has(hash uint64) bool { return hash < uint64(s) || s == All }
 func (s Sample) Half() Sample { return s >> 1 }
 
 // Sample is which rows of a service are recorded.
-func (l *Log) Sample(service string) Sample { return SampleOf(l.cfg.rate(service)) }
+func (l *Log) Sample(service string) Sample {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return SampleOf(l.cfg.rate(service))
+}
 
 // HidesKeys reports whether keys are replaced by their HMACs.
 func (l *Log) HidesKeys() bool { return l.cfg.Secret != nil }

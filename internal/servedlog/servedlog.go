@@ -114,6 +114,13 @@ func New(c Config) *Log {
 	return &Log{cfg: c, metrics: newMetrics(), process: hex.EncodeToString(id[:]), wake: make(chan struct{}, 1), open: map[*Stream]*segment{}}
 }
 
+// SetRates changes which parts of rows are recorded, for streams that are made from then on.
+func (l *Log) SetRates(others float64, of map[string]float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg.Rate, l.cfg.Rates = others, of
+}
+
 // Process is the name of this log in those of its segments.
 func (l *Log) Process() string { return l.process }
 

@@ -19,6 +19,8 @@ type security struct {
 	tls     *tls.Config
 	callers *access.File
 	hosts   []string
+	// What reads the callers and the certificate again; nil: there is none.
+	readCallers, readPair func() (changed bool, err error)
 }
 
 // security reads the files of the flags. The log gets what is wrong with later versions of the certificate.
@@ -30,7 +32,7 @@ func (f *Flags) security(log *slog.Logger) (s security, err error) {
 		return s, errors.New("--client-ca needs --callers, which says what the callers with certificates may do")
 	}
 	if f.TLS.Certificate != "" {
-		if s.tls, err = f.TLS.Config(func(err error) { log.Error("the certificate stays as it was", "reason", err) }); err != nil {
+		if s.tls, s.readPair, err = f.TLS.Config(func(err error) { log.Error("the certificate stays as it was", "reason", err) }); err != nil {
 			return s, err
 		}
 	}
@@ -38,6 +40,7 @@ func (f *Flags) security(log *slog.Logger) (s security, err error) {
 		if s.callers, err = access.Open(f.Callers); err != nil {
 			return s, err
 		}
+		s.readCallers = s.callers.Refresh
 		if name := s.callers.ByCertificate(); name != "" && f.TLS.ClientCA == "" {
 			log.Warn("no client certificate is accepted without --client-ca, so a caller cannot use its own", "caller", name)
 		}

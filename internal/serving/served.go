@@ -18,10 +18,8 @@ func (r *run) openServed(cfg *server.Config) error {
 	if err != nil {
 		return err
 	}
-	if r.Flags.ServedLog != "" {
-		if c.Rate, err = featuredefs.ParseRate(r.Flags.ServedLog); err != nil {
-			return fmt.Errorf("--served-log: %w", err)
-		}
+	if c.Rates, c.Rate, err = r.servedRates(r.Project); err != nil {
+		return err
 	}
 	if !c.On() {
 		if r.Flags.Parity {
@@ -35,13 +33,24 @@ func (r *run) openServed(cfg *server.Config) error {
 	}
 	log := servedlog.New(c)
 	r.work(log.Run)
-	cfg.Served = log
+	cfg.Served, r.served = log, log
 	if r.Flags.Parity {
 		if err := r.openParity(cfg); err != nil {
 			return err
 		}
 	}
 	return log.Register(r.metrics)
+}
+
+// servedRates are the rates of a project, of services and of all others.
+func (r *run) servedRates(p *featuredefs.Project) (of map[string]float64, others float64, err error) {
+	of, others = p.ServedLog.Services, p.ServedLog.Rate
+	if r.Flags.ServedLog != "" {
+		if others, err = featuredefs.ParseRate(r.Flags.ServedLog); err != nil {
+			err = fmt.Errorf("--served-log: %w", err)
+		}
+	}
+	return of, others, err
 }
 
 // checkedVisible is after which time rows can be computed again, so that a wrong value is seen within a minute: a round begins soon after,

@@ -30,7 +30,7 @@ import (
 	"github.com/unskew/unskew/internal/onlinestore"
 	"github.com/unskew/unskew/internal/recompute"
 	"github.com/unskew/unskew/internal/registry"
-	"github.com/unskew/unskew/materializer/online"
+	"github.com/unskew/unskew/internal/servedlog"
 	"github.com/unskew/unskew/materializer/training"
 	"github.com/unskew/unskew/server"
 )
@@ -52,11 +52,14 @@ type Config struct {
 	// Telemetry begins to export spans and these metrics, if the environment says so, until it is stopped; nil: nothing is exported. It is handed
 	// in for the same reason.
 	Telemetry func(context.Context, prometheus.Gatherer, *slog.Logger) (stop func(context.Context) error, err error)
+	// Load reads the project again, at a hangup, and Changed is told which one is served from then on. nil: it stays as it was.
+	Load    func(context.Context) (*featuredefs.Project, error)
+	Changed func(*featuredefs.Project)
 }
 
 // Run serves until ctx ends, then answers what is running, and returns.
 func Run(ctx context.Context, c Config) (err error) {
-	// Hangups are ignored from the beginning.
+	// From the beginning, hangups do not end the process.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -65,7 +68,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	r := newRun(c, memory)
-	r.work(func(ctx context.Context) error { return ignoreHangups(ctx, hangups, r.log) })
+	r.work(func(ctx context.Context) error { return r.followHangups(ctx, hangups) })
 	defer r.export(ctx)()
 	if r.secure, err = c.Flags.security(r.log); err != nil {
 		return err
@@ -91,19 +94,27 @@ type run struct {
 	Config
 	near    int64 // bytes of the near cache
 	keep    int64 // bytes of the events that are kept for --parity
-	log     *slog.Logger
-	metrics *prometheus.Registry
-	secure  security
-	backend *backend.Backend
-	server  *server.Server
-	shadow  *recompute.Shadow // nil: nothing is checked
-	history recompute.History // nil: that of the log
-	inputs  recompute.Inputs
-	workers []func(context.Context) error
+	reloads *prometheus.CounterVec
+	clocks  *clock.Watch
+	served  *servedlog.Log // nil: nothing is recorded
+	// freshness knows how stale views are, follower is what follows their definitions.
+	freshness *freshness.Tracker
+	follower  follower
+	log       *slog.Logger
+	metrics   *prometheus.Registry
+	secure    security
+	backend   *backend.Backend
+	server    *server.Server
+	shadow    *recompute.Shadow // nil: nothing is checked
+	history   recompute.History // nil: that of the log
+	inputs    recompute.Inputs
+	workers   []func(context.Context) error
 }
 
 func newRun(c Config, memory sizes) *run {
-	return &run{Config: c, near: memory.near, keep: memory.keep, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+	r := &run{Config: c, near: memory.near, keep: memory.keep, log: slog.New(slog.NewTextHandler(c.Out, nil)), metrics: prometheus.NewRegistry()}
+	r.reloads, r.follower.next = newReloads(r.metrics), make(chan *following)
+	return r
 }
 
 // export begins to export what is measured, and returns what ends that. It never keeps a server from serving.
@@ -152,7 +163,7 @@ func (r *run) open(ctx context.Context) error {
 	r.work(func(ctx context.Context) error { return r.secure.run(ctx, r.log) })
 	cfg.States = states
 	r.secure.configure(&cfg)
-	if err := r.openEvents(ctx, &cfg); err != nil {
+	if err := r.openEvents(ctx); err != nil {
 		return err
 	}
 	if r.Past != nil {
@@ -161,13 +172,24 @@ func (r *run) open(ctx context.Context) error {
 	if err := r.openServed(&cfg); err != nil {
 		return err
 	}
+	following, err := r.follow(ctx, r.Project, nil)
+	if err != nil {
+		return err
+	}
 	values := &explain.Project{Plan: p, Log: b.Log, Store: b.Store, Served: backend.ServedLogDir(r.Project), History: r.history, Inputs: r.inputs}
-	cfg.Explain = values
+	following.explains = values
+	r.follower.now.Store(following)
+	r.work(r.runFollowing)
+	if err := r.metrics.Register(&r.follower); err != nil {
+		return err
+	}
+	cfg.Ingester, cfg.Applying, cfg.Explain = &r.follower, &r.follower, &r.follower
 	if r.Pages != nil {
 		cfg.Pages = r.Pages(values, r.shadow)
 	}
 	visibility := ledger.NewRecorder(b.Store)
 	cfg.Freshness = freshness.New(freshness.Config{Log: b.Log, Store: b.Store, Clock: clock.Now, CaughtUp: states.CaughtUp, Found: record(visibility)})
+	r.freshness = cfg.Freshness
 	r.work(func(ctx context.Context) error { return r.keepLedger(ctx, visibility, cfg.Freshness) })
 	if err := cfg.Freshness.Register(r.metrics); err != nil {
 		return err
@@ -200,11 +222,10 @@ func (r *run) open(ctx context.Context) error {
 	return nil
 }
 
-// openEvents makes what takes, applies and archives events.
-func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
+// openEvents checks what events depend on: clocks, and the layouts of logs.
+func (r *run) openEvents(ctx context.Context) (err error) {
 	p, b := r.Project.Plan, r.backend
-	clocks, err := r.watchClocks(ctx)
-	if err != nil {
+	if r.clocks, err = r.watchClocks(ctx); err != nil {
 		return err
 	}
 	layouts := eventlog.NewLayouts(b.Log)
@@ -215,28 +236,8 @@ func (r *run) openEvents(ctx context.Context, cfg *server.Config) error {
 			}
 		}
 	}
-	clocks.Register(r.metrics)
-	r.work(clocks.Run)
-	leases, err := b.Leases(ctx)
-	if err != nil {
-		return err
-	}
-	applier, err := online.New(online.Config{Plan: p, Log: b.Log, Store: b.Store, Clock: clock.Now, Ready: clocks.Err, Leases: leases, Aside: r.setAside})
-	if err != nil {
-		return err
-	}
-	applier.Register(r.metrics)
-	r.work(func(ctx context.Context) error { return applier.Run(ctx, r.warns("events wait in the log")) })
-	retention := online.NewRetention(p, b.Archive, b.Store, clock.Now)
-	retention.Register(r.metrics)
-	r.work(func(ctx context.Context) error {
-		return retention.Run(ctx, r.Project.Online.Retain, r.warns("records stay in the log"))
-	})
-	ingester, err := online.NewIngester(p, b.Log, clock.Now)
-	if err != nil {
-		return err
-	}
-	cfg.Ingester, cfg.Applying = ingester, applier
+	r.clocks.Register(r.metrics)
+	r.work(r.clocks.Run)
 	return nil
 }
 
@@ -322,17 +323,4 @@ func (r *run) serve(ctx context.Context, ln net.Listener) error {
 		g.Go(func() error { return f(working) })
 	}
 	return g.Wait()
-}
-
-// ignoreHangups keeps a closed terminal, or a daemon that sends SIGHUP to have configuration read
-// again, from ending the server.
-func ignoreHangups(ctx context.Context, hangups <-chan os.Signal, log *slog.Logger) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hangups:
-			log.Info("hangup ignored; definitions are read at the start, so restart the server to serve others")
-		}
-	}
 }

@@ -144,7 +144,7 @@ var Table = []Package{
 			"internal/recompute", "internal/servedlog", "internal/wire", "materializer/offline", "materializer/online", "sdk", "server", "internal/kernel", "internal/vector", "internal/logpos"}},
 	{"internal/serving", "runs the server of a project, with all that works beside it", "imports DuckDB",
 		[]string{"featuredefs", "featuredefs/plan", "internal/access", "internal/backend", "internal/clock", "internal/entitykey", "internal/eventlog", "internal/explain", "internal/freshness",
-			"internal/ledger", "internal/limits", "internal/nearest", "internal/onlinestore", "internal/recompute", "internal/redisconn", "internal/registry", "internal/servedlog", "internal/text", "materializer/online", "materializer/training", "server"}},
+			"internal/ingest", "internal/vector", "internal/ledger", "internal/limits", "internal/nearest", "internal/onlinestore", "internal/recompute", "internal/redisconn", "internal/registry", "internal/servedlog", "internal/text", "materializer/online", "materializer/training", "server"}},
 	{"cmd/unskew-server", "the command that only serves, without cgo", "computes anything", []string{"featuredefs", "internal/serving", "internal/version"}},
 	{"cmd/unskew", "the command: flags, wiring, exit codes, one file for each command", "computes anything",
 		[]string{"featuredefs", "featuredefs/diag", "featuredefs/plan", "internal/*", "materializer/*", "server", "sdk", "validate", "validate/*"}},
