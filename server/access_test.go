@@ -79,7 +79,7 @@ func TestP17_Callers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey, ClientCA: authority.Certificate}.Config(nil)
+	config, _, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey, ClientCA: authority.Certificate}.Config(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +341,7 @@ func TestP17_TokensOfAProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serving, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
+	serving, _, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func TestP17_ExplainNeedsTheRoleAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
+	config, _, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestClientsHearThatAServerSpeaksTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
+	config, _, err := access.TLS{Certificate: authority.ServerCertificate, Key: authority.ServerKey}.Config(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
