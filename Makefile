@@ -286,7 +286,7 @@ generate: bin/tools/built ## generate what is made from the .proto files: Go cod
 
 .PHONY: golden
 golden: need-go need-c++ ## rewrite the golden files that tests compare with
-	$(GO) test -tags $(TAGS) $$(git grep -l --untracked 'flag.Bool("update"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+	$(GO) test -tags $(TAGS) $$(git grep -l --untracked 'flag.Bool("update"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -short -update
 
 # The versions of the tools are those of tools/go.mod.
 bin/tools/built: tools/go.mod tools/go.sum | need-go

@@ -252,8 +252,7 @@ func TestClusterFailsOverUnderLoad(t *testing.T) {
 	for range rounds() {
 		l.more(50)
 		master, replica := c.Owner(t, slot)
-		master.Ask(t, "WAIT", "1", "1000")
-		master.Kill()
+		master.KillInSync(t, replica)
 		replica.AwaitMaster(t)
 		l.more(50)
 		master.Restart(t)
@@ -293,7 +292,7 @@ func TestSentinelsFailOverUnderLoad(t *testing.T) {
 	}
 	l := p.traffic(servers...)
 	l.more(50)
-	w.Master.Kill()
+	w.Master.KillInSync(t, w.Replica)
 	w.Replica.AwaitMaster(t)
 	l.more(50)
 	if !testing.Short() {

@@ -41,7 +41,7 @@ func TestUnsafeServersAreSaidAndRefused(t *testing.T) {
 	t.Cleanup(func() { strict.signal(syscall.SIGKILL) })
 	p.awaitReady(strict.url, http.StatusOK)
 	w.Replica.Ask(t, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "min-replicas-to-write", "0")
-	w.Master.Kill()
+	w.Master.KillInSync(t, w.Replica)
 	w.Replica.AwaitMaster(t)
 	p.awaitMetric(strict, `unskew_redis_servers_unsafe{setting="maxmemory-policy"} 1`, `unskew_redis_failovers_total{lost="unknown"} 1`)
 	if text := p.awaitReady(strict.url, http.StatusServiceUnavailable); !strings.Contains(text, `"code":"unsafe"`) || !strings.Contains(text, "allkeys-lru") {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,6 +62,31 @@ func (s *Server) AwaitReplica(t testing.TB) {
 		info, err := s.try(t, "INFO", "replication")
 		return strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up"), fmt.Sprint(info, err)
 	})
+}
+
+// KillInSync kills a master when its replica has all that it has acknowledged: of a replica that lags, the last writes would be lost. Writes wait
+// meanwhile, and are not acknowledged.
+func (s *Server) KillInSync(t testing.TB, replica *Server) {
+	t.Helper()
+	s.Ask(t, "CLIENT", "PAUSE", "60000", "WRITE")
+	written := offset(s.Ask(t, "INFO", "replication"), "master_repl_offset")
+	await(t, "the replica lags", func() (bool, string) {
+		info, err := replica.try(t, "INFO", "replication")
+		return offset(info, "slave_repl_offset") >= written, fmt.Sprint(info, err)
+	})
+	s.Kill()
+}
+
+// offset is a number in the answer to INFO, -1 if it is not there.
+func offset(info, name string) int64 {
+	for line := range strings.Lines(info) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				return n
+			}
+		}
+	}
+	return -1
 }
 
 // AwaitMaster waits until this server is a master, in a cluster one that the cluster works with.
