@@ -52,8 +52,15 @@ func clockError(shard string, now plan.EventTime, err error) error {
 	return e
 }
 
+// timeScript asks for the time of the server that has a key. TIME itself has none, so in a cluster any server would be asked, also one that is
+// gone.
+const timeScript = `return redis.call("TIME")`
+
 // Skew is how far the log's clock is ahead of the server's. The error is about half the round trip.
-func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
+func (l *Log) Skew(ctx context.Context) (plan.Micros, error) { return l.skewOf(ctx, "clock") }
+
+// skewOf is Skew for the server that has a shard.
+func (l *Log) skewOf(ctx context.Context, shard string) (plan.Micros, error) {
 	if err := l.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -61,7 +68,7 @@ func (l *Log) Skew(ctx context.Context) (plan.Micros, error) {
 	ctx, cancel := l.conn.Bound(ctx)
 	defer cancel()
 	before := l.clock()
-	answer, err := l.conn.Do(ctx, l.conn.B().Time().Build()).AsIntSlice()
+	answer, err := l.conn.Do(ctx, l.conn.B().Eval().Script(timeScript).Numkeys(1).Key(l.keys(shard).head).Build()).AsIntSlice()
 	after := l.clock()
 	if err != nil || len(answer) != 2 {
 		return 0, fmt.Errorf("ask redis for its time: %w", cause(ctx, err))
@@ -76,7 +83,7 @@ func (l *Log) checkClock(ctx context.Context, shard string) error {
 	if l.skew == 0 {
 		return nil
 	}
-	ahead, err := l.Skew(ctx)
+	ahead, err := l.skewOf(ctx, shard)
 	if err != nil || max(ahead, -ahead) <= l.skew {
 		return err
 	}
